@@ -1,0 +1,1 @@
+"""Aggregator: count results exactly once into per-room statistics in Redis."""

@@ -1,0 +1,1 @@
+"""Camera node: grab, mask, compress and publish frames, newest first, when asked."""

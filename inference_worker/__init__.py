@@ -1,0 +1,1 @@
+"""Inference worker: ask for frames, find faces, tell what they show, report."""

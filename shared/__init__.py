@@ -1,0 +1,1 @@
+"""What every roommood process agrees on. Imports no component."""

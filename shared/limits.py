@@ -1,0 +1,88 @@
+"""Every bound of the wire, with its unit and the failure or attack that it bounds."""
+
+from typing import Final
+
+WIRE_VERSION: Final = 1
+
+# Bytes of one message. A header holds names and numbers only; more is an attack or a bug.
+MAX_HEADER_BYTES: Final = 16 * 1024
+# A 4K JPEG at quality 95 is about 4 MB; libzmq drops the connection beyond this.
+MAX_JPEG_BYTES: Final = 8 * 1024 * 1024
+# A report of MAX_RESULTS_PER_REPORT results of crowded frames.
+MAX_REPORT_BYTES: Final = 4 * 1024 * 1024
+# Frame and Report messages have one or two parts; more parts are dropped unread.
+MAX_PARTS: Final = 2
+
+# Pixels that a JPEG may claim before it is decoded: a 631-byte file can claim 10^9.
+MAX_PICTURE_PIXELS: Final = 3840 * 2160
+# A side below this holds no face that could be classified.
+MIN_PICTURE_SIDE_PX: Final = 16
+# Start-of-frame must come within these bytes; EXIF and colour profiles lie before it.
+MAX_JPEG_HEADER_BYTES: Final = 1024 * 1024
+# Scans of a progressive JPEG: hundreds of empty scans cost seconds of decoding.
+MAX_JPEG_SCANS: Final = 32
+
+# Faces of one frame, largest first; bounds the classifier's batch and the size of a result.
+MAX_FACES: Final = 64
+
+# Microseconds that one frame may stand for: a camera that slept does not count its sleep.
+MAX_INTERVAL_US: Final = 5_000_000
+# Milliseconds: results older than this are refused by worker and aggregator, so that
+# seen-bitmaps, which live SEEN_TTL_S, always outlive what could be counted twice.
+MAX_RESULT_AGE_MS: Final = 6 * 3600 * 1000
+SEEN_TTL_S: Final = 24 * 3600
+# Bits of one seen-bitmap: 512 bytes of Redis for 4,096 frames.
+SEEN_BITS: Final = 4096
+# A jump of the frame number beyond this would allot bitmaps at will.
+MAX_SEQ_JUMP: Final = 1 << 20
+MAX_SEQ: Final = 1 << 48
+# New boots an hour and camera: each allots a bitmap.
+MAX_BOOTS_PER_HOUR: Final = 60
+
+# Milliseconds without a word after which a worker's credit is void.
+CREDIT_VOID_MS: Final = 3_000
+# Milliseconds between two Hellos of one connection.
+HELLO_EVERY_MS: Final = 1_000
+# Milliseconds of silence after which a learned worker is dropped.
+LEARNED_WORKER_DROP_MS: Final = 60_000
+# Workers that one camera uses: bounds its sockets and the Hellos on its radio.
+MAX_WORKERS_PER_CAMERA: Final = 8
+# Addresses in one Credit or Ack.
+MAX_ADDRESSES: Final = 256
+MAX_ADDRESS_CHARS: Final = 255
+# Milliseconds: a camera sends no frame older than this; it waits for the next capture.
+CAMERA_FRESH_MS: Final = 1_000
+
+# Links (camera, boot, socket) that a worker remembers; the longest silent one is forgotten.
+MAX_LINKS: Final = 8_192
+# Milliseconds of silence after which another boot of a camera may take its place back.
+BOOT_SILENT_MS: Final = 10_000
+# Milliseconds a frame may wait in a worker before the worker asks for less at a time.
+MAX_WAIT_MS: Final = 20.0
+
+# Results of one Report and results under way to the aggregators at once.
+MAX_RESULTS_PER_REPORT: Final = 256
+MAX_RESULTS_IN_FLIGHT: Final = 1_000
+# Results a worker keeps while no aggregator acknowledges; the oldest are dropped beyond it.
+RESULT_WINDOW: Final = 100_000
+# Milliseconds without Ack after which a result goes out again, doubling up to the second.
+RESEND_AFTER_MS: Final = 2_000
+RESEND_AFTER_MAX_MS: Final = 10_000
+REPORT_EVERY_MS: Final = 1_000
+# Milliseconds between two tellings of the models' contracts.
+MODELS_EVERY_MS: Final = 60_000
+MAX_CAMERAS_PER_REPORT: Final = 2_048
+MAX_MODELS_PER_REPORT: Final = 8
+# Milliseconds without a Report after which a worker is no longer named in Acks.
+WORKER_SILENT_MS: Final = 5_000
+
+# Milliseconds: ZeroMQ handshake, connect and heartbeat. A silent connection is closed after
+# the handshake interval; a half-open one after the heartbeat timeout.
+HANDSHAKE_MS: Final = 2_000
+CONNECT_MS: Final = 500
+RECONNECT_MS: Final = 100
+HEARTBEAT_EVERY_MS: Final = 1_000
+HEARTBEAT_TIMEOUT_MS: Final = 3_000
+# Messages queued per peer and direction; credit keeps the true number at one or two.
+FRAME_HWM: Final = 16
+REPORT_HWM: Final = 64
