@@ -1,0 +1,74 @@
+"""Log lines for people (text) or machines (one JSON object a line), on stderr."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+LogFormat = Literal["text", "json"]
+
+_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def setup(log_format: str, level: str, component: str) -> None:
+    """Sends every log line of this process to stderr. Call once, first thing in a command."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json(component) if log_format == "json" else _Text(component))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def event(logger: logging.Logger, level: int, text: str, **facts: object) -> None:
+    """Logs `text` with facts that become `key=value` in text and fields in JSON."""
+    if logger.isEnabledFor(level):
+        logger.log(level, text, extra={"facts": facts})
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = datetime.fromtimestamp(record.created, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _facts(record: logging.LogRecord) -> dict[str, object]:
+    facts = getattr(record, "facts", {})
+    return facts if isinstance(facts, dict) else {}
+
+
+class _Text(logging.Formatter):
+    def __init__(self, component: str) -> None:
+        super().__init__()
+        self._component = component
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = "".join(f" {name}={_plain(value)}" for name, value in _facts(record).items())
+        head = f"{_time(record)} {record.levelname:<7} {self._component}: "
+        tail = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return _printable(f"{head}{record.getMessage()}{facts}") + tail
+
+
+class _Json(logging.Formatter):
+    def __init__(self, component: str) -> None:
+        super().__init__()
+        self._component = component
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "component": self._component,
+            "message": record.getMessage(),
+            **_facts(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def _plain(value: object) -> str:
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return json.dumps(text) if " " in text or not text else text
+
+
+def _printable(text: str) -> str:
+    # What a peer sent may hold escape sequences that would rewrite the operator's terminal.
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,119 @@
+"""Readiness, health and Prometheus metrics over HTTP, read from facts that the core keeps.
+
+/healthz   200 while the component's loop turns, else 503
+/readyz    200 once it does its work (a model is loaded, a socket bound), else 503
+/metrics   Prometheus text format
+"""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from shared.errors import ConfigError
+from shared.logs import event
+
+_STALLED_AFTER_S: Final = 10.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number: a counter's name ends in `_total`; others are gauges with their unit."""
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class Health:
+    """What the HTTP server says of a component; its loop calls `tick`."""
+
+    def __init__(self, component: str) -> None:
+        self.component = component
+        self.ready = False
+        self.detail: dict[str, object] = {}
+        self._ticked = time.monotonic()
+
+    def tick(self) -> None:
+        self._ticked = time.monotonic()
+
+    @property
+    def live(self) -> bool:
+        return time.monotonic() - self._ticked < _STALLED_AFTER_S
+
+
+def serve(
+    host: str, port: int, health: Health, facts: Callable[[], Iterable[Fact]]
+) -> Callable[[], None]:
+    """Serves from a daemon thread; returns what stops it. Raises ConfigError if it cannot."""
+    handler = type("Handler", (_Handler,), {"health": health, "facts": staticmethod(facts)})
+    try:
+        server = ThreadingHTTPServer((host, port), handler)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"cannot serve metrics at {host}:{port}: {error}") from error
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    event(_log, logging.INFO, "metrics served", url=f"http://{host}:{server.server_port}/metrics")
+    return server.shutdown
+
+
+def render(facts: Iterable[Fact]) -> bytes:
+    """Prometheus text of the facts, sorted into families."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(list(facts)))
+    return bytes(generate_latest(registry))
+
+
+class _Collector:
+    def __init__(self, facts: list[Fact]) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        families: dict[str, Any] = {}
+        for fact in self._facts:
+            kind = CounterMetricFamily if fact.name.endswith("_total") else GaugeMetricFamily
+            labels = sorted(fact.labels)
+            family = families.setdefault(fact.name, kind(fact.name, fact.help, labels=labels))
+            family.add_metric([fact.labels[name] for name in labels], fact.value)
+        yield from families.values()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    health: Health
+    facts: Callable[[], Iterable[Fact]]
+    server_version = "roommood"
+    timeout = 10
+
+    def do_GET(self) -> None:
+        if self.path == "/metrics":
+            self._answer(200, "text/plain; version=0.0.4; charset=utf-8", render(self.facts()))
+        elif self.path in ("/healthz", "/readyz"):
+            good = self.health.live and (self.health.ready or self.path == "/healthz")
+            self._answer(200 if good else 503, "application/json", self._state())
+        else:
+            self._answer(404, "text/plain", b"/healthz, /readyz and /metrics are here\n")
+
+    def _state(self) -> bytes:
+        health = self.health
+        state = {"component": health.component, "live": health.live, "ready": health.ready}
+        return json.dumps({**state, **health.detail}, default=str).encode() + b"\n"
+
+    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        _log.debug(format, *args)

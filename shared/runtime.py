@@ -1,0 +1,141 @@
+"""How every component starts, is told to stop, and is woken from another thread."""
+
+import contextlib
+import logging
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from types import FrameType
+from typing import Final
+
+from shared.logs import event
+
+# Exit codes beside those of `shared.errors`: a drain that ran out of time lost something.
+EXIT_DRAIN_INCOMPLETE: Final = 3
+
+_log = logging.getLogger(__name__)
+
+
+def new_id() -> str:
+    """A random id of one start of one process, 16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+class Waker:
+    """Wakes a poll from another thread: register `fileno()` for reading, then `drain()`."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def write_fileno(self) -> int:
+        return self._writer.fileno()
+
+    def wake(self) -> None:
+        """Safe from any thread; many wakes before one drain are one."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            self._writer.send(b"\0")
+
+    def drain(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while self._reader.recv(4096):
+                pass
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+
+class Shutdown:
+    """Whether this process was asked to stop: once (drain), or twice (at once)."""
+
+    def __init__(self) -> None:
+        self.waker = Waker()
+        self.requested = False
+        self.forced = False
+        self.signal_number = 0
+
+    def request(self) -> None:
+        self.forced = self.requested
+        self.requested = True
+        self.waker.wake()
+
+    @property
+    def forced_exit_code(self) -> int:
+        return 128 + self.signal_number
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.signal_number = number
+        self.request()
+
+
+@contextlib.contextmanager
+def shutdown_on_signals() -> Iterator[Shutdown]:
+    """SIGTERM and SIGINT request a shutdown while inside; a second one forces it.
+
+    The handlers only set flags and wake the poll; the previous handlers come back at the end.
+    """
+    shutdown = Shutdown()
+    before = {
+        number: signal.signal(number, shutdown._handle)
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    before_fd = signal.set_wakeup_fd(shutdown.waker.write_fileno(), warn_on_full_buffer=False)
+    try:
+        yield shutdown
+    finally:
+        signal.set_wakeup_fd(before_fd)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        shutdown.waker.close()
+
+
+class Deadline:
+    """A point in time on the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def passed(self) -> bool:
+        return self.left_s <= 0
+
+    @property
+    def left_s(self) -> float:
+        return self._end - time.monotonic()
+
+
+class PeerLog:
+    """One line when a peer is lost and one when it is back, however often it is tried."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._lost: dict[str, float] = {}
+        self._known: set[str] = set()
+
+    def lost(self, peer: str, why: str = "") -> None:
+        if peer in self._lost:
+            return
+        self._lost[peer] = time.monotonic()
+        event(_log, logging.WARNING, f"{self._kind} lost", peer=peer, why=why or "no answer")
+
+    def back(self, peer: str) -> None:
+        if peer in self._known and peer not in self._lost:
+            return
+        since = self._lost.pop(peer, None)
+        self._known.add(peer)
+        if since is None:
+            event(_log, logging.INFO, f"{self._kind} found", peer=peer)
+        else:
+            away_s = time.monotonic() - since
+            event(_log, logging.INFO, f"{self._kind} back", peer=peer, away_s=round(away_s, 2))
+
+    def forget(self, peer: str) -> None:
+        self._lost.pop(peer, None)
+        self._known.discard(peer)
