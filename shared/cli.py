@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from shared.errors import RoommoodError
+from shared.runtime import release
 
 SETTINGS_PANEL: Final = "Settings and logs"
 
@@ -55,14 +55,6 @@ DrainOption = Annotated[
         show_default="5", rich_help_panel=SETTINGS_PANEL,
     ),
 ]  # fmt: skip
-
-
-def release() -> str:
-    """The installed version, as in `pyproject.toml`."""
-    try:
-        return version("roommood")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def print_version(wanted: bool) -> None:

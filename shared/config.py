@@ -62,9 +62,9 @@ class CameraSettings(Settings):
     room: Room
     source: str = "0"
     workers: list[Address] = Field([DEFAULT_FRAMES_ADDRESS], min_length=1, max_length=8)
-    rate_hz: float = Field(15.0, gt=0.0, le=240.0)
-    width: int = Field(640, ge=16, le=3840)
-    height: int = Field(480, ge=16, le=3840)
+    rate_hz: float | None = Field(None, gt=0.0, le=240.0)
+    width: int | None = Field(None, ge=16, le=3840)
+    height: int | None = Field(None, ge=16, le=3840)
     jpeg_quality: int = Field(80, ge=10, le=95)
     rotation: Literal[0, 90, 180, 270] = 0
     masks: list[Polygon] = Field([], max_length=100)
@@ -82,7 +82,7 @@ class WorkerSettings(Settings):
     classifier: str = ""
     input_size: int = Field(640, ge=96, le=3840)
     threads: int = Field(1, ge=1, le=64)
-    provider: str = "CPUExecutionProvider"
+    provider: str = "cpu"
     max_age_ms: float = Field(2_000.0, ge=50.0, le=60_000.0)
     min_frame_ms: float = Field(0.0, ge=0.0, le=60_000.0)
     insecure: bool = False

@@ -62,7 +62,8 @@ class Credit:
 
     The camera may send while its `sent` is below `granted`; all up to `started` are settled
     (analysis begun, refused, or known to be lost). `ready_ms` is the time until a compute
-    thread is expected to be free, `refused` the reason why this camera is not served.
+    thread is expected to be free, `transit_ms` what the last frame spent on the wire, `workers`
+    the addresses of all live workers, `refused` the reason why this camera is not served.
     """
 
     worker_id: str
@@ -70,6 +71,7 @@ class Credit:
     granted: int
     started: int
     ready_ms: float
+    transit_ms: float
     sent_ms: float
     workers: tuple[str, ...] = ()
     paused: bool = False

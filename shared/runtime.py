@@ -1,12 +1,14 @@
 """How every component starts, is told to stop, and is woken from another thread."""
 
 import contextlib
+import functools
 import logging
 import secrets
 import signal
 import socket
 import time
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Final
 
@@ -21,6 +23,15 @@ _log = logging.getLogger(__name__)
 def new_id() -> str:
     """A random id of one start of one process, 16 hexadecimal digits."""
     return secrets.token_hex(8)
+
+
+@functools.cache
+def release() -> str:
+    """The installed version, as in `pyproject.toml`."""
+    try:
+        return version("roommood")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 class Waker:

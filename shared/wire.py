@@ -104,6 +104,11 @@ def kind_of(data: bytes) -> bytes:
     return data[3:4]
 
 
+def looks_like_frame(parts: list[bytes]) -> bool:
+    """True if the sender, sane, meant and counted this as a Frame, whatever is wrong with it."""
+    return len(parts) == 2 and parts[0][:2] == _MAGIC and parts[0][3:4] == b"F"
+
+
 def pack_argument(value: object) -> bytes:
     """msgpack for the argument of a Redis script (its side is Lua's `cmsgpack.unpack`)."""
     return bytes(msgpack.packb(value))
@@ -193,6 +198,7 @@ def _read_credit(fields: Fields) -> Credit:
         granted=fields.integer("granted", 0, MAX_SEQ),
         started=fields.integer("started", 0, MAX_SEQ),
         ready_ms=fields.number("ready_ms"),
+        transit_ms=fields.number("transit_ms"),
         sent_ms=fields.number("sent_ms"),
         workers=fields.addresses("workers"),
         paused=fields.flag("paused"),

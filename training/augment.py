@@ -64,7 +64,9 @@ def warp(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
     zoom = SIDE_PX / (SIDE_PX - 2 * margin)
     angle = np.clip(rng.normal(0, policy.rotate_deg / 2), -policy.rotate_deg, policy.rotate_deg)
     centre = (SIDE_PX - 1) / 2
-    matrix = cv2.getRotationMatrix2D((centre, centre), float(angle), float(zoom))
+    matrix = np.asarray(
+        cv2.getRotationMatrix2D((centre, centre), float(angle), float(zoom)), dtype=np.float64
+    )
     matrix[0] *= 1 + rng.uniform(-policy.squeeze, policy.squeeze)
     matrix[0, 2] += centre - matrix[0] @ (centre, centre, 1)
     if rng.random() < policy.flip:
@@ -73,7 +75,8 @@ def warp(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
     matrix[:, 2] += rng.uniform(-policy.shift_px, policy.shift_px, 2)
     border = _BORDERS[int(rng.integers(len(_BORDERS)))]
     grey = int(rng.integers(256))
-    return _uint8(cv2.warpAffine(picture, matrix, (SIDE_PX, SIDE_PX), borderMode=border, borderValue=grey))
+    size = (SIDE_PX, SIDE_PX)
+    return _uint8(cv2.warpAffine(picture, matrix, size, borderMode=border, borderValue=grey))
 
 
 def relight(picture: Pictures, rng: Generator) -> Pictures:
@@ -115,7 +118,7 @@ def compress(picture: Pictures, rng: Generator) -> Pictures:
     """Through JPEG at a quality of 30 to 90."""
     quality = int(rng.integers(30, 91))
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return _uint8(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE))
+    return _uint8(np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)))
 
 
 def mask_lower_face(picture: Pictures, rng: Generator) -> Pictures:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.ferplus import EXPRESSIONS, SIDE_PX
+from shared.emotions import EXPRESSIONS
+from training.ferplus import SIDE_PX
 
 MEAN = 128.0
 STD = 64.0

@@ -7,29 +7,30 @@ Teachers see the very pictures that the student sees (Beyer et al. 2022,
 arXiv 2106.05237).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
-from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.augment import Policy, augment
-from training.expression_net import MEAN, STD, STUDENT, ExpressionNet, NetShape
-from training.ferplus import (
-    Floats,
-    Pictures,
-    expression_shares,
-    held_out,
-    majority_labels,
-    read_split,
-    trainable,
+from training.augment import Policy
+from training.expression_data import (
+    Faces,
+    as_input,
+    batches,
+    draw,
+    drawing_odds,
+    load_faces,
+    load_unlabelled,
+    mix,
 )
+from training.expression_net import STUDENT, ExpressionNet, NetShape
+from training.ferplus import Floats, Pictures
 
 Progress = Callable[[int, float, float], None]
 
@@ -38,8 +39,10 @@ Progress = Callable[[int, float, float], None]
 class TrainSettings:
     """One run.  `teacher_share` is the part of the target that teachers give, the votes the rest.
 
-    `held_out_percent` of the pictures are never trained on: they choose nothing but
-    the epoch that is kept, the temperature and the offsets.
+    `held_out_percent` of the pictures are never trained on; they serve to fit the temperature
+    and, with a `patience` above zero, to stop after so many epochs without a better accuracy.
+    `start_from` is a checkpoint whose weights a new run begins with; `unlabelled` a folder of
+    face pictures for which only the teachers give the target.
     """
 
     data: Path
@@ -53,19 +56,14 @@ class TrainSettings:
     mixup: float = 0.3
     balance: float = 0.3
     held_out_percent: int = 5
+    patience: int = 0
     seed: int = 1
     threads: int = 1
     policy: Policy = field(default_factory=Policy)
     teachers: tuple[Path, ...] = ()
     teacher_share: float = 0.7
-
-
-@dataclass(frozen=True)
-class Faces:
-    """What a run learns from or is checked on: pictures (N, 48, 48) and target shares (N, 8)."""
-
-    pictures: Pictures
-    shares: Floats
+    start_from: Path | None = None
+    unlabelled: Path | None = None
 
 
 class Run:
@@ -73,12 +71,15 @@ class Run:
 
     def __init__(self, settings: TrainSettings) -> None:
         torch.set_num_threads(settings.threads)
+        cv2.setNumThreads(settings.threads)
         torch.manual_seed(settings.seed)
         self.settings = settings
         self.faces, self.checked = load_faces(settings.data, settings.held_out_percent)
+        if settings.unlabelled and settings.teachers:
+            self.faces = self.faces.joined(load_unlabelled(settings.unlabelled))
         self.odds = drawing_odds(self.faces.shares, settings.balance)
         self.steps = len(self.faces.shares) // settings.batch
-        self.net = ExpressionNet(settings.shape).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.net = _first_net(settings)
         self.average = _averaged(self.net, settings.average_decay)
         self.optimizer = _optimizer(self.net, settings)
         self.schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -88,35 +89,54 @@ class Run:
             pct_start=0.15,
         )
         self.teachers = [load_net(path) for path in settings.teachers]
-        self.epoch = 0
+        self.epoch = self.best_epoch = 0
+        self.best = 0.0
+        self.answer: dict[str, Tensor] = {}
 
     def train(self, progress: Progress) -> None:
-        """Run to the last epoch; after each, write the checkpoint and report (epoch, loss, accuracy)."""
+        """Run to the end, or until patience is lost; after each epoch write the checkpoint.
+
+        `progress` gets the epoch (from 1), the mean loss and the held-out accuracy.
+        """
         if self.settings.checkpoint.is_file():
             self._resume()
-        while self.epoch < self.settings.epochs:
+        while self.epoch < self.settings.epochs and not self._impatient():
             loss = self._one_epoch()
             self.epoch += 1
+            hits = accuracy(self.average.module, self.checked)
+            self._keep(hits)
             self._save()
-            progress(self.epoch, loss, accuracy(self.average.module, self.checked))
+            progress(self.epoch, loss, hits)
+
+    def _impatient(self) -> bool:
+        return 0 < self.settings.patience <= self.epoch - self.best_epoch
+
+    def _keep(self, hits: float) -> None:
+        if self.settings.patience and hits <= self.best:
+            return
+        self.best, self.best_epoch = hits, self.epoch
+        weights = self.average.module.state_dict()
+        self.answer = {name: value.clone() for name, value in weights.items()}
 
     def _one_epoch(self) -> float:
         self.net.train()
         rng = np.random.default_rng((self.settings.seed, self.epoch))
+        rows = draw(self.odds, self.steps * self.settings.batch, rng).reshape(self.steps, -1)
         total = 0.0
-        for pictures, shares in self._batches(rng):
-            total += self._step(pictures, shares)
+        for batch in batches(self.faces, rows, self.settings.policy, rng):
+            pictures, votes = mix(*batch, self.settings.mixup, rng)
+            total += self._step(pictures, self._target(pictures, votes))
         return total / self.steps
 
-    def _batches(self, rng: Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        order = draw(self.odds, self.steps * self.settings.batch, rng)
-        for rows in order.reshape(self.steps, self.settings.batch):
-            drawn = [augment(self.faces.pictures[row], self.settings.policy, rng) for row in rows]
-            pictures, shares = as_input(np.stack(drawn)), torch.from_numpy(self.faces.shares[rows])
-            yield mix(pictures, shares, self.settings.mixup, rng)
+    def _target(self, pictures: Tensor, votes: Tensor) -> Tensor:
+        if not self.teachers:
+            return votes
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+            answers = [teacher(pictures).float().softmax(1) for teacher in self.teachers]
+        voted = votes * (1 - self.settings.teacher_share)
+        return voted + torch.stack(answers).mean(0) * (1 - voted.sum(1, keepdim=True))
 
-    def _step(self, pictures: Tensor, shares: Tensor) -> float:
-        target = self._target(pictures, shares)
+    def _step(self, pictures: Tensor, target: Tensor) -> float:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             logits = self.net(pictures)
         loss = functional.cross_entropy(logits.float(), target)
@@ -128,23 +148,10 @@ class Run:
         self.average.update_parameters(self.net)
         return float(loss.detach())
 
-    def _target(self, pictures: Tensor, shares: Tensor) -> Tensor:
-        if not self.teachers:
-            return shares
-        with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
-            answers = [teacher(pictures).float().softmax(1) for teacher in self.teachers]
-        taught = torch.stack(answers).mean(0)
-        return shares.lerp(taught, self.settings.teacher_share)
-
     def _save(self) -> None:
-        state = {
-            "shape": self.settings.shape,
-            "epoch": self.epoch,
-            "net": self.net.state_dict(),
-            "average": self.average.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
+        state = {name: part.state_dict() for name, part in self._parts().items()}
+        state |= {"shape": self.settings.shape, "answer": self.answer}
+        state |= {"epoch": self.epoch, "best_epoch": self.best_epoch, "best": self.best}
         self.settings.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         partial = self.settings.checkpoint.with_suffix(".partial")
         torch.save(state, partial)
@@ -152,52 +159,18 @@ class Run:
 
     def _resume(self) -> None:
         state = _read_checkpoint(self.settings.checkpoint)
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.epoch = state["epoch"]
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.answer = state["answer"]
+        self.epoch, self.best_epoch, self.best = state["epoch"], state["best_epoch"], state["best"]
 
-
-def load_faces(data: Path, held_out_percent: int) -> tuple[Faces, Faces]:
-    """The training faces of the FER+ folder `data`, and the held-out ones with a clear majority."""
-    split = read_split(data / "FER2013Train")
-    out = held_out(split.names, held_out_percent)
-    learn = split.take(~out & trainable(split.votes))
-    check = split.take(out & (majority_labels(split.votes) >= 0))
-    return (
-        Faces(learn.pictures, expression_shares(learn.votes)),
-        Faces(check.pictures, np.eye(8, dtype=np.float32)[majority_labels(check.votes)]),
-    )
-
-
-def drawing_odds(shares: Floats, balance: float) -> NDArray[np.float64]:
-    """Odds (N,) of drawing each face: 0 draws evenly, 1 draws each expression equally often."""
-    weights = (shares @ shares.mean(axis=0).clip(1e-6) ** -balance).astype(np.float64)
-    return np.asarray(weights / weights.sum())
-
-
-def draw(odds: NDArray[np.float64], count: int, rng: Generator) -> NDArray[np.int64]:
-    """`count` row numbers in random order, each drawn as often as its odds say, rounded up or down."""
-    marks = (np.arange(count) + rng.random()) / count
-    rows = np.searchsorted(odds.cumsum(), marks).clip(max=len(odds) - 1)
-    return rng.permutation(rows)
-
-
-def mix(pictures: Tensor, shares: Tensor, alpha: float, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Each picture and target blended with another of its batch, by a share from Beta(alpha, alpha)."""
-    if not alpha:
-        return pictures, shares
-    count = len(pictures)
-    part = torch.from_numpy(rng.beta(alpha, alpha, (count, 1)).astype(np.float32))
-    other = torch.from_numpy(rng.permutation(count))
-    blended = pictures[other].lerp(pictures, part[:, :, None, None])
-    return blended, shares[other].lerp(shares, part)
-
-
-def as_input(pictures: Pictures) -> Tensor:
-    """Pictures (N, 48, 48) as the network's input (N, 1, 48, 48)."""
-    return (torch.from_numpy(pictures).float().unsqueeze(1) - MEAN) / STD
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "net": self.net,
+            "average": self.average,
+            "optimizer": self.optimizer,
+            "schedule": self.schedule,
+        }
 
 
 def predict(net: nn.Module, pictures: Pictures) -> Floats:
@@ -215,16 +188,16 @@ def accuracy(net: nn.Module, faces: Faces) -> float:
 
 
 def load_net(checkpoint: Path) -> ExpressionNet:
-    """The averaged network of a checkpoint, ready to answer."""
+    """The averaged network that a checkpoint keeps, ready to answer."""
     state = _read_checkpoint(checkpoint)
     net = ExpressionNet(state["shape"])
-    weights = {
-        name.removeprefix("module."): value
-        for name, value in state["average"].items()
-        if name.startswith("module.")
-    }
-    net.load_state_dict(weights)
+    net.load_state_dict(state["answer"])
     return net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def _first_net(settings: TrainSettings) -> ExpressionNet:
+    net = load_net(settings.start_from) if settings.start_from else ExpressionNet(settings.shape)
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
 def _read_checkpoint(path: Path) -> dict[str, Any]:
@@ -233,12 +206,12 @@ def _read_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _averaged(net: nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel:
-    blend = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)
+    blend = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
     return torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=blend, use_buffers=True)
 
 
 def _optimizer(net: nn.Module, settings: TrainSettings) -> torch.optim.AdamW:
     matrices = [p for p in net.parameters() if p.ndim > 1]
     vectors = [p for p in net.parameters() if p.ndim <= 1]
-    groups = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, settings.peak_rate, weight_decay=settings.weight_decay)

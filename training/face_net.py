@@ -18,6 +18,8 @@ OUTPUTS = 15
 PRIOR = 0.01
 GREY_MEAN = 117.0
 GREY_STD = 64.0
+BLACK = -GREY_MEAN / GREY_STD
+STEM, STEM_PADDING = 8, 2
 
 
 @dataclass(frozen=True)
@@ -25,17 +27,16 @@ class NetShape:
     """Widths and depths: channels after the stem and at strides 8, 16, 32; blocks and neck channels per stride."""
 
     stem: int = 32
-    widths: tuple[int, int, int] = (48, 96, 128)
+    widths: tuple[int, int, int] = (48, 80, 112)
     depths: tuple[int, int, int] = (3, 4, 3)
     necks: tuple[int, int, int] = (48, 64, 64)
     head_depths: tuple[int, int, int] = (1, 1, 1)
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution and batch norm, padded so that the picture shrinks by exactly the stride."""
-    padding = (kernel - stride + 1) // 2 if stride > 1 else kernel // 2
+    """Convolution with an odd kernel, padded so that the grid shrinks by exactly the stride, and batch norm."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, groups=groups, bias=False),
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
     )
 
@@ -82,13 +83,16 @@ class Head(nn.Module):
 
 
 class FaceNet(nn.Module):
-    """Grey pictures (N, 1, H, W), already (value - GREY_MEAN) / GREY_STD, sides multiples of 32."""
+    """Grey pictures (N, 1, H, W), already (value - GREY_MEAN) / GREY_STD, sides multiples of 32.
+
+    Around them the stem sees black, so that export can fold mean and deviation into its weights exactly.
+    """
 
     def __init__(self, shape: NetShape | None = None) -> None:
         super().__init__()
         self.shape = shape = shape or NetShape()
         (w8, w16, w32), (d8, d16, d32), (n8, n16, n32) = shape.widths, shape.depths, shape.necks
-        self.stem = convolution(1, shape.stem, 8, 4)
+        self.stem = nn.Sequential(nn.Conv2d(1, shape.stem, STEM, 4, bias=False), nn.BatchNorm2d(shape.stem))
         self.stage8, self.stage16, self.stage32 = stage(shape.stem, w8, d8), stage(w8, w16, d16), stage(w16, w32, d32)
         self.lateral8, self.lateral16 = convolution(w8, n8, 1), convolution(w16, n16, 1)
         self.lateral32 = convolution(w32, n32, 1)
@@ -98,7 +102,8 @@ class FaceNet(nn.Module):
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Raw outputs at strides 8, 16 and 32, each (N, H/s * W/s, 15)."""
-        at8 = self.stage8(functional.relu(self.stem(picture)))
+        framed = functional.pad(picture, (STEM_PADDING,) * 4, value=BLACK)
+        at8 = self.stage8(functional.relu(self.stem(framed)))
         at16 = self.stage16(at8)
         top = functional.relu(self.lateral32(self.stage32(at16)))
         middle = self._join(self.lateral16(at16), self.down_to_16(top))

@@ -15,16 +15,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-EXPRESSIONS = (
-    "neutral",
-    "happiness",
-    "surprise",
-    "sadness",
-    "anger",
-    "disgust",
-    "fear",
-    "contempt",
-)
+from shared.emotions import EXPRESSIONS
+from shared.errors import RoommoodError
+
 VOTE_COLUMNS = (*EXPRESSIONS, "unknown", "not a face")
 SIDE_PX = 48
 DROPPED = -1
@@ -34,13 +27,13 @@ Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 
-class FerPlusError(ValueError):
+class FerPlusError(RoommoodError):
     """A split's folder or its label.csv is not what the FER+ layout promises."""
 
 
 @dataclass(frozen=True)
 class FaceSet:
-    """Labelled faces: `pictures` (N, 48, 48) uint8, `votes` (N, 10) counts, `names` N file names."""
+    """Labelled faces: `pictures` (N, 48, 48) uint8, `votes` (N, 10) counts, `names` of files."""
 
     pictures: Pictures
     votes: Floats
@@ -85,7 +78,7 @@ def expression_shares(votes: Floats) -> Floats:
     """Votes (N, 10) as distributions (N, 8) over the expressions; a row without any is all zero."""
     agreed = without_single_votes(votes)[:, : len(EXPRESSIONS)]
     totals = agreed.sum(axis=1, keepdims=True)
-    return np.divide(agreed, totals, out=np.zeros_like(agreed), where=totals > 0)
+    return np.asarray(agreed / np.maximum(totals, 1), dtype=np.float32)
 
 
 def without_single_votes(votes: Floats) -> Floats:
@@ -94,10 +87,10 @@ def without_single_votes(votes: Floats) -> Floats:
 
 
 def trainable(votes: Floats) -> NDArray[np.bool_]:
-    """Which rows are worth learning from: most votes name an expression, not `unknown` or no face."""
+    """A mask (N,) of the rows worth learning from: most of their votes name an expression."""
     agreed = without_single_votes(votes)
     named = agreed[:, : len(EXPRESSIONS)].sum(axis=1)
-    return (named > 0) & (named > 0.5 * agreed.sum(axis=1))
+    return np.asarray((named > 0) & (named > 0.5 * agreed.sum(axis=1)), dtype=np.bool_)
 
 
 def held_out(names: tuple[str, ...], percent: int) -> NDArray[np.bool_]:

@@ -1,0 +1,304 @@
+"""The aggregator: receive reports, count their results once, acknowledge what is committed."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import zmq
+
+from aggregator.admission import Admission
+from aggregator.buckets import Delivery, deliver
+from aggregator.health_fields import camera_fields, worker_fields
+from aggregator.store import CommitReport, Outcome, Store
+from shared import wire
+from shared.clock import TransitClock, boot_ms, wall_ms
+from shared.config import AggregatorSettings
+from shared.errors import StoreError, WireError
+from shared.limits import WORKER_SILENT_MS
+from shared.logs import event
+from shared.messages import Ack, Report
+from shared.metrics import Fact, Health, serve
+from shared.runtime import Deadline, PeerLog, Shutdown, new_id, shutdown_on_signals
+from shared.sockets import Router, bind_reports, close, receive, send
+
+_log = logging.getLogger(__name__)
+# Reports taken in before they are committed together.
+_BURST: Final = 128
+_HOUSEKEEPING_MS: Final = 1_000.0
+# Milliseconds between two tries to reach a Redis that is away.
+_RETRY_MS: Final = 500.0
+
+
+@dataclass(slots=True)
+class _Peer:
+    """A worker that reports here."""
+
+    report: Report
+    heard_ms: float
+    clock: TransitClock = field(default_factory=TransitClock)
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The Ack that is being made for one worker."""
+
+    committed: list[int] = field(default_factory=list)
+    duplicate: list[int] = field(default_factory=list)
+    refused: list[tuple[int, str]] = field(default_factory=list)
+
+
+Ticket = tuple[bytes, int]
+
+
+class Aggregator:
+    """One aggregator process. Any number may share a Redis: all state is there."""
+
+    def __init__(self, settings: AggregatorSettings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._aggregator_id = new_id()
+        self._peers: dict[str, _Peer] = {}
+        self._log_of_peers = PeerLog("worker")
+        self._log_of_redis = PeerLog("redis")
+        self._admission = Admission()
+        self._answers: dict[bytes, _Answer] = {}
+        self._deliveries: list[Delivery] = []
+        self._health_to_write: dict[str, Report] = {}
+        self._rooms_seen: dict[str, float] = {}
+        self._paused: tuple[str, ...] = ()
+        self._housekeeping_ms = 0.0
+        self._redis_tried_ms = 0.0
+        self._redis_away = False
+        self.counts: Counter[str] = Counter()
+        self.health = Health("aggregator")
+
+    def run(self) -> int:
+        """Works until told to stop; returns the exit code."""
+        with shutdown_on_signals() as shutdown:
+            self._start_up(shutdown)
+            try:
+                self._main_loop(shutdown)
+                self._drain(shutdown)
+            finally:
+                self._shut_down()
+        event(_log, logging.INFO, "aggregator ended", **self.counts)
+        return shutdown.forced_exit_code if shutdown.forced else 0
+
+    # Start
+
+    def _start_up(self, shutdown: Shutdown) -> None:
+        settings = self._settings
+        self._context: zmq.Context[Router] = zmq.Context()
+        self._router = bind_reports(self._context, settings.bind, insecure=settings.insecure)
+        self._poller = zmq.Poller()
+        self._poller.register(self._router, zmq.POLLIN)
+        self._poller.register(shutdown.waker.fileno(), zmq.POLLIN)
+        self._stop_metrics = self._serve_metrics()
+        event(_log, logging.INFO, "aggregator ready", bind=settings.bind, id=self._aggregator_id)
+
+    def _serve_metrics(self) -> Callable[[], None]:
+        settings = self._settings
+        if settings.metrics_port is None:
+            return lambda: None
+        return serve(settings.metrics_host, settings.metrics_port, self.health, self.facts)
+
+    # Work
+
+    def _main_loop(self, shutdown: Shutdown) -> None:
+        while not shutdown.requested:
+            self._turn(250)
+
+    def _turn(self, timeout_ms: int) -> None:
+        self._poller.poll(timeout_ms)
+        self._receive()
+        self._commit()
+        self._acknowledge()
+        self._keep_house()
+        self.health.tick()
+
+    def _receive(self) -> None:
+        for _ in range(_BURST):
+            parts = receive(self._router)
+            if parts is None:
+                return
+            try:
+                report = wire.decode_report(parts[1] if len(parts) == 2 else b"")
+            except WireError as error:
+                self.counts[f"message-refused-{error.reason}"] += 1
+                event(_log, logging.WARNING, "message refused", why=str(error))
+                continue
+            self._take(parts[0], report)
+
+    def _take(self, routing_id: bytes, report: Report) -> None:
+        now_ms = boot_ms()
+        peer = self._meet(report, now_ms)
+        transit_ms = peer.clock.transit_ms(report.sent_ms, now_ms)
+        self._answers.setdefault(routing_id, _Answer())
+        if report.health:
+            self._health_to_write[report.worker_id] = report
+        received_ms = wall_ms()
+        for one in report.results:
+            delivery = deliver((routing_id, one.ticket), one, received_ms, transit_ms)
+            refused = self._admission.refusal(delivery, received_ms)
+            if refused:
+                self._refuse(routing_id, one.ticket, refused)
+            else:
+                self._deliveries.append(delivery)
+
+    def _meet(self, report: Report, now_ms: float) -> _Peer:
+        peer = self._peers.get(report.worker_id)
+        if peer is None:
+            peer = self._peers[report.worker_id] = _Peer(report, now_ms)
+        if report.health:
+            peer.report = report
+        peer.heard_ms = now_ms
+        if report.leaving:
+            del self._peers[report.worker_id]
+            self._log_of_peers.forget(report.worker_id)
+            event(_log, logging.INFO, "worker left", peer=report.worker_id)
+        else:
+            self._log_of_peers.back(report.worker_id)
+        return peer
+
+    def _refuse(self, routing_id: bytes, ticket: int, why: str) -> None:
+        self.counts[f"refused-{why}"] += 1
+        self._answers[routing_id].refused.append((ticket, why))
+
+    # Redis
+
+    def _commit(self) -> None:
+        """Counts what was delivered. What Redis does not confirm is not acknowledged.
+
+        The workers send it again; while Redis is away nothing is kept here.
+        """
+        deliveries, self._deliveries = self._deliveries, []
+        if not deliveries or not self._redis_may_answer():
+            self.counts["unsettled"] += len(deliveries)
+            return
+        committed = self._store.commit(deliveries, wall_ms())
+        self._note_redis(committed.away)
+        self._log_room_errors(committed)
+        for delivery, outcome in zip(deliveries, committed.outcomes, strict=True):
+            self._settle(delivery, outcome)
+
+    def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
+        routing_id, ticket = _ticket(delivery)
+        self.counts[outcome] += 1
+        answer = self._answers[routing_id]
+        if outcome is Outcome.COMMITTED:
+            answer.committed.append(ticket)
+            room = delivery.result.room
+            self._rooms_seen[room] = max(self._rooms_seen.get(room, 0.0), delivery.captured_ms)
+        elif outcome is Outcome.DUPLICATE:
+            answer.duplicate.append(ticket)
+        elif outcome is not Outcome.UNSETTLED:
+            answer.refused.append((ticket, outcome))
+
+    def _redis_may_answer(self) -> bool:
+        return not self._redis_away or boot_ms() - self._redis_tried_ms > _RETRY_MS
+
+    def _note_redis(self, error: StoreError | None) -> None:
+        self._redis_tried_ms = boot_ms()
+        self._redis_away = error is not None
+        self.health.ready = error is None
+        if error is None:
+            self._log_of_redis.back("redis")
+        else:
+            self._log_of_redis.lost("redis", str(error))
+
+    def _log_room_errors(self, committed: CommitReport) -> None:
+        if committed.away is None:
+            for room, error in committed.errors.items():
+                self.counts["room-errors"] += 1
+                event(_log, logging.ERROR, "room not written", room=room, why=str(error))
+
+    def _keep_house(self) -> None:
+        now_ms = boot_ms()
+        if now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS or not self._redis_may_answer():
+            return
+        self._housekeeping_ms = now_ms
+        self._drop_silent(now_ms)
+        try:
+            self._write_house()
+        except StoreError as error:
+            self._note_redis(error)
+        else:
+            self._note_redis(None)
+
+    def _write_house(self) -> None:
+        if not self.health.ready:
+            self._store.check_schema()
+        self._paused = self._store.paused_rooms()
+        reports, self._health_to_write = self._health_to_write, {}
+        rooms, self._rooms_seen = self._rooms_seen, {}
+        self._store.touch_rooms(rooms)
+        cameras = camera_fields(reports.values())
+        workers = {report.worker_id: worker_fields(report) for report in reports.values()}
+        self._store.write_health(cameras, workers, wall_ms())
+        models = {model.model: model for report in reports.values() for model in report.models}
+        self._store.write_models(models.values())
+
+    def _drop_silent(self, now_ms: float) -> None:
+        for worker_id, peer in list(self._peers.items()):
+            if now_ms - peer.heard_ms > WORKER_SILENT_MS:
+                del self._peers[worker_id]
+                self._log_of_peers.lost(worker_id, "silent")
+
+    # Answers
+
+    def _acknowledge(self) -> None:
+        answers, self._answers = self._answers, {}
+        workers = self._live_workers()
+        for routing_id, answer in answers.items():
+            ack = Ack(
+                aggregator_id=self._aggregator_id,
+                sent_ms=boot_ms(),
+                committed=tuple(answer.committed),
+                duplicate=tuple(answer.duplicate),
+                refused=tuple(answer.refused),
+                workers=workers,
+                paused_rooms=self._paused,
+            )
+            # A worker that is gone by now sends its results again, and finds them duplicates.
+            send(self._router, [routing_id, wire.encode_ack(ack)])
+
+    def _live_workers(self) -> tuple[str, ...]:
+        addresses = {peer.report.address for peer in self._peers.values()}
+        return tuple(sorted(addresses - {""}))
+
+    # End
+
+    def _drain(self, shutdown: Shutdown) -> None:
+        """Answers what has already arrived, so that fewer results are sent twice."""
+        self.health.ready = False
+        deadline = Deadline(self._settings.drain_s)
+        quiet = False
+        while not (quiet or shutdown.forced or deadline.passed):
+            quiet = not self._poller.poll(0) or not self._router.poll(0)
+            self._turn(0)
+
+    def _shut_down(self) -> None:
+        self._stop_metrics()
+        close(self._router, 300)
+        self._context.term()
+        self._store.close()
+
+    # What others may know
+
+    def facts(self) -> Iterator[Fact]:
+        """The aggregator's metrics."""
+        for outcome, count in Counter(self.counts).items():
+            labels = {"outcome": str(outcome)}
+            yield Fact("roommood_aggregator_results_total", "Results by outcome.", count, labels)
+        yield Fact("roommood_aggregator_workers", "Workers heard lately.", len(self._peers))
+        yield Fact(
+            "roommood_aggregator_redis_up", "1 if Redis answers.", float(not self._redis_away)
+        )
+
+
+def _ticket(delivery: Delivery) -> Ticket:
+    ticket = delivery.ticket
+    assert isinstance(ticket, tuple)
+    return ticket

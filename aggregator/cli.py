@@ -1,0 +1,115 @@
+"""The `aggregator` command, also mounted as `roommood aggregator`."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from shared.cli import (
+    ConfigOption,
+    DrainOption,
+    LogFormatOption,
+    LogLevelOption,
+    MetricsHostOption,
+    MetricsPortOption,
+    VersionOption,
+    run_app,
+)
+
+_NETWORK: Final = "Network"
+_REDIS: Final = "Redis"
+_PRIVACY: Final = "Privacy"
+
+app = typer.Typer(
+    rich_markup_mode="markdown", context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+@app.command()
+def aggregator(
+    bind: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ROOMMOOD_AGGREGATOR_BIND",
+            help="host:port at which workers reach this aggregator.",
+            show_default="127.0.0.1:5702",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure",
+            envvar="ROOMMOOD_AGGREGATOR_INSECURE",
+            help="Allow an address that other machines can reach, without encryption.",
+            show_default="off",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            "--redis",
+            envvar="ROOMMOOD_REDIS_URL",
+            help="redis://, rediss:// (TLS) or unix:// URL, without a password.",
+            show_default="redis://127.0.0.1:6379/0",
+            rich_help_panel=_REDIS,
+        ),
+    ] = None,
+    redis_password_file: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="ROOMMOOD_REDIS_PASSWORD_FILE",
+            help="File that holds the password of Redis.",
+            show_default="none",
+            rich_help_panel=_REDIS,
+        ),
+    ] = None,
+    min_people: Annotated[
+        int | None,
+        typer.Option(
+            envvar="ROOMMOOD_AGGREGATOR_MIN_PEOPLE",
+            help="Faces that a frame must show for its expressions to be written at all.",
+            show_default="1",
+            rich_help_panel=_PRIVACY,
+        ),
+    ] = None,
+    drain_s: DrainOption = None,
+    metrics_port: MetricsPortOption = None,
+    metrics_host: MetricsHostOption = None,
+    config: ConfigOption = None,
+    log_format: LogFormatOption = None,
+    log_level: LogLevelOption = None,
+    version: VersionOption = False,
+) -> None:
+    """Count the workers' results, each exactly once, into per-room statistics in Redis.
+
+    Example: `aggregator --bind 127.0.0.1:5702 --redis redis://127.0.0.1:6379/0`
+    """
+    given = {
+        "bind": bind,
+        "insecure": insecure,
+        "redis_url": redis,
+        "redis_password_file": redis_password_file,
+        "min_people": min_people,
+        "drain_s": drain_s,
+        "metrics_port": metrics_port,
+        "metrics_host": metrics_host,
+        "log_format": log_format,
+        "log_level": log_level,
+    }
+    from shared import logs
+    from shared.config import AggregatorSettings, load
+
+    settings = load(AggregatorSettings, config, given)
+    logs.setup(settings.log_format, settings.log_level, "aggregator")
+
+    from aggregator.aggregator import Aggregator
+    from aggregator.store import Store
+
+    store = Store(settings.redis_url, settings.redis_password_file, settings.min_people)
+    raise typer.Exit(Aggregator(settings, store).run())
+
+
+def main() -> None:
+    run_app(app)

@@ -1,0 +1,194 @@
+"""The statistics in Redis, to be read from Python.
+
+    from datetime import timedelta
+    from aggregator.stats import RoomStats
+
+    with RoomStats("redis://127.0.0.1:6379/0") as stats:
+        for hour in stats.history("kitchen", last=timedelta(days=1), by=timedelta(hours=1)):
+            print(hour.start, hour.coverage, hour.people, hour.dominant)
+
+Reads only, with commands that a reader of the shipped ACL file may use.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from aggregator.figures import RoomNow, RoomPeriod, add_up, room_now, room_period
+from aggregator.redis_client import DEFAULT_URL, connect, translated
+from shared import clock, redis_keys
+from shared.errors import ConfigError
+from shared.names import parse_room
+from shared.redis_keys import SPANS, BucketSpan
+
+# Buckets read at a time, and at most for one summary and one history.
+_READ_AT_ONCE: Final = 500
+_MOST_OF_SUMMARY: Final = 2_000
+_MOST_ROWS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRoom:
+    """A room of which something was counted. `last_seen` is when results last came (UTC)."""
+
+    room: str
+    last_seen: datetime
+    paused: bool
+
+
+class RoomStats:
+    """Rooms, now and then. Every method raises StoreAway or StoreError where Redis fails, and
+    ConfigError for a room that is not known or a time that is not kept.
+    """
+
+    def __init__(
+        self,
+        redis: Any = DEFAULT_URL,
+        password_file: Path | None = None,
+        now_ms: Callable[[], float] = clock.wall_ms,
+    ) -> None:
+        """`redis` is a URL as in `redis_client.connect`, or a client with decode_responses."""
+        self._url = redis if isinstance(redis, str) else "redis://"
+        self._redis = connect(redis, password_file) if isinstance(redis, str) else redis
+        self._now_ms = now_ms
+
+    def __enter__(self) -> "RoomStats":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def rooms(self) -> list[KnownRoom]:
+        """By name."""
+        with translated(self._url):
+            last_seen = dict(self._redis.zrange(redis_keys.ROOMS, 0, -1, withscores=True))
+            paused = self._redis.smembers(redis_keys.PAUSED)
+        return [
+            KnownRoom(room, datetime.fromtimestamp(last_seen[room] / 1000, UTC), room in paused)
+            for room in sorted(last_seen)
+        ]
+
+    def live(self, room: str) -> RoomNow:
+        """The room over about the last 4 s; `silent` where nothing came for 10 s."""
+        self._require(room)
+        return self._live([room])[0]
+
+    def live_rooms(self) -> list[RoomNow]:
+        """All known rooms, by name."""
+        return self._live([known.room for known in self.rooms()])
+
+    def history(self, room: str, last: timedelta, by: timedelta) -> list[RoomPeriod]:
+        """Consecutive periods of `by`, oldest first; the last one is still under way.
+
+        Periods begin at whole multiples of `by` since 1970 (UTC). `by` is a multiple of 10 s,
+        of 1 min beyond 6 h, of 1 h beyond 7 d. Periods without a frame are there, empty.
+        """
+        self._require(room)
+        span = _span_for_history(last, by)
+        by_s, now_s = round(by.total_seconds()), self._now_ms() / 1000
+        starts = _starts(last, by_s, now_s)
+        each = range(0, by_s, span.length_s)
+        hashes = self._hashes(room, span, [start + offset for start in starts for offset in each])
+        return [
+            room_period(
+                room,
+                add_up(hashes[i * len(each) : (i + 1) * len(each)]),
+                start,
+                start + by_s,
+                now_s,
+            )
+            for i, start in enumerate(starts)
+        ]
+
+    def summary(self, room: str, last: timedelta) -> RoomPeriod:
+        """One period up to now, in whole buckets: it begins up to 10 s late for `last` up to
+        5 h, 1 min up to 33 h, 1 h beyond.
+        """
+        self._require(room)
+        span = _span_for_summary(last)
+        now_s = self._now_ms() / 1000
+        starts = _starts(last, span.length_s, now_s)
+        counters = add_up(self._hashes(room, span, starts))
+        return room_period(room, counters, starts[0], now_s, now_s)
+
+    def _require(self, room: str) -> None:
+        name = parse_room(room)
+        with translated(self._url):
+            if self._redis.zscore(redis_keys.ROOMS, name) is not None:
+                return
+        known = ", ".join(one.room for one in self.rooms()) or "none yet"
+        raise ConfigError(f"no room {room!r} in Redis; known rooms: {known}")
+
+    def _live(self, rooms: Sequence[str]) -> list[RoomNow]:
+        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
+            for room in rooms:
+                pipe.hgetall(redis_keys.live(room))
+                pipe.pttl(redis_keys.live(room))
+            replies = pipe.execute()
+        answers = zip(rooms, replies[::2], replies[1::2], strict=True)
+        return [room_now(room, live, ttl_ms) for room, live, ttl_ms in answers]
+
+    def _hashes(
+        self, room: str, span: BucketSpan, starts_s: Iterable[int]
+    ) -> list[Mapping[str, str]]:
+        keys = [redis_keys.bucket(room, span, start) for start in starts_s]
+        hashes: list[Mapping[str, str]] = []
+        with translated(self._url):
+            for first in range(0, len(keys), _READ_AT_ONCE):
+                with self._redis.pipeline(transaction=False) as pipe:
+                    for key in keys[first : first + _READ_AT_ONCE]:
+                        pipe.hgetall(key)
+                    hashes += pipe.execute()
+        return hashes
+
+
+def _starts(last: timedelta, step_s: int, now_s: float) -> list[int]:
+    """Starts of the steps that end with the one under way and make up `last`, rounded up."""
+    count = -(-round(last.total_seconds()) // step_s)
+    newest = int(now_s // step_s) * step_s
+    return [newest - i * step_s for i in reversed(range(count))]
+
+
+def _span_for_history(last: timedelta, by: timedelta) -> BucketSpan:
+    """The longest bucket that divides `by` and is kept for `last`."""
+    last_s, by_s = _seconds("last", last), _seconds("by", by)
+    dividing = [span for span in SPANS if by_s % span.length_s == 0]
+    if not dividing:
+        raise ConfigError(f"by {by}: it must be a multiple of {SPANS[0].length_s} s")
+    if last_s > by_s * _MOST_ROWS:
+        raise ConfigError(f"last {last} by {by} is more than {_MOST_ROWS} rows: take a longer by")
+    span = dividing[-1]
+    if last_s > span.keep_s:
+        kept = "; ".join(f"{s.name} for {timedelta(seconds=s.keep_s)}" for s in SPANS)
+        raise ConfigError(f"last {last} by {by} is not kept; kept are buckets of {kept}")
+    return span
+
+
+def _span_for_summary(last: timedelta) -> BucketSpan:
+    """The shortest bucket that is kept for `last` and is not read too many times."""
+    last_s = _seconds("last", last)
+    for span in SPANS:
+        if last_s <= min(span.keep_s, span.length_s * _MOST_OF_SUMMARY):
+            return span
+    longest = SPANS[-1]
+    if last_s <= longest.keep_s:
+        return longest
+    raise ConfigError(f"last {last} is not kept; at most {timedelta(seconds=longest.keep_s)} is")
+
+
+def _seconds(name: str, duration: timedelta) -> int:
+    seconds = duration.total_seconds()
+    if seconds < 1 or seconds != int(seconds):
+        raise ConfigError(f"{name} {duration}: it must be a whole number of seconds, 1 or more")
+    return int(seconds)

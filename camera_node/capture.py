@@ -1,0 +1,286 @@
+"""The thread that reads a source and keeps only the newest picture.
+
+Every picture it takes in ends in exactly one count:
+`captured == taken + skipped + (1 if one waits)`.
+"""
+
+import logging
+import math
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from camera_node.source import EndOfSource, Interrupted, Picture, Source
+from shared.clock import boot_ms
+from shared.errors import SourceError
+
+# Milliseconds of pictures after which a source that was lost counts as steady again: its
+# next loss starts with the shortest pause.
+_STEADY_MS: Final = 10_000.0
+# Seconds between two looks at the quiet hours while the camera is off.
+_REST_S: Final = 1.0
+_AVERAGE_OF: Final = 10
+_log = logging.getLogger("camera_node")
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureCounts:
+    """Pictures since the start; `captured == taken + skipped + waiting`, `waiting` is 0 or 1."""
+
+    captured: int = 0
+    taken: int = 0
+    skipped: int = 0
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """Seconds between attempts: doubling from `first_s` to `most_s`, give or take a quarter."""
+
+    first_s: float = 0.5
+    most_s: float = 30.0
+
+    def delay_s(self, attempt: int, chance: float) -> float:
+        """The pause before attempt 0, 1, ... for a random number 0..1."""
+        return min(self.most_s, self.first_s * 2.0 ** min(attempt, 30)) * (0.75 + 0.5 * chance)
+
+
+class Capture:
+    """Reads a source on its own thread; whoever sends takes the newest picture, at most once.
+
+    `wake` is called from the capture thread for each new picture while `wanted` is true. Set
+    `wanted` first and call `take_newest` after, so that no picture falls between the two.
+    While the camera is paused or in quiet hours the source is closed and its light is off.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        wake: Callable[[], None] = lambda: None,
+        is_quiet: Callable[[], bool] = lambda: False,
+        retry_at_start: bool = False,
+        back_off: BackOff = BackOff(),
+        clock: Callable[[], float] = boot_ms,
+    ) -> None:
+        self.source = source
+        self.wanted = False
+        self.error: BaseException | None = None
+        self._wake, self._is_quiet, self._clock = wake, is_quiet, clock
+        self._retry_at_start, self._back_off = retry_at_start, back_off
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._changed = threading.Condition()
+        self._stopping = self._paused = self._is_open = False
+        self._newest: Picture | None = None
+        self._counts = CaptureCounts()
+        self._status = "starting"
+        self._attempts = 0
+        self._lost_ms: float | None = None
+        self._back_ms = -math.inf
+        self._last_ms: float | None = None
+        self._interval_ms = 0.0
+
+    def start(self) -> None:
+        """Opens the source and starts the thread.
+
+        Raises SourceError if the source cannot be opened, unless `retry_at_start` was given
+        or it is not to be open now.
+        """
+        if not self._rest_reason():
+            try:
+                self.source.open()
+                self._is_open, self._status = True, "ok"
+            except SourceError as error:
+                if not self._retry_at_start:
+                    raise
+                self._lose(error)
+        self._thread.start()
+
+    def stop(self, deadline_s: float = 2.0) -> bool:
+        """Ends the thread and closes the source. False if a read still blocks at the deadline."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self.source.interrupt()
+        if self._thread.ident is not None:
+            self._thread.join(deadline_s)
+        return not self._thread.is_alive()
+
+    def pause(self) -> None:
+        """From now on no picture is given out; the source is closed as soon as its read ends."""
+        with self._changed:
+            self._paused = True
+            self._skip_newest()
+            self._changed.notify_all()
+        self.source.interrupt()
+
+    def resume(self) -> None:
+        with self._changed:
+            self._paused = False
+            self._changed.notify_all()
+
+    def take_newest(self) -> Picture | None:
+        """The newest picture, if it was not given out before."""
+        with self._changed:
+            picture, self._newest = self._newest, None
+            if picture is not None:
+                self._count(taken=1, waiting=-1)
+            return picture
+
+    def count_unsent(self) -> None:
+        """A picture taken was not sent after all: it counts as skipped, not as taken."""
+        with self._changed:
+            self._count(taken=-1, skipped=1)
+
+    def newest_age_ms(self) -> float | None:
+        """Milliseconds since the waiting picture was captured; None if none waits."""
+        with self._changed:
+            newest = self._newest
+            return None if newest is None else max(0.0, self._clock() - newest.captured_ms)
+
+    def counts(self) -> CaptureCounts:
+        """All counts of one moment."""
+        with self._changed:
+            return self._counts
+
+    @property
+    def status(self) -> str:
+        """ok, paused, quiet, ended, starting, stopped, or reconnecting/failed and why."""
+        return self._status
+
+    @property
+    def is_finished(self) -> bool:
+        """True once no further picture will come: the source has ended, failed or was stopped."""
+        return self._thread.ident is not None and not self._thread.is_alive()
+
+    @property
+    def rate_hz(self) -> float:
+        """Pictures a second lately: nominal until two have come, 0 while the source is closed."""
+        with self._changed:
+            if not self._is_open:
+                return 0.0
+            if self._last_ms is None or self._interval_ms <= 0:
+                return self.source.rate_hz
+            return 1000.0 / max(self._interval_ms, self._clock() - self._last_ms)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping:
+                if reason := self._rest_reason():
+                    self._rest(reason)
+                elif self._is_open:
+                    self._capture_one()
+                else:
+                    self._reopen()
+            self._status = "stopped"
+        except EndOfSource:
+            self._status = "ended"
+        except Exception as error:
+            self.error, self._status = error, f"failed: {error!r}"
+            _log.exception("%s failed", self.source.description)
+        finally:
+            self._close()
+            if not self._stopping:
+                self._wake()
+
+    def _rest_reason(self) -> str:
+        if self._paused:
+            return "paused"
+        return "quiet" if self._is_quiet() else ""
+
+    def _rest(self, reason: str) -> None:
+        self._close()
+        self._attempts = 0
+        with self._changed:
+            self._skip_newest()
+            self._status = reason
+            if not self._stopping and self._rest_reason():
+                self._changed.wait(_REST_S)
+
+    def _capture_one(self) -> None:
+        try:
+            picture = self.source.read()
+        except EndOfSource:
+            raise
+        except Interrupted:
+            self._close()
+        except SourceError as error:
+            self._lose(error)
+        else:
+            self._keep(picture)
+
+    def _keep(self, picture: Picture) -> None:
+        with self._changed:
+            if self._stopping or self._rest_reason():
+                return
+            self._skip_newest()
+            self._newest = picture
+            self._count(captured=1, waiting=1)
+            self._measure(picture.captured_ms)
+            is_wanted = self.wanted
+        self._note_return()
+        self._status = "ok"
+        if is_wanted:
+            self._wake()
+
+    def _measure(self, captured_ms: float) -> None:
+        if self._last_ms is not None:
+            latest_ms = captured_ms - self._last_ms
+            weight = 1 / _AVERAGE_OF if self._interval_ms > 0 else 1.0
+            self._interval_ms += (latest_ms - self._interval_ms) * weight
+        self._last_ms = captured_ms
+
+    def _reopen(self) -> None:
+        with self._changed:
+            if self._lost_ms is not None:
+                pause_s = self._back_off.delay_s(self._attempts, random.random())
+                self._attempts += 1
+                self._changed.wait_for(lambda: self._stopping or self._paused, pause_s)
+        if self._stopping or self._rest_reason():
+            return
+        try:
+            self.source.open()
+        except SourceError as error:
+            self._lose(error)
+            return
+        self._is_open = True
+
+    def _lose(self, error: SourceError) -> None:
+        self._close()
+        self._status = f"reconnecting: {error}"
+        if self._lost_ms is not None:
+            return
+        self._lost_ms = self._clock()
+        if self._lost_ms - self._back_ms > _STEADY_MS:
+            self._attempts = 0
+        _log.warning("%s is lost: %s (trying again)", self.source.description, error)
+
+    def _note_return(self) -> None:
+        if self._lost_ms is None:
+            return
+        self._back_ms = self._clock()
+        away_s = (self._back_ms - self._lost_ms) / 1000.0
+        self._lost_ms = None
+        _log.info("%s is back after %.1f s", self.source.description, away_s)
+
+    def _close(self) -> None:
+        if self._is_open:
+            self._is_open = False
+            self._last_ms, self._interval_ms = None, 0.0
+            self.source.close()
+
+    def _skip_newest(self) -> None:
+        if self._newest is not None:
+            self._newest = None
+            self._count(skipped=1, waiting=-1)
+
+    def _count(self, captured: int = 0, taken: int = 0, skipped: int = 0, waiting: int = 0) -> None:
+        old = self._counts
+        self._counts = CaptureCounts(
+            old.captured + captured,
+            old.taken + taken,
+            old.skipped + skipped,
+            old.waiting + waiting,
+        )

@@ -1,0 +1,153 @@
+"""From a captured picture to the JPEG that goes out: mask, shrink, compress, or pass through."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from camera_node.masks import Mask, burn_in
+from camera_node.opencv import Pixels, cv2, decode
+from camera_node.source import Picture
+from shared.errors import ConfigError, PictureDamaged, PictureTooLarge
+from shared.limits import MAX_JPEG_BYTES, MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX
+
+_AVERAGE_OF: Final = 16
+_FALLBACK_QUALITY: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A JPEG within `shared.limits`, and its size in pixels."""
+
+    jpeg: bytes = field(repr=False)
+    width: int
+    height: int
+
+
+class Encoder:
+    """Compresses pictures; a JPEG that needs no mask and no shrinking passes untouched.
+
+    `quality` (1..100) and `scale` (above 0, up to 1) may be changed between two pictures;
+    neither touches a JPEG that passes through. Pictures are never enlarged.
+    `encode_ms` is a moving average of the time spent on a picture. For one thread.
+    """
+
+    def __init__(
+        self,
+        *,
+        quality: int = 80,
+        max_width: int | None = None,
+        max_height: int | None = None,
+        masks: Sequence[Mask] = (),
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Raises ConfigError if a value is out of range."""
+        for name, side in (("max_width", max_width), ("max_height", max_height)):
+            if side is not None and side < MIN_PICTURE_SIDE_PX:
+                raise ConfigError(f"{name} is {side}; use at least {MIN_PICTURE_SIDE_PX} pixels")
+        self._max_width, self._max_height = max_width, max_height
+        self._masks = tuple(masks)
+        self._clock = clock
+        self.quality = quality
+        self.scale = 1.0
+        self.encode_ms = 0.0
+
+    @property
+    def quality(self) -> int:
+        return self._quality
+
+    @quality.setter
+    def quality(self, quality: int) -> None:
+        if not 1 <= quality <= 100:
+            raise ConfigError(f"JPEG quality is {quality}; use 1 to 100")
+        self._quality = quality
+
+    @property
+    def scale(self) -> float:
+        return self._scale
+
+    @scale.setter
+    def scale(self, scale: float) -> None:
+        if not 0 < scale <= 1:
+            raise ConfigError(f"scale is {scale}; use more than 0 and at most 1")
+        self._scale = scale
+
+    def encode(self, picture: Picture) -> Encoded:
+        """The picture as it may leave this machine.
+
+        Raises:
+            PictureDamaged: it does not decode, or is no BGR picture of at least 16x16 pixels.
+            PictureTooLarge: more than 8 MiB even at quality 50.
+        """
+        started_s = self._clock()
+        encoded = self._passed_through(picture) or self._compressed(picture)
+        self._average((self._clock() - started_s) * 1000.0)
+        return encoded
+
+    def _passed_through(self, picture: Picture) -> Encoded | None:
+        if picture.jpeg is None or self._masks or self._fitting(picture.width, picture.height) < 1:
+            return None
+        return Encoded(picture.jpeg, picture.width, picture.height)
+
+    def _compressed(self, picture: Picture) -> Encoded:
+        pixels = _pixels_of(picture)
+        if self._masks:
+            pixels = burn_in(pixels, self._masks)
+        pixels = self._shrunk(pixels)
+        for quality in (self.quality, min(self.quality, _FALLBACK_QUALITY)):
+            jpeg = _to_jpeg(pixels, quality)
+            if len(jpeg) <= MAX_JPEG_BYTES:
+                return Encoded(jpeg, pixels.shape[1], pixels.shape[0])
+        raise PictureTooLarge(
+            f"{len(jpeg)} bytes at quality {quality}; at most {MAX_JPEG_BYTES} go out: "
+            "set a smaller max_width"
+        )
+
+    def _shrunk(self, pixels: Pixels) -> Pixels:
+        height, width = pixels.shape[:2]
+        factor = self.scale * self._fitting(width, height)
+        if factor >= 1:
+            return pixels
+        size = (_side(width * factor), _side(height * factor))
+        return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(pixels.dtype)
+
+    def _fitting(self, width: int, height: int) -> float:
+        """The factor, at most 1, by which a picture shrinks to fit what is set and allowed."""
+        return min(
+            1.0,
+            (self._max_width or width) / width,
+            (self._max_height or height) / height,
+            math.sqrt(MAX_PICTURE_PIXELS / (width * height)),
+        )
+
+    def _average(self, latest_ms: float) -> None:
+        if self.encode_ms == 0:
+            self.encode_ms = latest_ms
+        self.encode_ms += (latest_ms - self.encode_ms) / _AVERAGE_OF
+
+
+def _pixels_of(picture: Picture) -> Pixels:
+    if picture.jpeg is not None:
+        # Not turned by EXIF: masks refer to the picture as the source gives it.
+        return decode(picture.jpeg, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    pixels = picture.pixels
+    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != "uint8":
+        raise PictureDamaged("a picture that holds neither a JPEG nor BGR pixels (H, W, 3) uint8")
+    if min(pixels.shape[:2]) < MIN_PICTURE_SIDE_PX:
+        raise PictureDamaged(f"a picture of {pixels.shape[1]}x{pixels.shape[0]} pixels")
+    return pixels
+
+
+def _side(pixels: float) -> int:
+    return max(MIN_PICTURE_SIDE_PX, int(pixels))
+
+
+def _to_jpeg(pixels: Pixels, quality: int) -> bytes:
+    try:
+        done, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    except cv2.error as error:
+        raise PictureDamaged(f"a picture that does not compress: {error.err}") from error
+    if not done:
+        raise PictureDamaged("a picture that does not compress")
+    return jpeg.tobytes()

@@ -1,0 +1,280 @@
+"""The camera node: grab, mask, compress and publish the newest frame when it is asked for."""
+
+import logging
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import zmq
+
+from camera_node.adaptation import LinkAdaptation
+from camera_node.capture import Capture
+from camera_node.encoder import Encoder
+from camera_node.masks import parse_masks
+from camera_node.publisher import Outgoing, Publisher
+from camera_node.quiet_hours import QuietHours
+from camera_node.source import Picture, open_source
+from shared.clock import boot_ms
+from shared.config import CameraSettings
+from shared.errors import PictureError, SourceError
+from shared.limits import CAMERA_FRESH_MS
+from shared.logs import event
+from shared.messages import CameraHealth, Hello
+from shared.metrics import Fact, Health, serve
+from shared.runtime import (
+    EXIT_DRAIN_INCOMPLETE,
+    Deadline,
+    Shutdown,
+    Waker,
+    new_id,
+    release,
+    shutdown_on_signals,
+)
+
+_log = logging.getLogger(__name__)
+_THERMAL: Final = Path("/sys/class/thermal/thermal_zone0/temp")
+_TURN_MS: Final = 250
+
+
+class CameraNode:
+    """One camera process: a capture thread, and this thread for all else."""
+
+    def __init__(self, settings: CameraSettings) -> None:
+        self._settings = settings
+        self._boot_id = new_id()
+        self._quiet = QuietHours.parse(settings.quiet_hours)
+        self._waker = Waker()
+        self._capture = self._make_capture()
+        self._encoder = Encoder(
+            quality=settings.jpeg_quality,
+            max_width=settings.width,
+            max_height=settings.height,
+            masks=parse_masks(settings.masks),
+        )
+        self._adaptation = LinkAdaptation()
+        self._paused = False
+        self.health = Health("camera-node")
+
+    def _make_capture(self) -> Capture:
+        settings = self._settings
+        source = open_source(
+            settings.source,
+            rate_hz=settings.rate_hz,
+            width=settings.width,
+            height=settings.height,
+            loop=settings.loop,
+            name=settings.name,
+        )
+        is_quiet = lambda: self._quiet.is_quiet(datetime.now())  # noqa: E731
+        return Capture(source, wake=self._waker.wake, is_quiet=is_quiet)
+
+    def run(self) -> int:
+        """Works until told to stop or the source has ended; returns the exit code."""
+        with shutdown_on_signals() as shutdown:
+            self._start_up(shutdown)
+            try:
+                self._main_loop(shutdown)
+                drained = self._drain(shutdown)
+            finally:
+                self._shut_down()
+        if self._capture.error is not None:
+            raise SourceError(f"the source failed: {self._capture.error}")
+        if shutdown.forced:
+            return shutdown.forced_exit_code
+        return 0 if drained else EXIT_DRAIN_INCOMPLETE
+
+    # Start
+
+    def _start_up(self, shutdown: Shutdown) -> None:
+        self._capture.start()
+        source = self._capture.source
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._poller = zmq.Poller()
+        self._publisher = Publisher(
+            self._context,
+            self._poller,
+            self._settings.workers,
+            self._hello,
+            round(1e6 / max(source.rate_hz, 0.2)),
+        )
+        for waker in (self._waker, shutdown.waker):
+            self._poller.register(waker.fileno(), zmq.POLLIN)
+        self._stop_metrics = self._serve_metrics()
+        event(
+            _log,
+            logging.INFO,
+            "camera ready",
+            camera=self._settings.name,
+            room=self._settings.room,
+            boot=self._boot_id,
+            source=source.description,
+            size=f"{source.width}x{source.height}",
+            rate_hz=round(source.rate_hz, 2),
+            masks=len(self._settings.masks),
+            workers=",".join(self._settings.workers),
+        )
+
+    def _serve_metrics(self) -> Callable[[], None]:
+        settings = self._settings
+        if settings.metrics_port is None:
+            return lambda: None
+        return serve(settings.metrics_host, settings.metrics_port, self.health, self.facts)
+
+    # Work
+
+    def _main_loop(self, shutdown: Shutdown) -> None:
+        while not shutdown.requested and not self._has_ended():
+            self._turn()
+
+    def _has_ended(self) -> bool:
+        """True once the source gives no more; its last frame may still find a worker."""
+        return self._capture.is_finished and not self._capture.counts().waiting
+
+    def _turn(self) -> None:
+        self._poller.poll(_TURN_MS)
+        self._waker.drain()
+        self._publisher.turn()
+        self._obey_pause()
+        self._publish()
+        self._adapt()
+        self.health.ready = self._publisher.connected_workers > 0
+        self.health.tick()
+
+    def _publish(self) -> None:
+        """Answers credit at once with the newest unsent frame, else with the next capture."""
+        while self._publisher.may_send():
+            self._capture.wanted = True
+            picture = self._capture.take_newest()
+            if picture is None:
+                return
+            if not self._send(picture):
+                self._capture.count_unsent()
+        self._capture.wanted = False
+
+    def _send(self, picture: Picture) -> bool:
+        if boot_ms() - picture.captured_ms > CAMERA_FRESH_MS:
+            return False
+        try:
+            encoded = self._encoder.encode(picture)
+        except PictureError as error:
+            event(_log, logging.WARNING, "picture not sent", why=str(error))
+            return False
+        return self._publisher.send(
+            Outgoing(encoded.jpeg, encoded.width, encoded.height, picture.captured_ms)
+        )
+
+    def _obey_pause(self) -> None:
+        if self._publisher.paused == self._paused:
+            return
+        self._paused = self._publisher.paused
+        event(_log, logging.INFO, "paused" if self._paused else "resumed")
+        if self._paused:
+            self._capture.pause()
+        else:
+            self._capture.resume()
+
+    def _adapt(self) -> None:
+        transit_ms, self._publisher.last_transit_ms = self._publisher.last_transit_ms, None
+        if transit_ms is None or not self._adaptation.observe(transit_ms):
+            return
+        step = self._adaptation.step
+        self._encoder.quality = max(1, round(self._settings.jpeg_quality * step.quality))
+        self._encoder.scale = step.scale
+        event(
+            _log,
+            logging.INFO,
+            "adapted to the link",
+            transit_ms=transit_ms,
+            quality=self._encoder.quality,
+            scale=step.scale,
+        )
+
+    # End
+
+    def _drain(self, shutdown: Shutdown) -> bool:
+        """Captures no more, and hears what became of the frames that are under way."""
+        self.health.ready = False
+        self._capture.stop(min(1.0, self._settings.drain_s))
+        deadline = Deadline(self._settings.drain_s)
+        while self._publisher.unsettled and not (shutdown.forced or deadline.passed):
+            self._publisher.say_hello_now()
+            self._poller.poll(20)
+            self._publisher.turn()
+        drained = not self._publisher.unsettled
+        self._publisher.write_off()
+        self._publisher.say_hello_now()
+        return drained
+
+    def _shut_down(self) -> None:
+        self._capture.stop(0.5)
+        self._stop_metrics()
+        self._publisher.close()
+        self._waker.close()
+        self._context.term()
+        health = self._health()
+        event(
+            _log,
+            logging.INFO,
+            "camera ended",
+            camera=self._settings.name,
+            boot=self._boot_id,
+            captured=health.captured,
+            sent=health.sent,
+            skipped=health.skipped,
+            lost_with_worker=health.lost_with_worker,
+        )
+
+    # What others may know
+
+    def _hello(self) -> Hello:
+        source = self._capture.source
+        return Hello(
+            camera=self._settings.name,
+            room=self._settings.room,
+            boot_id=self._boot_id,
+            link=0,
+            connection=0,
+            sent=0,
+            rate_hz=min(self._capture.rate_hz, 10_000.0),
+            width=source.width,
+            height=source.height,
+            rotation=self._settings.rotation,
+            sent_ms=boot_ms(),
+            release=release(),
+            health=self._health(),
+        )
+
+    def _health(self) -> CameraHealth:
+        counts = self._capture.counts()
+        publisher = getattr(self, "_publisher", None)
+        return CameraHealth(
+            captured=counts.captured,
+            sent=publisher.sent if publisher else 0,
+            skipped=counts.skipped,
+            lost_with_worker=publisher.lost_with_worker if publisher else 0,
+            encode_ms=self._encoder.encode_ms,
+            temperature_c=_temperature_c(),
+            source=self._capture.status[:200],
+        )
+
+    def facts(self) -> Iterator[Fact]:
+        """The camera's metrics."""
+        health = self._health()
+        for outcome in ("captured", "sent", "skipped", "lost_with_worker"):
+            name = f"roommood_camera_frames_{outcome}_total"
+            yield Fact(name, f"Frames {outcome.replace('_', ' ')}.", getattr(health, outcome))
+        yield Fact("roommood_camera_rate_hz", "Frames captured a second.", self._capture.rate_hz)
+        yield Fact("roommood_camera_encode_ms", "Time that one encoding takes.", health.encode_ms)
+        yield Fact(
+            "roommood_camera_workers", "Workers connected.", self._publisher.connected_workers
+        )
+        yield Fact("roommood_camera_temperature_celsius", "Of the board.", health.temperature_c)
+
+
+def _temperature_c() -> float:
+    """The board's temperature, or 0 where the system does not tell."""
+    try:
+        return int(_THERMAL.read_text()) / 1000.0
+    except (OSError, ValueError):
+        return 0.0

@@ -1,0 +1,292 @@
+"""Sends the newest frame to the worker that asked for one and will be served soonest."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import zmq
+
+from camera_node.membership import Membership
+from camera_node.window import CreditWindow
+from shared import wire
+from shared.clock import boot_ms
+from shared.errors import WireError
+from shared.limits import CREDIT_VOID_MS, HELLO_EVERY_MS, MAX_INTERVAL_US
+from shared.logs import event
+from shared.messages import Credit, Frame, Hello
+from shared.runtime import PeerLog
+from shared.sockets import (
+    Dealer,
+    LinkEvent,
+    Monitor,
+    close,
+    connect_frames,
+    is_writable,
+    next_event,
+    receive,
+    send,
+)
+
+_log = logging.getLogger(__name__)
+_MEMBERSHIP_EVERY_MS: Final = 250.0
+# Milliseconds that the last words may take to leave when a socket is closed.
+_LINGER_MS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A compressed picture that is about to be sent; `captured_ms` by `boot_ms`."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    captured_ms: float
+
+
+class Link:
+    """One socket to one worker address."""
+
+    def __init__(
+        self, context: zmq.Context[Dealer], address: str, number: int, now_ms: float
+    ) -> None:
+        self.address = address
+        self.number = number
+        self.window = CreditWindow(now_ms)
+        self.hello_due_ms = 0.0
+        self.refused = ""
+        self.paused = False
+        socket, monitor = connect_frames(context, address)
+        self.socket: Dealer = socket
+        self.monitor: Monitor = monitor
+
+
+class Publisher:
+    """The frame protocol of a camera, over any number of workers.
+
+    `hello` makes a Hello from what only the node knows; this class fills in the numbers of
+    the link. Call `turn` whenever the poller says that a socket is readable, and each 250 ms.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[Dealer],
+        poller: zmq.Poller,
+        workers: Iterable[str],
+        hello: Callable[[], Hello],
+        nominal_interval_us: int,
+    ) -> None:
+        self._context = context
+        self._poller = poller
+        self._hello = hello
+        self._identity = hello()
+        self._membership = Membership(self._identity.camera, workers)
+        self._membership_due_ms = 0.0
+        self._nominal_interval_us = nominal_interval_us
+        self._links: dict[str, Link] = {}
+        self._peers = PeerLog("worker")
+        self._next_link = 0
+        self._connections = 0
+        self._previous_captured_ms: float | None = None
+        self._lost_on_closed_links = 0
+        self.sent = 0
+        self.last_transit_ms: float | None = None
+        for address in self._membership.configured:
+            self._open(address)
+
+    # What the node asks
+
+    def may_send(self) -> bool:
+        return self._soonest(boot_ms()) is not None
+
+    @property
+    def paused(self) -> bool:
+        """True if every worker that speaks to us says that this room is paused."""
+        told = [link.paused for link in self._links.values() if link.window.worker_id]
+        return bool(told) and all(told)
+
+    @property
+    def unsettled(self) -> int:
+        return sum(link.window.unsettled for link in self._links.values())
+
+    @property
+    def lost_with_worker(self) -> int:
+        lost = sum(link.window.lost_with_worker for link in self._links.values())
+        return lost + self._lost_on_closed_links
+
+    @property
+    def connected_workers(self) -> int:
+        return sum(link.window.connected for link in self._links.values())
+
+    # The loop's turn
+
+    def turn(self) -> None:
+        """Takes in all that came, says Hello where due, keeps the membership."""
+        for link in list(self._links.values()):
+            self._take_events(link)
+            self._take_messages(link)
+        now_ms = boot_ms()
+        for link in self._links.values():
+            if link.window.connected and now_ms >= link.hello_due_ms:
+                self._say_hello(link, now_ms)
+        self._note_silence(now_ms)
+        if now_ms >= self._membership_due_ms:
+            self._membership_due_ms = now_ms + _MEMBERSHIP_EVERY_MS
+            self._keep_membership(now_ms)
+
+    def _take_events(self, link: Link) -> None:
+        while (news := next_event(link.monitor)) is not None:
+            if news is LinkEvent.CONNECTED:
+                self._connections += 1
+                link.window.connect(self._connections)
+                link.hello_due_ms = 0.0
+            else:
+                if link.window.connected and link.window.worker_id:
+                    self._peers.lost(link.address, "connection closed")
+                link.window.disconnect()
+                self._membership.lost(link.address)
+
+    def _take_messages(self, link: Link) -> None:
+        while (parts := receive(link.socket)) is not None:
+            try:
+                credit = wire.decode_credit(parts[0])
+            except WireError as error:
+                event(_log, logging.WARNING, "credit refused", worker=link.address, why=str(error))
+                continue
+            self._take_credit(link, credit)
+
+    def _take_credit(self, link: Link, credit: Credit) -> None:
+        now_ms = boot_ms()
+        unsettled = link.window.unsettled
+        if not link.window.take(credit, now_ms):
+            return
+        self._peers.back(link.address)
+        if link.window.unsettled < unsettled:
+            self.last_transit_ms = credit.transit_ms
+        self._note_refusal(link, credit.refused)
+        link.paused = credit.paused
+        self._membership.heard(link.address, now_ms)
+        self._membership.learn(credit.workers, link.address, now_ms)
+
+    def _note_refusal(self, link: Link, refused: str) -> None:
+        if refused and refused != link.refused:
+            event(_log, logging.ERROR, "refused by worker", worker=link.address, why=refused)
+        link.refused = refused
+
+    def _say_hello(self, link: Link, now_ms: float) -> None:
+        if not is_writable(link.socket):
+            return
+        hello = dataclasses.replace(
+            self._hello(),
+            link=link.number,
+            connection=link.window.connection,
+            sent=link.window.sent,
+            sent_ms=now_ms,
+        )
+        if send(link.socket, [wire.encode_hello(hello)]):
+            link.hello_due_ms = now_ms + HELLO_EVERY_MS
+
+    def say_hello_now(self) -> None:
+        """Tells every worker how things stand, for the last time before the end."""
+        for link in self._links.values():
+            if link.window.connected:
+                self._say_hello(link, boot_ms())
+
+    def _note_silence(self, now_ms: float) -> None:
+        for link in self._links.values():
+            window = link.window
+            if window.connected and now_ms - window.heard_ms > CREDIT_VOID_MS:
+                self._peers.lost(link.address, "silent")
+
+    # Sending
+
+    def send(self, outgoing: Outgoing) -> bool:
+        """Sends one frame to the worker that will be served soonest; False if none takes it."""
+        now_ms = boot_ms()
+        link = self._soonest(now_ms)
+        if link is None:
+            return False
+        frame = self._frame(outgoing, now_ms)
+        if not send(link.socket, [wire.encode_frame(frame), outgoing.jpeg]):
+            link.window.disconnect()
+            return False
+        link.window.spend()
+        self.sent += 1
+        self._previous_captured_ms = outgoing.captured_ms
+        return True
+
+    def _soonest(self, now_ms: float) -> Link | None:
+        ready = [link for link in self._links.values() if link.window.available(now_ms)]
+        ready = [link for link in ready if is_writable(link.socket)]
+        return min(ready, key=lambda link: max(link.window.ready_at_ms, now_ms), default=None)
+
+    def _frame(self, outgoing: Outgoing, now_ms: float) -> Frame:
+        identity = self._identity
+        return Frame(
+            camera=identity.camera,
+            room=identity.room,
+            boot_id=identity.boot_id,
+            seq=self.sent,
+            width=outgoing.width,
+            height=outgoing.height,
+            rotation=identity.rotation,
+            age_ms=max(0.0, now_ms - outgoing.captured_ms),
+            interval_us=self._interval_us(outgoing.captured_ms),
+            sent_ms=now_ms,
+            jpeg=outgoing.jpeg,
+        )
+
+    def _interval_us(self, captured_ms: float) -> int:
+        if self._previous_captured_ms is None:
+            return self._nominal_interval_us
+        elapsed_us = round((captured_ms - self._previous_captured_ms) * 1000.0)
+        return min(max(elapsed_us, 0), MAX_INTERVAL_US)
+
+    # Membership
+
+    def _keep_membership(self, now_ms: float) -> None:
+        self._drop_twins()
+        wanted = self._membership.wanted(now_ms)
+        for address in set(self._links) - set(wanted):
+            self._close(self._links[address])
+        for address in wanted:
+            if address not in self._links:
+                self._open(address)
+
+    def _drop_twins(self) -> None:
+        """A name and its address may lead to one worker: the learned socket goes."""
+        first: dict[str, str] = {}
+        for address, link in list(self._links.items()):
+            worker_id = link.window.worker_id if link.window.connected else ""
+            if not worker_id:
+                continue
+            other = first.setdefault(worker_id, address)
+            if other != address and self._membership.alias(address, other):
+                self._close(link)
+
+    def _open(self, address: str) -> None:
+        link = Link(self._context, address, self._next_link, boot_ms())
+        self._next_link += 1
+        self._links[address] = link
+        self._poller.register(link.socket, zmq.POLLIN)
+        self._poller.register(link.monitor, zmq.POLLIN)
+
+    def _close(self, link: Link) -> None:
+        link.window.write_off()
+        self._lost_on_closed_links += link.window.lost_with_worker
+        self._poller.unregister(link.socket)
+        self._poller.unregister(link.monitor)
+        close(link.socket, _LINGER_MS)
+        link.monitor.close(0)
+        del self._links[link.address]
+        self._peers.forget(link.address)
+
+    def write_off(self) -> None:
+        """Books every unsettled frame as lost with its worker: nobody will ask again."""
+        for link in self._links.values():
+            link.window.write_off()
+
+    def close(self) -> None:
+        for link in list(self._links.values()):
+            self._close(link)

@@ -1,0 +1,179 @@
+"""The `inference-worker` command, also mounted as `roommood worker`."""
+
+from typing import Annotated, Final
+
+import typer
+
+from shared.cli import (
+    ConfigOption,
+    DrainOption,
+    LogFormatOption,
+    LogLevelOption,
+    MetricsHostOption,
+    MetricsPortOption,
+    VersionOption,
+    run_app,
+)
+
+_NETWORK: Final = "Network"
+_MODELS: Final = "Models"
+_WORK: Final = "Work"
+
+app = typer.Typer(
+    rich_markup_mode="markdown", context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+@app.command()
+def worker(
+    bind: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ROOMMOOD_WORKER_BIND",
+            help="host:port at which cameras reach this worker.",
+            show_default="127.0.0.1:5701",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    advertise: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ROOMMOOD_WORKER_ADVERTISE",
+            help="host:port that cameras are told, if it is not the bound one.",
+            show_default="as bound",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    aggregator: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--aggregator",
+            "-a",
+            envvar="ROOMMOOD_WORKER_AGGREGATORS",
+            help="host:port of an aggregator; may be given again.",
+            show_default="127.0.0.1:5702",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    insecure: Annotated[
+        bool | None,
+        typer.Option(
+            "--insecure",
+            envvar="ROOMMOOD_WORKER_INSECURE",
+            help="Allow an address that other machines can reach, without encryption.",
+            show_default="off",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ROOMMOOD_WORKER_DETECTOR",
+            help="haar, haar:scale=1.1,neighbours=3, or a YuNet-style ONNX file.",
+            show_default="the shipped one",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    classifier: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ROOMMOOD_WORKER_CLASSIFIER",
+            help="ONNX file of an expression classifier.",
+            show_default="the shipped one",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    input_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Pixels of the longer side at which faces are looked for; less is faster.",
+            show_default="640",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            help="onnxruntime execution provider: cpu, cuda, openvino, ...",
+            show_default="cpu",
+            rich_help_panel=_MODELS,
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            envvar="ROOMMOOD_WORKER_THREADS",
+            help="Compute threads, each with a core's worth of work.",
+            show_default="1",
+            rich_help_panel=_WORK,
+        ),
+    ] = None,
+    max_age_ms: Annotated[
+        float | None,
+        typer.Option(
+            help="Milliseconds since capture after which a frame is refused, not analysed.",
+            show_default="2000",
+            rich_help_panel=_WORK,
+        ),
+    ] = None,
+    min_frame_ms: Annotated[
+        float | None,
+        typer.Option(
+            help="Milliseconds that a thread spends at least on each frame, to leave the "
+            "processor to others.",
+            show_default="0",
+            rich_help_panel=_WORK,
+        ),
+    ] = None,
+    drain_s: DrainOption = None,
+    metrics_port: MetricsPortOption = None,
+    metrics_host: MetricsHostOption = None,
+    config: ConfigOption = None,
+    log_format: LogFormatOption = None,
+    log_level: LogLevelOption = None,
+    version: VersionOption = False,
+) -> None:
+    """Ask cameras for frames, find the faces and tell the expression that each shows.
+
+    Example: `inference-worker --bind 127.0.0.1:5701 --aggregator 127.0.0.1:5702 --threads 2`
+    """
+    given = {
+        "bind": bind,
+        "advertise": advertise,
+        "aggregators": aggregator,
+        "insecure": insecure,
+        "detector": detector,
+        "classifier": classifier,
+        "input_size": input_size,
+        "provider": provider,
+        "threads": threads,
+        "max_age_ms": max_age_ms,
+        "min_frame_ms": min_frame_ms,
+        "drain_s": drain_s,
+        "metrics_port": metrics_port,
+        "metrics_host": metrics_host,
+        "log_format": log_format,
+        "log_level": log_level,
+    }
+    from shared import logs
+    from shared.config import WorkerSettings, load
+
+    settings = load(WorkerSettings, config, given)
+    logs.setup(settings.log_format, settings.log_level, "worker")
+
+    from inference_worker.analysis import open_analyzer
+    from inference_worker.worker import Worker
+
+    analyzer = open_analyzer(
+        settings.detector,
+        settings.classifier,
+        input_size=settings.input_size,
+        provider=settings.provider,
+    )
+    analyzer.self_test()
+    analyzer.warm_up()
+    raise typer.Exit(Worker(settings, analyzer).run())
+
+
+def main() -> None:
+    run_app(app)

@@ -1,0 +1,184 @@
+"""Brings results to an aggregator and keeps them until it has acknowledged them."""
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import zmq
+
+from inference_worker.outbox import Outbox
+from shared import wire
+from shared.clock import boot_ms
+from shared.errors import WireError
+from shared.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, WORKER_SILENT_MS
+from shared.logs import event
+from shared.messages import Ack, Report, Result, TicketedResult
+from shared.runtime import PeerLog
+from shared.sockets import (
+    LinkEvent,
+    close,
+    connect_reports,
+    is_writable,
+    next_event,
+    receive,
+    send,
+)
+
+_log = logging.getLogger(__name__)
+# Milliseconds that the last report may take to leave when the worker ends.
+_LINGER_MS: Final = 300
+# Milliseconds without an Ack, due every second, after which another aggregator is preferred.
+_SILENT_MS: Final = 2_500.0
+
+
+class _Aggregator:
+    """The socket to one aggregator."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
+        self.address = address
+        self.socket, self.monitor = connect_reports(context, address)
+        self.connected = False
+        self.heard_ms = 0.0
+        self.report_due_ms = 0.0
+        self.models_due_ms = 0.0
+
+
+class Reporter:
+    """The worker's side of the result protocol, over any number of aggregators.
+
+    `make_report` makes the Report that tells the worker's health, with or without the models'
+    contracts; `on_ack` is told what every Ack says of workers and pauses.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        poller: zmq.Poller,
+        addresses: Iterable[str],
+        make_report: Callable[[bool], Report],
+        on_ack: Callable[[Ack], None],
+    ) -> None:
+        self._make_report = make_report
+        self._on_ack = on_ack
+        self._poller = poller
+        self._peers = PeerLog("aggregator")
+        self.outbox = Outbox()
+        self._aggregators = [_Aggregator(context, address) for address in addresses]
+        for aggregator in self._aggregators:
+            poller.register(aggregator.socket, zmq.POLLIN)
+            poller.register(aggregator.monitor, zmq.POLLIN)
+
+    def add(self, result: Result, captured_ms: float) -> None:
+        """Takes charge of a result whose frame was captured at `captured_ms` (`boot_ms`)."""
+        self.outbox.add(result, captured_ms)
+
+    @property
+    def connected(self) -> int:
+        return sum(aggregator.connected for aggregator in self._aggregators)
+
+    def turn(self) -> None:
+        """Takes in Acks, sends results that wait, and the report of every second."""
+        for aggregator in self._aggregators:
+            self._take_events(aggregator)
+            self._take_acks(aggregator)
+        now_ms = boot_ms()
+        self._send_results(now_ms)
+        for aggregator in self._aggregators:
+            self._note_silence(aggregator, now_ms)
+            if aggregator.connected and now_ms >= aggregator.report_due_ms:
+                self._send_health(aggregator, now_ms)
+
+    def next_look_ms(self) -> float:
+        """Milliseconds after which `turn` is due even if nothing comes."""
+        return min(self.outbox.next_due_ms(boot_ms()), REPORT_EVERY_MS / 4)
+
+    def say_now(self) -> None:
+        """Sends every aggregator a report of how things stand."""
+        for aggregator in self._aggregators:
+            if aggregator.connected:
+                self._send_health(aggregator, boot_ms())
+
+    # Connections
+
+    def _take_events(self, aggregator: _Aggregator) -> None:
+        while (news := next_event(aggregator.monitor)) is not None:
+            if news is LinkEvent.CONNECTED:
+                aggregator.connected = True
+                aggregator.heard_ms = boot_ms()
+                aggregator.report_due_ms = aggregator.models_due_ms = 0.0
+            else:
+                if aggregator.connected:
+                    self._peers.lost(aggregator.address, "connection closed")
+                aggregator.connected = False
+                self.outbox.expedite(aggregator.address)
+
+    def _note_silence(self, aggregator: _Aggregator, now_ms: float) -> None:
+        if aggregator.connected and now_ms - aggregator.heard_ms > WORKER_SILENT_MS:
+            self._peers.lost(aggregator.address, "silent")
+
+    def _take_acks(self, aggregator: _Aggregator) -> None:
+        while (parts := receive(aggregator.socket)) is not None:
+            try:
+                ack = wire.decode_ack(parts[0])
+            except WireError as error:
+                event(_log, logging.WARNING, "ack refused", why=str(error))
+                continue
+            aggregator.heard_ms = boot_ms()
+            self._peers.back(aggregator.address)
+            self.outbox.settle(ack)
+            self._log_refused(ack)
+            self._on_ack(ack)
+
+    def _log_refused(self, ack: Ack) -> None:
+        for ticket, why in ack.refused:
+            event(_log, logging.WARNING, "result refused", ticket=ticket, why=why)
+
+    # Sending
+
+    def _send_results(self, now_ms: float) -> None:
+        while self.outbox.due(now_ms):
+            live = self._live(now_ms)
+            if not live or not self._send_batch(live, now_ms):
+                return
+
+    def _live(self, now_ms: float) -> dict[str, _Aggregator]:
+        """Those that take messages, in the order given; those that fell silent come last."""
+        able = [one for one in self._aggregators if one.connected and is_writable(one.socket)]
+        able.sort(key=lambda one: now_ms - one.heard_ms > _SILENT_MS)
+        return {one.address: one for one in able}
+
+    def _send_batch(self, live: dict[str, _Aggregator], now_ms: float) -> bool:
+        names = list(live)
+        batches = self.outbox.take(now_ms, lambda tries, last: _choose(names, tries, last))
+        sent = [self._send_rows(live[name], rows, now_ms) for name, rows in batches.items()]
+        return all(sent)
+
+    def _send_rows(
+        self, aggregator: _Aggregator, rows: list[TicketedResult], now_ms: float
+    ) -> bool:
+        base = self._make_report(False)
+        report = Report(base.worker_id, base.address, now_ms, base.release, results=tuple(rows))
+        if send(aggregator.socket, [wire.encode_report(report)]):
+            return True
+        self.outbox.expedite(aggregator.address)
+        return False
+
+    def _send_health(self, aggregator: _Aggregator, now_ms: float) -> None:
+        with_models = now_ms >= aggregator.models_due_ms
+        if send(aggregator.socket, [wire.encode_report(self._make_report(with_models))]):
+            aggregator.report_due_ms = now_ms + REPORT_EVERY_MS
+            if with_models:
+                aggregator.models_due_ms = now_ms + MODELS_EVERY_MS
+
+    def close(self) -> None:
+        for aggregator in self._aggregators:
+            self._poller.unregister(aggregator.socket)
+            self._poller.unregister(aggregator.monitor)
+            close(aggregator.socket, _LINGER_MS)
+
+
+def _choose(live: list[str], attempts: int, last: str) -> str:
+    """The first live aggregator; for a result that got no Ack, the one after the last tried."""
+    if attempts == 0 or last not in live:
+        return live[0]
+    return live[(live.index(last) + 1) % len(live)]

