@@ -281,7 +281,7 @@ class Aggregator:
 
     def _shut_down(self) -> None:
         self._stop_metrics()
-        close(self._router, 300)
+        close(self._router, linger_ms=300)
         self._context.term()
         self._store.close()
 

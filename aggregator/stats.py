@@ -112,15 +112,15 @@ class RoomStats:
         ]
 
     def summary(self, room: str, last: timedelta) -> RoomPeriod:
-        """One period up to now, in whole buckets: it begins up to 10 s late for `last` up to
-        5 h, 1 min up to 33 h, 1 h beyond.
+        """One period up to now. It begins with a whole bucket: up to 10 s early for `last` up
+        to 5 h, 1 min up to 33 h, 1 h beyond.
         """
         self._require(room)
         span = _span_for_summary(last)
         now_s = self._now_ms() / 1000
-        starts = _starts(last, span.length_s, now_s)
-        counters = add_up(self._hashes(room, span, starts))
-        return room_period(room, counters, starts[0], now_s, now_s)
+        start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
+        hashes = self._hashes(room, span, range(start, int(now_s) + 1, span.length_s))
+        return room_period(room, add_up(hashes), start, now_s, now_s)
 
     def _require(self, room: str) -> None:
         name = parse_room(room)
@@ -161,30 +161,36 @@ def _starts(last: timedelta, step_s: int, now_s: float) -> list[int]:
 
 
 def _span_for_history(last: timedelta, by: timedelta) -> BucketSpan:
-    """The longest bucket that divides `by` and is kept for `last`."""
+    """The longest bucket that divides `by`, provided it is kept for `last`."""
     last_s, by_s = _seconds("last", last), _seconds("by", by)
     dividing = [span for span in SPANS if by_s % span.length_s == 0]
     if not dividing:
-        raise ConfigError(f"by {by}: it must be a multiple of {SPANS[0].length_s} s")
+        raise ConfigError(f"by {_said(by_s)}: it must be a multiple of {SPANS[0].length_s}s")
+    if last_s > dividing[-1].keep_s:
+        raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is not kept: {_kept()}")
     if last_s > by_s * _MOST_ROWS:
-        raise ConfigError(f"last {last} by {by} is more than {_MOST_ROWS} rows: take a longer by")
-    span = dividing[-1]
-    if last_s > span.keep_s:
-        kept = "; ".join(f"{s.name} for {timedelta(seconds=s.keep_s)}" for s in SPANS)
-        raise ConfigError(f"last {last} by {by} is not kept; kept are buckets of {kept}")
-    return span
+        raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is more than {_MOST_ROWS} rows")
+    return dividing[-1]
 
 
 def _span_for_summary(last: timedelta) -> BucketSpan:
     """The shortest bucket that is kept for `last` and is not read too many times."""
     last_s = _seconds("last", last)
     for span in SPANS:
-        if last_s <= min(span.keep_s, span.length_s * _MOST_OF_SUMMARY):
+        most_s = span.length_s * _MOST_OF_SUMMARY
+        if last_s <= (span.keep_s if span is SPANS[-1] else min(span.keep_s, most_s)):
             return span
-    longest = SPANS[-1]
-    if last_s <= longest.keep_s:
-        return longest
-    raise ConfigError(f"last {last} is not kept; at most {timedelta(seconds=longest.keep_s)} is")
+    raise ConfigError(f"last {_said(last_s)} is not kept: {_kept()}")
+
+
+def _kept() -> str:
+    each = (f"multiples of {span.name} go back {_said(span.keep_s)}" for span in SPANS)
+    return ", ".join(each)
+
+
+def _said(seconds: int) -> str:
+    units = (("d", 86400), ("h", 3600), ("m", 60))
+    return next((f"{seconds // n}{u}" for u, n in units if seconds % n == 0), f"{seconds}s")
 
 
 def _seconds(name: str, duration: timedelta) -> int:

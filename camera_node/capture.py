@@ -22,6 +22,7 @@ _STEADY_MS: Final = 10_000.0
 # Seconds between two looks at the quiet hours while the camera is off.
 _REST_S: Final = 1.0
 _AVERAGE_OF: Final = 10
+_STATUS_CHARS: Final = 200
 _log = logging.getLogger("camera_node")
 
 
@@ -147,8 +148,11 @@ class Capture:
 
     @property
     def status(self) -> str:
-        """ok, paused, quiet, ended, starting, stopped, or reconnecting/failed and why."""
-        return self._status
+        """ok, paused, quiet, ended, starting, stopped, or reconnecting/failed and why.
+
+        Printable and at most 200 characters, as the wire has it.
+        """
+        return "".join(c if c.isprintable() else " " for c in self._status[:_STATUS_CHARS])
 
     @property
     def is_finished(self) -> bool:

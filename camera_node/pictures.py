@@ -148,8 +148,15 @@ def exif_orientation(jpeg: bytes) -> int:
 
 
 def _is_complete(jpeg: bytes) -> bool:
-    """True if the last scan has an end; that of an embedded thumbnail, before it, is none."""
-    return jpeg.rfind(b"\xff\xd9") > jpeg.rfind(b"\xff\xda") > 0
+    """True if an end follows the first scan; a thumbnail inside a segment is stepped over."""
+    position = 2
+    while jpeg[position : position + 1] == b"\xff":
+        marker = jpeg[position + 1 : position + 2]
+        if marker == b"\xda":
+            return jpeg.find(b"\xff\xd9", position) > 0
+        length = int.from_bytes(jpeg[position + 2 : position + 4], "big")
+        position += 1 if marker == b"\xff" else 2 + length
+    return False
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -277,8 +277,7 @@ class Publisher:
         self._lost_on_closed_links += link.window.lost_with_worker
         self._poller.unregister(link.socket)
         self._poller.unregister(link.monitor)
-        close(link.socket, _LINGER_MS)
-        link.monitor.close(0)
+        close(link.socket, link.monitor, _LINGER_MS)
         del self._links[link.address]
         self._peers.forget(link.address)
 

@@ -199,18 +199,30 @@ def photograph_of(pixels: Pixels) -> Photograph:
 
 
 def find_face(pixels: Pixels) -> FaceBox:
-    """The largest frontal face by OpenCV's Haar cascade; without one, the upper middle."""
+    """The largest frontal face by OpenCV's Haar cascade; where it finds none, the upper middle.
+
+    Raises SourceError if this OpenCV comes without its cascades.
+    """
     height, width = pixels.shape[:2]
-    factor = min(1.0, 480 / min(height, width))
+    factor = min(1.0, 320 / min(height, width))
     grey = cv2.cvtColor(cv2.resize(pixels, None, fx=factor, fy=factor), cv2.COLOR_BGR2GRAY)
-    cascade = cv2.CascadeClassifier(
-        cv2.data.haarcascades + "haarcascade_frontalface_default.xml"  # type: ignore[attr-defined]
-    )
+    cascade = _face_cascade()
     boxes = cascade.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=6, minSize=(24, 24))
     if len(boxes) == 0:
         return FaceBox(width / 2, height * 0.4, min(width, height) * 0.4)
     x, y, side, _ = (float(value) / factor for value in max(boxes, key=lambda box: box[2]))
     return FaceBox(x + side / 2, y + side / 2, side)
+
+
+def _face_cascade() -> cv2.CascadeClassifier:
+    try:
+        folder = Path(cv2.data.haarcascades)  # type: ignore[attr-defined]
+        return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
+    except AttributeError as error:
+        raise SourceError(
+            "a simulated camera needs the face cascades of OpenCV 4's own wheel: "
+            'pip install "opencv-python-headless>=4.12,<5"'
+        ) from error
 
 
 def _draw_pane(

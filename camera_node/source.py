@@ -9,7 +9,9 @@ simulated, simulated:DIR?people=2   pans over photographs with faces
 """
 
 import math
+import os
 import re
+import stat
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -155,7 +157,10 @@ def open_source(
 
 def redacted(url: str) -> str:
     """The address without user, password and query, fit for logs and errors."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{url.partition('://')[0]}://..."
     host = parts.netloc.rpartition("@")[2]
     return f"{parts.scheme}://{host}{parts.path}"
 
@@ -185,18 +190,24 @@ def _device(spec: str, device: str) -> int | str:
 def _open_stream(spec: str, rate_hz: float | None) -> Source:
     from camera_node.stream import Stream
 
-    parts = urlsplit(spec)
-    if parts.scheme not in _STREAM_SCHEMES or not parts.hostname:
+    try:
+        parts = urlsplit(spec)
+        is_known = parts.scheme in _STREAM_SCHEMES and bool(parts.hostname)
+    except ValueError:
+        is_known = False
+    if not is_known:
         raise SourceError(f"source {redacted(spec)!r} is not a stream that is known: {_KINDS}")
     return Stream(spec, rate_hz=rate_hz)
 
 
 def _open_path(spec: str, rate_hz: float | None, loop: bool) -> Source:
-    path = Path(spec).expanduser()
+    path = Path(os.path.expanduser(spec))
     suffix = path.suffix.lower()
-    if not spec or not path.exists():
-        raise SourceError(f"source {spec!r} does not exist: {_KINDS}")
-    if path.is_dir() or suffix in PICTURE_SUFFIXES:
+    try:
+        is_folder = bool(spec) and stat.S_ISDIR(path.stat().st_mode)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"source {spec!r} cannot be read ({error}): {_KINDS}") from error
+    if is_folder or suffix in PICTURE_SUFFIXES:
         from camera_node.pictures import PictureFolder
 
         return PictureFolder(path, rate_hz=rate_hz, loop=loop)
@@ -249,7 +260,7 @@ class Thinner:
 
     def is_due(self, at_ms: float) -> bool:
         """True if the picture of this time, in ms, is to be let through."""
-        if at_ms < self._due_ms - self._interval_ms / 2:
+        if at_ms < self._due_ms - self._interval_ms / 4:
             return False
         late = at_ms - self._due_ms > self._interval_ms
         self._due_ms = (at_ms if late else self._due_ms) + self._interval_ms

@@ -40,7 +40,7 @@ class _Video:
         if self.is_open and not 0 < self.width * self.height <= MAX_PICTURE_PIXELS:
             self.close()
             raise SourceError(
-                f"{description} is {self.width}x{self.height} pixels; at most 3840x2160 are taken"
+                f"{description} is {self.width}x{self.height} pixels; 1x1 to 3840x2160 are taken"
             )
 
     def grab(self) -> bool:
@@ -73,7 +73,7 @@ class Stream(Source):
         video = _Video(self._url, self.description)
         if not video.is_open:
             raise SourceError(
-                f"{self.description} gave no video within {_TIMEOUT_MS // 1000} s: is the address "
+                f"{self.description} gave no video within {_TIMEOUT_MS / 1000:g} s: is the address "
                 "right, does it answer from this machine, are user and password right?"
             )
         self._video = video
@@ -97,7 +97,9 @@ class Stream(Source):
             raise SourceError(f"{self.description} is not open")
         while True:
             if not self._video.grab():
-                raise SourceError(f"{self.description} ended, or fell silent for 5 s")
+                raise SourceError(
+                    f"{self.description} ended, or fell silent for {_TIMEOUT_MS / 1000:g} s"
+                )
             captured_ms = boot_ms()
             if self._thinner.is_due(captured_ms):
                 return self._video.retrieve(captured_ms)

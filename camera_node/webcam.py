@@ -11,6 +11,7 @@ from shared.errors import SourceError
 
 _DEFAULT_RATE_HZ: Final = 30.0
 _MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
+_JPEG: Final = cv2.VideoWriter.fourcc(*"JPEG")
 _END_OF_IMAGE: Final = b"\xff\xd9"
 
 
@@ -79,7 +80,7 @@ class Webcam(Source):
         if self._asked_hz:
             capture.set(cv2.CAP_PROP_FPS, self._asked_hz)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        is_mjpg = int(capture.get(cv2.CAP_PROP_FOURCC)) == _MJPG
+        is_mjpg = int(capture.get(cv2.CAP_PROP_FOURCC)) in (_MJPG, _JPEG)
         self._gives_jpeg = is_mjpg and bool(capture.set(cv2.CAP_PROP_CONVERT_RGB, 0))
 
     def _first_picture(self) -> Picture:

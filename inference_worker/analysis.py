@@ -69,6 +69,7 @@ class Analyzer:
 
     def self_test(self) -> None:
         """Raises ModelError where a model does not give its recorded outputs."""
+        self.detector.self_test()
         self.classifier.self_test()
 
 

@@ -21,7 +21,7 @@ PREFIX: Final = "roommood."
 _ROW_SUM_TOLERANCE: Final = 0.02
 _STRICT: Final = ConfigDict(extra="forbid")
 _TEXT_KEYS: Final = frozenset(
-    {"contract", "task", "model_id", "output", "licence", "training_data"}
+    {"contract", "task", "model_id", "output", "box", "licence", "training_data"}
 )
 
 
@@ -83,10 +83,12 @@ class CropTensor(TensorContract):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureTensor(TensorContract):
-    """A detector's input: pictures of one size in pixels, or of any."""
+    """A detector's input: pictures of one size in pixels, or of any whose sides are a multiple
+    of the coarsest stride."""
 
     width: Side | None = None
     height: Side | None = None
+    multiple: Literal[32] = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,18 @@ class SelfTest:
 
 
 @dataclass(frozen=True, slots=True)
+class FaceSelfTest:
+    """One gray picture of noise drawn with `seed`, and the sum of each output due for it."""
+
+    __pydantic_config__ = _STRICT
+
+    seed: Annotated[int, Field(ge=0)]
+    height: Side
+    width: Side
+    sums: dict[str, FiniteFloat]
+
+
+@dataclass(frozen=True, slots=True)
 class ExpressionContract:
     """A classifier of expressions. `labels` are in the order of the model's output.
 
@@ -160,7 +174,11 @@ class ExpressionContract:
 
 @dataclass(frozen=True, slots=True)
 class FaceContract:
-    """A face detector with YuNet's outputs, whose scores are probabilities."""
+    """A face detector with YuNet's outputs, whose scores are probabilities.
+
+    Of two boxes that overlap by more than `nms_iou` (intersection over union) the better one
+    stays; `box` is how they lie on a face.
+    """
 
     model_id: ModelId
     input: PictureTensor = PictureTensor(channels=3, colour="bgr", mean=(0.0,), std=(1.0,))
@@ -168,7 +186,9 @@ class FaceContract:
     task: Literal["face"] = "face"
     output: Literal["probabilities"] = "probabilities"
     score_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    iou_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.45
+    nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.45
+    box: Literal["haar", "tight"] = "tight"
+    selftest: FaceSelfTest | None = None
     licence: str = ""
     training_data: str = ""
 

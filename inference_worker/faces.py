@@ -61,6 +61,10 @@ class FaceDetector(Protocol):
         """
         ...
 
+    def self_test(self) -> None:
+        """Raises ModelError where a model no longer gives the outputs recorded in its file."""
+        ...
+
 
 def open_detector(
     spec: str = "",

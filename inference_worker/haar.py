@@ -42,7 +42,8 @@ class HaarDetector:
         """See `FaceDetector.detect`."""
         height, width = picture.shape[:2]
         shrink = min(1.0, self._input_size / max(width, height))
-        small = resize(gray(picture), round(width * shrink), round(height * shrink))
+        size = max(1, round(width * shrink)), max(1, round(height * shrink))
+        small = resize(gray(picture), *size)
         try:
             boxes, hits = self._cascade().detectMultiScale2(
                 small, scaleFactor=self._scale, minNeighbors=self._neighbours
@@ -51,6 +52,9 @@ class HaarDetector:
             raise ModelError(f"{_CASCADE}: the cascade failed: {error}") from error
         faces = zip(boxes.tolist(), hits.tolist(), strict=True) if len(boxes) else ()
         return [self._detection(box, count, shrink) for box, count in faces]
+
+    def self_test(self) -> None:
+        """Nothing is recorded for OpenCV's own cascade."""
 
     def _detection(self, box: list[int], hits: int, shrink: float) -> Detection:
         x, y, width, height = (side / shrink for side in box)

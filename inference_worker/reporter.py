@@ -174,7 +174,7 @@ class Reporter:
         for aggregator in self._aggregators:
             self._poller.unregister(aggregator.socket)
             self._poller.unregister(aggregator.monitor)
-            close(aggregator.socket, _LINGER_MS)
+            close(aggregator.socket, aggregator.monitor, _LINGER_MS)
 
 
 def _choose(live: list[str], attempts: int, last: str) -> str:

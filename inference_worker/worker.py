@@ -208,7 +208,7 @@ class Worker:
         self._compute.stop(0.5)
         self._stop_metrics()
         self._reporter.close()
-        close(self._router, 200)
+        close(self._router, linger_ms=200)
         self._waker.close()
         self._context.term()
 

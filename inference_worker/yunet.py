@@ -10,6 +10,7 @@ where present, `obj_s` and `kps_s` have the shape (1, H/s * W/s, k), cells row b
     landmark   ((column + k0) * s, (row + k1) * s), five times
 """
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +31,8 @@ _REQUIRED: Final = ("cls", "bbox")
 _TOP_K: Final = 1000
 # exp of this times the stride is far beyond any picture.
 _MAX_LOG_SIZE: Final = 8.0
+# Of each output's sum: other processors round differently.
+SELF_TEST_TOLERANCE: Final = 1e-3
 
 
 class YuNetDetector:
@@ -37,8 +40,6 @@ class YuNetDetector:
 
     Sessions and weights are shared by all threads; each thread keeps its own input tensor.
     """
-
-    box_style: BoxStyle = "tight"
 
     def __init__(
         self,
@@ -50,6 +51,7 @@ class YuNetDetector:
         """Raises ModelError: missing, damaged, or without YuNet's outputs."""
         self._model, self.contract = load_face(path, provider)
         self.detector_id = self.contract.model_id
+        self.box_style: BoxStyle = self.contract.box
         self.provider = self._model.provider
         self._kinds = _kinds_of_output(self._model)
         self._outputs = [f"{kind}_{stride}" for stride in _STRIDES for kind in self._kinds]
@@ -67,6 +69,24 @@ class YuNetDetector:
         rows[:, 1::2] /= scale_x
         rows[:, 2::2] /= scale_y
         return [_detection(row) for row in rows.tolist()]
+
+    def self_test(self) -> None:
+        """See `FaceDetector.self_test`."""
+        due = self.contract.selftest
+        if due is None:
+            return
+        size = (due.height, due.width)
+        noise = np.random.default_rng(due.seed).integers(0, 256, size, dtype=np.uint8)
+        box = Letterbox(self.contract.input, max(size), self._fixed_size())
+        tensor, *_ = box.fill(np.repeat(noise[:, :, None], 3, axis=2))
+        for name, output in zip(due.sums, self._model(tensor, list(due.sums)), strict=True):
+            found = float(output.sum(dtype=np.float64))
+            if not math.isclose(found, due.sums[name], rel_tol=SELF_TEST_TOLERANCE):
+                raise ModelError(
+                    f"{self._model.path}: the self-test gives {found:.6g} for {name}, "
+                    f"{due.sums[name]:.6g} is due, on {self.provider}: the file is damaged, "
+                    "or this provider computes it wrongly"
+                )
 
     def _candidates(self, outputs: list[Tensor], height: int, width: int) -> Iterator[Tensor]:
         """Rows of score, x, y, width, height and landmarks, in pixels of the input tensor."""
@@ -120,7 +140,7 @@ class YuNetDetector:
             rows[:, 1:5],  # type: ignore[arg-type]
             rows[:, 0],  # type: ignore[arg-type]
             score_threshold=self._threshold,
-            nms_threshold=self.contract.iou_threshold,
+            nms_threshold=self.contract.nms_iou,
             top_k=_TOP_K,
         )
         best: Tensor = rows[np.asarray(kept, dtype=np.intp).reshape(-1)]

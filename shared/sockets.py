@@ -97,9 +97,11 @@ def send(socket: zmq.Socket[bytes], parts: list[bytes]) -> bool:
     return True
 
 
-def close(socket: zmq.Socket[bytes], linger_ms: int = 0) -> None:
-    """Closes a socket and its monitor, if it has one."""
-    socket.disable_monitor()
+def close(socket: zmq.Socket[bytes], monitor: Monitor | None = None, linger_ms: int = 0) -> None:
+    """Closes a socket, and its monitor if it has one; what is queued has `linger_ms` to leave."""
+    if monitor is not None:
+        socket.disable_monitor()
+        monitor.close(0)
     socket.close(linger_ms)
 
 
@@ -137,7 +139,7 @@ def _connect(
     try:
         socket.connect(address)
     except zmq.ZMQError as error:
-        close(socket)
+        close(socket, monitor)
         raise ConfigError(f"cannot connect to {address}: {error.strerror}") from error
     return socket, monitor
 

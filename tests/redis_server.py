@@ -4,10 +4,12 @@ import importlib.util
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import pytest
 import redis
@@ -16,16 +18,17 @@ _PATIENCE_S = 20.0
 
 
 class RedisServer:
-    """One redis-server or valkey-server process on a unix socket; its data outlives a kill.
+    """One redis-server or valkey-server process; its data outlives a kill.
 
-    `options` are the server's own, with `_` for `-`: `RedisServer(appendonly="yes")`. As a
-    context manager it is started, and at the end killed and its folder removed.
+    It listens on a unix socket, and on loopback where `port` is given among the `options`,
+    which are the server's own with `_` for `-`: `RedisServer(appendonly="yes")`. As a context
+    manager it is started, and at the end killed and its folder removed.
     """
 
     def __init__(self, **options: str) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="roommood-redis-"))
         self._socket = self._folder / "redis.sock"
-        self._options = {"port": "0", "save": "", "appendonly": "no", **options}
+        self._options = {"port": "0", "bind": "127.0.0.1", "save": "", **options}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "RedisServer":
@@ -48,7 +51,7 @@ class RedisServer:
         """Start it, on the data that an earlier run left, and wait until it answers."""
         command = [_binary(), "--dir", str(self._folder), "--unixsocket", str(self._socket)]
         for name, value in self._options.items():
-            command += [f"--{name.replace('_', '-')}", value]
+            command += [f"--{name.replace('_', '-')}", *(value.split() or [""])]
         with (self._folder / "redis.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         self._wait_until_it_answers()
@@ -73,10 +76,13 @@ class RedisServer:
 
     def client(self) -> redis.Redis:
         """A plain client that decodes replies, for looking into it."""
-        return redis.Redis.from_url(self.url, decode_responses=True)
+        return self._client(decode_responses=True)
 
     def log(self) -> str:
         return (self._folder / "redis.log").read_text(errors="replace")
+
+    def _client(self, **options: Any) -> redis.Redis:
+        return redis.Redis.from_url(self.url, password=self._options.get("requirepass"), **options)
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
@@ -87,13 +93,20 @@ class RedisServer:
     def _wait_until_it_answers(self) -> None:
         retry = redis.retry.Retry(redis.backoff.ConstantBackoff(0.02), int(_PATIENCE_S / 0.02))
         busy = (redis.ConnectionError, redis.exceptions.BusyLoadingError)
-        client = redis.Redis.from_url(self.url, retry=retry, retry_on_error=list(busy))
+        client = self._client(retry=retry, retry_on_error=list(busy))
         try:
             client.ping()
         except redis.RedisError as error:
             raise AssertionError(f"redis-server does not answer: {error}\n{self.log()}") from error
         finally:
             client.close()
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def _binary() -> str:

@@ -30,6 +30,7 @@ def train(
     balance: Annotated[
         float, typer.Option(min=0, max=1, help="1: draw each expression alike.")
     ] = 0.3,
+    mixup: Annotated[float, typer.Option(min=0, help="0: never mix two faces.")] = 0.3,
     patience: Annotated[int, typer.Option(min=0, help="Stop after epochs without gain.")] = 0,
     seed: int = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
@@ -51,6 +52,7 @@ def train(
         epochs=epochs,
         peak_rate=peak_rate,
         balance=balance,
+        mixup=mixup,
         patience=patience,
         seed=seed,
         threads=threads,

@@ -59,7 +59,8 @@ def haar() -> Detect:
         boxes = cascade.detectMultiScale(picture, 1.05, 4, minSize=(60, 60))
         if not len(boxes):
             return None
-        left, top, width, height = map(float, max(np.asarray(boxes), key=lambda box: box[2]))
+        found = np.asarray(boxes, dtype=np.float64)
+        left, top, width, height = found[found[:, 2].argmax()].tolist()
         return left, top, width, height
 
     return detect

@@ -77,7 +77,7 @@ def drawing_odds(shares: Floats, balance: float) -> NDArray[np.float64]:
 
 
 def draw(odds: NDArray[np.float64], count: int, rng: Generator) -> NDArray[np.int64]:
-    """`count` row numbers in random order, each drawn as often as its odds say, give or take one."""
+    """`count` row numbers in random order, each as often as its odds say, give or take one."""
     marks = (np.arange(count) + rng.random()) / count
     rows = np.searchsorted(odds.cumsum(), marks).clip(max=len(odds) - 1)
     return rng.permutation(rows)

@@ -94,7 +94,7 @@ def held_out_faces(data: Path, percent: int) -> FaceSet:
 
 
 def fit_temperature(logits: Floats, truth: Labels) -> float:
-    """The T in softmax(logits / T) that makes the true labels (N,) most likely (Guo et al. 2017)."""
+    """The T in softmax(logits / T) that makes the labels (N,) most likely (Guo et al. 2017)."""
     candidates = np.exp(np.linspace(np.log(0.2), np.log(3), 200))
     rows = np.arange(len(truth))
     losses = [-np.log(softmax(logits / t)[rows, truth] + 1e-9).mean() for t in candidates]

@@ -1,11 +1,12 @@
-"""What the face detector is trained and judged on: boxes, landmarks, splits and the files that hold them."""
+"""What the face detector is trained and judged on: boxes, landmarks, splits and the files that
+hold them."""
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +28,8 @@ class Faces:
     """The faces of one picture, in its pixels.
 
     boxes      (n, 4) left, top, right, bottom
-    landmarks  (n, 5, 2) x, y of right eye, left eye, nose tip, right and left mouth corner (the person's own
-               right), NaN where unknown
+    landmarks  (n, 5, 2) x, y of right eye, left eye, nose tip, right and left mouth corner (the
+               person's own right), NaN where unknown
     scores     (n,) how sure the labeller is, 0..1
     """
 
@@ -39,7 +40,9 @@ class Faces:
     @classmethod
     def none(cls) -> Faces:
         """A picture without faces."""
-        return cls(np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32))
+        return cls(
+            np.zeros((0, 4), np.float32), np.zeros((0, 5, 2), np.float32), np.zeros(0, np.float32)
+        )
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -59,7 +62,8 @@ class Faces:
 
 @dataclass(frozen=True)
 class HandLabels:
-    """The hand-drawn boxes of one picture: (n, 4) left, top, right, bottom, and each box's class name."""
+    """The hand-drawn boxes of one picture: (n, 4) left, top, right, bottom, and each box's class
+    name."""
 
     boxes: Floats
     names: tuple[str, ...]
@@ -100,8 +104,11 @@ class Split:
     held_out: tuple[Path, ...]
 
 
-def split(paths: Sequence[Path], fraction: float = HELD_OUT_FRACTION, seed: int = HELD_OUT_SEED) -> Split:
-    """Keep a fixed fraction out of training, drawn by name, so that the same pictures fall out on every machine."""
+def split(
+    paths: Sequence[Path], fraction: float = HELD_OUT_FRACTION, seed: int = HELD_OUT_SEED
+) -> Split:
+    """Keep a fixed fraction out of training, drawn by name, so that the same pictures fall out on
+    every machine."""
     ordered = sorted(paths, key=lambda path: path.name)
     drawn = np.random.default_rng(seed).permutation(len(ordered))
     held = set(drawn[: round(len(ordered) * fraction)].tolist())

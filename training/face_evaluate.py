@@ -1,4 +1,5 @@
-"""How good a detector is: average precision at IoU 0.5 by face size, false positives, time per picture."""
+"""How good a detector is: average precision at IoU 0.5 by face size, false positives, time per
+picture."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ FRAME_HEIGHT, FRAME_WIDTH = 480, 640
 
 @dataclass(frozen=True)
 class Judged:
-    """A picture with its true boxes (n, 4); boxes marked in `optional` (n,) count neither as found nor as missed."""
+    """A picture with its true boxes (n, 4); boxes marked in `optional` (n,) count neither as
+    found nor as missed."""
 
     picture: Picture
     boxes: Floats
@@ -36,20 +38,27 @@ class Judged:
 
 @dataclass(frozen=True)
 class Score:
-    """Average precision (0..1, NaN without faces) overall and by size band, and how many faces there were."""
+    """Average precision (0..1, NaN without faces) overall and by size band, and how many faces
+    there were."""
 
     ap: float
     ap_by_px: Mapping[str, float]
     faces: int
 
 
-def fit(picture: Picture, height: int = FRAME_HEIGHT, width: int = FRAME_WIDTH) -> tuple[Picture, float]:
-    """Scale a picture to fit into a frame and put it on black at the top left; also returns the scale."""
+def fit(
+    picture: Picture, height: int = FRAME_HEIGHT, width: int = FRAME_WIDTH
+) -> tuple[Picture, float]:
+    """Scale a picture to fit into a frame and put it on black at the top left; also returns the
+    scale."""
     import cv2
 
     scale = min(height / picture.shape[0], width / picture.shape[1])
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    size = (min(width, round(picture.shape[1] * scale)), min(height, round(picture.shape[0] * scale)))
+    size = (
+        min(width, round(picture.shape[1] * scale)),
+        min(height, round(picture.shape[0] * scale)),
+    )
     frame = np.zeros((height, width, *picture.shape[2:]), np.uint8)
     frame[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=how)
     return frame, scale
@@ -57,7 +66,9 @@ def fit(picture: Picture, height: int = FRAME_HEIGHT, width: int = FRAME_WIDTH) 
 
 def sizes(boxes: Floats) -> Floats:
     """The side of a square as large as each box, in pixels."""
-    side: Floats = np.sqrt(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(-1)).astype(np.float32)
+    side: Floats = np.sqrt(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(-1)).astype(
+        np.float32
+    )
     return side
 
 
@@ -66,8 +77,8 @@ def average_precision(
 ) -> float:
     """Area under the precision-recall curve over all pictures, for faces of low to high pixels.
 
-    As in COCO (Lin et al. 2014): faces outside the band, and detections that match them or are themselves outside
-    it without matching anything, do not count.
+    As in COCO (Lin et al. 2014): faces outside the band, and detections that match them or are
+    themselves outside it without matching anything, do not count.
     """
     marks, scores, faces = [], [], 0
     for detections, truth in zip(found, judged, strict=True):
@@ -78,11 +89,14 @@ def average_precision(
         marks.append(mark[counts])
         scores.append(detections.scores[counts])
         faces += int((~optional).sum())
-    return _area_under(np.concatenate(marks), np.concatenate(scores), faces) if faces else float("nan")
+    return (
+        _area_under(np.concatenate(marks), np.concatenate(scores), faces) if faces else float("nan")
+    )
 
 
 def _marks(detections: Faces, boxes: Floats, optional: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """1 for a detection that finds a face, 0 for one that finds nothing, -1 for one that does not count."""
+    """1 for a detection that finds a face, 0 for one that finds nothing, -1 for one that does not
+    count."""
     overlap = iou_matrix(detections.boxes, boxes)
     free, marks = np.ones(len(boxes), bool), np.zeros(len(detections), np.int64)
     for i in np.argsort(-detections.scores, kind="stable"):
@@ -104,7 +118,9 @@ def _area_under(marks: NDArray[np.int64], scores: Floats, faces: int) -> float:
     return float((steps * envelope).sum())
 
 
-def judge(detector: Detector, judged: Sequence[Judged], iou: float = 0.4) -> tuple[list[Faces], Score]:
+def judge(
+    detector: Detector, judged: Sequence[Judged], iou: float = 0.4
+) -> tuple[list[Faces], Score]:
     """Run a detector over pictures; its detections and its score."""
     found = [detector.detect(truth.picture, LOWEST_SCORE, iou) for truth in judged]
     bands = {name: average_precision(found, judged, *band) for name, band in BANDS.items()}
@@ -119,7 +135,11 @@ def false_positives(detector: Detector, pictures: Sequence[Picture], threshold: 
 
 def milliseconds(detector: Detector, repeats: int = 60) -> float:
     """The median time of the net alone on a 640x480 picture, on one thread."""
-    tensor = np.random.default_rng(0).integers(0, 256, (1, detector.channels, 480, 640)).astype(np.float32)
+    tensor = (
+        np.random.default_rng(0)
+        .integers(0, 256, (1, detector.channels, 480, 640))
+        .astype(np.float32)
+    )
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
@@ -129,7 +149,8 @@ def milliseconds(detector: Detector, repeats: int = 60) -> float:
 
 
 def held_out_boxes(root: Path, only: str = "", fitted: bool = True) -> list[Judged]:
-    """The hand-labelled photographs kept out of training; with `only`, faces of other classes do not count."""
+    """The hand-labelled photographs kept out of training; with `only`, faces of other classes do
+    not count."""
     item, result = source("faces-boxes"), []
     for path in held_out_pictures(root, item):
         hand = read_voc(root / item.annotations / f"{path.stem}.xml")
@@ -139,8 +160,11 @@ def held_out_boxes(root: Path, only: str = "", fitted: bool = True) -> list[Judg
     return result
 
 
-def rooms(root: Path, teacher: Detector, every: int = 1, sure: float = 0.6, unsure: float = 0.3) -> list[Judged]:
-    """The panoramas of meeting rooms, with what the teacher sees in them; what it is unsure of does not count."""
+def rooms(
+    root: Path, teacher: Detector, every: int = 1, sure: float = 0.6, unsure: float = 0.3
+) -> list[Judged]:
+    """The panoramas of meeting rooms, with what the teacher sees in them; what it is unsure of
+    does not count."""
     paths = sorted((root / source("rooms").folder).glob("*.jpg"))[::every]
     result = []
     for path in paths:
@@ -152,5 +176,9 @@ def rooms(root: Path, teacher: Detector, every: int = 1, sure: float = 0.6, unsu
 
 def face_free(root: Path, fitted: bool = True) -> list[Picture]:
     """The photographs without people that are kept out of training."""
-    paths = [path for path in held_out_pictures(root, source("no-faces")) if path.name not in PEOPLE_AMONG_NO_FACES]
+    paths = [
+        path
+        for path in held_out_pictures(root, source("no-faces"))
+        if path.name not in PEOPLE_AMONG_NO_FACES
+    ]
     return [fit(read_picture(path))[0] if fitted else read_picture(path) for path in paths]

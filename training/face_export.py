@@ -1,4 +1,5 @@
-"""From a checkpoint to the file that a worker loads: graph, operating point, self-test, contract in the metadata."""
+"""From a checkpoint to the file that a worker loads: graph, operating point, self-test, contract
+in the metadata."""
 
 from __future__ import annotations
 
@@ -13,11 +14,22 @@ import onnx
 from training.face_data import Faces, Floats, Picture
 from training.face_graph import build
 from training.face_net import FaceNet
+from training.face_report import Exam, examine
 from training.face_teacher import MULTIPLE, Detector
 
 SELF_TEST_HEIGHT, SELF_TEST_WIDTH = 96, 128
 SELF_TEST_SEEDS = 50
 LEAST_BALANCE = 0.02
+NMS_IOU = 0.4
+PEER_THRESHOLD = 0.6
+LOWEST_THRESHOLD = 0.3
+LICENCE = "Apache-2.0; for the photographs behind the weights see roommood.training_data"
+TRAINING_DATA = (
+    "Kaggle face mask detection (CC0 claimed); portraits of chandrikadeb7/Face-Mask-Detection "
+    "(MIT repository); muxspace/facial_expressions (Apache-2.0); FER2013 images (rights not "
+    "settled); without faces: datitran/raccoon_dataset and a playing-card set (MIT); labelled by "
+    "hand and by YuNet-n (Apache-2.0)"
+)
 
 
 @dataclass(frozen=True)
@@ -32,8 +44,23 @@ class Card:
     nms_iou: float
 
 
+def finish(net: FaceNet, path: Path, model_id: str, exam: Exam, peer: Detector) -> Card:
+    """Write a draft to path, judge it and choose its operating point; the card for the final
+    file."""
+    write(net, path, Card(model_id, LICENCE, TRAINING_DATA, {}, PEER_THRESHOLD, NMS_IOU))
+    detector = Detector.open(path)
+    allowed = float(np.mean([len(peer.detect(picture, PEER_THRESHOLD)) for picture in exam.empty]))
+    threshold = operating_point(
+        [detector.detect(picture, LOWEST_THRESHOLD) for picture in exam.empty], allowed
+    )
+    return Card(
+        model_id, LICENCE, TRAINING_DATA, examine(detector, exam, NMS_IOU), threshold, NMS_IOU
+    )
+
+
 def write(net: FaceNet, path: Path, card: Card) -> None:
-    """Write the net to path, with its contract and the sums of its own outputs, for a start-up self-test."""
+    """Write the net to path, with its contract and the sums of its own outputs, for a start-up
+    self-test."""
     model = build(net)
     onnx.save(model, str(path))
     entries = metadata(card) | {"roommood.selftest": json.dumps(self_test(path))}
@@ -75,7 +102,8 @@ def self_test_picture(seed: int) -> Picture:
 
 
 def self_test(path: Path) -> dict[str, object]:
-    """The sum of each output for a noise picture whose sums do not nearly cancel, so that 1e-3 relative is fair."""
+    """The sum of each output for a noise picture whose sums do not nearly cancel, so that 1e-3
+    relative is fair."""
     detector = Detector.open(path)
     for seed in range(SELF_TEST_SEEDS):
         outputs = detector.outputs(detector.tensor(self_test_picture(seed)))
@@ -86,11 +114,16 @@ def self_test(path: Path) -> dict[str, object]:
 
 
 def _balance(values: Floats) -> float:
-    return float(abs(values.sum(dtype=np.float64)) / max(float(np.abs(values).sum(dtype=np.float64)), 1e-9))
+    return float(
+        abs(values.sum(dtype=np.float64)) / max(float(np.abs(values).sum(dtype=np.float64)), 1e-9)
+    )
 
 
-def operating_point(detections: Sequence[Faces], allowed: float, lowest: float = 0.3) -> float:
-    """The smallest threshold, in hundredths, with at most `allowed` detections per face-free picture."""
+def operating_point(
+    detections: Sequence[Faces], allowed: float, lowest: float = LOWEST_THRESHOLD
+) -> float:
+    """The smallest threshold, in hundredths, with at most `allowed` detections per face-free
+    picture."""
     scores = np.concatenate([faces.scores for faces in detections])
     for threshold in np.arange(round(lowest * 100), 100) / 100:
         if (scores >= threshold).sum() <= allowed * len(detections):

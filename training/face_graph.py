@@ -1,12 +1,14 @@
-"""Writing the detector's net as an ONNX graph, node by node, so that nothing is in it that does not compute.
+"""Writing the detector's net as an ONNX graph, node by node, so that nothing is in it that does
+not compute.
 
-Batch norm and the input's normalisation are folded into the convolutions; weights are stored as 16-bit floats with a
-Cast behind each, which onnxruntime folds away when it loads the file.
+Batch norm and the input's normalisation are folded into the convolutions; weights are stored as
+16-bit floats with a Cast behind each, which onnxruntime folds away when it loads the file.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,7 +17,16 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
 from training.face_data import Floats
-from training.face_net import GREY_MEAN, GREY_STD, OUTPUTS, STEM_PADDING, STRIDES, Block, FaceNet, Head
+from training.face_net import (
+    GREY_MEAN,
+    GREY_STD,
+    OUTPUTS,
+    STEM_PADDING,
+    STRIDES,
+    Block,
+    FaceNet,
+    Head,
+)
 
 OPSET = 17
 IR_VERSION = 8
@@ -26,7 +37,9 @@ class _Graph:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     weights: list[onnx.TensorProto] = field(default_factory=list)
 
-    def node(self, kind: str, *inputs: str, outputs: tuple[str, ...] = (), **attributes: object) -> str:
+    def node(
+        self, kind: str, *inputs: str, outputs: tuple[str, ...] = (), **attributes: Any
+    ) -> str:
         """Add a node; the name of its first output."""
         names = outputs or (f"t{len(self.nodes)}",)
         self.nodes.append(helper.make_node(kind, list(inputs), list(names), **attributes))
@@ -46,7 +59,8 @@ class _Graph:
 
 
 def build(net: FaceNet) -> onnx.ModelProto:
-    """The model: input `picture` (N, 1, H, W), grey 0..255; outputs cls_s, bbox_s, kps_s for s = 8, 16, 32."""
+    """The model: input `picture` (N, 1, H, W), grey 0..255; outputs cls_s, bbox_s, kps_s for s =
+    8, 16, 32."""
     graph = _Graph()
     picture = helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["N", 1, "H", "W"])
     levels = _features(graph, net)
@@ -55,7 +69,9 @@ def build(net: FaceNet) -> onnx.ModelProto:
         assert isinstance(head, Head)
         outputs += _head(graph, head, features, stride)
     body = helper.make_graph(graph.nodes, "face", [picture], outputs, graph.weights)
-    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="roommood")
+    model = helper.make_model(
+        body, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="roommood"
+    )
     model.ir_version = IR_VERSION
     onnx.checker.check_model(model, full_check=True)
     return model
@@ -73,8 +89,10 @@ def folded(layers: nn.Module) -> tuple[nn.Conv2d, Floats, Floats]:
     """A convolution and its batch norm as one: the convolution's settings, kernel and bias."""
     assert isinstance(layers, nn.Sequential)
     convolution, norm = layers[0], layers[1]
-    assert isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
-    assert norm.running_var is not None and norm.running_mean is not None
+    assert isinstance(convolution, nn.Conv2d)
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_var is not None
+    assert norm.running_mean is not None
     with torch.no_grad():
         factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
         kernel = convolution.weight * factor[:, None, None, None]
@@ -83,7 +101,8 @@ def folded(layers: nn.Module) -> tuple[nn.Conv2d, Floats, Floats]:
 
 
 def _stem(graph: _Graph, layers: nn.Module, inputs: str) -> str:
-    """The first convolution on 0..255: ((x - m) / s) * k + b = x * (k / s) + (b - m / s * sum(k))."""
+    """The first convolution on 0..255: ((x - m) / s) * k + b = x * (k / s) + (b - m / s *
+    sum(k))."""
     convolution, kernel, bias = folded(layers)
     bias = bias - kernel.sum((1, 2, 3)) * GREY_MEAN / GREY_STD
     padding = [STEM_PADDING] * 4
@@ -97,7 +116,12 @@ def _convolution(graph: _Graph, layers: nn.Module, inputs: str) -> str:
 
 
 def _conv_node(
-    graph: _Graph, inputs: str, convolution: nn.Conv2d, kernel: Floats, bias: Floats, padding: list[int]
+    graph: _Graph,
+    inputs: str,
+    convolution: nn.Conv2d,
+    kernel: Floats,
+    bias: Floats,
+    padding: list[int],
 ) -> str:
     return graph.node(
         "Conv",
@@ -126,7 +150,13 @@ def _join(graph: _Graph, lateral: nn.Module, fine: str, down: nn.Module, coarse:
         coarse = _convolution(graph, down, coarse)
     scales = graph.constant(np.array([1, 1, 2, 2], np.float32))
     larger = graph.node(
-        "Resize", coarse, "", scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+        "Resize",
+        coarse,
+        "",
+        scales,
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
     )
     return graph.node("Relu", graph.node("Add", _convolution(graph, lateral, fine), larger))
 
@@ -142,4 +172,7 @@ def _head(graph: _Graph, head: Head, features: str, stride: int) -> list[onnx.Va
     graph.node("Split", flat, graph.constant(np.array([1, 4, 10], np.int64)), outputs=names, axis=2)
     graph.node("Sigmoid", names[0], outputs=(f"cls_{stride}",))
     widths = {f"cls_{stride}": 1, names[1]: 4, names[2]: 10}
-    return [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", f"A{stride}", w]) for n, w in widths.items()]
+    return [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, ["N", f"A{stride}", w])
+        for n, w in widths.items()
+    ]

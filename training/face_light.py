@@ -10,7 +10,8 @@ from training.face_data import Floats, Picture
 
 
 def grey(picture: Picture, rng: Generator | None = None) -> Picture:
-    """BGR (H, W, 3) to grey (H, W); with a generator sometimes through another mixture of the colours."""
+    """BGR (H, W, 3) to grey (H, W); with a generator sometimes through another mixture of the
+    colours."""
     if rng is None or rng.random() < 0.75:
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
     mixture = rng.dirichlet([2.0, 4.0, 3.0]).astype(np.float32)[None]
@@ -44,8 +45,9 @@ def _smear(picture: Picture, rng: Generator) -> Picture:
     kernel = np.zeros((length, length), np.float32)
     turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), rng.uniform(0, 180), 1)
     kernel[length // 2] = 1
-    kernel = cv2.warpAffine(kernel, turn, (length, length))
-    return np.asarray(cv2.filter2D(picture, -1, kernel / max(float(kernel.sum()), 1e-3)), np.uint8)
+    turned = np.asarray(cv2.warpAffine(kernel, turn, (length, length)), np.float32)
+    turned /= max(float(turned.sum()), 1e-3)
+    return np.asarray(cv2.filter2D(picture, -1, turned), np.uint8)
 
 
 def _relight(picture: Picture, rng: Generator) -> Picture:

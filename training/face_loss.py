@@ -1,7 +1,8 @@
 """Which cell learns which face, and what it pays.
 
-Assignment by alignment of score and box (Feng et al. 2021, TOOD); quality focal loss for the score (Li et al. 2020);
-distance-IoU for the box (Zheng et al. 2020); smooth L1 for the landmarks, in face sizes.
+Assignment by alignment of score and box (Feng et al. 2021, TOOD); quality focal loss for the
+score (Li et al. 2020); distance-IoU for the box (Zheng et al. 2020); smooth L1 for the landmarks,
+in face sizes.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def flatten(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pairwise_iou(faces: Tensor, boxes: Tensor) -> Tensor:
-    """Intersection over union of faces (F, 4) with the boxes (F, A, 4) of their pictures: (F, A)."""
+    """Intersection over union of faces (F, 4) with the boxes (F, A, 4) of their pictures: (F,
+    A)."""
     low = torch.maximum(faces[:, None, :2], boxes[..., :2])
     high = torch.minimum(faces[:, None, 2:], boxes[..., 2:])
     both = (high - low).clamp(min=0).prod(-1)
@@ -72,7 +74,8 @@ def _area(boxes: Tensor) -> Tensor:
 def assign(scores: Tensor, boxes: Tensor, rows: Tensor, image: Tensor, where: Tensor) -> Targets:
     """Choose each face's cells: among those inside it, the ten whose score and box agree best.
 
-    scores (B, A) 0..1, boxes (B, A, 4), rows and image as flatten gives them, where (A, 3) column, row, stride.
+    scores (B, A) 0..1, boxes (B, A, 4), rows and image as flatten gives them, where (A, 3)
+    column, row, stride.
     """
     quality = rows[:, 14]
     iou = pairwise_iou(rows[:, :4], boxes[image])
@@ -94,10 +97,14 @@ def assign(scores: Tensor, boxes: Tensor, rows: Tensor, image: Tensor, where: Te
 
 
 def _inside(faces: Tensor, where: Tensor) -> Tensor:
-    """Cells whose middle lies in a face, or up to a cell from its centre where the face is small: (F, A)."""
+    """Cells whose middle lies in a face, or up to a cell from its centre where the face is small:
+    (F, A)."""
     stride = where[:, 2]
     middle = (where[:, :2] + 0.5) * stride[:, None]
-    centre, half = (faces[:, None, :2] + faces[:, None, 2:]) / 2, (faces[:, None, 2:] - faces[:, None, :2]) / 2
+    centre, half = (
+        (faces[:, None, :2] + faces[:, None, 2:]) / 2,
+        (faces[:, None, 2:] - faces[:, None, :2]) / 2,
+    )
     reach = torch.maximum(half, torch.minimum(half * 2, REACH_CELLS * stride[:, None]))
     return ((middle - centre).abs() <= reach).all(-1)
 
@@ -138,7 +145,8 @@ def quality_focal(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def distance_iou_loss(boxes: Tensor, faces: Tensor) -> Tensor:
-    """1 - IoU + squared distance of the centres over the squared diagonal of both: (n, 4), (n, 4) to (n,)."""
+    """1 - IoU + squared distance of the centres over the squared diagonal of both: (n, 4), (n, 4)
+    to (n,)."""
     low, high = torch.maximum(boxes[:, :2], faces[:, :2]), torch.minimum(boxes[:, 2:], faces[:, 2:])
     both = (high - low).clamp(min=0).prod(-1)
     iou = both / (_area(boxes) + _area(faces) - both).clamp(min=1e-6)
@@ -149,6 +157,8 @@ def distance_iou_loss(boxes: Tensor, faces: Tensor) -> Tensor:
 
 def _landmark_loss(points: Tensor, row: Tensor) -> Tensor:
     size = (row[:, 2:4] - row[:, :2]).clamp(min=1).mean(-1)[:, None, None]
-    wanted = row[:, 4:14].unflatten(-1, (5, 2))
-    error = functional.smooth_l1_loss(points / size, wanted / size, beta=LANDMARK_BETA, reduction="none")
+    wanted = row[:, 4:14].reshape(-1, 5, 2)
+    error = functional.smooth_l1_loss(
+        points / size, wanted / size, beta=LANDMARK_BETA, reduction="none"
+    )
     return error.flatten(1).mean(-1) * row[:, 15] * 5

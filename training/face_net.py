@@ -1,7 +1,9 @@
-"""The detector's net: a grey picture in, scores, boxes and five landmarks per cell of three grids out.
+"""The detector's net: a grey picture in, scores, boxes and five landmarks per cell of three grids
+out.
 
-Convolution over 8x8 pixels at stride 4, depthwise-separable residual blocks (Howard et al. 2017; He et al. 2016),
-a feature pyramid (Lin et al. 2017) and one anchor-free head per stride, encoded as in YuNet (Wu, Peng, Yu 2023).
+Convolution over 8x8 pixels at stride 4, depthwise-separable residual blocks (Howard et al. 2017;
+He et al. 2016), a feature pyramid (Lin et al. 2017) and one anchor-free head per stride, encoded
+as in YuNet (Wu, Peng, Yu 2023).
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ STEM, STEM_PADDING = 8, 2
 
 @dataclass(frozen=True)
 class NetShape:
-    """Widths and depths: channels after the stem and at strides 8, 16, 32; blocks and neck channels per stride."""
+    """Widths and depths: channels after the stem and at strides 8, 16, 32; blocks and neck
+    channels per stride."""
 
     stem: int = 32
     widths: tuple[int, int, int] = (48, 80, 112)
@@ -33,8 +36,11 @@ class NetShape:
     head_depths: tuple[int, int, int] = (1, 1, 1)
 
 
-def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
-    """Convolution with an odd kernel, padded so that the grid shrinks by exactly the stride, and batch norm."""
+def convolution(
+    inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+) -> nn.Sequential:
+    """Convolution with an odd kernel, padded so that the grid shrinks by exactly the stride, and
+    batch norm."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups, bias=False),
         nn.BatchNorm2d(outputs),
@@ -61,11 +67,14 @@ class Block(nn.Module):
 
 def stage(inputs: int, outputs: int, depth: int) -> nn.Sequential:
     """Halve the grid, then `depth` residual blocks."""
-    return nn.Sequential(Block(inputs, outputs, 2), *(Block(outputs, outputs) for _ in range(depth)))
+    return nn.Sequential(
+        Block(inputs, outputs, 2), *(Block(outputs, outputs) for _ in range(depth))
+    )
 
 
 class Head(nn.Module):
-    """Blocks and one 1x1 convolution to the 15 outputs of a cell: score logit, 4 of the box, 10 of the landmarks."""
+    """Blocks and one 1x1 convolution to the 15 outputs of a cell: score logit, 4 of the box, 10
+    of the landmarks."""
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()
@@ -85,20 +94,29 @@ class Head(nn.Module):
 class FaceNet(nn.Module):
     """Grey pictures (N, 1, H, W), already (value - GREY_MEAN) / GREY_STD, sides multiples of 32.
 
-    Around them the stem sees black, so that export can fold mean and deviation into its weights exactly.
+    Around them the stem sees black, so that export can fold mean and deviation into its weights
+    exactly.
     """
 
     def __init__(self, shape: NetShape | None = None) -> None:
         super().__init__()
         self.shape = shape = shape or NetShape()
         (w8, w16, w32), (d8, d16, d32), (n8, n16, n32) = shape.widths, shape.depths, shape.necks
-        self.stem = nn.Sequential(nn.Conv2d(1, shape.stem, STEM, 4, bias=False), nn.BatchNorm2d(shape.stem))
-        self.stage8, self.stage16, self.stage32 = stage(shape.stem, w8, d8), stage(w8, w16, d16), stage(w16, w32, d32)
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, shape.stem, STEM, 4, bias=False), nn.BatchNorm2d(shape.stem)
+        )
+        self.stage8, self.stage16, self.stage32 = (
+            stage(shape.stem, w8, d8),
+            stage(w8, w16, d16),
+            stage(w16, w32, d32),
+        )
         self.lateral8, self.lateral16 = convolution(w8, n8, 1), convolution(w16, n16, 1)
         self.lateral32 = convolution(w32, n32, 1)
         self.down_to_16 = nn.Identity() if n32 == n16 else convolution(n32, n16, 1)
         self.down_to_8 = nn.Identity() if n16 == n8 else convolution(n16, n8, 1)
-        self.heads = nn.ModuleList(Head(n, d) for n, d in zip(shape.necks, shape.head_depths, strict=True))
+        self.heads = nn.ModuleList(
+            Head(n, d) for n, d in zip(shape.necks, shape.head_depths, strict=True)
+        )
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Raw outputs at strides 8, 16 and 32, each (N, H/s * W/s, 15)."""
@@ -108,12 +126,16 @@ class FaceNet(nn.Module):
         top = functional.relu(self.lateral32(self.stage32(at16)))
         middle = self._join(self.lateral16(at16), self.down_to_16(top))
         bottom = self._join(self.lateral8(at8), self.down_to_8(middle))
-        first, second, third = (head(f) for head, f in zip(self.heads, (bottom, middle, top), strict=True))
+        first, second, third = (
+            head(f) for head, f in zip(self.heads, (bottom, middle, top), strict=True)
+        )
         return first, second, third
 
     @staticmethod
     def _join(fine: Tensor, coarse: Tensor) -> Tensor:
-        return functional.relu(fine + functional.interpolate(coarse, scale_factor=2.0, mode="nearest"))
+        return functional.relu(
+            fine + functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
+        )
 
 
 def parameters(net: nn.Module) -> int:
@@ -122,7 +144,8 @@ def parameters(net: nn.Module) -> int:
 
 
 def cells(height: int, width: int) -> Tensor:
-    """Column, row and stride of every cell of the three grids: (A, 3), in the order of the outputs."""
+    """Column, row and stride of every cell of the three grids: (A, 3), in the order of the
+    outputs."""
     grids = []
     for stride in STRIDES:
         rows, columns = torch.meshgrid(
@@ -142,5 +165,5 @@ def decode_boxes(raw: Tensor, where: Tensor) -> Tensor:
 
 def decode_landmarks(raw: Tensor, where: Tensor) -> Tensor:
     """Raw landmark outputs (..., A, 10) at the cells (A, 3) as (..., A, 5, 2) pixels."""
-    points = raw.unflatten(-1, (5, 2))
+    points = raw.reshape(*raw.shape[:-1], 5, 2)
     return (points + where[:, None, :2]) * where[:, None, 2:3]

@@ -1,4 +1,5 @@
-"""Training crops: photographs and pasted faces, turned, cut, covered, re-lit, with labels for every cell's loss."""
+"""Training crops: photographs and pasted faces, turned, cut, covered, re-lit, with labels for
+every cell's loss."""
 
 from __future__ import annotations
 
@@ -10,7 +11,16 @@ from numpy.random import Generator
 
 from training.face_data import Faces, Floats, Picture
 from training.face_light import spoil
-from training.face_warp import Photo, affine, draw_angle, move_faces, nod_head, turn_head, visible_share, warp_onto
+from training.face_warp import (
+    Photo,
+    affine,
+    draw_angle,
+    move_faces,
+    nod_head,
+    turn_head,
+    visible_share,
+    warp_onto,
+)
 
 CROP = 256
 MAX_FACES = 32
@@ -24,8 +34,8 @@ STREET_SHARE, STREET_TRIES = 0.5, 4
 
 @dataclass(frozen=True)
 class Stock:
-    """What crops are made of: photographs of scenes with people; photographs of one face each, in groups with a
-    weight (how often a group is drawn); photographs without faces."""
+    """What crops are made of: photographs of scenes with people; photographs of one face each, in
+    groups with a weight (how often a group is drawn); photographs without faces."""
 
     scenes: tuple[Photo, ...]
     singles: tuple[tuple[Photo, ...], ...]
@@ -35,7 +45,8 @@ class Stock:
 
 @dataclass(frozen=True)
 class Crop:
-    """One training example: grey (CROP, CROP) and labels (MAX_FACES, 16): box, five points, score, has points.
+    """One training example: grey (CROP, CROP) and labels (MAX_FACES, 16): box, five points,
+    score, has points.
 
     A score of 0 with a box marks a place to leave out of the loss; an empty row has an empty box.
     """
@@ -47,14 +58,14 @@ class Crop:
 def render(stock: Stock, rng: Generator) -> Crop:
     """Draw one crop."""
     kind = rng.random()
-    if kind < 0.40:
+    if kind < 0.38:
         canvas, faces = _scene(stock, rng)
-    elif kind < 0.50:
+    elif kind < 0.56:
         canvas, faces = _scene(stock, rng)
-        canvas, faces = _paste_some(stock, canvas, faces, rng, int(rng.integers(1, 3)))
-    elif kind < 0.86:
+        canvas, faces = _paste_some(stock, canvas, faces, rng, int(rng.integers(1, 5)))
+    elif kind < 0.88:
         canvas, faces = _backdrop(stock, rng), Faces.none()
-        canvas, faces = _paste_some(stock, canvas, faces, rng, int(rng.integers(1, 7)))
+        canvas, faces = _paste_some(stock, canvas, faces, rng, int(rng.integers(2, 9)))
     else:
         canvas, faces = _backdrop(stock, rng), Faces.none()
     if rng.random() < 0.3:
@@ -71,7 +82,9 @@ def _backdrop(stock: Stock, rng: Generator) -> Picture:
                 return street
     photo = stock.empties[rng.integers(len(stock.empties))]
     height, width = photo.picture.shape
-    scale = max(CROP / min(height, width) * 1.05, float(np.exp(rng.uniform(np.log(0.3), np.log(1.8)))))
+    scale = max(
+        CROP / min(height, width) * 1.05, float(np.exp(rng.uniform(np.log(0.3), np.log(1.8))))
+    )
     focus = np.array([rng.uniform(0, width), rng.uniform(0, height)], np.float32)
     canvas = np.full((CROP, CROP), rng.integers(0, 256), np.uint8)
     target = np.full(2, CROP / 2, np.float32)
@@ -84,14 +97,17 @@ def _backdrop(stock: Stock, rng: Generator) -> Picture:
 
 
 def _street(stock: Stock, rng: Generator) -> Picture | None:
-    """A part of a photograph with people that shows none of their faces; None if this draw shows one."""
+    """A part of a photograph with people that shows none of their faces; None if this draw shows
+    one."""
     photo = stock.scenes[rng.integers(len(stock.scenes))]
     height, width = photo.picture.shape
     scale = float(np.exp(rng.uniform(np.log(0.8), np.log(4.0))))
     reach = CROP / 2 / scale
     if min(height, width) < 2 * reach:
         return None
-    focus = np.array([rng.uniform(reach, width - reach), rng.uniform(reach, height - reach)], np.float32)
+    focus = np.array(
+        [rng.uniform(reach, width - reach), rng.uniform(reach, height - reach)], np.float32
+    )
     matrix = affine(rng, focus, np.full(2, CROP / 2, np.float32), scale, float(rng.normal(0, 4)))
     if (visible_share(move_faces(photo.faces, matrix).boxes, CROP, CROP) > 0).any():
         return None
@@ -100,7 +116,9 @@ def _street(stock: Stock, rng: Generator) -> Picture | None:
 
 def _reflected(canvas: Picture, photo: Photo, matrix: Floats) -> Picture:
     size = (canvas.shape[1], canvas.shape[0])
-    drawn = cv2.warpAffine(photo.picture, matrix, size, None, cv2.INTER_AREA, cv2.BORDER_REFLECT_101)
+    drawn = cv2.warpAffine(
+        photo.picture, matrix, size, None, cv2.INTER_AREA, cv2.BORDER_REFLECT_101
+    )
     return np.asarray(drawn, np.uint8)
 
 
@@ -134,11 +152,14 @@ def _scene(stock: Stock, rng: Generator) -> tuple[Picture, Faces]:
 
 
 def cut(faces: Faces) -> Faces:
-    """Clip faces to the crop: gone below a fifth visible, ignored below a half; ignore what is too small."""
+    """Clip faces to the crop: gone below a fifth visible, ignored below a half; ignore what is
+    too small."""
     share = visible_share(faces.boxes, CROP, CROP)
     boxes = np.clip(faces.boxes, 0, CROP).astype(np.float32)
     small = np.sqrt(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(-1)) < SMALLEST_PX - 1
-    scores = np.where((share < 0.5) | small | (faces.scores < LEARN_SCORE), 0, faces.scores).astype(np.float32)
+    scores = np.where((share < 0.5) | small | (faces.scores < LEARN_SCORE), 0, faces.scores).astype(
+        np.float32
+    )
     keep = (share >= 0.2) & (faces.scores >= IGNORE_SCORE)
     return Faces(boxes, faces.landmarks, scores).where(keep)
 
@@ -169,17 +190,28 @@ def _disguise(photo: Photo, rng: Generator) -> Photo:
 def _resized(photo: Photo, scale: float) -> Photo:
     picture = cv2.resize(photo.picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     faces = photo.faces
-    return Photo(np.asarray(picture, np.uint8), Faces(faces.boxes * scale, faces.landmarks * scale, faces.scores))
+    return Photo(
+        np.asarray(picture, np.uint8),
+        Faces(faces.boxes * scale, faces.landmarks * scale, faces.scores),
+    )
 
 
 def _covered(photo: Photo, rng: Generator) -> Photo:
-    """Draw something over the mouth (a mask, a cup, a hand's place) or over the eyes (dark glasses)."""
+    """Draw something over the mouth (a mask, a cup, a hand's place) or over the eyes (dark
+    glasses)."""
     left, top, right, bottom = photo.faces.boxes[0]
     width, height = right - left, bottom - top
     low = rng.random() < 0.75
-    centre = (left + width * rng.uniform(0.4, 0.6), top + height * (rng.uniform(0.74, 0.86) if low else 0.38))
+    centre = (
+        left + width * rng.uniform(0.4, 0.6),
+        top + height * (rng.uniform(0.74, 0.86) if low else 0.38),
+    )
     half = (width * rng.uniform(0.3, 0.5), height * (rng.uniform(0.2, 0.32) if low else 0.09))
-    shape = ((float(centre[0]), float(centre[1])), (float(half[0]) * 2, float(half[1]) * 2), float(rng.normal(0, 8)))
+    shape = (
+        (float(centre[0]), float(centre[1])),
+        (float(half[0]) * 2, float(half[1]) * 2),
+        float(rng.normal(0, 8)),
+    )
     picture = photo.picture.copy()
     shade = int(rng.integers(0, 256))
     if rng.random() < 0.5:
@@ -232,7 +264,10 @@ def _blend(canvas: Picture, photo: Photo, matrix: Floats, box: Floats, rng: Gene
     cv2.ellipse(alpha, (middle, (float(half[0]) * 2, float(half[1]) * 2), 0.0), 255, -1)
     spread = float(half.min()) * rng.uniform(0.05, 0.3)
     alpha = np.asarray(cv2.GaussianBlur(alpha, (0, 0), max(spread, 0.5)), np.uint8)
-    weight = warp_onto(np.zeros_like(canvas), Photo(alpha, Faces.none()), matrix).astype(np.float32) / 255
+    weight = (
+        warp_onto(np.zeros_like(canvas), Photo(alpha, Faces.none()), matrix).astype(np.float32)
+        / 255
+    )
     return (canvas + weight * (drawn.astype(np.float32) - canvas)).astype(np.uint8)
 
 
@@ -249,7 +284,13 @@ def _distract(stock: Stock, canvas: Picture, faces: Faces, rng: Generator) -> tu
         unknown = np.full((1, 5, 2), np.nan, np.float32)
         stray = Photo(np.ascontiguousarray(piece), Faces(local, unknown, np.ones(1, np.float32)))
         scale = _target_px(rng) / size
-        matrix = affine(rng, _centre(local[0]), rng.uniform(0, CROP, 2).astype(np.float32), scale, draw_angle(rng))
+        matrix = affine(
+            rng,
+            _centre(local[0]),
+            rng.uniform(0, CROP, 2).astype(np.float32),
+            scale,
+            draw_angle(rng),
+        )
         place = move_faces(stray.faces, matrix)
         if not _crowded(faces, place):
             canvas, faces = _blend(canvas, stray, matrix, local[0], rng), _uncovered(faces, place)

@@ -1,7 +1,9 @@
-"""The photographs that the detector learns from, each with what the teacher and the annotators see in it.
+"""The photographs that the detector learns from, each with what the teacher and the annotators
+see in it.
 
-Layout of the data folder: faces-boxes/{images,annotations}, portraits/images, single-faces/images, no-faces/images,
-ferplus/FER2013Train, rooms/images; a source that is not there is left out.
+Layout of the data folder: faces-boxes/{images,annotations}, portraits/images,
+single-faces/images, no-faces/images, ferplus/FER2013Train, rooms/images; a source that is not
+there is left out.
 """
 
 from __future__ import annotations
@@ -12,23 +14,55 @@ from pathlib import Path
 
 import numpy as np
 
-from training.face_data import Faces, Floats, HandLabels, Picture, iou_matrix, pictures, read_voc, split
+from training.face_data import (
+    Faces,
+    Floats,
+    HandLabels,
+    Picture,
+    iou_matrix,
+    pictures,
+    read_voc,
+    split,
+)
 from training.face_teacher import Detector, View, label
 
 HAND_SHARE = 0.3
 MATCH_IOU = 0.35
 SURE_SCORE = 0.9
-# Looked at by eye: the pictures of no-faces with people in them. What the teacher sees in the others (kings on playing
+# Looked at by eye: the pictures of no-faces with people in them. What the teacher sees in the
+# others (kings on playing
 # cards, raccoons, a dog) is no face.
 PEOPLE_AMONG_NO_FACES = frozenset(
     f"{number:04d}.jpg"
-    for number in (28, 188, 365, 369, 370, 404, 431, 434, 444, 446, 447, 453, 454, 455, 456, 463, 467, 470, 481, 482)
+    for number in (
+        28,
+        188,
+        365,
+        369,
+        370,
+        404,
+        431,
+        434,
+        444,
+        446,
+        447,
+        453,
+        454,
+        455,
+        456,
+        463,
+        467,
+        470,
+        481,
+        482,
+    )
 )
 
 
 @dataclass(frozen=True)
 class Source:
-    """One folder of photographs: where, how the teacher should look at them, whether a fifth is kept out."""
+    """One folder of photographs: where, how the teacher should look at them, whether a fifth is
+    kept out."""
 
     name: str
     folder: str
@@ -90,8 +124,9 @@ def label_source(
 def combine(hand: HandLabels, seen: Faces) -> Faces:
     """Join hand-drawn boxes with the teacher's faces.
 
-    A face that both have keeps the teacher's landmarks and, mostly, its box (annotators start at the brows, the
-    teacher at the hair), and is sure; one that only annotators have has no landmarks; the teacher's others stay.
+    A face that both have keeps the teacher's landmarks and, mostly, its box (annotators start at
+    the brows, the teacher at the hair), and is sure; one that only annotators have has no
+    landmarks; the teacher's others stay.
     """
     overlap = iou_matrix(hand.boxes, seen.boxes)
     result, used = Faces.none(), np.zeros(len(seen), bool)
@@ -107,7 +142,9 @@ def combine(hand: HandLabels, seen: Faces) -> Faces:
 
 def _agreed(box: Floats, face: Faces) -> Faces:
     boxes = (1 - HAND_SHARE) * face.boxes + HAND_SHARE * box[None]
-    return Faces(boxes.astype(np.float32), face.landmarks, np.maximum(face.scores, np.float32(SURE_SCORE)))
+    return Faces(
+        boxes.astype(np.float32), face.landmarks, np.maximum(face.scores, np.float32(SURE_SCORE))
+    )
 
 
 def _hand_only(box: Floats) -> Faces:

@@ -24,7 +24,9 @@ def load_stock(root: Path, labels: Path, progress: Callable[[str], None]) -> Sto
     scenes = list(_photos(root, labels, "faces-boxes", progress))
     empties = []
     for path, photo in zip(
-        training_pictures(root, source("no-faces")), _photos(root, labels, "no-faces", progress), strict=True
+        training_pictures(root, source("no-faces")),
+        _photos(root, labels, "no-faces", progress),
+        strict=True,
     ):
         if path.name in PEOPLE_AMONG_NO_FACES:
             scenes.append(photo)
@@ -40,7 +42,9 @@ def load_stock(root: Path, labels: Path, progress: Callable[[str], None]) -> Sto
     return Stock(tuple(scenes), tuple(groups), shares, tuple(empties))
 
 
-def _photos(root: Path, labels: Path, name: str, progress: Callable[[str], None]) -> Iterable[Photo]:
+def _photos(
+    root: Path, labels: Path, name: str, progress: Callable[[str], None]
+) -> Iterable[Photo]:
     progress(name)
     paths = training_pictures(root, source(name))
     if not paths:
@@ -58,7 +62,8 @@ def _one_sure_face(photo: Photo) -> bool:
 
 @dataclass(frozen=True)
 class Shard:
-    """Crops on disk: pictures (n, CROP, CROP) uint8 and labels (n, MAX_FACES, 16) float32, both memory-mapped."""
+    """Crops on disk: pictures (n, CROP, CROP) uint8 and labels (n, MAX_FACES, 16) float32, both
+    memory-mapped."""
 
     pictures: Picture
     labels: Floats
@@ -78,7 +83,8 @@ def _labels_path(path: Path) -> Path:
 
 
 def render_shard(stock: Stock, path: Path, count: int, seed: int) -> None:
-    """Render count crops to path (.npy, its labels beside it). The picture file appears only when it is complete."""
+    """Render count crops to path (.npy, its labels beside it). The picture file appears only when
+    it is complete."""
     rng = np.random.default_rng(seed)
     part = path.with_suffix(".part.npy")
     pictures = np.lib.format.open_memmap(part, "w+", np.uint8, (count, CROP, CROP))
@@ -93,4 +99,17 @@ def render_shard(stock: Stock, path: Path, count: int, seed: int) -> None:
 
 def shards(folder: Path) -> list[Path]:
     """The finished shards of a folder, oldest first."""
-    return sorted(path for path in folder.glob("shard-*.npy") if ".labels" not in path.name and ".part" not in path.name)
+    return sorted(
+        path
+        for path in folder.glob("shard-*.npy")
+        if ".labels" not in path.name and ".part" not in path.name
+    )
+
+
+def remove_old(folder: Path, keep: int) -> bool:
+    """Remove the oldest shards beyond `keep`; whether there are that many."""
+    finished = shards(folder)
+    for path in finished[:-keep]:
+        path.unlink()
+        _labels_path(path).unlink()
+    return len(finished) >= keep

@@ -1,4 +1,5 @@
-"""The teacher: YuNet (Wu, Peng, Yu 2023) through onnxruntime, looked at from several sides to label a picture.
+"""The teacher: YuNet (Wu, Peng, Yu 2023) through onnxruntime, looked at from several sides to
+label a picture.
 
 The decoder here also serves our own detector, whose outputs are laid out in the same way.
 """
@@ -20,19 +21,25 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, at the import 
 STRIDES = (8, 16, 32)
 MULTIPLE = 32
 MERGE_IOU = 0.45
+MOST_FACES = 500
 
 
 def decode(outputs: Mapping[str, Floats], height: int, width: int, threshold: float) -> Faces:
-    """Turn one picture's raw outputs (cls_s, obj_s, bbox_s, kps_s; one row per cell, row by row) into faces.
+    """Turn one picture's raw outputs into faces: cls_s, obj_s, bbox_s, kps_s, one row per cell.
 
-    cx = (column + b0) * s, cy = (row + b1) * s, w = exp(b2) * s, h = exp(b3) * s; score sqrt(cls * obj), or cls
-    where the net has no obj. Overlaps are still in it: see suppress.
+    cx = (column + b0) * s, cy = (row + b1) * s, w = exp(b2) * s, h = exp(b3) * s; the score is
+    sqrt(cls * obj), or cls where the net has no obj. Overlaps are still in it: see suppress.
     """
-    found = [_decode_level(outputs, stride, height // stride, width // stride, threshold) for stride in STRIDES]
+    found = [
+        _decode_level(outputs, stride, height // stride, width // stride, threshold)
+        for stride in STRIDES
+    ]
     return found[0].joined(found[1]).joined(found[2])
 
 
-def _decode_level(outputs: Mapping[str, Floats], stride: int, rows: int, columns: int, threshold: float) -> Faces:
+def _decode_level(
+    outputs: Mapping[str, Floats], stride: int, rows: int, columns: int, threshold: float
+) -> Faces:
     score = outputs[f"cls_{stride}"].reshape(-1)
     if f"obj_{stride}" in outputs:
         score = np.sqrt(np.clip(score, 0, 1) * np.clip(outputs[f"obj_{stride}"].reshape(-1), 0, 1))
@@ -46,8 +53,12 @@ def _decode_level(outputs: Mapping[str, Floats], stride: int, rows: int, columns
 
 
 def suppress(faces: Faces, iou: float) -> Faces:
-    """Greedy non-maximum suppression: of faces that overlap by more than iou the surest stays; surest first."""
-    faces = faces.where(np.argsort(-faces.scores, kind="stable"))
+    """Greedy non-maximum suppression: of faces that overlap by more than iou the surest stays;
+    surest first.
+
+    Only the MOST_FACES surest are looked at, since the cost grows with their square.
+    """
+    faces = faces.where(np.argsort(-faces.scores, kind="stable")[:MOST_FACES])
     overlap = iou_matrix(faces.boxes, faces.boxes)
     alive = np.ones(len(faces), bool)
     for i in range(len(faces)):
@@ -65,7 +76,8 @@ def pad_to_multiple(picture: Picture, multiple: int = MULTIPLE) -> Picture:
 
 @dataclass(frozen=True)
 class Detector:
-    """An ONNX detector on one thread. `channels` 1 takes grey pictures, 3 takes BGR; both as 0..255."""
+    """An ONNX detector on one thread. `channels` 1 takes grey pictures, 3 takes BGR; both as
+    0..255."""
 
     session: Any
     channels: int
@@ -74,13 +86,16 @@ class Detector:
 
     @classmethod
     def open(cls, path: Path) -> Detector:
-        """Open YuNet or one of our own detectors; the number of channels says which input it takes."""
+        """Open YuNet or one of our own detectors; the number of channels says which input it
+        takes."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
         return cls(session, session.get_inputs()[0].shape[1])
 
     def tensor(self, picture: Picture) -> Floats:
@@ -108,17 +123,22 @@ class Detector:
 
 @dataclass(frozen=True)
 class View:
-    """One way to show a picture to the teacher: scaled, mirrored, with a border (a fraction of its sides)."""
+    """One way to show a picture to the teacher: scaled, mirrored, with a border (a fraction of
+    its sides)."""
 
     scale: float = 1.0
     mirrored: bool = False
     border: float = 0.0
 
 
-def label(teacher: Detector, picture: Picture, views: Sequence[View], threshold: float = 0.3) -> Faces:
-    """Label a picture with the merged detections of several views; a face's score is its mean over the views.
+def label(
+    teacher: Detector, picture: Picture, views: Sequence[View], threshold: float = 0.3
+) -> Faces:
+    """Label a picture with the merged detections of several views; a face's score is its mean
+    over the views.
 
-    A face that only one of the views shows thus gets a low score, and is later ignored rather than learnt.
+    A face that only one of the views shows thus gets a low score, and is later ignored rather
+    than learnt.
     """
     seen = [_look(teacher, picture, view, threshold) for view in views]
     everything = seen[0]
@@ -132,7 +152,9 @@ def _look(teacher: Detector, picture: Picture, view: View, threshold: float) -> 
 
     height, width = picture.shape[:2]
     top, left = round(height * view.border), round(width * view.border)
-    shown = cv2.copyMakeBorder(picture, top, top, left, left, cv2.BORDER_CONSTANT, value=(127, 127, 127))
+    shown = cv2.copyMakeBorder(
+        picture, top, top, left, left, cv2.BORDER_CONSTANT, value=(127, 127, 127)
+    )
     shown = cv2.resize(shown, None, fx=view.scale, fy=view.scale, interpolation=cv2.INTER_LINEAR)
     if view.mirrored:
         shown = shown[:, ::-1]
@@ -145,14 +167,20 @@ def _look(teacher: Detector, picture: Picture, view: View, threshold: float) -> 
 
 
 def mirror(faces: Faces, width: float) -> Faces:
-    """The faces of the picture mirrored left to right; the person's right eye becomes the left one."""
-    boxes = faces.boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + np.array([width, 0, width, 0])
-    landmarks = faces.landmarks[:, [1, 0, 2, 4, 3]] * np.array([-1, 1], np.float32) + np.array([width, 0])
+    """The faces of the picture mirrored left to right; the person's right eye becomes the left
+    one."""
+    boxes = faces.boxes[:, [2, 1, 0, 3]] * np.array([-1, 1, -1, 1], np.float32) + np.array(
+        [width, 0, width, 0]
+    )
+    landmarks = faces.landmarks[:, [1, 0, 2, 4, 3]] * np.array([-1, 1], np.float32) + np.array(
+        [width, 0]
+    )
     return Faces(boxes.astype(np.float32), landmarks.astype(np.float32), faces.scores)
 
 
 def merge(faces: Faces, views: int) -> Faces:
-    """Average overlapping detections, weighted by score (Solovyev et al. 2021, weighted boxes fusion)."""
+    """Average overlapping detections, weighted by score (Solovyev et al. 2021, weighted boxes
+    fusion)."""
     heads = suppress(faces, MERGE_IOU)
     owner = iou_matrix(faces.boxes, heads.boxes)
     merged = [_average(faces.where(owner[:, i] > MERGE_IOU), views) for i in range(len(heads))]

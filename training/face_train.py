@@ -1,4 +1,5 @@
-"""Training the detector: batches from shards on disk, AdamW, a moving average of the weights, checkpoints."""
+"""Training the detector: batches from shards on disk, AdamW, a moving average of the weights,
+checkpoints."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ from training.face_stock import Shard, shards
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train. The learning rate climbs, stays, and falls to nothing over the last part (`decay`) of the steps,
-    so that a run stopped in the middle goes on with more steps, or ends early with fewer."""
+    """How to train. The learning rate climbs, stays, and falls to nothing over the last part
+    (`decay`) of the steps, so that a run stopped in the middle goes on with more steps, or ends
+    early with fewer."""
 
     steps: int = 20_000
     batch: int = 32
@@ -43,8 +45,10 @@ def rate_at(step: int, recipe: Recipe) -> float:
     return recipe.rate * min(1.0, max(0.0, falling))
 
 
-def train(folder: Path, checkpoint: Path, recipe: Recipe, shape: NetShape, report: Callable[[str], None]) -> None:
-    """Train from the shards in folder until recipe.steps, going on from the checkpoint if there is one."""
+def train(
+    folder: Path, checkpoint: Path, recipe: Recipe, shape: NetShape, report: Callable[[str], None]
+) -> None:
+    """Train from the folder's shards until recipe.steps; goes on from the checkpoint, if any."""
     torch.set_num_threads(1)
     run = _resume(checkpoint, recipe, shape)
     where, batches = None, _batches(folder, recipe, run.step)
@@ -55,7 +59,7 @@ def train(folder: Path, checkpoint: Path, recipe: Recipe, shape: NetShape, repor
         seen.add(_step(run, pictures, labels, where, recipe))
         if run.step % 100 == 0:
             pace = 100 / (time.monotonic() - since)
-            report(f"step {run.step}/{recipe.steps} {seen} rate {rate_at(run.step, recipe):.2e} {pace:.2f} steps/s")
+            report(f"step {run.step}/{recipe.steps} {seen} {pace:.2f} steps/s")
             seen, since = _Mean(), time.monotonic()
         if run.step % recipe.save_every == 0 or run.step == recipe.steps:
             _save(run, checkpoint)
@@ -93,10 +97,14 @@ def _net(shape: NetShape) -> FaceNet:
 
 
 def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Weight decay for the kernels alone, neither for norms and biases nor for 3x3 depthwise kernels."""
+    """Weight decay for the kernels alone, neither for norms and biases nor for 3x3 depthwise
+    kernels."""
     decayed = [p for p in net.parameters() if p.dim() > 1 and p.shape[1] > 1]
     free = [p for p in net.parameters() if p.dim() <= 1 or p.shape[1] == 1]
-    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": free, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=recipe.rate)
 
 
@@ -140,7 +148,9 @@ def _step(run: _Run, pictures: Tensor, labels: Tensor, where: Tensor, recipe: Re
 @torch.no_grad()
 def _follow(run: _Run, recipe: Recipe) -> None:
     keep = min(recipe.average, (1 + run.step) / (10 + run.step))
-    for mean, now in zip(run.average.state_dict().values(), run.net.state_dict().values(), strict=True):
+    for mean, now in zip(
+        run.average.state_dict().values(), run.net.state_dict().values(), strict=True
+    ):
         if mean.dtype.is_floating_point:
             mean.lerp_(now, 1 - keep)
         else:
@@ -148,20 +158,31 @@ def _follow(run: _Run, recipe: Recipe) -> None:
 
 
 def _batches(folder: Path, recipe: Recipe, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches: pictures (B, 1, S, S) 0..255 and labels (B, G, 16). New shards are taken up as they come."""
+    """Endless batches: pictures (B, 1, S, S) 0..255 and labels (B, G, 16). New shards are taken
+    up as they come."""
     rng = np.random.default_rng([recipe.seed, start])
     while True:
         stock = [Shard.open(path) for path in shards(folder)]
         if not stock:
             raise FileNotFoundError(f"{folder}: no shards; render some first")
-        order = [(s, i) for s in range(len(stock)) for i in rng.permutation(len(stock[s]))[: len(stock[s]) // 2]]
+        order = [
+            (s, i)
+            for s in range(len(stock))
+            for i in rng.permutation(len(stock[s]))[: len(stock[s]) // 2]
+        ]
         rng.shuffle(order)
         for at in range(0, len(order) - recipe.batch + 1, recipe.batch):
             picked = order[at : at + recipe.batch]
-            yield _batch([stock[s].pictures[i] for s, i in picked], [stock[s].labels[i] for s, i in picked], rng)
+            yield _batch(
+                [stock[s].pictures[i] for s, i in picked],
+                [stock[s].labels[i] for s, i in picked],
+                rng,
+            )
 
 
-def _batch(pictures: list[Any], labels: list[Any], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _batch(
+    pictures: list[Any], labels: list[Any], rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
     stacked, rows = torch.from_numpy(np.stack(pictures)).float(), torch.from_numpy(np.stack(labels))
     mirrored = torch.from_numpy(rng.random(len(rows)) < 0.5)
     stacked[mirrored] = stacked[mirrored].flip(-1)
@@ -175,7 +196,7 @@ def mirror_labels(rows: Tensor, width: int) -> Tensor:
     real = (rows[..., 2] > rows[..., 0]).unsqueeze(-1)
     mirrored = rows.clone()
     mirrored[..., 0], mirrored[..., 2] = width - rows[..., 2], width - rows[..., 0]
-    points = rows[..., 4:14].unflatten(-1, (5, 2))[..., [1, 0, 2, 4, 3], :].clone()
+    points = rows[..., 4:14].reshape(*rows.shape[:-1], 5, 2)[..., [1, 0, 2, 4, 3], :].clone()
     points[..., 0] = width - points[..., 0]
     mirrored[..., 4:14] = points.flatten(-2)
     return torch.where(real, mirrored, rows)
@@ -192,7 +213,9 @@ class _Mean:
 
     def add(self, found: Losses) -> None:
         if not math.isfinite(float(found.total.detach())):
-            raise FloatingPointError("the loss is no longer finite: lower the rate or look at the last shard")
+            raise FloatingPointError(
+                "the loss is no longer finite: lower the rate or look at the last shard"
+            )
         self.score += float(found.score.detach())
         self.box += float(found.box.detach())
         self.landmarks += float(found.landmarks.detach())
@@ -200,4 +223,6 @@ class _Mean:
 
     def __str__(self) -> str:
         n = max(1, self.count)
-        return f"score {self.score / n:.4f} box {self.box / n:.4f} landmarks {self.landmarks / n:.4f}"
+        return (
+            f"score {self.score / n:.4f} box {self.box / n:.4f} landmarks {self.landmarks / n:.4f}"
+        )

@@ -1,4 +1,5 @@
-"""Moving a face: affine maps of pictures with their labels, and turning a head out of the picture's plane."""
+"""Moving a face: affine maps of pictures with their labels, and turning a head out of the
+picture's plane."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class Photo:
 
 
 def move_faces(faces: Faces, matrix: Floats) -> Faces:
-    """Map faces by a 2x3 matrix. A box stands for the ellipse in it, so that turning it does not blow it up."""
+    """Map faces by a 2x3 matrix. A box stands for the ellipse in it, so that turning it does not
+    blow it up."""
     linear, shift = matrix[:, :2], matrix[:, 2]
     centre = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2 @ linear.T + shift
     half = (faces.boxes[:, 2:] - faces.boxes[:, :2]) / 2
@@ -39,7 +41,8 @@ def move_faces(faces: Faces, matrix: Floats) -> Faces:
 def affine(
     rng: Generator, source: Floats, target: Floats, scale: float, angle: float, wild: float = 1.0
 ) -> Floats:
-    """A 2x3 matrix that brings the point source to target, scaled, turned by angle (degrees), sheared, maybe mirrored."""
+    """A 2x3 matrix that brings the point source to target, scaled, turned by angle (degrees),
+    sheared, maybe mirrored."""
     turn = np.deg2rad(angle)
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     stretch = np.exp(rng.normal(0, 0.08 * wild))
@@ -50,7 +53,8 @@ def affine(
 
 
 def draw_angle(rng: Generator) -> float:
-    """Mostly upright, a quarter up to 60 degrees, a few anyhow (people lie down, cameras hang upside down)."""
+    """Mostly upright, a quarter up to 60 degrees, a few anyhow (people lie down, cameras hang
+    upside down)."""
     kind = rng.random()
     if kind < 0.68:
         return float(rng.normal(0, 11))
@@ -58,31 +62,38 @@ def draw_angle(rng: Generator) -> float:
 
 
 def shrink(photo: Photo, scale: float) -> tuple[Photo, float]:
-    """Halve the picture until scale is above 0.5, so that sampling at the scale returned does not alias."""
+    """Halve the picture until scale is above 0.5, so that sampling at the scale returned does not
+    alias."""
     picture, factor = photo.picture, 1.0
     while scale * 2 * factor < 1.0 and min(picture.shape[:2]) >= 16 and factor > 1 / 16:
-        picture = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8)
+        picture = np.asarray(
+            cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), np.uint8
+        )
         factor /= 2
     return Photo(picture, photo.faces), factor
 
 
 def warp_onto(canvas: Picture, photo: Photo, matrix: Floats) -> Picture:
-    """Draw the photo, mapped by the 2x3 matrix, over the canvas in place; what it does not cover stays."""
+    """Draw the photo, mapped by the 2x3 matrix, over the canvas in place; what it does not cover
+    stays."""
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
     smaller, factor = shrink(photo, scale)
     fitted = matrix.copy()
     fitted[:, :2] /= factor
-    fitted[:, 2] += fitted[:, :2] @ np.full(2, 0.5 * factor - 0.5, np.float32)  # pixel centres, not corners
+    fitted[:, 2] += fitted[:, :2] @ np.full(
+        2, 0.5 * factor - 0.5, np.float32
+    )  # pixel centres, not corners
     size = (canvas.shape[1], canvas.shape[0])
     cv2.warpAffine(smaller.picture, fitted, size, canvas, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
     return canvas
 
 
 def turn_head(photo: Photo, yaw: float) -> Photo:
-    """Turn the photo's one face by yaw (radians, about the vertical axis) as if it were a rounded relief.
+    """Turn the photo's one face by yaw (radians, about the vertical axis) as if it were a rounded
+    relief.
 
-    Every row is resampled: a point at depth z moves to x cos(yaw) + z sin(yaw); what another point then hides is
-    dropped, and the background beyond the head stays where it is.
+    Every row is resampled: a point at depth z moves to x cos(yaw) + z sin(yaw); what another
+    point then hides is dropped, and the background beyond the head stays where it is.
     """
     height, width = photo.picture.shape[:2]
     rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
@@ -94,13 +105,18 @@ def turn_head(photo: Photo, yaw: float) -> Photo:
     moved += np.arange(width, dtype=np.float32) * 1e-4
     steps = np.arange(width, dtype=np.float32)
     back = np.stack([np.interp(steps, row, steps) for row in moved]).astype(np.float32)
-    picture = cv2.remap(photo.picture, back, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    picture = cv2.remap(
+        photo.picture, back, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return Photo(np.asarray(picture, np.uint8), _turned(photo.faces, yaw))
 
 
 def nod_head(photo: Photo, pitch: float) -> Photo:
-    """Turn the photo's one face by pitch (radians), up or down: a yaw of the picture on its side."""
-    on_side = turn_head(Photo(np.ascontiguousarray(photo.picture.T), _transposed(photo.faces)), pitch)
+    """Turn the photo's one face by pitch (radians), up or down: a yaw of the picture on its
+    side."""
+    on_side = turn_head(
+        Photo(np.ascontiguousarray(photo.picture.T), _transposed(photo.faces)), pitch
+    )
     return Photo(np.ascontiguousarray(on_side.picture.T), _transposed(on_side.faces))
 
 
@@ -127,8 +143,8 @@ def _turned(faces: Faces, yaw: float) -> Faces:
     left, top, right, bottom = faces.boxes[0]
     around = np.linspace(0, 2 * np.pi, RIM_SAMPLES, endpoint=False, dtype=np.float32)
     rim = np.stack([np.cos(around) * (right - left), np.sin(around) * (bottom - top)], -1) / 2
-    rim = np.concatenate([rim, rim * 0.7]) + np.array([left + right, top + bottom], np.float32) / 2
-    across = rim[:, 0] + _shift(faces, rim, yaw)
+    rim = np.concatenate([rim, rim * 0.7]) + np.array([left + right, top + bottom]) / 2
+    across = rim[:, 0] + _shift(faces, rim.astype(np.float32), yaw)
     box = np.array([[across.min(), top, across.max(), bottom]], np.float32)
     landmarks = faces.landmarks.copy()
     landmarks[0, :, 0] += _shift(faces, faces.landmarks[0], yaw)

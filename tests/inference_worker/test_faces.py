@@ -51,6 +51,12 @@ def test_a_larger_picture_is_shrunk_and_the_boxes_are_given_in_its_own_pixels() 
     assert overlap(box(face), tuple(3 * side for side in ASTRONAUT_FACE)) > 0.7
 
 
+@pytest.mark.parametrize("size", [(65535, 16), (16, 65535), (16, 16)])
+def test_pictures_of_extreme_shape_are_no_crash(tmp_path: Path, size: tuple[int, int]) -> None:
+    for spec in ("haar", str(face_model(tmp_path / "f.onnx"))):
+        assert open_detector(spec).detect(plain(*size)) == []
+
+
 def test_haar_serves_several_threads_at_once() -> None:
     detector = open_detector("haar")
     alone = detector.detect(astronaut())

@@ -1,11 +1,13 @@
 """Contracts of model files: read, checked, and explained where they are wrong."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import inference_worker
 from inference_worker.contract import Placement
 from inference_worker.emotions import open_classifier
 from inference_worker.model_files import SIDECAR_EXAMPLE, load_expression, load_face, to_report
@@ -147,14 +149,12 @@ def test_a_detector_without_contract_is_taken_for_a_yunet(tmp_path: Path) -> Non
     _, contract = load_face(face_model(tmp_path / "Face Finder_2.onnx"))
     assert contract.model_id == "face-finder_2"
     assert (contract.input.colour, contract.input.mean, contract.input.std) == ("bgr", (0,), (1,))
-    assert (contract.score_threshold, contract.iou_threshold) == (0.6, 0.45)
+    assert (contract.score_threshold, contract.nms_iou) == (0.6, 0.45)
 
 
 def test_a_detectors_contract_and_sidecar_are_read(tmp_path: Path) -> None:
-    file = face_model(
-        tmp_path / "f.onnx", face_metadata(iou_threshold="0.3"), shape=(1, 1, "h", "w")
-    )
-    assert load_face(file)[1].iou_threshold == 0.3
+    file = face_model(tmp_path / "f.onnx", face_metadata(nms_iou="0.3"), shape=(1, 1, "h", "w"))
+    assert load_face(file)[1].nms_iou == 0.3
     bare = face_model(tmp_path / "g.onnx")
     bare.with_suffix(".toml").write_text('model_id = "mine"\nscore_threshold = 0.7\n')
     assert load_face(bare)[1].score_threshold == 0.7
@@ -185,3 +185,26 @@ def test_the_loaded_provider_is_known_and_an_unknown_one_is_refused(tmp_path: Pa
     assert OnnxModel(file, "CPUExecutionProvider").provider == "CPUExecutionProvider"
     with pytest.raises(ConfigError, match=r"no provider 'abacus'; it has .*cpu"):
         OnnxModel(file, "abacus")
+
+
+def test_sessions_use_the_callers_thread_and_send_nothing_home(tmp_path: Path) -> None:
+    options = OnnxModel(expression_model(tmp_path / "e.onnx"))._session.get_session_options()
+    assert (options.intra_op_num_threads, options.inter_op_num_threads) == (1, 1)
+    assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("library", "home"), [("cv2", "opencv.py"), ("onnxruntime", "onnx_model.py")]
+)
+def test_what_must_be_set_before_an_import_is_set_because_only_one_module_imports(
+    library: str, home: str
+) -> None:
+    sources = Path(inference_worker.__file__).parent.glob("*.py")
+    importing = [
+        source.name
+        for source in sources
+        for line in source.read_text().splitlines()
+        if line.strip().startswith((f"import {library}", f"from {library}"))
+    ]
+    assert importing == [home]

@@ -98,7 +98,7 @@ def test_overlapping_boxes_leave_the_best_one(tmp_path: Path) -> None:
 
 
 def test_the_contracts_overlap_bound_holds(tmp_path: Path) -> None:
-    loose = face_metadata(iou_threshold="0.95")
+    loose = face_metadata(nms_iou="0.95")
     file = face_model(
         tmp_path / "f.onnx",
         loose,
@@ -115,6 +115,15 @@ def test_a_wide_picture_is_shrunk_and_its_boxes_are_mapped_back(tmp_path: Path) 
     file = face_model(tmp_path / "f.onnx")
     (face,) = open_detector(str(file), input_size=320).detect(lit(1280, 720, 320, 160, 32))
     assert (face.x, face.y, face.width, face.height) == pytest.approx((320, 160, 32, 32))
+
+
+def test_each_axis_is_mapped_back_by_its_own_rounded_scale(tmp_path: Path) -> None:
+    """84 rows become 8: one cell is the whole height of the picture."""
+    file = face_model(tmp_path / "f.onnx")
+    faces = open_detector(str(file), input_size=320).detect(plain(3200, 84, 255))
+    assert len(faces) == 40
+    assert faces[0].height == pytest.approx(84)
+    assert faces[0].width == pytest.approx(80)
 
 
 def test_a_small_picture_is_padded_never_enlarged(tmp_path: Path) -> None:
@@ -186,6 +195,47 @@ def test_several_threads_share_one_detector(tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(detector.detect, pictures))
     assert [faces[0].x for faces in found] == pytest.approx([8 * (n % 10) for n in range(40)])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_self_test_compares_the_sums_of_the_outputs(tmp_path: Path, channels: int) -> None:
+    noise = np.random.default_rng(3).integers(0, 256, (96, 128), dtype=np.uint8)
+    tensor = {
+        "channels": channels,
+        "colour": "gray" if channels == 1 else "bgr",
+        "mean": [0.0],
+        "std": [255.0],
+        "multiple": 32,
+    }
+    total = float(noise.sum()) / 255 / 64
+    for off, passes in ((1.0, True), (1.0005, True), (1.002, False)):
+        sums = {"cls_8": total * off, "kps_32": 12 * 10 * 0.5}
+        selftest = {"seed": 3, "height": 96, "width": 128, "sums": sums}
+        file = face_model(
+            tmp_path / "f.onnx",
+            face_metadata(input=tensor, selftest=selftest),
+            shape=(1, channels, "h", "w"),
+            gains=(1, 0, 0),
+        )
+        detector = open_detector(str(file), input_size=64)
+        if passes:
+            detector.self_test()
+        else:
+            with pytest.raises(ModelError, match=r"for cls_8, .* is due, on CPU"):
+                detector.self_test()
+
+
+def test_a_self_test_of_an_output_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    selftest = {"seed": 3, "height": 96, "width": 128, "sums": {"cls_64": 1.0}}
+    metadata = face_metadata(selftest=selftest)
+    file = face_model(tmp_path / "f.onnx", metadata, shape=(1, 1, "h", "w"))
+    with pytest.raises(ModelError, match="cls_64"):
+        open_detector(str(file)).self_test()
+
+
+def test_the_box_style_is_the_contracts(tmp_path: Path) -> None:
+    file = face_model(tmp_path / "f.onnx", face_metadata(box="haar"), shape=(1, 1, "h", "w"))
+    assert open_detector(str(file)).box_style == "haar"
 
 
 @pytest.mark.parametrize(

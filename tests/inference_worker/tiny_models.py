@@ -82,7 +82,7 @@ def face_model(
     outputs = []
     fixed = {"obj": obj, "bbox": bbox, "kps": kps}
     for stride, gain in zip(STRIDES, gains, strict=True):
-        tile = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
+        tile: dict[str, Any] = {"kernel_shape": [stride, stride], "strides": [stride, stride]}
         nodes += [
             helper.make_node("AveragePool", ["gray"], [f"pool_{stride}"], **tile),
             helper.make_node("Reshape", [f"pool_{stride}", "cells"], [f"cell_{stride}"]),

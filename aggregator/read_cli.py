@@ -1,0 +1,282 @@
+"""Commands that look at rooms (reading rights suffice), and three that change how they are kept.
+
+They speak of the "expression shown": what a face shows is not what its owner feels.
+"""
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from aggregator.redis_client import DEFAULT_URL
+from shared.clock import wall_ms
+from shared.errors import ConfigError, StoreAway
+from shared.names import parse_room
+
+if TYPE_CHECKING:
+    from aggregator.figures import RoomNow
+    from aggregator.stats import RoomStats
+    from aggregator.store import Store
+
+    Look = Callable[[], list[RoomNow]]
+
+_REDIS_PANEL: Final = "Redis"
+_OUTPUT_PANEL: Final = "Output"
+_PERIOD_PANEL: Final = "Period"
+_REFRESH_S: Final = 0.5
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+RedisOption = Annotated[
+    str,
+    typer.Option(
+        "--redis", envvar="ROOMMOOD_REDIS_URL", metavar="URL", rich_help_panel=_REDIS_PANEL,
+        help="redis://, rediss:// (TLS) or unix:// address; ?cluster=true for a Cluster.",
+    ),
+]  # fmt: skip
+PasswordOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--redis-password-file", envvar="ROOMMOOD_REDIS_PASSWORD_FILE", show_default="none",
+        rich_help_panel=_REDIS_PANEL, help="File whose first line is the password.",
+    ),
+]  # fmt: skip
+RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="Name of the room.")]
+
+
+def rooms(redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None) -> None:
+    """List the rooms of which something was counted.
+
+    Example: roommood rooms
+    """
+    from aggregator.read_view import rooms_table
+
+    with _stats(redis, password_file) as stats:
+        known = stats.rooms()
+    _print(rooms_table(known) if known else "No room yet: nothing has been counted.")
+
+
+def stats(
+    room: RoomArgument,
+    last: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", rich_help_panel=_PERIOD_PANEL,
+            help="How far back: 30s, 10m, 1h, 7d.",
+        ),
+    ] = "1h",
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", show_default="one summary", rich_help_panel=_PERIOD_PANEL,
+            help="Length of each row: a multiple of 10s (kept 6 h), 1m (7 d) or 1h (400 d).",
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT_PANEL)
+    ] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=_OUTPUT_PANEL)
+    ] = False,
+    redis: RedisOption = DEFAULT_URL,
+    password_file: PasswordOption = None,
+) -> None:  # fmt: skip
+    """Say what a room's faces showed: people, share of each expression, coverage.
+
+    Example: roommood stats kitchen --last 1d --by 1h --csv
+    """
+    from aggregator import read_view
+
+    if json and csv:
+        raise ConfigError("--json and --csv: choose one")
+    with _stats(redis, password_file) as reader:
+        summary = reader.summary(room, parse_duration(last))
+        history = reader.history(room, parse_duration(last), parse_duration(by)) if by else []
+    if json:
+        typer.echo(read_view.as_json(summary, history))
+    elif csv:
+        typer.echo(read_view.as_csv(history or [summary]), nl=False)
+    else:
+        typer.echo(read_view.headline(summary))
+        if summary.shares:
+            _print(read_view.summary_table(summary))
+        if history:
+            _print(read_view.history_table(history))
+
+
+def watch(
+    room: Annotated[
+        str | None,
+        typer.Argument(metavar="[ROOM]", show_default="all rooms", help="Name of one room."),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, metavar="S", show_default="until Ctrl+C", rich_help_panel=_OUTPUT_PANEL,
+            help="End by itself after so many seconds.",
+        ),
+    ] = None,
+    redis: RedisOption = DEFAULT_URL,
+    password_file: PasswordOption = None,
+) -> None:  # fmt: skip
+    """Show the rooms at this moment, twice a second; piped, a line for each change.
+
+    Example: roommood watch kitchen --seconds 60
+    """
+    with _stats(redis, password_file) as reader:
+        look = _looking_at(reader, room)
+        look()  # an unknown room or a Redis that is away ends it here
+        try:
+            _watch_table(look, seconds) if sys.stdout.isatty() else _watch_lines(look, seconds)
+        except KeyboardInterrupt:
+            return
+
+
+def pause(
+    room: RoomArgument, redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None
+) -> None:
+    """Make the cameras of a room send nothing, until `resume`.
+
+    Example: roommood pause kitchen
+    """
+    name = parse_room(room)
+    with _stats(redis, password_file) as reader:
+        known = [one.room for one in reader.rooms()]
+    with _store(redis, password_file) as store:
+        store.pause(name)
+    typer.echo(f"{name} is paused")
+    if name not in known:
+        typer.echo(f"note: nothing of {name} was counted yet; known: {_names(known)}", err=True)
+
+
+def resume(
+    room: RoomArgument, redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None
+) -> None:
+    """Let the cameras of a paused room send again.
+
+    Example: roommood resume kitchen
+    """
+    name = parse_room(room)
+    with _store(redis, password_file) as store:
+        was_paused = name in store.paused_rooms()
+        store.resume(name)
+    typer.echo(f"{name} is no longer paused" if was_paused else f"{name} was not paused")
+
+
+def forget(
+    room: RoomArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    redis: RedisOption = DEFAULT_URL,
+    password_file: PasswordOption = None,
+) -> None:
+    """Delete all that was counted of a room; results still on their way are refused.
+
+    Its cameras go on: pause the room, or stop them, if nothing new is to be counted.
+
+    Example: roommood forget kitchen --yes
+    """
+    name = parse_room(room)
+    if not yes:
+        typer.confirm(f"Delete all statistics of {name}, for good?", abort=True)
+    with _store(redis, password_file) as store:
+        deleted = store.forget(name, wall_ms())
+    typer.echo(f"{name} is forgotten: {deleted} keys deleted")
+
+
+def parse_duration(text: str) -> timedelta:
+    """30s, 10m, 1h, 7d to a time; raises ConfigError that says what is allowed."""
+    match = re.fullmatch(r"([0-9]{1,8})([smhd])", text)
+    if match is None or int(match[1]) == 0:
+        raise ConfigError(
+            f"{text!r} is not a time: a whole number above 0 with s, m, h or d, "
+            "such as 30s, 10m, 1h or 7d"
+        )
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def mount(app: typer.Typer) -> None:
+    """Add these commands to a typer app."""
+    for look in (rooms, stats, watch):
+        app.command(rich_help_panel="Look at rooms")(look)
+    for change in (pause, resume, forget):
+        app.command(rich_help_panel="Change what is kept")(change)
+
+
+def _stats(url: str, password_file: Path | None) -> "RoomStats":
+    from aggregator.stats import RoomStats
+
+    return RoomStats(url, password_file)
+
+
+@contextmanager
+def _store(url: str, password_file: Path | None) -> "Iterator[Store]":
+    from aggregator.store import Store
+
+    store = Store(url, password_file)
+    try:
+        store.check_schema()
+        yield store
+    finally:
+        store.close()
+
+
+def _looking_at(reader: "RoomStats", room: str | None) -> "Look":
+    return reader.live_rooms if room is None else lambda: [reader.live(room)]
+
+
+def _watch_table(look: "Look", seconds: float | None) -> None:
+    from rich.live import Live
+    from rich.text import Text
+
+    from aggregator.read_view import live_table
+
+    with Live(refresh_per_second=4) as live:
+        for found in _looks(look, seconds):
+            live.update(Text(str(found)) if isinstance(found, StoreAway) else live_table(found))
+
+
+def _watch_lines(look: "Look", seconds: float | None) -> None:
+    from aggregator.read_view import live_line
+
+    said: dict[str, object] = {}
+    for found in _looks(look, seconds):
+        if isinstance(found, StoreAway):
+            typer.echo(str(found), err=True)
+            continue
+        for now in found:
+            if said.get(now.room, "") != now.updated:
+                typer.echo(live_line(now))
+            said[now.room] = now.updated
+        sys.stdout.flush()
+
+
+def _looks(look: "Look", seconds: float | None) -> "Iterator[list[RoomNow] | StoreAway]":
+    """What there is to see, twice a second; a Redis that goes away meanwhile is told as such."""
+    end_s = float("inf") if seconds is None else time.monotonic() + seconds
+    while True:
+        try:
+            yield look()
+        except StoreAway as error:
+            yield error
+        left_s = end_s - time.monotonic()
+        if left_s <= 0:
+            return
+        time.sleep(min(_REFRESH_S, left_s))
+
+
+def _print(what: object) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(what)
+
+
+def _names(rooms: list[str]) -> str:
+    return ", ".join(rooms) or "none"

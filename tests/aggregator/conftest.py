@@ -1,0 +1,35 @@
+"""A real Redis for the tests of this folder, started once and emptied before each test."""
+
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from aggregator.store import Store
+from tests.redis_server import RedisServer
+
+
+@pytest.fixture(scope="session")
+def shared_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(shared_server: RedisServer) -> RedisServer:
+    with shared_server.client() as client:
+        client.flushall()
+    return shared_server
+
+
+@pytest.fixture
+def client(server: RedisServer) -> Iterator[redis.Redis]:
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def store(server: RedisServer) -> Iterator[Store]:
+    store = Store(server.url)
+    yield store
+    store.close()

@@ -1,0 +1,349 @@
+"""The newest picture wins, every picture is counted once, and a lost source comes back."""
+
+import logging
+import queue
+import random
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from camera_node.capture import BackOff, Capture, CaptureCounts
+from camera_node.pictures import PictureFolder
+from camera_node.simulated import packaged_photographs
+from camera_node.source import EndOfSource, Interrupted, Picture, Source
+from shared.errors import SourceError
+
+SOON = BackOff(0.001, 0.002)
+
+
+class Scripted(Source):
+    """Gives what it is handed: a picture, or an error to raise; `None` is an interruption."""
+
+    def __init__(self) -> None:
+        self.description, self.width, self.height, self.rate_hz = "scripted", 640, 480, 25.0
+        self.script: queue.Queue[Picture | Exception | None] = queue.Queue()
+        self.open_errors: list[SourceError] = []
+        self.opened, self.closed = threading.Semaphore(0), threading.Semaphore(0)
+        self.is_open = False
+        self.ignores_interrupts = False
+
+    def open(self) -> None:
+        if self.open_errors:
+            raise self.open_errors.pop(0)
+        self.is_open = True
+        self.opened.release()
+
+    def read(self) -> Picture:
+        assert self.is_open
+        step = self.script.get(timeout=30)
+        if step is None:
+            raise Interrupted("interrupted")
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    def close(self) -> None:
+        self.is_open = False
+        self.closed.release()
+
+    def interrupt(self) -> None:
+        if not self.ignores_interrupts:
+            self.script.put(None)
+
+    def give(self, *numbers: int) -> None:
+        """Pictures captured at these times in ms."""
+        for number in numbers:
+            self.script.put(Picture(float(number), 640, 480, jpeg=b"%d" % number))
+
+
+class Room:
+    """A capture on a scripted source, with a semaphore that counts its wakes."""
+
+    def __init__(self) -> None:
+        self.source = Scripted()
+        self.woken = threading.Semaphore(0)
+        self.quiet = False
+        self.now_ms = 0.0
+        self.capture = self.capture_of()
+
+    def capture_of(self, retry_at_start: bool = False) -> Capture:
+        capture = Capture(
+            self.source,
+            wake=self.woken.release,
+            is_quiet=lambda: self.quiet,
+            retry_at_start=retry_at_start,
+            back_off=SOON,
+            clock=lambda: self.now_ms,
+        )
+        capture.wanted = True
+        return capture
+
+    def start(self) -> None:
+        self.capture.start()
+        assert self.source.opened.acquire(timeout=10)
+
+    def show(self, *numbers: int) -> None:
+        """Hands these pictures in and waits until the capture thread has kept them."""
+        for number in numbers:
+            self.source.give(number)
+            assert self.woken.acquire(timeout=10)
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    room = Room()
+    yield room
+    room.source.ignores_interrupts = False
+    assert room.capture.stop(10)
+
+
+def balanced(counts: CaptureCounts) -> bool:
+    return counts.captured == counts.taken + counts.skipped + counts.waiting
+
+
+def test_the_newest_picture_is_given_out_once(room: Room) -> None:
+    room.start()
+    room.show(1, 2, 3)
+    picture = room.capture.take_newest()
+    assert picture is not None
+    assert picture.captured_ms == 3.0
+    assert room.capture.take_newest() is None
+    assert room.capture.counts() == CaptureCounts(captured=3, taken=1, skipped=2)
+    room.show(4)
+    assert room.capture.counts() == CaptureCounts(captured=4, taken=1, skipped=2, waiting=1)
+
+
+def test_a_picture_taken_but_not_sent_counts_as_skipped(room: Room) -> None:
+    room.start()
+    room.show(1)
+    room.capture.take_newest()
+    room.capture.count_unsent()
+    assert room.capture.counts() == CaptureCounts(captured=1, skipped=1)
+
+
+def test_nobody_is_woken_who_does_not_wait(room: Room) -> None:
+    room.start()
+    room.capture.wanted = False
+    room.source.give(1, 2)
+    room.source.script.put(EndOfSource("over"))
+    room.capture._thread.join(10)
+    assert room.woken.acquire(timeout=1), "the end of a source wakes in any case"
+    assert not room.woken.acquire(blocking=False)
+
+
+def test_the_age_of_the_waiting_picture_is_known(room: Room) -> None:
+    room.start()
+    assert room.capture.newest_age_ms() is None
+    room.show(100)
+    room.now_ms = 140.0
+    assert room.capture.newest_age_ms() == 40.0
+    room.capture.take_newest()
+    assert room.capture.newest_age_ms() is None
+
+
+def test_the_rate_is_measured_and_sinks_when_pictures_stay_away(room: Room) -> None:
+    room.start()
+    room.show(0)
+    assert room.capture.rate_hz == 25.0
+    room.show(*range(100, 1100, 100))
+    room.now_ms = 1000.0
+    assert room.capture.rate_hz == pytest.approx(10.0)
+    room.now_ms = 3000.0
+    assert room.capture.rate_hz == pytest.approx(0.5)
+
+
+def test_counts_balance_at_every_moment_however_they_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(packaged_photographs()[1].read_bytes())
+    woken = threading.Semaphore(0)
+    capture = Capture(PictureFolder(tmp_path, rate_hz=1000.0), wake=woken.release)
+    capture.wanted = True
+    capture.start()
+    taken, chance = 0, random.Random(1)
+    for _ in range(150):
+        assert woken.acquire(timeout=10)
+        if chance.random() < 0.5 and capture.take_newest() is not None:
+            taken += 1
+        assert balanced(capture.counts())
+    assert capture.stop()
+    assert capture.counts().taken == taken
+    assert balanced(capture.counts())
+
+
+def test_a_source_played_once_ends_with_every_picture_counted(tmp_path: Path) -> None:
+    for name in "abcde":
+        (tmp_path / f"{name}.jpg").write_bytes(packaged_photographs()[1].read_bytes())
+    capture = Capture(PictureFolder(tmp_path, rate_hz=1000.0, loop=False))
+    capture.start()
+    capture._thread.join(10)
+    assert (capture.status, capture.is_finished, capture.error) == ("ended", True, None)
+    assert capture.take_newest() is not None
+    assert capture.counts() == CaptureCounts(captured=5, taken=1, skipped=4)
+    assert capture.stop()
+
+
+def test_a_lost_source_comes_back_with_one_line_for_each(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "camera_node")
+    room.start()
+    room.show(1)
+    room.source.open_errors = [SourceError(f"still away {n}") for n in range(5)]
+    room.source.script.put(SourceError("unplugged"))
+    assert room.source.opened.acquire(timeout=10)
+    assert room.capture.status == "reconnecting: still away 4"
+    room.show(2)
+    assert room.capture.status in ("ok", "reconnecting: still away 4")
+    room.show(3)
+    assert room.capture.status == "ok"
+    assert [record.message for record in caplog.records] == [
+        "scripted is lost: unplugged (trying again)",
+        "scripted is back after 0.0 s",
+    ]
+    assert room.capture.counts().captured == 3
+
+
+def test_the_status_fits_the_wire_whatever_the_error_says(room: Room) -> None:
+    room.start()
+    room.source.script.put(RuntimeError("line one\n\x1b[2Jline two" + "x" * 500))
+    room.capture._thread.join(10)
+    assert len(room.capture.status) == 200
+    assert room.capture.status.isprintable()
+
+
+def test_the_pause_between_attempts_doubles_up_to_its_bound_with_jitter() -> None:
+    back_off = BackOff()
+    middle = [back_off.delay_s(attempt, 0.5) for attempt in range(9)]
+    assert middle == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
+    assert back_off.delay_s(10_000, 0.5) == 30
+    assert (back_off.delay_s(0, 0.0), back_off.delay_s(0, 1.0)) == (0.375, 0.625)
+
+
+def test_a_source_that_keeps_failing_after_one_picture_is_tried_ever_more_rarely(
+    room: Room,
+) -> None:
+    room.start()
+    for round_ in range(4):
+        room.show(round_)
+        room.source.script.put(SourceError("flaky"))
+        assert room.source.opened.acquire(timeout=10)
+    assert room.capture._attempts == 4
+    room.show(10)
+    room.now_ms += 60_000.0
+    room.source.script.put(SourceError("after a steady minute"))
+    assert room.source.opened.acquire(timeout=10)
+    assert room.capture._attempts == 1
+
+
+def test_a_source_that_cannot_be_opened_at_the_start_is_an_error(room: Room) -> None:
+    room.source.open_errors = [SourceError("no such camera")]
+    with pytest.raises(SourceError, match="no such camera"):
+        room.capture.start()
+
+
+def test_with_retry_at_start_it_is_waited_for(room: Room) -> None:
+    room.capture = room.capture_of(retry_at_start=True)
+    room.source.open_errors = [SourceError("not yet"), SourceError("not yet")]
+    room.start()
+    room.show(1)
+    assert room.capture.take_newest() is not None
+
+
+def test_a_paused_camera_is_closed_and_gives_nothing(room: Room) -> None:
+    room.start()
+    room.show(1)
+    room.capture.pause()
+    assert room.capture.take_newest() is None
+    assert room.source.closed.acquire(timeout=10)
+    assert not room.source.is_open
+    assert room.capture.rate_hz == 0.0
+    assert room.capture.counts() == CaptureCounts(captured=1, skipped=1)
+    room.capture.resume()
+    assert room.source.opened.acquire(timeout=10)
+    room.show(2)
+    assert room.capture.counts() == CaptureCounts(captured=2, skipped=1, waiting=1)
+
+
+def test_a_picture_read_during_the_pause_is_not_captured(room: Room) -> None:
+    room.source.ignores_interrupts = True
+    room.start()
+    room.capture.pause()
+    room.source.give(1)
+    assert room.source.closed.acquire(timeout=10)
+    assert room.capture.counts() == CaptureCounts()
+
+
+def test_pausing_is_no_loss_however_quickly_it_is_resumed(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "camera_node")
+    room.start()
+    for n in range(20):
+        room.capture.pause()
+        room.capture.resume()
+        assert room.source.opened.acquire(timeout=10)
+        room.show(n)
+    assert caplog.records == []
+
+
+def test_in_quiet_hours_the_source_is_closed_and_opened_after(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camera_node.capture._REST_S", 0.01)
+    room.start()
+    room.show(1)
+    room.quiet = True
+    room.source.give(2)
+    assert room.source.closed.acquire(timeout=10)
+    room.quiet = False
+    assert room.source.opened.acquire(timeout=10)
+    room.show(3)
+    picture = room.capture.take_newest()
+    assert picture is not None
+    assert picture.captured_ms == 3.0
+    assert room.capture.counts() == CaptureCounts(captured=2, taken=1, skipped=1)
+
+
+def test_a_camera_that_starts_in_quiet_hours_is_not_opened(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("camera_node.capture._REST_S", 0.01)
+    room.quiet = True
+    room.source.open_errors = [SourceError("must not matter yet")]
+    room.capture.start()
+    assert room.source.open_errors
+    room.quiet = False
+    assert room.source.opened.acquire(timeout=10)
+
+
+def test_stop_does_not_wait_for_a_read_that_hangs(room: Room) -> None:
+    room.source.ignores_interrupts = True
+    room.start()
+    assert room.capture.stop(0.05) is False
+    room.source.give(1)
+    assert room.capture.stop(10) is True
+    assert room.capture.status == "stopped"
+    assert not room.source.is_open
+
+
+def test_stop_cuts_the_wait_for_the_next_attempt_short(room: Room) -> None:
+    room.capture = Capture(room.source, back_off=BackOff(1000.0, 1000.0))
+    room.start()
+    room.source.script.put(SourceError("unplugged"))
+    assert room.source.closed.acquire(timeout=10)
+    assert room.capture.stop(10)
+
+
+def test_an_error_that_nobody_foresaw_ends_the_capture_and_is_kept(
+    room: Room, caplog: pytest.LogCaptureFixture
+) -> None:
+    room.start()
+    room.source.script.put(ZeroDivisionError("a bug"))
+    assert room.woken.acquire(timeout=10)
+    room.capture._thread.join(10)
+    assert room.capture.status == "failed: ZeroDivisionError('a bug')"
+    assert isinstance(room.capture.error, ZeroDivisionError)
+    assert room.capture.is_finished
+    assert not room.source.is_open
+    assert "scripted failed" in caplog.text

@@ -1,0 +1,140 @@
+"""What leaves the machine: masked, no larger than allowed, or exactly what the camera gave."""
+
+import os
+
+import numpy as np
+import pytest
+
+from camera_node.encoder import Encoder
+from camera_node.masks import parse_masks
+from camera_node.opencv import Pixels, cv2, decode
+from camera_node.pictures import read_pixels
+from camera_node.simulated import packaged_photographs
+from camera_node.source import Picture
+from shared.errors import ConfigError, PictureDamaged
+from shared.jpeg import read_header
+from shared.limits import MAX_JPEG_BYTES, MAX_PICTURE_PIXELS
+
+LEFT_HALF = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
+
+
+def photograph() -> Pixels:
+    return read_pixels(packaged_photographs()[0])
+
+
+def jpeg_of(pixels: Pixels, quality: int = 90) -> bytes:
+    return cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def size_of(jpeg: bytes) -> tuple[int, int]:
+    header = read_header(jpeg)
+    return header.width, header.height
+
+
+def test_a_jpeg_that_needs_nothing_passes_byte_for_byte() -> None:
+    jpeg = jpeg_of(photograph())
+    encoder = Encoder(quality=10, max_width=512, max_height=512)
+    encoder.scale = 0.5
+    encoded = encoder.encode(Picture.of_jpeg(jpeg, 0.0))
+    assert encoded.jpeg is jpeg
+    assert (encoded.width, encoded.height) == (512, 512)
+
+
+def test_pixels_become_a_jpeg_of_the_same_size_and_nearly_the_same_look() -> None:
+    pixels = photograph()
+    encoded = Encoder(quality=90).encode(Picture.of_pixels(pixels, 0.0))
+    assert size_of(encoded.jpeg) == (encoded.width, encoded.height) == (512, 512)
+    difference = np.abs(decode(encoded.jpeg).astype(int) - pixels.astype(int))
+    assert difference.mean() < 4
+
+
+@pytest.mark.parametrize("as_jpeg", [True, False])
+def test_masked_pixels_are_gone_from_the_bytes(as_jpeg: bool) -> None:
+    pixels = photograph()
+    picture = Picture.of_jpeg(jpeg_of(pixels), 0.0) if as_jpeg else Picture.of_pixels(pixels, 0.0)
+    encoded = Encoder(quality=95, masks=parse_masks([LEFT_HALF])).encode(picture)
+    seen = decode(encoded.jpeg).astype(int)
+    assert np.abs(seen[:, :240] - 128).max() <= 2
+    assert np.abs(seen[:, 272:] - pixels[:, 272:]).mean() < 5
+
+
+@pytest.mark.parametrize("as_jpeg", [True, False])
+def test_a_picture_is_shrunk_to_fit_in_its_own_proportions(as_jpeg: bool) -> None:
+    pixels = photograph()[:256]
+    picture = Picture.of_jpeg(jpeg_of(pixels), 0.0) if as_jpeg else Picture.of_pixels(pixels, 0.0)
+    encoded = Encoder(max_width=300, max_height=100).encode(picture)
+    assert size_of(encoded.jpeg) == (encoded.width, encoded.height) == (200, 100)
+
+
+def test_a_picture_is_never_enlarged() -> None:
+    encoded = Encoder(max_width=4000, max_height=4000).encode(Picture.of_pixels(photograph(), 0.0))
+    assert (encoded.width, encoded.height) == (512, 512)
+
+
+def test_quality_and_scale_change_from_one_picture_to_the_next() -> None:
+    encoder, picture = Encoder(quality=90), Picture.of_pixels(photograph(), 0.0)
+    full = encoder.encode(picture)
+    encoder.quality = 40
+    coarse = encoder.encode(picture)
+    encoder.scale = 0.5
+    small = encoder.encode(picture)
+    assert len(full.jpeg) > 1.5 * len(coarse.jpeg) > 2 * len(small.jpeg)
+    assert (small.width, small.height) == (256, 256)
+
+
+def test_pixels_over_the_limit_of_the_wire_are_shrunk_to_it() -> None:
+    huge = np.zeros((5000, 4000, 3), np.uint8)
+    encoded = Encoder().encode(Picture.of_pixels(huge, 0.0))
+    assert encoded.width * encoded.height <= MAX_PICTURE_PIXELS
+    read_header(encoded.jpeg)
+
+
+def test_bytes_over_the_limit_of_the_wire_are_compressed_harder() -> None:
+    noise = np.random.default_rng(2).integers(0, 255, (2160, 3840, 3), dtype=np.uint8)
+    assert len(jpeg_of(noise, 98)) > MAX_JPEG_BYTES
+    encoded = Encoder(quality=98).encode(Picture.of_pixels(noise, 0.0))
+    assert len(encoded.jpeg) <= MAX_JPEG_BYTES
+
+
+def test_a_jpeg_that_does_not_decode_is_damaged() -> None:
+    jpeg = jpeg_of(photograph())
+    broken = jpeg[: jpeg.index(b"\xff\xda")] + os.urandom(8)
+    encoder = Encoder(max_width=64, masks=parse_masks([LEFT_HALF]))
+    with pytest.raises(PictureDamaged):
+        encoder.encode(Picture.of_jpeg(broken, 0.0))
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((480, 640), np.uint8),
+        np.zeros((480, 640, 4), np.uint8),
+        np.zeros((480, 640, 3), np.float32),
+        np.zeros((8, 640, 3), np.uint8),
+    ],
+)
+def test_pixels_of_another_shape_are_refused(pixels: Pixels) -> None:
+    with pytest.raises(PictureDamaged):
+        Encoder().encode(Picture.of_pixels(pixels, 0.0))
+
+
+def test_the_time_it_takes_is_averaged() -> None:
+    ticks = iter([0.0, 0.010, 1.0, 1.026])
+    encoder = Encoder(clock=lambda: next(ticks))
+    picture = Picture.of_pixels(photograph(), 0.0)
+    encoder.encode(picture)
+    assert encoder.encode_ms == pytest.approx(10)
+    encoder.encode(picture)
+    assert encoder.encode_ms == pytest.approx(11)
+
+
+@pytest.mark.parametrize("options", [{"quality": 0}, {"quality": 101}, {"max_width": 4}])
+def test_settings_out_of_range_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(ConfigError):
+        Encoder(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("scale", [0, 1.01, -1])
+def test_a_scale_out_of_range_is_refused(scale: float) -> None:
+    with pytest.raises(ConfigError):
+        Encoder().scale = scale

@@ -1,0 +1,153 @@
+"""`python -m training.face_cli`: make the face detector again: label, render, train, evaluate,
+export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Train, evaluate and export the face detector.")
+
+Data = Annotated[
+    Path,
+    typer.Option(help="Folder with faces-boxes/, portraits/, no-faces/ ... (see face_sources)."),
+]
+Labels = Annotated[Path, typer.Option(help="Folder of the teacher's labels.")]
+Teacher = Annotated[Path, typer.Option(help="A YuNet file with dynamic input.")]
+Shards = Annotated[Path, typer.Option(help="Folder of rendered crops.")]
+
+
+@app.command()
+def label(data: Data, labels: Labels, teacher: Teacher) -> None:
+    """Let the teacher label every picture of every source."""
+    from functools import partial
+
+    import cv2
+    from rich.progress import Progress
+
+    from training.face_data import pictures, save_faces
+    from training.face_sources import SOURCES, label_source
+    from training.face_teacher import Detector
+
+    cv2.setNumThreads(1)
+    labels.mkdir(parents=True, exist_ok=True)
+    detector = Detector.open(teacher)
+    with Progress() as progress:
+        for item in SOURCES:
+            paths = pictures(data / item.folder)
+            task = progress.add_task(item.name, total=len(paths))
+            found = label_source(data, item, paths, detector, partial(progress.advance, task))
+            save_faces(labels / f"{item.name}.npz", found)
+
+
+@app.command()
+def render(
+    data: Data,
+    labels: Labels,
+    shards: Shards,
+    count: Annotated[int, typer.Option(min=1, help="How many shards to render.")] = 8,
+    size: Annotated[int, typer.Option(min=1, help="Crops in a shard.")] = 6000,
+    first: Annotated[int, typer.Option(min=0, help="Number, and seed, of the first shard.")] = 0,
+    keep: Annotated[int, typer.Option(min=1, help="Remove the oldest shards beyond so many.")] = 8,
+    rest: Annotated[
+        float, typer.Option(min=0, help="Once `keep` are there: sleep so many rendering times.")
+    ] = 0,
+) -> None:
+    """Render training crops; may run beside `train`, which takes up new shards as they come."""
+    import time
+
+    import cv2
+
+    from training.face_stock import load_stock, remove_old, render_shard
+
+    cv2.setNumThreads(1)
+    shards.mkdir(parents=True, exist_ok=True)
+    stock = load_stock(data, labels, lambda name: typer.echo(f"reading {name}"))
+    for number in range(first, first + count):
+        start = time.monotonic()
+        render_shard(stock, shards / f"shard-{number:04d}.npy", size, number)
+        took = time.monotonic() - start
+        typer.echo(f"shard {number}: {took:.0f} s")
+        if remove_old(shards, keep):
+            time.sleep(rest * took)
+
+
+@app.command()
+def train(
+    shards: Shards,
+    checkpoint: Annotated[Path, typer.Option(help="Written as it goes; resumed from.")],
+    steps: Annotated[int, typer.Option(min=1)] = 14_000,
+    batch: Annotated[int, typer.Option(min=1)] = 32,
+    decay: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Last share of the steps, with a falling rate.")
+    ] = 0.35,
+    seed: Annotated[int, typer.Option()] = 1,
+) -> None:
+    """Train on rendered crops, on one thread."""
+    from training.face_net import NetShape
+    from training.face_train import Recipe
+    from training.face_train import train as run
+
+    recipe = Recipe(steps=steps, batch=batch, decay=decay, seed=seed)
+    run(shards, checkpoint, recipe, NetShape(), typer.echo)
+
+
+@app.command()
+def evaluate(
+    models: Annotated[list[Path], typer.Argument(help="Detectors to compare, ours and YuNet's.")],
+    data: Data,
+    labels: Labels,
+    teacher: Teacher,
+    every: Annotated[
+        int, typer.Option(min=1, help="Take every so-many-th frame of the rooms.")
+    ] = 1,
+) -> None:
+    """Judge detectors on the pictures kept out of training, in one run; prints JSON."""
+    import json
+
+    import cv2
+
+    from training.face_report import examine, prepare
+    from training.face_teacher import Detector
+
+    cv2.setNumThreads(1)
+    exam = prepare(data, labels, Detector.open(teacher), every)
+    typer.echo(
+        json.dumps({path.name: examine(Detector.open(path), exam) for path in models}, indent=2)
+    )
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Option(help="From `train`.")],
+    output: Annotated[Path, typer.Option(help="The ONNX file to write.")],
+    data: Data,
+    labels: Labels,
+    teacher: Teacher,
+    peer: Annotated[
+        Path, typer.Option(help="The detector whose false positives are allowed (YuNet-s at 0.6).")
+    ],
+    model_id: Annotated[str, typer.Option()] = "face-1",
+) -> None:
+    """Write the ONNX file, its operating point chosen so that it raises no more false alarms than
+    the peer."""
+    import json
+
+    import cv2
+
+    from training.face_export import finish, write
+    from training.face_report import prepare
+    from training.face_teacher import Detector
+    from training.face_train import load_average
+
+    cv2.setNumThreads(1)
+    exam = prepare(data, labels, Detector.open(teacher))
+    card = finish(load_average(checkpoint), output, model_id, exam, Detector.open(peer))
+    write(load_average(checkpoint), output, card)
+    typer.echo(json.dumps(card.accuracy, indent=2))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,131 @@
+"""One run over several detectors, on the same pictures: what the model card states and what
+evaluate prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.face_data import Faces, Picture, load_faces, read_voc
+from training.face_evaluate import (
+    Judged,
+    average_precision,
+    face_free,
+    fit,
+    judge,
+    milliseconds,
+    rooms,
+)
+from training.face_sources import held_out_pictures, read_picture, source
+from training.face_teacher import Detector
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
+LARGE_PX = 32.0
+TURNED = 0.12
+TILTS = (-45.0, 45.0)
+
+
+@dataclass(frozen=True)
+class Exam:
+    """The pictures that every detector of a report is judged on."""
+
+    boxes: Sequence[Judged]
+    names: Sequence[Sequence[str]]
+    turned: Sequence[NDArray[np.bool_]]
+    tilted: Sequence[Judged]
+    rooms: Sequence[Judged]
+    empty: Sequence[Picture]
+
+
+def prepare(root: Path, labels: Path, teacher: Detector, every: int = 1) -> Exam:
+    """Read what was kept out of training, fitted into 640x480, and every so-many-th room."""
+    item = source("faces-boxes")
+    known = load_faces(labels / "faces-boxes.npz")
+    boxes, names, sideways = [], [], []
+    tilted: list[Judged] = []
+    for path in held_out_pictures(root, item):
+        hand = read_voc(root / item.annotations / f"{path.stem}.xml")
+        frame, scale = fit(read_picture(path))
+        judged = Judged(frame, hand.boxes * scale, np.zeros(len(hand.boxes), bool))
+        boxes.append(judged)
+        names.append(hand.names)
+        sideways.append(turned(known[path.name])[: len(hand.boxes)])
+        tilted.append(tilt(judged, TILTS[len(tilted) % 2]))
+    return Exam(boxes, names, sideways, tilted, rooms(root, teacher, every), face_free(root))
+
+
+def turned(faces: Faces) -> NDArray[np.bool_]:
+    """Heads turned aside: the nose stands off the middle of the eyes, along their line, by an
+    eighth of the face."""
+    eyes = faces.landmarks[:, 1] - faces.landmarks[:, 0]
+    along = eyes / np.maximum(np.linalg.norm(eyes, axis=1, keepdims=True), 1e-6)
+    off = ((faces.landmarks[:, 2] - faces.landmarks[:, :2].mean(1)) * along).sum(1)
+    aside: NDArray[np.bool_] = np.abs(off) > TURNED * (faces.boxes[:, 2] - faces.boxes[:, 0])
+    return aside
+
+
+def tilt(judged: Judged, angle: float) -> Judged:
+    """The picture turned in its plane, in a frame large enough for all of it."""
+    import cv2
+
+    from training.face_warp import move_faces
+
+    height, width = judged.picture.shape[:2]
+    side = int(np.ceil(np.hypot(height, width) / 32) * 32)
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    matrix = np.asarray(matrix, np.float32)
+    matrix[:, 2] += np.array([side - width, side - height], np.float32) / 2
+    picture = cv2.warpAffine(judged.picture, matrix, (side, side))
+    unknown = np.full((len(judged.boxes), 5, 2), np.nan, np.float32)
+    faces = Faces(judged.boxes, unknown, np.ones(len(judged.boxes), np.float32))
+    moved = move_faces(faces, matrix)
+    return Judged(np.asarray(picture, np.uint8), moved.boxes, judged.optional)
+
+
+def examine(detector: Detector, exam: Exam, iou: float = 0.4) -> dict[str, object]:
+    """All figures of one detector: average precisions (0..1), false positives per picture,
+    milliseconds."""
+    found, score = judge(detector, exam.boxes, iou)
+    _, tilted = judge(detector, exam.tilted, iou)
+    _, in_rooms = judge(detector, exam.rooms, iou)
+    return {
+        "boxes": _figures(score.ap, score.ap_by_px, score.faces),
+        "boxes >=32 by class": _by_class(found, exam),
+        "boxes >=32 turned": _only(found, exam, exam.turned),
+        "boxes tilted 45": _figures(tilted.ap, tilted.ap_by_px, tilted.faces),
+        "rooms": _figures(in_rooms.ap, in_rooms.ap_by_px, in_rooms.faces),
+        "false positives per face-free picture": _false_positives(detector, exam.empty),
+        "ms at 640x480": round(milliseconds(detector), 2),
+    }
+
+
+def _figures(ap: float, by_px: Mapping[str, float], faces: int) -> dict[str, float]:
+    return {
+        "all": round(ap, 4),
+        **{name: round(value, 4) for name, value in by_px.items()},
+        "faces": faces,
+    }
+
+
+def _by_class(found: Sequence[Faces], exam: Exam) -> dict[str, float]:
+    classes = sorted({name for names in exam.names for name in names})
+    masks = {c: [np.array([n == c for n in names], bool) for names in exam.names] for c in classes}
+    return {name: _only(found, exam, mask) for name, mask in masks.items()}
+
+
+def _only(found: Sequence[Faces], exam: Exam, wanted: Sequence[NDArray[np.bool_]]) -> float:
+    """Average precision for the large faces that are wanted; others count neither way."""
+    judged = [
+        replace(truth, optional=~mask) for truth, mask in zip(exam.boxes, wanted, strict=True)
+    ]
+    return round(average_precision(found, judged, LARGE_PX), 4)
+
+
+def _false_positives(detector: Detector, pictures: Sequence[Picture]) -> dict[str, float]:
+    scores = [detector.detect(picture, min(THRESHOLDS)).scores for picture in pictures]
+    every = np.concatenate(scores)
+    return {f"{t:.1f}": round(float((every >= t).sum()) / len(pictures), 4) for t in THRESHOLDS}
