@@ -1,14 +1,14 @@
-"""What the counters of Redis say about a room. Pure: hashes and times in, figures out."""
+"""What a room's counters say about a period. Pure: hashes and times in, figures out."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from math import sqrt
 from typing import Final
 
 from shared.emotions import EXPRESSIONS, valence
-from shared.redis_keys import CAMERA_FIELDS, LIVE_CAMERA, LIVE_MAX_AGE_MS, LIVE_TTL_S
+from shared.redis_keys import CAMERA_FIELDS
 
 # Consecutive frames show the same people: so much face time counts as one observation.
 INDEPENDENT_AFTER_S: Final = 10.0
@@ -79,40 +79,6 @@ class RoomPeriod:
     cameras: tuple[CameraPeriod, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CameraNow:
-    """One camera of a room at this moment; `age_s` is that of its newest frame."""
-
-    camera: str
-    people: float | None
-    frames_per_s: float
-    age_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class RoomNow:
-    """A room at this moment, over about the last 4 s; each frame's weight halves in 3 s.
-
-    A room without a frame in the last 10 s is `silent` and has no figures, never old ones.
-    """
-
-    room: str
-    people: float | None = None
-    shares: Mapping[str, float] = field(default_factory=dict)
-    dominant: str = ""
-    valence: float | None = None
-    sure_share: float | None = None
-    frames_per_s: float = 0.0
-    captured: datetime | None = None
-    updated: datetime | None = None
-    age_s: float | None = None
-    cameras: tuple[CameraNow, ...] = ()
-
-    @property
-    def silent(self) -> bool:
-        return self.age_s is None
-
-
 @dataclass(slots=True)
 class _Sums:
     """Counters sorted out; times in microseconds."""
@@ -145,15 +111,15 @@ def room_period(
     face_us, suppressed_us = sums.total("face_us"), sums.total("suppressed_us")
     return RoomPeriod(
         room=room,
-        start=_utc(start_s),
-        end=_utc(end_s),
+        start=utc(start_s),
+        end=utc(end_s),
         coverage=max((camera.coverage for camera in cameras), default=0.0),
         people=_people(cameras),
         shares=shares,
         dominant=max(shares, key=lambda one: shares[one].raw, default=""),
         valence=valence([shares[one].raw for one in EXPRESSIONS]) if shares else None,
-        sure_share=_part(sums.sure_us, sums.sure_us + sums.total("unsure_us")),
-        suppressed_share=_part(suppressed_us, face_us),
+        sure_share=part_of(sums.sure_us, sums.sure_us + sums.total("unsure_us")),
+        suppressed_share=part_of(suppressed_us, face_us),
         frames=sums.total("frames"),
         face_s=face_us / 1e6,
         cameras=tuple(cameras),
@@ -166,48 +132,6 @@ def wilson(share: float, observations: float) -> tuple[float, float]:
     middle = share + spread / 2
     half = _Z * sqrt(share * (1 - share) / observations + spread / observations / 4)
     return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
-
-
-def room_now(room: str, live: Mapping[str, str], ttl_ms: float) -> RoomNow:
-    """Figures of a live hash that has `ttl_ms` to live.
-
-    Its age comes from that, so that the reader's clock does not matter.
-    """
-    if not live or ttl_ms < 0:
-        return RoomNow(room)
-    updated_ms = float(live["updated_ms"])
-    said_ago_ms = max(0.0, LIVE_TTL_S * 1000 - ttl_ms)
-    age_ms = said_ago_ms + max(0.0, updated_ms - float(live["captured_ms"]))
-    if age_ms > LIVE_MAX_AGE_MS:
-        return RoomNow(room)
-    shares = {one: float(live[f"share:{one}"]) for one in EXPRESSIONS}
-    has_sure_face = any(shares.values())
-    return RoomNow(
-        room=room,
-        people=float(live["people"]),
-        shares=shares if has_sure_face else {},
-        dominant=live["dominant"],
-        valence=float(live["valence"]) if has_sure_face else None,
-        sure_share=float(live["sure_share"]) if float(live["people"]) > 0 else None,
-        frames_per_s=float(live["frames_per_s"]),
-        captured=_utc(float(live["captured_ms"]) / 1000),
-        updated=_utc(updated_ms / 1000),
-        age_s=age_ms / 1000,
-        cameras=tuple(_cameras_now(live, updated_ms + said_ago_ms)),
-    )
-
-
-def _cameras_now(live: Mapping[str, str], now_ms: float) -> Iterator[CameraNow]:
-    for name in sorted(live):
-        if not name.startswith(LIVE_CAMERA):
-            continue
-        t_ms, _, obs_us, face_us, _, frames, *_ = map(float, live[name].split())
-        yield CameraNow(
-            camera=name.removeprefix(LIVE_CAMERA),
-            people=_part(face_us, obs_us),
-            frames_per_s=frames * 1e6 / obs_us if obs_us else 0.0,
-            age_s=max(0.0, now_ms - t_ms) / 1000,
-        )
 
 
 def _sort(counters: Counters) -> _Sums:
@@ -233,7 +157,7 @@ def _camera(name: str, counters: Mapping[str, int], elapsed_us: float) -> Camera
         face_s=counters["face_us"] / 1e6,
         suppressed_s=counters["suppressed_us"] / 1e6,
         unsure_s=counters["unsure_us"] / 1e6,
-        people=_part(counters["face_us"], observed_us),
+        people=part_of(counters["face_us"], observed_us),
         coverage=min(1.0, observed_us / elapsed_us) if elapsed_us else 0.0,
     )
 
@@ -253,9 +177,11 @@ def _shares(sums: _Sums) -> dict[str, Share]:
     return {one: Share(share, *wilson(share, observations)) for one, share in raw.items()}
 
 
-def _part(part: float, whole: float) -> float | None:
+def part_of(part: float, whole: float) -> float | None:
+    """part / whole; None of nothing."""
     return part / whole if whole > 0 else None
 
 
-def _utc(seconds: float) -> datetime:
+def utc(seconds: float) -> datetime:
+    """Seconds since 1970 as a time."""
     return datetime.fromtimestamp(seconds, UTC)

@@ -4,9 +4,7 @@ They speak of the "expression shown": what a face shows is not what its owner fe
 """
 
 import re
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -16,20 +14,17 @@ import typer
 
 from aggregator.redis_client import DEFAULT_URL
 from shared.clock import wall_ms
-from shared.errors import ConfigError, StoreAway
+from shared.errors import ConfigError
 from shared.names import parse_room
 
 if TYPE_CHECKING:
-    from aggregator.figures import RoomNow
     from aggregator.stats import RoomStats
     from aggregator.store import Store
 
-    Look = Callable[[], list[RoomNow]]
 
 _REDIS_PANEL: Final = "Redis"
 _OUTPUT_PANEL: Final = "Output"
 _PERIOD_PANEL: Final = "Period"
-_REFRESH_S: Final = 0.5
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 RedisOption = Annotated[
@@ -128,13 +123,10 @@ def watch(
 
     Example: roommood watch kitchen --seconds 60
     """
+    from aggregator.watch import show
+
     with _stats(redis, password_file) as reader:
-        look = _looking_at(reader, room)
-        look()  # an unknown room or a Redis that is away ends it here
-        try:
-            _watch_table(look, seconds) if sys.stdout.isatty() else _watch_lines(look, seconds)
-        except KeyboardInterrupt:
-            return
+        show(reader, room, seconds)
 
 
 def pause(
@@ -223,50 +215,6 @@ def _store(url: str, password_file: Path | None) -> "Iterator[Store]":
         yield store
     finally:
         store.close()
-
-
-def _looking_at(reader: "RoomStats", room: str | None) -> "Look":
-    return reader.live_rooms if room is None else lambda: [reader.live(room)]
-
-
-def _watch_table(look: "Look", seconds: float | None) -> None:
-    from rich.live import Live
-    from rich.text import Text
-
-    from aggregator.read_view import live_table
-
-    with Live(refresh_per_second=4) as live:
-        for found in _looks(look, seconds):
-            live.update(Text(str(found)) if isinstance(found, StoreAway) else live_table(found))
-
-
-def _watch_lines(look: "Look", seconds: float | None) -> None:
-    from aggregator.read_view import live_line
-
-    said: dict[str, object] = {}
-    for found in _looks(look, seconds):
-        if isinstance(found, StoreAway):
-            typer.echo(str(found), err=True)
-            continue
-        for now in found:
-            if said.get(now.room, "") != now.updated:
-                typer.echo(live_line(now))
-            said[now.room] = now.updated
-        sys.stdout.flush()
-
-
-def _looks(look: "Look", seconds: float | None) -> "Iterator[list[RoomNow] | StoreAway]":
-    """What there is to see, twice a second; a Redis that goes away meanwhile is told as such."""
-    end_s = float("inf") if seconds is None else time.monotonic() + seconds
-    while True:
-        try:
-            yield look()
-        except StoreAway as error:
-            yield error
-        left_s = end_s - time.monotonic()
-        if left_s <= 0:
-            return
-        time.sleep(min(_REFRESH_S, left_s))
 
 
 def _print(what: object) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.table import Column, Table
 
-from aggregator.figures import RoomNow, RoomPeriod
+from aggregator.figures import RoomPeriod
+from aggregator.live import RoomNow
 from aggregator.stats import KnownRoom
 from shared.emotions import EXPRESSIONS
 

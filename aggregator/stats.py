@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from aggregator.figures import RoomNow, RoomPeriod, add_up, room_now, room_period
+from aggregator.figures import RoomPeriod, add_up, room_period
+from aggregator.live import RoomNow, room_now
 from aggregator.redis_client import DEFAULT_URL, connect, translated
 from shared import clock, redis_keys
 from shared.errors import ConfigError

@@ -196,6 +196,8 @@ class CameraNode:
         """Captures no more, and hears what became of the frames that are under way."""
         self.health.ready = False
         self._capture.stop(min(1.0, self._settings.drain_s))
+        if self._capture.take_newest() is not None:
+            self._capture.count_unsent()
         deadline = Deadline(self._settings.drain_s)
         while self._publisher.unsettled and not (shutdown.forced or deadline.passed):
             self._publisher.say_hello_now()

@@ -2,7 +2,7 @@
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.limits import (
@@ -128,18 +128,21 @@ class Outbox:
 
     # Settling
 
-    def settle(self, ack: Ack) -> None:
-        """Ends the results that an Ack names; a ticket that is unknown was settled before."""
-        self._end_all(ack.committed, "committed")
-        self._end_all(ack.duplicate, "duplicate")
-        for ticket, why in ack.refused:
-            self._end(ticket, f"refused-{why}")
+    def settle(self, ack: Ack) -> list[tuple[Result, str]]:
+        """Ends the results that an Ack names, and returns them with what became of them.
 
-    def _end_all(self, tickets: Iterable[int], outcome: str) -> None:
-        for ticket in tickets:
-            self._end(ticket, outcome)
+        A ticket that is unknown was settled before.
+        """
+        outcomes = [(ticket, "committed") for ticket in ack.committed]
+        outcomes += [(ticket, "duplicate") for ticket in ack.duplicate]
+        outcomes += [(ticket, f"refused-{why}") for ticket, why in ack.refused]
+        ended = [(self._end(ticket, outcome), outcome) for ticket, outcome in outcomes]
+        return [(result, outcome) for result, outcome in ended if result is not None]
 
-    def _end(self, ticket: int, outcome: str) -> None:
-        if self._entries.pop(ticket, None) is not None:
-            self._in_flight.discard(ticket)
-            self.counts[outcome] += 1
+    def _end(self, ticket: int, outcome: str) -> Result | None:
+        entry = self._entries.pop(ticket, None)
+        if entry is None:
+            return None
+        self._in_flight.discard(ticket)
+        self.counts[outcome] += 1
+        return entry.result

@@ -125,13 +125,14 @@ class Reporter:
                 continue
             aggregator.heard_ms = boot_ms()
             self._peers.back(aggregator.address)
-            self.outbox.settle(ack)
-            self._log_refused(ack)
+            self._log_settled(self.outbox.settle(ack))
             self._on_ack(ack)
 
-    def _log_refused(self, ack: Ack) -> None:
-        for ticket, why in ack.refused:
-            event(_log, logging.WARNING, "result refused", ticket=ticket, why=why)
+    def _log_settled(self, settled: list[tuple[Result, str]]) -> None:
+        for result, outcome in settled:
+            level = logging.WARNING if outcome.startswith("refused") else logging.DEBUG
+            ids = {"camera": result.camera, "boot": result.boot_id, "seq": result.seq}
+            event(_log, level, "acknowledged", outcome=outcome, **ids)
 
     # Sending
 

@@ -143,7 +143,8 @@ class Worker:
     def _note_start(self, what: Started) -> None:
         self._intake.started(what.job, what.now_ms)
         self._recent_ages.append(what.age_ms)
-        self._debug(what.job, "started", age_ms=what.age_ms)
+        interval_us = what.job.frame.interval_us
+        self._debug(what.job, "started", age_ms=what.age_ms, interval_us=interval_us)
 
     def _finish(self, what: Finished) -> None:
         outcome = "analysed" if what.analysis else f"refused-{what.why}"

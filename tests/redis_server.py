@@ -97,6 +97,7 @@ class RedisServer:
         try:
             client.ping()
         except redis.RedisError as error:
+            self.kill()
             raise AssertionError(f"redis-server does not answer: {error}\n{self.log()}") from error
         finally:
             client.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from training.face_data import Faces, Picture, load_faces, read_voc
+from training.face_data import Faces, Floats, Picture, load_faces, read_voc
 from training.face_evaluate import (
     Judged,
     average_precision,
@@ -20,12 +20,12 @@ from training.face_evaluate import (
     milliseconds,
     rooms,
 )
+from training.face_render import turned
 from training.face_sources import held_out_pictures, read_picture, source
 from training.face_teacher import Detector
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7)
 LARGE_PX = 32.0
-TURNED = 0.12
 TILTS = (-45.0, 45.0)
 
 
@@ -58,16 +58,6 @@ def prepare(root: Path, labels: Path, teacher: Detector, every: int = 1) -> Exam
     return Exam(boxes, names, sideways, tilted, rooms(root, teacher, every), face_free(root))
 
 
-def turned(faces: Faces) -> NDArray[np.bool_]:
-    """Heads turned aside: the nose stands off the middle of the eyes, along their line, by an
-    eighth of the face."""
-    eyes = faces.landmarks[:, 1] - faces.landmarks[:, 0]
-    along = eyes / np.maximum(np.linalg.norm(eyes, axis=1, keepdims=True), 1e-6)
-    off = ((faces.landmarks[:, 2] - faces.landmarks[:, :2].mean(1)) * along).sum(1)
-    aside: NDArray[np.bool_] = np.abs(off) > TURNED * (faces.boxes[:, 2] - faces.boxes[:, 0])
-    return aside
-
-
 def tilt(judged: Judged, angle: float) -> Judged:
     """The picture turned in its plane, in a frame large enough for all of it."""
     import cv2
@@ -76,9 +66,9 @@ def tilt(judged: Judged, angle: float) -> Judged:
 
     height, width = judged.picture.shape[:2]
     side = int(np.ceil(np.hypot(height, width) / 32) * 32)
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
-    matrix = np.asarray(matrix, np.float32)
-    matrix[:, 2] += np.array([side - width, side - height], np.float32) / 2
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    centring = np.array([[0, 0, side - width], [0, 0, side - height]], np.float32) / 2
+    matrix: Floats = np.asarray(turn + centring, np.float32)
     picture = cv2.warpAffine(judged.picture, matrix, (side, side))
     unknown = np.full((len(judged.boxes), 5, 2), np.nan, np.float32)
     faces = Faces(judged.boxes, unknown, np.ones(len(judged.boxes), np.float32))

@@ -10,7 +10,8 @@ import numpy as np
 
 from training.face_data import Faces, Floats, Picture, load_faces
 from training.face_light import grey
-from training.face_render import CROP, LABEL_WIDTH, MAX_FACES, Stock, render
+from training.face_paste import CROP
+from training.face_render import LABEL_WIDTH, MAX_FACES, Stock, render, weigh
 from training.face_sources import PEOPLE_AMONG_NO_FACES, read_picture, source, training_pictures
 from training.face_warp import Photo
 
@@ -39,7 +40,14 @@ def load_stock(root: Path, labels: Path, progress: Callable[[str], None]) -> Sto
             groups.append(group)
             weights.append(weight)
     shares = tuple(weight / sum(weights) for weight in weights)
-    return Stock(tuple(scenes), tuple(groups), shares, tuple(empties))
+    return Stock(
+        scenes=tuple(scenes),
+        scene_heads=weigh(tuple(scenes)),
+        singles=tuple(groups),
+        single_heads=tuple(weigh(group) for group in groups),
+        single_shares=shares,
+        empties=tuple(empties),
+    )
 
 
 def _photos(

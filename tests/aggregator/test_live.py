@@ -42,7 +42,7 @@ class _Room:
         self.seq += count
 
     def number(self, name: str) -> float:
-        return float(self.client.hget(LIVE, name))
+        return float(self.client.hget(LIVE, name) or "nan")
 
     @property
     def dominant(self) -> str:
@@ -189,7 +189,7 @@ def test_any_store_may_go_on_where_another_left_off(
 
 
 def test_changes_are_told_at_most_five_times_a_second(room: _Room, client: redis.Redis) -> None:
-    listener = client.pubsub()
+    listener = client.pubsub()  # type: ignore[no-untyped-call]
     listener.subscribe(redis_keys.updates("kitchen"))
     for step in range(100):
         room.now_ms = NOW_MS + step * 20

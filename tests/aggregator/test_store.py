@@ -170,7 +170,7 @@ def test_a_read_only_redis_settles_nothing(store: Store, client: redis.Redis) ->
     try:
         report = store.commit([delivery(result(0, face()))], NOW_MS)
     finally:
-        client.execute_command("REPLICAOF", "NO", "ONE")
+        client.replicaof("NO", "ONE")
     assert report.outcomes == (Outcome.UNSETTLED,)
     assert store.commit([delivery(result(0, face()))], NOW_MS).outcomes == (Outcome.COMMITTED,)
 

@@ -1,0 +1,153 @@
+"""Workers come, go and are killed; cameras carry on, and nothing counted is lost or doubled."""
+
+import signal
+import time
+
+import pytest
+
+from tests.end_to_end.site import (
+    Component,
+    Site,
+    acknowledged,
+    assert_counted_exactly_once,
+    numbers,
+    quantile,
+    select_for,
+    until,
+)
+
+
+def analysed(worker: Component) -> int:
+    return len(worker.lines("analysed"))
+
+
+def test_a_camera_that_knows_one_worker_uses_another_within_five_seconds(site: Site) -> None:
+    reports, first, second = site.address(), site.address(), site.address()
+    site.aggregator(reports)
+    known = site.worker(first, reports, "--min-frame-ms", "150")
+    site.camera("sofa", "den", "simulated", first, "--rate-hz", "20")
+    until(lambda: analysed(known) > 3, "the known worker analyses")
+    added = site.worker(second, reports)
+    until(lambda: analysed(added) > 3, "the added worker gets frames", timeout_s=5.0)
+
+
+def test_a_killed_worker_costs_nothing_that_was_acknowledged(site: Site) -> None:
+    reports, first, second = site.address(), site.address(), site.address()
+    aggregator = site.aggregator(reports)
+    victim = site.worker(first, reports)
+    survivor = site.worker(second, reports)
+    camera = site.camera("sofa", "den", "simulated", f"{first} {second}", "--rate-hz", "20")
+    until(lambda: analysed(victim) > 5 and analysed(survivor) > 5, "both workers analyse")
+    victim.kill()
+    before = analysed(survivor)
+    until(lambda: analysed(survivor) > before + 5, "the camera carries on", timeout_s=3.0)
+    successor = site.worker(first, reports)
+    until(lambda: analysed(successor) > 5, "the restarted worker gets frames")
+    workers = [victim, survivor, successor]
+    assert camera.stop() == 0
+    assert [survivor.stop(), successor.stop(), aggregator.stop()] == [0, 0, 0]
+    counted = assert_counted_exactly_once(site, "den", acknowledged(workers))
+    assert counted >= len(acknowledged(workers)) > 0
+    frames = [(line["boot"], line["seq"]) for one in workers for line in one.lines("analysed")]
+    assert len(frames) == len(set(frames)), "a frame was analysed twice"
+
+
+def test_a_worker_back_at_its_address_gets_fresh_frames_and_none_from_before(site: Site) -> None:
+    reports, address = site.address(), site.address()
+    site.aggregator(reports)
+    first = site.worker(address, reports)
+    camera = site.camera("sofa", "den", "simulated", address, "--rate-hz", "30")
+    until(lambda: analysed(first) > 5, "the worker analyses")
+    last_seq = first.lines("started")[-1]["seq"]
+    first.kill()
+    select_for(2.0)
+    second = site.worker(address, reports)
+    until(lambda: analysed(second) > 10, "frames come again")
+    started = second.lines("started")
+    assert max(numbers(started, "age_ms")) < 1_000
+    assert min(numbers(started, "seq")) > last_seq
+    assert camera.stop() == 0
+    own = camera.wait_for("camera ended")
+    assert own["captured"] == own["sent"] + own["skipped"]
+    assert own["skipped"] > 20, "a camera without a worker skips, it does not queue"
+
+
+def test_an_overloaded_worker_analyses_only_fresh_frames(site: Site) -> None:
+    reports, address = site.address(), site.address()
+    site.aggregator(reports)
+    worker = site.worker(address, reports, "--min-frame-ms", "200")
+    site.camera("sofa", "den", "simulated", address, "--rate-hz", "30")
+    until(lambda: len(worker.lines("started")) >= 40, "40 frames are begun")
+    ages = numbers(worker.lines("started"), "age_ms")
+    # Anything that queues would be seconds behind by now; the true figure is in benchmarks/.
+    assert quantile(ages, 0.95) < 200
+
+
+def test_overloaded_cameras_get_equal_shares_and_a_slow_one_idles_nobody(site: Site) -> None:
+    reports, address = site.address(), site.address()
+    site.aggregator(reports)
+    worker = site.worker(address, reports, "--min-frame-ms", "100")
+    for name in ("a", "b", "c"):
+        site.camera(name, "den", "simulated", address, "--rate-hz", "20")
+    site.camera("slow", "den", "simulated", address, "--rate-hz", "1")
+    until(lambda: len(worker.lines("started")) >= 30, "the site has settled")
+    begin, since = len(worker.lines("started")), time.monotonic()
+    until(lambda: len(worker.lines("started")) >= begin + 60, "60 more frames are begun")
+    took_s = time.monotonic() - since
+    names = [line["camera"] for line in worker.lines("started")[begin:]]
+    fast = [names.count(name) for name in ("a", "b", "c")]
+    assert max(fast) - min(fast) <= 3, fast
+    assert names.count("slow") >= 2
+    assert 60 / took_s >= 0.7 * 10, f"{60 / took_s:.1f} of 10 frames a second"
+
+
+def test_two_unequal_workers_give_their_joint_capacity_and_no_frame_twice(site: Site) -> None:
+    reports, quick, slow = site.address(), site.address(), site.address()
+    site.aggregator(reports)
+    workers = [
+        site.worker(quick, reports, "--min-frame-ms", "100"),
+        site.worker(slow, reports, "--min-frame-ms", "400"),
+    ]
+    site.camera("sofa", "den", "simulated", f"{quick} {slow}", "--rate-hz", "30")
+    until(lambda: all(analysed(worker) > 5 for worker in workers), "both analyse")
+    before, since = [analysed(worker) for worker in workers], time.monotonic()
+    select_for(6.0)
+    took_s = time.monotonic() - since
+    rates = [(analysed(w) - n) / took_s for w, n in zip(workers, before, strict=True)]
+    assert sum(rates) >= 0.75 * (10 + 2.5), rates
+    frames = [(line["boot"], line["seq"]) for one in workers for line in one.lines("started")]
+    assert len(frames) == len(set(frames))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_worker_that_is_told_to_stop_finishes_what_it_has(
+    site: Site, number: signal.Signals
+) -> None:
+    reports, address = site.address(), site.address()
+    aggregator = site.aggregator(reports)
+    worker = site.worker(address, reports)
+    camera = site.camera("sofa", "den", "simulated", address, "--rate-hz", "20")
+    until(lambda: analysed(worker) > 10, "the worker analyses")
+    worker.signal(number)
+    assert worker.wait() == 0
+    ended = worker.wait_for("worker ended")
+    assert ended["unacknowledged"] == 0
+    assert ended["analysed"] == ended["result-committed"]
+    assert camera.stop() == 0
+    assert aggregator.stop() == 0
+    own = camera.wait_for("camera ended")
+    refused = sum(n for name, n in ended.items() if name.startswith("refused-"))
+    lost = ended.get("lost-on-wire", 0) + own["lost_with_worker"]
+    assert own["sent"] == ended["analysed"] + refused + lost
+
+
+def test_a_second_signal_forces_the_end(site: Site) -> None:
+    reports, address = site.address(), site.address()
+    worker = site.worker(address, reports, "--drain-s", "60")
+    camera = site.camera("sofa", "den", "simulated", address)
+    until(lambda: analysed(worker) > 3, "results wait for an aggregator that is not there")
+    worker.signal(signal.SIGTERM)
+    worker.wait_for("draining")
+    worker.signal(signal.SIGTERM)
+    assert worker.wait(10) == 128 + signal.SIGTERM
+    assert camera.stop() in (0, 3)
