@@ -18,7 +18,7 @@ from shared.config import AggregatorSettings
 from shared.errors import StoreError, WireError
 from shared.limits import WORKER_SILENT_MS
 from shared.logs import event
-from shared.messages import Ack, Report
+from shared.messages import Ack, ModelReport, Report
 from shared.metrics import Fact, Health, serve
 from shared.runtime import Deadline, PeerLog, Shutdown, new_id, shutdown_on_signals
 from shared.sockets import Router, bind_reports, close, receive, send
@@ -66,6 +66,7 @@ class Aggregator:
         self._answers: dict[bytes, _Answer] = {}
         self._deliveries: list[Delivery] = []
         self._health_to_write: dict[str, Report] = {}
+        self._models_to_write: dict[str, ModelReport] = {}
         self._rooms_seen: dict[str, float] = {}
         self._paused: tuple[str, ...] = ()
         self._housekeeping_ms = 0.0
@@ -138,6 +139,7 @@ class Aggregator:
         self._answers.setdefault(routing_id, _Answer())
         if report.health:
             self._health_to_write[report.worker_id] = report
+        self._models_to_write.update({model.model: model for model in report.models})
         received_ms = wall_ms()
         for one in report.results:
             delivery = deliver((routing_id, one.ticket), one, received_ms, transit_ms)
@@ -231,14 +233,14 @@ class Aggregator:
         if not self.health.ready:
             self._store.check_schema()
         self._paused = self._store.paused_rooms()
+        self._store.touch_rooms(self._rooms_seen)
+        self._rooms_seen = {}
         reports, self._health_to_write = self._health_to_write, {}
-        rooms, self._rooms_seen = self._rooms_seen, {}
-        self._store.touch_rooms(rooms)
         cameras = camera_fields(reports.values())
         workers = {report.worker_id: worker_fields(report) for report in reports.values()}
         self._store.write_health(cameras, workers, wall_ms())
-        models = {model.model: model for report in reports.values() for model in report.models}
-        self._store.write_models(models.values())
+        self._store.write_models(self._models_to_write.values())
+        self._models_to_write = {}
 
     def _drop_silent(self, now_ms: float) -> None:
         for worker_id, peer in list(self._peers.items()):

@@ -139,7 +139,7 @@ class Publisher:
         while (news := next_event(link.monitor)) is not None:
             if news is LinkEvent.CONNECTED:
                 self._connections += 1
-                link.window.connect(self._connections)
+                link.window.connect(self._connections, boot_ms())
                 link.hello_due_ms = 0.0
             else:
                 if link.window.connected and link.window.worker_id:

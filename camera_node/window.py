@@ -23,10 +23,11 @@ class CreditWindow:
         self._granted = 0
         self._started = 0
 
-    def connect(self, connection: int) -> None:
+    def connect(self, connection: int, now_ms: float) -> None:
         """A handshake succeeded: `connection` is its number; nothing is granted on it yet."""
         self.connection = connection
         self.connected = True
+        self.heard_ms = now_ms
         self._granted = self.sent
 
     def disconnect(self) -> None:
@@ -43,7 +44,8 @@ class CreditWindow:
         self.ready_at_ms = now_ms + credit.ready_ms
         self._started = max(self._started, min(credit.started, self.sent))
         closed = credit.leaving or credit.paused or bool(credit.refused)
-        self._granted = self.sent if closed else max(self._granted, credit.granted)
+        # ZeroMQ keeps order, so the latest word holds: less means that the worker took some back.
+        self._granted = self.sent if closed else max(self.sent, credit.granted)
         return True
 
     def _meet(self, credit: Credit) -> None:

@@ -94,12 +94,13 @@ def export(
     model: Annotated[Path, typer.Option(help="The .onnx file to write.")],
     model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-1",
     held_out: HeldOut = 5,
+    recipe: Annotated[Path | None, typer.Option(help="TOML; also writes a model card.")] = None,
 ) -> None:
     """Write an ONNX file with its contract: labels, input, crop, calibration, accuracy."""
     from training.expression_export import ExportSettings, summary
     from training.expression_export import export as write
 
-    settings = ExportSettings(checkpoint, data, model, model_id, held_out)
+    settings = ExportSettings(checkpoint, data, model, model_id, held_out, recipe=recipe)
     for name, value in summary(write(settings)).items():
         typer.echo(f"{name}: {value}")
 

@@ -44,6 +44,7 @@ class Classifier:
         self.session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
         self.metadata: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
         self.temperature = float(self.metadata["roommood.temperature"])
+        self.sure_threshold = float(self.metadata["roommood.sure_threshold"])
         contract = json.loads(self.metadata["roommood.input"])
         self.mean, self.std = contract["mean"][0], contract["std"][0]
 
@@ -60,7 +61,10 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured; shares are parts of one, `confusion` counts with the truth in rows."""
+    """What was measured; shares are parts of one, `confusion` counts with the truth in rows.
+
+    `sure_by_px` has the part of the faces that count as sure, and their accuracy.
+    """
 
     n: int
     accuracy: float
@@ -71,6 +75,7 @@ class Evaluation:
     confusion: list[list[int]]
     accuracy_by_px: dict[str, float]
     ece_by_px: dict[str, float]
+    sure_by_px: dict[str, tuple[float, float]]
     accuracy_by_crop_px: dict[str, float]
     ms_per_face: float
     params: int
@@ -96,6 +101,9 @@ def evaluate(model: Path, split: Path) -> Evaluation:
         confusion=table.tolist(),
         accuracy_by_px={str(px): accuracy(truth, found) for px, found in by_px.items()},
         ece_by_px={str(px): calibration_error(truth, found) for px, found in by_px.items()},
+        sure_by_px={
+            str(px): sure(truth, found, classifier.sure_threshold) for px, found in by_px.items()
+        },
         accuracy_by_crop_px={f"{px:+d}": accuracy(truth, found) for px, found in by_crop.items()},
         ms_per_face=milliseconds_per_face(classifier),
         params=count_weights(model),
@@ -141,6 +149,13 @@ def calibration_error(truth: Labels, answers: Floats) -> float:
     bins = np.minimum((sure * BINS).astype(int), BINS - 1)
     gaps = np.bincount(bins, right, BINS) - np.bincount(bins, sure, BINS)
     return float(np.abs(gaps).sum() / len(truth))
+
+
+def sure(truth: Labels, answers: Floats, threshold: float) -> tuple[float, float]:
+    """The part of the faces with a probability of at least `threshold`, and their accuracy."""
+    chosen = answers.max(axis=1) >= threshold
+    hits = accuracy(truth[chosen], answers[chosen]) if chosen.any() else 0.0
+    return float(chosen.mean()), hits
 
 
 def confusion(truth: Labels, answers: Floats) -> Labels:

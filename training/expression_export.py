@@ -16,6 +16,7 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from shared.emotions import EXPRESSIONS
+from training.expression_card import read_recipe, write_card
 from training.expression_evaluate import (
     COUNT,
     Classifier,
@@ -26,7 +27,7 @@ from training.expression_evaluate import (
     recropped,
     softmax,
 )
-from training.expression_net import MEAN, STD, ExpressionNet
+from training.expression_net import MEAN, STD, ExpressionNet, count_multiply_adds
 from training.expression_train import load_net, predict
 from training.ferplus import (
     SIDE_PX,
@@ -60,9 +61,10 @@ TRAINING_DATA = (
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """`data` holds FER2013Train and FER2013Valid; `sure_threshold` is a probability.
+    """`data` holds FER2013Train and FER2013Valid; with a `recipe` (TOML) a model card is written.
 
-    Below 0.5 the answer is, as far as the model is calibrated, more often wrong than right.
+    Below a `sure_threshold` of 0.5 the answer is, as far as the model is calibrated, more
+    often wrong than right.
     """
 
     checkpoint: Path
@@ -71,7 +73,7 @@ class ExportSettings:
     model_id: str = "expression-1"
     held_out_percent: int = 5
     sure_threshold: float = 0.5
-    training_data: str = TRAINING_DATA
+    recipe: Path | None = None
 
 
 def export(settings: ExportSettings) -> Evaluation:
@@ -84,6 +86,9 @@ def export(settings: ExportSettings) -> Evaluation:
     save(graph, contract, settings.model)
     measured = evaluate(settings.model, settings.data / "FER2013Valid")
     save(graph, contract | _measured_contract(settings, kept_out, measured), settings.model)
+    if settings.recipe:
+        recipe = read_recipe(settings.recipe)
+        write_card(settings.model, measured, recipe, count_multiply_adds(net))
     return measured
 
 
@@ -182,7 +187,7 @@ def _fixed_contract(settings: ExportSettings, temperature: float) -> dict[str, s
         "roommood.crop": json.dumps(CROP),
         "roommood.sure_threshold": str(settings.sure_threshold),
         "roommood.licence": LICENCE,
-        "roommood.training_data": settings.training_data,
+        "roommood.training_data": _training_data(settings.recipe),
     }
 
 
@@ -200,6 +205,10 @@ def _measured_contract(
         "roommood.selftest": json.dumps(selftest(settings.model)),
         "roommood.accuracy": json.dumps(summary(measured)),
     }
+
+
+def _training_data(recipe: Path | None) -> str:
+    return read_recipe(recipe).training_data if recipe else TRAINING_DATA
 
 
 def summary(measured: Evaluation) -> dict[str, object]:

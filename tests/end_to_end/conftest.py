@@ -18,7 +18,7 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
     sites: list[Site] = []
 
     def make(**redis_options: str) -> Site:
-        site = Site(tmp_path, os.environ.get("TOY", str(SHIPPED_EXPRESSION)), **redis_options)
+        site = Site(tmp_path, str(SHIPPED_EXPRESSION), **redis_options)
         sites.append(site.__enter__())
         return site
 

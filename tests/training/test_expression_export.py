@@ -16,6 +16,8 @@ pytest.importorskip("onnxruntime")
 
 from inference_worker.contract import ExpressionContract, from_metadata
 from shared.emotions import EXPRESSIONS, SIZE_CLASSES
+from shared.errors import ConfigError
+from training.expression_card import read_recipe
 from training.expression_evaluate import Classifier, softmax
 from training.expression_export import ExportSettings, export, fit_temperature
 from training.expression_net import NetShape
@@ -35,7 +37,9 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(checkpoint: Path) -> Path:
     path = checkpoint.parent / "expression.onnx"
-    export(ExportSettings(checkpoint, checkpoint.parent, path, "tiny-1", held_out_percent=50))
+    recipe = path.with_suffix(".toml")
+    recipe.write_text('training_data = "noise"\nhow = "In a hurry."\ncommands = ["one", "two"]\n')
+    export(ExportSettings(checkpoint, checkpoint.parent, path, "tiny-1", 50, recipe=recipe))
     return path
 
 
@@ -73,6 +77,21 @@ def test_an_expression_never_seen_has_an_empty_row_of_confusion(model: Path) -> 
     tables = json.loads(Classifier(model).metadata["roommood.confusion"])
     assert tables["tiny"]["hard"][EXPRESSIONS.index("contempt")] == [0.0] * 8
     assert sum(tables["large"]["soft"][0]) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_card_beside_the_model_holds_its_figures_and_commands(model: Path) -> None:
+    card = model.with_suffix(".MODEL_CARD.md").read_text()
+    accuracy = json.loads(Classifier(model).metadata["roommood.accuracy"])["accuracy"]
+    assert f"**{accuracy:.1%}**" in card
+    assert "    one\n    two\n" in card
+    assert "$" not in card
+
+
+def test_a_recipe_with_an_unknown_key_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('training_data = "x"\nhow = "y"\ncommands = []\nhaste = 1\n')
+    with pytest.raises(ConfigError, match="haste"):
+        read_recipe(path)
 
 
 def test_the_file_tells_nothing_about_the_machine_that_wrote_it(model: Path) -> None:

@@ -1,0 +1,142 @@
+"""The `roommood` command: every component and everything around them under one name."""
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from aggregator import read_cli
+from aggregator.cli import aggregator
+from camera_node.cli import camera
+from inference_worker.cli import worker
+from shared.cli import VersionOption, run_app
+
+_START: Final = "Start here"
+_COMPONENTS: Final = "Run a component"
+_INPUT: Final = "Your own input, instead of simulated cameras"
+_MODELS: Final = "Models"
+_TARGETS: Final = "What to look at, beside this machine"
+
+app = typer.Typer(
+    rich_markup_mode="markdown",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_show_locals=False,
+)
+
+
+@app.callback()
+def roommood(version: VersionOption = False) -> None:
+    """Cameras watch rooms, a worker finds faces, Redis knows the expression that each room shows.
+
+    Example: `roommood demo`
+    """
+
+
+@app.command(rich_help_panel=_START)
+def demo(
+    seconds: Annotated[
+        float,
+        typer.Option(min=1.0, max=86_400.0, metavar="S", help="How long to watch, in seconds."),
+    ] = 20.0,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Then go on until Ctrl+C, to be asked questions.")
+    ] = False,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder of photographs with faces.", show_default="none",
+            rich_help_panel=_INPUT, exists=True, file_okay=False,
+        ),
+    ] = None,
+    camera: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help="A real camera: 0, /dev/video0, picamera or rtsp://...",
+            show_default="none", rich_help_panel=_INPUT,
+        ),
+    ] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="A video file, in its own time, over and over.",
+            show_default="none", rich_help_panel=_INPUT, exists=True, dir_okay=False,
+        ),
+    ] = None,
+    detector: Annotated[
+        str,
+        typer.Option(
+            help="haar, or a YuNet-style ONNX file.", show_default="the shipped one",
+            rich_help_panel=_MODELS,
+        ),
+    ] = "",
+    classifier: Annotated[
+        str,
+        typer.Option(
+            help="ONNX file of an expression classifier.", show_default="the shipped one",
+            rich_help_panel=_MODELS,
+        ),
+    ] = "",
+) -> None:  # fmt: skip
+    """Run the whole pipeline on this computer, with a private Redis, and show the rooms.
+
+    Three simulated cameras in two rooms, one worker, one aggregator: all are processes of their
+    own that talk over TCP, and all end with the demo.
+
+    Example: `roommood demo --seconds 60 --camera 0`
+    """
+    from deploy.demo import run_demo
+    from deploy.demo_plan import DemoOptions
+
+    options = DemoOptions(seconds, pictures, camera, video, keep, detector, classifier)
+    raise typer.Exit(run_demo(options))
+
+
+@app.command(rich_help_panel=_START)
+def doctor(
+    redis: Annotated[
+        str | None,
+        typer.Option(
+            envvar="ROOMMOOD_REDIS_URL", metavar="URL", rich_help_panel=_TARGETS,
+            help="Redis that must answer.", show_default="the usual one, if it is there",
+        ),
+    ] = None,
+    password_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--redis-password-file", envvar="ROOMMOOD_REDIS_PASSWORD_FILE",
+            rich_help_panel=_TARGETS, help="File whose first line is its password.",
+            show_default="none",
+        ),
+    ] = None,
+    worker: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Inference worker that must be reachable.",
+            show_default="none", rich_help_panel=_TARGETS,
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help="Camera, stream, file or folder that must give a picture.",
+            show_default="none", rich_help_panel=_TARGETS,
+        ),
+    ] = None,
+) -> None:  # fmt: skip
+    """Check this machine and say what to do about each finding; exit code 1 if one fails.
+
+    Example: `roommood doctor --worker desk:5701 --source 0`
+    """
+    from deploy.doctor import Targets, run_doctor
+
+    raise typer.Exit(run_doctor(Targets(redis, password_file, worker, source)))
+
+
+for component in (camera, worker, aggregator):
+    app.command(rich_help_panel=_COMPONENTS)(component)
+read_cli.mount(app)
+
+
+def main() -> None:
+    run_app(app)

@@ -1,0 +1,106 @@
+"""What a person asks of a running site: pause, resume, forget; and what they may see of it."""
+
+import json
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+
+from tests.end_to_end.site import Site, until
+from tests.redis_server import free_port
+
+
+def roommood(site: Site, *arguments: str) -> str:
+    code = "from deploy.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments, "--redis", site.redis.url]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_paused_room_closes_its_cameras_until_it_is_resumed(site: Site) -> None:
+    reports, frames = site.address(), site.address()
+    site.aggregator(reports)
+    worker = site.worker(frames, reports)
+    paused = site.camera("sofa", "den", "simulated", frames)
+    other = site.camera("door", "hall", "simulated", frames)
+    until(lambda: site.frames("den", "sofa") > 3, "frames are counted")
+    roommood(site, "pause", "den")
+    paused.wait_for("paused")
+    count = site.frames("hall", "door")
+    until(lambda: site.frames("hall", "door") > count + 5, "the other room goes on")
+    still = len([line for line in worker.lines("analysed") if line["camera"] == "sofa"])
+    until(lambda: site.frames("hall", "door") > count + 15, "time passes")
+    assert still == len([line for line in worker.lines("analysed") if line["camera"] == "sofa"])
+    roommood(site, "resume", "den")
+    paused.wait_for("resumed")
+    before = site.frames("den", "sofa")
+    until(lambda: site.frames("den", "sofa") > before, "frames are counted again")
+    assert not other.lines("paused")
+
+
+def test_a_forgotten_room_leaves_only_its_tombstone(site: Site) -> None:
+    reports, frames = site.address(), site.address()
+    site.aggregator(reports)
+    site.worker(frames, reports)
+    camera = site.camera("sofa", "den", "simulated", frames)
+    until(lambda: site.frames("den", "sofa") > 3, "frames are counted")
+    assert camera.stop() == 0
+    roommood(site, "forget", "den", "--yes")
+    with site.redis.client() as client:
+        left = list(client.scan_iter("*{den}*"))
+        assert left == ["roommood:{den}:forgotten"]
+        assert client.zscore("roommood:rooms", "den") is None
+
+
+def test_rooms_and_stats_tell_what_was_counted(site: Site) -> None:
+    reports, frames = site.address(), site.address()
+    site.aggregator(reports)
+    site.worker(frames, reports)
+    site.camera("sofa", "den", "simulated", frames)
+    until(lambda: site.frames("den", "sofa") > 10, "frames are counted")
+    assert "den" in roommood(site, "rooms")
+    told = json.loads(roommood(site, "stats", "den", "--last", "10m", "--json"))
+    text = json.dumps(told)
+    assert "happiness" in text
+    assert "people" in text
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_every_component_tells_its_health_and_metrics(site: Site) -> None:
+    reports, frames = site.address(), site.address()
+    ports = [free_port() for _ in range(3)]
+    told = [("--metrics-port", str(port)) for port in ports]
+    site.aggregator(reports, *told[0])
+    site.worker(frames, reports, *told[1])
+    site.camera("sofa", "den", "simulated", frames, *told[2])
+    until(lambda: site.frames("den", "sofa") > 3, "frames are counted")
+    for port in ports:
+        until(lambda port=port: fetch(port, "/readyz")[0] == 200, "it is ready")
+        assert fetch(port, "/healthz")[0] == 200
+        assert fetch(port, "/else")[0] == 404
+    assert (
+        'roommood_aggregator_results_total{outcome="committed"}' in fetch(ports[0], "/metrics")[1]
+    )
+    assert 'roommood_worker_frames_total{outcome="analysed"}' in fetch(ports[1], "/metrics")[1]
+    assert "roommood_camera_frames_sent_total" in fetch(ports[2], "/metrics")[1]
+
+
+def test_health_hashes_name_cameras_and_workers(site: Site) -> None:
+    reports, frames = site.address(), site.address()
+    site.aggregator(reports)
+    site.worker(frames, reports)
+    site.camera("sofa", "den", "simulated", frames)
+    with site.redis.client() as client:
+        until(lambda: client.hget("roommood:camera:sofa", "room") == "den", "the camera is told")
+        worker = until(lambda: list(client.scan_iter("roommood:worker:*")), "the worker is told")[0]
+        assert client.hget(worker, "address") == f"tcp://{frames}"
+        assert 0 < client.ttl("roommood:camera:sofa") <= 10
+        assert client.keys("roommood:model:*")

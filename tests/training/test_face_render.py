@@ -1,0 +1,95 @@
+"""Training crops: faces keep their labels while they are moved, turned, cut and pasted."""
+
+import numpy as np
+import pytest
+
+from training.face_data import Faces
+from training.face_light import grey, spoil
+from training.face_paste import CROP, cut
+from training.face_render import MAX_FACES, Stock, pack, render, turned, weigh
+from training.face_warp import Photo, affine, move_faces, nod_head, turn_head, warp_onto
+
+
+def photo(width: int = 90, height: int = 110) -> Photo:
+    picture = np.random.default_rng(3).integers(0, 255, (height, width), dtype=np.uint8)
+    points = np.array([[[35, 45], [55, 45], [45, 55], [37, 68], [53, 68]]], np.float32)
+    box = np.array([[25, 30, 65, 80]], np.float32)
+    return Photo(picture, Faces(box, points, np.array([0.9], np.float32)))
+
+
+def stock() -> Stock:
+    scenes, empties = (photo(300, 200),), (Photo(photo(320, 240).picture, Faces.none()),)
+    return Stock(scenes, weigh(scenes), ((photo(),),), (weigh((photo(),)),), (1.0,), empties)
+
+
+def test_a_box_turned_by_a_quarter_swaps_its_sides() -> None:
+    quarter = np.array([[0, -1, 0], [1, 0, 0]], np.float32)
+    left, top, right, bottom = move_faces(photo().faces, quarter).boxes[0]
+    assert (right - left, bottom - top) == pytest.approx((50, 40))
+
+
+def test_mirroring_by_a_matrix_renames_the_eyes() -> None:
+    mirrored = np.array([[-1, 0, 90], [0, 1, 0]], np.float32)
+    assert move_faces(photo().faces, mirrored).landmarks[0, 0].tolist() == [35, 45]
+
+
+def test_a_picture_and_its_labels_move_together() -> None:
+    dot = Photo(np.zeros((64, 64), np.uint8), Faces.none())
+    dot.picture[20:24, 30:34] = 255
+    matrix = affine(np.random.default_rng(0), np.array([32, 22]), np.array([100, 90]), 2.0, 30)
+    drawn = warp_onto(np.zeros((CROP, CROP), np.uint8), dot, matrix)
+    rows, columns = np.nonzero(drawn > 60)
+    assert columns.mean() == pytest.approx(100, abs=1.5)
+    assert rows.mean() == pytest.approx(90, abs=1.5)
+
+
+@pytest.mark.parametrize("yaw", [-0.8, 0.8])
+def test_turning_a_head_moves_the_nose_most_and_narrows_the_face(yaw: float) -> None:
+    before, after = photo().faces, turn_head(photo(), yaw).faces
+    moved = (after.landmarks - before.landmarks)[0, :, 0] * np.sign(yaw)
+    assert moved[2] == max(moved)
+    assert turned(after)[0]
+    assert not turned(before)[0]
+
+
+def test_nodding_moves_up_and_down_alone() -> None:
+    before, after = photo().faces, nod_head(photo(), 0.5).faces
+    np.testing.assert_allclose(after.landmarks[..., 0], before.landmarks[..., 0])
+    assert (after.landmarks[0, 2, 1]) > before.landmarks[0, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"), [(-10.0, 0.9), (-25.0, 0.0), (-36.0, None)], ids=["cut", "half", "gone"]
+)
+def test_a_face_at_the_edge_is_learnt_ignored_or_gone(left: float, expected: float | None) -> None:
+    box = np.array([[left, 50, left + 40, 90]], np.float32)
+    faces = cut(Faces(box, photo().faces.landmarks, np.array([0.9], np.float32)))
+    assert faces.scores.tolist() == pytest.approx([] if expected is None else [expected])
+    assert (faces.boxes >= 0).all()
+
+
+def test_crops_are_reproducible_and_their_boxes_lie_inside() -> None:
+    first, second = np.random.default_rng(5), np.random.default_rng(5)
+    for _ in range(12):
+        crop, again = render(stock(), first), render(stock(), second)
+        np.testing.assert_array_equal(crop.picture, again.picture)
+        assert crop.picture.shape == (CROP, CROP)
+        used = crop.labels[crop.labels[:, 2] > crop.labels[:, 0]]
+        assert ((used[:, :4] >= 0) & (used[:, :4] <= CROP)).all()
+        assert not np.isnan(crop.labels).any()
+
+
+def test_packing_keeps_the_largest_when_there_are_too_many() -> None:
+    count = MAX_FACES + 5
+    boxes = np.array([[0, 0, 10 + i, 10] for i in range(count)], np.float32)
+    unknown = np.full((count, 5, 2), np.nan, np.float32)
+    rows = pack(Faces(boxes, unknown, np.ones(count, np.float32)))
+    assert rows[:, 2].min() == 10 + 5
+    assert rows[:, 15].sum() == 0
+
+
+def test_light_and_lens_keep_the_shape() -> None:
+    rng = np.random.default_rng(2)
+    colour = rng.integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    for _ in range(20):
+        assert spoil(grey(colour, rng), rng).shape == (40, 60)
