@@ -16,7 +16,7 @@ from shared import wire
 from shared.clock import TransitClock, boot_ms, wall_ms
 from shared.config import AggregatorSettings
 from shared.errors import StoreError, WireError
-from shared.limits import WORKER_SILENT_MS
+from shared.limits import MAX_ADDRESSES, WORKER_SILENT_MS
 from shared.logs import event
 from shared.messages import Ack, ModelReport, Report
 from shared.metrics import Fact, Health, serve
@@ -268,7 +268,7 @@ class Aggregator:
 
     def _live_workers(self) -> tuple[str, ...]:
         addresses = {peer.report.address for peer in self._peers.values()}
-        return tuple(sorted(addresses - {""}))
+        return tuple(sorted(addresses - {""}))[:MAX_ADDRESSES]
 
     # End
 

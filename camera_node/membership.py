@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 
-from shared.addresses import is_loopback, parse_address
+from shared.addresses import is_loopback, is_wildcard, parse_address
 from shared.errors import ConfigError
 from shared.limits import LEARNED_WORKER_DROP_MS, MAX_ADDRESSES, MAX_WORKERS_PER_CAMERA
 
@@ -19,10 +19,12 @@ class Membership:
         self.configured = list(dict.fromkeys(configured))
         self._learned: dict[str, float] = {}
         self._aliases: dict[str, str] = {}
+        self._unusable: set[str] = set()
 
     def learn(self, addresses: Iterable[str], heard_from: str, now_ms: float) -> None:
         """Takes in the list that the worker at `heard_from` passed on."""
-        for address in usable(addresses, heard_from) - set(self.configured) - set(self._aliases):
+        known = {*self.configured, *self._aliases, *self._unusable}
+        for address in usable(addresses, heard_from) - known:
             if len(self._learned) < MAX_ADDRESSES:
                 self._learned.setdefault(address, now_ms)
 
@@ -38,6 +40,12 @@ class Membership:
         self._learned.pop(address, None)
         self._aliases[address] = other
         return True
+
+    def reject(self, address: str) -> None:
+        """No socket can be made for this learned address; it is not learned again."""
+        self._learned.pop(address, None)
+        if len(self._unusable) < MAX_ADDRESSES:
+            self._unusable.add(address)
 
     def lost(self, address: str) -> None:
         """The connection to this address ended; what was its alias may be another's now."""
@@ -65,10 +73,12 @@ class Membership:
 def usable(addresses: Iterable[str], heard_from: str) -> set[str]:
     """Learned addresses that mean something on this machine.
 
-    A loopback address names another machine's inside, unless it was learned over loopback.
+    A loopback address names another machine's inside, unless it was learned over loopback; a
+    wildcard names nobody.
     """
     parsed = {_parsed(address) for address in addresses} - {""}
-    return {one for one in parsed if is_loopback(heard_from) or not is_loopback(one)}
+    named = {one for one in parsed if not is_wildcard(one)}
+    return {one for one in named if is_loopback(heard_from) or not is_loopback(one)}
 
 
 def _parsed(address: str) -> str:

@@ -12,7 +12,7 @@ from camera_node.membership import Membership
 from camera_node.window import CreditWindow
 from shared import wire
 from shared.clock import boot_ms
-from shared.errors import WireError
+from shared.errors import ConfigError, WireError
 from shared.limits import CREDIT_VOID_MS, HELLO_EVERY_MS, MAX_INTERVAL_US
 from shared.logs import event
 from shared.messages import Credit, Frame, Hello
@@ -158,9 +158,12 @@ class Publisher:
 
     def _take_credit(self, link: Link, credit: Credit) -> None:
         now_ms = boot_ms()
-        unsettled = link.window.unsettled
+        unsettled, worker_id = link.window.unsettled, link.window.worker_id
         if not link.window.take(credit, now_ms):
             return
+        if link.window.worker_id != worker_id:
+            # Is it known by another address too? To be seen before it is sent a frame.
+            self._membership_due_ms = 0.0
         self._peers.back(link.address)
         if link.window.unsettled < unsettled:
             self.last_transit_ms = credit.transit_ms
@@ -252,7 +255,7 @@ class Publisher:
             self._close(self._links[address])
         for address in wanted:
             if address not in self._links:
-                self._open(address)
+                self._open_learned(address)
 
     def _drop_twins(self) -> None:
         """A name and its address may lead to one worker: the learned socket goes."""
@@ -264,6 +267,13 @@ class Publisher:
             other = first.setdefault(worker_id, address)
             if other != address and self._membership.alias(address, other):
                 self._close(link)
+
+    def _open_learned(self, address: str) -> None:
+        try:
+            self._open(address)
+        except ConfigError as error:
+            event(_log, logging.WARNING, "learned worker not used", why=str(error))
+            self._membership.reject(address)
 
     def _open(self, address: str) -> None:
         link = Link(self._context, address, self._next_link, boot_ms())

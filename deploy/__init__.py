@@ -1,1 +1,1 @@
-"""The `roommood` command, the demo and what a site needs; the one place that knows all components."""
+"""The `roommood` command, the demo and the doctor: the one place that knows all components."""

@@ -4,6 +4,7 @@ import math
 import time
 from contextlib import ExitStack
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Final
 
 from aggregator.figures import RoomPeriod
@@ -32,11 +33,18 @@ def run_demo(options: DemoOptions) -> int:
     Raises RoommoodError with the reason where it cannot start, where a component ends, or
     where a room stays empty.
     """
+    _require("cv2", "onnxruntime", "redis")
     with ExitStack() as stack:
         shutdown = stack.enter_context(shutdown_on_signals())
         redis = PrivateRedis(stack.enter_context(private_folder()), find_server())
         processes = stack.enter_context(Processes(redis.folder))
         return Demo(options, redis, processes, shutdown).run()
+
+
+def _require(*modules: str) -> None:
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise ConfigError(f'the demo needs {", ".join(missing)}: pip install "roommood[demo]"')
 
 
 class Demo:
@@ -68,9 +76,11 @@ class Demo:
                 interrupted = False
             self._stop()
             periods = self._sum_up(stats)
+        if interrupted:
+            return _EXIT_INTERRUPTED
         self._check_rooms(periods)
         self._view.farewell(kept=self._options.keep)
-        return _EXIT_INTERRUPTED if interrupted else 0
+        return 0
 
     # Start
 

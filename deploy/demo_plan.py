@@ -74,9 +74,9 @@ def make_plan(options: DemoOptions, redis_url: str) -> Plan:
 def choose_cameras(options: DemoOptions) -> tuple[DemoCamera, ...]:
     """One real camera or file, or three simulated cameras in two rooms."""
     if options.camera is not None:
-        return (DemoCamera("camera", "here", options.camera),)
+        return (DemoCamera("here-1", "here", options.camera),)
     if options.video is not None:
-        return (DemoCamera("video", "video", str(options.video.expanduser().absolute())),)
+        return (DemoCamera("video-1", "video", str(options.video.expanduser().absolute())),)
     folder = options.pictures
     base = "simulated" if folder is None else f"simulated:{folder.expanduser().absolute()}"
     return tuple(

@@ -39,10 +39,10 @@ class DemoView:
         self._console = plain if plain.is_terminal else Console(width=_PIPE_WIDTH)
 
     def announce(self) -> None:
-        cameras = self._plan.cameras
-        rooms = " and ".join(self._plan.rooms)
+        cameras, rooms = _cameras(self._plan.cameras), self._plan.rooms
+        where = f"{_count(len(rooms), 'room')} ({', '.join(rooms)})"
         self._say("[bold]roommood demo[/]: the whole pipeline, on this computer only")
-        self._say(f"{_cameras(cameras)} in {rooms} → inference worker → aggregator → Redis\n")
+        self._say(f"{cameras} in {where} → inference worker → aggregator → Redis\n")
         self._say(f"Starting {len(self._plan.programs) + 1} processes, which takes some seconds:")
 
     def is_ready(self, child: Child) -> None:
@@ -129,7 +129,11 @@ def roommood_command() -> str:
 
 def _cameras(cameras: Sequence[DemoCamera]) -> str:
     kind = "simulated camera" if cameras[0].source.startswith("simulated") else "camera"
-    return f"{len(cameras)} {kind}{'' if len(cameras) == 1 else 's'}"
+    return _count(len(cameras), kind)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _screen(rooms: Sequence[RoomNow], left_s: float) -> RenderableType:

@@ -13,10 +13,10 @@ _LONGEST_PACE_MS = 50.0
 class CreditControl:
     """Decides when one more frame may be asked for. Times are `boot_ms`.
 
-    In flight may be as many frames as threads are free, or will be within the time a frame
-    takes to come, plus a slack. The slack grows by one while a thread idles although some
-    camera could be asked (a slow camera holds the credit), and shrinks by one when a frame
-    had to wait.
+    Under way may be as many frames as threads are free, or will be within the time a frame
+    takes to come. A slow camera may hold a credit for long: the slack is the number of credits
+    on which nobody counts. It grows by one while a thread idles although some camera could be
+    asked, and shrinks by one when a frame had to wait.
     """
 
     def __init__(self, threads: int) -> None:
@@ -62,17 +62,24 @@ class CreditControl:
     def busy(self) -> bool:
         return bool(self._running)
 
-    def may_grant(self, in_flight: int, fetch_ms: float, now_ms: float) -> bool:
-        """True if a frame that takes `fetch_ms` to come would find a free thread."""
-        return in_flight < self._free_by(now_ms + fetch_ms + _EARLY_MS) + self.slack
+    def may_grant(self, asked: int, waiting: int, fetch_ms: float, now_ms: float) -> bool:
+        """True if a frame that takes `fetch_ms` to come would find a free thread.
 
-    def may_grow(self, in_flight: int, waiting: int, now_ms: float) -> bool:
+        `asked` frames are credited and have not come, `waiting` ones have come and not begun.
+        The slack makes up for cameras that do not answer, never for frames that wait.
+        """
+        return self._due(asked, waiting) < self._free_by(now_ms + fetch_ms + _EARLY_MS)
+
+    def may_grow(self, asked: int, waiting: int, now_ms: float) -> bool:
         """True, and one more slack, if a thread idles because those asked do not answer."""
-        starved = self.idle_threads > waiting and in_flight >= self.idle_threads + self.slack
+        starved = waiting < self.idle_threads <= self._due(asked, waiting)
         if not starved or now_ms - self._granted_ms < self._pace_ms:
             return False
         self.slack += 1
         return True
+
+    def _due(self, asked: int, waiting: int) -> int:
+        return waiting + max(0, asked - self.slack)
 
     def ready_ms(self, now_ms: float) -> float:
         """Milliseconds until a thread is expected to be free."""

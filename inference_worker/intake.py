@@ -173,10 +173,10 @@ class Intake:
         hungry = self.links.hungry
         while hungry and not self.leaving:
             link = next(iter(hungry.values()))
-            in_flight = self.links.in_flight
+            asked = self.links.in_flight - self.waiting
             if not (
-                self.control.may_grant(in_flight, link.fetch_ms, now_ms)
-                or self.control.may_grow(in_flight, self.waiting, now_ms)
+                self.control.may_grant(asked, self.waiting, link.fetch_ms, now_ms)
+                or self.control.may_grow(asked, self.waiting, now_ms)
             ):
                 return
             self.links.grant(link, now_ms)

@@ -85,6 +85,8 @@ class LinkTable:
         link.silent = False
         link.refused = self._judge_boot(hello, now_ms)
         self._by_key.move_to_end(key)
+        if link.refused:
+            self.void(link)
         self._feed(link)
         return link
 
@@ -141,7 +143,7 @@ class LinkTable:
             self.in_flight += 1
         elif link.credited_ms is not None:
             fetch_ms = now_ms - link.credited_ms
-            link.fetch_ms = min(fetch_ms, link.fetch_ms * 1.1 + 0.2)
+            link.fetch_ms = min(fetch_ms, link.fetch_ms * 1.5 + 1.0)
             link.credited_ms = None
         return credited
 
@@ -181,6 +183,8 @@ class LinkTable:
         self._paused_rooms = rooms
         links = [link for link in self._by_key.values() if link.hello.room in changed]
         for link in links:
+            if link.hello.room in rooms:
+                self.void(link)
             self._feed(link)
         return links
 

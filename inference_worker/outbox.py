@@ -22,6 +22,7 @@ class _Entry:
     captured_ms: float
     attempts: int = 0
     sent_to: str = ""
+    resend_ms: float = 0.0
 
 
 class Outbox:
@@ -98,8 +99,9 @@ class Outbox:
         entry.sent_to = aggregator
         wait_ms = min(RESEND_AFTER_MS * 2 ** min(entry.attempts, 10), RESEND_AFTER_MAX_MS)
         entry.attempts += 1
+        entry.resend_ms = now_ms + wait_ms
         self._in_flight.add(ticket)
-        heapq.heappush(self._resend, (now_ms + wait_ms, ticket))
+        heapq.heappush(self._resend, (entry.resend_ms, ticket))
 
     def _next(self) -> int | None:
         self._skip_settled()
@@ -115,8 +117,9 @@ class Outbox:
 
     def _ripen(self, now_ms: float) -> None:
         while self._resend and self._resend[0][0] <= now_ms:
-            ticket = heapq.heappop(self._resend)[1]
-            if ticket in self._in_flight:
+            due_ms, ticket = heapq.heappop(self._resend)
+            # An expedited result leaves an earlier time behind, which no longer holds.
+            if ticket in self._in_flight and self._entries[ticket].resend_ms == due_ms:
                 self._in_flight.discard(ticket)
                 self._ripe.append(ticket)
 

@@ -158,7 +158,14 @@ class Reporter:
         self, aggregator: _Aggregator, rows: list[TicketedResult], now_ms: float
     ) -> bool:
         base = self._make_report(False)
-        report = Report(base.worker_id, base.address, now_ms, base.release, results=tuple(rows))
+        report = Report(
+            base.worker_id,
+            base.address,
+            now_ms,
+            base.release,
+            results=tuple(rows),
+            leaving=base.leaving,
+        )
         if send(aggregator.socket, [wire.encode_report(report)]):
             return True
         self.outbox.expedite(aggregator.address)

@@ -190,6 +190,7 @@ class Worker:
         by the camera. Returns False if results were left when time was up.
         """
         self.health.ready = False
+        shutdown.waker.drain()
         deadline = Deadline(self._settings.drain_s)
         self._intake.leaving = True
         self._intake.tell_all()

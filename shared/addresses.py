@@ -49,7 +49,10 @@ def advertised(bound: str, wanted: str | None) -> str:
     route. "" if there is none: then the worker is used only by who was told its address.
     """
     if wanted:
-        return parse_address(wanted)
+        address = parse_address(wanted)
+        if is_wildcard(address):
+            raise ConfigError(f"{address} names no machine: advertise a host that others can reach")
+        return address
     if not is_wildcard(bound):
         return bound
     host = _default_interface()

@@ -99,7 +99,7 @@ class AggregatorSettings(Settings):
 
     @model_validator(mode="after")
     def _no_password_in_url(self) -> Self:
-        if re.search(r"://[^/@]*:[^/@]+@", self.redis_url):
+        if re.search(r"://[^/@]*:[^/@]+@|[?&]password=", self.redis_url):
             raise ValueError("put the Redis password into a file: redis_password_file")
         return self
 

@@ -70,6 +70,9 @@ def _find_frame(data: bytes) -> tuple[int, int]:
         if marker == 0xFF:
             position += 1
             continue
+        if marker == 0x00:
+            # Decoders skip it as a stray byte and would read on inside our "segment".
+            raise PictureDamaged(f"no JPEG marker at byte {position}")
         if marker in _WITHOUT_LENGTH:
             position += 2
             continue

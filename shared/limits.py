@@ -63,6 +63,9 @@ MAX_WAIT_MS: Final = 20.0
 # Results of one Report and results under way to the aggregators at once.
 MAX_RESULTS_PER_REPORT: Final = 256
 MAX_RESULTS_IN_FLIGHT: Final = 1_000
+# Tickets of one Ack: what an aggregator takes in before it answers, after a stall several
+# times what one worker has under way.
+MAX_TICKETS_PER_ACK: Final = 32_768
 # Results a worker keeps while no aggregator acknowledges; the oldest are dropped beyond it.
 RESULT_WINDOW: Final = 100_000
 # Milliseconds without Ack after which a result goes out again, doubling up to the second.
@@ -76,11 +79,12 @@ MAX_MODELS_PER_REPORT: Final = 8
 # Milliseconds without a Report after which a worker is no longer named in Acks.
 WORKER_SILENT_MS: Final = 5_000
 
-# Milliseconds: ZeroMQ handshake, connect and heartbeat. A silent connection is closed after
+# Milliseconds: ZeroMQ handshake, connect and heartbeat. libzmq adds a random part of up to
+# RECONNECT_MS to each pause, so it tries again every 50 to 100 ms, without back-off. A silent connection is closed after
 # the handshake interval; a half-open one after the heartbeat timeout.
 HANDSHAKE_MS: Final = 2_000
 CONNECT_MS: Final = 500
-RECONNECT_MS: Final = 100
+RECONNECT_MS: Final = 50
 HEARTBEAT_EVERY_MS: Final = 1_000
 HEARTBEAT_TIMEOUT_MS: Final = 3_000
 # Messages queued per peer and direction; credit keeps the true number at one or two.

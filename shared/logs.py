@@ -42,8 +42,10 @@ class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         facts = "".join(f" {name}={_plain(value)}" for name, value in _facts(record).items())
         head = f"{_time(record)} {record.levelname:<7} {self._component}: "
-        tail = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return _printable(f"{head}{record.getMessage()}{facts}") + tail
+        lines = [f"{head}{record.getMessage()}{facts}"]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).split("\n")
+        return "\n".join(_printable(line) for line in lines)
 
 
 class _Json(logging.Formatter):

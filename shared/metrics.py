@@ -60,7 +60,12 @@ def serve(
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     event(_log, logging.INFO, "metrics served", url=f"http://{host}:{server.server_port}/metrics")
-    return server.shutdown
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return stop
 
 
 def render(facts: Iterable[Fact]) -> bytes:

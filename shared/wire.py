@@ -22,9 +22,9 @@ from shared.limits import (
     MAX_INTERVAL_US,
     MAX_MODELS_PER_REPORT,
     MAX_REPORT_BYTES,
-    MAX_RESULTS_IN_FLIGHT,
     MAX_RESULTS_PER_REPORT,
     MAX_SEQ,
+    MAX_TICKETS_PER_ACK,
     WIRE_VERSION,
 )
 from shared.messages import (
@@ -330,7 +330,7 @@ def _read_face(row: object) -> Face:
 
 
 def _read_ack(fields: Fields) -> Ack:
-    most = MAX_RESULTS_IN_FLIGHT
+    most = MAX_TICKETS_PER_ACK
     refused = fields.sequence("refused", most)
     return Ack(
         aggregator_id=fields.name("aggregator_id"),

@@ -29,7 +29,7 @@ class NetShape:
 
 
 STUDENT = NetShape()
-TEACHER = NetShape(widths=(64, 128, 256), blocks=(2, 3, 2), dropout=0.3)
+TEACHER = NetShape(widths=(48, 96, 192), blocks=(2, 3, 2))
 
 
 class Gate(nn.Module):

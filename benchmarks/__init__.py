@@ -1,0 +1,1 @@
+"""What the product costs and how it behaves under load, measured on real processes."""

@@ -1,0 +1,177 @@
+"""`roommood doctor`: is this machine fit for what is to run on it, and if not, what to do."""
+
+import platform
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+from deploy.findings import Finding, checked, fail, ok, show, skipped, warn
+from shared.addresses import host_of, parse_address
+from shared.runtime import release
+
+_EXTRAS: Final = {
+    "camera": ("cv2", "numpy"),
+    "worker": ("cv2", "numpy", "onnxruntime"),
+    "aggregator": ("redis",),
+    "demo": ("cv2", "numpy", "onnxruntime", "redis", "skimage", "matplotlib"),
+}
+_PACKAGES: Final = (
+    "pyzmq", "msgpack", "numpy", "opencv-python-headless", "onnxruntime", "redis",
+)  # fmt: skip
+_LITTLE_DISK_BYTES: Final = 2**30
+_CONNECT_TIMEOUT_S: Final = 3.0
+# What every ZeroMQ peer sends first (ZMTP 3.1, rfc.zeromq.org/spec/37: the signature).
+_ZMTP_FIRST_BYTE: Final = b"\xff"
+_MODEL_RUNS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What to look at beside this machine; None is not given."""
+
+    redis_url: str | None = None
+    redis_password_file: Path | None = None
+    worker: str | None = None
+    source: str | None = None
+
+
+def run_doctor(targets: Targets) -> int:
+    """Prints every finding; returns 1 if one failed, else 0."""
+    return 0 if show(examine(targets)) else 1
+
+
+def examine(targets: Targets) -> Iterator[Finding]:
+    """Every finding, from this machine outwards."""
+    yield from _software()
+    yield from _extras()
+    yield _disk(Path.home())
+    yield from checked("transport", _transport, ("zmq",), "camera")
+    yield from checked("models", _models, _EXTRAS["worker"], "worker")
+    yield from checked("redis", lambda: _redis(targets), _EXTRAS["aggregator"], "aggregator")
+    yield from checked("worker", lambda: _worker(targets.worker), (), "camera")
+    yield from checked("source", lambda: _source(targets.source), _EXTRAS["camera"], "camera")
+
+
+# This machine
+
+
+def _software() -> Iterator[Finding]:
+    python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    yield ok("roommood", f"{release()}, {python}, {sys.executable}")
+    found = {name: _version_of(name) for name in _PACKAGES}
+    yield ok("packages", ", ".join(f"{name} {number}" for name, number in found.items() if number))
+    opencv = found["opencv-python-headless"]
+    if opencv and int(opencv.partition(".")[0]) >= 5:
+        yield fail(
+            "opencv",
+            f"{opencv} has no CascadeClassifier, which the haar detector needs",
+            'pip install "opencv-python-headless>=4.12,<5"',
+        )
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, modules in _EXTRAS.items():
+        missing = [module for module in modules if find_spec(module) is None]
+        if missing:
+            why = f'not installed ({", ".join(missing)}): pip install "roommood[{extra}]"'
+            yield skipped(f"extra {extra}", why)
+        else:
+            yield ok(f"extra {extra}", "installed")
+
+
+def _disk(place: Path) -> Finding:
+    free = shutil.disk_usage(place).free
+    said = f"{free / 2**30:.1f} GiB free at {place}"
+    if free < _LITTLE_DISK_BYTES:
+        return warn("disk", said, "make room: logs and Redis' files grow")
+    return ok("disk", said)
+
+
+def _transport() -> Iterator[Finding]:
+    import zmq
+
+    said = f"libzmq {zmq.zmq_version()}"
+    if zmq.has("curve"):
+        yield ok("transport", f"{said}, with encryption (CURVE)")
+    else:
+        todo = "pip install --force-reinstall pyzmq: its wheels have it"
+        yield warn("transport", f"{said} without encryption (CURVE)", todo)
+
+
+def _models() -> Iterator[Finding]:
+    from inference_worker.analysis import open_analyzer
+
+    analyzer = open_analyzer()
+    analyzer.self_test()
+    analyzer.warm_up()
+    began = time.perf_counter()
+    for _ in range(_MODEL_RUNS):
+        analyzer.warm_up()
+    each_ms = (time.perf_counter() - began) / _MODEL_RUNS * 1000
+    models = f"{analyzer.detector.detector_id} and {analyzer.classifier.contract.model_id}"
+    yield ok("models", f"{models} pass their self-test; a blank frame takes {each_ms:.0f} ms")
+
+
+# What it talks to
+
+
+def _redis(targets: Targets) -> Iterator[Finding]:
+    from deploy.redis_checks import check_redis
+
+    return check_redis(targets.redis_url, targets.redis_password_file)
+
+
+def _worker(address: str | None) -> Iterator[Finding]:
+    if address is None:
+        yield skipped("worker", "give --worker HOST:PORT to see whether one can be reached")
+        return
+    host, port = _host_and_port(address)
+    try:
+        first = _first_byte(host, port)
+    except OSError as error:
+        todo = "is inference-worker running there, on that address, and does a firewall let it be?"
+        yield fail("worker", f"{host}:{port} cannot be reached: {error}", todo)
+        return
+    if first == _ZMTP_FIRST_BYTE:
+        yield ok("worker", f"{host}:{port} is reachable and speaks ZeroMQ")
+    else:
+        todo = "give the port of an inference worker, not of its metrics"
+        yield fail("worker", f"{host}:{port} answers, but does not speak ZeroMQ", todo)
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    parsed = parse_address(address)
+    return host_of(parsed), int(parsed.rpartition(":")[2])
+
+
+def _first_byte(host: str, port: int) -> bytes:
+    with socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S) as link:
+        return link.recv(1)
+
+
+def _source(spec: str | None) -> Iterator[Finding]:
+    if spec is None:
+        yield skipped("source", "give --source to see whether a camera or file gives pictures")
+        return
+    from camera_node.source import open_source
+
+    source = open_source(spec, name="doctor")
+    with source:
+        picture = source.read()
+    kind = "JPEG, passed through as it comes" if picture.jpeg is not None else "raw pixels"
+    size = f"{picture.width}x{picture.height} at {source.rate_hz:g} frames/s"
+    yield ok("source", f"{source.description}: {size}, {kind}")
