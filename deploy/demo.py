@@ -15,7 +15,7 @@ from deploy.demo_view import DemoView
 from deploy.private_redis import PrivateRedis, find_server, private_folder
 from deploy.processes import Child, Processes, pause
 from shared.errors import ConfigError, RoommoodError, StoreError
-from shared.runtime import Shutdown, shutdown_on_signals
+from shared.runtime import Deadline, Shutdown, shutdown_on_signals
 
 _START_TIMEOUT_S: Final = 90.0
 _REFRESH_S: Final = 0.5
@@ -67,6 +67,7 @@ class Demo:
         if self._shutdown.requested:
             return _EXIT_INTERRUPTED
         self._view.how_to_ask()
+        self._began = time.monotonic()
         with RoomStats(self._redis.url) as stats:
             self._show(stats, self._options.seconds)
             interrupted = self._shutdown.requested
@@ -100,11 +101,11 @@ class Demo:
 
     def _show(self, stats: RoomStats, seconds: float) -> None:
         """The rooms as they are, until the time is over or a component ends."""
-        self._began = time.monotonic()
+        deadline = Deadline(seconds)
         with self._view.live() as update:
             while not self._shutdown.requested:
                 self._processes.check()
-                left_s = self._began + seconds - time.monotonic()
+                left_s = deadline.left_s
                 update(self._look(stats), left_s)
                 if left_s <= 0:
                     return

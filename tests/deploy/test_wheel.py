@@ -1,0 +1,99 @@
+"""The wheel as a Raspberry Pi gets it: with the extra `camera`, and nothing of the others."""
+
+import signal
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+from shutil import copy2, copytree, ignore_patterns
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("aggregator", "camera_node", "deploy", "inference_worker", "shared", "training")
+# Everything comes from the package registry, over whatever link there is.
+pytestmark = pytest.mark.timeout(600)
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy, so that nothing is left in the checkout, or taken from an old build."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        copy2(ROOT / name, source)
+    for name in PACKAGES:
+        copytree(ROOT / name, source / name, ignore=ignore_patterns("__pycache__"))
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", out, source)
+    (built,) = out.glob("roommood-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def pi(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a new environment that has `roommood[camera]` and nothing else."""
+    place = tmp_path_factory.mktemp("pi")
+    venv.create(place, with_pip=False, symlinks=True)
+    python = place / "bin" / "python"
+    run(sys.executable, "-m", "pip", "--python", python, "install", f"{wheel}[camera]")
+    return place / "bin"
+
+
+def test_the_wheel_holds_the_script_and_the_models(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+
+    assert "aggregator/count_once.lua" in names
+    assert "inference_worker/models/expression.onnx" in names
+    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+@pytest.mark.parametrize("module", ["onnxruntime", "redis", "torch", "matplotlib", "skimage"])
+def test_a_camera_brings_nothing_that_it_does_not_need(pi: Path, module: str) -> None:
+    found = f"import importlib.util; print(importlib.util.find_spec({module!r}))"
+
+    assert run(pi / "python", "-c", found).strip() == "None"
+
+
+def test_a_camera_starts_and_ends_in_good_order(pi: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "room.jpg"), np.full((48, 64, 3), 120, np.uint8))
+    command = [pi / "camera-node", "--name", "pi-1", "--room", "kitchen", "--source", tmp_path]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as camera:
+        assert camera.stderr is not None
+        said = []
+        for line in camera.stderr:
+            said.append(line)
+            if "camera ready" in line:
+                break
+        camera.send_signal(signal.SIGTERM)
+        said += camera.stderr.readlines()
+
+    assert camera.returncode == 0, "".join(said)
+    assert "camera=pi-1" in "".join(said)
+
+
+def test_the_one_command_is_there_and_says_what_is_missing(pi: Path) -> None:
+    assert "Run a component" in run(pi / "roommood", "--help")
+    done = subprocess.run(
+        [pi / "roommood", "rooms"], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert done.returncode == 1
+    assert done.stderr == 'error: this needs redis: pip install "roommood[aggregator]"\n'
+
+
+def test_the_doctor_skips_what_is_not_installed(pi: Path) -> None:
+    said = run(pi / "roommood", "doctor")
+
+    assert "extra camera: installed" in said
+    for about in ("extra worker", "extra aggregator", "models", "redis"):
+        assert f"skipped {about}: " in said
