@@ -4,23 +4,25 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check clean
 .DEFAULT_GOAL := check
 
-$(VENV)/dev.stamp: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
-	touch $@
+# Whatever is installed for development also runs the demo; so does the demo's smaller set.
+DEMO_STAMP := $(firstword $(wildcard $(VENV)/dev.stamp) $(VENV)/demo.stamp)
 
-$(VENV)/demo.stamp: pyproject.toml
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "error: Python 3.11 or later is needed: make PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[demo]'
-	touch $@
+	$(BIN)/python -m pip install -qq --upgrade pip
 
-demo: $(VENV)/demo.stamp
-	$(BIN)/roommood demo $(ARGS)
+$(VENV)/%.stamp: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing what roommood needs into $(VENV) (a minute or two, the first time) ..."
+	$(BIN)/python -m pip install -qq --editable '.[$*]'
+	@touch $@
+
+demo: $(DEMO_STAMP)
+	@$(BIN)/roommood demo $(ARGS)
 
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(ARGS)

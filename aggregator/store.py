@@ -100,12 +100,20 @@ class Store:
         return CommitReport(tuple(outcomes), errors)
 
     def touch_rooms(self, last_seen_ms: Mapping[str, float]) -> None:
-        """Note when each room was last heard of; never moves back."""
+        """Note when each room was last heard of; never moves back.
+
+        A room that was forgotten since is taken out again: looking for its tombstone after
+        writing leaves no moment in which `forget` could be missed.
+        """
         if not last_seen_ms:
             return
         seen = {room: round(ms) for room, ms in last_seen_ms.items()}
         with translated(self._url):
             self._redis.zadd(redis_keys.ROOMS, seen, gt=True)
+            tombs = {room: self._redis.get(redis_keys.forgotten(room)) for room in seen}
+            gone = [room for room, tomb in tombs.items() if tomb and int(tomb) >= seen[room]]
+            if gone:
+                self._redis.zrem(redis_keys.ROOMS, *gone)
 
     def write_health(
         self,

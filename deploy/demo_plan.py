@@ -5,12 +5,15 @@ import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from deploy.processes import Program, python_command
 from shared.errors import ConfigError
 
 # Enough for a live picture of a room, and for one worker on an old laptop.
-_SIMULATED_RATE_HZ = 10.0
+_SIMULATED_RATE_HZ: Final = 10.0
+# Over loopback what is under way is soon settled, unless its other end has died.
+_DRAIN: Final = ("--drain-s", "3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _aggregator(reports: str, redis_url: str) -> Program:
-    arguments = ("--bind", reports, "--redis", redis_url)
+    arguments = ("--bind", reports, "--redis", redis_url, *_DRAIN)
     command = python_command("aggregator.cli", *arguments)
     return Program("aggregator", command, lambda log: "aggregator ready" in log)
 
@@ -108,6 +111,7 @@ def _worker(frames: str, reports: str, options: DemoOptions) -> Program:
     # The other cores are for the cameras, which share this machine in the demo only.
     threads = max(1, min(4, (os.cpu_count() or 1) - 2))
     arguments = ["--bind", frames, "--aggregator", reports, "--threads", str(threads)]
+    arguments += _DRAIN
     if options.detector:
         arguments += ["--detector", options.detector]
     if options.classifier:
@@ -118,7 +122,7 @@ def _worker(frames: str, reports: str, options: DemoOptions) -> Program:
 
 def _camera_node(camera: DemoCamera, frames: str) -> Program:
     arguments = ["--name", camera.name, "--room", camera.room, "--source", camera.source]
-    arguments += ["--worker", frames]
+    arguments += ["--worker", frames, *_DRAIN]
     if camera.rate_hz is not None:
         arguments += ["--rate-hz", f"{camera.rate_hz:g}"]
     command = python_command("camera_node.cli", *arguments)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import indent
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -25,6 +26,7 @@ from shared import redis_keys
 _LINES_EVERY_S: Final = 5.0
 _FIRST_LINES_AFTER_S: Final = 2.0
 _PIPE_WIDTH: Final = 160
+_INDENT: Final = "  "
 
 Update = Callable[[Sequence[RoomNow], float], None]
 
@@ -77,9 +79,10 @@ class DemoView:
         self._say("(a period begins at a whole 10 s, so coverage includes time before the start)\n")
         for period in periods:
             self._command_line(self._stats_command(period.room, f"{last_s}s"))
-            self._indented(headline(period))
+            self._say(indent(headline(period), _INDENT), markup=False)
             if period.shares:
-                self._indented(summary_table(period))
+                table = Padding(summary_table(period), (0, 0, 0, len(_INDENT)), expand=False)
+                self._console.print(table)
             self._say("")
 
     def farewell(self, kept: bool) -> None:
@@ -105,11 +108,8 @@ class DemoView:
     def _stats_command(self, room: str, last: str) -> str:
         return f"{self._command} stats {room} --last {last} --redis {self._redis.url}"
 
-    def _indented(self, what: RenderableType) -> None:
-        self._console.print(Padding(what, (0, 0, 0, 2), expand=False), highlight=False)
-
     def _command_line(self, command: str) -> None:
-        self._console.print(Text(f"  {command}", style="cyan"), soft_wrap=True)
+        self._console.print(Text(f"{_INDENT}{command}", style="cyan"), soft_wrap=True)
 
     def _say(self, text: str, markup: bool = True) -> None:
         self._console.print(text, highlight=False, markup=markup, soft_wrap=True)

@@ -58,6 +58,7 @@ DrainOption = Annotated[
 
 
 def print_version(wanted: bool) -> None:
+    """Callback of `--version`: prints the release and ends the command."""
     if wanted:
         typer.echo(f"roommood {release()}")
         raise typer.Exit

@@ -178,7 +178,7 @@ def _table(path: Path | None, text: str, table: str) -> dict[str, Any]:
 
 def _problem(one: Any, model: type[Settings], origin: _Origin) -> str:
     key = str(one["loc"][0]) if one["loc"] else ""
-    if one["type"] == "missing":
+    if one["type"] == "missing" and len(one["loc"]) == 1:
         return (
             f"{_flag(key)} is needed: give it, "
             f"or set {key} under [{origin.table}] in a settings file"

@@ -12,9 +12,10 @@
     │   └── PictureDamaged   a JPEG that does not decode
     ├── SourceError          a camera, stream, file or folder cannot be read
     ├── ModelError           a model file is missing, damaged or of the wrong shape
-    └── StoreError           Redis refused or does not answer
-        ├── StoreAway        no connection, or none in time: try again later
-        └── SchemaMismatch   Redis holds another version of the key table
+    ├── StoreError           Redis refused or does not answer
+    │   ├── StoreAway        no connection, or none in time: try again later
+    │   └── SchemaMismatch   Redis holds another version of the key table
+    └── and in `deploy`: ComponentEnded, NoRedisServer, RoomStayedEmpty
 
 A library's exception is translated into one of these where it is met; each says
 what was wrong, with what value, and what to do about it.

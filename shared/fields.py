@@ -75,12 +75,14 @@ class Fields:
 
 
 def integer_in(name: str, value: object, low: int = 0, high: int = _LARGE) -> int:
+    """A whole number within its bounds (True is none). Raises BadField, as all of these do."""
     if type(value) is not int or not low <= value <= high:
         raise BadField(f"{name} is not a whole number in {low}..{high}: {short(value)}")
     return value
 
 
 def number_in(name: str, value: Any, low: float = 0.0, high: float = _FAR) -> float:
+    """A finite number within its bounds, as a float."""
     is_number = type(value) is float or type(value) is int
     if is_number and math.isfinite(value) and low <= value <= high:
         return float(value)
@@ -88,18 +90,21 @@ def number_in(name: str, value: Any, low: float = 0.0, high: float = _FAR) -> fl
 
 
 def typed(name: str, value: object, wanted: type[T]) -> T:
+    """A value of this type."""
     if not isinstance(value, wanted):
         raise BadField(f"{name} is not {wanted.__name__}: {short(value)}")
     return value
 
 
 def text_of(name: str, value: object, most: int) -> str:
+    """Printable text of at most so many characters."""
     if not isinstance(value, str) or len(value) > most or not (value.isprintable()):
         raise BadField(f"{name} is not printable text of at most {most} characters: {short(value)}")
     return value
 
 
 def short(value: object) -> str:
+    """A value as it may stand in an error: at most 63 characters, however large it is."""
     try:
         text = repr(value)
     except RecursionError:

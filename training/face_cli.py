@@ -51,6 +51,9 @@ def render(
     size: Annotated[int, typer.Option(min=1, help="Crops in a shard.")] = 6000,
     first: Annotated[int, typer.Option(min=0, help="Number, and seed, of the first shard.")] = 0,
     keep: Annotated[int, typer.Option(min=1, help="Remove the oldest shards beyond so many.")] = 8,
+    earlier: Annotated[
+        Path | None, typer.Option(help="A detector whose false alarms are to be shown often.")
+    ] = None,
     rest: Annotated[
         float, typer.Option(min=0, help="Once `keep` are there: sleep so many rendering times.")
     ] = 0,
@@ -61,10 +64,13 @@ def render(
     import cv2
 
     from training.face_stock import load_stock, remove_old, render_shard
+    from training.face_teacher import Detector
 
     cv2.setNumThreads(1)
     shards.mkdir(parents=True, exist_ok=True)
-    stock = load_stock(data, labels, lambda name: typer.echo(f"reading {name}"))
+    detector = Detector.open(earlier) if earlier else None
+    stock = load_stock(data, labels, lambda name: typer.echo(f"reading {name}"), detector)
+    typer.echo(f"{len(stock.traps)} traps")
     for number in range(first, first + count):
         start = time.monotonic()
         render_shard(stock, shards / f"shard-{number:04d}.npy", size, number)

@@ -118,6 +118,13 @@ def split(
     )
 
 
+def clip(faces: Faces, picture: Picture) -> Faces:
+    """Boxes cut off at the picture's edges, as annotators draw them."""
+    height, width = picture.shape[:2]
+    boxes = np.clip(faces.boxes, 0, np.array([width, height, width, height])).astype(np.float32)
+    return Faces(boxes, faces.landmarks, faces.scores)
+
+
 def iou_matrix(a: Floats, b: Floats) -> Floats:
     """Intersection over union of every box of a with every box of b: (len(a), len(b))."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])

@@ -86,12 +86,12 @@ def assign(scores: Tensor, boxes: Tensor, rows: Tensor, image: Tensor, where: Te
     metric = metric * chosen
     best_iou, best = (iou * chosen).amax(-1, keepdim=True), metric.amax(-1, keepdim=True)
     level = metric / best.clamp(min=1e-12) * best_iou * (quality / FULL_SCORE).clamp(max=1)[:, None]
-    score = torch.zeros_like(scores).index_reduce_(0, image, level, "amax")
+    score = _largest(level, image, len(scores))
     owned, cell = chosen.nonzero(as_tuple=True)
     face = torch.zeros(scores.shape, dtype=torch.long)
     face[image[owned], cell] = owned
     unclear = (inside & (quality == 0)[:, None]).to(scores.dtype)
-    ignored = torch.zeros_like(scores).index_reduce_(0, image, unclear, "amax")
+    ignored = _largest(unclear, image, len(scores))
     ignored[image[owned], cell] = 0
     return Targets(score, 1 - ignored, face)
 
@@ -117,8 +117,13 @@ def _top(metric: Tensor) -> Tensor:
 def _settle(chosen: Tensor, iou: Tensor, image: Tensor, pictures: int) -> Tensor:
     """Where two faces chose one cell, the one that overlaps its box more keeps it."""
     claim = (iou + 1e-6 * (1 + torch.arange(len(iou)))[:, None]) * chosen
-    strongest = torch.zeros(pictures, iou.shape[1]).index_reduce_(0, image, claim, "amax")
-    return chosen & (claim >= strongest[image])
+    return chosen & (claim >= _largest(claim, image, pictures)[image])
+
+
+def _largest(values: Tensor, image: Tensor, pictures: int) -> Tensor:
+    """For each cell of each picture the largest of its faces' values, 0 without: (pictures, A)."""
+    empty = values.new_zeros(pictures, values.shape[1])
+    return empty.scatter_reduce_(0, image[:, None].expand_as(values), values, "amax")
 
 
 def losses(raw: Tensor, labels: Tensor, where: Tensor) -> Losses:

@@ -30,6 +30,7 @@ from training.face_warp import Photo, affine, draw_angle, move_faces, visible_sh
 MAX_FACES = 32
 LABEL_WIDTH = 16
 STREET_SHARE, STREET_TRIES = 0.5, 4
+TRAP_SHARE = 0.2
 TURNED = 0.12
 TURNED_WEIGHT = 3.0
 
@@ -48,12 +49,21 @@ class Heads:
 
 
 @dataclass(frozen=True)
+class Trap:
+    """A place of a photo, a box (4,), without a face, that a detector took for one."""
+
+    photo: Photo
+    box: Floats
+
+
+@dataclass(frozen=True)
 class Stock:
     """What crops are made of.
 
     scenes   photographs with people, and the heads in them
     singles  groups of photographs of one face each, the heads of each group, each group's share
     empties  photographs without faces
+    traps    what an earlier detector fell for
     """
 
     scenes: tuple[Photo, ...]
@@ -62,6 +72,7 @@ class Stock:
     single_heads: tuple[Heads, ...]
     single_shares: tuple[float, ...]
     empties: tuple[Photo, ...]
+    traps: tuple[Trap, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,10 +126,8 @@ def render(stock: Stock, rng: Generator) -> Crop:
 
 
 def _scene(stock: Stock, rng: Generator) -> Canvas:
-    """A real photograph around one of its faces; beyond its edges a backdrop."""
-    number, face = stock.scene_heads.draw(rng)
-    photo = stock.scenes[number]
-    box = photo.faces.boxes[face]
+    """A real photograph around one of its faces, or a trap; beyond its edges a backdrop."""
+    photo, box = _focus(stock, rng)
     scale = float(np.clip(draw_px(rng) / size(box), 0.3, MAX_ENLARGEMENT))
     target = rng.uniform(-0.05, 1.05, 2).astype(np.float32) * CROP
     if rng.random() < 0.5:
@@ -126,6 +135,14 @@ def _scene(stock: Stock, rng: Generator) -> Canvas:
     matrix = affine(rng, centre(box), target, scale, draw_angle(rng))
     picture = warp_onto(_backdrop(stock, rng), photo, matrix)
     return Canvas(picture, cut(move_faces(photo.faces, matrix)))
+
+
+def _focus(stock: Stock, rng: Generator) -> tuple[Photo, Floats]:
+    if stock.traps and rng.random() < TRAP_SHARE:
+        trap = stock.traps[rng.integers(len(stock.traps))]
+        return trap.photo, trap.box
+    number, face = stock.scene_heads.draw(rng)
+    return stock.scenes[number], stock.scenes[number].faces.boxes[face]
 
 
 def _backdrop(stock: Stock, rng: Generator) -> Picture:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from training.face_data import Faces, Floats, Picture, load_faces
+from training.face_data import Faces, Floats, Picture, clip, load_faces
 from training.face_light import grey
+from training.face_mine import traps
 from training.face_paste import CROP
 from training.face_render import LABEL_WIDTH, MAX_FACES, Stock, render, weigh
 from training.face_sources import PEOPLE_AMONG_NO_FACES, read_picture, source, training_pictures
+from training.face_teacher import Detector
 from training.face_warp import Photo
 
 SINGLE_SCORE = 0.6
@@ -20,8 +22,13 @@ GROUPS = ("portraits", "single-faces", "ferplus")
 GROUP_WEIGHTS = (0.5, 0.35, 0.15)
 
 
-def load_stock(root: Path, labels: Path, progress: Callable[[str], None]) -> Stock:
-    """Read every picture that may be trained on, as grey, with its labels (written by `label`)."""
+def load_stock(
+    root: Path, labels: Path, progress: Callable[[str], None], earlier: Detector | None = None
+) -> Stock:
+    """Read every picture that may be trained on, as grey, with its labels (written by `label`).
+
+    With an earlier detector, what it falls for on them is shown more often.
+    """
     scenes = list(_photos(root, labels, "faces-boxes", progress))
     empties = []
     for path, photo in zip(
@@ -47,6 +54,7 @@ def load_stock(root: Path, labels: Path, progress: Callable[[str], None]) -> Sto
         single_heads=tuple(weigh(group) for group in groups),
         single_shares=shares,
         empties=tuple(empties),
+        traps=traps(earlier, scenes + empties) if earlier else (),
     )
 
 
@@ -59,7 +67,8 @@ def _photos(
         return
     known = load_faces(labels / f"{name}.npz")
     for path in paths:
-        yield Photo(grey(read_picture(path)), known[path.name])
+        picture = grey(read_picture(path))
+        yield Photo(picture, clip(known[path.name], picture))
 
 
 def _one_sure_face(photo: Photo) -> bool:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -99,7 +98,7 @@ def classifier(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def blank_pictures(tmp_path: Path) -> Iterator[Path]:
+def blank_pictures(tmp_path: Path) -> Path:
     """A folder in whose only picture no detector finds a face."""
     folder = tmp_path / "blank"
     folder.mkdir()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.processes import ComponentEnded, Processes, Program, python_command
+from deploy.processes import Child, ComponentEnded, Processes, Program, python_command
 from shared.runtime import Shutdown, shutdown_on_signals
 
 READY_THEN_WAITS = "import signal; print('ready', flush=True); signal.pause()"
@@ -95,7 +95,7 @@ def test_what_does_not_obey_is_killed(tmp_path: Path, shutdown: Shutdown) -> Non
 
 
 def test_all_end_with_the_block_even_when_it_fails(tmp_path: Path, shutdown: Shutdown) -> None:
-    children = []
+    children: list[Child] = []
 
     def fails() -> None:
         with Processes(tmp_path) as processes:

@@ -66,7 +66,8 @@ def test_a_camera_brings_nothing_that_it_does_not_need(pi: Path, module: str) ->
 
 def test_a_camera_starts_and_ends_in_good_order(pi: Path, tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "room.jpg"), np.full((48, 64, 3), 120, np.uint8))
-    command = [pi / "camera-node", "--name", "pi-1", "--room", "kitchen", "--source", tmp_path]
+    command = [str(pi / "camera-node"), "--name", "pi-1", "--room", "kitchen"]
+    command += ["--source", str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as camera:
         assert camera.stderr is not None
         said = []

@@ -39,8 +39,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import numpy as np
 
     folder = tmp_path_factory.mktemp("pictures")
-    woman = cv2.resize(astronaut(), (480, 480))
-    man = cv2.resize(grace_hopper(), (410, 480))
+    woman = cv2.resize(astronaut(), (480, 480)).astype(np.uint8)
+    man = cv2.resize(grace_hopper(), (410, 480)).astype(np.uint8)
     nobody = plain(640, 480, 90)
     for number, picture in enumerate(
         (woman, nobody, man, np.hstack([woman, man]), nobody, woman), start=1

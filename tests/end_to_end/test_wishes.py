@@ -5,6 +5,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from functools import partial
 
 from tests.end_to_end.site import Site, until
 from tests.redis_server import free_port
@@ -74,6 +75,10 @@ def fetch(port: int, path: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
+def is_ready(port: int) -> bool:
+    return fetch(port, "/readyz")[0] == 200
+
+
 def test_every_component_tells_its_health_and_metrics(site: Site) -> None:
     reports, frames = site.address(), site.address()
     ports = [free_port() for _ in range(3)]
@@ -83,7 +88,7 @@ def test_every_component_tells_its_health_and_metrics(site: Site) -> None:
     site.camera("sofa", "den", "simulated", frames, *told[2])
     until(lambda: site.frames("den", "sofa") > 3, "frames are counted")
     for port in ports:
-        until(lambda port=port: fetch(port, "/readyz")[0] == 200, "it is ready")
+        until(partial(is_ready, port), "it is ready")
         assert fetch(port, "/healthz")[0] == 200
         assert fetch(port, "/else")[0] == 404
     assert (

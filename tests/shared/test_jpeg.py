@@ -48,7 +48,8 @@ def test_other_numbers_of_components_are_refused(components: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xff", b"\xff\xd8", b"\x89PNG\r\n\x1a\n" + bytes(50), b"GIF89a", b"RIFF", b"\0" * 9]
+    "data",
+    [b"", b"\xff", b"\xff\xd8", b"\x89PNG\r\n\x1a\n" + bytes(50), b"GIF89a", b"RIFF", b"\0" * 9],
 )
 def test_what_is_no_jpeg_is_said_to_be_none(data: bytes) -> None:
     assert not is_jpeg(data)
@@ -88,7 +89,7 @@ def test_a_claim_of_too_many_pixels_is_refused(width: int, height: int) -> None:
 
 
 def test_as_many_pixels_as_allowed_are_taken() -> None:
-    assert 3840 * 2160 == MAX_PICTURE_PIXELS
+    assert MAX_PICTURE_PIXELS == 3840 * 2160
     for width, height in [(3840, 2160), (2160, 3840), (3840, 2159)]:
         assert read_header(SOI + frame(width, height) + SCAN).width == width
 
@@ -181,7 +182,7 @@ def test_bytes_between_segments_are_refused() -> None:
 def test_a_stray_ff00_cannot_hide_a_frame_that_the_decoder_would_see() -> None:
     hidden = b"\xff\x00" + (len(frame(1, 1)) + 2).to_bytes(2, "big") + frame(65_535, 65_535)
     with pytest.raises(PictureDamaged, match="no JPEG marker at byte 2"):
-        read_header(SOI + JFIF[:0] + hidden + frame(64, 48) + SCAN)
+        read_header(SOI + hidden + frame(64, 48) + SCAN)
 
 
 @pytest.mark.parametrize("length", [0, 1])

@@ -15,7 +15,8 @@ def test_a_good_name_is_taken_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-a", "_a", "Kitchen", "a b", "a{b}", "a:b", "ä", "a\n", "x" * 64, "٣", "a/b", "a."]
+    "text",
+    ["", "-a", "_a", "Kitchen", "a b", "a{b}", "a:b", "ä", "a\n", "x" * 64, "٣", "a/b", "a."],
 )
 def test_a_bad_name_is_refused(text: str) -> None:
     with pytest.raises(BadName, match="room name"):
@@ -35,7 +36,7 @@ def test_a_refusal_suggests_a_name_that_would_do() -> None:
 
 
 def test_a_name_of_which_nothing_is_usable_gets_no_suggestion() -> None:
-    with pytest.raises(BadName, match="letter or digit$"):
+    with pytest.raises(BadName, match=r"letter or digit$"):
         parse_room("???")
 
 

@@ -10,7 +10,9 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from training.face_data import Faces  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from training.face_data import Faces, Floats  # noqa: E402
 from training.face_export import (  # noqa: E402
     Card,
     operating_point,
@@ -40,8 +42,8 @@ from training.face_train import (  # noqa: E402
 SMALL = NetShape(stem=8, widths=(8, 8, 16), depths=(1, 1, 1), necks=(8, 16, 16))
 
 
-def labels(*boxes: tuple[float, float, float, float], score: float = 0.9) -> "torch.Tensor":
-    rows = torch.zeros(1, 6, 16)
+def labels(*boxes: tuple[float, float, float, float], score: float = 0.9) -> Tensor:
+    rows: Tensor = torch.zeros(1, 6, 16)
     for i, (left, top, right, bottom) in enumerate(boxes):
         rows[0, i, :4] = torch.tensor([left, top, right, bottom])
         rows[0, i, 4:14] = torch.tensor([(left + right) / 2, (top + bottom) / 2] * 5)
@@ -49,11 +51,11 @@ def labels(*boxes: tuple[float, float, float, float], score: float = 0.9) -> "to
     return rows
 
 
-def perfect(rows: "torch.Tensor", where: "torch.Tensor") -> "torch.Tensor":
+def perfect(rows: Tensor, where: Tensor) -> Tensor:
     """Raw outputs of a net that says the first face's box and points in every cell."""
     left, top, right, bottom = rows[0, 0, :4]
     stride = where[:, 2]
-    raw = torch.zeros(1, len(where), 15)
+    raw: Tensor = torch.zeros(1, len(where), 15)
     raw[0, :, 1] = (left + right) / 2 / stride - where[:, 0]
     raw[0, :, 2] = (top + bottom) / 2 / stride - where[:, 1]
     raw[0, :, 3] = torch.log((right - left) / stride)
@@ -72,7 +74,8 @@ def test_the_net_answers_for_every_cell_and_fits_its_budget() -> None:
 def test_both_decoders_agree() -> None:
     where, raw = cells(64, 96), torch.randn(1, 8 * 12 + 4 * 6 + 2 * 3, 15)
     raw[..., 0] = 1.0
-    outputs, start = {}, 0
+    outputs: dict[str, Floats] = {}
+    start = 0
     for stride, count in ((8, 96), (16, 24), (32, 6)):
         level = raw[:, start : start + count].numpy()
         outputs |= {f"cls_{stride}": level[..., :1], f"bbox_{stride}": level[..., 1:5]}

@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
-from training.face_data import Faces
+from training.face_data import Faces, Picture, clip
 from training.face_light import grey, spoil
-from training.face_paste import CROP, cut
+from training.face_mine import traps
+from training.face_paste import CROP, Canvas, cut, paste_face, paste_shape
 from training.face_render import MAX_FACES, Stock, pack, render, turned, weigh
+from training.face_teacher import Detector
 from training.face_warp import Photo, affine, move_faces, nod_head, turn_head, warp_onto
 
 
@@ -93,3 +95,50 @@ def test_light_and_lens_keep_the_shape() -> None:
     colour = rng.integers(0, 255, (40, 60, 3), dtype=np.uint8)
     for _ in range(20):
         assert spoil(grey(colour, rng), rng).shape == (40, 60)
+
+
+def test_a_pasted_face_never_lies_on_another() -> None:
+    rng = np.random.default_rng(4)
+    canvas = Canvas(np.zeros((CROP, CROP), np.uint8), Faces.none())
+    for _ in range(15):
+        canvas = paste_face(canvas, photo(), rng)
+    low = np.maximum(canvas.faces.boxes[:, None, :2], canvas.faces.boxes[None, :, :2])
+    high = np.minimum(canvas.faces.boxes[:, None, 2:], canvas.faces.boxes[None, :, 2:])
+    shared = np.clip(high - low, 0, None).prod(-1)
+    own = np.diagonal(shared)
+    assert len(own) > 3
+    assert (shared - np.diag(own) <= 0.2 * np.maximum(own[:, None], own[None])).all()
+
+
+def test_shapes_bring_no_labels() -> None:
+    canvas = Canvas(np.zeros((CROP, CROP), np.uint8), Faces.none())
+    pasted = paste_shape(canvas, np.random.default_rng(0))
+    assert len(pasted.faces) == 0
+    assert pasted.picture.any()
+
+
+def test_boxes_are_cut_off_at_the_pictures_edge() -> None:
+    wide = Faces(
+        np.array([[-5, 2, 99, 8]], np.float32), photo().faces.landmarks, photo().faces.scores
+    )
+    assert clip(wide, np.zeros((6, 40), np.uint8)).boxes.tolist() == [[0, 2, 40, 6]]
+
+
+class _SeesTwo(Detector):
+    """Reports a box on the face and one away from it, whatever it is shown."""
+
+    def detect(
+        self,
+        picture: Picture,
+        threshold: float = 0.6,  # noqa: ARG002
+        iou: float = 0.4,  # noqa: ARG002
+    ) -> Faces:
+        scale = max(picture.shape) / 110
+        boxes = np.array([[30, 40, 50, 60], [0, 0, 9, 9]], np.float32) * scale
+        return Faces(boxes, np.zeros((2, 5, 2), np.float32), np.ones(2, np.float32))
+
+
+def test_traps_are_false_alarms_away_from_every_face() -> None:
+    found = traps(_SeesTwo(None, 1), [photo()])
+    assert len(found) == 3
+    assert all(trap.box == pytest.approx([0, 0, 9, 9], abs=0.1) for trap in found)

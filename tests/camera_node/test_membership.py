@@ -1,0 +1,147 @@
+"""Which workers a camera uses: what it was told for ever, what it learned while it is heard."""
+
+from collections import Counter
+
+import pytest
+
+from camera_node.membership import Membership, usable
+from shared.limits import LEARNED_WORKER_DROP_MS, MAX_ADDRESSES, MAX_WORKERS_PER_CAMERA
+
+NOW = 50_000.0
+HOME = "tcp://desk:5701"
+
+
+def worker(n: int) -> str:
+    return f"tcp://desk-{n}:5701"
+
+
+def workers(count: int) -> list[str]:
+    return [worker(n) for n in range(count)]
+
+
+@pytest.fixture
+def membership() -> Membership:
+    return Membership("door", [HOME])
+
+
+def test_a_camera_needs_one_address(membership: Membership) -> None:
+    assert membership.wanted(NOW) == [HOME]
+    assert membership.wanted(NOW + 1e9) == [HOME]
+
+
+def test_a_learned_worker_is_used(membership: Membership) -> None:
+    membership.learn([worker(1)], HOME, NOW)
+    assert membership.wanted(NOW) == [HOME, worker(1)]
+
+
+def test_an_address_without_scheme_is_the_same_address(membership: Membership) -> None:
+    membership.learn(["desk:5701", "desk-1:5701", worker(1)], HOME, NOW)
+    assert membership.wanted(NOW) == [HOME, worker(1)]
+
+
+def test_an_empty_list_removes_nobody(membership: Membership) -> None:
+    membership.learn([worker(1)], HOME, NOW)
+    membership.learn([], HOME, NOW + 1000)
+    assert worker(1) in membership.wanted(NOW + 1000)
+
+
+def test_a_learned_worker_silent_for_a_minute_is_dropped(membership: Membership) -> None:
+    membership.learn([worker(1)], HOME, NOW)
+    assert worker(1) in membership.wanted(NOW + LEARNED_WORKER_DROP_MS)
+    assert worker(1) not in membership.wanted(NOW + LEARNED_WORKER_DROP_MS + 1)
+
+
+def test_to_be_named_by_others_is_not_to_be_heard(membership: Membership) -> None:
+    for second in range(62):
+        membership.learn([worker(1)], HOME, NOW + 1000 * second)
+    assert worker(1) not in membership.wanted(NOW + 61_000)
+
+
+def test_a_worker_that_speaks_stays(membership: Membership) -> None:
+    membership.learn([worker(1)], HOME, NOW)
+    for second in range(0, 300, 30):
+        membership.heard(worker(1), NOW + 1000 * second)
+        assert worker(1) in membership.wanted(NOW + 1000 * second)
+
+
+def test_a_camera_uses_at_most_eight_workers_the_configured_first() -> None:
+    configured = workers(3)
+    membership = Membership("door", configured)
+    membership.learn([worker(n) for n in range(50)], HOME, NOW)
+    wanted = membership.wanted(NOW)
+    assert len(wanted) == len(set(wanted)) == MAX_WORKERS_PER_CAMERA
+    assert wanted[:3] == configured
+
+
+def test_a_repeated_address_is_used_once() -> None:
+    assert Membership("door", [HOME, HOME]).wanted(NOW) == [HOME]
+
+
+def test_a_change_of_one_worker_changes_one_choice(membership: Membership) -> None:
+    membership.learn(workers(20), HOME, NOW)
+    before = set(membership.wanted(NOW))
+    membership.learn([worker(99)], HOME, NOW)
+    assert len(before - set(membership.wanted(NOW))) <= 1
+
+
+def test_cameras_spread_evenly_over_the_workers() -> None:
+    uses: Counter[str] = Counter()
+    for n in range(400):
+        membership = Membership(f"camera-{n}", [HOME])
+        membership.learn(workers(28), HOME, NOW)
+        uses.update(membership.wanted(NOW)[1:])
+    assert len(uses) == 28
+    assert 50 < min(uses.values()) <= max(uses.values()) < 150
+
+
+def test_only_so_many_addresses_are_remembered(membership: Membership) -> None:
+    for n in range(0, 3 * MAX_ADDRESSES, 100):
+        membership.learn([worker(n + k) for k in range(100)], HOME, NOW)
+    assert len(membership._learned) == MAX_ADDRESSES
+
+
+# Two addresses of one worker
+
+
+def test_the_learned_one_of_two_addresses_is_given_up_and_not_learned_again(
+    membership: Membership,
+) -> None:
+    membership.learn([worker(1)], HOME, NOW)
+    assert membership.alias(worker(1), HOME)
+    membership.learn([worker(1)], HOME, NOW)
+    assert membership.wanted(NOW) == [HOME]
+
+
+def test_a_configured_address_is_never_given_up(membership: Membership) -> None:
+    membership.learn([worker(1)], HOME, NOW)
+    assert not membership.alias(HOME, worker(1))
+    assert HOME in membership.wanted(NOW)
+
+
+def test_when_the_other_address_is_lost_the_alias_may_be_another_worker(
+    membership: Membership,
+) -> None:
+    membership.alias(worker(1), HOME)
+    membership.lost(HOME)
+    membership.learn([worker(1)], HOME, NOW)
+    assert worker(1) in membership.wanted(NOW)
+
+
+def test_an_address_that_cannot_be_used_is_not_learned_again(membership: Membership) -> None:
+    membership.learn([worker(1)], HOME, NOW)
+    membership.reject(worker(1))
+    membership.learn([worker(1)], HOME, NOW)
+    assert membership.wanted(NOW) == [HOME]
+
+
+# What a list may name
+
+
+def test_loopback_learned_from_another_machine_names_nobody_here() -> None:
+    local = ["tcp://127.0.0.1:1", "tcp://localhost:2", "tcp://[::1]:3"]
+    assert usable(local, HOME) == set()
+    assert usable(local, "tcp://127.0.0.1:5701") == set(local)
+
+
+def test_a_wildcard_or_garbage_names_nobody() -> None:
+    assert usable(["tcp://*:1", "tcp://0.0.0.0:1", "[::]:1", "", "x", "a b:1"], HOME) == set()

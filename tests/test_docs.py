@@ -1,0 +1,109 @@
+"""The README and its fellows are held to what the code does."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from aggregator.store import Store
+from shared import redis_keys
+from shared.clock import wall_ms
+from shared.config import AggregatorSettings, CameraSettings, WorkerSettings, load
+from tests.aggregator.made import delivery, face, result
+from tests.redis_server import RedisServer
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+MODULES = {
+    "roommood": "deploy.cli",
+    "camera-node": "camera_node.cli",
+    "inference-worker": "inference_worker.cli",
+    "aggregator": "aggregator.cli",
+}
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[list[str]]:
+    lines = "\n".join(blocks("sh")).replace("\\\n", " ").splitlines()
+    parsed = [shlex.split(line, comments=True) for line in lines]
+    return [words for words in parsed if words and words[0] in MODULES]
+
+
+@cache
+def help_of(*words: str) -> str:
+    code = f"from {MODULES[words[0]]} import main; main()"
+    command = [sys.executable, "-c", code, *words[1:], "--help"]
+    environment = {**os.environ, "COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, env=environment, check=True
+    ).stdout
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_command_of_the_readme_exists_with_its_options(words: list[str]) -> None:
+    own = words[:2] if words[0] == "roommood" and not words[1].startswith("-") else words[:1]
+    text = help_of(*own)
+    for option in (word for word in words if word.startswith("--")):
+        assert option in text
+
+
+def test_the_settings_of_the_readme_are_valid(tmp_path: Path) -> None:
+    (block,) = blocks("toml")
+    path = tmp_path / "roommood.toml"
+    path.write_text(block)
+    camera = load(CameraSettings, path, {})
+    assert camera.masks
+    assert load(WorkerSettings, path, {}).threads == 2
+    assert load(AggregatorSettings, path, {}).min_people == 2
+
+
+def test_the_python_of_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (block,) = blocks("python")
+    with RedisServer() as server:
+        store = Store(server.url)
+        now_ms = wall_ms()
+        store.commit([delivery(result(0, face()), now_ms - 100)], now_ms)
+        store.touch_rooms({"kitchen": now_ms})
+        store.close()
+        exec(block.replace("redis://127.0.0.1:6379/0", server.url), {})
+    assert capsys.readouterr().out.strip()
+
+
+def test_the_keys_of_the_readme_are_those_of_the_code() -> None:
+    table = re.findall(r"^\| (`roommood:.*?) \|", README, re.MULTILINE)
+    named = {key for cell in table for key in re.findall(r"`(roommood:[^`]+)`", cell)}
+    documented = redis_keys.__doc__ or ""
+    for key in named:
+        assert key.replace("<name>", "<id>") in documented, key
+
+
+@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"])
+def test_every_file_that_a_page_links_to_exists(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_test_that_the_architecture_names_exists() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    for name in re.findall(r"`(tests/[\w/.]+)`", text):
+        assert (ROOT / name).exists(), name
+
+
+def test_every_module_that_the_architecture_maps_exists() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text()
+    (section,) = re.findall(r"## Map\n(.*?)\n## ", text, re.DOTALL)
+    folder = ""
+    for line in section.splitlines():
+        if top := re.match(r"    (\w+)/", line):
+            folder = top[1]
+        for name in re.findall(r"\b\w+\.(?:py|lua)\b", line):
+            assert (ROOT / folder / name).exists(), f"{folder}/{name}"
