@@ -110,8 +110,11 @@ class Store:
         seen = {room: round(ms) for room, ms in last_seen_ms.items()}
         with translated(self._url):
             self._redis.zadd(redis_keys.ROOMS, seen, gt=True)
-            tombs = {room: self._redis.get(redis_keys.forgotten(room)) for room in seen}
-            gone = [room for room, tomb in tombs.items() if tomb and int(tomb) >= seen[room]]
+            with self._redis.pipeline(transaction=False) as pipe:
+                for room in seen:
+                    pipe.get(redis_keys.forgotten(room))
+                tombs = zip(seen, pipe.execute(), strict=True)
+            gone = [room for room, tomb in tombs if tomb and int(tomb) >= seen[room]]
             if gone:
                 self._redis.zrem(redis_keys.ROOMS, *gone)
 

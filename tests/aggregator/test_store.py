@@ -204,6 +204,16 @@ def test_rooms_are_noted_and_their_time_never_moves_back(store: Store, client: r
     ]
 
 
+def test_a_forgotten_room_is_not_listed_by_what_was_seen_before(
+    store: Store, client: redis.Redis
+) -> None:
+    store.forget("kitchen", 2000.0)
+    store.touch_rooms({"kitchen": 1999.0, "hall": 1999.0})
+    assert client.zrange(redis_keys.ROOMS, 0, -1) == ["hall"]
+    store.touch_rooms({"kitchen": 2001.0})
+    assert client.zrange(redis_keys.ROOMS, 0, -1) == ["hall", "kitchen"]
+
+
 def test_health_is_written_with_its_time_and_lives_ten_seconds(
     store: Store, client: redis.Redis
 ) -> None:

@@ -268,7 +268,13 @@ def test_a_learned_address_of_the_same_worker_is_closed_before_a_frame_goes_ther
     site.until(lambda: len({routing for routing, _ in worker.hellos}) == 2)
     assert len(publisher._links) == 2
     worker.say(granted=1)  # the answer to the Hello of the second socket
-    site.until(lambda: len(publisher._links) == 1)
+
+    def is_alone() -> bool:
+        known = [link.window.worker_id for link in publisher._links.values()]
+        assert known.count("worker") == 1
+        return len(known) == 1
+
+    site.until(is_alone)
     assert list(publisher._links) == [worker.address]
     assert (publisher.unsettled, publisher.lost_with_worker) == (0, 0)
 
