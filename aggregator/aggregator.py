@@ -15,9 +15,9 @@ from aggregator.store import CommitReport, Outcome, Store
 from shared import wire
 from shared.clock import TransitClock, boot_ms, wall_ms
 from shared.config import AggregatorSettings
-from shared.errors import StoreError, WireError
+from shared.errors import SchemaMismatch, StoreError, WireError
 from shared.limits import MAX_ADDRESSES, WORKER_SILENT_MS
-from shared.logs import event
+from shared.logs import Complaints, event
 from shared.messages import Ack, ModelReport, Report
 from shared.metrics import Fact, Health, serve
 from shared.runtime import Deadline, PeerLog, Shutdown, new_id, shutdown_on_signals
@@ -62,6 +62,7 @@ class Aggregator:
         self._peers: dict[str, _Peer] = {}
         self._log_of_peers = PeerLog("worker")
         self._log_of_redis = PeerLog("redis")
+        self._complaints = Complaints(_log)
         self._admission = Admission()
         self._answers: dict[bytes, _Answer] = {}
         self._deliveries: list[Delivery] = []
@@ -72,6 +73,7 @@ class Aggregator:
         self._housekeeping_ms = 0.0
         self._redis_tried_ms = 0.0
         self._redis_away = False
+        self._schema_checked = False
         self.counts: Counter[str] = Counter()
         self.health = Health("aggregator")
 
@@ -97,6 +99,7 @@ class Aggregator:
         self._poller.register(self._router, zmq.POLLIN)
         self._poller.register(shutdown.waker.fileno(), zmq.POLLIN)
         self._stop_metrics = self._serve_metrics()
+        self._keep_house()
         event(_log, logging.INFO, "aggregator ready", bind=settings.bind, id=self._aggregator_id)
 
     def _serve_metrics(self) -> Callable[[], None]:
@@ -128,7 +131,7 @@ class Aggregator:
                 report = wire.decode_report(parts[1] if len(parts) == 2 else b"")
             except WireError as error:
                 self.counts[f"message-refused-{error.reason}"] += 1
-                event(_log, logging.WARNING, "message refused", why=str(error))
+                self._complaints.event("message refused", why=str(error))
                 continue
             self._take(parts[0], report)
 
@@ -176,7 +179,7 @@ class Aggregator:
         The workers send it again; while Redis is away nothing is kept here.
         """
         deliveries, self._deliveries = self._deliveries, []
-        if not deliveries or not self._redis_may_answer():
+        if not deliveries or not self._schema_checked or not self._redis_may_answer():
             self.counts["unsettled"] += len(deliveries)
             return
         committed = self._store.commit(deliveries, wall_ms())
@@ -204,6 +207,8 @@ class Aggregator:
     def _note_redis(self, error: StoreError | None) -> None:
         self._redis_tried_ms = boot_ms()
         self._redis_away = error is not None
+        # Another Redis may answer at this address when it is back.
+        self._schema_checked = self._schema_checked and error is None
         self.health.ready = error is None
         if error is None:
             self._log_of_redis.back("redis")
@@ -224,14 +229,17 @@ class Aggregator:
         self._drop_silent(now_ms)
         try:
             self._write_house()
+        except SchemaMismatch:
+            raise
         except StoreError as error:
             self._note_redis(error)
         else:
             self._note_redis(None)
 
     def _write_house(self) -> None:
-        if not self.health.ready:
+        if not self._schema_checked:
             self._store.check_schema()
+            self._schema_checked = True
         self._paused = self._store.paused_rooms()
         self._store.touch_rooms(self._rooms_seen)
         self._rooms_seen = {}

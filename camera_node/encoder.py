@@ -88,6 +88,8 @@ class Encoder:
     def _passed_through(self, picture: Picture) -> Encoded | None:
         if picture.jpeg is None or self._masks or self._fitting(picture.width, picture.height) < 1:
             return None
+        if len(picture.jpeg) > MAX_JPEG_BYTES:
+            return None
         return Encoded(picture.jpeg, picture.width, picture.height)
 
     def _compressed(self, picture: Picture) -> Encoded:

@@ -128,8 +128,11 @@ class CameraNode:
             self._turn()
 
     def _has_ended(self) -> bool:
-        """True once the source gives no more; its last frame may still find a worker."""
-        return self._capture.is_finished and not self._capture.counts().waiting
+        """True once the source gives no more, and its last frame found a worker or got too old."""
+        if not self._capture.is_finished:
+            return False
+        age_ms = self._capture.newest_age_ms()
+        return age_ms is None or age_ms > CAMERA_FRESH_MS
 
     def _turn(self) -> None:
         self._poller.poll(_TURN_MS)

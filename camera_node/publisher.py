@@ -14,7 +14,7 @@ from shared import wire
 from shared.clock import boot_ms
 from shared.errors import ConfigError, WireError
 from shared.limits import CREDIT_VOID_MS, HELLO_EVERY_MS, MAX_INTERVAL_US
-from shared.logs import event
+from shared.logs import Complaints, event
 from shared.messages import Credit, Frame, Hello
 from shared.runtime import PeerLog
 from shared.sockets import (
@@ -86,6 +86,7 @@ class Publisher:
         self._nominal_interval_us = nominal_interval_us
         self._links: dict[str, Link] = {}
         self._peers = PeerLog("worker")
+        self._complaints = Complaints(_log)
         self._next_link = 0
         self._connections = 0
         self._previous_captured_ms: float | None = None
@@ -152,7 +153,7 @@ class Publisher:
             try:
                 credit = wire.decode_credit(parts[0])
             except WireError as error:
-                event(_log, logging.WARNING, "credit refused", worker=link.address, why=str(error))
+                self._complaints.event("credit refused", worker=link.address, why=str(error))
                 continue
             self._take_credit(link, credit)
 

@@ -83,7 +83,7 @@ class Compute:
         self._jobs.put(job)
 
     def stop(self, timeout_s: float) -> None:
-        """Lets the threads end after the job they are at."""
+        """Lets the threads end after the jobs that they were given."""
         self._stopping.set()
         for _ in self._threads:
             self._jobs.put(None)

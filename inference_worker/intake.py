@@ -11,7 +11,7 @@ from inference_worker.links import Link, LinkTable
 from shared import wire
 from shared.clock import boot_ms
 from shared.errors import WireError
-from shared.logs import event
+from shared.logs import Complaints
 from shared.messages import Credit, Frame
 from shared.runtime import PeerLog
 from shared.sockets import Router, receive, send
@@ -46,6 +46,7 @@ class Intake:
         self._worker_id = worker_id
         self._take_job = take_job
         self._cameras = PeerLog("camera")
+        self._complaints = Complaints(_log)
         self._swept_ms = 0.0
         self.links = LinkTable()
         self.control = CreditControl(threads)
@@ -67,7 +68,8 @@ class Intake:
         if now_ms - self._swept_ms > _SWEEP_EVERY_MS:
             self._swept_ms = now_ms
             for link in self.links.sweep(now_ms):
-                self._cameras.lost(link.hello.camera, "silent")
+                if not self.links.is_heard(link.hello.camera):
+                    self._cameras.lost(link.hello.camera, "silent")
         self._grant(now_ms)
 
     def next_look_ms(self) -> float:
@@ -95,7 +97,7 @@ class Intake:
 
     def _refuse_message(self, routing_id: bytes, parts: list[bytes], error: WireError) -> None:
         self.refused[error.reason] += 1
-        event(_log, logging.WARNING, "message refused", why=str(error))
+        self._complaints.event("message refused", why=str(error))
         link = self.links.find(routing_id)
         if link is not None and wire.looks_like_frame(parts):
             self.links.receive(link, boot_ms())
@@ -119,7 +121,7 @@ class Intake:
         link = self.links.find(routing_id)
         if link is None:
             self.refused["unsolicited"] += 1
-            event(_log, logging.WARNING, "frame before Hello refused", camera=frame.camera)
+            self._complaints.event("frame before Hello refused", camera=frame.camera)
             return
         credited = self.links.receive(link, now_ms)
         link.transit_ms = link.clock.transit_ms(frame.sent_ms, now_ms)

@@ -58,12 +58,24 @@ class LinkTable:
         self._boots: dict[str, tuple[str, float]] = {}
         self._retired: dict[str, set[str]] = {}
         self._paused_rooms: frozenset[str] = frozenset()
+        self._forgotten: Counter[str] = Counter()
         self.hungry: OrderedDict[LinkKey, Link] = OrderedDict()
         self.in_flight = 0
 
     @property
     def all(self) -> list[Link]:
         return list(self._by_key.values())
+
+    def totals(self) -> Counter[str]:
+        """Frames of all links ever met, by what became of them. From any thread."""
+        totals = Counter(self._forgotten)
+        for link in self.all:
+            totals.update(dict(link.counts))
+        return totals
+
+    def is_heard(self, camera: str) -> bool:
+        """True if some link of this camera is not silent."""
+        return any(link.hello.camera == camera and not link.silent for link in self.all)
 
     def find(self, routing_id: bytes) -> Link | None:
         """The link whose present connection has this routing id."""
@@ -211,6 +223,11 @@ class LinkTable:
 
     def _forget(self, link: Link) -> None:
         self.in_flight -= link.in_flight
+        self._forgotten.update(link.counts)
         self.hungry.pop(link.key, None)
         self._by_routing.pop(link.routing_id, None)
         del self._by_key[link.key]
+        camera = link.hello.camera
+        if not any(other.hello.camera == camera for other in self._by_key.values()):
+            self._boots.pop(camera, None)
+            self._retired.pop(camera, None)

@@ -1,5 +1,6 @@
 """Brings results to an aggregator and keeps them until it has acknowledged them."""
 
+import dataclasses
 import logging
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -46,8 +47,9 @@ class _Aggregator:
 class Reporter:
     """The worker's side of the result protocol, over any number of aggregators.
 
-    `make_report` makes the Report that tells the worker's health, with or without the models'
-    contracts; `on_ack` is told what every Ack says of workers and pauses.
+    `identify` makes a Report without content, `make_report` the one that tells the worker's
+    health, with or without the models' contracts; `on_ack` is told what every Ack says of
+    workers and pauses.
     """
 
     def __init__(
@@ -55,9 +57,11 @@ class Reporter:
         context: zmq.Context[zmq.Socket[bytes]],
         poller: zmq.Poller,
         addresses: Iterable[str],
+        identify: Callable[[], Report],
         make_report: Callable[[bool], Report],
         on_ack: Callable[[Ack], None],
     ) -> None:
+        self._identify = identify
         self._make_report = make_report
         self._on_ack = on_ack
         self._poller = poller
@@ -157,15 +161,7 @@ class Reporter:
     def _send_rows(
         self, aggregator: _Aggregator, rows: list[TicketedResult], now_ms: float
     ) -> bool:
-        base = self._make_report(False)
-        report = Report(
-            base.worker_id,
-            base.address,
-            now_ms,
-            base.release,
-            results=tuple(rows),
-            leaving=base.leaving,
-        )
+        report = dataclasses.replace(self._identify(), sent_ms=now_ms, results=tuple(rows))
         if send(aggregator.socket, [wire.encode_report(report)]):
             return True
         self.outbox.expedite(aggregator.address)

@@ -1,5 +1,6 @@
 """The inference worker: ask for frames, analyse them, report what they show."""
 
+import dataclasses
 import logging
 import statistics
 from collections import Counter, deque
@@ -84,7 +85,12 @@ class Worker:
         )
         self._compute.start()
         self._reporter = Reporter(
-            self._context, self._poller, settings.aggregators, self._report, self._take_ack
+            self._context,
+            self._poller,
+            settings.aggregators,
+            self._identify,
+            self._report,
+            self._take_ack,
         )
         self._router = bind_frames(self._context, settings.bind, insecure=settings.insecure)
         self._intake = Intake(self._router, self._worker_id, settings.threads, self._compute.submit)
@@ -221,23 +227,25 @@ class Worker:
     # What others may know
 
     def _books(self) -> dict[str, int]:
-        links = Counter[str]()
-        for link in self._intake.links.all:
-            links.update(link.counts)
-        results = {f"result-{how}": n for how, n in self._reporter.outbox.counts.items()}
-        return {**links, **results}
+        results = dict(self._reporter.outbox.counts).items()
+        return {**self._intake.links.totals(), **{f"result-{how}": n for how, n in results}}
 
-    def _report(self, with_models: bool) -> Report:
-        links = [link for link in self._intake.links.all if not link.silent]
+    def _identify(self) -> Report:
         return Report(
             worker_id=self._worker_id,
             address=self._address,
             sent_ms=boot_ms(),
             release=release(),
+            leaving=self._intake.leaving,
+        )
+
+    def _report(self, with_models: bool) -> Report:
+        links = [link for link in self._intake.links.all if not link.silent]
+        return dataclasses.replace(
+            self._identify(),
             health=self._numbers(),
             cameras=tuple(_camera_report(link) for link in links[:MAX_CAMERAS_PER_REPORT]),
             models=(to_report(self._analyzer.classifier.contract),) if with_models else (),
-            leaving=self._intake.leaving,
         )
 
     def _numbers(self) -> dict[str, float]:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Final, Literal
 
@@ -22,6 +23,35 @@ def event(logger: logging.Logger, level: int, text: str, **facts: object) -> Non
     """Logs `text` with facts that become `key=value` in text and fields in JSON."""
     if logger.isEnabledFor(level):
         logger.log(level, text, extra={"facts": facts})
+
+
+class Complaints:
+    """Warnings that a peer can cause at will: a burst of lines, then one every ten seconds.
+
+    A line after a pause says how many were held back.
+    """
+
+    _BURST: Final = 5
+    _PAUSE_S: Final = 10.0
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._left = self._BURST
+        self._held_back = 0
+        self._quiet_until = 0.0
+
+    def event(self, text: str, **facts: object) -> None:
+        now = time.monotonic()
+        if now >= self._quiet_until and self._left == 0:
+            self._left = 1
+        if self._left == 0:
+            self._held_back += 1
+            return
+        self._left -= 1
+        self._quiet_until = now + self._PAUSE_S
+        held_back, self._held_back = self._held_back, 0
+        more = {"held_back": held_back} if held_back else {}
+        event(self._logger, logging.WARNING, text, **facts, **more)
 
 
 def _time(record: logging.LogRecord) -> str:

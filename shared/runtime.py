@@ -123,24 +123,28 @@ class Deadline:
 
 
 class PeerLog:
-    """One line when a peer is lost and one when it is back, however often it is tried."""
+    """One line when a peer is lost and one when it is back, however often it is tried.
+
+    Remembers the latest few thousand peers, since peers choose their names.
+    """
+
+    _MOST: Final = 4_096
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._lost: dict[str, float] = {}
-        self._known: set[str] = set()
+        self._lost_at: dict[str, float | None] = {}
 
     def lost(self, peer: str, why: str = "") -> None:
-        if peer in self._lost:
+        if self._lost_at.get(peer) is not None:
             return
-        self._lost[peer] = time.monotonic()
+        self._note(peer, time.monotonic())
         event(_log, logging.WARNING, f"{self._kind} lost", peer=peer, why=why or "no answer")
 
     def back(self, peer: str) -> None:
-        if peer in self._known and peer not in self._lost:
+        if peer in self._lost_at and self._lost_at[peer] is None:
             return
-        since = self._lost.pop(peer, None)
-        self._known.add(peer)
+        since = self._lost_at.get(peer)
+        self._note(peer, None)
         if since is None:
             event(_log, logging.INFO, f"{self._kind} found", peer=peer)
         else:
@@ -148,5 +152,10 @@ class PeerLog:
             event(_log, logging.INFO, f"{self._kind} back", peer=peer, away_s=round(away_s, 2))
 
     def forget(self, peer: str) -> None:
-        self._lost.pop(peer, None)
-        self._known.discard(peer)
+        self._lost_at.pop(peer, None)
+
+    def _note(self, peer: str, lost_at: float | None) -> None:
+        self._lost_at.pop(peer, None)
+        self._lost_at[peer] = lost_at
+        if len(self._lost_at) > self._MOST:
+            del self._lost_at[next(iter(self._lost_at))]

@@ -4,7 +4,7 @@ Every function takes and returns 48x48 grey pictures, uint8, and draws from the
 generator that it is given, so a seed fixes a run.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.random import Generator
 
 from training.ferplus import SIDE_PX, Pictures
 
+_CHANCES = ("light", "shrink", "blur", "noise", "jpeg", "lower_mask", "erase")
 _BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
 _SHRINKERS = (cv2.INTER_AREA, cv2.INTER_LINEAR)
 _GROWERS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)
@@ -38,6 +39,10 @@ class Policy:
     jpeg: float = 0.2
     lower_mask: float = 0.02
     erase: float = 0.25
+
+    def scaled(self, strength: float) -> "Policy":
+        """The same distances, every distortion but the flip `strength` times as often."""
+        return replace(self, **{name: getattr(self, name) * strength for name in _CHANCES})
 
 
 def augment(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:

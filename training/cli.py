@@ -31,6 +31,7 @@ def train(
         float, typer.Option(min=0, max=1, help="1: draw each expression alike.")
     ] = 0.3,
     mixup: Annotated[float, typer.Option(min=0, help="0: never mix two faces.")] = 0.3,
+    strength: Annotated[float, typer.Option(min=0, help="How often faces are distorted.")] = 1.0,
     patience: Annotated[int, typer.Option(min=0, help="Stop after epochs without gain.")] = 0,
     seed: int = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
@@ -42,6 +43,7 @@ def train(
     ] = None,
 ) -> None:
     """Train an expression classifier on votes; resumes where the checkpoint stands."""
+    from training.augment import Policy
     from training.expression_net import STUDENT, TEACHER
     from training.expression_train import Run, TrainSettings
 
@@ -53,6 +55,7 @@ def train(
         peak_rate=peak_rate,
         balance=balance,
         mixup=mixup,
+        policy=Policy().scaled(strength),
         patience=patience,
         seed=seed,
         threads=threads,

@@ -325,4 +325,6 @@ def test_the_next_look_is_near_but_not_now_while_a_camera_is_hungry(site: Site) 
     other = site.camera("other")
     other.hello()
     site.until(lambda: other.credits)
-    assert 0 <= site.intake.next_look_ms() <= 50
+    # On a busy machine the slack may have grown by now, and the other camera been asked.
+    still_hungry = bool(site.intake.links.hungry)
+    assert 0 <= site.intake.next_look_ms() <= (50 if still_hungry else 500)

@@ -1,6 +1,7 @@
 """The worker's side of the result protocol, spoken to by fake aggregators over real sockets."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -59,7 +60,12 @@ class Site:
         self.acks: list[Ack] = []
         self.leaving = False
         self.reporter = Reporter(
-            self.context, self.poller, self.addresses, self.report, self.acks.append
+            self.context,
+            self.poller,
+            self.addresses,
+            partial(self.report, False),
+            self.report,
+            self.acks.append,
         )
         self.aggregators: list[FakeAggregator] = []
 

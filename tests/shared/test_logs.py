@@ -95,3 +95,12 @@ def test_a_value_that_json_does_not_know_is_told_as_text(
 ) -> None:
     logs.setup("json", "info", "worker")
     assert json.loads(line_of(capsys, "x", data=b"ab"))["data"] == "b'ab'"
+
+
+def test_complaints_that_a_peer_causes_are_held_back_after_a_burst(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    complaints = logs.Complaints(logging.getLogger("peer"))
+    for number in range(100):
+        complaints.event("message refused", number=number)
+    assert len(caplog.records) == 5

@@ -55,6 +55,13 @@ def test_a_warp_without_freedom_leaves_the_picture_alone(face: Pictures) -> None
     assert (warp(face, still, np.random.default_rng(0)) == face).all()
 
 
+def test_a_policy_without_strength_only_warps(face: Pictures) -> None:
+    weak = Policy(flip=0).scaled(0)
+    warped = warp(face, weak, np.random.default_rng(4))
+    assert (augment(face, weak, np.random.default_rng(4)) == warped).all()
+    assert Policy().scaled(0.5).jpeg == Policy().jpeg / 2
+
+
 def test_a_sure_flip_mirrors_left_and_right(face: Pictures) -> None:
     mirror = Policy(rotate_deg=0, crop_px=0, shift_px=0, squeeze=0, flip=1)
     flipped = warp(face, mirror, np.random.default_rng(0)).astype(int)
