@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,7 +19,7 @@ from shared.errors import SchemaMismatch, StoreError, WireError
 from shared.limits import MAX_ADDRESSES, WORKER_SILENT_MS
 from shared.logs import Complaints, event
 from shared.messages import Ack, ModelReport, Report
-from shared.metrics import Fact, Health, serve
+from shared.metrics import Fact, Health, serve_if_asked
 from shared.runtime import Deadline, PeerLog, Shutdown, new_id, shutdown_on_signals
 from shared.sockets import Router, bind_reports, close, receive, send
 
@@ -98,15 +98,9 @@ class Aggregator:
         self._poller = zmq.Poller()
         self._poller.register(self._router, zmq.POLLIN)
         self._poller.register(shutdown.waker.fileno(), zmq.POLLIN)
-        self._stop_metrics = self._serve_metrics()
+        self._stop_metrics = serve_if_asked(self._settings, self.health, self.facts)
         self._keep_house()
         event(_log, logging.INFO, "aggregator ready", bind=settings.bind, id=self._aggregator_id)
-
-    def _serve_metrics(self) -> Callable[[], None]:
-        settings = self._settings
-        if settings.metrics_port is None:
-            return lambda: None
-        return serve(settings.metrics_host, settings.metrics_port, self.health, self.facts)
 
     # Work
 

@@ -1,7 +1,7 @@
 """The camera node: grab, mask, compress and publish the newest frame when it is asked for."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from shared.errors import PictureError, SourceError
 from shared.limits import CAMERA_FRESH_MS
 from shared.logs import event
 from shared.messages import CameraHealth, Hello
-from shared.metrics import Fact, Health, serve
+from shared.metrics import Fact, Health, serve_if_asked
 from shared.runtime import (
     EXIT_DRAIN_INCOMPLETE,
     Deadline,
@@ -100,7 +100,7 @@ class CameraNode:
         )
         for waker in (self._waker, shutdown.waker):
             self._poller.register(waker.fileno(), zmq.POLLIN)
-        self._stop_metrics = self._serve_metrics()
+        self._stop_metrics = serve_if_asked(self._settings, self.health, self.facts)
         event(
             _log,
             logging.INFO,
@@ -114,12 +114,6 @@ class CameraNode:
             masks=len(self._settings.masks),
             workers=",".join(self._settings.workers),
         )
-
-    def _serve_metrics(self) -> Callable[[], None]:
-        settings = self._settings
-        if settings.metrics_port is None:
-            return lambda: None
-        return serve(settings.metrics_host, settings.metrics_port, self.health, self.facts)
 
     # Work
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
+from shared.config import Settings
 from shared.errors import ConfigError
 from shared.logs import event
 
@@ -66,6 +67,15 @@ def serve(
         server.server_close()
 
     return stop
+
+
+def serve_if_asked(
+    settings: Settings, health: Health, facts: Callable[[], Iterable[Fact]]
+) -> Callable[[], None]:
+    """Serves where the settings say so; returns what stops it. Raises ConfigError."""
+    if settings.metrics_port is None:
+        return lambda: None
+    return serve(settings.metrics_host, settings.metrics_port, health, facts)
 
 
 def render(facts: Iterable[Fact]) -> bytes:

@@ -52,3 +52,13 @@ def test_one_hour_one_minute_and_ten_second_buckets_hold_the_same(
     sent = camera.wait_for("camera ended")["sent"]
     until(lambda: site.frames("hall", "door") == sent, "all frames are counted")
     assert site.buckets("hall", "10s") == site.buckets("hall", "1m") == site.buckets("hall", "1h")
+
+
+def test_a_camera_that_plays_once_ends_although_no_worker_is_there(
+    site: Site, pictures: Path
+) -> None:
+    source = ("lonely", "hall", str(pictures), site.address())
+    camera = site.camera(*source, "--rate-hz", "10", "--no-loop")
+    assert camera.wait() == 0
+    own = camera.wait_for("camera ended")
+    assert own["captured"] == own["skipped"] == FRAMES_OF_ONE_ROUND
