@@ -4,18 +4,19 @@ A model shows every expression as a mix: row i of its confusion matrix M holds t
 probabilities over faces that truly show i. So a room of the true mix x has the mean
 probabilities Mᵀx, and x is found from those seen: quantification by a confusion matrix
 (Vucetic & Obradovic 2001, ECML; Saerens et al. 2002, Neural Computation 14; Lipton et al.
-2018, arXiv 1802.03916), here from sums of probabilities (Bella et al. 2010, ICDM), which
-leave half the error of counted labels. Pure, and small enough to need no numpy.
+2018, arXiv 1802.03916), here from sums of probabilities (Bella et al. 2010, ICDM), which vary
+less than counts of winning labels. Pure, and small enough to need no numpy.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import starmap
 from math import sqrt
-from operator import mul
+from operator import mul, truediv
 from typing import Final
 
-from shared.emotions import EXPRESSIONS
+from shared.emotions import EXPRESSIONS, SIZE_CLASSES
 
 Matrix = Sequence[Sequence[float]]
 
@@ -23,12 +24,14 @@ Matrix = Sequence[Sequence[float]]
 Z: Final = 1.959964
 
 _COUNT: Final = len(EXPRESSIONS)
-# A matrix is measured on a limited number of faces: however much face time there is, the
-# evidence weighs no more than this many observations against the pull and in the interval.
-_MATRIX_WORTH: Final = 200.0
-# The pull towards the raw shares, in observations, and the part of it that is spread evenly.
-_PULL: Final = 2.0
-_EVEN: Final = 0.1
+# A matrix is itself measured on a few thousand faces: however much face time there is, the
+# evidence is never worth more observations than this. Chosen so that intervals hold with
+# matrices from other faces (benchmarks/honest_room.py).
+_MATRIX_WORTH: Final = 2000.0
+# The pull towards the raw shares, in observations: decides where data or matrix say little.
+_PULL: Final = 4.0
+# The part of it that pulls evenly, so that no share is pulled to 0.
+_EVEN: Final = 0.02
 # No expression is ever taken for impossible, however a matrix rounds.
 _SMALLEST: Final = 1e-4
 _TOLERANCE: Final = 1e-9
@@ -63,10 +66,17 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class _Mix:
-    """Shares that add up to 1, and the variance of each."""
+    """Shares that add up to 1, and the variance that each has from a single observation."""
 
     shares: Sequence[float]
-    variances: Sequence[float]
+    spreads: Sequence[float]
+
+
+def matrices(model: Mapping[str, str]) -> dict[str, Matrix]:
+    """The matrices of a model by size class, from its hash in Redis; none where it has none."""
+    return {
+        size: json.loads(model[f"soft:{size}"]) for size in SIZE_CLASSES if f"soft:{size}" in model
+    }
 
 
 def corrected(evidence: Sequence[Evidence]) -> list[Estimate]:
@@ -77,19 +87,23 @@ def corrected(evidence: Sequence[Evidence]) -> list[Estimate]:
 
     The interval is the delta method's: the curvature of the likelihood says how far the
     correction amplifies chance, in the form of Wilson (1927) so that it holds near 0 and 1.
+    Chance differs from one piece of evidence to the next; the matrices' own errors may agree.
     """
     seen = [one for one in evidence if sum(one.us) > 0]
+    if not seen:
+        return []
     total = sum(sum(one.us) for one in seen)
-    shares, variances = [0.0] * _COUNT, [0.0] * _COUNT
-    for one in seen:
-        weight, mix = sum(one.us) / total, _mix(one)
-        for i in range(_COUNT):
-            shares[i] += weight * mix.shares[i]
-            variances[i] += weight * weight * mix.variances[i]
+    parts = [(sum(one.us) / total, one.observations, _mix(one)) for one in seen]
     observations = sum(one.observations for one in seen)
-    return [interval(*pair, observations) for pair in zip(shares, variances, strict=True)] * (
-        total > 0
-    )
+    return [
+        interval(
+            sum(weight * mix.shares[i] for weight, _, mix in parts),
+            sum(weight * weight * mix.spreads[i] / n for weight, n, mix in parts)
+            + sum(weight * sqrt(mix.spreads[i] / _MATRIX_WORTH) for weight, _, mix in parts) ** 2,
+            observations,
+        )
+        for i in range(_COUNT)
+    ]
 
 
 def interval(share: float, variance: float, observations: float) -> Estimate:
@@ -108,7 +122,7 @@ def _mix(one: Evidence) -> _Mix:
     centre = [(1 - _EVEN) * share + _EVEN / _COUNT for share in raw]
     matrix, pull = _usable(one.matrix), _PULL / worth
     shares = _most_likely(matrix, raw, centre, pull)
-    return _Mix(shares, _variances(matrix, shares, centre, pull, worth))
+    return _Mix(shares, _spreads(matrix, shares))
 
 
 def _usable(matrix: Matrix) -> Matrix:
@@ -144,15 +158,14 @@ def _most_likely(
     return [share / sum(mix) for share in mix]
 
 
-def _variances(
-    matrix: Matrix, mix: Sequence[float], centre: Sequence[float], pull: float, worth: float
-) -> list[float]:
+def _spreads(matrix: Matrix, mix: Sequence[float]) -> list[float]:
     """The diagonal of the inverse information, less what a fixed total takes away."""
-    bend = [1 / q for q in _shown(matrix, mix)]
-    curvature = _curvature(matrix, bend, [pull / c for c in centre])
+    # The pull is no information; this much keeps a singular matrix solvable, and it shows.
+    least = [_PULL / _MATRIX_WORTH] * _COUNT
+    curvature = _curvature(matrix, [1 / q for q in _shown(matrix, mix)], least)
     units = [[float(i == j) for j in range(_COUNT)] for i in range(_COUNT)]
     free = [_solved(curvature, unit)[i] for i, unit in enumerate(units)]
-    return [max(0.0, f - x * x) / worth for f, x in zip(free, mix, strict=True)]
+    return [max(0.0, f - x * x) for f, x in zip(free, mix, strict=True)]
 
 
 def _shown(matrix: Matrix, mix: Sequence[float]) -> list[float]:
@@ -186,7 +199,7 @@ def _curvature(matrix: Matrix, bend: Sequence[float], tied: Sequence[float]) -> 
 
 def _moved(mix: Sequence[float], step: Sequence[float]) -> list[float]:
     """mix - step, shortened so that no share loses more than nine tenths of itself."""
-    most = max(starmap(lambda s, x: s / x, zip(step, mix, strict=True)))
+    most = max(starmap(truediv, zip(step, mix, strict=True)))
     scale = min(1.0, _TOWARDS_ZERO / most) if most > 0 else 1.0
     return [x - scale * s for x, s in zip(mix, step, strict=True)]
 

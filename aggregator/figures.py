@@ -4,32 +4,37 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from math import sqrt
 from typing import Final
 
+from aggregator.correction import Estimate, Evidence, Matrix, corrected, interval
 from shared.emotions import EXPRESSIONS, valence
 from shared.redis_keys import CAMERA_FIELDS
 
 # Consecutive frames show the same people: so much face time counts as one observation.
 INDEPENDENT_AFTER_S: Final = 10.0
-# The 97.5 % point of the normal distribution.
-_Z: Final = 1.959964
 
 Counters = Mapping[str, int]
+# By model and size class, the mean probabilities of each true expression.
+Matrices = Mapping[str, Mapping[str, Matrix]]
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
     """An expression's part, 0..1, of the time for which sure faces were seen.
 
-    `low` and `high` are its 95 % interval after Wilson (1927, J. Am. Stat. Assoc. 22) with
-    one observation for each 10 s of face time. `corrected` is None without a correction.
+    `raw` is the mean probability; `low` and `high` are its 95 % interval after Wilson (1927,
+    J. Am. Stat. Assoc. 22) with one observation for each 10 s of face time: the chance in
+    what was seen, not the model's mistakes. `corrected` allows for those by the model's own
+    confusion matrix, and `corrected_low` and `corrected_high` for both. These three are None
+    where a model in the period has no matrix for a size of face that was seen.
     """
 
     raw: float
     low: float
     high: float
     corrected: float | None = None
+    corrected_low: float | None = None
+    corrected_high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +85,30 @@ class RoomPeriod:
 
 
 @dataclass(slots=True)
+class _Sure:
+    """Sure faces of one size, seen by one model: times in microseconds, `us` in wire order."""
+
+    us: list[int] = field(default_factory=lambda: [0] * len(EXPRESSIONS))
+    face_us: int = 0
+
+    @property
+    def observations(self) -> float:
+        return self.face_us / 1e6 / INDEPENDENT_AFTER_S
+
+
+@dataclass(slots=True)
 class _Sums:
-    """Counters sorted out; times in microseconds."""
+    """Counters sorted out: by camera; by model and size class."""
 
     cameras: dict[str, dict[str, int]] = field(default_factory=dict)
-    us: dict[str, int] = field(default_factory=lambda: dict.fromkeys(EXPRESSIONS, 0))
-    sure_us: int = 0
+    sure: dict[tuple[str, str], _Sure] = field(default_factory=dict)
 
     def total(self, name: str) -> int:
         return sum(camera[name] for camera in self.cameras.values())
+
+    def all_sure(self) -> _Sure:
+        us = [sum(column) for column in zip(*(one.us for one in self.sure.values()), strict=True)]
+        return _Sure(us, sum(one.face_us for one in self.sure.values()))
 
 
 def add_up(hashes: Iterable[Mapping[str, str]]) -> dict[str, int]:
@@ -100,14 +120,25 @@ def add_up(hashes: Iterable[Mapping[str, str]]) -> dict[str, int]:
     return sums
 
 
+def models_of(counters: Counters) -> set[str]:
+    """The models that saw sure faces."""
+    return {name.split(":")[1] for name in counters if name.startswith("us:")}
+
+
 def room_period(
-    room: str, counters: Counters, start_s: float, end_s: float, now_s: float
+    room: str,
+    counters: Counters,
+    start_s: float,
+    end_s: float,
+    now_s: float,
+    matrices: Matrices | None = None,
 ) -> RoomPeriod:
     """Figures of a period from the counters of its buckets; it has elapsed up to `now_s`."""
     sums = _sort(counters)
+    sure_us = sums.all_sure().face_us
     elapsed_us = max(0.0, min(end_s, now_s) - start_s) * 1e6
     cameras = [_camera(name, sums.cameras[name], elapsed_us) for name in sorted(sums.cameras)]
-    shares = _shares(sums)
+    shares = _shares(sums, matrices or {})
     face_us, suppressed_us = sums.total("face_us"), sums.total("suppressed_us")
     return RoomPeriod(
         room=room,
@@ -118,7 +149,7 @@ def room_period(
         shares=shares,
         dominant=max(shares, key=lambda one: shares[one].raw, default=""),
         valence=valence([shares[one].raw for one in EXPRESSIONS]) if shares else None,
-        sure_share=part_of(sums.sure_us, sums.sure_us + sums.total("unsure_us")),
+        sure_share=part_of(sure_us, sure_us + sums.total("unsure_us")),
         suppressed_share=part_of(suppressed_us, face_us),
         frames=sums.total("frames"),
         face_s=face_us / 1e6,
@@ -126,12 +157,9 @@ def room_period(
     )
 
 
-def wilson(share: float, observations: float) -> tuple[float, float]:
-    """95 % interval of a share seen in so many independent observations (a real number > 0)."""
-    spread = _Z * _Z / observations
-    middle = share + spread / 2
-    half = _Z * sqrt(share * (1 - share) / observations + spread / observations / 4)
-    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+def wilson(share: float, observations: float) -> Estimate:
+    """A share seen in so many independent observations (a real number > 0)."""
+    return interval(share, share * (1 - share) / observations, observations)
 
 
 def _sort(counters: Counters) -> _Sums:
@@ -141,10 +169,13 @@ def _sort(counters: Counters) -> _Sums:
         if kind in CAMERA_FIELDS:
             camera = sums.cameras.setdefault(rest[0], dict.fromkeys(CAMERA_FIELDS, 0))
             camera[kind] = value
-        elif kind == "us":
-            sums.us[rest[-1]] += value
-        elif kind == "label_us":
-            sums.sure_us += value
+        elif kind in {"us", "label_us"}:
+            model, size, expression = rest
+            sure = sums.sure.setdefault((model, size), _Sure())
+            if kind == "us":
+                sure.us[EXPRESSIONS.index(expression)] += value
+            else:
+                sure.face_us += value
     return sums
 
 
@@ -168,13 +199,34 @@ def _people(cameras: Sequence[CameraPeriod]) -> float | None:
     return max((people for people in near if people is not None), default=None)
 
 
-def _shares(sums: _Sums) -> dict[str, Share]:
-    total_us = sum(sums.us.values())
-    if total_us == 0 or sums.sure_us == 0:
+def _shares(sums: _Sums, matrices: Matrices) -> dict[str, Share]:
+    sure = sums.all_sure()
+    total_us = sum(sure.us)
+    if total_us == 0 or sure.face_us == 0:
         return {}
-    observations = sums.sure_us / 1e6 / INDEPENDENT_AFTER_S
-    raw = {one: us / total_us for one, us in sums.us.items()}
-    return {one: Share(share, *wilson(share, observations)) for one, share in raw.items()}
+    raw = [wilson(us / total_us, sure.observations) for us in sure.us]
+    mix: Sequence[Estimate | None] = _corrected(sums, matrices) or [None] * len(raw)
+    shares = map(_share, raw, mix)
+    return dict(zip(EXPRESSIONS, shares, strict=True))
+
+
+def _corrected(sums: _Sums, matrices: Matrices) -> list[Estimate]:
+    """Empty where a matrix is missing: a mix of corrected and raw parts would be neither."""
+    seen = {place: one for place, one in sums.sure.items() if one.face_us > 0}
+    if any(size not in matrices.get(model, {}) for model, size in seen):
+        return []
+    return corrected(
+        [
+            Evidence(one.us, one.observations, matrices[model][size])
+            for (model, size), one in seen.items()
+        ]
+    )
+
+
+def _share(raw: Estimate, mix: Estimate | None) -> Share:
+    if mix is None:
+        return Share(raw.share, raw.low, raw.high)
+    return Share(raw.share, raw.low, raw.high, mix.share, mix.low, mix.high)
 
 
 def part_of(part: float, whole: float) -> float | None:

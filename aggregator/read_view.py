@@ -10,7 +10,7 @@ from typing import Any
 
 from rich.table import Column, Table
 
-from aggregator.figures import RoomPeriod
+from aggregator.figures import RoomPeriod, Share
 from aggregator.live import RoomNow
 from aggregator.stats import KnownRoom
 from shared.emotions import EXPRESSIONS
@@ -61,11 +61,14 @@ def headline(period: RoomPeriod) -> str:
 
 
 def summary_table(period: RoomPeriod) -> Table:
-    """Shares per expression with their interval."""
-    table = Table("Expression shown", _right("Share"), _right("95 % interval"))
-    for name, share in sorted(period.shares.items(), key=lambda item: -item[1].raw):
-        between = f"{_percent(share.low)} to {_percent(share.high)}"
-        table.add_row(name, _percent(share.raw), between)
+    """Shares per expression with their intervals: as the model saw them, and corrected."""
+    table = Table("Expression shown", _right("Corrected"), _right("95 % interval"))
+    for header in ("As the model saw it", "95 % interval (chance alone)"):
+        table.add_column(header, justify="right")
+    for name, share in sorted(period.shares.items(), key=_largest_first):
+        corrected = _between(share.corrected_low, share.corrected_high) or "no matrix"
+        raw = _between(share.low, share.high)
+        table.add_row(name, _percent(share.corrected), corrected, _percent(share.raw), raw)
     return table
 
 
@@ -99,7 +102,11 @@ def as_json(summary: RoomPeriod, periods: Sequence[RoomPeriod]) -> str:
 
 
 def as_csv(periods: Sequence[RoomPeriod]) -> str:
-    """One line per period; `share_<expression>` with `_low` and `_high`; unknown is empty."""
+    """One line per period; unknown is empty.
+
+    `share_<expression>` with `_low` and `_high` is as the model saw it, and
+    `corrected_<expression>` with the same two allows for what the model confuses.
+    """
     out = io.StringIO()
     rows = [_csv_row(one) for one in periods]
     writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
@@ -129,7 +136,19 @@ def _csv_row(period: RoomPeriod) -> dict[str, Any]:
         row[f"share_{name}"] = None if share is None else share.raw
         row[f"share_{name}_low"] = None if share is None else share.low
         row[f"share_{name}_high"] = None if share is None else share.high
+        row[f"corrected_{name}"] = None if share is None else share.corrected
+        row[f"corrected_{name}_low"] = None if share is None else share.corrected_low
+        row[f"corrected_{name}_high"] = None if share is None else share.corrected_high
     return row
+
+
+def _largest_first(named: tuple[str, Share]) -> float:
+    _, share = named
+    return -(share.raw if share.corrected is None else share.corrected)
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{_percent(low)} to {_percent(high)}"
 
 
 def _most(period: RoomPeriod) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from aggregator.figures import RoomPeriod, add_up, room_period
+from aggregator.correction import matrices
+from aggregator.figures import Counters, Matrices, RoomPeriod, add_up, models_of, room_period
 from aggregator.live import RoomNow, room_now
 from aggregator.redis_client import DEFAULT_URL, connect, translated
 from shared import clock, redis_keys
@@ -101,15 +102,12 @@ class RoomStats:
         starts = _starts(last, by_s, now_s)
         each = range(0, by_s, span.length_s)
         hashes = self._hashes(room, span, [start + offset for start in starts for offset in each])
+        parts = (hashes[i : i + len(each)] for i in range(0, len(hashes), len(each)))
+        rows = [add_up(part) for part in parts]
+        known = self._matrices(rows)
         return [
-            room_period(
-                room,
-                add_up(hashes[i * len(each) : (i + 1) * len(each)]),
-                start,
-                start + by_s,
-                now_s,
-            )
-            for i, start in enumerate(starts)
+            room_period(room, counters, start, start + by_s, now_s, known)
+            for counters, start in zip(rows, starts, strict=True)
         ]
 
     def summary(self, room: str, last: timedelta) -> RoomPeriod:
@@ -121,7 +119,8 @@ class RoomStats:
         now_s = self._now_ms() / 1000
         start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
         hashes = self._hashes(room, span, range(start, int(now_s) + 1, span.length_s))
-        return room_period(room, add_up(hashes), start, now_s, now_s)
+        counters = add_up(hashes)
+        return room_period(room, counters, start, now_s, now_s, self._matrices([counters]))
 
     def _require(self, room: str) -> None:
         name = parse_room(room)
@@ -152,6 +151,14 @@ class RoomStats:
                         pipe.hgetall(key)
                     hashes += pipe.execute()
         return hashes
+
+    def _matrices(self, rows: Iterable[Counters]) -> Matrices:
+        """Those of every model that counted in these rows."""
+        models = sorted(set[str]().union(*map(models_of, rows)))
+        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
+            for model in models:
+                pipe.hgetall(redis_keys.model(model))
+            return dict(zip(models, map(matrices, pipe.execute()), strict=True))
 
 
 def _starts(last: timedelta, step_s: int, now_s: float) -> list[int]:

@@ -152,7 +152,7 @@ def _seconds(line: Line) -> float:
     return datetime.fromisoformat(line["time"]).timestamp()
 
 
-class _site:  # noqa: N801 -- reads as a context manager
+class _site:
     def __enter__(self) -> Site:
         self._folder = tempfile.TemporaryDirectory()
         self._site = Site(Path(self._folder.name), str(SHIPPED_EXPRESSION))

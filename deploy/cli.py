@@ -8,6 +8,7 @@ import typer
 from aggregator import read_cli
 from aggregator.cli import aggregator
 from camera_node.cli import camera
+from inference_worker import models_cli
 from inference_worker.cli import worker
 from shared.cli import VersionOption, run_app
 
@@ -136,6 +137,7 @@ def doctor(
 for component in (camera, worker, aggregator):
     app.command(rich_help_panel=_COMPONENTS)(component)
 read_cli.mount(app)
+app.add_typer(models_cli.app, name="models", rich_help_panel=_MODELS)
 
 
 def main() -> None:

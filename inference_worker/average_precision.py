@@ -57,7 +57,8 @@ class Question:
 def sides(boxes: Boxes) -> Boxes:
     """(N,): the root of each box's area, in pixels."""
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
-    return np.sqrt(np.maximum(width, 0) * np.maximum(height, 0))
+    side: Boxes = np.sqrt(np.maximum(width, 0) * np.maximum(height, 0))
+    return side
 
 
 def count_faces(pictures: Sequence[Judged], question: Question) -> int:
@@ -104,7 +105,8 @@ def iou(boxes: Boxes, others: Boxes) -> Boxes:
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])
     common = np.prod(np.maximum(high - low, 0), axis=-1)
     union = sides(boxes)[:, None] ** 2 + sides(others)[None] ** 2 - common
-    return np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    shares: Boxes = np.divide(common, union, out=np.zeros_like(common), where=union > 0)
+    return shares
 
 
 def _area(hits: Bools, scores: Boxes, faces: int) -> float:

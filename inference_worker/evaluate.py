@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Final, Literal
+from typing import Final, Literal, SupportsFloat
 
 from inference_worker.onnx_model import OnnxModel
 from shared.errors import ConfigError
@@ -23,9 +23,13 @@ def no_progress(done: int, total: int) -> None:
     """For callers that do not watch."""
 
 
+def is_haar(spec: str) -> bool:
+    return spec.partition(":")[0] == HAAR
+
+
 def task_of(spec: str) -> Task:
     """What a model is for, told by its outputs. Raises ModelError for a file that is none."""
-    if spec.partition(":")[0] == HAAR:
+    if is_haar(spec):
         return "face"
     return "face" if _DETECTOR_OUTPUT in OnnxModel(Path(spec)).output_shapes else "expression"
 
@@ -46,7 +50,8 @@ def milliseconds(call: Callable[[], object], runs: int) -> float:
     return rounded(median(times) * 1000)
 
 
-def rounded(value: float) -> float:
+def rounded(value: SupportsFloat) -> float:
+    """To the digits that a measurement on a few thousand faces bears, and two more."""
     return round(float(value), _DIGITS)
 
 

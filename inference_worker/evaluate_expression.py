@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from inference_worker.contract import CropContract, Placement
+from inference_worker.contract import Placement
 from inference_worker.emotions import ExpressionClassifier
 from inference_worker.evaluate import Progress, check_limit, milliseconds, no_progress, rounded
 from inference_worker.faces import BoxStyle, Detection
@@ -84,13 +84,7 @@ def evaluate_expression(
     name, folder = find_split(data, split)
     subject = _Subject(path)
     pictures, truth = read_clear_faces(folder, limit)
-    views = {(px, 0): _at_size(pictures, px) for px in FACE_SIDES_PX}
-    views |= {(SIDE_PX, step): pictures for step in CROP_STEPS_PX}
-    answers = {}
-    for place, ((px, step), view) in enumerate(views.items()):
-        progress(place, len(views))
-        answers[px, step] = subject.probabilities(view, step)
-    progress(len(views), len(views))
+    answers = _answers(subject, pictures, progress)
     whole = answers[SIDE_PX, 0]
     table = confusion(truth, whole)
     recall = recalls(table)
@@ -126,7 +120,6 @@ class _Subject:
         model, contract = load_expression(path)
         style: BoxStyle = "tight" if contract.crop.tight else "haar"
         self.classifier = ExpressionClassifier(model, contract, style)
-        self._crop: CropContract = contract.crop
         self._placement: Placement = getattr(contract.crop, style)
 
     def probabilities(self, faces: Picture, step_px: int = 0) -> Probabilities:
@@ -165,6 +158,19 @@ class _Subject:
         x = left + (0.5 - due.dx) * side - box / 2
         y = top + (0.5 - due.dy) * side - box / 2
         return Detection(x, y, box, box, score=1.0)
+
+
+def _answers(
+    subject: _Subject, pictures: Picture, progress: Progress
+) -> dict[tuple[int, int], Probabilities]:
+    """By the face's side in pixels and by how many pixels the crop is looser."""
+    views = [(px, 0) for px in FACE_SIDES_PX] + [(SIDE_PX, step) for step in CROP_STEPS_PX]
+    answers = {}
+    for place, (px, step) in enumerate(views):
+        progress(place, len(views))
+        answers[px, step] = subject.probabilities(_at_size(pictures, px), step)
+    progress(len(views), len(views))
+    return answers
 
 
 def _sheets(faces: Picture) -> Iterator[tuple[Picture, int]]:

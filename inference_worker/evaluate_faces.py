@@ -20,9 +20,9 @@ from inference_worker.average_precision import (
     find_hits,
 )
 from inference_worker.evaluate import (
-    HAAR,
     Progress,
     check_limit,
+    is_haar,
     milliseconds,
     no_progress,
     rounded,
@@ -95,7 +95,7 @@ def evaluate_faces(
     free = [number for number, one in zip(wrong, judged, strict=True) if not len(one.truth)]
     labels = {label: Question(label=label) for one in judged for label in sorted(set(one.labels))}
     n = count_faces(judged, _ALL)
-    file = None if isinstance(threshold, type(None)) and spec.startswith(HAAR) else Path(spec)
+    file = None if is_haar(spec) else Path(spec)
     return FaceFigures(
         task="face",
         model=detector.detector_id,

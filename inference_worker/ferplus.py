@@ -102,7 +102,9 @@ def _read_rows(path: Path) -> list[tuple[str, list[int]]]:
         raise ConfigError(f"{path}: no such file: a FER+ split holds pictures and {LABEL_FILE}")
     try:
         with path.open(newline="", encoding="utf-8") as lines:
-            rows = [_parse_row(path, number, row) for number, row in enumerate(csv.reader(lines), 1)]
+            rows = [
+                _parse_row(path, number, row) for number, row in enumerate(csv.reader(lines), 1)
+            ]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ConfigError(f"{path}: not a readable CSV file: {error}") from error
     if not rows:

@@ -27,7 +27,9 @@ def count_params(path: Path) -> int:
     try:
         model = memoryview(path.read_bytes())
         graphs = _messages(model, _GRAPH)
-        return sum(_numbers(tensor) for graph in graphs for tensor in _messages(graph, _INITIALIZER))
+        return sum(
+            _numbers(tensor) for graph in graphs for tensor in _messages(graph, _INITIALIZER)
+        )
     except (OSError, ValueError, IndexError) as error:
         raise ModelError(f"{path}: not a readable ONNX file: {error}") from error
 

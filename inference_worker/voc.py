@@ -51,7 +51,9 @@ def read_photographs(data: Path, limit: int | None = None) -> list[Photograph]:
     """All photographs of a folder, by name. Raises ConfigError, naming the file at fault."""
     for folder in (IMAGES, ANNOTATIONS):
         if not (data / folder).is_dir():
-            raise ConfigError(f"{data}: it has no {folder}/: VOC data has {IMAGES}/ and {ANNOTATIONS}/")
+            raise ConfigError(
+                f"{data}: it has no {folder}/: VOC data has {IMAGES}/ and {ANNOTATIONS}/"
+            )
     paths = sorted(p for p in (data / IMAGES).iterdir() if p.suffix.lower() in _SUFFIXES)
     if not paths:
         raise ConfigError(f"{data / IMAGES}: no picture ({', '.join(sorted(_SUFFIXES))}) there")

@@ -89,15 +89,19 @@ def train(
     decay: Annotated[
         float, typer.Option(min=0.01, max=1, help="Last share of the steps, with a falling rate.")
     ] = 0.35,
+    rate: Annotated[float, typer.Option(min=0)] = 2e-3,
     seed: Annotated[int, typer.Option()] = 1,
+    start: Annotated[
+        Path | None, typer.Option(help="Begin with the weights of another run's checkpoint.")
+    ] = None,
 ) -> None:
     """Train on rendered crops, on one thread."""
     from training.face_net import NetShape
     from training.face_train import Recipe
     from training.face_train import train as run
 
-    recipe = Recipe(steps=steps, batch=batch, decay=decay, seed=seed)
-    run(shards, checkpoint, recipe, NetShape(), typer.echo)
+    recipe = Recipe(steps=steps, batch=batch, decay=decay, rate=rate, seed=seed)
+    run(shards, checkpoint, recipe, NetShape(), typer.echo, start)
 
 
 @app.command()

@@ -49,19 +49,13 @@ class Score:
 def fit(
     picture: Picture, height: int = FRAME_HEIGHT, width: int = FRAME_WIDTH
 ) -> tuple[Picture, float]:
-    """Scale a picture to fit into a frame and put it on black at the top left; also returns the
-    scale."""
+    """Scale a picture until it just fits into a frame of that size; also returns the scale."""
     import cv2
 
     scale = min(height / picture.shape[0], width / picture.shape[1])
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    size = (
-        min(width, round(picture.shape[1] * scale)),
-        min(height, round(picture.shape[0] * scale)),
-    )
-    frame = np.zeros((height, width, *picture.shape[2:]), np.uint8)
-    frame[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=how)
-    return frame, scale
+    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8), scale
 
 
 def sizes(boxes: Floats) -> Floats:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from training.face_data import Faces, Floats, Picture, iou_matrix
+from training.face_data import Faces, Floats, Picture, clip, iou_matrix
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, at the import of onnxruntime
 
@@ -115,10 +115,13 @@ class Detector:
         return dict(zip(names, values, strict=True))
 
     def detect(self, picture: Picture, threshold: float = 0.6, iou: float = 0.4) -> Faces:
-        """Faces of a BGR picture (H, W, 3), in its pixels, surest first."""
+        """Faces of a BGR picture (H, W, 3), in its pixels, surest first.
+
+        Boxes end at the picture's edges.
+        """
         tensor = self.tensor(picture)
         faces = decode(self.outputs(tensor), tensor.shape[2], tensor.shape[3], threshold)
-        return suppress(faces, iou)
+        return clip(suppress(faces, iou), picture)
 
 
 @dataclass(frozen=True)

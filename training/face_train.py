@@ -4,6 +4,7 @@ checkpoints."""
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ from torch import Tensor, nn
 from training.face_loss import Losses, losses
 from training.face_net import GREY_MEAN, GREY_STD, FaceNet, NetShape, cells
 from training.face_stock import Shard, shards
+
+_BLOCK = re.compile(r"(stage\d+|blocks)\.\d+\.")
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,19 @@ def rate_at(step: int, recipe: Recipe) -> float:
 
 
 def train(
-    folder: Path, checkpoint: Path, recipe: Recipe, shape: NetShape, report: Callable[[str], None]
+    folder: Path,
+    checkpoint: Path,
+    recipe: Recipe,
+    shape: NetShape,
+    report: Callable[[str], None],
+    start: Path | None = None,
 ) -> None:
-    """Train from the folder's shards until recipe.steps; goes on from the checkpoint, if any."""
+    """Train from the folder's shards until recipe.steps; goes on from the checkpoint, if any.
+
+    A new run may start from the averaged weights of another run's checkpoint; see grow.
+    """
     torch.set_num_threads(1)
-    run = _resume(checkpoint, recipe, shape)
+    run = _resume(checkpoint, recipe, shape, start)
     where, batches = None, _batches(folder, recipe, run.step)
     seen, since = _Mean(), time.monotonic()
     while run.step < recipe.steps:
@@ -77,9 +88,11 @@ class _Run:
     step: int = 0
 
 
-def _resume(checkpoint: Path, recipe: Recipe, shape: NetShape) -> _Run:
+def _resume(checkpoint: Path, recipe: Recipe, shape: NetShape, start: Path | None) -> _Run:
     torch.manual_seed(recipe.seed)
     net, average = _net(shape), _net(shape)
+    if start is not None:
+        grow(net, load_average(start))
     average.load_state_dict(net.state_dict())
     run = _Run(net, average, _optimiser(net, recipe))
     if checkpoint.exists():
@@ -90,6 +103,23 @@ def _resume(checkpoint: Path, recipe: Recipe, shape: NetShape) -> _Run:
         run.step = state["step"]
     net.train()
     return run
+
+
+def grow(net: FaceNet, smaller: FaceNet) -> None:
+    """Copy the weights of a net with fewer blocks. A block that it lacks begins as the identity:
+    what it adds is scaled by nothing, and the ReLU behind the sum changes nothing."""
+    given, own = smaller.state_dict(), net.state_dict()
+    missing = own.keys() - given.keys()
+    strange = [
+        name for name, value in given.items() if name not in own or own[name].shape != value.shape
+    ]
+    if strange or not all(_BLOCK.search(name) for name in missing):
+        raise ValueError(f"the nets differ in more than depth: {net.shape}, {smaller.shape}")
+    net.load_state_dict(given, strict=False)
+    weights = dict(net.named_parameters())
+    for name in missing:
+        if name.endswith("pointwise.1.weight"):
+            nn.init.zeros_(weights[name])
 
 
 def _net(shape: NetShape) -> FaceNet:

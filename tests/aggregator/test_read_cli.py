@@ -105,7 +105,9 @@ def test_stats_as_json_has_the_documented_keys(fed: RedisServer, run: _Run) -> N
         "room", "start", "end", "coverage", "people", "shares", "dominant", "valence",
         "sure_share", "suppressed_share", "frames", "face_s", "cameras",
     }  # fmt: skip
-    assert set(document["summary"]["shares"]["happiness"]) == {"raw", "low", "high", "corrected"}
+    assert set(document["summary"]["shares"]["happiness"]) == {
+        "raw", "low", "high", "corrected", "corrected_low", "corrected_high",
+    }  # fmt: skip
     assert document["summary"]["frames"] == 30
     assert document["summary"]["end"].endswith("Z")
     assert len(document["periods"]) == 10

@@ -205,7 +205,8 @@ def test_intervals_narrow_with_face_time_and_hold_the_share(store: Store, stats:
 def test_the_interval_is_wilsons(
     share: float, observations: float, low: float, high: float
 ) -> None:
-    assert wilson(share, observations) == pytest.approx((low, high), abs=1e-4)
+    found = wilson(share, observations)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_the_live_room_is_read_back(store: Store, stats: RoomStats) -> None:

@@ -1,6 +1,7 @@
 """The detector's net, its losses, its training and its ONNX file, on toy data."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ from training.face_net import (  # noqa: E402
 from training.face_teacher import Detector, decode  # noqa: E402
 from training.face_train import (  # noqa: E402
     Recipe,
+    grow,
     load_average,
     mirror_labels,
     rate_at,
@@ -158,6 +160,17 @@ def test_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     train(tmp_path, checkpoint, Recipe(steps=4, batch=2), SMALL, print)
     assert torch.load(checkpoint, weights_only=True)["step"] == 4
     assert not torch.equal(first, load_average(checkpoint).stem[0].weight)
+
+
+def test_a_deeper_net_begins_as_the_one_it_grew_from() -> None:
+    deeper = replace(SMALL, depths=(2, 1, 1), head_depths=(2, 1, 1))
+    small, large = FaceNet(SMALL).eval(), FaceNet(deeper).eval()
+    grow(large, small)
+    picture = torch.randn(1, 1, 64, 64)
+    for mine, theirs in zip(large(picture), small(picture), strict=True):
+        torch.testing.assert_close(mine, theirs)
+    with pytest.raises(ValueError, match="more than depth"):
+        grow(FaceNet(), small)
 
 
 def test_training_without_shards_says_so(tmp_path: Path) -> None:
