@@ -25,7 +25,7 @@ def camera_fields(reports: Iterable[Report]) -> dict[str, HealthFields]:
     for report in reports:
         for one in report.cameras:
             fields = merged.setdefault(one.camera, {})
-            fields |= {f"{name}@{report.worker_id}": n for name, n in one.counts.items()}
+            fields |= {f"{name}@{report.worker_id}": round(n, 3) for name, n in one.counts.items()}
             if one.silent_ms < heard.get(one.camera, float("inf")):
                 heard[one.camera] = one.silent_ms
                 fields |= _own_words(one)
