@@ -99,4 +99,6 @@ _EXTRAS: Final = {
     "redis": "aggregator",
     "torch": "training",
     "onnx": "training",
+    "onnxscript": "training",
+    "matplotlib": "training",
 }

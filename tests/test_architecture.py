@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "camera_node": {"shared", "camera_node"},
     "inference_worker": {"shared", "inference_worker"},
     "deploy": set(PACKAGES),
-    "training": {"shared", "inference_worker", "training"},
+    "training": {"shared", "camera_node", "inference_worker", "training"},
 }
 # What a command's top may not import: it would be loaded for `--help`, and a Pi may lack it.
 HEAVY = (

@@ -1,7 +1,8 @@
 """Making training faces look like faces that a room's camera delivers.
 
 Every function takes and returns 48x48 grey pictures, uint8, and draws from the
-generator that it is given, so a seed fixes a run.
+generator that it is given, so a seed fixes a run.  `augment` and `warp` also take
+larger squares, whose middle 48x48 is the face: then what moves in is real.
 """
 
 from dataclasses import dataclass, replace
@@ -78,6 +79,8 @@ def warp(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
         matrix[0] *= -1
         matrix[0, 2] += SIDE_PX - 1
     matrix[:, 2] += rng.uniform(-policy.shift_px, policy.shift_px, 2)
+    edge = (picture.shape[0] - SIDE_PX) // 2
+    matrix[:, 2] -= matrix[:, :2] @ (edge, edge)
     border = _BORDERS[int(rng.integers(len(_BORDERS)))]
     grey = int(rng.integers(256))
     size = (SIDE_PX, SIDE_PX)

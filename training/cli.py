@@ -3,16 +3,25 @@
 Heavy imports stand inside the commands, so that --help is instant.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
 
-T = TypeVar("T")
-Report = Callable[[int, float, float], None]
+from shared.cli import run_app
+from training import data_cli, face_cli
 
-app = typer.Typer(no_args_is_help=True, help="Train, evaluate and export roommood's models.")
+T = TypeVar("T")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    help="Collect pictures; train, evaluate and export the networks; or fine-tune on your own.",
+)
+app.command()(data_cli.collect)
+app.add_typer(data_cli.imports, name="import")
 
 Data = Annotated[Path, typer.Option(help="Folder with FER2013Train/ and FER2013Valid/.")]
 Checkpoint = Annotated[Path, typer.Option(help="The run's file: written after each epoch.")]
@@ -36,16 +45,24 @@ def train(
     seed: int = 1,
     threads: Annotated[int, typer.Option(min=1)] = 1,
     held_out: HeldOut = 5,
-    start_from: Annotated[Path | None, typer.Option(help="Checkpoint to begin with.")] = None,
-    teacher: Annotated[list[Path] | None, typer.Option(help="Checkpoint to learn from.")] = None,
+    start_from: Annotated[
+        Path | None, typer.Option(help="Checkpoint or exported .onnx to begin with.")
+    ] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="Checkpoint or .onnx to learn from; may be repeated.")
+    ] = None,
     unlabelled: Annotated[
         Path | None, typer.Option(help="More faces, for teachers to label.")
     ] = None,
 ) -> None:
-    """Train an expression classifier on votes; resumes where the checkpoint stands."""
+    """Train an expression classifier on votes; the same command again resumes.
+
+    Example: `roommood-train train --data ferplus --checkpoint own.pt --epochs 18 --patience 5`
+    """
     from training.augment import Policy
     from training.expression_net import STUDENT, TEACHER
-    from training.expression_train import Run, TrainSettings
+    from training.expression_train import Run, TrainSettings, load_lesson
+    from training.progress import bar
 
     settings = TrainSettings(
         data=data,
@@ -64,7 +81,56 @@ def train(
         teachers=tuple(teacher or ()),
         unlabelled=unlabelled,
     )
-    _with_progress_bar(Run(settings).train, epochs)
+    with bar("reading pictures") as progress:
+        lesson = load_lesson(settings, progress)
+    with bar("training") as progress:
+        run = Run(settings, lesson)
+        run.train(_tell_epoch, progress)
+    typer.echo(f"done: held-out {run.best:.2%} at epoch {run.best_epoch}, kept in {checkpoint}")
+
+
+@app.command()
+def fine_tune(
+    pictures: Annotated[Path, typer.Argument(help="Folder that `collect` wrote, or like it.")],
+    *,
+    checkpoint: Checkpoint,
+    model: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-own",
+    start_from: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint or exported .onnx.", show_default="the shipped classifier"),
+    ] = None,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Begin with random weights.")
+    ] = False,
+    base: Annotated[
+        Path | None, typer.Option(help="FER+ folder, to learn from and to measure on as well.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1)] = 20,
+    patience: Annotated[int, typer.Option(min=1, help="Stop after epochs without gain.")] = 5,
+    peak_rate: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
+    least: Annotated[
+        int, typer.Option(min=3, help="Pictures of each expression that are due.")
+    ] = 20,
+    seed: int = 1,
+    threads: Annotated[int, typer.Option(min=1)] = 1,
+) -> None:
+    """Fit the classifier to your own pictures, and tell how much better or worse it became.
+
+    Part of them, whole sessions where there are enough, teaches nothing and is what it is judged
+    by. The same command again resumes.
+
+    Example: `roommood-train fine-tune my-faces --checkpoint own.pt --model own.onnx`
+    """
+    from inference_worker.model_files import SHIPPED_EXPRESSION
+    from training.fine_tune import FineTuneSettings
+    from training.fine_tune_run import run
+
+    start = None if from_scratch else start_from or SHIPPED_EXPRESSION
+    settings = FineTuneSettings(
+        pictures, checkpoint, start, base, epochs, patience, peak_rate, least, seed, threads
+    )
+    run(settings, model, model_id)
 
 
 @app.command()
@@ -73,17 +139,22 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="An exported .onnx file.")],
     split: Annotated[Path, typer.Option(help="Folder like FER2013Valid.")],
     report: Annotated[
-        Path | None, typer.Option(help="Folder for the JSON, CSV and picture.")
+        Path | None, typer.Option(help="Folder for figures (JSON, CSV) and diagrams (PNG).")
     ] = None,
 ) -> None:
-    """Measure an exported classifier: accuracy, calibration, by size and crop, time."""
+    """Measure an exported classifier: accuracy, calibration, by size and crop, time.
+
+    Example: `roommood-train evaluate own.onnx --split ferplus/FER2013Valid --report report`
+    """
     import json
     from dataclasses import asdict
 
     from training.expression_evaluate import evaluate as measure
-    from training.expression_evaluate import write_report
+    from training.expression_report import write_report
+    from training.progress import bar
 
-    found = measure(model, split)
+    with bar("evaluating") as progress:
+        found = measure(model, split, progress)
     if report:
         write_report(found, report)
     typer.echo(json.dumps(asdict(found), indent=2))
@@ -99,12 +170,18 @@ def export(
     held_out: HeldOut = 5,
     recipe: Annotated[Path | None, typer.Option(help="TOML; also writes a model card.")] = None,
 ) -> None:
-    """Write an ONNX file with its contract: labels, input, crop, calibration, accuracy."""
+    """Write an ONNX file with its contract: labels, input, crop, calibration, accuracy.
+
+    Example: `roommood-train export --data ferplus --checkpoint own.pt --model own.onnx`
+    """
     from training.expression_export import ExportSettings, summary
     from training.expression_export import export as write
+    from training.progress import bar
 
     settings = ExportSettings(checkpoint, data, model, model_id, held_out, recipe=recipe)
-    for name, value in summary(write(settings)).items():
+    with bar("exporting and measuring") as progress:
+        measured = write(settings, progress)
+    for name, value in summary(measured).items():
         typer.echo(f"{name}: {value}")
 
 
@@ -125,17 +202,11 @@ def measure_crop(
         typer.echo(recipe)
 
 
-def _with_progress_bar(train: Callable[[Report], None], epochs: int) -> None:
-    from rich.progress import Progress
+app.add_typer(face_cli.app, name="face")
 
-    with Progress() as bar:
-        task = bar.add_task("training", total=epochs)
 
-        def report(epoch: int, loss: float, accuracy: float) -> None:
-            bar.update(task, completed=epoch)
-            bar.console.print(f"epoch {epoch}/{epochs}  loss {loss:.4f}  held-out {accuracy:.2%}")
-
-        train(report)
+def _tell_epoch(epoch: int, loss: float, accuracy: float) -> None:
+    typer.echo(f"epoch {epoch}  loss {loss:.4f}  held-out {accuracy:.2%}")
 
 
 def _one_of(name: str, choices: Mapping[str, T]) -> T:
@@ -144,5 +215,9 @@ def _one_of(name: str, choices: Mapping[str, T]) -> T:
     return choices[name]
 
 
+def main() -> None:
+    run_app(app)
+
+
 if __name__ == "__main__":
-    app()
+    main()

@@ -22,13 +22,17 @@ from training.ferplus import (
     read_split,
     trainable,
 )
+from training.progress import Progress, no_progress
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Pictures (N, 48, 48) and target shares (N, 8); a row of zeros is left to the teachers."""
+    """Pictures (N, 48, 48) and target shares (N, 8); a row of zeros is left to the teachers.
+
+    Pictures to learn from may be larger: see `augment`.
+    """
 
     pictures: Pictures
     shares: Floats
@@ -41,9 +45,25 @@ class Faces:
         )
 
 
-def load_faces(data: Path, held_out_percent: int) -> tuple[Faces, Faces]:
+@dataclass(frozen=True)
+class Lesson:
+    """What a run learns from, how often each face is drawn, and what its accuracy is checked on.
+
+    An epoch is `draws` faces, or as many as there are; the accuracy of a run is the mean over
+    `checks`.
+    """
+
+    learn: Faces
+    odds: NDArray[np.float64]
+    checks: tuple[Faces, ...]
+    draws: int = 0
+
+
+def load_faces(
+    data: Path, held_out_percent: int, progress: Progress = no_progress
+) -> tuple[Faces, Faces]:
     """The training faces of the FER+ folder `data`, and the held-out ones with a clear majority."""
-    split = read_split(data / "FER2013Train")
+    split = read_split(data / "FER2013Train", progress)
     out = held_out(split.names, held_out_percent)
     learn = split.take(~out & trainable(split.votes))
     check = split.take(out & (majority_labels(split.votes) >= 0))

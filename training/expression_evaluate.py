@@ -8,7 +8,7 @@ view per face.  Calibration is the expected calibration error of Guo et al. 2017
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -24,6 +24,7 @@ from training.ferplus import (
     majority_labels,
     read_split,
 )
+from training.progress import Progress, no_progress
 
 FACE_SIDES_PX = (16, 20, 24, 32, 40, 48)
 CROP_STEPS_PX = (-8, -4, -2, 2, 4, 8)
@@ -63,7 +64,9 @@ class Classifier:
 class Evaluation:
     """What was measured; shares are parts of one, `confusion` counts with the truth in rows.
 
-    `sure_by_px` has the part of the faces that count as sure, and their accuracy.
+    `sure_by_px` has the part of the faces that count as sure, and their accuracy; `calibration`,
+    for each bin that is not empty, the mean of the highest probability, how often it is right,
+    and the count.
     """
 
     n: int
@@ -79,16 +82,23 @@ class Evaluation:
     accuracy_by_crop_px: dict[str, float]
     ms_per_face: float
     params: int
+    calibration: list[tuple[float, float, int]]
 
 
-def evaluate(model: Path, split: Path) -> Evaluation:
+def evaluate(model: Path, split: Path, progress: Progress = no_progress) -> Evaluation:
     """Every figure of `model` on the FER+ folder `split`; raises FerPlusError for a bad folder."""
     classifier = Classifier(model)
     faces = clear_faces(read_split(split))
     truth = majority_labels(faces.votes)
-    answers = classifier.probabilities(faces.pictures)
-    by_px = {px: classifier.probabilities(at_size(faces.pictures, px)) for px in FACE_SIDES_PX}
-    by_crop = {px: classifier.probabilities(recropped(faces.pictures, px)) for px in CROP_STEPS_PX}
+    views = [(px, 0) for px in FACE_SIDES_PX] + [(SIDE_PX, step) for step in CROP_STEPS_PX]
+    found = {}
+    for place, (px, step) in enumerate(views):
+        progress(place, len(views))
+        found[px, step] = classifier.probabilities(view(faces.pictures, px, step))
+    progress(len(views), len(views))
+    answers = found[SIDE_PX, 0]
+    by_px = {px: found[px, 0] for px in FACE_SIDES_PX}
+    by_crop = {step: found[SIDE_PX, step] for step in CROP_STEPS_PX}
     table = confusion(truth, answers)
     recalls = recall(table)
     return Evaluation(
@@ -107,12 +117,19 @@ def evaluate(model: Path, split: Path) -> Evaluation:
         accuracy_by_crop_px={f"{px:+d}": accuracy(truth, found) for px, found in by_crop.items()},
         ms_per_face=milliseconds_per_face(classifier),
         params=count_weights(model),
+        calibration=calibration_bins(truth, answers),
     )
 
 
 def clear_faces(faces: FaceSet) -> FaceSet:
     """The faces with a clear majority for one of the eight expressions."""
     return faces.take(majority_labels(faces.votes) >= 0)
+
+
+def view(pictures: Pictures, side_px: int, step_px: int) -> Pictures:
+    """Faces as `at_size` or `recropped` shows them, or both."""
+    shown = recropped(pictures, step_px) if step_px else pictures
+    return at_size(shown, side_px)
 
 
 def at_size(pictures: Pictures, side_px: int) -> Pictures:
@@ -144,11 +161,17 @@ def accuracy(truth: Labels, answers: Floats) -> float:
 
 def calibration_error(truth: Labels, answers: Floats) -> float:
     """How far the highest probability is from how often it is right, weighted over bins."""
-    sure = answers.max(axis=1)
+    bins = calibration_bins(truth, answers)
+    return sum(abs(said - right) * count for said, right, count in bins) / len(truth)
+
+
+def calibration_bins(truth: Labels, answers: Floats) -> list[tuple[float, float, int]]:
+    """For each bin that is not empty: mean highest probability, part that is right, count."""
+    said = answers.max(axis=1)
     right = answers.argmax(axis=1) == truth
-    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
-    gaps = np.bincount(bins, right, BINS) - np.bincount(bins, sure, BINS)
-    return float(np.abs(gaps).sum() / len(truth))
+    bins = np.minimum((said * BINS).astype(int), BINS - 1)
+    members = [bins == number for number in np.unique(bins)]
+    return [(float(said[m].mean()), float(right[m].mean()), int(m.sum())) for m in members]
 
 
 def sure(truth: Labels, answers: Floats, threshold: float) -> tuple[float, float]:
@@ -189,31 +212,6 @@ def count_weights(model: Path) -> int:
     import onnx
 
     return sum(int(np.prod(weight.dims)) for weight in onnx.load(model).graph.initializer)
-
-
-def write_report(found: Evaluation, folder: Path) -> None:
-    """`evaluation.json`, `confusion.csv` and `confusion.png` in `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "evaluation.json").write_text(json.dumps(asdict(found), indent=2) + "\n")
-    rows = [["true \\ answered", *EXPRESSIONS]]
-    rows += [[name, *map(str, row)] for name, row in zip(EXPRESSIONS, found.confusion, strict=True)]
-    (folder / "confusion.csv").write_text("".join(",".join(row) + "\n" for row in rows))
-    _draw_confusion(np.array(found.confusion), folder / "confusion.png")
-
-
-def _draw_confusion(table: Labels, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    shares = table / table.sum(axis=1, keepdims=True).clip(min=1)
-    axes = (figure := Figure(figsize=(6, 5.4), layout="constrained")).add_subplot()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(COUNT), EXPRESSIONS, rotation=45, ha="right")
-    axes.set_yticks(range(COUNT), EXPRESSIONS)
-    axes.set(xlabel="answered", ylabel="true (majority of votes)")
-    for (row, column), count in np.ndenumerate(table):
-        shade = "white" if shares[row, column] > 0.5 else "black"
-        axes.text(column, row, str(count), ha="center", va="center", color=shade, fontsize=8)
-    figure.savefig(path, dpi=120)
 
 
 def _to_side(pictures: list[Pictures]) -> Pictures:

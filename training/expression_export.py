@@ -6,6 +6,7 @@ finished graph.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +25,8 @@ from training.expression_evaluate import (
     at_size,
     clear_faces,
     evaluate,
-    recropped,
     softmax,
+    view,
 )
 from training.expression_net import MEAN, STD, ExpressionNet, count_multiply_adds
 from training.expression_train import load_net, predict
@@ -34,17 +35,18 @@ from training.ferplus import (
     FaceSet,
     Floats,
     Labels,
-    Pictures,
     held_out,
     majority_labels,
     read_split,
 )
+from training.progress import Progress, no_progress
 
 CONTRACT = "1"
 SIZE_CLASS_PX = {"tiny": 16, "small": 24, "medium": 40, "large": 48}
 VIEWS_PX = (-3, 0, 3)
 SELFTEST_SEED = 7
 SMALLEST_HALVED = 64
+SURE_THRESHOLD = 0.5
 # Measured by training/expression_crop.py; natural photographs agree within 2 %.
 CROP = {
     "of": "sqrt",
@@ -72,24 +74,36 @@ class ExportSettings:
     model: Path
     model_id: str = "expression-1"
     held_out_percent: int = 5
-    sure_threshold: float = 0.5
+    sure_threshold: float = SURE_THRESHOLD
     recipe: Path | None = None
+    training_data: str = TRAINING_DATA
 
 
-def export(settings: ExportSettings) -> Evaluation:
+def export(settings: ExportSettings, progress: Progress = no_progress) -> Evaluation:
     """Write `settings.model` with its whole contract; gives what was measured on Valid."""
     net = load_net(settings.checkpoint)
     kept_out = held_out_faces(settings.data, settings.held_out_percent)
     temperature = fit_temperature(predict(net, kept_out.pictures), majority_labels(kept_out.votes))
     graph = halve_weights(to_graph(net))
-    contract = _fixed_contract(settings, temperature)
+    told = read_recipe(settings.recipe).training_data if settings.recipe else settings.training_data
+    contract = _fixed_contract(settings.model_id, told, temperature, settings.sure_threshold)
     save(graph, contract, settings.model)
-    measured = evaluate(settings.model, settings.data / "FER2013Valid")
+    measured = evaluate(settings.model, settings.data / "FER2013Valid", progress)
     save(graph, contract | _measured_contract(settings, kept_out, measured), settings.model)
     if settings.recipe:
         recipe = read_recipe(settings.recipe)
         write_card(settings.model, measured, recipe, count_multiply_adds(net))
     return measured
+
+
+def export_alone(
+    net: ExpressionNet, model: Path, model_id: str, training_data: str, temperature: float
+) -> None:
+    """Write `model` where there is no FER+ to measure it on: without confusion and accuracy."""
+    graph = halve_weights(to_graph(net))
+    contract = _fixed_contract(model_id, training_data, temperature)
+    save(graph, contract, model)
+    save(graph, contract | {"roommood.selftest": json.dumps(selftest(model))}, model)
 
 
 def held_out_faces(data: Path, percent: int) -> FaceSet:
@@ -108,6 +122,8 @@ def fit_temperature(logits: Floats, truth: Labels) -> float:
 
 def to_graph(net: ExpressionNet) -> ModelProto:
     """The network as ONNX: `faces` (n, 1, 48, 48) to `logits` (n, 8), batch norms folded away."""
+    # It tells at length of operators that this network does not use.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
         net.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
         (torch.zeros(2, 1, SIDE_PX, SIDE_PX),),
@@ -140,20 +156,27 @@ def halve_weights(graph: ModelProto) -> ModelProto:
     return halved
 
 
-def confusion_by_size(model: Path, faces: FaceSet) -> dict[str, dict[str, list[list[float]]]]:
+def confusion_by_size(
+    model: Path, faces: FaceSet, sure_threshold: float
+) -> dict[str, dict[str, list[list[float]]]]:
     """Per size class P(winning label | truth) and mean probabilities given the truth, (8, 8) each.
 
+    Over the faces that the worker would call sure: only those reach the sums to be corrected.
     Each face counts once per view, so that rare rows rest on more than one crop of a face.
     The row of an expression that no face shows is zero.
     """
     classifier = Classifier(model)
     truth = np.tile(majority_labels(faces.votes), len(VIEWS_PX))
-    views = np.concatenate([_view(faces.pictures, step) for step in VIEWS_PX])
+    views = np.concatenate([view(faces.pictures, SIDE_PX, step) for step in VIEWS_PX])
     tables = {}
     for size, px in SIZE_CLASS_PX.items():
         answers = classifier.probabilities(at_size(views, px))
+        sure = answers.max(axis=1) >= sure_threshold
         winners = np.eye(COUNT, dtype=np.float32)[answers.argmax(axis=1)]
-        tables[size] = {"hard": _row_means(truth, winners), "soft": _row_means(truth, answers)}
+        tables[size] = {
+            "hard": _row_means(truth[sure], winners[sure]),
+            "soft": _row_means(truth[sure], answers[sure]),
+        }
     return tables
 
 
@@ -174,20 +197,22 @@ def save(graph: ModelProto, contract: Mapping[str, str], path: Path) -> None:
     onnx.save(stamped, path)
 
 
-def _fixed_contract(settings: ExportSettings, temperature: float) -> dict[str, str]:
+def _fixed_contract(
+    model_id: str, training_data: str, temperature: float, sure_threshold: float = SURE_THRESHOLD
+) -> dict[str, str]:
     shape = {"width": SIDE_PX, "height": SIDE_PX, "channels": 1, "colour": "gray", "layout": "NCHW"}
     return {
         "roommood.contract": CONTRACT,
         "roommood.task": "expression",
-        "roommood.model_id": settings.model_id,
+        "roommood.model_id": model_id,
         "roommood.labels": json.dumps(EXPRESSIONS),
         "roommood.input": json.dumps(shape | {"mean": [MEAN], "std": [STD]}),
         "roommood.output": "logits",
         "roommood.temperature": str(temperature),
         "roommood.crop": json.dumps(CROP),
-        "roommood.sure_threshold": str(settings.sure_threshold),
+        "roommood.sure_threshold": str(sure_threshold),
         "roommood.licence": LICENCE,
-        "roommood.training_data": _training_data(settings.recipe),
+        "roommood.training_data": training_data,
     }
 
 
@@ -201,14 +226,10 @@ def _measured_contract(
         valid.names + kept_out.names,
     )
     return {
-        "roommood.confusion": json.dumps(confusion_by_size(settings.model, faces)),
+        "roommood.confusion": json.dumps(confusion_by_size(settings.model, faces, settings.sure_threshold)),
         "roommood.selftest": json.dumps(selftest(settings.model)),
         "roommood.accuracy": json.dumps(summary(measured)),
     }
-
-
-def _training_data(recipe: Path | None) -> str:
-    return read_recipe(recipe).training_data if recipe else TRAINING_DATA
 
 
 def summary(measured: Evaluation) -> dict[str, object]:
@@ -238,10 +259,6 @@ def _without_traces(graph: ModelProto) -> ModelProto:
         del part.metadata_props[:]
         part.doc_string = ""
     return graph
-
-
-def _view(pictures: Pictures, step_px: int) -> Pictures:
-    return recropped(pictures, step_px) if step_px else pictures
 
 
 def _row_means(truth: Labels, answers: Floats) -> list[list[float]]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from shared.emotions import EXPRESSIONS
 from shared.errors import RoommoodError
+from training.progress import Progress, no_progress
 
 VOTE_COLUMNS = (*EXPRESSIONS, "unknown", "not a face")
 SIDE_PX = 48
@@ -48,14 +49,17 @@ class FaceSet:
         return FaceSet(self.pictures[index], self.votes[index], tuple(self.names[i] for i in index))
 
 
-def read_split(folder: Path) -> FaceSet:
+def read_split(folder: Path, progress: Progress = no_progress) -> FaceSet:
     """All rows of `folder`/label.csv with their pictures.
 
     Raises FerPlusError when the file is missing, a row is malformed, or a picture
     is not 48x48.
     """
     rows = _read_rows(folder / "label.csv")
-    pictures = np.stack([_read_picture(folder / name) for name, _ in rows])
+    pictures = np.empty((len(rows), SIDE_PX, SIDE_PX), dtype=np.uint8)
+    for place, (name, _) in enumerate(rows):
+        pictures[place] = _read_picture(folder / name)
+        progress(place + 1, len(rows))
     votes = np.array([votes for _, votes in rows], dtype=np.float32)
     return FaceSet(pictures, votes, tuple(name for name, _ in rows))
 

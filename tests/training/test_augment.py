@@ -55,6 +55,16 @@ def test_a_warp_without_freedom_leaves_the_picture_alone(face: Pictures) -> None
     assert (warp(face, still, np.random.default_rng(0)) == face).all()
 
 
+def test_of_a_larger_picture_the_middle_is_the_face_and_the_rest_may_move_in() -> None:
+    large = np.random.default_rng(1).integers(0, 256, (72, 72), dtype=np.uint8)
+    still = Policy(rotate_deg=0, crop_px=0, shift_px=0, squeeze=0, flip=0)
+    assert (warp(large, still, np.random.default_rng(0)) == large[12:60, 12:60]).all()
+    moved = Policy(rotate_deg=0, crop_px=0, shift_px=3, squeeze=0, flip=0)
+    ramp = np.tile(np.arange(72, dtype=np.uint8) * 3, (72, 1))
+    row = warp(ramp, moved, np.random.default_rng(0))[0].astype(int)
+    assert set(np.diff(row)) <= {2, 3, 4}
+
+
 def test_a_policy_without_strength_only_warps(face: Pictures) -> None:
     weak = Policy(flip=0).scaled(0)
     warped = warp(face, weak, np.random.default_rng(4))

@@ -2,20 +2,47 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
+from shared.errors import ConfigError
 from training.cli import app
 
+COMMANDS = (
+    ["collect"], ["import", "fer2013"], ["import", "folders"], ["train"], ["fine-tune"],
+    ["evaluate"], ["export"], ["measure-crop"], ["face", "train"],
+)  # fmt: skip
 
-def test_help_needs_neither_torch_nor_opencv() -> None:
-    check = "import sys, training.cli; print({'torch', 'cv2', 'onnx'} & set(sys.modules))"
+
+def test_help_needs_none_of_the_heavy_libraries() -> None:
+    heavy = "{'torch', 'cv2', 'numpy', 'onnx', 'onnxruntime', 'matplotlib'}"
+    check = f"import sys, training.cli; print({heavy} & set(sys.modules))"
     shown = subprocess.run(
         [sys.executable, "-c", check], capture_output=True, text=True, check=True
     )
     assert shown.stdout.strip() == "set()"
 
 
-def test_every_command_explains_itself() -> None:
-    for command in ("train", "evaluate", "export", "measure-crop"):
-        assert CliRunner().invoke(app, [command, "--help"]).exit_code == 0
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command: list[str]) -> None:
+    assert CliRunner().invoke(app, [*command, "--help"]).exit_code == 0
+
+
+def test_folders_are_imported_by_command(tmp_path: Path) -> None:
+    pytest.importorskip("cv2")
+    from tests.training.collecting import write_pictures
+
+    write_pictures(tmp_path / "mine" / "happy", [f"{n}.png" for n in range(12)])
+    source, out = str(tmp_path / "mine"), str(tmp_path / "out")
+    done = CliRunner().invoke(app, ["import", "folders", source, "--out", out])
+    assert done.exit_code == 0
+    assert "FER2013Train" in done.stdout
+
+
+def test_a_label_that_is_no_expression_is_an_error_before_the_camera_opens() -> None:
+    pytest.importorskip("cv2")
+    pytest.importorskip("onnxruntime")
+    done = CliRunner().invoke(app, ["collect", "nowhere", "--label", "hapy"])
+    assert isinstance(done.exception, ConfigError)
