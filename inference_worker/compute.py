@@ -50,7 +50,8 @@ ComputeEvent = Started | Stale | Finished
 
 
 class Compute:
-    """N threads over one queue. `events` holds what they did; `wake` is called after each."""
+    """N threads over one queue. `events` holds what they did; `wake` is called after each, or
+    once for the end of one job and the start of the next."""
 
     def __init__(
         self,
@@ -98,7 +99,11 @@ class Compute:
                 self._tell(Stale(job, age_ms))
                 continue
             self._tell(Started(job, now_ms, age_ms))
-            self._tell(self._analyze(job, now_ms))
+            self.events.append(self._analyze(job, now_ms))
+            # Whoever takes the next job tells so at once, and wakes for both.
+            if self._jobs.empty():
+                self._wake()
+        self._wake()
 
     def _analyze(self, job: Job, started_ms: float) -> Finished:
         analysis, why = self._try(job)

@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 _LINGER_MS: Final = 300
 # Milliseconds without an Ack, due every second, after which another aggregator is preferred.
 _SILENT_MS: Final = 2_500.0
+# Milliseconds from one report of results to the next: a slow stream goes out at once, a fast one
+# in batches, which cost this process, the aggregator and Redis less a result.
+_PACE_MS: Final = 20.0
 
 
 class _Aggregator:
@@ -67,6 +70,7 @@ class Reporter:
         self._poller = poller
         self._peers = PeerLog("aggregator")
         self.outbox = Outbox()
+        self._sent_ms = 0.0
         self._aggregators = [_Aggregator(context, address) for address in addresses]
         for aggregator in self._aggregators:
             poller.register(aggregator.socket, zmq.POLLIN)
@@ -94,7 +98,10 @@ class Reporter:
 
     def next_look_ms(self) -> float:
         """Milliseconds after which `turn` is due even if nothing comes."""
-        return min(self.outbox.next_due_ms(boot_ms()), REPORT_EVERY_MS / 4)
+        now_ms = boot_ms()
+        look_ms = min(self.outbox.next_due_ms(now_ms), REPORT_EVERY_MS / 4)
+        pause_ms = self._sent_ms + _PACE_MS - now_ms
+        return min(look_ms, pause_ms) if pause_ms > 0 and self.outbox.due(now_ms) else look_ms
 
     def say_now(self) -> None:
         """Sends every aggregator a report of how things stand."""
@@ -141,10 +148,13 @@ class Reporter:
     # Sending
 
     def _send_results(self, now_ms: float) -> None:
+        if now_ms - self._sent_ms < _PACE_MS:
+            return
         while self.outbox.due(now_ms):
             live = self._live(now_ms)
             if not live or not self._send_batch(live, now_ms):
                 return
+            self._sent_ms = now_ms
 
     def _live(self, now_ms: float) -> dict[str, _Aggregator]:
         """Those that take messages, in the order given; those that fell silent come last."""

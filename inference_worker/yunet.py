@@ -29,6 +29,8 @@ _CHANNELS: Final = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 _REQUIRED: Final = ("cls", "bbox")
 # Candidates that enter the suppression of overlaps, best first: its cost is their square.
 _TOP_K: Final = 1000
+# Part of the smaller of two boxes that may lie in the other.
+_MOST_NESTED: Final = 0.9
 # exp of this times the stride is far beyond any picture.
 _MAX_LOG_SIZE: Final = 8.0
 # Of each output's sum: other processors round differently.
@@ -144,7 +146,7 @@ class YuNetDetector:
             top_k=_TOP_K,
         )
         best: Tensor = rows[np.asarray(kept, dtype=np.intp).reshape(-1)]
-        return best
+        return _without_nested(best, self.contract.score_threshold)
 
     def _fixed_size(self) -> tuple[int, int] | None:
         """Height and width, where the file fixes them."""
@@ -171,6 +173,26 @@ def _kinds_of_output(model: OnnxModel) -> list[str]:
             "cls_8, cls_16, cls_32, bbox_8, bbox_16 and bbox_32 (and obj_*, kps_*)"
         )
     return kinds
+
+
+def _without_nested(best: Tensor, certain: float) -> Tensor:
+    """Drops boxes that lie mostly inside a better one, or around it: faces do not nest.
+
+    Only a box whose score is at least `certain` speaks against others.
+
+    Overlap of the union, as suppression measures it, is small where one box is much larger.
+    """
+    if len(best) < 2:
+        return best
+    corner, size = best[:, None, 1:3], best[:, None, 3:5]
+    overlap = np.minimum(corner + size, (corner + size).swapaxes(0, 1))
+    overlap = overlap - np.maximum(corner, corner.swapaxes(0, 1))
+    shared = np.maximum(overlap, 0).prod(2)
+    area = size.prod(2)
+    nested = np.tril(shared > _MOST_NESTED * np.minimum(area, area.T), -1)
+    nested &= best[:, 0] >= certain
+    kept: Tensor = best[~nested.any(1)]
+    return kept
 
 
 def _score(level: dict[str, Tensor], found: Any) -> Tensor:

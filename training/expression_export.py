@@ -225,8 +225,9 @@ def _measured_contract(
         np.concatenate([valid.votes, kept_out.votes]),
         valid.names + kept_out.names,
     )
+    confusion = confusion_by_size(settings.model, faces, settings.sure_threshold)
     return {
-        "roommood.confusion": json.dumps(confusion_by_size(settings.model, faces, settings.sure_threshold)),
+        "roommood.confusion": json.dumps(confusion),
         "roommood.selftest": json.dumps(selftest(settings.model)),
         "roommood.accuracy": json.dumps(summary(measured)),
     }

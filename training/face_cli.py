@@ -48,7 +48,7 @@ def render(
     labels: Labels,
     shards: Shards,
     count: Annotated[int, typer.Option(min=1, help="How many shards to render.")] = 8,
-    size: Annotated[int, typer.Option(min=1, help="Crops in a shard.")] = 6000,
+    size: Annotated[int, typer.Option(min=1, help="Crops in a shard.")] = 4000,
     first: Annotated[int, typer.Option(min=0, help="Number, and seed, of the first shard.")] = 0,
     keep: Annotated[int, typer.Option(min=1, help="Remove the oldest shards beyond so many.")] = 8,
     earlier: Annotated[
@@ -85,7 +85,7 @@ def train(
     shards: Shards,
     checkpoint: Annotated[Path, typer.Option(help="Written as it goes; resumed from.")],
     steps: Annotated[int, typer.Option(min=1)] = 14_000,
-    batch: Annotated[int, typer.Option(min=1)] = 32,
+    batch: Annotated[int, typer.Option(min=1)] = 20,
     decay: Annotated[
         float, typer.Option(min=0.01, max=1, help="Last share of the steps, with a falling rate.")
     ] = 0.35,
@@ -119,14 +119,19 @@ def evaluate(
 
     import cv2
 
+    from training.face_evaluate import milliseconds
     from training.face_report import examine, prepare
     from training.face_teacher import Detector
 
     cv2.setNumThreads(1)
     exam = prepare(data, labels, Detector.open(teacher), every)
-    typer.echo(
-        json.dumps({path.name: examine(Detector.open(path), exam) for path in models}, indent=2)
-    )
+    detectors = [Detector.open(path) for path in models]
+    times = milliseconds(detectors)
+    figures = {
+        path.name: {**examine(detector, exam), "ms at 640x480": round(time, 2)}
+        for path, detector, time in zip(models, detectors, times, strict=True)
+    }
+    typer.echo(json.dumps(figures, indent=2))
 
 
 @app.command()

@@ -5,23 +5,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 
-from training.face_data import Faces, Floats, Picture
+from training.face_data import Floats, Picture
+from training.face_evaluate import Judged, strays
 from training.face_graph import build
 from training.face_net import FaceNet
-from training.face_report import Exam, examine
+from training.face_report import NO_BOXES, Exam, examine
 from training.face_teacher import MULTIPLE, Detector
 
 SELF_TEST_HEIGHT, SELF_TEST_WIDTH = 96, 128
 SELF_TEST_SEEDS = 50
 LEAST_BALANCE = 0.02
 NMS_IOU = 0.4
-PEER_THRESHOLD = 0.6
 LOWEST_THRESHOLD = 0.3
 LICENCE = "Apache-2.0; for the photographs behind the weights see roommood.training_data"
 TRAINING_DATA = (
@@ -45,17 +45,27 @@ class Card:
 
 
 def finish(net: FaceNet, path: Path, model_id: str, exam: Exam, peer: Detector) -> Card:
-    """Write a draft to path, judge it and choose its operating point; the card for the final
-    file."""
-    write(net, path, Card(model_id, LICENCE, TRAINING_DATA, {}, PEER_THRESHOLD, NMS_IOU))
-    detector = Detector.open(path)
-    allowed = float(np.mean([len(peer.detect(picture, PEER_THRESHOLD)) for picture in exam.empty]))
-    threshold = operating_point(
-        [detector.detect(picture, LOWEST_THRESHOLD) for picture in exam.empty], allowed
-    )
-    return Card(
-        model_id, LICENCE, TRAINING_DATA, examine(detector, exam, NMS_IOU), threshold, NMS_IOU
-    )
+    """Choose the operating point, judge the net at it; the card for the final file.
+
+    At its threshold it may raise no more false alarms on pictures without faces than the peer at
+    its own. Leaves a draft at path.
+    """
+    draft = Card(model_id, LICENCE, TRAINING_DATA, {}, peer.threshold, NMS_IOU)
+    write(net, path, draft)
+    ours = Detector.open(path)
+    without = [Judged(picture, NO_BOXES, NO_BOXES[:, 0] > 0) for picture in exam.empty]
+    draft = replace(draft, score_threshold=operating_point(ours, peer, without))
+    write(net, path, draft)
+    return replace(draft, accuracy=examine(Detector.open(path), exam, NMS_IOU))
+
+
+def operating_point(ours: Detector, peer: Detector, judged: Sequence[Judged]) -> float:
+    """The smallest threshold, in hundredths, at which ours strays no more often than the peer."""
+    theirs = [peer.detect(truth.picture, peer.threshold) for truth in judged]
+    allowed = strays(theirs, judged, peer.threshold)
+    found = [ours.detect(truth.picture, LOWEST_THRESHOLD) for truth in judged]
+    steps = np.arange(round(LOWEST_THRESHOLD * 100), 100) / 100
+    return next((t for t in steps.tolist() if strays(found, judged, t) <= allowed), 0.99)
 
 
 def write(net: FaceNet, path: Path, card: Card) -> None:
@@ -117,15 +127,3 @@ def _balance(values: Floats) -> float:
     return float(
         abs(values.sum(dtype=np.float64)) / max(float(np.abs(values).sum(dtype=np.float64)), 1e-9)
     )
-
-
-def operating_point(
-    detections: Sequence[Faces], allowed: float, lowest: float = LOWEST_THRESHOLD
-) -> float:
-    """The smallest threshold, in hundredths, with at most `allowed` detections per face-free
-    picture."""
-    scores = np.concatenate([faces.scores for faces in detections])
-    for threshold in np.arange(round(lowest * 100), 100) / 100:
-        if (scores >= threshold).sum() <= allowed * len(detections):
-            return float(threshold)
-    return 0.99

@@ -20,8 +20,8 @@ from training.face_warp import (
     warp_onto,
 )
 
-CROP = 256
-SMALLEST_PX, LARGEST_PX = 9.0, 230.0
+CROP = 320
+SMALLEST_PX, LARGEST_PX = 9.0, 300.0
 COMMON_PX = (12.0, 80.0)
 LEARN_SCORE = 0.5
 IGNORE_SCORE = 0.1
@@ -129,10 +129,10 @@ def _disguise(photo: Photo, rng: Generator) -> Photo:
         photo = _resized(photo, 130 / max(photo.picture.shape))
     if rng.random() < 0.25:
         photo = _covered(photo, rng)
-    if rng.random() < 0.5:
-        photo = turn_head(photo, float(rng.uniform(-1.0, 1.0)))
-    if rng.random() < 0.25:
-        photo = nod_head(photo, float(rng.uniform(-0.5, 0.7)))
+    if rng.random() < 0.6:
+        photo = turn_head(photo, float(rng.uniform(-0.9, 0.9)))
+    if rng.random() < 0.3:
+        photo = nod_head(photo, float(rng.uniform(-0.5, 0.6)))
     return photo
 
 

@@ -27,10 +27,10 @@ from training.face_paste import (
 )
 from training.face_warp import Photo, affine, draw_angle, move_faces, visible_share, warp_onto
 
-MAX_FACES = 32
+MAX_FACES = 48
 LABEL_WIDTH = 16
 STREET_SHARE, STREET_TRIES = 0.5, 4
-TRAP_SHARE = 0.2
+TRAP_SHARE = 0.3
 TURNED = 0.12
 TURNED_WEIGHT = 3.0
 
@@ -114,10 +114,10 @@ def render(stock: Stock, rng: Generator) -> Crop:
     if kind < 0.36:
         canvas = _scene(stock, rng)
     elif kind < 0.56:
-        canvas = _paste_some(stock, _scene(stock, rng), rng, int(rng.integers(1, 5)))
+        canvas = _paste_some(stock, _scene(stock, rng), rng, int(rng.integers(1, 7)))
     elif kind < 0.88:
         empty = Canvas(_backdrop(stock, rng), Faces.none())
-        canvas = _paste_some(stock, empty, rng, int(rng.integers(2, 9)))
+        canvas = _paste_some(stock, empty, rng, int(rng.integers(3, 13)))
     else:
         canvas = Canvas(_backdrop(stock, rng), Faces.none())
     if rng.random() < 0.35:
@@ -195,7 +195,7 @@ def _paste_some(stock: Stock, canvas: Canvas, rng: Generator, count: int) -> Can
 
 
 def _distract(stock: Stock, canvas: Canvas, rng: Generator) -> Canvas:
-    for _ in range(int(rng.integers(1, 4))):
+    for _ in range(int(rng.integers(1, 6))):
         if rng.random() < 0.5:
             canvas = paste_shape(canvas, rng)
         else:

@@ -21,6 +21,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, at the import 
 STRIDES = (8, 16, 32)
 MULTIPLE = 32
 MERGE_IOU = 0.45
+YUNET_THRESHOLD = 0.6
 MOST_FACES = 500
 
 
@@ -76,18 +77,18 @@ def pad_to_multiple(picture: Picture, multiple: int = MULTIPLE) -> Picture:
 
 @dataclass(frozen=True)
 class Detector:
-    """An ONNX detector on one thread. `channels` 1 takes grey pictures, 3 takes BGR; both as
-    0..255."""
+    """An ONNX detector on one thread, for pictures of 0..255: 1 channel is grey, 3 are BGR.
+
+    It reports faces from `threshold` on, which stands in the file's metadata if it is ours.
+    """
 
     session: Any
     channels: int
-    mean: float = 0.0
-    std: float = 1.0
+    threshold: float = YUNET_THRESHOLD
 
     @classmethod
     def open(cls, path: Path) -> Detector:
-        """Open YuNet or one of our own detectors; the number of channels says which input it
-        takes."""
+        """Open YuNet or one of our own detectors."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -96,7 +97,9 @@ class Detector:
         session = onnxruntime.InferenceSession(
             str(path), options, providers=["CPUExecutionProvider"]
         )
-        return cls(session, session.get_inputs()[0].shape[1])
+        own = session.get_modelmeta().custom_metadata_map
+        threshold = float(own.get("roommood.score_threshold", YUNET_THRESHOLD))
+        return cls(session, session.get_inputs()[0].shape[1], threshold)
 
     def tensor(self, picture: Picture) -> Floats:
         """A BGR picture as the net's input (1, C, H, W), sides padded to multiples of 32."""

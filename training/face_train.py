@@ -29,7 +29,7 @@ class Recipe:
     early with fewer."""
 
     steps: int = 20_000
-    batch: int = 32
+    batch: int = 20
     rate: float = 2e-3
     warmup: int = 500
     decay: float = 0.35

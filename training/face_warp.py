@@ -14,6 +14,7 @@ from training.face_data import Faces, Floats, Picture
 
 HEAD_RADIUS = 0.68
 RIM_SAMPLES = 24
+RELIEF, AXIS = 0.9, 0.45  # of half the head: how far the face stands out, where the neck is
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def _shift(faces: Faces, points: Floats, yaw: float) -> Floats:
     offset = (points - np.array([left + right, top + bottom], np.float32) / 2) / half
     radius = np.square(offset).sum(-1)
     inside = np.clip(1.6 - radius, 0, 1)
-    depth = np.clip(1 - radius, 0, None) * half[0] * 0.9 + _nose(faces, points, float(half[0]))
+    relief = np.clip(1 - radius, 0, None) * RELIEF - AXIS
+    depth = relief * half[0] + _nose(faces, points, float(half[0]))
     shift: Floats = inside * (offset[..., 0] * half[0] * (np.cos(yaw) - 1) + depth * np.sin(yaw))
     return shift.astype(np.float32)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from inference_worker import yunet
 from inference_worker.faces import open_detector
 from inference_worker.yunet import YuNetDetector
 from shared.errors import ModelError
@@ -98,7 +99,7 @@ def test_overlapping_boxes_leave_the_best_one(tmp_path: Path) -> None:
 
 
 def test_the_contracts_overlap_bound_holds(tmp_path: Path) -> None:
-    loose = face_metadata(nms_iou="0.95")
+    loose = face_metadata(nms_iou="0.95", score_threshold="0.999")
     file = face_model(
         tmp_path / "f.onnx",
         loose,
@@ -108,7 +109,23 @@ def test_the_contracts_overlap_bound_holds(tmp_path: Path) -> None:
     )
     picture = lit(256, 128, 64, 64)
     picture[64:72, 72:80] = 220
-    assert len(open_detector(str(file)).detect(picture)) == 2
+    # Neither is certain enough to rule the other out as nested.
+    assert len(open_detector(str(file), score_threshold=0.5).detect(picture)) == 2
+
+
+def test_a_box_inside_a_certain_one_is_dropped_however_small(tmp_path: Path) -> None:
+    rows = np.array(
+        [
+            [0.9, 0, 0, 100, 100],
+            [0.8, 30, 30, 20, 20],
+            [0.7, 200, 0, 50, 50],
+            [0.6, 190, -10, 80, 80],
+        ],
+        np.float32,
+    )
+    assert yunet._without_nested(rows, 0.5)[:, 0] == pytest.approx([0.9, 0.7])
+    assert len(yunet._without_nested(rows, 0.85)) == 3
+    assert len(yunet._without_nested(rows, 0.95)) == 4
 
 
 def test_a_wide_picture_is_shrunk_and_its_boxes_are_mapped_back(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from training.face_data import Faces
-from training.face_evaluate import Judged, average_precision, fit
+from training.face_evaluate import Judged, average_precision, fit, recall, strays
 
 PICTURE = np.zeros((8, 8, 3), np.uint8)
 
@@ -54,3 +54,11 @@ def test_fitting_keeps_the_proportions() -> None:
         frame, scale = fit(np.full(shape, 255, np.uint8))
         assert frame.shape == (480, 320, 3)
         assert scale == pytest.approx(480 / shape[0])
+
+
+def test_recall_and_strays_count_what_is_above_the_threshold() -> None:
+    judged = [truth((0, 0, 40, 40), (100, 0, 110, 10)), truth((0, 0, 40, 40))]
+    detections = [found((0, 0, 40, 40, 0.9), (300, 0, 340, 40, 0.9)), found((0, 0, 40, 40, 0.3))]
+    assert recall(detections, judged, 0.5, low=32) == 0.5
+    assert recall(detections, judged, 0.2) == pytest.approx(2 / 3, abs=1e-4)
+    assert strays(detections, judged, 0.5) == 0.5
