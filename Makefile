@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 .DEFAULT_GOAL := check
 
 # Whatever is installed for development also runs the demo; so does the demo's smaller set.
@@ -32,6 +32,11 @@ check: $(VENV)/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
+
+# Some minutes; the peers go into build/bench-venv (2 GB, TensorFlow among them). ARGS=--quick
+# is shorter. Figures of cost need the machine for themselves.
+bench: $(VENV)/dev.stamp
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -221,9 +222,13 @@ class Publisher:
         return True
 
     def _soonest(self, now_ms: float) -> Link | None:
-        ready = [link for link in self._links.values() if link.window.available(now_ms)]
-        ready = [link for link in ready if is_writable(link.socket)]
-        return min(ready, key=lambda link: max(link.window.ready_at_ms, now_ms), default=None)
+        soonest, soonest_ms = None, math.inf
+        for link in self._links.values():
+            ready_ms = max(link.window.ready_at_ms, now_ms)
+            is_sooner = ready_ms < soonest_ms and link.window.available(now_ms) > 0
+            if is_sooner and is_writable(link.socket):
+                soonest, soonest_ms = link, ready_ms
+        return soonest
 
     def _frame(self, outgoing: Outgoing, now_ms: float) -> Frame:
         identity = self._identity

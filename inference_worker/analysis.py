@@ -15,7 +15,7 @@ from shared.messages import Face
 
 _FARTHEST_PX: Final = 65_535
 _DIGITS: Final = 5
-_WARM_UP_SIZE: Final = (480, 640, 3)
+_WARM_UP_SIZE: Final = (480, 640)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class Analyzer:
     def __init__(self, detector: FaceDetector, classifier: ExpressionClassifier) -> None:
         self.detector = detector
         self.classifier = classifier
+        self._as_gray = detector.reads_gray and classifier.reads_gray
 
     def analyze(self, jpeg: bytes, rotation: int = 0) -> Analysis:
         """Faces and expressions of one JPEG, to be turned `rotation` degrees clockwise.
@@ -49,7 +50,7 @@ class Analyzer:
             ModelError: a model failed; that is never "no faces".
         """
         began = time.perf_counter()
-        picture = decode(jpeg, rotation)
+        picture = decode(jpeg, rotation, as_gray=self._as_gray)
         decoded = time.perf_counter()
         detections = _largest(self.detector.detect(picture))
         detected = time.perf_counter()
@@ -64,7 +65,8 @@ class Analyzer:
 
     def warm_up(self) -> None:
         """Run both models once on blank input; worth doing in each compute thread."""
-        self.detector.detect(np.zeros(_WARM_UP_SIZE, np.uint8))
+        shape = _WARM_UP_SIZE if self._as_gray else (*_WARM_UP_SIZE, 3)
+        self.detector.detect(np.zeros(shape, np.uint8))
         self.classifier.warm_up()
 
     def self_test(self) -> None:

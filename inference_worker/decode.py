@@ -9,7 +9,8 @@ from shared.errors import PictureDamaged
 from shared.jpeg import JpegHeader, read_header
 
 # EXIF orientation is ignored: a camera says its rotation in the frame's header.
-_FLAGS: Final = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_COLOUR: Final = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_GRAY: Final = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
 _TURNS: Final = {
     90: cv2.ROTATE_90_CLOCKWISE,
     180: cv2.ROTATE_180,
@@ -21,8 +22,10 @@ _END_OF_IMAGE: Final = b"\xff\xd9"
 MAX_TRAILING_BYTES: Final = 64 * 1024
 
 
-def decode(jpeg: bytes, rotation: int = 0) -> Picture:
-    """The upright picture, (H, W, 3) uint8 BGR, of one JPEG.
+def decode(jpeg: bytes, rotation: int = 0, *, as_gray: bool = False) -> Picture:
+    """The upright picture, (H, W, 3) uint8 BGR or (H, W) gray, of one JPEG.
+
+    Gray is the JPEG's own luma: its colours are not even decoded, which halves the cost.
 
     `rotation` is 0, 90, 180 or 270: the degrees clockwise by which the picture must be turned
     to stand upright. Size and kind are judged from the header before any memory is allotted.
@@ -36,7 +39,7 @@ def decode(jpeg: bytes, rotation: int = 0) -> Picture:
     """
     header = read_header(jpeg)
     _check_end(jpeg)
-    return _upright(_pixels(jpeg, header), rotation)
+    return _upright(_pixels(jpeg, header, as_gray), rotation)
 
 
 def _check_end(jpeg: bytes) -> None:
@@ -46,13 +49,14 @@ def _check_end(jpeg: bytes) -> None:
         raise PictureDamaged(f"a JPEG of {len(jpeg)} bytes without its end: it was cut off")
 
 
-def _pixels(jpeg: bytes, header: JpegHeader) -> Picture:
+def _pixels(jpeg: bytes, header: JpegHeader, as_gray: bool) -> Picture:
     claim = f"a JPEG of {len(jpeg)} bytes that claims {header.width}x{header.height} pixels"
     try:
-        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), _FLAGS)
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), _GRAY if as_gray else _COLOUR)
     except (cv2.error, MemoryError) as error:
         raise PictureDamaged(f"{claim} does not decode: {error}") from error
-    if picture is None or picture.shape != (header.height, header.width, 3):
+    shape = (header.height, header.width) if as_gray else (header.height, header.width, 3)
+    if picture is None or picture.shape != shape:
         raise PictureDamaged(f"{claim} does not decode")
     return picture  # type: ignore[return-value]
 

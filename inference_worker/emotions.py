@@ -40,6 +40,7 @@ class ExpressionClassifier:
     Attributes:
         contract: what the model says about itself.
         provider: the execution provider that was really loaded.
+        reads_gray: True where it makes nothing of colour, and takes (H, W) pictures too.
     """
 
     def __init__(self, model: OnnxModel, contract: ExpressionContract, box_style: BoxStyle) -> None:
@@ -52,6 +53,7 @@ class ExpressionClassifier:
             )
         self.contract = contract
         self.provider = model.provider
+        self.reads_gray = contract.input.channels == 1
         self._model = model
         self._placement = placement
         self._outputs = list(model.output_shapes)[:1]

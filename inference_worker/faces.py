@@ -42,7 +42,8 @@ class FaceDetector(Protocol):
 
     `box_style` says how its boxes lie on a face: "haar" squares from brow to chin, or boxes
     "tight" around the whole face. `detector_id` is a name of the wire's alphabet, `provider`
-    what computes it.
+    what computes it. `reads_gray` is True where it makes nothing of colour: then it takes
+    (H, W) gray pictures too.
     """
 
     @property
@@ -53,6 +54,9 @@ class FaceDetector(Protocol):
 
     @property
     def provider(self) -> str: ...
+
+    @property
+    def reads_gray(self) -> bool: ...
 
     def detect(self, picture: Picture) -> list[Detection]:
         """The faces in an upright (H, W, 3) BGR picture, in no particular order.

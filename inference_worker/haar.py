@@ -24,6 +24,7 @@ class HaarDetector:
     box_style: BoxStyle = "haar"
     detector_id = "haar"
     provider = "opencv"
+    reads_gray = True
 
     def __init__(self, scale: float = 1.3, neighbours: float = 5, *, input_size: int = 640) -> None:
         """Raises ConfigError for a setting out of range, ModelError without a cascade."""

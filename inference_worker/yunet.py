@@ -55,6 +55,7 @@ class YuNetDetector:
         self.detector_id = self.contract.model_id
         self.box_style: BoxStyle = self.contract.box
         self.provider = self._model.provider
+        self.reads_gray = self.contract.input.colour == "gray"
         self._kinds = _kinds_of_output(self._model)
         self._outputs = [f"{kind}_{stride}" for stride in _STRIDES for kind in self._kinds]
         self._letterbox = Letterbox(self.contract.input, input_size, self._fixed_size())

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import logging
 import secrets
 import signal
@@ -41,6 +42,7 @@ class Waker:
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
+        self._woken = False
 
     def fileno(self) -> int:
         return self._reader.fileno()
@@ -50,13 +52,20 @@ class Waker:
 
     def wake(self) -> None:
         """Safe from any thread; many wakes before one drain are one."""
+        if self._woken:
+            return
+        self._woken = True
         with contextlib.suppress(BlockingIOError, OSError):
             self._writer.send(b"\0")
 
     def drain(self) -> None:
+        """To be called before looking at what one may have been woken for.
+
+        The flag falls after the bytes are read: a wake in between sends none, and needs none.
+        """
         with contextlib.suppress(BlockingIOError):
-            while self._reader.recv(4096):
-                pass
+            self._reader.recv(4096)
+        self._woken = False
 
     def close(self) -> None:
         self._reader.close()
@@ -97,6 +106,8 @@ def shutdown_on_signals() -> Iterator[Shutdown]:
         number: signal.signal(number, shutdown._handle)
         for number in (signal.SIGTERM, signal.SIGINT)
     }
+    # What was loaded until now stays; the garbage collector need not look through it again.
+    gc.freeze()
     before_fd = signal.set_wakeup_fd(shutdown.waker.write_fileno(), warn_on_full_buffer=False)
     try:
         yield shutdown

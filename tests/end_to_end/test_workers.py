@@ -80,7 +80,7 @@ def test_an_overloaded_worker_analyses_only_fresh_frames(site: Site) -> None:
     until(lambda: len(worker.lines("started")) >= 40, "40 frames are begun")
     ages = numbers(worker.lines("started"), "age_ms")
     # Anything that queues would be seconds behind by now; the true figure is in benchmarks/.
-    assert quantile(ages, 0.95) < 200
+    assert quantile(ages, 0.95) < 500
 
 
 def test_overloaded_cameras_get_equal_shares_and_a_slow_one_idles_nobody(site: Site) -> None:

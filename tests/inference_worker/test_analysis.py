@@ -8,7 +8,7 @@ import pytest
 
 from inference_worker.analysis import Analyzer, open_analyzer
 from inference_worker.emotions import open_classifier
-from inference_worker.faces import BoxStyle, Detection, open_detector
+from inference_worker.faces import BoxStyle, Detection, FaceDetector, open_detector
 from inference_worker.opencv import Picture
 from shared.emotions import SIZE_CLASSES
 from shared.errors import ModelError, PictureDamaged
@@ -30,6 +30,7 @@ class Fixed:
     box_style: BoxStyle = "tight"
     detector_id = "fixed"
     provider = "none"
+    reads_gray = False
 
     def __init__(self, *faces: Detection) -> None:
         self._faces = list(faces)
@@ -40,6 +41,17 @@ class Fixed:
 
     def self_test(self) -> None:
         pass
+
+
+class Coloured:
+    """A detector that is given colour, whatever it reads."""
+
+    reads_gray = False
+
+    def __init__(self, detector: FaceDetector) -> None:
+        self.box_style = detector.box_style
+        self.detector_id, self.provider = detector.detector_id, detector.provider
+        self.detect, self.self_test = detector.detect, detector.self_test
 
 
 @pytest.fixture
@@ -122,3 +134,13 @@ def test_a_self_test_that_fails_stops_the_worker(tmp_path: Path) -> None:
     file = expression_model(tmp_path / "e.onnx", expression_metadata(selftest=wrong))
     with pytest.raises(ModelError, match="self-test is off"):
         analyzer(str(file)).self_test()
+
+
+def test_models_that_make_nothing_of_colour_are_given_the_luma_and_answer_the_same(
+    expression: str,
+) -> None:
+    whole, picture = open_analyzer("haar", expression), jpeg(astronaut())
+    in_gray = whole.analyze(picture).faces
+    from_colour = Analyzer(Coloured(whole.detector), whole.classifier).analyze(picture).faces
+    assert [face.box for face in in_gray] == [face.box for face in from_colour]
+    assert in_gray[0].probabilities == pytest.approx(from_colour[0].probabilities, abs=0.02)

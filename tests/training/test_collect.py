@@ -34,6 +34,7 @@ class TwoFaces:
     detector_id = "two"
     provider = "cpu"
     box_style: BoxStyle = "haar"
+    reads_gray = False
 
     def detect(self, picture: Picture) -> list[Detection]:
         assert picture.ndim == 3

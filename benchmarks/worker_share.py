@@ -1,0 +1,124 @@
+"""How much of a worker's processor time goes into the pictures, and what more threads bring.
+
+    python -m benchmarks.worker_share [--quick] [--detector FILE]
+
+The share: decode + detect + classify timed alone, against all that a saturated worker uses
+per frame, with a real camera node, an aggregator and Redis around it.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Final
+
+from benchmarks.analysis_cost import FRAMES, PEOPLE, measure
+from benchmarks.pictures import jpegs, write_jpegs
+from benchmarks.plant import ROOM, Plant
+from benchmarks.rows import Options, Row, at_least, run_alone
+from inference_worker.analysis import open_analyzer
+from inference_worker.compute import Compute, Finished
+from inference_worker.intake import Job
+from inference_worker.links import Link
+from shared.clock import boot_ms
+from shared.messages import Frame, Hello
+
+_RATE_HZ: Final = "240"
+
+
+def worker_share(options: Options) -> Iterator[Row]:
+    for size in (640, 320):
+        yield from _share(options, size)
+    yield from _threads(options)
+
+
+def _share(options: Options, size: int) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory() as folder, Plant(options.detector) as plant:
+        write_jpegs(Path(folder), FRAMES, PEOPLE)
+        rounds = int(options.length(20, 4))
+        before = measure(folder, rounds, options.detector, size)["cpu_ms"]
+        worker = plant.worker("--input-size", str(size))
+        memory = ("--name", "cam", "--room", ROOM, "--source", folder, "--worker", plant.frames)
+        plant.program("benchmarks.memory_camera", *memory, "--rate-hz", _RATE_HZ)
+        whole, frames = plant.cost_ms(worker, options.length(20, 6))
+        after = measure(folder, rounds, options.detector, size)["cpu_ms"]
+        alone = (before + after) / 2
+        note = (
+            f"{whole:.2f} ms CPU a frame in the worker, alone {before:.2f} before it and "
+            f"{after:.2f} after it; {frames} frames"
+        )
+        name = f"share of the worker's CPU in the pictures, input {size}"
+        yield at_least(name, min(100.0, alone / whole * 100), "%", 90, note=note)
+
+
+def _threads(options: Options) -> Iterator[Row]:
+    rounds, count = int(options.length(5, 2)), int(options.length(120, 30))
+    rates: dict[str, list[float]] = {"one": [], "threads": [], "processes": []}
+    fork = get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=fork) as pool:
+        both = [(options.detector, count)] * 2
+        list(pool.map(_one_process, both))
+        for _ in range(rounds):
+            rates["one"].append(_frames_a_second(options.detector, 1, count))
+            rates["threads"].append(_frames_a_second(options.detector, 2, count * 2))
+            began_s = time.monotonic()
+            list(pool.map(_one_process, both))
+            rates["processes"].append(count * 2 / (time.monotonic() - began_s))
+    best = {name: max(all_of) for name, all_of in rates.items()}
+    note = "wall time: needs both cores to itself; best of the rounds"
+    for name, what in (("threads", "two compute threads"), ("processes", "two processes")):
+        each = f"{best['one']:.0f} and {best[name]:.0f} frames/s; {note}"
+        yield at_least(f"{what} against one", best[name] / best["one"], "x", 1.9, note=each)
+
+
+_pools: dict[str, Compute] = {}
+
+
+def _one_process(what: tuple[str, int]) -> float:
+    return _frames_a_second(*what[:1], 1, what[1])
+
+
+def _frames_a_second(detector: str, threads: int, count: int) -> float:
+    """Frames fed in the process, through the threads of a worker."""
+    key = f"{detector} {threads}"
+    compute = _pools.get(key)
+    if compute is None:
+        analyzer = open_analyzer(detector)
+        analyzer.warm_up()
+        compute = Compute(analyzer, threads, lambda: None, max_age_ms=1e9, min_frame_ms=0)
+        compute.start()
+        _pools[key] = compute
+        _feed(compute, threads * 4)
+    began_s = time.monotonic()
+    _feed(compute, count)
+    return count / (time.monotonic() - began_s)
+
+
+def _feed(compute: Compute, count: int) -> None:
+    pictures = _pictures()
+    for number in range(count):
+        compute.submit(_job(number, pictures[number % FRAMES]))
+    done = 0
+    while done < count:
+        while compute.events:
+            done += isinstance(compute.events.popleft(), Finished)
+        time.sleep(0.002)
+
+
+@cache
+def _pictures() -> list[bytes]:
+    return jpegs(FRAMES, PEOPLE)
+
+
+def _job(seq: int, jpeg: bytes) -> Job:
+    hello = Hello("cam", "room", "b00t", 0, 1, 0, 30.0, 640, 480, 0, boot_ms())
+    frame = Frame("cam", "room", "b00t", seq, 640, 480, 0, 0.0, 1, boot_ms(), jpeg)
+    link = Link(("cam", "b00t", 0), b"id", hello, 0, 0, 0, boot_ms())
+    return Job(link, frame, 0.0, boot_ms())
+
+
+if __name__ == "__main__":
+    run_alone(worker_share, __doc__)
