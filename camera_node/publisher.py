@@ -56,6 +56,7 @@ class Link:
         self.number = number
         self.window = CreditWindow(now_ms)
         self.hello_due_ms = 0.0
+        self.sent_ms = 0.0
         self.refused = ""
         self.paused = False
         socket, monitor = connect_frames(context, address)
@@ -217,17 +218,18 @@ class Publisher:
             link.window.disconnect()
             return False
         link.window.spend()
+        link.sent_ms = now_ms
         self.sent += 1
         self._previous_captured_ms = outgoing.captured_ms
         return True
 
     def _soonest(self, now_ms: float) -> Link | None:
-        soonest, soonest_ms = None, math.inf
+        """The link served soonest; of several that are free, the one that was longest unused."""
+        soonest, best = None, (math.inf, math.inf)
         for link in self._links.values():
-            ready_ms = max(link.window.ready_at_ms, now_ms)
-            is_sooner = ready_ms < soonest_ms and link.window.available(now_ms) > 0
-            if is_sooner and is_writable(link.socket):
-                soonest, soonest_ms = link, ready_ms
+            rank = (max(link.window.ready_at_ms, now_ms), link.sent_ms)
+            if rank < best and link.window.available(now_ms) > 0 and is_writable(link.socket):
+                soonest, best = link, rank
         return soonest
 
     def _frame(self, outgoing: Outgoing, now_ms: float) -> Frame:

@@ -45,8 +45,9 @@ class Component:
     process: subprocess.Popen[bytes]
 
     def lines(self, message: str = "") -> list[Line]:
-        text = self.log.read_text(errors="replace")
-        lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        # The last line may be half written.
+        whole, _, _ = self.log.read_text(errors="replace").rpartition("\n")
+        lines = [json.loads(line) for line in whole.split("\n") if line.startswith("{")]
         return [line for line in lines if not message or line["message"] == message]
 
     def wait_for(self, message: str, timeout_s: float = PATIENCE_S) -> Line:
