@@ -188,6 +188,24 @@ def test_a_frame_goes_to_the_worker_that_will_be_served_soonest(site: Site) -> N
     assert (fast.frames[0].seq, slow.frames[0].seq) == (0, 1)
 
 
+def test_of_several_free_workers_each_gets_its_turn(site: Site) -> None:
+    workers = [site.worker("one"), site.worker("two")]
+    publisher = site.publish(*(worker.address for worker in workers))
+    site.until(lambda: all(worker.hellos for worker in workers))
+    for worker in workers:
+        worker.say(granted=4)
+    site.until(
+        lambda: (
+            publisher.may_send()
+            and all(link.window.worker_id for link in publisher._links.values())
+        )
+    )
+    for _ in range(4):
+        assert publisher.send(picture())
+    site.until(lambda: sum(len(worker.frames) for worker in workers) == 4)
+    assert [len(worker.frames) for worker in workers] == [2, 2]
+
+
 def test_credit_of_a_worker_not_heard_of_is_void(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
