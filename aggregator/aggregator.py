@@ -11,11 +11,12 @@ import zmq
 from aggregator.admission import Admission
 from aggregator.buckets import Delivery, deliver
 from aggregator.health_fields import camera_fields, worker_fields
+from aggregator.shards import PAUSE_TIMES
 from aggregator.store import CommitReport, Outcome, Store
 from shared import wire
 from shared.clock import TransitClock, boot_ms, wall_ms
 from shared.config import AggregatorSettings
-from shared.errors import SchemaMismatch, StoreError, WireError
+from shared.errors import SchemaMismatch, ShardAway, StoreError, WireError
 from shared.limits import MAX_ADDRESSES, WORKER_SILENT_MS
 from shared.logs import Complaints, event
 from shared.messages import Ack, ModelReport, Report
@@ -73,6 +74,7 @@ class Aggregator:
         self._housekeeping_ms = 0.0
         self._redis_tried_ms = 0.0
         self._redis_away = False
+        self._shards_away: frozenset[str] = frozenset()
         self._schema_checked = False
         self.counts: Counter[str] = Counter()
         self.health = Health("aggregator")
@@ -213,6 +215,8 @@ class Aggregator:
         if committed.away is None:
             for room, error in committed.errors.items():
                 self.counts["room-errors"] += 1
+                if isinstance(error, ShardAway):
+                    continue  # told by shard
                 event(_log, logging.ERROR, "room not written", room=room, why=str(error))
 
     def _keep_house(self) -> None:
@@ -229,18 +233,45 @@ class Aggregator:
             self._note_redis(error)
         else:
             self._note_redis(None)
+        self._note_shards()
+
+    def _note_shards(self) -> None:
+        before, self._shards_away = self._shards_away, self._store.shards_away
+        for shard in self._shards_away - before:
+            self._log_of_redis.lost(shard, "its rooms wait, the others are served")
+        for shard in before - self._shards_away:
+            self._log_of_redis.back(shard)
 
     def _write_house(self) -> None:
+        """What lies on a Cluster's shard that is away waits; the rest is written."""
+        began_ms = boot_ms()
         if not self._schema_checked:
             self._store.check_schema()
             self._schema_checked = True
+        for step in (self._read_wishes, self._touch_rooms, self._write_health, self._write_models):
+            try:
+                step()
+            except ShardAway as error:
+                self._complaints.event("housekeeping waits", why=str(error))
+                took_ms = boot_ms() - began_ms
+                self._housekeeping_ms = boot_ms() + PAUSE_TIMES * took_ms
+                if took_ms > _HOUSEKEEPING_MS:
+                    return
+
+    def _read_wishes(self) -> None:
         self._paused = self._store.paused_rooms()
+
+    def _touch_rooms(self) -> None:
         self._store.touch_rooms(self._rooms_seen)
         self._rooms_seen = {}
+
+    def _write_health(self) -> None:
         reports, self._health_to_write = self._health_to_write, {}
         cameras = camera_fields(reports.values())
         workers = {report.worker_id: worker_fields(report) for report in reports.values()}
         self._store.write_health(cameras, workers, wall_ms())
+
+    def _write_models(self) -> None:
         self._store.write_models(self._models_to_write.values())
         self._models_to_write = {}
 
@@ -276,7 +307,7 @@ class Aggregator:
 
     def _drain(self, shutdown: Shutdown) -> None:
         """Answers what has already arrived, so that fewer results are sent twice."""
-        self.health.ready = False
+        self.health.draining()
         deadline = Deadline(self._settings.drain_s)
         quiet = False
         while not (quiet or shutdown.forced or deadline.passed):
@@ -299,6 +330,11 @@ class Aggregator:
         yield Fact("roommood_aggregator_workers", "Workers heard lately.", len(self._peers))
         yield Fact(
             "roommood_aggregator_redis_up", "1 if Redis answers.", float(not self._redis_away)
+        )
+        yield Fact(
+            "roommood_aggregator_shards_away",
+            "Nodes of a Redis Cluster that do not answer.",
+            len(self._shards_away),
         )
 
 

@@ -32,7 +32,7 @@ def aggregator(
         typer.Option(
             envvar="ROOMMOOD_AGGREGATOR_BIND",
             help="host:port at which workers reach this aggregator.",
-            show_default="127.0.0.1:5702",
+            show_default="127.0.0.1:5700",
             rich_help_panel=_NETWORK,
         ),
     ] = None,
@@ -84,7 +84,7 @@ def aggregator(
 ) -> None:
     """Count the workers' results, each exactly once, into per-room statistics in Redis.
 
-    Example: `aggregator --bind 127.0.0.1:5702 --redis redis://127.0.0.1:6379/0`
+    Example: `aggregator --bind 127.0.0.1:5700 --redis redis://127.0.0.1:6379/0`
     """
     given = {
         "bind": bind,

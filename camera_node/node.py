@@ -191,7 +191,7 @@ class CameraNode:
 
     def _drain(self, shutdown: Shutdown) -> bool:
         """Captures no more, and hears what became of the frames that are under way."""
-        self.health.ready = False
+        self.health.draining()
         shutdown.waker.drain()
         self._capture.stop(min(1.0, self._settings.drain_s))
         if self._capture.take_newest() is not None:

@@ -1,6 +1,6 @@
 """The `inference-worker` command, also mounted as `roommood worker`."""
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -14,6 +14,9 @@ from shared.cli import (
     VersionOption,
     run_app,
 )
+
+if TYPE_CHECKING:
+    from shared.config import WorkerSettings
 
 _NETWORK: Final = "Network"
 _MODELS: Final = "Models"
@@ -51,7 +54,7 @@ def worker(
             "-a",
             envvar="ROOMMOOD_WORKER_AGGREGATORS",
             help="host:port of an aggregator; may be given again.",
-            show_default="127.0.0.1:5702",
+            show_default="127.0.0.1:5700",
             rich_help_panel=_NETWORK,
         ),
     ] = None,
@@ -108,6 +111,24 @@ def worker(
             rich_help_panel=_WORK,
         ),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            envvar="ROOMMOOD_WORKER_PROCESSES",
+            help="Worker processes, each at the next port; the dead and the hung are replaced.",
+            show_default="1",
+            rich_help_panel=_WORK,
+        ),
+    ] = None,
+    instance: Annotated[
+        int | None,
+        typer.Option(
+            envvar="ROOMMOOD_WORKER_INSTANCE",
+            help="The n-th worker of a machine listens n - 1 ports above the one given.",
+            show_default="1",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
     max_age_ms: Annotated[
         float | None,
         typer.Option(
@@ -135,7 +156,7 @@ def worker(
 ) -> None:
     """Ask cameras for frames, find the faces and tell the expression that each shows.
 
-    Example: `inference-worker --bind 127.0.0.1:5701 --aggregator 127.0.0.1:5702 --threads 2`
+    Example: `inference-worker --bind 127.0.0.1:5701 --aggregator 127.0.0.1:5700 --threads 2`
     """
     given = {
         "bind": bind,
@@ -147,6 +168,8 @@ def worker(
         "input_size": input_size,
         "provider": provider,
         "threads": threads,
+        "processes": processes,
+        "instance": instance,
         "max_age_ms": max_age_ms,
         "min_frame_ms": min_frame_ms,
         "drain_s": drain_s,
@@ -159,8 +182,19 @@ def worker(
     from shared.config import WorkerSettings, load
 
     settings = load(WorkerSettings, config, given)
-    logs.setup(settings.log_format, settings.log_level, "worker")
+    from inference_worker.supervisor import Supervisor, one_of
 
+    if settings.processes > 1:
+        logs.setup(settings.log_format, settings.log_level, "workers")
+        raise typer.Exit(Supervisor(settings, run_worker).run())
+    raise typer.Exit(run_worker(one_of(settings, settings.instance)))
+
+
+def run_worker(settings: "WorkerSettings") -> int:
+    """One worker in this process, until it is told to stop; returns the exit code."""
+    from shared import logs
+
+    logs.setup(settings.log_format, settings.log_level, "worker")
     from inference_worker.analysis import open_analyzer
     from inference_worker.worker import Worker
 
@@ -172,7 +206,7 @@ def worker(
     )
     analyzer.self_test()
     analyzer.warm_up()
-    raise typer.Exit(Worker(settings, analyzer).run())
+    return Worker(settings, analyzer).run()
 
 
 def main() -> None:

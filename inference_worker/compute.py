@@ -12,6 +12,7 @@ from inference_worker.analysis import Analysis, Analyzer
 from inference_worker.intake import Job
 from shared.clock import boot_ms
 from shared.errors import PictureError, RoommoodError
+from shared.limits import HUNG_ANALYSIS_MS
 from shared.logs import event
 
 _log = logging.getLogger(__name__)
@@ -69,10 +70,11 @@ class Compute:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._failures = 0
+        self._began_ms = [0.0] * threads
         self.broken: RoommoodError | None = None
         self.events: deque[ComputeEvent] = deque()
         self._threads = [
-            threading.Thread(target=self._run, name=f"compute-{n}", daemon=True)
+            threading.Thread(target=self._run, args=(n,), name=f"compute-{n}", daemon=True)
             for n in range(threads)
         ]
 
@@ -91,15 +93,23 @@ class Compute:
         for thread in self._threads:
             thread.join(timeout_s)
 
-    def _run(self) -> None:
+    @property
+    def hung(self) -> bool:
+        """True while a thread has been at one picture for longer than any picture takes."""
+        longest_ms = HUNG_ANALYSIS_MS + self._min_frame_ms
+        return any(began and boot_ms() - began > longest_ms for began in self._began_ms)
+
+    def _run(self, number: int) -> None:
         while (job := self._jobs.get()) is not None:
             now_ms = boot_ms()
             age_ms = job.age_at(now_ms)
             if age_ms > self._max_age_ms:
                 self._tell(Stale(job, age_ms))
                 continue
+            self._began_ms[number] = now_ms
             self._tell(Started(job, now_ms, age_ms))
             self.events.append(self._analyze(job, now_ms))
+            self._began_ms[number] = 0.0
             # Whoever takes the next job tells so at once, and wakes for both.
             if self._jobs.empty():
                 self._wake()

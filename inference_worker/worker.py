@@ -118,7 +118,8 @@ class Worker:
         self._take_events()
         self._intake.turn()
         self._reporter.turn()
-        self.health.tick()
+        if not self._compute.hung:
+            self.health.tick()
 
     def _take_events(self) -> None:
         events = self._compute.events
@@ -180,7 +181,7 @@ class Worker:
         Frames that a camera sends after it was told are lost with this worker, and booked so
         by the camera. Returns False if results were left when time was up.
         """
-        self.health.ready = False
+        self.health.draining()
         shutdown.waker.drain()
         deadline = Deadline(self._settings.drain_s)
         self._intake.leaving = True

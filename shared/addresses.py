@@ -8,6 +8,7 @@ from typing import Final
 from shared.errors import ConfigError
 from shared.limits import MAX_ADDRESS_CHARS
 
+MAX_PORT: Final = 65_535
 _ADDRESS: Final = re.compile(
     r"(?:tcp://)?(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+|\*):(?P<port>\d{1,5})", re.ASCII
 )
@@ -16,9 +17,17 @@ _ADDRESS: Final = re.compile(
 def parse_address(text: str) -> str:
     """`host:port` or `tcp://host:port` as `tcp://host:port`. Raises ConfigError."""
     match = _ADDRESS.fullmatch(text) if len(text) <= MAX_ADDRESS_CHARS else None
-    if match is None or not 0 < int(match["port"]) < 65_536:
+    if match is None or not 0 < int(match["port"]) <= MAX_PORT:
         raise ConfigError(f"{text!r} is not an address: write host:port, for example desk:5701")
     return f"tcp://{match['host']}:{match['port']}"
+
+
+def shifted(address: str, by: int) -> str:
+    """A parsed address with its port higher by `by`. Raises ConfigError beyond 65535."""
+    host, _, port = address.rpartition(":")
+    if int(port) + by > MAX_PORT:
+        raise ConfigError(f"{address} leaves no port for instance {by + 1}: take a lower one")
+    return f"{host}:{int(port) + by}"
 
 
 def host_of(address: str) -> str:

@@ -19,7 +19,7 @@ from shared.errors import ConfigError, RoommoodError
 from shared.names import parse_camera, parse_room
 
 DEFAULT_FRAMES_ADDRESS: Final = "tcp://127.0.0.1:5701"
-DEFAULT_REPORTS_ADDRESS: Final = "tcp://127.0.0.1:5702"
+DEFAULT_REPORTS_ADDRESS: Final = "tcp://127.0.0.1:5700"
 DEFAULT_REDIS_URL: Final = "redis://127.0.0.1:6379/0"
 
 
@@ -82,6 +82,8 @@ class WorkerSettings(Settings):
     classifier: str = ""
     input_size: int = Field(640, ge=96, le=3840)
     threads: int = Field(1, ge=1, le=64)
+    processes: int = Field(1, ge=1, le=64)
+    instance: int = Field(1, ge=1, le=1024)
     provider: str = "cpu"
     max_age_ms: float = Field(2_000.0, ge=50.0, le=60_000.0)
     min_frame_ms: float = Field(0.0, ge=0.0, le=60_000.0)

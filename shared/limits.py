@@ -19,7 +19,10 @@ MAX_PICTURE_PIXELS: Final = 3840 * 2160
 MIN_PICTURE_SIDE_PX: Final = 16
 # Start-of-frame must come within these bytes; EXIF and colour profiles lie before it.
 MAX_JPEG_HEADER_BYTES: Final = 1024 * 1024
-# Scans of a progressive JPEG: hundreds of empty scans cost seconds of decoding.
+# Markers before start-of-frame, padding bytes included: each costs a turn of our reader's loop.
+MAX_JPEG_MARKERS: Final = 4_096
+# Scans of a JPEG, whatever its kind: an empty scan of 13 bytes costs half a millisecond of
+# decoding at 4K, so that 256 KB of them cost ten seconds.
 MAX_JPEG_SCANS: Final = 32
 
 # Faces of one frame, largest first; bounds the classifier's batch and the size of a result.
@@ -59,6 +62,10 @@ MAX_LINKS: Final = 8_192
 BOOT_SILENT_MS: Final = 10_000
 # Milliseconds a frame may wait in a worker before the worker asks for less at a time.
 MAX_WAIT_MS: Final = 20.0
+
+# Milliseconds at one picture after which a compute thread counts as hung: the slowest detector
+# takes a second on a Pi.
+HUNG_ANALYSIS_MS: Final = 30_000.0
 
 # Results of one Report and results under way to the aggregators at once.
 MAX_RESULTS_PER_REPORT: Final = 256

@@ -17,6 +17,7 @@ from typing import Any, Final
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.logs import event
+from shared.service import ServiceManager
 
 _STALLED_AFTER_S: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -33,16 +34,23 @@ class Fact:
 
 
 class Health:
-    """What the HTTP server says of a component; its loop calls `tick`."""
+    """What the HTTP server and the service manager are told; the component's loop calls `tick`."""
 
     def __init__(self, component: str) -> None:
         self.component = component
         self.ready = False
         self.detail: dict[str, object] = {}
         self._ticked = time.monotonic()
+        self._manager = ServiceManager()
 
     def tick(self) -> None:
         self._ticked = time.monotonic()
+        self._manager.turning("ready" if self.ready else "not ready")
+
+    def draining(self) -> None:
+        """No longer ready: it finishes what is under way."""
+        self.ready = False
+        self._manager.stopping()
 
     @property
     def live(self) -> bool:

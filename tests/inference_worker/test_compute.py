@@ -182,6 +182,19 @@ def test_threads_work_side_by_side() -> None:
     running.compute.stop(10)
 
 
+def test_a_thread_that_never_comes_back_is_known_to_hang(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inference_worker.compute.HUNG_ANALYSIS_MS", 0.0)
+    running.analyzer.gate.clear()
+    running.submit()
+    assert isinstance(running.next(), Started)
+    assert running.compute.hung
+    running.analyzer.gate.set()
+    running.finish()
+    assert not running.compute.hung
+
+
 def test_the_threads_end_when_they_are_told_to() -> None:
     running = Running(threads=3, min_frame_ms=60_000.0)
     running.submit()
