@@ -1,0 +1,197 @@
+"""Debian machines of one's own on this one: booted roots with systemd, sshd and a network.
+
+`systemd-nspawn` boots an overlay over one root that debootstrap makes once (build/site/base). It
+stands in for a Raspberry Pi in everything but the board: there is no camera and no slow processor.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+BRIDGE: Final = "rm-site0"
+NETWORK: Final = "10.90.7"
+PATIENCE_S: Final = 90.0
+_PACKAGES: Final = (
+    "systemd", "systemd-sysv", "dbus", "udev", "openssh-server", "sudo", "iproute2", "procps",
+    "python3", "python3-venv", "python3-pip", "ca-certificates", "redis-server",
+)  # fmt: skip
+_NEEDED: Final = ("debootstrap", "systemd-nspawn", "ip", "ssh", "ssh-keygen")
+
+
+def why_not_here() -> str:
+    """Why machines cannot be made here; "" if they can."""
+    if os.geteuid() != 0:
+        return "making machines needs root"
+    lacking = [name for name in _NEEDED if shutil.which(name) is None]
+    return f"no {', '.join(lacking)}: apt-get install debootstrap systemd-container" * bool(lacking)
+
+
+def base_root(folder: Path) -> Path:
+    """The root that all machines share; made once, in about a minute."""
+    base = folder / "base"
+    if not (base / "made").exists():
+        shutil.rmtree(base, ignore_errors=True)
+        said = _tell(
+            "debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", "bookworm",
+            str(base), "http://deb.debian.org/debian", timeout_s=900,
+        )  # fmt: skip
+        (base / "made").write_text(said[-200:])
+        # Services of Debian's packages that would run beside ours.
+        wants = base / "etc/systemd/system/multi-user.target.wants"
+        (wants / "redis-server.service").unlink(missing_ok=True)
+    return base
+
+
+@contextlib.contextmanager
+def network() -> Iterator[str]:
+    """A bridge that the machines hang on; gives the address of this side."""
+    _tell("ip", "link", "add", BRIDGE, "type", "bridge")
+    try:
+        _tell("ip", "addr", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
+        _tell("ip", "link", "set", BRIDGE, "up")
+        yield f"{NETWORK}.1"
+    finally:
+        _tell("ip", "link", "del", BRIDGE)
+
+
+@dataclass
+class Booted:
+    """One machine, from boot to the removal of all that it wrote."""
+
+    name: str
+    number: int
+    base: Path
+    folder: Path
+    key: Path
+    user: str = "root"
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    @property
+    def address(self) -> str:
+        return f"{NETWORK}.{self.number}"
+
+    @property
+    def root(self) -> Path:
+        return self.folder / self.name / "root"
+
+    def __enter__(self) -> "Booted":
+        upper, work = (self.folder / self.name / part for part in ("upper", "work"))
+        for one in (upper, work, self.root):
+            one.mkdir(parents=True)
+        layers = f"lowerdir={self.base},upperdir={upper},workdir={work}"
+        _tell("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
+        self._prepare()
+        self.boot()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.power_off()
+        _tell("umount", "--lazy", str(self.root))
+
+    def _prepare(self) -> None:
+        write(self.root / "etc/hostname", f"{self.name}\n")
+        write(
+            self.root / "etc/systemd/network/10-host0.network",
+            f"[Match]\nName=host0\n[Network]\nAddress={self.address}/24\nLinkLocalAddressing=no\n",
+        )
+        wants = self.root / "etc/systemd/system/multi-user.target.wants/systemd-networkd.service"
+        wants.parent.mkdir(parents=True, exist_ok=True)
+        wants.unlink(missing_ok=True)
+        wants.symlink_to("/lib/systemd/system/systemd-networkd.service")
+        home = self.root / ("root" if self.user == "root" else f"home/{self.user}")
+        if self.user != "root":
+            _tell("chroot", str(self.root), "useradd", "-m", "-s", "/bin/sh", self.user)
+            rule = f"{self.user} ALL=(ALL) NOPASSWD: ALL\n"
+            write(self.root / f"etc/sudoers.d/{self.user}", rule)
+        write(home / ".ssh/authorized_keys", self.key.with_suffix(".pub").read_text())
+        if self.user != "root":
+            _tell("chroot", str(self.root), "chown", "-R", self.user, f"/home/{self.user}/.ssh")
+
+    def boot(self) -> None:
+        log = (self.folder / self.name / "console.log").open("ab")
+        self._process = subprocess.Popen(
+            [
+                "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",
+                f"--network-bridge={BRIDGE}", f"--directory={self.root}", f"--machine={self.name}",
+                "--console=pipe",
+            ],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0,
+        )  # fmt: skip
+        log.close()
+        self.wait_for_ssh()
+
+    def wait_for_ssh(self) -> None:
+        until(lambda: self.attempt("true")[0], f"{self.name} answers over ssh")
+
+    def power_off(self) -> None:
+        """As pulling the plug would, but what was written is on the disk."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def attempt(self, command: str, timeout_s: float = 60) -> tuple[bool, str]:
+        """Whether a command, over ssh and as root, ended well, and all that it printed."""
+        become = "" if self.user == "root" else "sudo "
+        try:
+            done = subprocess.run(
+                [
+                    "ssh", "-q", "-i", str(self.key), "-o", "StrictHostKeyChecking=no",
+                    "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=3",
+                    "-o", "BatchMode=yes", f"{self.user}@{self.address}", become + command,
+                ],
+                capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL,
+                check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return False, "timed out"
+        return done.returncode == 0, done.stdout + done.stderr
+
+    def run(self, command: str, timeout_s: float = 60) -> str:
+        """What a command prints; it must end well."""
+        done, said = self.attempt(command, timeout_s)
+        assert done, f"{self.name}: {command}\n{said}"
+        return said
+
+
+def make_key(folder: Path) -> Path:
+    """A key pair for ssh."""
+    key = folder / "id"
+    _tell("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
+    return key
+
+
+def until(condition: object, what: str, timeout_s: float = PATIENCE_S) -> None:
+    """Waits until `condition()` holds."""
+    assert callable(condition)
+    end = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end, f"not within {timeout_s:g} s: {what}"
+        time.sleep(0.2)
+
+
+def write(path: Path, text: str) -> None:
+    """A file below a machine's root."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def _tell(*command: str, timeout_s: float = 60) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return done.stdout

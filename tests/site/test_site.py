@@ -1,0 +1,309 @@
+"""`roommood deploy` on a desktop and two Pis that boot, over ssh, from an empty disk to removal.
+
+The tests tell one story and run in the order in which they stand.
+"""
+
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
+from tests.site.machines import (
+    Booted,
+    base_root,
+    make_key,
+    network,
+    until,
+    why_not_here,
+)
+from tests.site.wheelhouse import ROOT, fill, make_wheel
+
+pytestmark = pytest.mark.timeout(1_200)
+BUILD = ROOT / "build" / "site"
+WANTED = """
+[desktop]
+host = "{desk}"
+user = "root"
+ssh_key = "{key}"
+workers = 2
+dashboard = false
+
+[[camera]]
+name = "kitchen-1"
+room = "kitchen"
+host = "{kitchen}"
+user = "pi"
+ssh_key = "{key}"
+source = "simulated:/srv/portraits"
+rate_hz = 10
+
+[[camera]]
+name = "den-1"
+room = "den"
+host = "{den}"
+user = "root"
+ssh_key = "{key}"
+source = "simulated:/srv/portraits"
+rate_hz = 10
+"""
+
+
+@dataclass
+class Place:
+    """The machines, and the folder with the site's file, its keys and the wheels."""
+
+    desk: Booted
+    kitchen: Booted
+    den: Booted
+    folder: Path
+
+    @property
+    def machines(self) -> tuple[Booted, Booted, Booted]:
+        return self.desk, self.kitchen, self.den
+
+    def deploy(self, *options: str) -> tuple[int, str]:
+        """`roommood deploy`, its exit code and what it said."""
+        command = [
+            sys.executable, "-P", "-c", "from deploy.cli import main; main()", "deploy",
+            str(self.folder / "site.toml"), "--wheelhouse", str(self.folder / "wheels"), *options,
+        ]  # fmt: skip
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=1_000, check=False, cwd=ROOT
+        )
+        said = done.stdout + done.stderr
+        logging.getLogger(__name__).info(said)
+        return done.returncode, said
+
+    def release(self, version: str, broken: str = "") -> None:
+        """Puts a wheel of this version, newer than any before, into the wheelhouse."""
+        make_wheel(self.folder / "wheels", self.folder / "scratch", version, broken)
+
+    def rooms(self) -> dict[str, int]:
+        """Frames counted in each room, as Redis has them, in buckets of an hour."""
+        return {room: self._frames(room) for room in ("kitchen", "den")}
+
+    def _frames(self, room: str) -> int:
+        keys = self.redis(f"--scan --pattern roommood:{{{room}}}:1h:*").split()
+        pairs = [self.redis(f"hgetall {key}").split() for key in keys]
+        fields = [dict(zip(one[::2], one[1::2], strict=True)) for one in pairs]
+        return sum(int(value) for one in fields for name, value in one.items()
+                   if name.startswith("frames:"))  # fmt: skip
+
+    def seen(self, room: str) -> int:
+        """Frames of which Redis has noted that they were counted."""
+        keys = self.redis(f"--scan --pattern roommood:{{{room}}}:seen:*").split()
+        return sum(int(self.redis(f"bitcount {key}")) for key in keys)
+
+    def redis(self, command: str) -> str:
+        password = "$(head -1 /etc/roommood/keys/redis-reader.password)"
+        ask = f"REDISCLI_AUTH={password} redis-cli -p 5770 --user reader {command}"
+        return self.desk.run(f"sh -c '{ask}'")
+
+    def flows(self, room: str) -> Callable[[], bool]:
+        """Whether more frames of a room are counted than now."""
+        before = self._frames(room)
+        return lambda: self._frames(room) > before
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    why = why_not_here()
+    if why and not os.environ.get("CI"):
+        pytest.skip(why)
+    assert not why, why
+    folder = tmp_path_factory.mktemp("site")
+    base, key = base_root(BUILD), make_key(folder)
+    fill(BUILD / "wheels", folder / "scratch")
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    for wheel in (BUILD / "wheels").glob("*.whl"):
+        os.link(wheel, wheels / wheel.name) if _same_disk(wheel, wheels) else _copy(wheel, wheels)
+    with (
+        network(),
+        Booted("desk", 10, base, folder, key) as desk,
+        Booted("kitchen", 11, base, folder, key, user="pi") as kitchen,
+        Booted("den", 12, base, folder, key) as den,
+    ):
+        for pi in (kitchen, den):
+            portraits = pi.root / "srv/portraits"
+            portraits.mkdir()
+            for name, picture in (("a", astronaut()), ("b", grace_hopper())):
+                (portraits / f"{name}.jpg").write_bytes(jpeg(picture))
+        one = Place(desk, kitchen, den, folder)
+        text = WANTED.format(desk=desk.address, kitchen=kitchen.address, den=den.address, key=key)
+        (folder / "site.toml").write_text(text)
+        one.release("1.0.0")
+        yield one
+
+
+def _same_disk(wheel: Path, folder: Path) -> bool:
+    return wheel.stat().st_dev == folder.stat().st_dev
+
+
+def _copy(wheel: Path, folder: Path) -> None:
+    (folder / wheel.name).write_bytes(wheel.read_bytes())
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(place: Place) -> None:
+    code, said = place.deploy("--dry-run")
+    assert code == 0
+    assert "desktop: would change: programs roommood" in said
+    assert "den-1: would change: release" in said
+    assert not any(one.attempt("ls /opt/roommood")[0] for one in place.machines)
+    assert not (place.folder / "keys").exists()
+
+
+def test_a_site_comes_up_from_nothing_and_is_counted(place: Place) -> None:
+    code, said = place.deploy()
+    assert code == 0, said
+    assert said.count("frames arrive at a worker") == 2
+    until(lambda: all(count > 20 for count in place.rooms().values()), "both rooms are counted")
+
+
+def test_a_second_run_changes_nothing(place: Place) -> None:
+    started = place.desk.run("systemctl show -P ActiveEnterTimestamp aggregator.service")
+    code, said = place.deploy()
+    assert code == 0
+    assert said.split("\n")[:3] == [
+        f"{one}: no change" for one in ("desktop", "kitchen-1", "den-1")
+    ]
+    assert place.desk.run("systemctl show -P ActiveEnterTimestamp aggregator.service") == started
+
+
+def test_secrets_lie_where_they_are_needed_and_nobody_else_can_read_them(place: Place) -> None:
+    for machine in place.machines:
+        found = machine.run(
+            "find /etc/roommood -name '*.key' -o -name '*.password' -o -name '*.acl'"
+        )
+        assert found
+        for path in found.split():
+            assert machine.run(f"stat -c %a {path}").strip() == "600", path
+    assert place.den.run("ls /etc/roommood/keys").split() == ["camera.key"]
+    assert not list((place.folder / "keys" / "to-copy").glob("*.key"))
+    _, said = place.desk.attempt("redis-cli -p 5770 get roommood:schema")
+    assert "NOAUTH" in said
+
+
+def test_systemd_finds_the_units_sound_and_little_exposed(place: Place) -> None:
+    for machine in place.machines:
+        units = machine.run("cat /opt/roommood/current/units.run").split()
+        said = machine.run(f"systemd-analyze verify {' '.join(units)}")
+        assert not said, said
+        for unit in units:
+            judged = machine.run(f"systemd-analyze security --no-pager {unit}")
+            level = float(re.findall(r"exposure level for \S+: ([\d.]+)", judged)[0])
+            assert level < 3.0, (unit, level)
+
+
+def test_every_killed_unit_heals(place: Place) -> None:
+    for machine, rooms in (
+        (place.desk, ("kitchen", "den")), (place.kitchen, ("kitchen",)), (place.den, ("den",)),
+    ):  # fmt: skip
+        for unit in machine.run("cat /opt/roommood/current/units.run").split():
+            machine.run(f"systemctl kill -s KILL {unit}")
+            for room in rooms:
+                until(place.flows(room), f"{room} is counted after {unit} was killed")
+
+
+def test_a_hung_camera_is_started_again_by_the_watchdog(place: Place) -> None:
+    pid = place.den.run("systemctl show -P MainPID camera-node.service").strip()
+    place.den.run(f"kill -STOP {pid}")
+    until(
+        lambda: place.den.run("systemctl show -P MainPID camera-node.service").strip() != pid,
+        "systemd replaces it",
+        timeout_s=120,
+    )
+    until(place.flows("den"), "the den is counted again")
+
+
+def test_a_rebooted_pi_is_back_by_itself(place: Place) -> None:
+    place.kitchen.power_off()
+    place.kitchen.boot()
+    until(place.flows("kitchen"), "the kitchen is counted after the reboot")
+
+
+def test_an_upgrade_under_load_loses_no_counted_result(place: Place) -> None:
+    place.release("1.1.0")
+    code, said = place.deploy()
+    assert code == 0, said
+    assert said.count("programs roommood") == 3
+    for machine in place.machines:
+        version = machine.run("/opt/roommood/current/venv/bin/roommood --version")
+        assert version.strip() == "roommood 1.1.0"
+    for room in ("kitchen", "den"):
+        until(place.flows(room), f"{room} is counted by the new release")
+    _assert_every_analysed_frame_is_counted_once(place)
+
+
+def _assert_every_analysed_frame_is_counted_once(place: Place) -> None:
+    """Cameras stop, then workers; what all workers since the kills analysed is in Redis once."""
+    for pi in (place.kitchen, place.den):
+        pi.run("systemctl stop camera-node.service")
+    place.desk.run("systemctl stop inference-worker@1 inference-worker@2")
+    ended = place.desk.run(
+        "journalctl -u 'inference-worker@*' -o cat --no-pager --grep 'worker ended'"
+    )
+    assert set(re.findall(r"unacknowledged=(\d+)", ended)) == {"0"}
+    for room in ("kitchen", "den"):
+        assert place.rooms()[room] == place.seen(room), f"doubled or missing in {room}"
+    place.desk.run("systemctl start inference-worker@1 inference-worker@2")
+    for pi in (place.kitchen, place.den):
+        pi.run("systemctl start camera-node.service")
+
+
+def test_a_broken_release_is_taken_back(place: Place) -> None:
+    place.release("1.2.0", broken="inference_worker/worker.py")
+    code, said = place.deploy()
+    assert code == 1
+    assert "this release is broken" in said
+    assert "runs again, as before" in said
+    version = place.desk.run("/opt/roommood/current/venv/bin/roommood --version")
+    assert version.strip() == "roommood 1.1.0"
+    for room in ("kitchen", "den"):
+        until(place.flows(room), f"{room} is still counted")
+    next((place.folder / "wheels").glob("roommood-1.2.0*")).unlink()
+
+
+def test_a_revoked_camera_is_refused_within_seconds(place: Place) -> None:
+    command = ["keys", "revoke", "den-1", "--keys", str(place.folder / "keys")]
+    subprocess.run(
+        [sys.executable, "-P", "-c", "from deploy.cli import main; main()", *command],
+        check=True, cwd=ROOT, timeout=60,
+    )  # fmt: skip
+    code, said = place.deploy("--only", "desktop")
+    assert code == 0
+    assert "cameras.toml" in said
+    until(lambda: not _grows(place, "den"), "the den is counted no more")
+    assert _grows(place, "kitchen")
+    code, said = place.deploy("--only", "den-1")
+    assert code == 0, said
+    until(place.flows("den"), "with a new key it is counted again")
+
+
+def _grows(place: Place, room: str) -> bool:
+    more = place.flows(room)
+    place.desk.run("sleep 3")
+    return more()
+
+
+def test_removal_leaves_nothing(place: Place) -> None:
+    code, said = place.deploy("--remove", "--yes")
+    assert code == 0, said
+    for machine in place.machines:
+        left = machine.run(
+            "find / -xdev ( -iname '*roommood*' -o -name 'camera-node*' ) "
+            "-not -path '/proc/*' -not -path '/sys/*' -not -path '/var/log/*' | cat".replace(
+                "( ", r"\( ").replace(" )", r" \)")
+        )  # fmt: skip
+        assert not left, left
+        assert "roommood" not in machine.run("cat /etc/passwd /etc/group")
+        assert "roommood" not in machine.run("systemctl list-units --all --no-legend")
+    code, said = place.deploy("--remove", "--yes")
+    assert (code, said.count("no change")) == (0, 3)
