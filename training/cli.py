@@ -59,10 +59,10 @@ def train(
 
     Example: `roommood-train train --data ferplus --checkpoint own.pt --epochs 18 --patience 5`
     """
+    from shared.progress import bar
     from training.augment import Policy
     from training.expression_net import STUDENT, TEACHER
     from training.expression_train import Run, TrainSettings, load_lesson
-    from training.progress import bar
 
     settings = TrainSettings(
         data=data,
@@ -149,9 +149,9 @@ def evaluate(
     import json
     from dataclasses import asdict
 
+    from shared.progress import bar
     from training.expression_evaluate import evaluate as measure
     from training.expression_report import write_report
-    from training.progress import bar
 
     with bar("evaluating") as progress:
         found = measure(model, split, progress)
@@ -174,9 +174,9 @@ def export(
 
     Example: `roommood-train export --data ferplus --checkpoint own.pt --model own.onnx`
     """
+    from shared.progress import bar
     from training.expression_export import ExportSettings, summary
     from training.expression_export import export as write
-    from training.progress import bar
 
     settings = ExportSettings(checkpoint, data, model, model_id, held_out, recipe=recipe)
     with bar("exporting and measuring") as progress:

@@ -66,8 +66,8 @@ def fer2013(
 
     Example: `roommood-train import fer2013 --pixels fer2013.csv --votes fer2013new.csv --out DIR`
     """
+    from shared.progress import bar
     from training.imports import import_fer2013
-    from training.progress import bar
 
     with bar("importing") as progress:
         counts = import_fer2013(pixels, votes, out, progress)
@@ -89,8 +89,8 @@ def folders(
 
     Example: `roommood-train import folders my-faces --out my-ferplus`
     """
+    from shared.progress import bar
     from training.imports import import_folders
-    from training.progress import bar
 
     with bar("importing") as progress:
         counts = import_folders(source, out, valid_percent, progress)

@@ -10,6 +10,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shared.progress import Progress, no_progress
 from training.augment import Policy, augment
 from training.expression_net import MEAN, STD
 from training.ferplus import (
@@ -22,7 +23,6 @@ from training.ferplus import (
     read_split,
     trainable,
 )
-from training.progress import Progress, no_progress
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 

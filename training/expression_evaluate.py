@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from shared.emotions import EXPRESSIONS
+from shared.progress import Progress, no_progress
 from training.ferplus import (
     SIDE_PX,
     FaceSet,
@@ -24,7 +25,6 @@ from training.ferplus import (
     majority_labels,
     read_split,
 )
-from training.progress import Progress, no_progress
 
 FACE_SIDES_PX = (16, 20, 24, 32, 40, 48)
 CROP_STEPS_PX = (-8, -4, -2, 2, 4, 8)

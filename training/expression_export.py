@@ -17,6 +17,7 @@ import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from shared.emotions import EXPRESSIONS
+from shared.progress import Progress, no_progress
 from training.expression_card import read_recipe, write_card
 from training.expression_evaluate import (
     COUNT,
@@ -39,7 +40,6 @@ from training.ferplus import (
     majority_labels,
     read_split,
 )
-from training.progress import Progress, no_progress
 
 CONTRACT = "1"
 SIZE_CLASS_PX = {"tiny": 16, "small": 24, "medium": 40, "large": 48}

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from shared.errors import ModelError
+from shared.progress import Progress, no_progress
 from training.augment import Policy
 from training.expression_data import (
     Faces,
@@ -35,7 +36,6 @@ from training.expression_data import (
 from training.expression_net import STUDENT, ExpressionNet, NetShape
 from training.expression_weights import freeze_norms, net_from_onnx
 from training.ferplus import Floats, Pictures
-from training.progress import Progress, no_progress
 
 # Hears the epoch (from 1), the mean loss and the accuracy on what is held out.
 Report = Callable[[int, float, float], None]

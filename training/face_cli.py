@@ -54,6 +54,9 @@ def render(
     earlier: Annotated[
         Path | None, typer.Option(help="A detector whose false alarms are to be shown often.")
     ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="A YuNet file that looks at every finished crop.")
+    ] = None,
     rest: Annotated[
         float, typer.Option(min=0, help="Once `keep` are there: sleep so many rendering times.")
     ] = 0,
@@ -69,7 +72,8 @@ def render(
     cv2.setNumThreads(1)
     shards.mkdir(parents=True, exist_ok=True)
     detector = Detector.open(earlier) if earlier else None
-    stock = load_stock(data, labels, lambda name: typer.echo(f"reading {name}"), detector)
+    critic = Detector.open(teacher) if teacher else None
+    stock = load_stock(data, labels, lambda name: typer.echo(f"reading {name}"), detector, critic)
     typer.echo(f"{len(stock.traps)} traps")
     for number in range(first, first + count):
         start = time.monotonic()
@@ -162,6 +166,26 @@ def export(
     card = finish(load_average(checkpoint), output, model_id, exam, Detector.open(peer))
     write(load_average(checkpoint), output, card)
     typer.echo(json.dumps(card.accuracy, indent=2))
+
+
+@app.command()
+def align(
+    faces: Annotated[Path, typer.Argument(help="Folder with images/ and labels.csv.")],
+    detector: Annotated[str, typer.Option(help="As the worker's --detector.")] = "",
+    most: Annotated[int, typer.Option(min=1, help="Faces of one expression.")] = 130,
+    share: Annotated[float, typer.Option(min=0.05, help="Scale of the pictures.")] = 0.4,
+) -> None:
+    """Measure whether turning crops upright by the eyes pays; prints JSON."""
+    import json
+
+    from inference_worker.emotions import open_classifier
+    from inference_worker.faces import open_detector
+    from training.face_align import compare, labelled
+
+    found = open_detector(detector)
+    classifier = open_classifier(box_style=found.box_style)
+    figures = compare(labelled(faces, most), found, classifier, share)
+    typer.echo(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

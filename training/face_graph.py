@@ -21,7 +21,6 @@ from training.face_net import (
     GREY_MEAN,
     GREY_STD,
     OUTPUTS,
-    STEM_PADDING,
     STRIDES,
     Block,
     FaceNet,
@@ -78,7 +77,8 @@ def build(net: FaceNet) -> onnx.ModelProto:
 
 
 def _features(graph: _Graph, net: FaceNet) -> tuple[str, str, str]:
-    at8 = _stage(graph, net.stage8, graph.node("Relu", _stem(graph, net.stem, "picture")))
+    at4 = _stage(graph, net.stage4, graph.node("Relu", _stem(graph, net, "picture")))
+    at8 = _stage(graph, net.stage8, at4)
     at16 = _stage(graph, net.stage16, at8)
     top = graph.node("Relu", _convolution(graph, net.lateral32, _stage(graph, net.stage32, at16)))
     middle = _join(graph, net.lateral16, at16, net.down_to_16, top)
@@ -100,12 +100,12 @@ def folded(layers: nn.Module) -> tuple[nn.Conv2d, Floats, Floats]:
     return convolution, kernel.contiguous().numpy(), bias.numpy()
 
 
-def _stem(graph: _Graph, layers: nn.Module, inputs: str) -> str:
+def _stem(graph: _Graph, net: FaceNet, inputs: str) -> str:
     """The first convolution on 0..255: ((x - m) / s) * k + b = x * (k / s) + (b - m / s *
     sum(k))."""
-    convolution, kernel, bias = folded(layers)
+    convolution, kernel, bias = folded(net.stem)
     bias = bias - kernel.sum((1, 2, 3)) * GREY_MEAN / GREY_STD
-    padding = [STEM_PADDING] * 4
+    padding = [net.shape.stem_padding] * 4
     return _conv_node(graph, inputs, convolution, kernel / np.float32(GREY_STD), bias, padding)
 
 

@@ -1,7 +1,7 @@
 """The detector's net: a grey picture in, scores, boxes and five landmarks per cell of three grids
 out.
 
-Convolution over 8x8 pixels at stride 4, depthwise-separable residual blocks (Howard et al. 2017;
+Convolution over 6x6 pixels at stride 4, depthwise-separable residual blocks (Howard et al. 2017;
 He et al. 2016), a feature pyramid (Lin et al. 2017) and one anchor-free head per stride, encoded
 as in YuNet (Wu, Peng, Yu 2023).
 """
@@ -21,19 +21,26 @@ PRIOR = 0.01
 GREY_MEAN = 117.0
 GREY_STD = 64.0
 BLACK = -GREY_MEAN / GREY_STD
-STEM, STEM_PADDING = 8, 2
+STEM_STRIDE = 4
 
 
 @dataclass(frozen=True)
 class NetShape:
     """Widths and depths: channels after the stem and at strides 8, 16, 32; blocks and neck
-    channels per stride."""
+    channels per stride; the stem's kernel, and blocks at stride 4, right behind it."""
 
     stem: int = 32
     widths: tuple[int, int, int] = (48, 80, 112)
-    depths: tuple[int, int, int] = (3, 5, 3)
+    depths: tuple[int, int, int] = (3, 4, 3)
     necks: tuple[int, int, int] = (48, 64, 64)
-    head_depths: tuple[int, int, int] = (1, 1, 1)
+    head_depths: tuple[int, int, int] = (0, 1, 1)
+    stem_kernel: int = 6
+    stem_depth: int = 1
+
+    @property
+    def stem_padding(self) -> int:
+        """Pixels of black around the picture, so that the grid shrinks by exactly the stride."""
+        return (self.stem_kernel - STEM_STRIDE) // 2
 
 
 def convolution(
@@ -103,7 +110,11 @@ class FaceNet(nn.Module):
         self.shape = shape = shape or NetShape()
         (w8, w16, w32), (d8, d16, d32), (n8, n16, n32) = shape.widths, shape.depths, shape.necks
         self.stem = nn.Sequential(
-            nn.Conv2d(1, shape.stem, STEM, 4, bias=False), nn.BatchNorm2d(shape.stem)
+            nn.Conv2d(1, shape.stem, shape.stem_kernel, STEM_STRIDE, bias=False),
+            nn.BatchNorm2d(shape.stem),
+        )
+        self.stage4 = nn.Sequential(
+            *(Block(shape.stem, shape.stem) for _ in range(shape.stem_depth))
         )
         self.stage8, self.stage16, self.stage32 = (
             stage(shape.stem, w8, d8),
@@ -120,8 +131,8 @@ class FaceNet(nn.Module):
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Raw outputs at strides 8, 16 and 32, each (N, H/s * W/s, 15)."""
-        framed = functional.pad(picture, (STEM_PADDING,) * 4, value=BLACK)
-        at8 = self.stage8(functional.relu(self.stem(framed)))
+        framed = functional.pad(picture, (self.shape.stem_padding,) * 4, value=BLACK)
+        at8 = self.stage8(self.stage4(functional.relu(self.stem(framed))))
         at16 = self.stage16(at8)
         top = functional.relu(self.lateral32(self.stage32(at16)))
         middle = self._join(self.lateral16(at16), self.down_to_16(top))

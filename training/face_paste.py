@@ -21,8 +21,8 @@ from training.face_warp import (
 )
 
 CROP = 320
-SMALLEST_PX, LARGEST_PX = 9.0, 300.0
-COMMON_PX = (12.0, 80.0)
+SMALLEST_PX, LARGEST_PX = 12.0, 300.0
+COMMON_PX = (15.0, 90.0)
 LEARN_SCORE = 0.5
 IGNORE_SCORE = 0.1
 MAX_ENLARGEMENT = 3.0
@@ -75,7 +75,7 @@ def paste_face(canvas: Canvas, photo: Photo, rng: Generator) -> Canvas:
     box = photo.faces.boxes[0]
     scale = min(draw_px(rng) / size(box), MAX_ENLARGEMENT)
     target = rng.uniform(0.0, 1.0, 2).astype(np.float32) * CROP
-    matrix = affine(rng, centre(box), target, scale, draw_angle(rng), wild=1.5)
+    matrix = affine(rng, centre(box), target, scale, draw_angle(rng), wild=1.2)
     moved = cut(move_faces(photo.faces, matrix))
     if len(moved) == 0 or _crowded(canvas.faces, moved):
         return canvas
@@ -129,10 +129,10 @@ def _disguise(photo: Photo, rng: Generator) -> Photo:
         photo = _resized(photo, 130 / max(photo.picture.shape))
     if rng.random() < 0.25:
         photo = _covered(photo, rng)
-    if rng.random() < 0.6:
+    if rng.random() < 0.5:
         photo = turn_head(photo, float(rng.uniform(-0.9, 0.9)))
-    if rng.random() < 0.3:
-        photo = nod_head(photo, float(rng.uniform(-0.5, 0.6)))
+    if rng.random() < 0.35:
+        photo = nod_head(photo, float(rng.uniform(-0.4, 0.65)))
     return photo
 
 
@@ -146,11 +146,11 @@ def _resized(photo: Photo, scale: float) -> Photo:
 def _shade(photo: Photo, rng: Generator) -> Photo:
     """Flatten and darken the face as light from behind does, or light it from one side."""
     kind = rng.random()
-    if kind < 0.3:
+    if kind < 0.2:
         level = rng.uniform(20, 170)
-        flat = (photo.picture.astype(np.float32) - 127) * rng.uniform(0.2, 0.7) + level
+        flat = (photo.picture.astype(np.float32) - 127) * rng.uniform(0.3, 0.8) + level
         return Photo(np.clip(flat, 0, 255).astype(np.uint8), photo.faces)
-    if kind < 0.45:
+    if kind < 0.33:
         ramp = np.linspace(rng.uniform(0.2, 1), rng.uniform(0.6, 1.3), photo.picture.shape[1])
         lit = photo.picture * (ramp if rng.random() < 0.5 else ramp[::-1])
         return Photo(np.clip(lit, 0, 255).astype(np.uint8), photo.faces)
@@ -158,23 +158,31 @@ def _shade(photo: Photo, rng: Generator) -> Photo:
 
 
 def _covered(photo: Photo, rng: Generator) -> Photo:
-    """Draw something over the mouth (a mask, a cup, a hand's place) or the eyes (dark glasses)."""
+    """Draw something over the mouth (a mask, a cup, a hand), the eyes (dark glasses) or the brow
+    (a cap)."""
     left, top, right, bottom = photo.faces.boxes[0]
     width, height = right - left, bottom - top
-    low = rng.random() < 0.8
-    middle = (
-        float(left + width * rng.uniform(0.4, 0.6)),
-        float(top + height * (rng.uniform(0.72, 0.86) if low else 0.38)),
-    )
-    across = float(width * rng.uniform(0.6, 1.05))
-    down = float(height * (rng.uniform(0.4, 0.66) if low else 0.18))
-    shape = (middle, (across, down), float(rng.normal(0, 8)))
+    row, across, down = _cover(rng)
+    middle = (float(left + width * rng.uniform(0.4, 0.6)), float(top + height * row))
+    shape = (middle, (float(width * across), float(height * down)), float(rng.normal(0, 8)))
     picture, shade = photo.picture.copy(), int(rng.integers(0, 256))
+    if rng.random() < 0.4:
+        shade = int(picture.mean() * rng.uniform(0.8, 1.1)) % 256
     if rng.random() < 0.5:
         cv2.ellipse(picture, shape, shade, -1)
     else:
         cv2.fillPoly(picture, [cv2.boxPoints(shape).astype(np.int32)], shade)
     return Photo(picture, photo.faces)
+
+
+def _cover(rng: Generator) -> tuple[float, float, float]:
+    """Middle, width and height of what covers a face, in widths and heights of the face."""
+    kind = rng.random()
+    if kind < 0.6:
+        return rng.uniform(0.72, 0.86), rng.uniform(0.6, 1.05), rng.uniform(0.4, 0.66)
+    if kind < 0.75:
+        return 0.38, rng.uniform(0.6, 1.05), 0.18
+    return rng.uniform(-0.1, 0.05), rng.uniform(1.0, 1.3), rng.uniform(0.4, 0.6)
 
 
 def _overlap(faces: Faces, new: Faces) -> Floats:

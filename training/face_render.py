@@ -25,11 +25,14 @@ from training.face_paste import (
     paste_shape,
     size,
 )
+from training.face_review import review
+from training.face_teacher import Detector
 from training.face_warp import Photo, affine, draw_angle, move_faces, visible_share, warp_onto
 
 MAX_FACES = 48
 LABEL_WIDTH = 16
 STREET_SHARE, STREET_TRIES = 0.5, 4
+ROOM_SHARE, PORTRAIT_SHARE = 0.35, 0.35
 TRAP_SHARE = 0.3
 TURNED = 0.12
 TURNED_WEIGHT = 3.0
@@ -64,6 +67,8 @@ class Stock:
     singles  groups of photographs of one face each, the heads of each group, each group's share
     empties  photographs without faces
     traps    what an earlier detector fell for
+    rooms    rooms with people, whose places, marked as faces, are never shown
+    teacher  looks at every finished crop: what it cannot see in it is left out of the loss
     """
 
     scenes: tuple[Photo, ...]
@@ -73,6 +78,8 @@ class Stock:
     single_shares: tuple[float, ...]
     empties: tuple[Photo, ...]
     traps: tuple[Trap, ...] = ()
+    rooms: tuple[Photo, ...] = ()
+    teacher: Detector | None = None
 
 
 @dataclass(frozen=True)
@@ -111,22 +118,26 @@ def weigh(photos: tuple[Photo, ...]) -> Heads:
 def render(stock: Stock, rng: Generator) -> Crop:
     """Draw one crop."""
     kind = rng.random()
-    if kind < 0.36:
+    if kind < 0.42:
         canvas = _scene(stock, rng)
-    elif kind < 0.56:
+    elif kind < 0.6:
         canvas = _paste_some(stock, _scene(stock, rng), rng, int(rng.integers(1, 7)))
-    elif kind < 0.88:
+    elif kind < 0.86:
         empty = Canvas(_backdrop(stock, rng), Faces.none())
-        canvas = _paste_some(stock, empty, rng, int(rng.integers(3, 13)))
+        canvas = _paste_some(stock, empty, rng, int(rng.integers(3, 10)))
     else:
         canvas = Canvas(_backdrop(stock, rng), Faces.none())
     if rng.random() < 0.35:
         canvas = _distract(stock, canvas, rng)
-    return Crop(spoil(canvas.picture, rng), pack(canvas.faces))
+    picture, faces = spoil(canvas.picture, rng), canvas.faces
+    if stock.teacher is not None:
+        faces = review(picture, faces, stock.teacher)
+    return Crop(picture, pack(faces))
 
 
 def _scene(stock: Stock, rng: Generator) -> Canvas:
-    """A real photograph around one of its faces, or a trap; beyond its edges a backdrop."""
+    """A real photograph, one in three a portrait, around one of its faces, or a trap; beyond its
+    edges a backdrop."""
     photo, box = _focus(stock, rng)
     scale = float(np.clip(draw_px(rng) / size(box), 0.3, MAX_ENLARGEMENT))
     target = rng.uniform(-0.05, 1.05, 2).astype(np.float32) * CROP
@@ -141,6 +152,9 @@ def _focus(stock: Stock, rng: Generator) -> tuple[Photo, Floats]:
     if stock.traps and rng.random() < TRAP_SHARE:
         trap = stock.traps[rng.integers(len(stock.traps))]
         return trap.photo, trap.box
+    if stock.singles and rng.random() < PORTRAIT_SHARE:
+        number, face = stock.single_heads[0].draw(rng)
+        return stock.singles[0][number], stock.singles[0][number].faces.boxes[face]
     number, face = stock.scene_heads.draw(rng)
     return stock.scenes[number], stock.scenes[number].faces.boxes[face]
 
@@ -165,7 +179,8 @@ def _backdrop(stock: Stock, rng: Generator) -> Picture:
 
 def _street(stock: Stock, rng: Generator) -> Picture | None:
     """A part of a photograph with people that shows no face; None if this draw shows one."""
-    photo = stock.scenes[rng.integers(len(stock.scenes))]
+    photos = stock.rooms if stock.rooms and rng.random() < ROOM_SHARE else stock.scenes
+    photo = photos[rng.integers(len(photos))]
     height, width = photo.picture.shape
     scale = float(np.exp(rng.uniform(np.log(0.8), np.log(4.0))))
     reach = CROP / 2 / scale

@@ -8,28 +8,42 @@ from pathlib import Path
 
 import numpy as np
 
-from training.face_data import Faces, Floats, Picture, clip, load_faces
+from training.face_data import Faces, Floats, Picture, clip, load_faces, read_voc
 from training.face_light import grey
 from training.face_mine import traps
 from training.face_paste import CROP
 from training.face_render import LABEL_WIDTH, MAX_FACES, Stock, render, weigh
-from training.face_sources import PEOPLE_AMONG_NO_FACES, read_picture, source, training_pictures
+from training.face_review import CERTAIN
+from training.face_sources import (
+    PEOPLE_AMONG_NO_FACES,
+    SURE_SCORE,
+    WALLS_PREFIX,
+    read_picture,
+    source,
+    training_pictures,
+)
 from training.face_teacher import Detector
 from training.face_warp import Photo
 
 SINGLE_SCORE = 0.6
 GROUPS = ("portraits", "single-faces", "ferplus")
-GROUP_WEIGHTS = (0.5, 0.35, 0.15)
+GROUP_WEIGHTS = (0.6, 0.3, 0.1)
+PERSON_MARGIN = 0.15
 
 
 def load_stock(
-    root: Path, labels: Path, progress: Callable[[str], None], earlier: Detector | None = None
+    root: Path,
+    labels: Path,
+    progress: Callable[[str], None],
+    earlier: Detector | None = None,
+    teacher: Detector | None = None,
 ) -> Stock:
     """Read every picture that may be trained on, as grey, with its labels (written by `label`).
 
-    With an earlier detector, what it falls for on them is shown more often.
+    With an earlier detector, what it falls for on them is shown more often; with a teacher, it
+    reviews every crop.
     """
-    scenes = list(_photos(root, labels, "faces-boxes", progress))
+    scenes = [_vouched(photo) for photo in _photos(root, labels, "faces-boxes", progress)]
     empties = []
     for path, photo in zip(
         training_pictures(root, source("no-faces")),
@@ -55,7 +69,24 @@ def load_stock(
         single_shares=shares,
         empties=tuple(empties),
         traps=traps(earlier, scenes + empties) if earlier else (),
+        rooms=tuple(_walls(root, labels, progress)),
+        teacher=teacher,
     )
+
+
+def _walls(root: Path, labels: Path, progress: Callable[[str], None]) -> Iterable[Photo]:
+    """Rooms whose walls and tables may be shown, and no person: people, and what the teacher takes
+    for a face, are marked as faces."""
+    item = source("rooms")
+    progress(item.name)
+    known = load_faces(labels / f"{item.name}.npz")
+    for path in sorted((root / item.folder).glob(f"{WALLS_PREFIX}*.jpg")):
+        people = read_voc(root / item.annotations / f"{path.stem}.xml").boxes
+        margin = (people[:, 2:] - people[:, :2]) * PERSON_MARGIN
+        boxes = np.concatenate([people[:, :2] - margin, people[:, 2:] + margin], 1)
+        unknown = np.full((len(boxes), 5, 2), np.nan, np.float32)
+        marked = Faces(boxes, unknown, np.ones(len(boxes), np.float32)).joined(known[path.name])
+        yield Photo(grey(read_picture(path)), marked)
 
 
 def _photos(
@@ -69,6 +100,13 @@ def _photos(
     for path in paths:
         picture = grey(read_picture(path))
         yield Photo(picture, clip(known[path.name], picture))
+
+
+def _vouched(photo: Photo) -> Photo:
+    """Faces that an annotator saw (or the teacher, as surely) become certain."""
+    faces = photo.faces
+    scores = np.where(faces.scores >= np.float32(SURE_SCORE), np.float32(CERTAIN), faces.scores)
+    return Photo(photo.picture, Faces(faces.boxes, faces.landmarks, scores.astype(np.float32)))
 
 
 def _one_sure_face(photo: Photo) -> bool:

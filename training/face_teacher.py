@@ -32,15 +32,16 @@ def decode(outputs: Mapping[str, Floats], height: int, width: int, threshold: fl
     sqrt(cls * obj), or cls where the net has no obj. Overlaps are still in it: see suppress.
     """
     found = [
-        _decode_level(outputs, stride, height // stride, width // stride, threshold)
+        decode_level(outputs, stride, height // stride, width // stride, threshold)
         for stride in STRIDES
     ]
     return found[0].joined(found[1]).joined(found[2])
 
 
-def _decode_level(
+def decode_level(
     outputs: Mapping[str, Floats], stride: int, rows: int, columns: int, threshold: float
 ) -> Faces:
+    """The faces of one stride, of a grid of so many rows and columns."""
     score = outputs[f"cls_{stride}"].reshape(-1)
     if f"obj_{stride}" in outputs:
         score = np.sqrt(np.clip(score, 0, 1) * np.clip(outputs[f"obj_{stride}"].reshape(-1), 0, 1))
@@ -146,14 +147,15 @@ def label(
     A face that only one of the views shows thus gets a low score, and is later ignored rather
     than learnt.
     """
-    seen = [_look(teacher, picture, view, threshold) for view in views]
+    seen = [look(teacher, picture, view, threshold) for view in views]
     everything = seen[0]
     for faces in seen[1:]:
         everything = everything.joined(faces)
     return merge(everything, len(views))
 
 
-def _look(teacher: Detector, picture: Picture, view: View, threshold: float) -> Faces:
+def look(teacher: Detector, picture: Picture, view: View, threshold: float) -> Faces:
+    """What the teacher sees in one view of a picture, in the picture's own pixels."""
     import cv2
 
     height, width = picture.shape[:2]

@@ -19,6 +19,9 @@ from training.face_loss import Losses, losses
 from training.face_net import GREY_MEAN, GREY_STD, FaceNet, NetShape, cells
 from training.face_stock import Shard, shards
 
+FIRST_STEM = {"stem_kernel": 8, "stem_depth": 0}  # of checkpoints that do not tell
+WINDOWS = (256, 256, 320)  # of a crop, drawn for each batch: a crop is never shown twice alike
+LEARN_SHARE, KEEP_SHARE = 0.5, 0.2
 _BLOCK = re.compile(r"(stage\d+|blocks)\.\d+\.")
 
 
@@ -34,7 +37,7 @@ class Recipe:
     warmup: int = 500
     decay: float = 0.35
     weight_decay: float = 0.03
-    average: float = 0.9995
+    average: float = 0.999
     seed: int = 1
     save_every: int = 500
     keep_every: int = 5_000
@@ -62,12 +65,11 @@ def train(
     """
     torch.set_num_threads(1)
     run = _resume(checkpoint, recipe, shape, start)
-    where, batches = None, _batches(folder, recipe, run.step)
+    batches = _batches(folder, recipe, run.step)
     seen, since = _Mean(), time.monotonic()
     while run.step < recipe.steps:
         pictures, labels = next(batches)
-        where = cells(*pictures.shape[-2:]) if where is None else where
-        seen.add(_step(run, pictures, labels, where, recipe))
+        seen.add(_step(run, pictures, labels, cells(*pictures.shape[-2:]), recipe))
         if run.step % 100 == 0:
             pace = 100 / (time.monotonic() - since)
             report(f"step {run.step}/{recipe.steps} {seen} {pace:.2f} steps/s")
@@ -105,16 +107,24 @@ def _resume(checkpoint: Path, recipe: Recipe, shape: NetShape, start: Path | Non
     return run
 
 
-def grow(net: FaceNet, smaller: FaceNet) -> None:
-    """Copy the weights of a net with fewer blocks. A block that it lacks begins as the identity:
-    what it adds is scaled by nothing, and the ReLU behind the sum changes nothing."""
-    given, own = smaller.state_dict(), net.state_dict()
+def grow(net: FaceNet, other: FaceNet) -> None:
+    """Copy the weights of a net that may have other depths, and a larger stem, of which the
+    middle stays.
+
+    A block that it lacks begins as the identity: what it adds is scaled by nothing, and the ReLU
+    behind the sum changes nothing. A block that it has beyond ours is left out.
+    """
+    own, given = net.state_dict(), other.state_dict()
+    given = {n: v for n, v in given.items() if n in own or not _BLOCK.search(n)}
+    edge = (other.shape.stem_kernel - net.shape.stem_kernel) // 2
+    if edge > 0:
+        given["stem.0.weight"] = given["stem.0.weight"][..., edge:-edge, edge:-edge]
     missing = own.keys() - given.keys()
     strange = [
         name for name, value in given.items() if name not in own or own[name].shape != value.shape
     ]
     if strange or not all(_BLOCK.search(name) for name in missing):
-        raise ValueError(f"the nets differ in more than depth: {net.shape}, {smaller.shape}")
+        raise ValueError(f"the nets differ in more than depth: {net.shape}, {other.shape}")
     net.load_state_dict(given, strict=False)
     weights = dict(net.named_parameters())
     for name in missing:
@@ -154,7 +164,7 @@ def _save(run: _Run, checkpoint: Path) -> None:
 def load_average(checkpoint: Path) -> FaceNet:
     """The averaged net of a checkpoint, ready for use."""
     state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
-    net = FaceNet(NetShape(**state["shape"]))
+    net = FaceNet(NetShape(**{**FIRST_STEM, **state["shape"]}))
     net.load_state_dict(state["average"])
     return net.eval()
 
@@ -218,7 +228,36 @@ def _batch(
     stacked[mirrored] = stacked[mirrored].flip(-1)
     rows[mirrored] = mirror_labels(rows[mirrored], stacked.shape[-1])
     light = torch.from_numpy(rng.normal(1, 0.12, (len(rows), 1, 1))).float()
-    return (stacked * light)[:, None], rows
+    stacked, rows = window(stacked * light, rows, int(rng.choice(WINDOWS)), rng)
+    return stacked[:, None], rows
+
+
+def window(
+    pictures: Tensor, rows: Tensor, side: int, rng: np.random.Generator
+) -> tuple[Tensor, Tensor]:
+    """A square part of each picture (B, S, S), anywhere, and its label rows (B, G, 16).
+
+    As when crops are rendered: a face of which less than half is left is ignored, and one of
+    which less than a fifth is left is gone.
+    """
+    if side >= pictures.shape[-1]:
+        return pictures, rows
+    corner = rng.integers(0, pictures.shape[-1] - side + 1, (len(rows), 2))
+    parts = [
+        picture[top : top + side, left : left + side]
+        for picture, (left, top) in zip(pictures, corner.tolist(), strict=True)
+    ]
+    shift = torch.from_numpy(corner).float()[:, None].repeat(1, 1, 7)
+    places = rows[..., :14] - shift
+    boxes = places[..., :4].clamp(0, side)
+    share = _areas(boxes) / _areas(rows[..., :4]).clamp(min=1e-6)
+    score = torch.where(share < LEARN_SHARE, 0.0, rows[..., 14])
+    moved = torch.cat([boxes, places[..., 4:], score[..., None], rows[..., 15:]], -1)
+    return torch.stack(parts), moved * (share >= KEEP_SHARE)[..., None]
+
+
+def _areas(boxes: Tensor) -> Tensor:
+    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
 
 
 def mirror_labels(rows: Tensor, width: int) -> Tensor:

@@ -54,12 +54,12 @@ def affine(
 
 
 def draw_angle(rng: Generator) -> float:
-    """Mostly upright, a quarter up to 60 degrees, a few anyhow (people lie down, cameras hang
+    """Mostly upright, an eighth up to 45 degrees, a few anyhow (people lie down, cameras hang
     upside down)."""
     kind = rng.random()
-    if kind < 0.68:
-        return float(rng.normal(0, 11))
-    return float(rng.uniform(-60, 60) if kind < 0.95 else rng.uniform(-180, 180))
+    if kind < 0.86:
+        return float(rng.normal(0, 9))
+    return float(rng.uniform(-45, 45) if kind < 0.985 else rng.uniform(-180, 180))
 
 
 def shrink(photo: Photo, scale: float) -> tuple[Photo, float]:

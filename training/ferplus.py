@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from shared.emotions import EXPRESSIONS
 from shared.errors import RoommoodError
-from training.progress import Progress, no_progress
+from shared.progress import Progress, no_progress
 
 VOTE_COLUMNS = (*EXPRESSIONS, "unknown", "not a face")
 SIDE_PX = 48

@@ -15,6 +15,7 @@ import numpy as np
 from torch import nn
 
 from shared.emotions import EXPRESSIONS
+from shared.progress import Progress, no_progress
 from training.augment import Policy
 from training.expression_data import Faces, Lesson, drawing_odds, load_faces
 from training.expression_evaluate import clear_faces
@@ -29,7 +30,6 @@ from training.expression_net import STUDENT, ExpressionNet
 from training.expression_train import Report, Run, TrainSettings, load_net, predict
 from training.ferplus import Floats, Labels, Pictures, majority_labels, read_split
 from training.own_pictures import Part, centre, read_own, wide
-from training.progress import Progress, no_progress
 
 # With fewer, a temperature fitted to them would be a guess.
 LEAST_FOR_TEMPERATURE: Final = 100

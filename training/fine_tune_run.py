@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from shared.errors import ConfigError
+from shared.progress import bar
 from training.expression_train import Report
 from training.fine_tune import Change, FineTune, FineTuneSettings, Outcome
 from training.own_pictures import OwnPictures
-from training.progress import bar
 
 
 def run(settings: FineTuneSettings, model: Path, model_id: str) -> None:

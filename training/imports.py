@@ -18,10 +18,10 @@ import numpy as np
 
 from shared.emotions import EXPRESSIONS
 from shared.errors import ConfigError
+from shared.progress import Progress, no_progress
 from training.collection import labelled_files, margin_of
 from training.ferplus import SIDE_PX, VOTE_COLUMNS, Pictures
 from training.own_pictures import centre, read_face
-from training.progress import Progress, no_progress
 
 FOLDERS: Final = {
     "Training": "FER2013Train",

@@ -15,9 +15,9 @@ import numpy as np
 
 from shared.emotions import EXPRESSIONS
 from shared.errors import ConfigError
+from shared.progress import Progress, no_progress
 from training.collection import labelled_files, margin_of, session_of
 from training.ferplus import SIDE_PX, Labels, Pictures
-from training.progress import Progress, no_progress
 
 # A crop of 48 px with a margin of a quarter on each side.
 WIDE_PX: Final = 72

@@ -19,7 +19,7 @@ COMMANDS = [
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_each_command_of_the_page_knows_its_options(words: list[str]) -> None:
-    path = words[:2] if words[0] == "import" else words[:1]
+    path = words[:2] if words[0] in ("import", "face") else words[:1]
     shown = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
     assert shown.exit_code == 0
     for option in (word for word in words if word.startswith("--")):

@@ -41,6 +41,7 @@ from training.face_train import (  # noqa: E402
     mirror_labels,
     rate_at,
     train,
+    window,
 )
 
 SMALL = NetShape(stem=8, widths=(8, 8, 16), depths=(1, 1, 1), necks=(8, 16, 16))
@@ -139,6 +140,22 @@ def test_mirrored_labels_mirror_back() -> None:
     assert mirror_labels(rows, 256)[0, 0, :4].tolist() == [186, 20, 236, 80]
 
 
+def test_a_window_moves_the_labels_and_drops_what_it_cuts_off() -> None:
+    pictures = torch.arange(64.0).repeat(2, 64, 1)  # each pixel holds its column
+    rows = labels((2, 30, 22, 50), (40, 10, 60, 30)).repeat(2, 1, 1)
+    parts, moved = window(pictures, rows, 32, np.random.default_rng(0))
+    assert parts.shape == (2, 32, 32)
+    for part, found, before in zip(parts, moved, rows, strict=True):
+        left = part[0, 0]
+        for face, old in zip(found, before, strict=True):
+            if face[2] > face[0]:
+                assert face[4] == old[4] - left
+                share = (face[2:4] - face[:2]).prod() / 400
+                assert (face[14] > 0) == bool(share >= 0.5)
+    assert (moved[..., 2] > moved[..., 0]).sum() < 4
+    assert window(pictures, rows, 64, np.random.default_rng(0))[1] is rows
+
+
 def test_the_rate_climbs_stays_and_falls_to_nothing() -> None:
     recipe = Recipe(steps=1000, warmup=100, decay=0.3, rate=1.0)
     assert rate_at(0, recipe) < rate_at(50, recipe) < rate_at(100, recipe) == 1
@@ -173,6 +190,15 @@ def test_a_deeper_net_begins_as_the_one_it_grew_from() -> None:
         torch.testing.assert_close(mine, theirs)
     with pytest.raises(ValueError, match="more than depth"):
         grow(FaceNet(), small)
+
+
+def test_a_net_of_other_depths_keeps_what_both_have_and_the_middle_of_the_stem() -> None:
+    given = FaceNet(replace(SMALL, stem_kernel=8, stem_depth=0, head_depths=(1, 1, 1)))
+    net = FaceNet(replace(SMALL, stem_kernel=6, stem_depth=1, head_depths=(0, 1, 1)))
+    grow(net, given)
+    assert torch.equal(net.stem[0].weight, given.stem[0].weight[..., 1:-1, 1:-1])
+    assert torch.equal(net.lateral8[0].weight, given.lateral8[0].weight)
+    assert net.stage4[0].pointwise[1].weight.abs().max() == 0
 
 
 def test_training_without_shards_says_so(tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """Training crops: faces keep their labels while they are moved, turned, cut and pasted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from training import face_render
 from training.face_data import Faces, Picture, clip
 from training.face_light import grey, spoil
 from training.face_mine import traps
@@ -136,6 +139,19 @@ class _SeesTwo(Detector):
         scale = max(picture.shape) / 110
         boxes = np.array([[30, 40, 50, 60], [0, 0, 9, 9]], np.float32) * scale
         return Faces(boxes, np.zeros((2, 5, 2), np.float32), np.ones(2, np.float32))
+
+
+def test_backdrops_from_rooms_show_no_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face_render, "ROOM_SHARE", 1.0)
+    wall = np.zeros((600, 900), np.uint8)
+    wall[:, :300] = 255  # somebody in white
+    unknown = np.full((1, 5, 2), np.nan, np.float32)
+    person = Faces(np.array([[0, 0, 300, 600]], np.float32), unknown, np.ones(1, np.float32))
+    with_room = replace(stock(), rooms=(Photo(wall, person),))
+    drawn = [face_render._street(with_room, np.random.default_rng(seed)) for seed in range(40)]
+    shown = [backdrop for backdrop in drawn if backdrop is not None]
+    assert 0 < len(shown) < len(drawn)
+    assert all(backdrop.max() < 255 for backdrop in shown)
 
 
 def test_traps_are_false_alarms_away_from_every_face() -> None:
