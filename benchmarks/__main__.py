@@ -8,21 +8,29 @@ import argparse
 import json
 import os
 import platform
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 from benchmarks import peers
 from benchmarks.aggregation import aggregation
 from benchmarks.analysis_cost import analysis_cost
 from benchmarks.camera_cost import camera_cost
+from benchmarks.cluster import cluster
 from benchmarks.latency import latency
 from benchmarks.many_cameras import many_cameras
+from benchmarks.outage import outage
 from benchmarks.overload import overload
 from benchmarks.render import rendered
-from benchmarks.rows import Benchmark, add_options, options_of, printed
+from benchmarks.rows import Benchmark, Options, add_options, options_of, printed
+from benchmarks.scale import scale
 from benchmarks.startup import startup
 from benchmarks.transport import transport
 from benchmarks.worker_share import worker_share
@@ -31,14 +39,19 @@ FOLDER: Final = Path(__file__).parent
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     "transport": transport,
     "overload": overload,
+    "outage": outage,
     "analysis_cost": analysis_cost,
     "worker_share": worker_share,
     "latency": latency,
     "camera_cost": camera_cost,
     "aggregation": aggregation,
+    "cluster": cluster,
     "many_cameras": many_cameras,
     "startup": startup,
+    "scale": scale,
 }
+# Seconds that one benchmark may take.
+_LIMIT_S: Final = 300
 _PACKAGES: Final = ("pyzmq", "msgpack", "numpy", "opencv-python-headless", "onnxruntime", "redis")
 
 
@@ -49,18 +62,55 @@ def main() -> None:
     given = parser.parse_args()
     peers.install()
     names = given.only or list(BENCHMARKS)
-    kept = _kept()
+    kept, failed, began_s = _kept(), [], time.monotonic()
     for number, name in enumerate(names, start=1):
-        print(f"[{number}/{len(names)}] {name}", flush=True)
-        run = {
-            "benchmark": name,
-            "at": datetime.now(UTC).isoformat(timespec="minutes"),
-            "quick": given.quick,
-            "load": round(os.getloadavg()[0], 1),
-        }
-        rows = list(printed(BENCHMARKS[name](options_of(given))))
-        kept[name] = [{**asdict(row), **run} for row in rows]
-        _write([row for one in BENCHMARKS for row in kept.get(one, [])])
+        print(f"[{number}/{len(names)}] {name}, {time.monotonic() - began_s:.0f} s", flush=True)
+        try:
+            _run(name, options_of(given), kept)
+        except Exception as error:
+            failed.append(name)
+            print(f"  {name} failed: {error!r}", flush=True)
+    print(f"{time.monotonic() - began_s:.0f} s")
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}; their earlier rows stay")
+
+
+def _run(name: str, options: Options, kept: dict[str, list[Any]]) -> None:
+    """One benchmark; each row is written as it comes. Raises TimeoutError if it takes too long.
+
+    Rows of an earlier run stay until their own row comes; those without one go at the end.
+    """
+    run = {
+        "benchmark": name,
+        "at": datetime.now(UTC).isoformat(timespec="minutes"),
+        "quick": options.quick,
+        "load": round(os.getloadavg()[0], 1),
+    }
+    earlier, rows = kept.get(name, []), []
+    with _limited(_LIMIT_S):
+        for row in printed(BENCHMARKS[name](options)):
+            rows.append({**asdict(row), **run})
+            done = {one["name"] for one in rows}
+            kept[name] = rows + [one for one in earlier if one["name"] not in done]
+            _write([one for each in BENCHMARKS for one in kept.get(each, [])])
+    kept[name] = rows
+    _write([one for each in BENCHMARKS for one in kept.get(each, [])])
+
+
+@contextmanager
+def _limited(seconds: int) -> Iterator[None]:
+    """Raises TimeoutError inside when the time is up."""
+
+    def give_up(_number: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"not done within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _kept() -> dict[str, list[Any]]:

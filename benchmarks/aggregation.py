@@ -35,7 +35,7 @@ def aggregation(options: Options) -> Iterator[Row]:
     for each, bar in _BARS.items():
         batches = int(options.length(400, 60) * 20 / each)
         with RedisServer() as server:
-            pid = _pid(server)
+            pid = pid_of(server)
             once = _rate(pid, batches, each, _commits(server, batches, each))
             bare = _rate(pid, batches, each, _sums(server, batches, each))
         beside = {"bare HINCRBY of the sums": bare, "half of it": bare / 2}
@@ -80,14 +80,14 @@ def _sums(server: RedisServer, batches: int, each: int) -> Iterator[None]:
     client.close()
 
 
-def _deliveries(first: int, each: int) -> list[Delivery]:
+def _deliveries(first: int, each: int, rooms: int = ROOMS) -> list[Delivery]:
     face = Face((10, 10, 80, 80), 0.9, 2, _P, True)
     now_ms = wall_ms()
     return [
         Delivery(
             (room, seq), now_ms, Result("cam", f"r{room}", "b00t", seq, 100_000, "net", (face,))
         )
-        for room in range(ROOMS)
+        for room in range(rooms)
         for seq in range(first, first + each)
     ]
 
@@ -110,11 +110,11 @@ def _fields(batch: Sequence[Delivery]) -> Counter[tuple[str, str]]:
 def _whole_process(options: Options) -> Iterator[Row]:
     """Reports over a socket to a real aggregator, 240 results each, one Ack awaited."""
     reports = int(options.length(250, 40))
-    made = [_report(number) for number in range(reports + 5)]
+    made = [report(number) for number in range(reports + 5)]
     with Plant() as plant:
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         socket.connect(f"tcp://{plant.reports}")
-        aggregator, redis = plant.aggregator.process.pid, _pid(plant.site.redis)
+        aggregator, redis = plant.aggregator.process.pid, pid_of(plant.site.redis)
         for number, data in enumerate(made):
             if number == 5:
                 used_s = cpu_s(aggregator) + cpu_s(redis)
@@ -125,12 +125,13 @@ def _whole_process(options: Options) -> Iterator[Row]:
     yield stated("aggregator process + Redis, 20 a room and report", rate, "results/s CPU")
 
 
-def _report(number: int) -> bytes:
+def report(number: int, rooms: int = ROOMS, each: int = 20, worker: str = "w0rker") -> bytes:
+    """A Report of `each` results of each room; `number` makes their frames' numbers new."""
     rows = [
-        TicketedResult(number * 240 + place, 5.0, one.result)
-        for place, one in enumerate(_deliveries(number * 20, 20))
+        TicketedResult(number * rooms * each + place, 5.0, one.result)
+        for place, one in enumerate(_deliveries(number * each, each, rooms))
     ]
-    return wire.encode_report(Report("w0rker", "", boot_ms(), "bench", results=tuple(rows)))
+    return wire.encode_report(Report(worker, "", boot_ms(), "bench", results=tuple(rows)))
 
 
 def _exchange(socket: Any, data: bytes) -> None:
@@ -141,7 +142,8 @@ def _exchange(socket: Any, data: bytes) -> None:
         settled += len(wire.decode_ack(socket.recv()).committed)
 
 
-def _pid(server: RedisServer) -> int:
+def pid_of(server: RedisServer) -> int:
+    """The process that answers at a server's socket."""
     with server.client() as client:
         found: Any = client.info("server")
     pid = int(found["process_id"])

@@ -82,8 +82,14 @@ def _memory(folder: str, options: Options) -> Iterator[Row]:
         try:
             select_for(options.length(15, 8))
             full = rss_mb(worker.process.pid)
+            seconds = options.length(10, 5)
+            used = cpu_s(worker.process.pid)
+            select_for(seconds)
+            used = (cpu_s(worker.process.pid) - used) / seconds
         finally:
             _end(swarms)
+    # Its thousand links hear Hello and answer it each second.
+    yield stated("worker's CPU per idle camera", used * 1000 / 1000, "ms CPU/s")
     name = "worker's memory per idle camera"
     yield stated(name, (full - empty), "kB", {"worker without cameras, MB": empty})
 

@@ -1,14 +1,13 @@
 """One end of roommood's frame transport, with nothing behind it; an answer as JSON at its end.
 
-    python -m benchmarks.own_link send|receive ADDRESS JPEG COUNT RATE raw|codec
+    python -m benchmarks.own_link send|receive ADDRESS JPEG COUNT RATE raw|codec|luma
 
 The camera's `Publisher` and the worker's `Intake` over a real socket. `raw` passes the JPEG's
-bytes on; `codec` compresses each frame from pixels and decodes its luma on arrival, as for models
-that read gray.
+bytes on; `codec` compresses each frame from pixels and decodes it on arrival, as the peers do;
+`luma` decodes its luma alone, as for models that read gray.
 """
 
 import json
-import math
 import sys
 import time
 from collections import deque
@@ -31,9 +30,11 @@ WARM_UP: Final = 100
 
 def main() -> None:
     role, address, picture, count, rate, mode = sys.argv[1:]
-    run = send if role == "send" else receive
     jpeg = Path(picture).read_bytes()
-    used_s = run(address, jpeg, int(count), float(rate), mode == "codec")
+    if role == "send":
+        used_s = send(address, jpeg, int(count), float(rate), mode != "raw")
+    else:
+        used_s = receive(address, int(count), mode)
     print(json.dumps({"cpu_ms": used_s * 1000 / int(count)}), flush=True)
 
 
@@ -43,12 +44,17 @@ def send(address: str, jpeg: bytes, count: int, rate_hz: float, codec: bool) -> 
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     poller = zmq.Poller()
     publisher = Publisher(context, poller, [address], _hello, round(1e6 / rate_hz))
-    due_s, began_s = time.monotonic(), 0.0
+    due_s, began_s, credit_waits = time.monotonic(), 0.0, False
     while publisher.sent < WARM_UP + count:
-        left_s = max(0.0, due_s - time.monotonic()) if publisher.may_send() else 0.25
-        poller.poll(math.ceil(left_s * 1000))
+        # As a camera node does: where credit came before its frame, the next frame ends the wait.
+        if credit_waits:
+            time.sleep(max(0.0, due_s - time.monotonic()))
+        else:
+            poller.poll(250)
         publisher.turn()
-        if time.monotonic() < due_s or not publisher.may_send():
+        may_send, is_due = publisher.may_send(), time.monotonic() >= due_s
+        credit_waits = may_send and (credit_waits or not is_due)
+        if not (may_send and is_due):
             continue
         due_s = max(due_s + 1 / rate_hz, time.monotonic())
         data = encoded(pixels) if codec else jpeg
@@ -65,9 +71,8 @@ def _hello() -> Hello:
     return Hello("cam", "room", "b00t", 0, 0, 0, 30.0, 640, 480, 0, boot_ms())
 
 
-def receive(address: str, jpeg: bytes, count: int, rate_hz: float, codec: bool) -> float:
+def receive(address: str, count: int, mode: str) -> float:
     """Processor seconds for `count` frames; each is settled at once, as if analysed in no time."""
-    del jpeg, rate_hz
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     router = bind_frames(context, address, insecure=False)
     poller = zmq.Poller()
@@ -79,18 +84,18 @@ def receive(address: str, jpeg: bytes, count: int, rate_hz: float, codec: bool) 
         poller.poll(max(1, min(250, int(intake.next_look_ms() + 0.999))))
         intake.turn()
         while jobs:
-            _finish(intake, jobs.popleft(), codec)
+            _finish(intake, jobs.popleft(), mode)
             done += 1
             if done == WARM_UP:
                 began_s = time.process_time()
     return time.process_time() - began_s
 
 
-def _finish(intake: Intake, job: Job, codec: bool) -> None:
+def _finish(intake: Intake, job: Job, mode: str) -> None:
     now_ms = boot_ms()
     intake.started(job, now_ms)
-    if codec:
-        decode(job.frame.jpeg, as_gray=True)
+    if mode != "raw":
+        decode(job.frame.jpeg, as_gray=mode == "luma")
     intake.finished(job, boot_ms(), "analysed")
     intake.turn()
 

@@ -3,13 +3,17 @@
     python benchmarks/peer_link.py KIND send|receive PORT JPEG COUNT RATE MODE
 
 KIND: push (bare pyzmq PUSH and PULL), req or pub (imagezmq), netgear (vidgear, pattern 1 with
-its JPEG compression) or netgear-raw. MODE raw passes the JPEG's bytes on, codec compresses
-from pixels and decodes on arrival. With MODE `slow` the receiver works 200 ms on each frame
-for COUNT seconds and tells how old the frames were when their work began.
+its JPEG compression), netgear-raw, or netgear-two (its mode for several receivers). MODE raw
+passes the JPEG's bytes on, codec compresses from pixels and decodes on arrival. With MODE
+work:MS the receiver works so long on each frame for COUNT seconds and tells of each frame how
+old it was when its work began. A sender of two receivers is given PORT,PORT. Ended by SIGTERM
+it tells how long its longest call took.
 """
 
 import importlib
 import json
+import os
+import signal
 import sys
 import time
 from typing import Any, Protocol
@@ -18,7 +22,6 @@ import cv2
 import numpy as np
 
 WARM_UP = 100
-WORK_S = 0.2
 QUALITY = 80
 
 
@@ -29,6 +32,8 @@ class Link(Protocol):
 
     def receive(self, codec: bool, /) -> bytes: ...
 
+    def done(self) -> None: ...
+
 
 class Push:
     """A header and the JPEG in two parts, nothing else."""
@@ -36,8 +41,9 @@ class Push:
     def __init__(self, role: str, port: str) -> None:
         zmq = importlib.import_module("zmq")
         self.socket = zmq.Context().socket(zmq.PUSH if role == "send" else zmq.PULL)
-        where = f"tcp://127.0.0.1:{port}"
-        (self.socket.connect if role == "send" else self.socket.bind)(where)
+        for one in port.split(","):
+            where = f"tcp://127.0.0.1:{one}"
+            (self.socket.connect if role == "send" else self.socket.bind)(where)
 
     def send(self, stamp: bytes, jpeg: bytes, pixels: Any, codec: bool) -> None:
         self.socket.send_multipart([stamp, compressed(pixels) if codec else jpeg])
@@ -47,6 +53,9 @@ class Push:
         if codec:
             decoded(jpeg)
         return bytes(stamp)
+
+    def done(self) -> None:
+        pass
 
 
 class ImageZmq:
@@ -66,22 +75,28 @@ class ImageZmq:
 
     def receive(self, codec: bool) -> bytes:
         stamp, jpeg = self.end.recv_jpg()
-        if self.req:
-            self.end.send_reply(b"OK")
         if codec:
             decoded(bytes(jpeg))
         return str(stamp).encode()
+
+    def done(self) -> None:
+        """As in its examples: the reply follows the work."""
+        if self.req:
+            self.end.send_reply(b"OK")
 
 
 class NetGear:
     """Takes pixels and gives pixels; compresses them itself unless `raw`."""
 
-    def __init__(self, role: str, port: str, raw: bool) -> None:
+    def __init__(self, role: str, port: str, kind: str) -> None:
         gears = importlib.import_module("vidgear.gears")
+        ports = tuple(port.split(","))
         self.end = gears.NetGear(
-            address="127.0.0.1", port=str(port), protocol="tcp", pattern=1,
-            receive_mode=role == "receive", logging=False,
-            jpeg_compression=False if raw else "BGR", jpeg_compression_quality=QUALITY,
+            address="127.0.0.1", port=ports if len(ports) > 1 else port, protocol="tcp",
+            pattern=1, receive_mode=role == "receive", logging=False,
+            multiclient_mode=kind == "netgear-two",
+            jpeg_compression=False if kind == "netgear-raw" else "BGR",
+            jpeg_compression_quality=QUALITY,
         )  # fmt: skip
 
     def send(self, stamp: bytes, _jpeg: bytes, pixels: Any, _codec: bool) -> None:
@@ -93,8 +108,13 @@ class NetGear:
 
     def receive(self, _codec: bool) -> bytes:
         pixels = self.end.recv()
+        if isinstance(pixels, tuple):  # of several receivers
+            pixels = pixels[1]
         bits = sum(int(pixels[8, place * 16 + 8, 0] > 127) << place for place in range(32))
         return str(bits / 1000).encode()
+
+    def done(self) -> None:
+        pass
 
 
 def compressed(pixels: Any) -> bytes:
@@ -110,22 +130,46 @@ def link_of(kind: str, role: str, port: str) -> Link:
         return Push(role, port)
     if kind in ("req", "pub"):
         return ImageZmq(role, port, kind == "req")
-    return NetGear(role, port, kind == "netgear-raw")
+    return NetGear(role, port, kind)
 
 
 def send(link: Link, jpeg: bytes, count: int, rate_hz: float, codec: bool) -> None:
     """Sends until it is ended: a slow subscriber misses the first frames. Tells at `count`."""
     pixels = decoded(jpeg)
     due, began, number = time.monotonic(), 0.0, 0
+    longest = Longest()
+    signal.signal(signal.SIGTERM, longest.tell)
     while True:
         time.sleep(max(0.0, due - time.monotonic()))
         due = max(due + 1 / rate_hz, time.monotonic())
+        longest.begin()
         link.send(str(time.monotonic()).encode(), jpeg, pixels, codec)
         number += 1
+        longest.end(number > 10)
         if number == WARM_UP:
             began = time.process_time()
         if number == WARM_UP + count:
             tell(cpu_ms=(time.process_time() - began) * 1000 / count)
+
+
+class Longest:
+    """The longest of many calls, the one under way among them."""
+
+    def __init__(self) -> None:
+        self.longest_s, self.began = 0.0, 0.0
+
+    def begin(self) -> None:
+        self.began = time.monotonic()
+
+    def end(self, counts: bool) -> None:
+        if counts:
+            self.longest_s = max(self.longest_s, time.monotonic() - self.began)
+        self.began = 0.0
+
+    def tell(self, *_: object) -> None:
+        now_s = time.monotonic() - self.began if self.began else 0.0
+        tell(longest_ms=max(self.longest_s, now_s) * 1000)
+        os._exit(0)
 
 
 def receive(link: Link, count: int, codec: bool) -> None:
@@ -134,17 +178,27 @@ def receive(link: Link, count: int, codec: bool) -> None:
         if number == WARM_UP:
             began = time.process_time()
         link.receive(codec)
+        link.done()
     tell(cpu_ms=(time.process_time() - began) * 1000 / count)
 
 
-def receive_slowly(link: Link, seconds: float) -> None:
-    ages, end = [], time.monotonic() + seconds
-    while time.monotonic() < end:
-        stamp = link.receive(True)
-        ages.append((time.monotonic() - float(stamp)) * 1000)
-        time.sleep(WORK_S)
-    ages.sort()
-    tell(p50_ms=ages[len(ages) // 2], p95_ms=ages[len(ages) * 95 // 100], frames=len(ages))
+def receive_slowly(link: Link, seconds: float, work_s: float) -> None:
+    """Tells after so many seconds, even where nothing came, of each frame when it came (from now
+    on), when it was captured and how old it was (ms)."""
+    came: list[tuple[int, int, int]] = []
+    began = time.monotonic()
+
+    def stop(*_: object) -> None:
+        print(json.dumps({"frames": came}), flush=True)
+        os._exit(0)
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    while True:
+        stamp, now = float(link.receive(True)), time.monotonic()
+        came.append(tuple(round(one * 1000) for one in (now - began, stamp, now - stamp)))
+        time.sleep(work_s)
+        link.done()
 
 
 def tell(**facts: float) -> None:
@@ -157,8 +211,8 @@ def main() -> None:
     if role == "send":
         with open(picture, "rb") as file:
             send(link, file.read(), int(count), float(rate), mode != "raw")
-    elif mode == "slow":
-        receive_slowly(link, float(count))
+    elif mode.startswith("work:"):
+        receive_slowly(link, float(count), float(mode.partition(":")[2]) / 1000)
     else:
         receive(link, int(count), mode == "codec")
 

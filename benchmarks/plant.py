@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -16,7 +18,7 @@ ROOM: Final = "room"
 _LOGGING: Final = ("--log-format", "json", "--log-level", "info")
 
 
-class _QuietSite(Site):
+class QuietSite(Site):
     """A site whose processes do not log every frame."""
 
     def start(self, module: str, *options: str) -> Component:
@@ -31,6 +33,15 @@ class _QuietSite(Site):
         return component
 
 
+@contextmanager
+def logged_site() -> Iterator[Site]:
+    """A site in a folder of its own whose processes log every frame."""
+    with tempfile.TemporaryDirectory(prefix="roommood-bench-") as name:
+        folder = Path(name)
+        with Site(folder, str(SHIPPED_EXPRESSION)) as site:
+            yield site
+
+
 class Plant:
     """A site, its folder, and one aggregator; everything ends with the block."""
 
@@ -40,7 +51,7 @@ class Plant:
     def __enter__(self) -> "Plant":
         self._folder = tempfile.TemporaryDirectory(prefix="roommood-bench-")
         self.folder = Path(self._folder.name)
-        self.site = _QuietSite(self.folder, str(SHIPPED_EXPRESSION)).__enter__()
+        self.site = QuietSite(self.folder, str(SHIPPED_EXPRESSION)).__enter__()
         self.reports, self.frames = self.site.address(), self.site.address()
         self.aggregator = self.site.aggregator(self.reports)
         return self

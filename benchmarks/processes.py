@@ -50,9 +50,12 @@ def answer(process: subprocess.Popen[str], timeout_s: float) -> dict[str, Any]:
 
 
 def end(process: subprocess.Popen[str]) -> None:
+    """Kills a program that is still there."""
     if process.poll() is None:
         process.kill()
-    process.communicate()
+    process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
 
 
 def early_answer(process: subprocess.Popen[str]) -> dict[str, Any]:
