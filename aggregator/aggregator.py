@@ -10,35 +10,38 @@ import zmq
 
 from aggregator.admission import Admission
 from aggregator.buckets import Delivery, deliver
+from aggregator.facts import aggregator_facts
 from aggregator.health_fields import camera_fields, worker_fields
+from aggregator.peers import Peers
 from aggregator.shards import PAUSE_TIMES
 from aggregator.store import CommitReport, Outcome, Store
 from shared import wire
-from shared.clock import TransitClock, boot_ms, wall_ms
+from shared.allow_list import Holders
+from shared.clock import boot_ms, wall_ms
 from shared.config import AggregatorSettings
-from shared.errors import SchemaMismatch, ShardAway, StoreError, WireError
-from shared.limits import MAX_ADDRESSES, WORKER_SILENT_MS
+from shared.entrance import Entrance
+from shared.errors import (
+    SchemaMismatch,
+    ShardAway,
+    StoreAway,
+    StoreError,
+    StoreRefuses,
+    VersionMismatch,
+    WireError,
+)
+from shared.keys import aggregator_keys
 from shared.logs import Complaints, event
 from shared.messages import Ack, ModelReport, Report
 from shared.metrics import Fact, Health, serve_if_asked
 from shared.runtime import Deadline, PeerLog, Shutdown, new_id, shutdown_on_signals
-from shared.sockets import Router, bind_reports, close, receive, send
+from shared.sockets import Router, bind_reports, receive_from, send
 
 _log = logging.getLogger(__name__)
-# Reports taken in before they are committed together.
-_BURST: Final = 128
+# Milliseconds of taking in reports before they are committed together.
+_TURN_MS: Final = 100.0
 _HOUSEKEEPING_MS: Final = 1_000.0
 # Milliseconds between two tries to reach a Redis that is away.
 _RETRY_MS: Final = 500.0
-
-
-@dataclass(slots=True)
-class _Peer:
-    """A worker that reports here."""
-
-    report: Report
-    heard_ms: float
-    clock: TransitClock = field(default_factory=TransitClock)
 
 
 @dataclass(slots=True)
@@ -59,15 +62,14 @@ class Aggregator:
     def __init__(self, settings: AggregatorSettings, store: Store) -> None:
         self._settings = settings
         self._store = store
+        self._keys = aggregator_keys(settings.keys)
         self._aggregator_id = new_id()
-        self._peers: dict[str, _Peer] = {}
-        self._log_of_peers = PeerLog("worker")
+        self._peers = Peers()
         self._log_of_redis = PeerLog("redis")
         self._complaints = Complaints(_log)
         self._admission = Admission()
         self._answers: dict[bytes, _Answer] = {}
         self._deliveries: list[Delivery] = []
-        self._health_to_write: dict[str, Report] = {}
         self._models_to_write: dict[str, ModelReport] = {}
         self._rooms_seen: dict[str, float] = {}
         self._paused: tuple[str, ...] = ()
@@ -96,10 +98,13 @@ class Aggregator:
     def _start_up(self, shutdown: Shutdown) -> None:
         settings = self._settings
         self._context: zmq.Context[Router] = zmq.Context()
-        self._router = bind_reports(self._context, settings.bind, insecure=settings.insecure)
+        keys = self._keys
+        own, workers = (keys.own, Holders(frozenset({keys.workers}))) if keys else (None, None)
+        self._entrance = Entrance(self._context, bind_reports, settings, own, workers)
+        self._router = self._entrance.router
         self._poller = zmq.Poller()
-        self._poller.register(self._router, zmq.POLLIN)
-        self._poller.register(shutdown.waker.fileno(), zmq.POLLIN)
+        for source in (*self._entrance.sources, shutdown.waker.fileno()):
+            self._poller.register(source, zmq.POLLIN)
         self._stop_metrics = serve_if_asked(self._settings, self.health, self.facts)
         self._keep_house()
         event(_log, logging.INFO, "aggregator ready", bind=settings.bind, id=self._aggregator_id)
@@ -116,28 +121,35 @@ class Aggregator:
         self._commit()
         self._acknowledge()
         self._keep_house()
+        self._entrance.turn(self.health)
         self.health.tick()
 
     def _receive(self) -> None:
-        for _ in range(_BURST):
-            parts = receive(self._router)
-            if parts is None:
+        end_ms = boot_ms() + _TURN_MS
+        while boot_ms() < end_ms:
+            message = receive_from(self._router, self._entrance.connections)
+            if message is None:
                 return
+            parts = message[1]
             try:
                 report = wire.decode_report(parts[1] if len(parts) == 2 else b"")
             except WireError as error:
-                self.counts[f"message-refused-{error.reason}"] += 1
-                self._complaints.event("message refused", why=str(error))
+                self._refuse_message(parts[0], error)
                 continue
             self._take(parts[0], report)
 
+    def _refuse_message(self, routing_id: bytes, error: WireError) -> None:
+        self.counts[f"message-refused-{error.reason}"] += 1
+        self._complaints.event("message refused", why=str(error))
+        if isinstance(error, VersionMismatch):
+            # An Ack of nothing: the other side sees which two versions have met, and can say so.
+            self._answers.setdefault(routing_id, _Answer())
+
     def _take(self, routing_id: bytes, report: Report) -> None:
         now_ms = boot_ms()
-        peer = self._meet(report, now_ms)
+        peer = self._peers.meet(routing_id, report, now_ms)
         transit_ms = peer.clock.transit_ms(report.sent_ms, now_ms)
         self._answers.setdefault(routing_id, _Answer())
-        if report.health:
-            self._health_to_write[report.worker_id] = report
         self._models_to_write.update({model.model: model for model in report.models})
         received_ms = wall_ms()
         for one in report.results:
@@ -147,21 +159,6 @@ class Aggregator:
                 self._refuse(routing_id, one.ticket, refused)
             else:
                 self._deliveries.append(delivery)
-
-    def _meet(self, report: Report, now_ms: float) -> _Peer:
-        peer = self._peers.get(report.worker_id)
-        if peer is None:
-            peer = self._peers[report.worker_id] = _Peer(report, now_ms)
-        if report.health:
-            peer.report = report
-        peer.heard_ms = now_ms
-        if report.leaving:
-            del self._peers[report.worker_id]
-            self._log_of_peers.forget(report.worker_id)
-            event(_log, logging.INFO, "worker left", peer=report.worker_id)
-        else:
-            self._log_of_peers.back(report.worker_id)
-        return peer
 
     def _refuse(self, routing_id: bytes, ticket: int, why: str) -> None:
         self.counts[f"refused-{why}"] += 1
@@ -217,14 +214,15 @@ class Aggregator:
                 self.counts["room-errors"] += 1
                 if isinstance(error, ShardAway):
                     continue  # told by shard
-                event(_log, logging.ERROR, "room not written", room=room, why=str(error))
+                self._complaints.event("room not written", room=room, why=str(error))
 
     def _keep_house(self) -> None:
         now_ms = boot_ms()
-        if now_ms - self._housekeeping_ms < _HOUSEKEEPING_MS or not self._redis_may_answer():
+        every_ms = _HOUSEKEEPING_MS if self._schema_checked else _RETRY_MS
+        if now_ms - self._housekeeping_ms < every_ms or not self._redis_may_answer():
             return
         self._housekeeping_ms = now_ms
-        self._drop_silent(now_ms)
+        self._peers.drop_silent(now_ms)
         try:
             self._write_house()
         except SchemaMismatch:
@@ -251,12 +249,16 @@ class Aggregator:
         for step in (self._read_wishes, self._touch_rooms, self._write_health, self._write_models):
             try:
                 step()
-            except ShardAway as error:
+            except (StoreAway, StoreRefuses) as error:
+                if not isinstance(error, ShardAway):
+                    raise
                 self._complaints.event("housekeeping waits", why=str(error))
                 took_ms = boot_ms() - began_ms
                 self._housekeeping_ms = boot_ms() + PAUSE_TIMES * took_ms
                 if took_ms > _HOUSEKEEPING_MS:
                     return
+            except StoreError as error:  # of one key: nobody else has to wait for it
+                self._complaints.event("not written", why=str(error))
 
     def _read_wishes(self) -> None:
         self._paused = self._store.paused_rooms()
@@ -266,26 +268,19 @@ class Aggregator:
         self._rooms_seen = {}
 
     def _write_health(self) -> None:
-        reports, self._health_to_write = self._health_to_write, {}
-        cameras = camera_fields(reports.values())
-        workers = {report.worker_id: worker_fields(report) for report in reports.values()}
+        reports = self._peers.take_health()
+        cameras = camera_fields(reports)
+        workers = {report.worker_id: worker_fields(report) for report in reports}
         self._store.write_health(cameras, workers, wall_ms())
 
     def _write_models(self) -> None:
         self._store.write_models(self._models_to_write.values())
         self._models_to_write = {}
 
-    def _drop_silent(self, now_ms: float) -> None:
-        for worker_id, peer in list(self._peers.items()):
-            if now_ms - peer.heard_ms > WORKER_SILENT_MS:
-                del self._peers[worker_id]
-                self._log_of_peers.lost(worker_id, "silent")
-
     # Answers
-
     def _acknowledge(self) -> None:
         answers, self._answers = self._answers, {}
-        workers = self._live_workers()
+        workers = self._peers.addresses()
         for routing_id, answer in answers.items():
             ack = Ack(
                 aggregator_id=self._aggregator_id,
@@ -298,10 +293,6 @@ class Aggregator:
             )
             # A worker that is gone by now sends its results again, and finds them duplicates.
             send(self._router, [routing_id, wire.encode_ack(ack)])
-
-    def _live_workers(self) -> tuple[str, ...]:
-        addresses = {peer.report.address for peer in self._peers.values()}
-        return tuple(sorted(addresses - {""}))[:MAX_ADDRESSES]
 
     # End
 
@@ -316,7 +307,7 @@ class Aggregator:
 
     def _shut_down(self) -> None:
         self._stop_metrics()
-        close(self._router, linger_ms=300)
+        self._entrance.close(linger_ms=300)
         self._context.term()
         self._store.close()
 
@@ -324,18 +315,9 @@ class Aggregator:
 
     def facts(self) -> Iterator[Fact]:
         """The aggregator's metrics."""
-        for outcome, count in Counter(self.counts).items():
-            labels = {"outcome": str(outcome)}
-            yield Fact("roommood_aggregator_results_total", "Results by outcome.", count, labels)
-        yield Fact("roommood_aggregator_workers", "Workers heard lately.", len(self._peers))
-        yield Fact(
-            "roommood_aggregator_redis_up", "1 if Redis answers.", float(not self._redis_away)
-        )
-        yield Fact(
-            "roommood_aggregator_shards_away",
-            "Nodes of a Redis Cluster that do not answer.",
-            len(self._shards_away),
-        )
+        counts, workers, shards = Counter(self.counts), len(self._peers), len(self._shards_away)
+        yield from self._entrance.facts("aggregator")
+        yield from aggregator_facts(counts, workers, self._redis_away, shards)
 
 
 def _ticket(delivery: Delivery) -> Ticket:

@@ -14,21 +14,13 @@ from camera_node.window import CreditWindow
 from shared import wire
 from shared.clock import boot_ms
 from shared.errors import ConfigError, WireError
+from shared.keys import ClientKeys
 from shared.limits import CREDIT_VOID_MS, HELLO_EVERY_MS, MAX_INTERVAL_US
 from shared.logs import Complaints, event
 from shared.messages import Credit, Frame, Hello
+from shared.monitors import WHY_NOT, Dialler, LinkEvent, Monitor, next_event
 from shared.runtime import PeerLog
-from shared.sockets import (
-    Dealer,
-    LinkEvent,
-    Monitor,
-    close,
-    connect_frames,
-    is_writable,
-    next_event,
-    receive,
-    send,
-)
+from shared.sockets import Dealer, close, connect_frames, is_writable, receive, send
 
 _log = logging.getLogger(__name__)
 _MEMBERSHIP_EVERY_MS: Final = 250.0
@@ -50,7 +42,14 @@ class Link:
     """One socket to one worker address."""
 
     def __init__(
-        self, context: zmq.Context[Dealer], address: str, number: int, now_ms: float
+        self,
+        context: zmq.Context[Dealer],
+        address: str,
+        number: int,
+        now_ms: float,
+        *,
+        insecure: bool,
+        keys: ClientKeys | None,
     ) -> None:
         self.address = address
         self.number = number
@@ -59,9 +58,10 @@ class Link:
         self.sent_ms = 0.0
         self.refused = ""
         self.paused = False
-        socket, monitor = connect_frames(context, address)
+        socket, monitor = connect_frames(context, address, insecure=insecure, keys=keys)
         self.socket: Dealer = socket
         self.monitor: Monitor = monitor
+        self.dialler = Dialler(socket, address)
 
 
 class Publisher:
@@ -78,7 +78,12 @@ class Publisher:
         workers: Iterable[str],
         hello: Callable[[], Hello],
         nominal_interval_us: int,
+        *,
+        insecure: bool = False,
+        keys: ClientKeys | None = None,
     ) -> None:
+        self._insecure = insecure
+        self._keys = keys
         self._context = context
         self._poller = poller
         self._hello = hello
@@ -115,7 +120,9 @@ class Publisher:
 
     @property
     def lost_with_worker(self) -> int:
-        lost = sum(link.window.lost_with_worker for link in self._links.values())
+        now_ms = boot_ms()
+        windows = [link.window for link in self._links.values()]
+        lost = sum(one.lost_with_worker + one.presumed_lost(now_ms) for one in windows)
         return lost + self._lost_on_closed_links
 
     @property
@@ -139,16 +146,21 @@ class Publisher:
             self._keep_membership(now_ms)
 
     def _take_events(self, link: Link) -> None:
+        now_ms = boot_ms()
         while (news := next_event(link.monitor)) is not None:
+            link.dialler.note(news, now_ms)
             if news is LinkEvent.CONNECTED:
                 self._connections += 1
                 link.window.connect(self._connections, boot_ms())
                 link.hello_due_ms = 0.0
-            else:
+            elif news is LinkEvent.DISCONNECTED:
                 if link.window.connected and link.window.worker_id:
                     self._peers.lost(link.address, "connection closed")
                 link.window.disconnect()
                 self._membership.lost(link.address)
+            elif news in WHY_NOT:
+                self._peers.lost(link.address, WHY_NOT[news])
+        link.dialler.turn(now_ms)
 
     def _take_messages(self, link: Link) -> None:
         while (parts := receive(link.socket)) is not None:
@@ -280,11 +292,18 @@ class Publisher:
         try:
             self._open(address)
         except ConfigError as error:
-            event(_log, logging.WARNING, "learned worker not used", why=str(error))
+            self._complaints.event("learned worker not used", why=str(error))
             self._membership.reject(address)
 
     def _open(self, address: str) -> None:
-        link = Link(self._context, address, self._next_link, boot_ms())
+        link = Link(
+            self._context,
+            address,
+            self._next_link,
+            boot_ms(),
+            insecure=self._insecure,
+            keys=self._keys,
+        )
         self._next_link += 1
         self._links[address] = link
         self._poller.register(link.socket, zmq.POLLIN)

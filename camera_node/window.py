@@ -1,6 +1,6 @@
 """The credit of one worker, as its camera keeps it. No input or output; time is an argument."""
 
-from shared.limits import CREDIT_VOID_MS
+from shared.limits import CREDIT_VOID_MS, LEARNED_WORKER_DROP_MS
 from shared.messages import Credit
 
 
@@ -64,6 +64,10 @@ class CreditWindow:
     def unsettled(self) -> int:
         """Frames sent of which the worker has not said that they were begun or refused."""
         return self.sent - self._started
+
+    def presumed_lost(self, now_ms: float) -> int:
+        """Frames that a worker silent for a minute will hardly settle; if it does, they are not."""
+        return self.unsettled if now_ms - self.heard_ms > LEARNED_WORKER_DROP_MS else 0
 
     def available(self, now_ms: float) -> int:
         """Frames that may be sent now."""

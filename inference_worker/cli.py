@@ -7,6 +7,8 @@ import typer
 from shared.cli import (
     ConfigOption,
     DrainOption,
+    InsecureOption,
+    KeysOption,
     LogFormatOption,
     LogLevelOption,
     MetricsHostOption,
@@ -58,16 +60,8 @@ def worker(
             rich_help_panel=_NETWORK,
         ),
     ] = None,
-    insecure: Annotated[
-        bool | None,
-        typer.Option(
-            "--insecure",
-            envvar="ROOMMOOD_WORKER_INSECURE",
-            help="Allow an address that other machines can reach, without encryption.",
-            show_default="off",
-            rich_help_panel=_NETWORK,
-        ),
-    ] = None,
+    keys: KeysOption = None,
+    insecure: InsecureOption = None,
     detector: Annotated[
         str | None,
         typer.Option(
@@ -162,6 +156,7 @@ def worker(
         "bind": bind,
         "advertise": advertise,
         "aggregators": aggregator,
+        "keys": keys,
         "insecure": insecure,
         "detector": detector,
         "classifier": classifier,

@@ -13,7 +13,7 @@ from inference_worker.intake import Job
 from shared.clock import boot_ms
 from shared.errors import PictureError, RoommoodError
 from shared.limits import HUNG_ANALYSIS_MS
-from shared.logs import event
+from shared.logs import Complaints
 
 _log = logging.getLogger(__name__)
 # Analyses that fail in a row before the worker gives up: the model is broken, not a picture.
@@ -70,6 +70,7 @@ class Compute:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._failures = 0
+        self._complaints = Complaints(_log)
         self._began_ms = [0.0] * threads
         self.broken: RoommoodError | None = None
         self.events: deque[ComputeEvent] = deque()
@@ -126,7 +127,7 @@ class Compute:
         try:
             analysis = self._analyzer.analyze(job.frame.jpeg, job.frame.rotation)
         except PictureError as error:
-            event(_log, logging.WARNING, "picture refused", camera=job.frame.camera, why=str(error))
+            self._complaints.event("picture refused", camera=job.frame.camera, why=str(error))
             return None, error.reason
         except Exception as error:
             self._note_failure(error)

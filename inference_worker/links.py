@@ -1,6 +1,7 @@
 """The cameras that a worker knows: one `Link` for each of their sockets, and its books."""
 
 from collections import Counter, OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +11,7 @@ from shared.messages import Hello
 
 LinkKey = tuple[str, str, int]
 SUPERSEDED: Final = "superseded"
+_NONE: Final[Mapping[str, int]] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -17,7 +19,9 @@ class Link:
     """One camera's socket, over all its connections.
 
     `received`, `granted` and `started` count in the camera's own numbering of the frames it
-    sent on this socket; `started` are those that are settled: begun, refused or lost.
+    sent on this socket; `started` are those that are settled: begun, refused or lost;
+    `newly_lost` those that the latest Hello showed to be lost on the wire. `holder` is the
+    public key that the camera has proved to hold, "" without keys.
     """
 
     key: LinkKey
@@ -33,6 +37,8 @@ class Link:
     transit_ms: float = 0.0
     silent: bool = False
     refused: str = ""
+    newly_lost: int = 0
+    holder: str = ""
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -83,14 +89,27 @@ class LinkTable:
 
     # Hello
 
-    def hello(self, routing_id: bytes, hello: Hello, now_ms: float) -> Link:
-        """Books a Hello: meets the camera, or sees what was lost since its last one."""
+    def hello(
+        self, routing_id: bytes, hello: Hello, now_ms: float, early: Mapping[str, int] = _NONE
+    ) -> Link:
+        """Books a Hello: meets the camera, or sees what was lost since its last one.
+
+        `early`: frames by the reason why they were refused before this connection's first Hello.
+        """
         key = (hello.camera, hello.boot_id, hello.link)
+        before = self._by_routing.get(routing_id)
+        if before is not None and before.key != key:
+            # A connection is one camera's socket; else one peer could fill the table.
+            self._forget(before)
         link = self._by_key.get(key)
         if link is None:
             link = self._meet(key, routing_id, hello, now_ms)
-        elif link.routing_id != routing_id:
-            self._rebind(link, routing_id)
+        else:
+            if link.routing_id != routing_id:
+                self._rebind(link, routing_id)
+            self._take_in(link, min(sum(early.values()), max(0, hello.sent - link.received)))
+        for why, frames in early.items():
+            link.counts[f"refused-{why}"] += frames
         self._book_lost(link, hello)
         link.hello = hello
         link.heard_ms = now_ms
@@ -119,15 +138,19 @@ class LinkTable:
         self._by_routing[routing_id] = link
 
     def _book_lost(self, link: Link, hello: Hello) -> None:
-        lost = hello.sent - link.received
-        if lost <= 0:
+        lost = link.newly_lost = max(0, hello.sent - link.received)
+        if not lost:
             return
         link.counts["lost-on-wire"] += lost
-        link.received += lost
+        self._take_in(link, lost)
+
+    def _take_in(self, link: Link, frames: int) -> None:
+        """Books frames as received and settled at once."""
+        link.received += frames
         if link.received > link.granted:
             self.in_flight += link.received - link.granted
             link.granted = link.received
-        self.settle(link, lost)
+        self.settle(link, frames)
 
     def _judge_boot(self, hello: Hello, now_ms: float) -> str:
         """ "" if this boot of the camera is served, else why not: the newest boot wins."""
@@ -173,6 +196,11 @@ class LinkTable:
             self.in_flight -= frames
             self._feed(link)
 
+    def count(self, link: Link, outcome: str) -> None:
+        """What became of a frame, also where its link was forgotten meanwhile."""
+        known = self._by_key.get(link.key) is link
+        (link.counts if known else self._forgotten)[outcome] += 1
+
     def void(self, link: Link) -> None:
         """Takes back what was credited and has not come."""
         self.in_flight -= link.granted - link.received
@@ -214,6 +242,11 @@ class LinkTable:
             link.silent = True
             self.void(link)
         return newly
+
+    def put_out(self, link: Link, why: str) -> None:
+        """This camera may not come in any more: no credit, not a word."""
+        link.refused = why
+        self.unreachable(link)
 
     def unreachable(self, link: Link) -> None:
         """The connection of a link is gone, says the socket."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.limits import MAX_PICTURE_PIXELS
+from shared.memory import keep_freed_memory
 
 os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MAX_PICTURE_PIXELS)
 
@@ -20,6 +21,7 @@ import cv2
 __all__ = ["Picture", "cv2", "gray", "resize"]
 
 cv2.setNumThreads(1)
+keep_freed_memory()
 
 # (H, W, 3) BGR or (H, W) gray, values 0..255.
 Picture = NDArray[np.uint8]

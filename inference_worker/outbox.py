@@ -11,6 +11,7 @@ from shared.limits import (
     MAX_RESULTS_PER_REPORT,
     RESEND_AFTER_MAX_MS,
     RESEND_AFTER_MS,
+    RESEND_BELOW_IN_FLIGHT,
     RESULT_WINDOW,
 )
 from shared.messages import Ack, Result, TicketedResult
@@ -28,9 +29,10 @@ class _Entry:
 class Outbox:
     """Keeps each result until it is acknowledged; sends it again, elsewhere, if it is not.
 
-    New results go before resent ones, so that results which the store refuses for now
-    do not hold up the others. `counts` ends each result once: acknowledged as "committed",
-    "duplicate" or "refused-" and why, else "dropped-full" or "dropped-too-old".
+    New results go before resent ones, and resent ones leave half of the places free, so that
+    results which the store refuses for now do not hold up the others. `counts` ends each result
+    once: acknowledged as "committed", "duplicate" or "refused-" and why, else "dropped-full" or
+    "dropped-too-old".
     """
 
     def __init__(self, window: int = RESULT_WINDOW) -> None:
@@ -65,8 +67,9 @@ class Outbox:
         """True if something may be sent now."""
         self._ripen(now_ms)
         self._skip_settled()
-        free = len(self._in_flight) < MAX_RESULTS_IN_FLIGHT
-        return free and bool(self._fresh or self._ripe)
+        if self._fresh:
+            return len(self._in_flight) < MAX_RESULTS_IN_FLIGHT
+        return bool(self._ripe) and self._may_resend()
 
     def next_due_ms(self, now_ms: float) -> float:
         """Milliseconds until a result is to be sent again, as things stand."""
@@ -105,10 +108,12 @@ class Outbox:
 
     def _next(self) -> int | None:
         self._skip_settled()
-        for waiting in (self._fresh, self._ripe):
-            if waiting:
-                return waiting.popleft()
-        return None
+        if self._fresh:
+            return self._fresh.popleft()
+        return self._ripe.popleft() if self._ripe and self._may_resend() else None
+
+    def _may_resend(self) -> bool:
+        return len(self._in_flight) < RESEND_BELOW_IN_FLIGHT
 
     def _skip_settled(self) -> None:
         for waiting in (self._fresh, self._ripe):

@@ -11,19 +11,13 @@ from inference_worker.outbox import Outbox
 from shared import wire
 from shared.clock import boot_ms
 from shared.errors import WireError
+from shared.keys import ClientKeys
 from shared.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, WORKER_SILENT_MS
-from shared.logs import event
+from shared.logs import Complaints, event
 from shared.messages import Ack, Report, Result, TicketedResult
+from shared.monitors import WHY_NOT, Dialler, LinkEvent, next_event
 from shared.runtime import PeerLog
-from shared.sockets import (
-    LinkEvent,
-    close,
-    connect_reports,
-    is_writable,
-    next_event,
-    receive,
-    send,
-)
+from shared.sockets import close, connect_reports, is_writable, receive, send
 
 _log = logging.getLogger(__name__)
 # Milliseconds that the last report may take to leave when the worker ends.
@@ -38,9 +32,17 @@ _PACE_MS: Final = 20.0
 class _Aggregator:
     """The socket to one aggregator."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        address: str,
+        insecure: bool,
+        keys: ClientKeys | None,
+    ) -> None:
         self.address = address
-        self.socket, self.monitor = connect_reports(context, address)
+        connected = connect_reports(context, address, insecure=insecure, keys=keys)
+        self.socket, self.monitor = connected
+        self.dialler = Dialler(self.socket, address)
         self.connected = False
         self.heard_ms = 0.0
         self.report_due_ms = 0.0
@@ -63,15 +65,22 @@ class Reporter:
         identify: Callable[[], Report],
         make_report: Callable[[bool], Report],
         on_ack: Callable[[Ack], None],
+        *,
+        insecure: bool = False,
+        keys: ClientKeys | None = None,
     ) -> None:
         self._identify = identify
         self._make_report = make_report
         self._on_ack = on_ack
         self._poller = poller
         self._peers = PeerLog("aggregator")
+        self._complaints = Complaints(_log)
+        self._complaints = Complaints(_log)
         self.outbox = Outbox()
         self._sent_ms = 0.0
-        self._aggregators = [_Aggregator(context, address) for address in addresses]
+        self._aggregators = [
+            _Aggregator(context, address, insecure, keys) for address in addresses
+        ]
         for aggregator in self._aggregators:
             poller.register(aggregator.socket, zmq.POLLIN)
             poller.register(aggregator.monitor, zmq.POLLIN)
@@ -112,16 +121,21 @@ class Reporter:
     # Connections
 
     def _take_events(self, aggregator: _Aggregator) -> None:
+        now_ms = boot_ms()
         while (news := next_event(aggregator.monitor)) is not None:
+            aggregator.dialler.note(news, now_ms)
             if news is LinkEvent.CONNECTED:
                 aggregator.connected = True
                 aggregator.heard_ms = boot_ms()
                 aggregator.report_due_ms = aggregator.models_due_ms = 0.0
-            else:
+            elif news is LinkEvent.DISCONNECTED:
                 if aggregator.connected:
                     self._peers.lost(aggregator.address, "connection closed")
                 aggregator.connected = False
                 self.outbox.expedite(aggregator.address)
+            elif news in WHY_NOT:
+                self._peers.lost(aggregator.address, WHY_NOT[news])
+        aggregator.dialler.turn(now_ms)
 
     def _note_silence(self, aggregator: _Aggregator, now_ms: float) -> None:
         if aggregator.connected and now_ms - aggregator.heard_ms > WORKER_SILENT_MS:
@@ -132,7 +146,7 @@ class Reporter:
             try:
                 ack = wire.decode_ack(parts[0])
             except WireError as error:
-                event(_log, logging.WARNING, "ack refused", why=str(error))
+                self._complaints.event("ack refused", why=str(error))
                 continue
             aggregator.heard_ms = boot_ms()
             self._peers.back(aggregator.address)
@@ -141,9 +155,10 @@ class Reporter:
 
     def _log_settled(self, settled: list[tuple[Result, str]]) -> None:
         for result, outcome in settled:
-            level = logging.WARNING if outcome.startswith("refused") else logging.DEBUG
             ids = {"camera": result.camera, "boot": result.boot_id, "seq": result.seq}
-            event(_log, level, "acknowledged", outcome=outcome, **ids)
+            event(_log, logging.DEBUG, "acknowledged", outcome=outcome, **ids)
+            if outcome.startswith("refused"):
+                self._complaints.event("result refused", outcome=outcome, **ids)
 
     # Sending
 
@@ -178,8 +193,11 @@ class Reporter:
         return False
 
     def _send_health(self, aggregator: _Aggregator, now_ms: float) -> None:
-        with_models = now_ms >= aggregator.models_due_ms
-        if send(aggregator.socket, [wire.encode_report(self._make_report(with_models))]):
+        """One aggregator writes it to Redis; the others are told that this worker is there."""
+        is_told = aggregator.address == next(iter(self._live(now_ms)), aggregator.address)
+        with_models = is_told and now_ms >= aggregator.models_due_ms
+        report = self._make_report(with_models) if is_told else self._identify()
+        if send(aggregator.socket, [wire.encode_report(report)]):
             aggregator.report_due_ms = now_ms + REPORT_EVERY_MS
             if with_models:
                 aggregator.models_due_ms = now_ms + MODELS_EVERY_MS

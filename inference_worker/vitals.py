@@ -4,6 +4,7 @@ Written by the worker's thread, read by the metrics server's too: what may chang
 copied first.
 """
 
+import re
 import statistics
 from collections import deque
 from collections.abc import Iterator
@@ -15,23 +16,34 @@ from inference_worker.links import Link
 from inference_worker.reporter import Reporter
 from shared.clock import boot_ms
 from shared.messages import CameraReport
-from shared.metrics import Fact
+from shared.metrics import Fact, outcome_facts
 
 # Cameras of one report, of which one goes out each second: above this they take turns, all of
 # them within 5 s, since telling of a thousand costs a sixth of a core.
-_CAMERAS_A_REPORT: Final = 256
-_ROUND_REPORTS: Final = 5
+CAMERAS_A_REPORT: Final = 256
+ROUND_REPORTS: Final = 5
 # Frames over which ages and stage times are told.
 _RECENT: Final = 512
-_HELP: Final = {
-    "up_s": "Seconds since start.",
-    "threads": "Compute threads.",
-    "in_flight": "Frames credited or sent and not yet begun.",
-    "waiting": "Frames received and not yet begun.",
-    "results_waiting": "Results not yet acknowledged.",
-    "analysis_ms": "Moving average of the time that one analysis takes.",
-    "age_at_start_p95_ms": "Age of a frame when its analysis starts, 95th percentile lately.",
+# Numbers of the health hash that are gauges by themselves: name, help, and what one counts.
+_GAUGES: Final = {
+    "up_s": ("uptime_seconds", "Since its start.", 1.0),
+    "threads": ("threads", "Compute threads.", 1.0),
+    "in_flight": ("frames_in_flight", "Frames credited or sent and not yet begun.", 1.0),
+    "waiting": ("frames_waiting", "Frames received and not yet begun.", 1.0),
+    "results_waiting": ("results_waiting", "Results not yet acknowledged.", 1.0),
+    "analysis_ms": ("analysis_seconds", "Time of one analysis, moving average.", 1e-3),
 }
+_AGE_HELP: Final = "Age of a frame when its analysis starts, over the latest 512."
+_STAGE_HELP: Final = "Time of one stage of an analysis, mean over the latest 512."
+# Told from the start, at 0: Prometheus does not see a counter rise that begins above it.
+_FRAMES: Final = (
+    "analysed", "lost-on-wire", "refused-stale", "refused-mismatch", "refused-unsolicited",
+    "refused-paused", "refused-superseded", "refused-malformed", "refused-wire-version",
+    "refused-not-a-jpeg", "refused-too-large", "refused-damaged",
+)  # fmt: skip
+_NONE_REFUSED: Final = {one.partition("-")[2]: 0 for one in _FRAMES if one.startswith("refused-")}
+_RESULTS: Final = ("committed", "duplicate", "dropped-full", "dropped-too-old", "refused-too-old")
+_QUANTILES: Final = {"p50": "0.5", "p95": "0.95", "max": "1"}
 
 
 class Vitals:
@@ -66,6 +78,7 @@ class Vitals:
             "threads": self._threads,
             "analysed": intake.links.totals()["analysed"],
             "refused": sum(dict(intake.refused).values()),
+            "refused_wire_version": intake.refused["wire-version"],
             "in_flight": intake.links.in_flight,
             "waiting": intake.waiting,
             "results_waiting": len(self._reporter.outbox),
@@ -76,7 +89,7 @@ class Vitals:
     def cameras(self) -> list[CameraReport]:
         """The next reports: of each link that was heard lately, or of some in turn."""
         heard = [link for link in self._intake.links.all if not link.silent]
-        count = max(_CAMERAS_A_REPORT, -(-len(heard) // _ROUND_REPORTS))
+        count = max(CAMERAS_A_REPORT, -(-len(heard) // ROUND_REPORTS))
         first = self._next_camera if self._next_camera < len(heard) else 0
         self._next_camera = first + count
         return [_camera_report(link) for link in heard[first : first + count]]
@@ -84,8 +97,8 @@ class Vitals:
     def facts(self) -> Iterator[Fact]:
         """The worker's metrics."""
         yield from self._outcomes()
-        for name, value in self.numbers().items():
-            yield Fact(f"roommood_worker_{name}", _HELP.get(name, name.replace("_", " ")), value)
+        for field, value in self.numbers().items():
+            yield from _gauge(field, value)
         links = self._intake.links.all
         cameras = len({link.hello.camera for link in links if not link.silent})
         yield Fact("roommood_worker_cameras", "Cameras heard lately.", cameras)
@@ -93,11 +106,18 @@ class Vitals:
         yield Fact("roommood_worker_aggregators", "Aggregators connected.", connected)
 
     def _outcomes(self) -> Iterator[Fact]:
-        for outcome, count in self.books().items():
-            kind = "results" if outcome.startswith("result-") else "frames"
-            name = f"roommood_worker_{kind}_total"
-            labels = {"outcome": outcome.removeprefix("result-")}
-            yield Fact(name, f"{kind.capitalize()} by what became of them.", count, labels)
+        what_became = "by what became of them."
+        totals = self._intake.links.totals()
+        yield from outcome_facts(
+            "roommood_worker_frames_total", f"Frames {what_became}", totals, _FRAMES
+        )
+        for reason, count in {**_NONE_REFUSED, **self._intake.refused}.items():
+            name = "roommood_worker_refusals_total"
+            yield Fact(name, "All that was refused, of any peer.", count, {"reason": reason})
+        ended = dict(self._reporter.outbox.counts)
+        yield from outcome_facts(
+            "roommood_worker_results_total", f"Results {what_became}", ended, _RESULTS
+        )
 
     def _age_quantiles(self) -> Iterator[tuple[str, float]]:
         ages = sorted(self._ages.copy())
@@ -110,6 +130,19 @@ class Vitals:
         recent = self._stages.copy()
         for stage in ("decode_ms", "detect_ms", "classify_ms") if recent else ():
             yield stage, statistics.fmean(getattr(one, stage) for one in recent)
+
+
+def _gauge(field: str, value: float) -> Iterator[Fact]:
+    """A number of the health hash in Prometheus' words; totals are told as counters instead."""
+    if field in _GAUGES:
+        name, help_text, unit = _GAUGES[field]
+        yield Fact(f"roommood_worker_{name}", help_text, value * unit)
+    elif age := re.fullmatch("age_at_start_(p50|p95|max)_ms", field):
+        labels = {"quantile": _QUANTILES[age[1]]}
+        yield Fact("roommood_worker_frame_age_seconds", _AGE_HELP, value / 1e3, labels)
+    elif stage := re.fullmatch("(decode|detect|classify)_ms", field):
+        labels = {"stage": stage[1]}
+        yield Fact("roommood_worker_stage_seconds", _STAGE_HELP, value / 1e3, labels)
 
 
 def _camera_report(link: Link) -> CameraReport:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+from collections.abc import Iterator
 from typing import Final
 
 import zmq
@@ -13,12 +14,15 @@ from inference_worker.model_files import to_report
 from inference_worker.reporter import Reporter
 from inference_worker.vitals import Vitals
 from shared.addresses import advertised
+from shared.allow_list import AllowList
 from shared.clock import boot_ms
 from shared.config import WorkerSettings
+from shared.entrance import Entrance
+from shared.keys import worker_keys
 from shared.limits import MAX_CAMERAS_PER_REPORT
 from shared.logs import event
 from shared.messages import Ack, Report, Result
-from shared.metrics import Health, serve_if_asked
+from shared.metrics import Fact, Health, serve_if_asked
 from shared.runtime import (
     EXIT_DRAIN_INCOMPLETE,
     Deadline,
@@ -28,7 +32,7 @@ from shared.runtime import (
     release,
     shutdown_on_signals,
 )
-from shared.sockets import bind_frames, close
+from shared.sockets import bind_frames
 
 _log = logging.getLogger(__name__)
 # Seconds after "leaving" in which frames that were already on the wire may still come.
@@ -43,6 +47,8 @@ class Worker:
         self._analyzer = analyzer
         self._worker_id = new_id()
         self._address = advertised(settings.bind, settings.advertise)
+        self._keys = worker_keys(settings.keys)
+        self._allow_list = AllowList(self._keys.allow_list) if self._keys else None
         self._model = analyzer.classifier.contract.model_id
         self.health = Health("inference-worker")
 
@@ -82,13 +88,24 @@ class Worker:
             self._identify,
             self._report,
             self._take_ack,
+            insecure=settings.insecure,
+            keys=self._keys.to_aggregators if self._keys else None,
         )
-        self._router = bind_frames(self._context, settings.bind, insecure=settings.insecure)
-        self._intake = Intake(self._router, self._worker_id, settings.threads, self._compute.submit)
+        own = self._keys.own if self._keys else None
+        self._entrance = Entrance(self._context, bind_frames, settings, own, self._allow_list)
+        self._intake = Intake(
+            self._entrance.router,
+            self._worker_id,
+            settings.threads,
+            self._compute.submit,
+            self._allow_list,
+            self._entrance.connections,
+        )
         self._vitals = Vitals(self._intake, self._reporter, settings.threads)
-        for source in (self._router, self._waker.fileno(), shutdown.waker.fileno()):
+        wakers = (self._waker.fileno(), shutdown.waker.fileno())
+        for source in (*self._entrance.sources, *wakers):
             self._poller.register(source, zmq.POLLIN)
-        self._stop_metrics = serve_if_asked(settings, self.health, self._vitals.facts)
+        self._stop_metrics = serve_if_asked(settings, self.health, self._facts)
         self.health.ready = True
         event(_log, logging.INFO, "worker ready", **self._introduction())
 
@@ -101,6 +118,7 @@ class Worker:
             "classifier": self._model,
             "provider": self._analyzer.classifier.provider,
             "threads": self._settings.threads,
+            "keys": "none" if self._allow_list is None else f"{self._allow_list.size} let in",
         }
 
     # Work
@@ -118,6 +136,7 @@ class Worker:
         self._take_events()
         self._intake.turn()
         self._reporter.turn()
+        self._entrance.turn(self.health)
         if not self._compute.hung:
             self.health.tick()
 
@@ -202,7 +221,7 @@ class Worker:
         self._compute.stop(0.5)
         self._stop_metrics()
         self._reporter.close()
-        close(self._router, linger_ms=200)
+        self._entrance.close(linger_ms=200)
         self._waker.close()
         self._context.term()
 
@@ -211,6 +230,10 @@ class Worker:
         event(_log, logging.INFO, "worker ended", **books)
 
     # What others may know
+
+    def _facts(self) -> Iterator[Fact]:
+        yield from self._vitals.facts()
+        yield from self._entrance.facts("worker")
 
     def _identify(self) -> Report:
         return Report(

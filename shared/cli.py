@@ -11,6 +11,7 @@ from shared.errors import RoommoodError
 from shared.runtime import release
 
 SETTINGS_PANEL: Final = "Settings and logs"
+KEYS_PANEL: Final = "Who may take part"
 
 ConfigOption = Annotated[
     Path | None,
@@ -55,6 +56,22 @@ DrainOption = Annotated[
         show_default="5", rich_help_panel=SETTINGS_PANEL,
     ),
 ]  # fmt: skip
+KeysOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys", envvar="ROOMMOOD_KEYS", metavar="PATH",
+        help="Folder with this machine's keys, or a camera's key file: see `roommood keys`.",
+        show_default="none", rich_help_panel=KEYS_PANEL,
+    ),
+]  # fmt: skip
+InsecureOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--insecure", envvar="ROOMMOOD_INSECURE",
+        help="Talk to other machines without keys, so unencrypted and with anyone who asks.",
+        show_default="off", rich_help_panel=KEYS_PANEL,
+    ),
+]  # fmt: skip
 
 
 def print_version(wanted: bool) -> None:
@@ -97,6 +114,13 @@ _EXTRAS: Final = {
     "numpy": "camera",
     "onnxruntime": "worker",
     "redis": "aggregator",
+    "paho": "mqtt",
+    "nicegui": "dashboard",
+    "fastapi": "dashboard",
+    "uvicorn": "dashboard",
+    "starlette": "dashboard",
+    "jinja2": "dashboard",
+    "pyinfra": "deploy",
     "torch": "training",
     "onnx": "training",
     "onnxscript": "training",

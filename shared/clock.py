@@ -8,6 +8,8 @@ import time
 from typing import Final
 
 _WINDOW_MS: Final = 60_000.0
+# No message is on its way for eleven days: the sender's clock is wrong, or lies.
+_MOST_MS: Final = 1e9
 _BOOT_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", None)
 
 
@@ -39,11 +41,11 @@ class TransitClock:
         self._window_start_ms = 0.0
 
     def transit_ms(self, sent_ms: float, received_ms: float) -> float:
-        """Milliseconds (>= 0) that the message stamped `sent_ms` was on its way."""
+        """Milliseconds (0 to 10^9) that the message stamped `sent_ms` was on its way."""
         self._turn_window(received_ms)
         difference = received_ms - sent_ms
         self._current_min = min(self._current_min, difference)
-        return difference - min(self._current_min, self._previous_min)
+        return min(difference - min(self._current_min, self._previous_min), _MOST_MS)
 
     def _turn_window(self, now_ms: float) -> None:
         elapsed = now_ms - self._window_start_ms

@@ -53,6 +53,8 @@ class Settings(BaseModel):
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = None
     drain_s: float = Field(5.0, ge=0.0, le=300.0)
+    keys: Path | None = None
+    insecure: bool = False
 
 
 class CameraSettings(Settings):
@@ -87,7 +89,6 @@ class WorkerSettings(Settings):
     provider: str = "cpu"
     max_age_ms: float = Field(2_000.0, ge=50.0, le=60_000.0)
     min_frame_ms: float = Field(0.0, ge=0.0, le=60_000.0)
-    insecure: bool = False
 
 
 class AggregatorSettings(Settings):
@@ -97,7 +98,6 @@ class AggregatorSettings(Settings):
     redis_url: str = DEFAULT_REDIS_URL
     redis_password_file: Path | None = None
     min_people: int = Field(1, ge=1, le=64)
-    insecure: bool = False
 
     @model_validator(mode="after")
     def _no_password_in_url(self) -> Self:

@@ -5,7 +5,8 @@
     │   └── BadName          a room or camera name is not usable
     ├── WireError            bytes from another process are not a message
     │   ├── DecodeError      not decodable, or a field is missing or out of range (keeps the bytes)
-    │   └── VersionMismatch  another wire version (names both)
+    │   ├── VersionMismatch  another wire version (names both)
+    │   └── NotYours         the sender's key does not allow it
     ├── PictureError         a picture cannot be used
     │   ├── NotAJpeg         the bytes are not a JPEG
     │   ├── PictureTooLarge  claims more pixels, or holds more bytes, than the limits allow
@@ -14,6 +15,8 @@
     ├── ModelError           a model file is missing, damaged or of the wrong shape
     ├── StoreError           Redis refused or does not answer
     │   ├── StoreAway        no connection, or none in time: try again later
+    │   │   └── ShardAway    the same of a part of a Redis Cluster; the others may answer
+    │   ├── StoreRefuses     Redis takes nothing from us for now: rights, read-only, memory, disk
     │   └── SchemaMismatch   Redis holds another version of the key table
     └── and in `deploy`: ComponentEnded, NoRedisServer, RoomStayedEmpty
 
@@ -70,6 +73,14 @@ class VersionMismatch(WireError):
         self.ours = ours
 
 
+class NotYours(WireError):
+    """A message that the key of its sender does not allow; `reason` is counted."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
 class PictureError(RoommoodError):
     """A picture cannot be used. `reason` is the word under which its refusal is counted."""
 
@@ -108,6 +119,15 @@ class StoreError(RoommoodError):
 
 class StoreAway(StoreError):
     """Redis does not answer; what was to be written is still to be written."""
+
+
+class ShardAway(StoreAway):
+    """A part of a Redis Cluster does not answer; other rooms may be elsewhere."""
+
+
+class StoreRefuses(StoreError):
+    """Redis answers, but takes nothing from us, whatever the key: wrong password or rights, a
+    read-only replica, no memory or disk left. What was to be written is still to be written."""
 
 
 class SchemaMismatch(StoreError):

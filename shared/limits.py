@@ -56,6 +56,17 @@ MAX_ADDRESS_CHARS: Final = 255
 # Milliseconds: a camera sends no frame older than this; it waits for the next capture.
 CAMERA_FRESH_MS: Final = 1_000
 
+# Milliseconds between two looks at whether a camera's picture still changes, and between two at
+# whether there is light in it (which decodes a JPEG to an eighth); and how long a picture must
+# have stood still, or have been black or even, before that is told.
+LOOK_EVERY_MS: Final = 1_000.0
+LIGHT_EVERY_MS: Final = 5_000.0
+STILL_AFTER_MS: Final = 10_000.0
+# Luma, 0..255: a mean below this is black (with nothing brighter than three times as much), and a
+# standard deviation over 32x24 fields below the other is one even surface.
+BLACK_LUMA: Final = 16.0
+FLAT_LUMA: Final = 2.0
+
 # Links (camera, boot, socket) that a worker remembers; the longest silent one is forgotten.
 MAX_LINKS: Final = 8_192
 # Milliseconds of silence after which another boot of a camera may take its place back.
@@ -70,6 +81,9 @@ HUNG_ANALYSIS_MS: Final = 30_000.0
 # Results of one Report and results under way to the aggregators at once.
 MAX_RESULTS_PER_REPORT: Final = 256
 MAX_RESULTS_IN_FLIGHT: Final = 1_000
+# Of these, so many may be on the way at once before nothing more is sent again: what Redis refuses
+# of one room leaves places for what is new of the others.
+RESEND_BELOW_IN_FLIGHT: Final = 500
 # Tickets of one Ack: what an aggregator takes in before it answers, after a stall several
 # times what one worker has under way.
 MAX_TICKETS_PER_ACK: Final = 32_768
@@ -92,8 +106,17 @@ WORKER_SILENT_MS: Final = 5_000
 HANDSHAKE_MS: Final = 2_000
 CONNECT_MS: Final = 500
 RECONNECT_MS: Final = 50
+# Milliseconds after which a connection that libzmq has given up, since it was refused or broke the
+# protocol, is tried again: an unknown key costs the other side one handshake a second.
+REDIAL_MS: Final = 1_000
 HEARTBEAT_EVERY_MS: Final = 1_000
 HEARTBEAT_TIMEOUT_MS: Final = 3_000
+# Bytes that a connection may send without finishing a message, and milliseconds that it may say
+# nothing at all: libzmq bounds neither, and keeps 64 bytes for a part of one. Peers say something
+# every second.
+MAX_UNFINISHED_BYTES: Final = 3 * MAX_JPEG_BYTES
+MAX_UNFINISHED_BYTES_IN_ALL: Final = 8 * MAX_JPEG_BYTES
+MUTE_MS: Final = 15_000.0
 # Messages queued per peer and direction; credit keeps the true number at one or two.
 FRAME_HWM: Final = 16
 REPORT_HWM: Final = 64

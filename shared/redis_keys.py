@@ -56,6 +56,9 @@ from shared.emotions import EXPRESSIONS, SIZE_CLASSES
 from shared.limits import SEEN_BITS
 
 SCHEMA_VERSION: Final = "1"
+# Matches every key and channel. Readers may subscribe to this pattern and no narrower one: Redis
+# compares a pattern with the patterns of its ACL letter by letter.
+EVERYTHING: Final = "roommood:*"
 SCHEMA: Final = "roommood:schema"
 ROOMS: Final = "roommood:rooms"
 PAUSED: Final = "roommood:paused"
@@ -134,6 +137,20 @@ def camera(camera_id: str) -> str:
 
 def worker(worker_id: str) -> str:
     return f"roommood:worker:{worker_id}"
+
+
+def camera_of(key: str) -> str | None:
+    """The camera that a health hash or a seen-bitmap is about, None for any other key."""
+    kind, *rest = key.removeprefix("roommood:").split(":")
+    if kind == "camera" and len(rest) == 1:
+        return rest[0]
+    return rest[1] if len(rest) == 4 and rest[0] == "seen" else None
+
+
+def worker_of(key: str) -> str | None:
+    """The worker that a health hash is about, None for any other key."""
+    kind, *rest = key.removeprefix("roommood:").split(":")
+    return rest[0] if kind == "worker" and len(rest) == 1 else None
 
 
 CAMERA_FIELDS: Final = ("frames", "observed_us", "face_us", "suppressed_us", "unsure_us")

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import gc
 import logging
+import resource
 import secrets
 import signal
 import socket
@@ -95,12 +96,23 @@ class Shutdown:
         self.request()
 
 
+def forbid_core_dumps() -> None:
+    """From now on no crash writes this process' memory, with frames and keys in it, to a disk.
+
+    The limit is inherited. systemd-coredump and apport keep to it, though the kernel hands them
+    the memory all the same (core(5)).
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
 @contextlib.contextmanager
 def shutdown_on_signals() -> Iterator[Shutdown]:
     """SIGTERM and SIGINT request a shutdown while inside; a second one forces it.
 
     The handlers only set flags and wake the poll; the previous handlers come back at the end.
+    Core dumps are forbidden from here on.
     """
+    forbid_core_dumps()
     shutdown = Shutdown()
     before = {
         number: signal.signal(number, shutdown._handle)
@@ -136,20 +148,26 @@ class Deadline:
 class PeerLog:
     """One line when a peer is lost and one when it is back, however often it is tried.
 
-    Remembers the latest few thousand peers, since peers choose their names.
+    Remembers the latest few thousand peers, since peers choose their names, and writes at most
+    a thousand lines at once and ten a second: a line that comes later tells how many were not.
     """
 
     _MOST: Final = 4_096
+    _LINES: Final = 1_000
+    _LINES_A_SECOND: Final = 10
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
+        self._lines_left = float(self._LINES)
+        self._filled_at = time.monotonic()
+        self._held_back = 0
         self._lost_at: dict[str, float | None] = {}
 
     def lost(self, peer: str, why: str = "") -> None:
         if self._lost_at.get(peer) is not None:
             return
         self._note(peer, time.monotonic())
-        event(_log, logging.WARNING, f"{self._kind} lost", peer=peer, why=why or "no answer")
+        self._say(logging.WARNING, "lost", peer, why=why or "no answer")
 
     def back(self, peer: str) -> None:
         if peer in self._lost_at and self._lost_at[peer] is None:
@@ -157,13 +175,25 @@ class PeerLog:
         since = self._lost_at.get(peer)
         self._note(peer, None)
         if since is None:
-            event(_log, logging.INFO, f"{self._kind} found", peer=peer)
+            self._say(logging.INFO, "found", peer)
         else:
             away_s = time.monotonic() - since
-            event(_log, logging.INFO, f"{self._kind} back", peer=peer, away_s=round(away_s, 2))
+            self._say(logging.INFO, "back", peer, away_s=round(away_s, 2))
 
     def forget(self, peer: str) -> None:
         self._lost_at.pop(peer, None)
+
+    def _say(self, level: int, what: str, peer: str, **facts: object) -> None:
+        now = time.monotonic()
+        earned = (now - self._filled_at) * self._LINES_A_SECOND
+        self._lines_left, self._filled_at = min(self._LINES, self._lines_left + earned), now
+        if self._lines_left < 1:
+            self._held_back += 1
+            return
+        self._lines_left -= 1
+        held_back, self._held_back = self._held_back, 0
+        more = {"held_back": held_back} if held_back else {}
+        event(_log, level, f"{self._kind} {what}", peer=peer, **facts, **more)
 
     def _note(self, peer: str, lost_at: float | None) -> None:
         self._lost_at.pop(peer, None)

@@ -2,16 +2,20 @@
 
 Frames: a worker binds a ROUTER, a camera connects one DEALER to each worker. Reports: an
 aggregator binds a ROUTER, a worker connects one DEALER to each aggregator.
+
+With keys every socket speaks CURVE (rfc.zeromq.org/spec/26), on loopback too, and a bound one
+lets in only whom the `Authenticator` of its context admits. Without keys, only loopback is used
+unless the user says `insecure`.
 """
 
-from enum import Enum
 from typing import Final
 
 import zmq
-from zmq.utils.monitor import recv_monitor_message
 
 from shared.addresses import is_loopback
+from shared.connections import Connections
 from shared.errors import ConfigError
+from shared.keys import ClientKeys, KeyPair
 from shared.limits import (
     CONNECT_MS,
     FRAME_HWM,
@@ -25,48 +29,53 @@ from shared.limits import (
     RECONNECT_MS,
     REPORT_HWM,
 )
+from shared.monitors import LINK_EVENTS, Monitor, has_news, watch
 
 Router = zmq.Socket[bytes]
 Dealer = zmq.Socket[bytes]
-Monitor = zmq.Socket[bytes]
 
-_WATCHED: Final = zmq.Event.HANDSHAKE_SUCCEEDED | zmq.Event.DISCONNECTED
-
-
-class LinkEvent(Enum):
-    """What the monitor of a connecting socket tells."""
-
-    CONNECTED = "connected"
-    DISCONNECTED = "disconnected"
+# Any name: a socket that has none is let past the authenticator.
+_ZAP_DOMAIN: Final = b"roommood"
 
 
-def bind_frames(context: zmq.Context[Router], address: str, *, insecure: bool) -> Router:
+def bind_frames(
+    context: zmq.Context[Router], address: str, *, insecure: bool, keys: KeyPair | None = None
+) -> Router:
     """Where a worker receives frames. Raises ConfigError if the address cannot be bound."""
-    return _bind(context, address, MAX_JPEG_BYTES, FRAME_HWM, insecure=insecure)
+    socket = _bound(context, address, insecure, keys)
+    return _bind(socket, address, MAX_JPEG_BYTES, FRAME_HWM)
 
 
-def connect_frames(context: zmq.Context[Dealer], address: str) -> tuple[Dealer, Monitor]:
-    """A camera's socket to one worker, and its monitor (see `next_event`)."""
-    return _connect(context, address, MAX_HEADER_BYTES * 8, FRAME_HWM)
+def connect_frames(
+    context: zmq.Context[Dealer],
+    address: str,
+    *,
+    insecure: bool = False,
+    keys: ClientKeys | None = None,
+) -> tuple[Dealer, Monitor]:
+    """A camera's socket to one worker, and its monitor (see `shared.monitors`)."""
+    socket = _connecting(context, address, insecure, keys)
+    return _connect(socket, address, MAX_HEADER_BYTES * 8, FRAME_HWM)
 
 
-def bind_reports(context: zmq.Context[Router], address: str, *, insecure: bool) -> Router:
+def bind_reports(
+    context: zmq.Context[Router], address: str, *, insecure: bool, keys: KeyPair | None = None
+) -> Router:
     """Where an aggregator receives reports. Raises ConfigError if the address cannot be bound."""
-    return _bind(context, address, MAX_REPORT_BYTES, REPORT_HWM, insecure=insecure)
+    socket = _bound(context, address, insecure, keys)
+    return _bind(socket, address, MAX_REPORT_BYTES, REPORT_HWM)
 
 
-def connect_reports(context: zmq.Context[Dealer], address: str) -> tuple[Dealer, Monitor]:
+def connect_reports(
+    context: zmq.Context[Dealer],
+    address: str,
+    *,
+    insecure: bool = False,
+    keys: ClientKeys | None = None,
+) -> tuple[Dealer, Monitor]:
     """A worker's socket to one aggregator, and its monitor."""
-    return _connect(context, address, MAX_REPORT_BYTES, REPORT_HWM)
-
-
-def next_event(monitor: Monitor) -> LinkEvent | None:
-    """The next event of a watched socket, or None if there is none."""
-    if not _has_news(monitor):
-        return None
-    event = recv_monitor_message(monitor, zmq.NOBLOCK)
-    connected = event["event"] == zmq.Event.HANDSHAKE_SUCCEEDED
-    return LinkEvent.CONNECTED if connected else LinkEvent.DISCONNECTED
+    socket = _connecting(context, address, insecure, keys)
+    return _connect(socket, address, MAX_REPORT_BYTES, REPORT_HWM)
 
 
 def is_writable(socket: Dealer) -> bool:
@@ -76,19 +85,37 @@ def is_writable(socket: Dealer) -> bool:
 
 def receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
     """The next message, or None if none waits. Parts beyond the allowed are dropped unread."""
-    if not _has_news(socket):
+    if not has_news(socket):
         return None
-    parts = [socket.recv(zmq.NOBLOCK)]
+    return _with_rest(socket, socket.recv(zmq.NOBLOCK))
+
+
+def receive_from(
+    router: Router, connections: Connections | None = None
+) -> tuple[str, list[bytes]] | None:
+    """As `receive`, with the public key that the sender has proved to hold; "" without keys.
+
+    `connections` is told from which of them the message came.
+    """
+    if not has_news(router):
+        return None
+    first = router.recv(zmq.NOBLOCK, copy=False)
+    if connections is not None:
+        connections.heard(int(first.get(zmq.SRCFD)))
+    try:
+        key = str(first.get("User-Id"))
+    except zmq.ZMQError:
+        key = ""
+    return key, _with_rest(router, first.bytes)
+
+
+def _with_rest(socket: zmq.Socket[bytes], first: bytes) -> list[bytes]:
+    parts = [first]
     while socket.getsockopt(zmq.RCVMORE):
         part = socket.recv(zmq.NOBLOCK)
         if len(parts) <= MAX_PARTS + 1:
             parts.append(part)
     return parts
-
-
-def _has_news(socket: zmq.Socket[bytes]) -> bool:
-    """Asking first is cheaper than the exception for a queue that is empty, as most often it is."""
-    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
 
 
 def send(socket: zmq.Socket[bytes], parts: list[bytes]) -> bool:
@@ -108,15 +135,44 @@ def close(socket: zmq.Socket[bytes], monitor: Monitor | None = None, linger_ms: 
     socket.close(linger_ms)
 
 
-def _bind(
-    context: zmq.Context[Router], address: str, largest: int, hwm: int, *, insecure: bool
+def _bound(
+    context: zmq.Context[Router], address: str, insecure: bool, keys: KeyPair | None
 ) -> Router:
-    if not insecure and not is_loopback(address):
-        raise ConfigError(
-            f"{address} can be reached from other machines and nothing would be encrypted: "
-            "bind a loopback address, or say --insecure if the network is trusted"
-        )
+    """A ROUTER with the security it needs, not bound yet."""
+    _refuse_in_the_clear(address, insecure, keys)
     socket = context.socket(zmq.ROUTER)
+    if keys is not None:
+        socket.setsockopt(zmq.CURVE_SERVER, 1)
+        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.secret.encode())
+        # With the domain alone, or without an authenticator, libzmq would let anyone in.
+        socket.setsockopt(zmq.ZAP_DOMAIN, _ZAP_DOMAIN)
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+    return socket
+
+
+def _connecting(
+    context: zmq.Context[Dealer], address: str, insecure: bool, keys: ClientKeys | None
+) -> Dealer:
+    """A DEALER with the security it needs, not connected yet."""
+    _refuse_in_the_clear(address, insecure, keys)
+    socket = context.socket(zmq.DEALER)
+    if keys is not None:
+        socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server.encode())
+        socket.setsockopt(zmq.CURVE_PUBLICKEY, keys.own.public.encode())
+        socket.setsockopt(zmq.CURVE_SECRETKEY, keys.own.secret.encode())
+    return socket
+
+
+def _refuse_in_the_clear(address: str, insecure: bool, keys: object) -> None:
+    if keys is None and not insecure and not is_loopback(address):
+        raise ConfigError(
+            f"{address} is not on this machine, and without keys nothing would be encrypted and "
+            "anyone could take part: make keys with `roommood keys init` and give them with "
+            "--keys, or say --insecure if the network is trusted"
+        )
+
+
+def _bind(socket: Router, address: str, largest: int, hwm: int) -> Router:
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
     socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
     socket.setsockopt(zmq.RCVHWM, hwm)
@@ -139,10 +195,7 @@ def _bind(
     return socket
 
 
-def _connect(
-    context: zmq.Context[Dealer], address: str, largest: int, hwm: int
-) -> tuple[Dealer, Monitor]:
-    socket = context.socket(zmq.DEALER)
+def _connect(socket: Dealer, address: str, largest: int, hwm: int) -> tuple[Dealer, Monitor]:
     # Without IMMEDIATE, what is queued for a dead peer reaches its successor seconds later.
     socket.setsockopt(zmq.IMMEDIATE, 1)
     socket.setsockopt(zmq.CONNECT_TIMEOUT, CONNECT_MS)
@@ -155,7 +208,7 @@ def _connect(
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
     _common(socket, largest, hwm)
-    monitor = socket.get_monitor_socket(_WATCHED)
+    monitor = watch(socket, sum(LINK_EVENTS))
     try:
         socket.connect(address)
     except zmq.ZMQError as error:

@@ -10,6 +10,7 @@ from camera_node import publisher as publisher_module
 from camera_node.publisher import Outgoing, Publisher
 from shared import wire
 from shared.clock import boot_ms
+from shared.keys import KeyPair
 from shared.limits import CREDIT_VOID_MS, MAX_INTERVAL_US
 from shared.messages import Frame, Hello
 from shared.sockets import Router, bind_frames, close, receive, send
@@ -22,9 +23,16 @@ Context = zmq.Context[zmq.Socket[bytes]]
 class FakeWorker:
     """Hears Hellos and Frames; says what it is told to."""
 
-    def __init__(self, context: Context, poller: zmq.Poller, address: str, name: str) -> None:
+    def __init__(
+        self,
+        context: Context,
+        poller: zmq.Poller,
+        address: str,
+        name: str,
+        keys: KeyPair | None = None,
+    ) -> None:
         self.address, self.name = address, name
-        self.router: Router = bind_frames(context, address, insecure=False)
+        self.router: Router = bind_frames(context, address, insecure=False, keys=keys)
         poller.register(self.router, zmq.POLLIN)
         self._poller = poller
         self.hellos: list[tuple[bytes, Hello]] = []

@@ -1,5 +1,6 @@
 """A camera that says whatever a test wants it to, over a real socket."""
 
+import contextlib
 import dataclasses
 from types import TracebackType
 
@@ -8,16 +9,27 @@ import zmq
 from shared import wire
 from shared.clock import boot_ms
 from shared.errors import WireError
+from shared.keys import ClientKeys
 from shared.messages import Credit, Frame, Hello
 
 
 class FakeCamera:
     """A DEALER to one worker; keeps `sent` as an honest camera does."""
 
-    def __init__(self, address: str, camera: str = "fake", room: str = "den") -> None:
+    def __init__(
+        self,
+        address: str,
+        camera: str = "fake",
+        room: str = "den",
+        keys: ClientKeys | None = None,
+    ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
+        if keys is not None:
+            self._socket.curve_serverkey = keys.server.encode()
+            self._socket.curve_publickey = keys.own.public.encode()
+            self._socket.curve_secretkey = keys.own.secret.encode()
         self._socket.connect(f"tcp://{address}")
         self.hello = Hello(camera, room, f"boot-{camera}", 0, 1, 0, 10.0, 640, 480, 0, 0.0)
         self.seq = 0
@@ -31,6 +43,9 @@ class FakeCamera:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close(0)
         self._context.term()
 
@@ -69,3 +84,14 @@ class FakeCamera:
             if credit.granted > self.seq:
                 return credit
         raise AssertionError(f"never granted: {credit}")
+
+    def try_all(self, jpeg: bytes) -> None:
+        """Says Hello and sends a frame, if anyone lets it."""
+        self._socket.setsockopt(zmq.SNDTIMEO, 0)
+        with contextlib.suppress(zmq.Again):
+            self.say_hello()
+            self.send(jpeg)
+
+    def has_heard(self) -> bool:
+        """True if the worker has said anything at all."""
+        return bool(self._socket.poll(0))

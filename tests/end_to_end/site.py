@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
+from deploy.site_keys import SiteKeys
 from tests.redis_server import RedisServer, free_port
 
 Line = dict[str, Any]
@@ -87,16 +88,20 @@ class Component:
 
 
 class Site:
-    """Starts components under a folder of their own and ends all that it started."""
+    """Starts components under a folder of their own and ends all that it started.
+
+    Where `keys` is set, every component that is started gets its own from there.
+    """
 
     def __init__(self, folder: Path, classifier: str, **redis_options: str) -> None:
         self.folder = folder
+        self.keys: SiteKeys | None = None
         self.classifier = classifier
         self.redis = RedisServer(**redis_options)
         self.components: list[Component] = []
         self._starts = 0
 
-    def __enter__(self) -> "Site":
+    def __enter__(self) -> Self:
         self.redis.start()
         return self
 
@@ -117,7 +122,7 @@ class Site:
 
     def aggregator(self, bind: str, *options: str) -> Component:
         where = ("--bind", bind, "--redis", self.redis.url)
-        started = self.start("aggregator.cli", *where, *options)
+        started = self.start("aggregator.cli", *where, *self.own_keys(), *options)
         started.wait_for("aggregator ready")
         return started
 
@@ -126,18 +131,28 @@ class Site:
         started.wait_for("worker ready")
         return started
 
-    def start_worker(self, bind: str, aggregator: str, *options: str) -> Component:
+    def start_worker(
+        self,
+        bind: str,
+        aggregator: str,
+        *options: str,
+        module: str = "inference_worker.cli",
+    ) -> Component:
         where = ("--bind", bind, *(f"--aggregator={one}" for one in aggregator.split()))
         models = ("--detector", "haar", "--classifier", self.classifier)
-        return self.start("inference_worker.cli", *where, *models, *options)
+        return self.start(module, *where, *models, *self.own_keys(), *options)
 
     def camera(self, name: str, room: str, source: str, worker: str, *options: str) -> Component:
         who = ("--name", name, "--room", room, "--source", source)
-        started = self.start(
-            "camera_node.cli", *who, *(f"--worker={one}" for one in worker.split()), *options
-        )
+        workers = (f"--worker={one}" for one in worker.split())
+        keys = ("--keys", str(self.keys.to_copy)) if self.keys else ()
+        started = self.start("camera_node.cli", *who, *workers, *keys, *options)
         started.wait_for("camera ready")
         return started
+
+    def own_keys(self) -> tuple[str, ...]:
+        """The option that gives a worker or aggregator its keys, where the site has any."""
+        return ("--keys", str(self.keys.folder)) if self.keys else ()
 
     def start(self, module: str, *options: str) -> Component:
         self._starts += 1

@@ -91,10 +91,10 @@ def test_every_component_tells_its_health_and_metrics(site: Site) -> None:
         until(partial(is_ready, port), "it is ready")
         assert fetch(port, "/healthz")[0] == 200
         assert fetch(port, "/else")[0] == 404
-    assert (
-        'roommood_aggregator_results_total{outcome="committed"}' in fetch(ports[0], "/metrics")[1]
-    )
-    assert 'roommood_worker_frames_total{outcome="analysed"}' in fetch(ports[1], "/metrics")[1]
+    committed = 'roommood_aggregator_results_total{outcome="committed",reason=""}'
+    assert committed in fetch(ports[0], "/metrics")[1]
+    analysed = 'roommood_worker_frames_total{outcome="analysed",reason=""}'
+    assert analysed in fetch(ports[1], "/metrics")[1]
     assert "roommood_camera_frames_sent_total" in fetch(ports[2], "/metrics")[1]
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from inference_worker.decode import MAX_TRAILING_BYTES, decode
 from inference_worker.opencv import cv2
 from shared.errors import NotAJpeg, PictureDamaged, PictureTooLarge
-from shared.limits import MAX_PICTURE_PIXELS
+from shared.limits import MAX_JPEG_BYTES, MAX_JPEG_SCANS, MAX_PICTURE_PIXELS
 from tests.inference_worker.pictures import astronaut, jpeg, plain
 
 WHOLE = jpeg(astronaut())
@@ -146,3 +146,10 @@ def test_opencv_itself_is_bounded_too_and_uses_one_thread() -> None:
     command = [sys.executable, "-c", code]
     told = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert told.stdout.split() == [str(MAX_PICTURE_PIXELS), "1"]
+
+
+def test_what_follows_the_only_scan_of_a_plain_jpeg_is_not_decoded() -> None:
+    scan = WHOLE[WHOLE.index(b"\xff\xda") : -2]
+    many = WHOLE[:-2] + scan * 2 * MAX_JPEG_SCANS + WHOLE[-2:]
+    assert len(many) < MAX_JPEG_BYTES
+    assert np.array_equal(decode(many), decode(WHOLE))

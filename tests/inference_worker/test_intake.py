@@ -10,6 +10,7 @@ from inference_worker import intake as intake_module
 from inference_worker.intake import Intake, Job
 from shared import wire
 from shared.clock import boot_ms
+from shared.keys import ClientKeys
 from shared.limits import CREDIT_VOID_MS
 from shared.messages import Credit
 from shared.sockets import bind_frames, close, connect_frames, receive, send
@@ -22,9 +23,16 @@ Context = zmq.Context[zmq.Socket[bytes]]
 class FakeCamera:
     """Says what it is told to; keeps the Credits that come."""
 
-    def __init__(self, context: Context, address: str, poller: zmq.Poller, name: str) -> None:
+    def __init__(
+        self,
+        context: Context,
+        address: str,
+        poller: zmq.Poller,
+        name: str,
+        keys: ClientKeys | None = None,
+    ) -> None:
         self.name = name
-        self.socket, self.monitor = connect_frames(context, address)
+        self.socket, self.monitor = connect_frames(context, address, keys=keys)
         poller.register(self.socket, zmq.POLLIN)
         self.credits: list[Credit] = []
         self.sent = 0
@@ -121,9 +129,14 @@ def test_an_idle_worker_grants_a_frame(site: Site) -> None:
     assert site.intake.links.in_flight == 1
 
 
-def test_credit_passes_the_list_of_workers_on(site: Site) -> None:
+def test_the_answer_to_hello_passes_the_list_of_workers_on_and_a_grant_does_not(
+    site: Site,
+) -> None:
     site.intake.workers = ("tcp://desk-2:5701",)
-    assert site.greeted().credit.workers == ("tcp://desk-2:5701",)
+    answer, *_, grant = site.greeted().credits
+    assert answer.workers == ("tcp://desk-2:5701",)
+    assert grant.granted == 1
+    assert grant.workers == ()
 
 
 def test_a_worker_that_leaves_grants_nothing_and_says_so(site: Site) -> None:

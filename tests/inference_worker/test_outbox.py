@@ -4,8 +4,14 @@ import random
 
 import pytest
 
+from inference_worker import outbox as outbox_module
 from inference_worker.outbox import Outbox
-from shared.limits import MAX_RESULT_AGE_MS, MAX_RESULTS_IN_FLIGHT, MAX_RESULTS_PER_REPORT
+from shared.limits import (
+    MAX_RESULT_AGE_MS,
+    MAX_RESULTS_IN_FLIGHT,
+    MAX_RESULTS_PER_REPORT,
+    RESEND_BELOW_IN_FLIGHT,
+)
 from shared.messages import Ack, TicketedResult
 from tests.shared.made import result
 
@@ -234,3 +240,32 @@ def test_every_result_ends_in_exactly_one_count(seed: int) -> None:
         now_ms += 10_000
         box.settle(ack(*(row.ticket for row in all_taken(box, now_ms))))
     assert box.counts.total() == added
+
+
+def new_ones_go_out_at_once() -> None:
+    """A room whose key Redis refuses has thousands waiting; another room has one a tenth of a
+    second."""
+    box, now_ms = outbox(3 * MAX_RESULTS_IN_FLIGHT), NOW
+    for _ in range(300):
+        now_ms += 100
+        all_taken(box, now_ms)
+    assert box.in_flight >= RESEND_BELOW_IN_FLIGHT
+    for seq in range(300):
+        now_ms += 100
+        box.add(result(10_000 + seq), now_ms)
+        assert box.due(now_ms)
+        rows = all_taken(box, now_ms)
+        assert rows[0].result.seq == 10_000 + seq
+        box.settle(ack(rows[0].ticket))
+
+
+def test_however_many_results_are_refused_for_now_a_new_one_goes_out_at_once() -> None:
+    new_ones_go_out_at_once()
+
+
+def test_if_resent_results_took_every_place_a_new_one_would_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbox_module, "RESEND_BELOW_IN_FLIGHT", MAX_RESULTS_IN_FLIGHT)
+    with pytest.raises(AssertionError):
+        new_ones_go_out_at_once()

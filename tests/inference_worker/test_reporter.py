@@ -138,9 +138,16 @@ def test_health_is_told_each_second_and_models_each_minute(
     assert aggregator.reports[2].models == (MODEL,)
 
 
-def test_every_aggregator_is_told_of_health(site: Site) -> None:
-    assert site.aggregator(0).reports[0].worker_id == "worker"
-    assert site.aggregator(1).reports[0].worker_id == "worker"
+def test_every_aggregator_is_told_of_the_worker_and_one_of_its_health(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = site.aggregator(0), site.aggregator(1)
+    assert one.reports[0].worker_id == two.reports[0].worker_id == "worker"
+    assert (one.reports[0].models, two.reports[0].models) == ((MODEL,), ())
+    site.lose(one)
+    later(monkeypatch, REPORT_EVERY_MS)
+    site.until(lambda: len(two.reports) == 2)
+    assert two.reports[1].models == (MODEL,)
 
 
 # Results

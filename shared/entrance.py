@@ -1,0 +1,78 @@
+"""Where others come in: a bound socket, who is let through, and what happens to the rest."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import zmq
+
+from shared.allow_list import Guests
+from shared.config import AggregatorSettings, WorkerSettings
+from shared.keys import KeyPair
+from shared.metrics import Fact, Health
+from shared.monitors import Door
+from shared.sockets import Router, close
+from shared.zap import Authenticator
+
+
+class Bind(Protocol):
+    """`shared.sockets.bind_frames` or `bind_reports`."""
+
+    def __call__(
+        self,
+        context: zmq.Context[Router],
+        address: str,
+        *,
+        insecure: bool,
+        keys: KeyPair | None = None,
+    ) -> Router: ...
+
+
+class Entrance:
+    """The bound socket of a component, as `router`, with an authenticator where it has keys.
+
+    Register `sources` with the poller for reading, and tell `connections` of each message (see
+    `receive_from`): those that stay mute are cut. Raises ConfigError if it cannot be bound.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[Router],
+        bind: Bind,
+        settings: WorkerSettings | AggregatorSettings,
+        keys: KeyPair | None,
+        guests: Guests | None,
+    ) -> None:
+        self._guests = guests
+        self._authenticator = Authenticator(context, guests) if guests is not None else None
+        try:
+            self.router = bind(context, settings.bind, insecure=settings.insecure, keys=keys)
+        except BaseException:
+            self._stop_authenticator()
+            raise
+        self._door = Door(self.router)
+        self.sources = (self.router, self._door.socket)
+        self.connections = self._door.connections
+
+    def turn(self, health: Health) -> None:
+        """Counts who did not get in; a component whose authenticator died is not ready."""
+        self._door.turn()
+        health.fault = self._authenticator.fault if self._authenticator else ""
+        if health.fault and self._guests is not None:
+            # Who is revoked is still put out, though nobody new can be let in.
+            self._guests.refresh()
+
+    def facts(self, component: str) -> Iterator[Fact]:
+        """Metrics of who did not get in, and whether the list of those who may can be read."""
+        yield from self._door.facts(component)
+        if self._guests is not None:
+            name = f"roommood_{component}_allow_list_readable"
+            yield Fact(name, "1 if the list as it is now is in force.", not self._guests.problem)
+
+    def close(self, linger_ms: int) -> None:
+        """Closes all; what is queued has `linger_ms` to leave."""
+        close(self.router, self._door.socket, linger_ms)
+        self._stop_authenticator()
+
+    def _stop_authenticator(self) -> None:
+        if self._authenticator is not None:
+            self._authenticator.stop()

@@ -1,0 +1,107 @@
+"""A camera talks only to workers that have the key it trusts, wherever it learned of them."""
+
+from collections.abc import Iterator
+
+import pytest
+import zmq
+
+from camera_node.publisher import Publisher
+from deploy.site_keys import new_pair
+from shared.allow_list import Holders
+from shared.keys import KeyPair
+from shared.sockets import bind_frames, close, receive
+from shared.zap import Authenticator
+from tests.camera_node.test_publisher import Context, FakeWorker
+from tests.shared.keyed import WORKERS, client
+from tests.shared.made import hello
+from tests.shared.peers import free_address, until
+
+CAMERA = new_pair()
+IMPOSTOR = new_pair()
+
+
+class Place:
+    """A fake worker with a context of its own, since each has an authenticator of its own."""
+
+    def __init__(self, poller: zmq.Poller, name: str, keys: KeyPair | None) -> None:
+        self.context: Context = zmq.Context()
+        self.guests = Authenticator(self.context, Holders(frozenset({CAMERA.public})))
+        self.worker = FakeWorker(self.context, poller, free_address(), name, keys)
+
+    def close(self) -> None:
+        self.worker.close()
+        self.guests.stop()
+        self.context.term()
+
+
+class Learned:
+    """A camera that its worker tells of another."""
+
+    def __init__(self, other: KeyPair | None) -> None:
+        self.poller = zmq.Poller()
+        self.context: Context = zmq.Context()
+        self.true = Place(self.poller, "true", WORKERS)
+        self.other = Place(self.poller, "other", other)
+        self.publisher = Publisher(
+            self.context,
+            self.poller,
+            [self.true.worker.address],
+            hello,
+            40_000,
+            keys=client(CAMERA),
+        )
+
+    def turn(self) -> None:
+        self.publisher.turn()
+        self.true.worker.turn()
+        self.other.worker.turn()
+
+    def until_told(self) -> None:
+        """The camera is told of the other worker, and has had seconds to say Hello there."""
+        heard = self.true.worker.hellos
+        until(lambda: heard, self.turn, self.poller)
+        self.true.worker.say(workers=(self.other.worker.address,))
+        count = len(heard)
+        until(lambda: self.other.worker.hellos or len(heard) > count + 1, self.turn, self.poller)
+
+    def close(self) -> None:
+        self.publisher.close()
+        self.true.close()
+        self.other.close()
+        self.context.term()
+
+
+@pytest.fixture(params=["the trusted key", "another key", "no key"])
+def learned(request: pytest.FixtureRequest) -> Iterator[tuple[Learned, bool]]:
+    keys = {"the trusted key": WORKERS, "another key": IMPOSTOR}.get(request.param)
+    one = Learned(keys)
+    yield one, keys is WORKERS
+    one.close()
+
+
+def test_a_learned_address_gets_a_hello_only_if_it_has_the_trusted_key(
+    learned: tuple[Learned, bool],
+) -> None:
+    site, trusted = learned
+    site.until_told()
+    assert bool(site.other.worker.hellos) is trusted
+    assert site.true.worker.hellos
+
+
+def test_without_keys_any_learned_address_would_get_one() -> None:
+    """The control: a camera without keys says Hello to whoever is named to it."""
+    poller, context = zmq.Poller(), zmq.Context()
+    impostor = bind_frames(context, address := free_address(), insecure=False)
+    poller.register(impostor, zmq.POLLIN)
+    publisher = Publisher(context, poller, [address], hello, 40_000)
+    heard: list[list[bytes] | None] = []
+
+    def turn() -> None:
+        publisher.turn()
+        if parts := receive(impostor):
+            heard.append(parts)
+
+    until(lambda: heard, turn, poller)
+    publisher.close()
+    close(impostor)
+    context.term()

@@ -1,0 +1,49 @@
+"""A worker with one protection switched off: the control of what the keys are to prevent.
+
+The environment variable UNPROTECTED says which: "asking" (nobody is asked who may come in),
+"list" (everyone may), "check" (a message is taken from any key).
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+
+from inference_worker.intake import Intake
+from shared import zap
+from shared.allow_list import AllowList
+
+
+def main() -> None:
+    _switch_off(os.environ["UNPROTECTED"])
+    from inference_worker.cli import main as worker
+
+    worker()
+
+
+def _switch_off(protection: str) -> None:
+    if protection == "asking":
+        _patch(zmq.Socket, "setsockopt", _set_unless_enforcing)
+        _patch(zap, "_ENDPOINT", "inproc://elsewhere")
+    if protection == "list":
+        _patch(AllowList, "admits", _always(True))
+    _patch(Intake, "_check_admitted", _always(None))
+    _patch(Intake, "_check_claim", _always(None))
+    _patch(Intake, "_put_out_revoked", _always(None))
+
+
+def _patch(owner: Any, name: str, value: Any) -> None:
+    setattr(owner, name, value)
+
+
+def _always(answer: object) -> Callable[..., object]:
+    return lambda *_: answer
+
+
+_real = zmq.Socket.setsockopt
+
+
+def _set_unless_enforcing(socket: zmq.Socket[bytes], option: int, value: Any) -> None:
+    if option != zmq.ZAP_ENFORCE_DOMAIN:
+        _real(socket, option, value)

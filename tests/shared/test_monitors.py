@@ -1,0 +1,123 @@
+"""A connection that libzmq has given up is dialled again."""
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import zmq
+
+from shared.clock import boot_ms
+from shared.limits import REDIAL_MS
+from shared.monitors import Dialler, LinkEvent, next_event
+from shared.sockets import bind_frames, close, connect_frames, receive, send
+from tests.shared.peers import free_address, until
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+class Garbler:
+    """Passes a TCP connection on; once told to, in place of what comes back, nonsense."""
+
+    def __init__(self, target: str) -> None:
+        self._target = int(target.rpartition(":")[2])
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+        self.garble_once = threading.Event()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                near, _ = self._server.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self._target))
+            for ends in ((near, far, False), (far, near, True)):
+                threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, down: bool) -> None:
+        with source:
+            try:
+                while data := source.recv(65_536):
+                    if down and self.garble_once.is_set():
+                        self.garble_once.clear()
+                        data = b"\xff" * 40
+                    sink.sendall(data)
+                sink.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    one: Context = zmq.Context()
+    yield one
+    one.destroy(0)
+
+
+def comes_back_from_nonsense(context: Context, redial: bool) -> bool:
+    """Connects, gets an answer that is no ZeroMQ; True if the connection is made again."""
+    router = bind_frames(context, free_address(), insecure=False)
+    garbler = Garbler(router.getsockopt_string(zmq.LAST_ENDPOINT))
+    peer, monitor = connect_frames(context, garbler.address)
+    dialler = Dialler(peer, garbler.address)
+    seen: list[LinkEvent] = []
+    poller = zmq.Poller()
+    poller.register(monitor, zmq.POLLIN)
+
+    def turn() -> None:
+        while (news := next_event(monitor)) is not None:
+            seen.append(news)
+            dialler.note(news, boot_ms())
+        if redial:
+            dialler.turn(boot_ms())
+
+    until(lambda: LinkEvent.CONNECTED in seen, turn, poller)
+    assert send(peer, [b"hello"])
+    assert router.poll(20_000)
+    (routing_id, _) = receive(router) or []
+    garbler.garble_once.set()
+    assert send(router, [routing_id, b"credit"])
+    until(lambda: LinkEvent.DISCONNECTED in seen, turn, poller)
+    enough_ms = boot_ms() + (20_000 if redial else 2 * REDIAL_MS)
+    until(lambda: seen.count(LinkEvent.CONNECTED) > 1 or boot_ms() > enough_ms, turn, poller)
+    close(peer, monitor)
+    close(router)
+    garbler.close()
+    return seen.count(LinkEvent.CONNECTED) > 1
+
+
+def test_a_connection_that_brought_nonsense_is_made_again(context: Context) -> None:
+    assert comes_back_from_nonsense(context, redial=True)
+
+
+def test_libzmq_alone_would_give_it_up_for_ever(context: Context) -> None:
+    """The control."""
+    assert not comes_back_from_nonsense(context, redial=False)
+
+
+def test_what_libzmq_tries_again_by_itself_is_left_to_it(context: Context) -> None:
+    """Where nobody listens, the endpoint is not opened anew: that would begin its wait again."""
+
+    class Counting:
+        def connect(self, address: str) -> None:
+            raise AssertionError(f"dialled {address}")
+
+    peer, monitor = connect_frames(context, free_address())
+    dialler = Dialler(Counting(), "unused")  # type: ignore[arg-type]
+    seen: list[LinkEvent] = []
+    poller = zmq.Poller()
+    poller.register(monitor, zmq.POLLIN)
+
+    def turn() -> None:
+        while (news := next_event(monitor)) is not None:
+            seen.append(news)
+            dialler.note(news, boot_ms())
+        dialler.turn(boot_ms())
+
+    until(lambda: seen.count(LinkEvent.RETRYING) > 25, turn, poller)
+    close(peer, monitor)
