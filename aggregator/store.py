@@ -5,7 +5,10 @@ the answer, nobody knows; the result then stays unacknowledged and is sent again
 had been counted the script finds its bit set. That is why nothing here is retried.
 """
 
+import contextlib
+import hashlib
 import json
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,9 +17,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from aggregator.buckets import Delivery, RoomCall, room_calls
-from aggregator.redis_client import as_store_error, connect, translated, without_password
+from aggregator.redis_client import (
+    as_store_error,
+    connect,
+    failures,
+    is_cluster,
+    translated,
+    without_password,
+)
+from aggregator.shards import ShardPauses
 from shared import redis_keys
-from shared.errors import SchemaMismatch, StoreAway, StoreError
+from shared.errors import SchemaMismatch, ShardAway, StoreAway, StoreError, StoreRefuses
 from shared.messages import ModelReport
 
 _KEYS_PER_SCAN: Final = 500
@@ -43,27 +54,43 @@ class CommitReport:
     errors: Mapping[str, StoreError]
 
     @property
-    def away(self) -> StoreAway | None:
-        """Set if Redis gave no answer; then every room without an answer is unsettled."""
-        return next((one for one in self.errors.values() if isinstance(one, StoreAway)), None)
+    def away(self) -> StoreAway | StoreRefuses | None:
+        """Set if Redis gave no answer, or takes nothing: every room without an answer is unsettled.
+
+        Not set as long as any shard of a Cluster may answer.
+        """
+        away = (one for one in self.errors.values() if isinstance(one, StoreAway | StoreRefuses))
+        return next((one for one in away if not isinstance(one, ShardAway)), None)
 
 
 class Store:
-    """One connection pool to Redis. Every method raises StoreAway or StoreError, and nothing
-    of redis-py's; `commit` reports them by room instead. Not for use by two threads at once.
+    """Connections to Redis, made when first used. Every method raises StoreError or one of its
+    kinds, and nothing of redis-py's; `commit` reports them by room instead. Not for use by two
+    threads at once.
     """
 
     def __init__(self, url: str, password_file: Path | None = None, min_people: int = 0) -> None:
         """`url` as in `redis_client.connect`. In frames with fewer than `min_people` faces
         expressions are not written at all."""
         self._url = url
+        self._password_file = password_file
         self._min_people = min_people
-        self._redis = connect(url, password_file)
-        script = resources.files("aggregator").joinpath("count_once.lua").read_text("utf-8")
-        self._count_once = self._redis.register_script(script)
+        self._is_cluster = is_cluster(url)
+        # A Cluster is asked for its nodes when it is connected to; it may be away now.
+        self._connected: Any = None if self._is_cluster else connect(url, password_file)
+        self._script = resources.files("aggregator").joinpath("count_once.lua").read_text("utf-8")
+        self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
+        self._pauses = ShardPauses()
+
+    @property
+    def _redis(self) -> Any:
+        if self._connected is None:
+            self._connected = connect(self._url, self._password_file)
+        return self._connected
 
     def close(self) -> None:
-        self._redis.close()
+        if self._connected is not None:
+            self._connected.close()
 
     def check_schema(self) -> None:
         """Claim an empty Redis for this version of the key table.
@@ -124,14 +151,22 @@ class Store:
         workers: Mapping[str, Mapping[str, str | float]],
         now_ms: float,
     ) -> None:
-        """Health fields by camera and by worker; each hash gets `updated_ms` and 10 s to live."""
+        """Health fields by camera and by worker; each hash gets `updated_ms` and 10 s to live.
+
+        Both at once, so that none is left behind without an end. What one key refuses keeps none
+        of the others from being written; it is raised after.
+        """
         hashes = {redis_keys.camera(name): fields for name, fields in cameras.items()}
         hashes |= {redis_keys.worker(name): fields for name, fields in workers.items()}
-        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
-            for key, fields in hashes.items():
-                pipe.hset(key, mapping={**fields, "updated_ms": round(now_ms)})
-                pipe.expire(key, redis_keys.HEALTH_TTL_S)
-            pipe.execute()
+        stamped = {key: {**fields, "updated_ms": round(now_ms)} for key, fields in hashes.items()}
+        with translated(self._url):
+            errors = [
+                error
+                for client, keys in self._by_server(stamped)
+                for error in _write_expiring(client, {key: stamped[key] for key in keys})
+            ]
+            if errors:
+                raise errors[0]
 
     def write_models(self, models: Iterable[ModelReport]) -> None:
         """Labels, temperature and confusion matrices (`hard:<size>`, `soft:<size>`) as JSON."""
@@ -152,58 +187,115 @@ class Store:
         with translated(self._url):
             self._redis.srem(redis_keys.PAUSED, room)
 
-    def forget(self, room: str, now_ms: float) -> int:
+    def forget(self, room: str, before_ms: float | None = None) -> int:
         """Delete all that is known of a room; returns the number of keys deleted.
 
-        What was captured before `now_ms` and is still on its way is refused for 6 h by a
+        What was captured before `before_ms` (ms since 1970; None: now, by Redis' clock, since
+        whoever forgets may have a wrong one) and is still on its way is refused for 6 h by a
         tombstone, the only key that stays; a pause stays as well. The seen-bitmaps go before
         the counters: a result counted in between is deleted, never counted a second time.
         """
         tombstone = redis_keys.forgotten(room)
         with translated(self._url):
-            self._redis.set(tombstone, round(now_ms), ex=redis_keys.FORGOTTEN_TTL_S)
+            end_ms = self._redis_clock_ms(tombstone) if before_ms is None else before_ms
+            self._redis.set(tombstone, round(end_ms), ex=redis_keys.FORGOTTEN_TTL_S)
             deleted = self._delete(redis_keys.seen_of_room(room), keep=())
             kept = (tombstone, redis_keys.seen_prefix(room))
             deleted += self._delete(redis_keys.of_room(room), keep=kept)
             self._redis.zrem(redis_keys.ROOMS, room)
         return deleted
 
+    def _redis_clock_ms(self, key: str) -> float:
+        """The wall clock of the server that keeps a key, in ms since 1970."""
+        ((client, _),) = self._by_server([key])
+        seconds, microseconds = client.time()
+        return float(seconds * 1000 + microseconds / 1000)
+
+    def _by_server(self, keys: Iterable[str]) -> list[tuple[Any, list[str]]]:
+        """Keys with a client of the one server that keeps them."""
+        if not self._is_cluster:
+            return [(self._redis, list(keys))]
+        shards: dict[Any, list[str]] = {}
+        for key in keys:
+            shards.setdefault(self._redis.get_node_from_key(key), []).append(key)
+        return [(self._redis.get_redis_connection(node), own) for node, own in shards.items()]
+
     def _replies(self, calls: Sequence[RoomCall]) -> list[_Reply]:
-        """One reply or exception for each call. A Cluster's pipeline takes no scripts."""
-        if self._is_cluster():
-            return [self._call(call) for call in calls]
-        replies = self._pipelined(calls)
+        """One reply or exception for each call."""
+        if not self._is_cluster:
+            return self._pipelined(self._redis, calls)
+        replies: list[_Reply] = [""] * len(calls)
+        try:
+            shards = self._by_shard(calls)
+        except StoreError as error:
+            return [error] * len(calls)
+        for node, places in shards.items():
+            answers = self._from_shard(node, [calls[place] for place in places])
+            for place, answer in zip(places, answers, strict=True):
+                replies[place] = answer
+        return replies
+
+    def _pipelined(self, client: Any, calls: Sequence[RoomCall]) -> list[_Reply]:
+        """All in one round trip to one server; alone again what it could not run that way."""
+        try:
+            with client.pipeline(transaction=False) as pipe:
+                for call in calls:
+                    pipe.evalsha(self._sha, len(call.keys), *call.keys, call.argument)
+                replies: list[_Reply] = pipe.execute(raise_on_error=False)
+        except failures() as error:
+            return [error] * len(calls)
         return [
-            self._call(call) if _is_no_script(reply) else reply
+            self._call(call) if _is_to_be_repeated(reply) else reply
             for call, reply in zip(calls, replies, strict=True)
         ]
 
-    def _pipelined(self, calls: Sequence[RoomCall]) -> list[_Reply]:
-        import redis
-
-        try:
-            with self._redis.pipeline(transaction=False) as pipe:
-                for call in calls:
-                    pipe.evalsha(self._count_once.sha, len(call.keys), *call.keys, call.argument)
-                replies: list[_Reply] = pipe.execute(raise_on_error=False)
-        except (redis.RedisError, OSError) as error:
-            return [error] * len(calls)
-        return replies
-
     def _call(self, call: RoomCall) -> _Reply:
-        """One call by itself; loads the script where Redis does not know it."""
-        import redis
-
+        """One call by itself, with the whole script, to whichever server keeps the room now."""
         try:
-            reply: str = self._count_once(keys=call.keys, args=[call.argument])
-        except (redis.RedisError, OSError) as error:
+            reply: str = self._redis.eval(self._script, len(call.keys), *call.keys, call.argument)
+        except failures() as error:
             return error
         return reply
 
-    def _is_cluster(self) -> bool:
-        from redis.cluster import RedisCluster
+    @property
+    def shards_away(self) -> frozenset[str]:
+        """Nodes of a Cluster, as host:port, that gave no answer when last tried."""
+        return self._pauses.failing
 
-        return isinstance(self._redis, RedisCluster)
+    # A Cluster. Its own pipeline takes no scripts, hence one of each shard.
+
+    def _by_shard(self, calls: Sequence[RoomCall]) -> dict[Any, list[int]]:
+        """Places of the calls by the node that keeps their room. Raises StoreError."""
+        shards: dict[Any, list[int]] = {}
+        with translated(self._url):
+            for place, call in enumerate(calls):
+                node = self._redis.get_node_from_key(call.keys[0])
+                shards.setdefault(node, []).append(place)
+        return shards
+
+    def _from_shard(self, node: Any, calls: Sequence[RoomCall]) -> Sequence[_Reply]:
+        began_s = time.monotonic()
+        if self._pauses.is_paused(node.name, began_s):
+            return [self._shard_away(node.name, "to be tried again soon")] * len(calls)
+        replies = self._pipelined(self._redis.get_redis_connection(node), calls)
+        first = replies[0]
+        if isinstance(first, str) or not isinstance(as_store_error(first, self._url), StoreAway):
+            self._pauses.answered(node.name)
+            return replies
+        self._look_for_successor(calls[0].room)
+        self._pauses.failed(node.name, began_s, time.monotonic())
+        return [self._shard_away(node.name, str(first))] * len(calls)
+
+    def _look_for_successor(self, room: str) -> None:
+        """A command by the Cluster's own client: where it fails, that learns the nodes anew."""
+        with contextlib.suppress(*failures()):
+            self._redis.get(redis_keys.forgotten(room))
+
+    def _shard_away(self, node: str, why: str) -> StoreAway:
+        """Where no shard answers, that is told as the whole Redis away."""
+        shards = [one.name for one in self._redis.get_primaries()]
+        nobody = self._pauses.all_paused({node, *shards}, time.monotonic())
+        return (StoreAway if nobody else ShardAway)(f"Redis node {node} does not answer: {why}")
 
     def _delete(self, pattern: str, keep: tuple[str, ...]) -> int:
         """Delete keys that match, but not those that begin with one of `keep`."""
@@ -212,10 +304,30 @@ class Store:
         return sum(self._redis.unlink(*keys) for keys in _batches(doomed, _KEYS_PER_SCAN))
 
 
-def _is_no_script(reply: _Reply) -> bool:
-    from redis.exceptions import NoScriptError
+def _write_expiring(
+    client: Any, hashes: Mapping[str, Mapping[str, str | float]]
+) -> list[Exception]:
+    """Writes hashes that live 10 s to one server, each in a transaction of its own, since the
+    keys of a Cluster's transaction lie in one slot. Returns what was refused."""
+    with client.pipeline(transaction=False) as pipe:
+        for key, fields in hashes.items():
+            pipe.execute_command("MULTI")
+            pipe.hset(key, mapping=fields)
+            pipe.expire(key, redis_keys.HEALTH_TTL_S)
+            pipe.execute_command("EXEC")
+        try:
+            replies = pipe.execute(raise_on_error=False)
+        except failures() as error:
+            return [error]
+    inside = (one for reply in replies if isinstance(reply, list) for one in reply)
+    return [one for one in (*replies, *inside) if isinstance(one, Exception)]
 
-    return isinstance(reply, NoScriptError)
+
+def _is_to_be_repeated(reply: _Reply) -> bool:
+    """Redis does not know the script yet, or the room has moved or moves to another shard."""
+    from redis.exceptions import AskError, NoScriptError, TryAgainError
+
+    return isinstance(reply, NoScriptError | AskError | TryAgainError)
 
 
 def _batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from deploy.clock_check import clock_finding
 from deploy.findings import Finding, checked, fail, ok, show, skipped, warn
 from shared.addresses import host_of, parse_address
 from shared.runtime import release
@@ -40,6 +41,7 @@ class Targets:
     redis_password_file: Path | None = None
     worker: str | None = None
     source: str | None = None
+    keys: Path | None = None
 
 
 def run_doctor(targets: Targets) -> int:
@@ -52,9 +54,11 @@ def examine(targets: Targets) -> Iterator[Finding]:
     yield from _software()
     yield from _extras()
     yield _disk(Path.home())
+    yield clock_finding()
     yield from checked("transport", _transport, ("zmq",), "camera")
     yield from checked("models", _models, _EXTRAS["worker"], "worker")
     yield from checked("redis", lambda: _redis(targets), _EXTRAS["aggregator"], "aggregator")
+    yield from checked("keys", lambda: _keys(targets), ("zmq",), "camera")
     yield from checked("worker", lambda: _worker(targets.worker), (), "camera")
     yield from checked("source", lambda: _source(targets.source), _EXTRAS["camera"], "camera")
 
@@ -133,6 +137,12 @@ def _redis(targets: Targets) -> Iterator[Finding]:
     from deploy.redis_checks import check_redis
 
     return check_redis(targets.redis_url, targets.redis_password_file)
+
+
+def _keys(targets: Targets) -> Iterator[Finding]:
+    from deploy.key_checks import check_keys
+
+    return check_keys(targets.keys, targets.worker)
 
 
 def _worker(address: str | None) -> Iterator[Finding]:

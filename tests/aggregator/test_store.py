@@ -13,7 +13,7 @@ from aggregator import redis_client
 from aggregator.redis_client import connect, without_password
 from aggregator.store import Outcome, Store
 from shared import redis_keys
-from shared.errors import ConfigError, SchemaMismatch, StoreAway, StoreError
+from shared.errors import ConfigError, SchemaMismatch, StoreAway, StoreError, StoreRefuses
 from shared.messages import ModelReport
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream
 from tests.redis_server import RedisServer, free_port
@@ -172,7 +172,39 @@ def test_a_read_only_redis_settles_nothing(store: Store, client: redis.Redis) ->
     finally:
         client.replicaof("NO", "ONE")
     assert report.outcomes == (Outcome.UNSETTLED,)
+    assert isinstance(report.away, StoreRefuses)
     assert store.commit([delivery(result(0, face()))], NOW_MS).outcomes == (Outcome.COMMITTED,)
+
+
+@pytest.mark.parametrize(
+    ("name", "hurt", "healed"),
+    [("maxmemory", "1mb", "0"), ("min-replicas-to-write", "1", "0")],
+)
+def test_a_redis_without_memory_or_replicas_takes_nothing_and_is_told_as_a_whole(
+    store: Store, client: redis.Redis, name: str, hurt: str, healed: str
+) -> None:
+    deliveries = stream(18, 20, ("kitchen", "hall"))
+    client.config_set(name, hurt)
+    try:
+        report = store.commit(deliveries, NOW_MS)
+        with pytest.raises(StoreRefuses, match="refused"):
+            store.check_schema()
+    finally:
+        client.config_set(name, healed)
+    assert set(report.outcomes) == {Outcome.UNSETTLED}
+    assert isinstance(report.away, StoreRefuses)
+    assert stored(client, "kitchen", "hall") == {}
+    assert set(store.commit(deliveries, NOW_MS).outcomes) == {Outcome.COMMITTED}
+
+
+def test_one_rooms_broken_key_is_not_told_as_the_whole_redis(
+    store: Store, client: redis.Redis
+) -> None:
+    client.set(redis_keys.live("kitchen"), "no hash")
+    report = store.commit(stream(19, 20, ("kitchen", "hall")), NOW_MS)
+    assert report.away is None
+    assert set(report.errors) == {"kitchen"}
+    assert type(report.errors["kitchen"]) is StoreError
 
 
 def test_an_empty_batch_asks_nothing_of_redis() -> None:
@@ -223,6 +255,39 @@ def test_health_is_written_with_its_time_and_lives_ten_seconds(
     assert client.hgetall(redis_keys.worker("w1")) == {"updated_ms": "1234"}
     for key in (redis_keys.camera("door"), redis_keys.worker("w1")):
         assert 9 <= client.ttl(key) <= 10
+
+
+def test_health_that_one_key_refuses_is_written_for_all_others(
+    store: Store, client: redis.Redis
+) -> None:
+    client.set(redis_keys.camera("door"), "not a hash")
+    with pytest.raises(StoreError, match="WRONGTYPE"):
+        store.write_health({"door": {}, "window": {"rate_hz": 1.0}}, {"w1": {}}, 1234.0)
+    assert client.hget(redis_keys.camera("window"), "rate_hz") == "1.0"
+    assert client.ttl(redis_keys.worker("w1")) > 0
+
+
+def test_health_and_its_end_are_one_transaction(store: Store, client: redis.Redis) -> None:
+    """Seen by the server: what is between them could be cut off, and the hash stay for ever."""
+    with client.monitor() as monitor:  # type: ignore[no-untyped-call]
+        store.write_health({"door": {}}, {"w1": {}}, 1234.0)
+        client.echo("end")
+        words = [""]
+        while words[-1] != "ECHO":
+            words.append(str(monitor.next_command()["command"]).split()[0])
+    first = words.index("MULTI")
+    assert words[first : first + 8] == ["MULTI", "HSET", "EXPIRE", "EXEC"] * 2
+
+
+def test_a_room_is_forgotten_up_to_now_by_the_clock_of_redis(
+    store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever calls may be an hour ahead: an hour of results would be refused."""
+    monkeypatch.setattr(time, "time", lambda: 1.0)
+    store.forget("kitchen")
+    seconds, _ = client.time()
+    tombstone = client.get(redis_keys.forgotten("kitchen"))
+    assert abs(int(tombstone or 0) / 1000 - seconds) < 60
 
 
 def test_a_models_contract_can_be_read_back(store: Store, client: redis.Redis) -> None:
@@ -322,14 +387,16 @@ def test_a_wrong_password_is_refused_without_being_shown(tmp_path: Path) -> None
         right, wrong = tmp_path / "right", tmp_path / "wrong"
         right.write_text("right\n")
         wrong.write_text("sesame\n")
+        for file in (right, wrong):
+            file.chmod(0o600)
         store = Store(url, right)
         store.check_schema()
-        with pytest.raises(StoreError, match="does not let us in") as caught:
+        with pytest.raises(StoreRefuses, match="does not let us in") as caught:
             Store(url, wrong).check_schema()
-        assert not isinstance(caught.value, StoreAway)
         assert "sesame" not in str(caught.value)
         report = Store(url, wrong).commit([delivery(result(0))], NOW_MS)
         assert report.outcomes == (Outcome.UNSETTLED,)
+        assert isinstance(report.away, StoreRefuses)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
-from deploy import findings
+from deploy import clock_check, findings
 from deploy.doctor import Targets, examine, run_doctor
 from deploy.findings import Finding, Level, checked, ok
-from deploy.redis_checks import check_redis, is_open_to_lua_bug
+from deploy.redis_checks import check_redis
 from shared import redis_keys
 from shared.errors import ModelError
 from tests.redis_server import RedisServer
@@ -47,7 +48,16 @@ def test_this_machine_is_looked_at_from_python_to_source() -> None:
     abouts = [one.about for one in examine(Targets(redis_url="redis://127.0.0.1:1/0"))]
 
     assert abouts[:2] == ["roommood", "packages"]
-    for about in ("extra worker", "disk", "transport", "models", "redis", "worker", "source"):
+    for about in (
+        "extra worker",
+        "disk",
+        "clock",
+        "transport",
+        "models",
+        "redis",
+        "worker",
+        "source",
+    ):
         assert about in abouts
 
 
@@ -94,23 +104,19 @@ def test_keys_of_another_version_fail(redis_server: RedisServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "is_open"),
-    [
-        ("6.2.19", True), ("6.2.20", False), ("7.0.15", True), ("7.2.10", True),
-        ("7.2.11", False), ("7.4.5", True), ("7.4.6", False), ("8.0.3", True),
-        ("8.0.4", False), ("8.2.1", True), ("8.2.2", False), ("8.4.0", False),
-    ],
-)  # fmt: skip
-def test_redis_versions_with_the_lua_bug_are_known(version: str, is_open: bool) -> None:
-    assert is_open_to_lua_bug(version, is_valkey=False) is is_open
-
-
-@pytest.mark.parametrize(
-    ("version", "is_open"),
-    [("7.2.10", True), ("7.2.11", False), ("8.0.6", False), ("8.1.3", True), ("9.0.0", False)],
+    ("state", "level"), [(0, Level.OK), (5, Level.WARN), (None, Level.SKIPPED)]
 )
-def test_valkey_versions_with_the_lua_bug_are_known(version: str, is_open: bool) -> None:
-    assert is_open_to_lua_bug(version, is_valkey=True) is is_open
+def test_a_clock_that_nobody_keeps_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, state: int | None, level: Level
+) -> None:
+    monkeypatch.setattr(clock_check, "_kernel_state", lambda: state)
+    assert clock_check.clock_finding().level is level
+
+
+def test_the_kernel_is_asked_and_nothing_is_changed() -> None:
+    before = time.time()
+    assert clock_check._kernel_state() in (None, *range(6))
+    assert abs(time.time() - before) < 5
 
 
 def test_a_worker_is_told_from_another_server() -> None:

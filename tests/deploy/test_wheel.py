@@ -54,6 +54,8 @@ def test_the_wheel_holds_the_script_and_the_models(wheel: Path) -> None:
 
     assert "aggregator/count_once.lua" in names
     assert "inference_worker/models/expression.onnx" in names
+    assert "camera_node/preview_page/page.html" in names
+    assert "aggregator/mqtt/bridge.py" in names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 
 

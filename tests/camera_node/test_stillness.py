@@ -1,0 +1,150 @@
+"""A camera that freezes, goes black or is covered is told of; one that lives is not."""
+
+import time
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import pytest
+
+from camera_node.opencv import Pixels
+from camera_node.pictures import PictureFolder
+from camera_node.simulated import SimulatedCamera
+from camera_node.source import Picture, open_source
+from camera_node.stillness import Stillness
+from camera_node.stream import Stream, VideoFile
+from shared.limits import STILL_AFTER_MS
+from tests.inference_worker.pictures import astronaut
+
+Make = Callable[[Pixels, float], Picture]
+
+
+def raw(pixels: Pixels, at_ms: float) -> Picture:
+    return Picture.of_pixels(pixels, at_ms)
+
+
+def jpeg(pixels: Pixels, at_ms: float) -> Picture:
+    return Picture.of_jpeg(cv2.imencode(".jpg", pixels)[1].tobytes(), at_ms)
+
+
+BOTH = pytest.mark.parametrize("make", [raw, jpeg], ids=["raw", "jpeg"])
+_CHANCE = np.random.default_rng(5)
+
+
+def noisy(picture: Pixels, deviation: float = 2.0) -> Pixels:
+    """As a sensor gives it: never twice the same."""
+    noise = _CHANCE.normal(0.0, deviation, picture.shape)
+    return np.clip(picture + noise, 0, 255).astype(np.uint8)
+
+
+def plain(luma: int) -> Pixels:
+    return np.full((120, 160, 3), luma, np.uint8)
+
+
+def scene() -> Pixels:
+    return cv2.resize(astronaut(), (160, 120)).astype(np.uint8)
+
+
+def watched(
+    stillness: Stillness, pictures: Iterator[Pixels], make: Make, seconds: float, from_s: float = 0
+) -> str:
+    """Shows five pictures a second; what is wrong at the end."""
+    for tick in range(int(from_s * 5), int((from_s + seconds) * 5) + 1):
+        stillness.look(make(next(pictures), tick * 200.0))
+    return stillness.problem
+
+
+def forever(make: Callable[[], Pixels]) -> Iterator[Pixels]:
+    while True:
+        yield make()
+
+
+@BOTH
+def test_a_picture_that_lives_is_not_told_of(make: Make) -> None:
+    stillness = Stillness("camera")
+    assert watched(stillness, forever(lambda: noisy(scene())), make, 30) == ""
+    assert stillness.status == ""
+
+
+@BOTH
+def test_the_same_picture_for_ten_seconds_is_frozen_and_one_change_ends_that(make: Make) -> None:
+    stillness, same = Stillness("camera"), noisy(scene())
+    watched(stillness, forever(lambda: noisy(scene())), make, 5)
+    assert watched(stillness, forever(lambda: same), make, 9, from_s=5.2) == ""
+    assert watched(stillness, forever(lambda: same), make, 4, from_s=14.4) == "frozen"
+    assert stillness.status.startswith("frozen: the same picture for 1")
+    assert watched(stillness, forever(lambda: noisy(scene())), make, 2, from_s=18.6) == ""
+    assert stillness.status == ""
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("luma", "deviation", "problem"),
+    [(0, 0.0, "black"), (6, 3.0, "black"), (10, 5.0, "black"), (180, 1.0, "blank")],
+)
+def test_no_light_is_black_and_an_even_surface_is_blank(
+    make: Make, luma: int, deviation: float, problem: str
+) -> None:
+    stillness = Stillness("camera")
+    covered = forever(lambda: noisy(plain(luma), deviation))
+    assert watched(stillness, covered, make, 9) == ""
+    assert watched(stillness, covered, make, 8, from_s=9.2) == problem
+    assert watched(stillness, forever(lambda: noisy(scene())), make, 6, from_s=17.4) == ""
+
+
+@BOTH
+def test_a_dim_room_with_one_lamp_is_not_black(make: Make) -> None:
+    room = plain(5)
+    room[20:60, 100:140] = 90
+    assert watched(Stillness("camera"), forever(lambda: noisy(room)), make, 30) == ""
+
+
+def test_pictures_and_files_may_repeat_themselves_and_cameras_may_not() -> None:
+    for kind, may_repeat in (
+        (PictureFolder, True), (VideoFile, True), (Stream, False), (SimulatedCamera, False),
+    ):  # fmt: skip
+        assert kind.may_repeat is may_repeat
+    assert not open_source("0").may_repeat
+    same = noisy(scene())
+    assert watched(Stillness("f", may_repeat=True), forever(lambda: same), jpeg, 60) == ""
+
+
+def test_a_source_that_was_closed_begins_anew() -> None:
+    stillness, same = Stillness("camera"), noisy(scene())
+    assert watched(stillness, forever(lambda: same), jpeg, 12) == "frozen"
+    stillness.forget()
+    assert stillness.problem == stillness.status == ""
+    assert watched(stillness, forever(lambda: same), jpeg, 8, from_s=13) == ""
+
+
+def test_a_picture_that_does_not_decode_is_not_called_black() -> None:
+    broken = jpeg(plain(0), 0.0)
+    assert broken.jpeg is not None
+    stillness = Stillness("camera")
+    for tick in range(30):
+        cut = broken.jpeg[: 300 + tick]
+        stillness.look(Picture(tick * 1000.0, 160, 120, jpeg=cut))
+    assert stillness.problem == ""
+
+
+def test_a_look_that_is_not_due_costs_next_to_nothing() -> None:
+    """Twenty thousand of them in a fraction of what as many looks would take (seconds)."""
+    stillness, picture = Stillness("camera"), jpeg(scene(), 0.0)
+    stillness.look(picture)
+    began = time.process_time()
+    for _ in range(20_000):
+        stillness.look(picture)
+    assert time.process_time() - began < 0.5
+
+
+def test_what_is_frozen_is_told_in_the_log_once_and_its_end_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stillness, same = Stillness("webcam 0"), noisy(scene())
+    with caplog.at_level("INFO", "camera_node"):
+        watched(stillness, forever(lambda: same), jpeg, 3 * STILL_AFTER_MS / 1000)
+        watched(stillness, forever(lambda: noisy(scene())), jpeg, 5, from_s=31)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert said[0].startswith("webcam 0 is frozen: the same picture for")
+    assert said[1] == "webcam 0 is no longer frozen"
