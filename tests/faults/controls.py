@@ -1,0 +1,131 @@
+"""Each protection, switched off: Python that the processes of a control run first."""
+
+from typing import Final
+
+from tests.faults.plant import AGGREGATOR, CAMERA, WORKER
+
+# Every result is new to the script, whatever its bit says.
+NO_SEEN_BITS: Final = {
+    AGGREGATOR: """
+from importlib import resources
+from pathlib import Path
+_read = Path.read_text
+def _unseeing(self, *args, **kwargs):
+    text = _read(self, *args, **kwargs)
+    if self.name == "count_once.lua":
+        assert "redis.call('GETBIT', KEYS[first_seen + row[1]], row[2]) == 1" in text
+        text = text.replace("redis.call('GETBIT', KEYS[first_seen + row[1]], row[2]) == 1", "false")
+        text = text.replace("taken[bit] or false", "false")
+    return text
+Path.read_text = _unseeing
+"""
+}
+
+# Results are acknowledged when they come, and written half a second later.
+ACKNOWLEDGED_BEFORE_COMMIT: Final = {
+    AGGREGATOR: """
+import time
+from aggregator import aggregator as module
+from aggregator.store import CommitReport, Outcome
+_commit = module.Store.commit
+_late = []
+def _behind(self, batch, now_ms):
+    _late.append((time.monotonic() + 0.5, list(batch)))
+    while _late and _late[0][0] <= time.monotonic():
+        _commit(self, _late.pop(0)[1], now_ms)
+    return CommitReport(tuple(Outcome.COMMITTED for _ in batch), {})
+module.Store.commit = _behind
+"""
+}
+
+# What is sent to a worker that is gone waits for its successor, credit outlives a connection, and
+# a frame before Hello is welcome.
+QUEUES_FOR_THE_DEAD: Final = {
+    CAMERA: """
+import zmq
+from camera_node import publisher, window
+_set = zmq.Socket.setsockopt
+def _queueing(self, option, value):
+    return _set(self, option, 0 if option == zmq.IMMEDIATE else value)
+zmq.Socket.setsockopt = _queueing
+publisher.is_writable = lambda socket: True
+def _available(self, now_ms):
+    return 1 if self.worker_id and self.unsettled < 16 else 0
+window.CreditWindow.available = _available
+""",
+    WORKER: """
+from inference_worker import intake
+from shared.messages import Hello
+_take = intake.Intake._take_frame
+def _welcome(self, routing_id, frame):
+    if self.links.find(routing_id) is None:
+        hello = Hello(frame.camera, frame.room, frame.boot_id, 99, 0, 0, 1.0, 640, 480, 0, 0.0)
+        self.links.hello(routing_id, hello, intake.boot_ms())
+    _take(self, routing_id, frame)
+intake.Intake._take_frame = _welcome
+intake.Intake._why_not = lambda self, link, frame, credited: ""
+""",
+}
+
+# A camera that starts again numbers its frames as it did before.
+SAME_BOOT_ID: Final = {
+    CAMERA: """
+from camera_node import node
+node.new_id = lambda: "0123456789abcdef"
+"""
+}
+
+# A peer that falls silent is never found out.
+NO_HEARTBEATS: Final = dict.fromkeys(
+    (CAMERA, WORKER),
+    """
+import zmq
+_set = zmq.Socket.setsockopt
+def _deaf(self, option, value):
+    if option in (zmq.HEARTBEAT_IVL, zmq.HEARTBEAT_TTL, zmq.HEARTBEAT_TIMEOUT):
+        return None
+    return _set(self, option, value)
+zmq.Socket.setsockopt = _deaf
+""",
+)
+
+# Workers take whatever comes, and ask for more than they can do.
+NO_CREDIT: Final = {
+    WORKER: """
+from inference_worker import credit, links
+credit.CreditControl.may_grant = lambda self, asked, waiting, fetch_ms, now_ms: True
+credit.CreditControl.may_grow = lambda self, asked, waiting, now_ms: False
+def _feed(self, link):
+    if link.silent or link.refused or link.in_flight >= 64:
+        self.hungry.pop(link.key, None)
+    else:
+        self.hungry.setdefault(link.key, link)
+links.LinkTable._feed = _feed
+_grant = links.LinkTable.grant
+def _grant_more(self, link, now_ms):
+    _grant(self, link, now_ms)
+    self._feed(link)
+links.LinkTable.grant = _grant_more
+"""
+}
+
+# However old a frame is, it is analysed.
+OLD_FRAMES_ARE_TAKEN: Final = {
+    WORKER: """
+from inference_worker import compute
+_init = compute.Compute.__init__
+def _patient(self, *args, **kwargs):
+    kwargs["max_age_ms"] = 1e9
+    _init(self, *args, **kwargs)
+compute.Compute.__init__ = _patient
+"""
+}
+
+# A camera that was asked is waited for, however long it takes.
+NO_SLACK: Final = {
+    WORKER: """
+from inference_worker import credit, links
+credit.CreditControl.may_grow = lambda self, asked, waiting, now_ms: False
+links.LinkTable.sweep = lambda self, now_ms: []
+"""
+}

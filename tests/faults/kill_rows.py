@@ -1,0 +1,347 @@
+"""SIGKILL at random moments, and at the worst one; SIGSTOP; all under load."""
+
+import itertools
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tests.end_to_end.site import Component, select_for, until
+from tests.faults import controls
+from tests.faults.checker import judge
+from tests.faults.nemesis import House
+from tests.faults.plant import (
+    DURABLE,
+    WATCHED,
+    WORKER,
+    FaultSite,
+    at,
+    first_after,
+    first_counted,
+    ids,
+    merged,
+    true_ages_ms,
+)
+from tests.rows import Outcome, Row, Trial
+
+# Milliseconds. A frame may be this old when it is sent, and wait 2 s on its way: older is stale.
+STALE_MS: Final = 2_500.0
+# Milliseconds before a worker was ready; what was captured earlier was sent to its predecessor.
+_BEFORE_MS: Final = 500.0
+# Seconds for which a worker may idle because of a camera that holds its credit and is silent.
+_IDLE_S: Final = 1.5
+
+Kill = Callable[[House, random.Random], float]
+
+
+def _workers(house: House) -> Callable[[], Sequence[Component]]:
+    return lambda: house.all_workers
+
+
+def _load(house: House, chance: random.Random) -> None:
+    """Lets the load run for a moment that only the seed knows."""
+    since = time.time()
+    first_after(_workers(house), "acknowledged", since)
+    select_for(chance.uniform(0.1, 1.2))
+
+
+# What is killed, and how long until what it did is done again
+
+
+def kill_camera(house: House, chance: random.Random) -> float:
+    """From the successor's readiness to its first frame at a worker."""
+    name = chance.choice(list(house.cameras))
+    house.cameras[name].kill()
+    house.cameras[name] = house.start_camera(name)
+    ready = house.cameras[name].wait_for("camera ready")
+
+    def begun() -> list[float]:
+        lines = (line for one in house.all_workers for line in one.lines("started"))
+        return [at(line) for line in lines if line["boot"] == ready["boot"]]
+
+    return float(min(until(begun, "a frame of the new boot is begun with"))) - at(ready)
+
+
+def kill_worker(house: House, chance: random.Random) -> float:
+    """From the successor's readiness to its first frame."""
+    number = chance.randrange(2)
+    house.workers[number].kill()
+    successor = house.workers[number] = house.start_worker(number)
+    ready = at(successor.wait_for("worker ready"))
+    return first_after(lambda: [successor], "started", ready) - ready
+
+
+def kill_aggregator(house: House, chance: random.Random) -> float:
+    """From the kill to the next acknowledgement, by the other one."""
+    number = chance.randrange(2)
+    house.aggregators[number].kill()
+    killed = time.time()
+    again = first_counted(_workers(house), killed) - killed
+    select_for(chance.uniform(0.0, 1.0))
+    house.aggregators[number] = house.start_aggregator(number)
+    return again
+
+
+def kill_redis(house: House, chance: random.Random) -> float:
+    """From its first answer to the next acknowledgement."""
+    house.site.redis.kill()
+    select_for(chance.uniform(0.0, 1.5))
+    house.site.redis.start()
+    since = time.time()
+    return first_counted(_workers(house), since) - since
+
+
+def killing(kill: Kill, control: dict[str, str], **unsafe_redis: str) -> Callable[[Trial], Outcome]:
+    """A row that kills again and again under load; `unsafe_redis` is Redis' control."""
+
+    def run(trial: Trial) -> Outcome:
+        chance = random.Random(trial.seed)
+        preludes = merged(WATCHED, {} if trial.protected else control)
+        redis = DURABLE if trial.protected else {**DURABLE, **unsafe_redis}
+        with FaultSite(trial.folder, preludes, **redis) as site:
+            house = House(site)
+            backs = []
+            for number in range(trial.times):
+                _load(house, chance)
+                backs.append(kill(house, chance))
+                trial.note(kill.__name__, number=number, back_s=backs[-1])
+            codes = house.stop()
+            verdict = judge(site)
+            wrong = [f"exit codes {codes}"] if any(codes) else []
+            wrong += _stale(site)
+            median = sorted(backs)[len(backs) // 2]
+            return verdict.outcome(
+                recovery_s=max(backs),
+                wrong="; ".join(wrong),
+                detail=f"{verdict.acknowledged:,} results acknowledged, back in {median:.2f} s "
+                "at the median",
+            )
+
+    return run
+
+
+def _stale(site: FaultSite) -> list[str]:
+    """Frames that were too old to be begun with, or were meant for a worker's predecessor."""
+    oldest = max(true_ages_ms(site).values(), default=0.0)
+    found = [f"a frame was begun with at {oldest:.0f} ms"] if oldest > STALE_MS else []
+    return found + [text for worker in site.of(WORKER) for text in _inherited(site, worker)]
+
+
+def _inherited(site: FaultSite, worker: Component) -> list[str]:
+    ready = [at(line) for line in worker.lines("worker ready")]
+    if not ready:
+        return []
+    ages = true_ages_ms(site)
+    lines = [line for line in worker.lines("began") if ids(line) in ages]
+    early = [
+        line for line in lines if at(line) - ages[ids(line)] / 1000 < ready[0] - _BEFORE_MS / 1000
+    ]
+    return [f"{len(early)} frames from before {worker.log.name} was ready"] if early else []
+
+
+# At the worst moment
+
+# Once the file is there, the aggregator ends as by SIGKILL after Redis has said that a result is
+# committed and before its worker is told.
+_DIES_BEFORE_ACKNOWLEDGING: Final = """
+import os, signal
+from pathlib import Path
+from aggregator import aggregator as module
+from aggregator.store import Outcome
+_real_commit = module.Store.commit
+def _deadly(self, batch, now_ms):
+    report = _real_commit(self, batch, now_ms)
+    order = Path({order!r})
+    if Outcome.COMMITTED in report.outcomes and order.exists():
+        order.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return report
+module.Store.commit = _deadly
+"""
+
+
+def kill_between_commit_and_acknowledgement(trial: Trial) -> Outcome:
+    order = trial.folder / "die"
+    deadly = {"aggregator.cli": _DIES_BEFORE_ACKNOWLEDGING.format(order=str(order))}
+    preludes = merged({} if trial.protected else controls.NO_SEEN_BITS, deadly)
+    chance = random.Random(trial.seed)
+    with FaultSite(trial.folder, preludes, **DURABLE) as site:
+        house, backs = House(site), []
+        for number in range(trial.times):
+            _load(house, chance)
+            order.touch()
+            until(lambda: not order.exists(), "an aggregator dies between the two")
+            died = time.time()
+            dead = _the_dead(house)
+            backs.append(first_counted(_workers(house), died) - died)
+            house.aggregators[dead] = house.start_aggregator(dead)
+            trial.note("died", number=number, back_s=backs[-1])
+        codes = house.stop()
+        verdict = judge(site)
+        duplicates = _outcomes(house, "duplicate")
+        wrong = f"exit codes {codes}" if any(codes) else ""
+        if trial.protected and not duplicates:
+            wrong = "nothing was found to be a duplicate: the moment was missed"
+        return verdict.outcome(
+            recovery_s=max(backs), wrong=wrong, detail=f"{duplicates} results came twice"
+        )
+
+
+def _the_dead(house: House) -> int:
+    def dead() -> list[int]:
+        return [n for n, one in enumerate(house.aggregators) if one.process.poll() is not None]
+
+    return int(until(lambda: [n + 1 for n in dead()], "one has ended")[0]) - 1
+
+
+def _outcomes(house: House, outcome: str) -> int:
+    return sum(
+        line["outcome"] == outcome
+        for one in house.all_workers
+        for line in one.lines("acknowledged")
+    )
+
+
+# Frozen
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """What is stopped, and what its control switches off."""
+
+    name: str
+    signal: Callable[[House, signal.Signals], None]
+    control: dict[str, str]
+
+
+def freezing(frozen: Frozen) -> Callable[[Trial], Outcome]:
+    """A row that stops a process for 30 s (4 s in quick runs) and lets it go on."""
+
+    def run(trial: Trial) -> Outcome:
+        preludes = merged(WATCHED, {} if trial.protected else frozen.control)
+        chance = random.Random(trial.seed)
+        seconds = 30.0 if trial.protected and not trial.quick else 4.0
+        with FaultSite(trial.folder, preludes, **DURABLE) as site:
+            house, backs, idle = House(site), [], []
+            for _ in range(trial.times):
+                _load(house, chance)
+                stopped = time.time()
+                frozen.signal(house, signal.SIGSTOP)
+                select_for(seconds)
+                thawed = time.time()
+                frozen.signal(house, signal.SIGCONT)
+                if frozen.name == "camera":
+                    idle += [_longest_idle(one, stopped, thawed) for one in house.workers]
+                backs.append(_all_at_work(house, thawed) - thawed)
+            codes = house.stop()
+            wrong = [f"exit codes {codes}"] if any(codes) else []
+            oldest = max(true_ages_ms(site).values())
+            if oldest > STALE_MS:
+                wrong.append(f"a frame was begun with at {oldest:.0f} ms")
+            if max(idle, default=0.0) > _IDLE_S:
+                wrong.append(f"a worker idled for {max(idle):.1f} s, other cameras being there")
+            return judge(site).outcome(
+                recovery_s=max(backs),
+                wrong="; ".join(wrong),
+                detail=f"stopped for {seconds:g} s; oldest frame begun with {oldest:.0f} ms",
+            )
+
+    return run
+
+
+def _longest_idle(worker: Component, since: float, until_s: float) -> float:
+    """Seconds within which a worker began with no frame."""
+    lines = worker.lines("started")
+    moments = [since, *(m for one in lines if since <= (m := at(one)) <= until_s), until_s]
+    return max(later - earlier for earlier, later in itertools.pairwise(moments))
+
+
+def _all_at_work(house: House, since: float) -> float:
+    """When every camera had a frame begun with, every worker a result acknowledged."""
+    moments = [first_after(lambda w=w: [w], "acknowledged", since) for w in house.workers]  # type: ignore[misc]
+    for name in house.cameras:
+
+        def begun(name: str = name) -> list[float]:
+            lines = (line for one in house.workers for line in one.lines("started"))
+            return [at(line) for line in lines if line["camera"] == name and at(line) >= since]
+
+        moments.append(min(until(begun, f"{name} is served again", 60.0)))
+    return max(moments)
+
+
+_FROZEN: Final = (
+    Frozen(
+        "camera",
+        lambda house, number: house.cameras["a"].signal(number),
+        controls.NO_SLACK,
+    ),
+    Frozen(
+        "worker",
+        lambda house, number: house.workers[0].signal(number),
+        controls.OLD_FRAMES_ARE_TAKEN,
+    ),
+    Frozen(
+        "aggregator",
+        lambda house, number: house.aggregators[0].signal(number),
+        controls.NO_SEEN_BITS,
+    ),
+    Frozen(
+        "redis",
+        lambda house, number: (
+            house.site.redis.freeze() if number is signal.SIGSTOP else house.site.redis.thaw()
+        ),
+        controls.NO_SEEN_BITS,
+    ),
+)
+
+_KILLS: Final = (
+    Row(
+        "kill-camera", "SIGKILL of a camera", killing(kill_camera, controls.SAME_BOOT_ID),
+        control="a boot id of its own for each start", recover_within_s=1.0,
+    ),
+    Row(
+        "kill-worker", "SIGKILL of a worker", killing(kill_worker, controls.QUEUES_FOR_THE_DEAD),
+        control="IMMEDIATE, void credit, Hello first", recover_within_s=1.0,
+    ),
+    Row(
+        "kill-aggregator", "SIGKILL of an aggregator",
+        killing(kill_aggregator, controls.ACKNOWLEDGED_BEFORE_COMMIT),
+        control="acknowledgement after the commit", recover_within_s=1.0,
+    ),
+    Row(
+        "kill-redis", "SIGKILL of Redis (appendfsync always)",
+        killing(kill_redis, {}, appendonly="no"), control="the append-only file",
+        recover_within_s=1.0,
+    ),
+    Row(
+        "kill-between-commit-and-ack", "SIGKILL of an aggregator between commit and Ack",
+        kill_between_commit_and_acknowledgement, control="the seen bits", recover_within_s=1.0,
+    ),
+)  # fmt: skip
+_STOPS: Final = tuple(
+    Row(
+        f"freeze-{one.name}",
+        f"SIGSTOP of {one.name.replace('redis', 'Redis')} for 30 s, then SIGCONT",
+        freezing(one),
+        control={
+            "camera": "slack, and credit that goes void",
+            "worker": "refusal of old frames",
+        }.get(one.name, "the seen bits"),
+    )
+    for one in _FROZEN
+)
+ROWS: Final = tuple(
+    Row(
+        **{
+            **{name: getattr(row, name) for name in Row.__slots__},
+            "group": "Killed and frozen",
+            "times": 20 if row.name.startswith("kill") else 1,
+            "quick_times": 3 if row.name.startswith("kill") else 1,
+            "control_times": 6 if row.name.startswith("kill") else 3,
+            "control_tries": 3,
+        }
+    )
+    for row in (*_KILLS, *_STOPS)
+)

@@ -1,0 +1,294 @@
+"""Links that end, fall silent one way, flap, crawl or move; on loopback and between namespaces."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Final, cast
+
+from shared.clock import boot_ms
+from tests.end_to_end.site import select_for, until
+from tests.faults import controls
+from tests.faults.checker import judge
+from tests.faults.kill_rows import STALE_MS
+from tests.faults.plant import (
+    WATCHED,
+    WORKER,
+    FaultSite,
+    at,
+    first_counted,
+    ids,
+    merged,
+    true_ages_ms,
+)
+from tests.faults.wires import (
+    Line,
+    ProxyWire,
+    Way,
+    Where,
+    cabled,
+    proxied,
+    start_camera,
+    start_worker,
+)
+from tests.rows import Outcome, Row, Trial
+
+Make = Callable[..., AbstractContextManager[Line]]
+# What is done to a line for so many seconds; it ends the fault, and tells when that was.
+Fault = Callable[[Line, float], float]
+
+
+def cut(line: Line, seconds: float) -> float:
+    line.wire.cut()
+    select_for(seconds)
+    return line.heal()
+
+
+def one_way(way: Way) -> Fault:
+    def fault(line: Line, seconds: float) -> float:
+        line.wire.drop(way)
+        select_for(seconds)
+        return line.heal()
+
+    return fault
+
+
+def flap(line: Line, seconds: float) -> float:
+    """Down for a second, up for a second."""
+    healed = 0.0
+    for _ in range(max(1, round(seconds / 2))):
+        line.wire.cut()
+        select_for(1.0)
+        line.wire.heal()
+        healed = time.time()
+        select_for(1.0)
+    return line.carries_at(healed)
+
+
+def crawl(line: Line, seconds: float) -> float:
+    line.wire.limit(1.0)
+    select_for(seconds)
+    return line.heal()
+
+
+def resets(line: Line, seconds: float) -> float:
+    """Every connection is reset twice a second."""
+    proxy, healed = cast(ProxyWire, line.wire).proxy, 0.0
+    for _ in range(max(1, round(seconds * 2))):
+        proxy.reset()
+        healed = time.time()
+        select_for(0.5)
+    return healed
+
+
+def refused(line: Line, seconds: float) -> float:
+    """Whoever connects is reset: nobody listens there."""
+    proxy = cast(ProxyWire, line.wire).proxy
+    proxy.refuse = True
+    proxy.reset()
+    select_for(seconds)
+    return line.heal()
+
+
+def far_end_forgets(line: Line, seconds: float) -> float:
+    """The far machine loses its power: no word of it, and silence until it is back."""
+    proxy = cast(ProxyWire, line.wire).proxy
+    proxy.silent = True
+    proxy.forget()
+    select_for(seconds)
+    return line.heal()
+
+
+def slow_close(line: Line, seconds: float) -> float:
+    """Ends of connections are told late, and the connections are reset."""
+    proxy = cast(ProxyWire, line.wire).proxy
+    proxy.close_after_s = 5.0
+    return resets(line, seconds)
+
+
+def pi_power_cut(line: Line, seconds: float) -> float:
+    """The camera's machine goes without a word, and is back with a new process."""
+    assert line.network is not None
+    line.network.cut("pi")
+    line.camera.kill()
+    select_for(seconds)
+    line.network.join("pi")
+    line.camera = start_camera(line.site, line.network)
+    return at(line.camera.wait_for("camera ready"))
+
+
+def worker_power_cut(line: Line, seconds: float) -> float:
+    assert line.network is not None
+    line.network.cut("work")
+    line.worker.kill()
+    select_for(seconds)
+    line.network.join("work")
+    line.worker = start_worker(line.site, line.network)
+    return line.carries_at(at(line.worker.wait_for("worker ready")))
+
+
+def pi_renumbered(line: Line, seconds: float) -> float:
+    """The Pi gets another address, and keeps it."""
+    assert line.network is not None
+    line.network.renumber("pi", "10.77.0.77")
+    return time.time()
+
+
+def worker_renumbered(line: Line, seconds: float) -> float:
+    """The worker's machine is started at another address, and its name leads there."""
+    assert line.network is not None
+    line.worker.stop()
+    line.network.renumber("work", "10.77.0.78")
+    line.worker = start_worker(line.site, line.network)
+    return at(line.worker.wait_for("worker ready"))
+
+
+# How it is judged
+
+
+def back_after(line: Line, where: Where, moment: float) -> float:
+    """Seconds from `moment` until what was captured or analysed after it had arrived."""
+    if where == "worker":
+        return first_counted(lambda: line.site.of(WORKER), moment) - moment
+    moment_ms = boot_ms() - (time.time() - moment) * 1000
+
+    def fresh() -> list[float]:
+        captured = {ids(one): one["captured_ms"] for one in line.camera.lines("sent")}
+        begun = (one for worker in line.site.of(WORKER) for one in worker.lines("began"))
+        return [at(one) for one in begun if captured.get(ids(one), 0.0) >= moment_ms]
+
+    return min(until(fresh, "a frame captured after it healed is begun with", 90.0)) - moment
+
+
+def bad_wire(
+    make: Make, where: Where, fault: Fault, seconds: float, control: dict[str, str]
+) -> Callable[[Trial], Outcome]:
+    """A row: the fault for `seconds` (5 in quick runs, at most 8 in controls), then as before."""
+
+    def run(trial: Trial) -> Outcome:
+        preludes = merged(WATCHED, {} if trial.protected else control)
+        most_s = 8.0 if not trial.protected else 5.0 if trial.quick else seconds
+        lasts = min(seconds, most_s)
+        backs = []
+        with FaultSite(trial.folder, preludes) as site, make(site, where) as line:
+            for _ in range(trial.times):
+                first_counted(lambda: site.of(WORKER), time.time())
+                began = time.time()
+                moment = fault(line, lasts)
+                backs.append(back_after(line, where, moment))
+                trial.note("healed", back_s=backs[-1], fault_s=moment - began)
+            codes = line.stop()
+            return _judged(site, codes, backs, lasts)
+
+    return run
+
+
+def _judged(site: FaultSite, codes: list[int], backs: list[float], lasts: float) -> Outcome:
+    oldest = max(true_ages_ms(site).values())
+    wrong = [f"exit codes {codes}"] if any(codes) else []
+    wrong += [f"a frame was begun with at {oldest:.0f} ms"] if oldest > STALE_MS else []
+    return judge(site).outcome(
+        recovery_s=max(backs),
+        wrong="; ".join(wrong),
+        detail=f"for {lasts:g} s; oldest frame begun with {oldest:.0f} ms",
+    )
+
+
+# The rows
+
+
+def _row(
+    name: str,
+    what: str,
+    make: Make,
+    where: Where,
+    fault: Fault,
+    seconds: float,
+    control: tuple[str, dict[str, str]] = ("", {}),
+    within_s: float = 1.0,
+) -> Row:
+    return Row(
+        name=name,
+        what=what,
+        run=bad_wire(make, where, fault, seconds, control[1]),
+        group="Network",
+        control=control[0],
+        recover_within_s=within_s,
+    )
+
+
+_HEARTBEATS: Final = ("heartbeats", controls.NO_HEARTBEATS)
+_FRESHNESS: Final = ("IMMEDIATE, void credit, Hello first", controls.QUEUES_FOR_THE_DEAD)
+_CREDIT: Final = ("credit", merged(controls.NO_CREDIT, controls.OLD_FRAMES_ARE_TAKEN))
+ROWS: Final[tuple[Row, ...]] = (
+    _row("proxy-silent", "camera–worker: no byte passes for 20 s", proxied, "camera", cut, 20.0),
+    _row(
+        "proxy-forgotten", "camera–worker: half-open, the worker's side forgets the connection",
+        proxied, "camera", far_end_forgets, 20.0, _HEARTBEATS,
+    ),
+    _row(
+        "proxy-refused", "camera–worker: nobody listens for 20 s", proxied, "camera", refused, 20.0
+    ),
+    _row("proxy-resets", "camera–worker: a reset each 0.5 s", proxied, "camera", resets, 20.0),
+    _row(
+        "proxy-slow-close", "camera–worker: resets, and ends told 5 s late",
+        proxied, "camera", slow_close, 10.0,
+    ),
+    _row(
+        "proxy-report-silent", "worker–aggregator: no byte passes for 20 s",
+        proxied, "worker", cut, 20.0,
+    ),
+    _row(
+        "proxy-report-forgotten", "worker–aggregator: half-open, the aggregator's side forgets",
+        proxied, "worker", far_end_forgets, 20.0, _HEARTBEATS,
+    ),
+    _row(
+        "proxy-report-resets", "worker–aggregator: a reset each 0.5 s",
+        proxied, "worker", resets, 20.0,
+    ),
+    _row("cable-camera", "camera's cable out for 60 s", cabled, "camera", cut, 60.0, _HEARTBEATS),
+    _row(
+        "cable-worker", "worker's cable towards the aggregator out for 60 s",
+        cabled, "worker", cut, 60.0, _HEARTBEATS,
+    ),
+    _row(
+        "one-way-up", "camera to worker: dropped for 60 s, the other way passes",
+        cabled, "camera", one_way("up"), 60.0, _HEARTBEATS,
+    ),
+    _row(
+        "one-way-down", "worker to camera: dropped for 60 s, the other way passes",
+        cabled, "camera", one_way("down"), 60.0, _HEARTBEATS,
+    ),
+    _row(
+        "one-way-report-up", "worker to aggregator: dropped for 60 s, the other way passes",
+        cabled, "worker", one_way("up"), 60.0, _HEARTBEATS,
+    ),
+    _row(
+        "one-way-report-down", "aggregator to worker: dropped for 60 s, the other way passes",
+        cabled, "worker", one_way("down"), 60.0, _HEARTBEATS,
+    ),
+    _row(
+        "flap-camera", "camera's cable out and in each second",
+        cabled, "camera", flap, 30.0, within_s=2.0,
+    ),
+    _row(
+        "flap-worker", "worker's cable out and in each second",
+        cabled, "worker", flap, 30.0, within_s=2.0,
+    ),
+    _row("crawl", "camera on 1 Mbit/s for 30 s", cabled, "camera", crawl, 30.0, _CREDIT),
+    _row(
+        "pi-power-cut", "the camera's machine loses its power, and is back",
+        cabled, "camera", pi_power_cut, 20.0,
+    ),
+    _row(
+        "worker-power-cut", "the worker's machine loses its power, and is back",
+        cabled, "camera", worker_power_cut, 20.0,
+    ),
+    _row(
+        "pi-renumbered", "the camera's machine gets another address",
+        cabled, "camera", pi_renumbered, 0.0, _HEARTBEATS, within_s=5.0,
+    ),
+    _row(
+        "worker-renumbered", "the worker's machine gets another address under its name",
+        cabled, "camera", worker_renumbered, 0.0,
+    ),
+)  # fmt: skip

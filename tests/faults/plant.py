@@ -1,0 +1,190 @@
+"""The site of the fault rows: real processes, of which each can be started changed or confined."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from inference_worker.model_files import SHIPPED_EXPRESSION
+from tests.end_to_end.site import Component, Line, Site, until
+
+# A Redis that forgets nothing that it has confirmed.
+DURABLE: Final = {"appendonly": "yes", "appendfsync": "always"}
+# An analysis that costs little, so that many processes share two processors.
+CHEAP: Final = ("--input-size", "320", "--min-frame-ms", "40", "--drain-s", "30")
+ROOM: Final = "den"
+
+# A traceback whose last line of code is in a prelude: then a control shows nothing by failing.
+_PRELUDE_FAILED: Final = re.compile(r'File "<string>", line \d+, in .*\n\w*Error.*')
+
+# Python that a process runs first, so that the books show the true age of every frame: both ends
+# write down the same clock (that of one machine), which the product itself never compares.
+WATCHED_CAMERA: Final = """
+import logging
+from camera_node import publisher
+from shared.logs import event
+
+_send = publisher.Publisher.send
+
+def _watched(self, outgoing):
+    seq, boot = self.sent, self._identity.boot_id
+    if not _send(self, outgoing):
+        return False
+    event(publisher._log, logging.DEBUG, "sent", camera=self._identity.camera, boot=boot, seq=seq,
+          captured_ms=outgoing.captured_ms, bytes=len(outgoing.jpeg), width=outgoing.width)
+    return True
+
+publisher.Publisher.send = _watched
+"""
+WATCHED_WORKER: Final = """
+import logging
+from inference_worker import worker
+from shared.logs import event
+
+_note_start = worker.Worker._note_start
+
+def _watched(self, what):
+    _note_start(self, what)
+    frame = what.job.frame
+    event(worker._log, logging.DEBUG, "began", camera=frame.camera, boot=frame.boot_id,
+          seq=frame.seq, at_ms=what.now_ms)
+
+worker.Worker._note_start = _watched
+"""
+CAMERA: Final = "camera_node.cli"
+WORKER: Final = "inference_worker.cli"
+AGGREGATOR: Final = "aggregator.cli"
+WATCHED: Final = {CAMERA: WATCHED_CAMERA, WORKER: WATCHED_WORKER}
+
+Frame = tuple[str, str, int]
+
+
+@dataclass
+class BookedComponent(Component):
+    """A component whose log is read once, however often it is asked for."""
+
+    read_bytes: int = 0
+    read_lines: list[Line] = field(default_factory=list)
+
+    def lines(self, message: str = "") -> list[Line]:
+        with self.log.open("rb") as log:
+            log.seek(self.read_bytes)
+            # The last line may be half written.
+            whole, newline, _ = log.read().rpartition(b"\n")
+        self.read_bytes += len(whole) + len(newline)
+        for line in whole.decode(errors="replace").split("\n"):
+            if line.startswith("{"):
+                self.read_lines.append(json.loads(line))
+        return [one for one in self.read_lines if not message or one["message"] == message]
+
+
+class FaultSite(Site):
+    """A `Site` under `folder` whose Redis has `redis_options`.
+
+    `preludes` maps a module ("aggregator.cli") to Python that its processes run first: that is how
+    a control switches a protection off, and how a row stops a process at an exact point. `wrap`
+    is what commands begin with, for instance ("ip", "netns", "exec", "pi1"). Both, and `log_level`,
+    may be changed between two starts.
+    """
+
+    def __init__(
+        self, folder: Path, preludes: Mapping[str, str] | None = None, **redis_options: str
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        super().__init__(folder, str(SHIPPED_EXPRESSION), **redis_options)
+        self.preludes = dict(preludes or {})
+        self.wrap: Sequence[str] = ()
+        self.log_level = "debug"
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        for one in self.components:
+            said = one.log.read_text(errors="replace") if one.log.exists() else ""
+            if found := _PRELUDE_FAILED.search(said.replace("\\n", "\n")):
+                raise RuntimeError(f"a prelude of {one.log.name} is broken: {found[0]}")
+
+    def start(self, module: str, *options: str) -> Component:
+        self._starts += 1
+        log = self.folder / f"{self._starts:03d}-{module.partition('.')[0]}.log"
+        code = f"{self.preludes.get(module, '')}\nfrom {module} import main; main()"
+        logging = ("--log-format", "json", "--log-level", self.log_level)
+        command = [*self.wrap, sys.executable, "-c", code, *options, *logging]
+        environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
+        component = BookedComponent(module, command, log, process)
+        self.components.append(component)
+        return component
+
+    def of(self, module: str) -> list[Component]:
+        """All processes of a module that were ever started here."""
+        return [one for one in self.components if one.name == module]
+
+
+def merged(*preludes: Mapping[str, str]) -> dict[str, str]:
+    """Preludes one after the other, by module."""
+    modules = {module for one in preludes for module in one}
+    return {m: "\n".join(one[m] for one in preludes if m in one) for m in modules}
+
+
+def at(line: Line) -> float:
+    """When a line was logged, in seconds since 1970."""
+    return datetime.fromisoformat(line["time"]).timestamp()
+
+
+def first_after(
+    components: Callable[[], Sequence[Component]],
+    message: str,
+    since: float,
+    timeout_s: float = 60.0,
+) -> float:
+    """Waits until one of the components says `message` after `since`; when the first did."""
+
+    def said() -> list[float]:
+        lines = (line for one in components() for line in one.lines(message))
+        return [moment for line in lines if (moment := at(line)) >= since]
+
+    return min(until(said, f"{message!r} after {since}", timeout_s))
+
+
+def first_counted(
+    workers: Callable[[], Sequence[Component]], since: float, timeout_s: float = 60.0
+) -> float:
+    """Waits for the acknowledgement of a result that was analysed after `since`; its moment."""
+
+    def counted() -> list[float]:
+        lines = [line for one in workers() for line in one.lines() if at(line) >= since]
+        new = {ids(line) for line in lines if line["message"] == "analysed"}
+        settled = (line for line in lines if line["message"] == "acknowledged")
+        return [at(line) for line in settled if ids(line) in new]
+
+    return min(until(counted, f"a result of after {since} is counted", timeout_s))
+
+
+def ids(line: Line) -> Frame:
+    return line["camera"], line["boot"], line["seq"]
+
+
+def true_ages_ms(site: FaultSite, since: float = 0.0) -> dict[Frame, float]:
+    """Age at which each frame's analysis truly began, for a site with `WATCHED` preludes."""
+    captured = {
+        ids(line): line["captured_ms"] for one in site.of(CAMERA) for line in one.lines("sent")
+    }
+    return {
+        ids(line): line["at_ms"] - captured[ids(line)]
+        for one in site.of(WORKER)
+        for line in one.lines("began")
+        if ids(line) in captured and at(line) >= since
+    }

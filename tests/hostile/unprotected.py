@@ -1,0 +1,105 @@
+"""A component with one protection switched off, for the controls: MODULE WHAT OPTIONS...
+
+Address space is limited, so that what the protection is there to prevent ends this process and
+not the machine.
+"""
+
+import importlib
+import resource
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+MEMORY_BYTES: Final = 3 << 30
+DESCRIPTORS: Final = 512
+
+
+def set_in(module: str, **values: Any) -> None:
+    target = importlib.import_module(module)
+    for name, value in values.items():
+        assert hasattr(target, name), f"{module} has no {name}"
+        setattr(target, name, value)
+
+
+def _few_descriptors() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (DESCRIPTORS, DESCRIPTORS))
+
+
+def few_descriptors() -> None:
+    """Nothing off, but so few descriptors that an attack on them is short."""
+    _few_descriptors()
+
+
+def handshake_limit() -> None:
+    set_in("shared.sockets", HANDSHAKE_MS=0)
+    set_in("shared.connections", MUTE_MS=float("inf"))
+    _few_descriptors()
+
+
+def mute_limit() -> None:
+    set_in("shared.connections", MUTE_MS=float("inf"))
+    _few_descriptors()
+
+
+def short_mute_limit() -> None:
+    """Nothing off, but two seconds of silence instead of fifteen."""
+    set_in("shared.connections", MUTE_MS=2_000.0)
+
+
+def unfinished_limit() -> None:
+    huge = 1 << 60
+    set_in("shared.connections", MAX_UNFINISHED_BYTES=huge, MAX_UNFINISHED_BYTES_IN_ALL=huge)
+
+
+def message_size() -> None:
+    set_in("shared.sockets", MAX_JPEG_BYTES=-1, MAX_REPORT_BYTES=-1)
+
+
+def credit_check() -> None:
+    from inference_worker.links import LinkTable
+
+    set_in("inference_worker.intake", LinkTable=LinkTable)
+    received = LinkTable.receive
+    LinkTable.receive = lambda *given: received(*given) or True  # type: ignore[method-assign]
+
+
+def one_link_per_connection() -> None:
+    from inference_worker.links import LinkTable
+
+    hello = LinkTable.hello
+
+    def forgetful(self: LinkTable, routing_id: bytes, *rest: Any) -> Any:
+        self._by_routing.pop(routing_id, None)
+        return hello(self, routing_id, *rest)
+
+    LinkTable.hello = forgetful  # type: ignore[method-assign]
+
+
+def turn_limit() -> None:
+    set_in("aggregator.aggregator", _TURN_MS=float("inf"))
+
+
+def boot_limit() -> None:
+    set_in("aggregator.admission", MAX_BOOTS_PER_HOUR=1 << 30)
+
+
+def jpeg_limits() -> None:
+    set_in("shared.jpeg", MAX_JPEG_SCANS=1 << 30, MAX_PICTURE_PIXELS=1 << 40)
+
+
+OFF: Final[dict[str, Callable[[], None]]] = {
+    one.__name__: one
+    for one in (
+        few_descriptors, handshake_limit, mute_limit, short_mute_limit, unfinished_limit,
+        message_size, credit_check, one_link_per_connection, turn_limit, boot_limit, jpeg_limits,
+    )
+}  # fmt: skip
+
+
+def main() -> None:
+    module, what, *options = sys.argv[1:]
+    sys.argv[1:] = options
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    OFF[what]()
+    importlib.import_module(module).main()
