@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check browser bench faults hostile soak site clean
 .DEFAULT_GOAL := check
 
 # Whatever is installed for development also runs the demo; so does the demo's smaller set.
-DEMO_STAMP := $(firstword $(wildcard $(VENV)/dev.stamp) $(VENV)/demo.stamp)
+comma := ,
+DEMO_EXTRAS := demo$(if $(findstring --dashboard,$(ARGS)),$(comma)dashboard)
+DEMO_STAMP := $(firstword $(wildcard $(VENV)/dev.stamp) $(VENV)/$(DEMO_EXTRAS).stamp)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -33,10 +35,29 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
 
+# The live page in a real Chromium (Debian: apt install chromium) beside the real demo; axe-core
+# comes from npm into build/. Makes docs/screenshots anew.
+browser: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
 # Some minutes; the peers go into build/bench-venv (2 GB, TensorFlow among them). ARGS=--quick
 # is shorter. Figures of cost need the machine for themselves.
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# About an hour each, with two processors; ARGS=--quick, ARGS="--only NAME" and ARGS=--resume are
+# shorter. Network namespaces want root and are left out without it.
+faults hostile: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.$@ $(ARGS)
+
+# Full load for 60 minutes; ARGS="--minutes 5" is shorter.
+soak: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.faults.soak $(ARGS)
+
+# `roommood deploy` on a desktop and two Pis that boot as Debian machines (systemd-nspawn), reached
+# over ssh: root, debootstrap and systemd-container are needed; ten minutes.
+site: $(VENV)/dev.stamp
+	ROOMMOOD_SITE=1 $(BIN)/python -m pytest tests/site $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist

@@ -8,6 +8,8 @@ import typer
 from shared.cli import (
     ConfigOption,
     DrainOption,
+    InsecureOption,
+    KeysOption,
     LogFormatOption,
     LogLevelOption,
     MetricsHostOption,
@@ -36,22 +38,15 @@ def aggregator(
             rich_help_panel=_NETWORK,
         ),
     ] = None,
-    insecure: Annotated[
-        bool | None,
-        typer.Option(
-            "--insecure",
-            envvar="ROOMMOOD_AGGREGATOR_INSECURE",
-            help="Allow an address that other machines can reach, without encryption.",
-            show_default="off",
-            rich_help_panel=_NETWORK,
-        ),
-    ] = None,
+    keys: KeysOption = None,
+    insecure: InsecureOption = None,
     redis: Annotated[
         str | None,
         typer.Option(
             "--redis",
             envvar="ROOMMOOD_REDIS_URL",
-            help="redis://, rediss:// (TLS) or unix:// URL, without a password.",
+            help="redis://USER@HOST:PORT/0, rediss://...?ca_file=FILE (TLS) or unix://PATH; never "
+            "with a password.",
             show_default="redis://127.0.0.1:6379/0",
             rich_help_panel=_REDIS,
         ),
@@ -60,7 +55,7 @@ def aggregator(
         Path | None,
         typer.Option(
             envvar="ROOMMOOD_REDIS_PASSWORD_FILE",
-            help="File that holds the password of Redis.",
+            help="File, for its owner only, whose first line is the password.",
             show_default="none",
             rich_help_panel=_REDIS,
         ),
@@ -88,6 +83,7 @@ def aggregator(
     """
     given = {
         "bind": bind,
+        "keys": keys,
         "insecure": insecure,
         "redis_url": redis,
         "redis_password_file": redis_password_file,

@@ -1,8 +1,12 @@
 """Reports to the fields of the health hashes: flat names, numbers with units."""
 
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from shared.messages import CameraReport, Report
+
+# What a camera calls a picture that does not live.
+PICTURE_PROBLEMS: Final = ("frozen", "black", "blank")
 
 HealthFields = Mapping[str, str | float]
 
@@ -49,4 +53,13 @@ def _own_words(one: CameraReport) -> dict[str, str | float]:
         "encode_ms": round(health.encode_ms, 3),
         "temperature_c": round(health.temperature_c, 1),
         "source": health.source,
+        "picture": _picture(health.source),
     }
+
+
+def _picture(source: str) -> str:
+    """What is wrong with the picture, as the camera says it in its source's status; "ok" if nothing
+    is, "" while no pictures come."""
+    if source == "ok":
+        return "ok"
+    return source if source.partition(":")[0] in PICTURE_PROBLEMS else ""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from aggregator.redis_client import DEFAULT_URL
-from shared.clock import wall_ms
 from shared.errors import ConfigError
 from shared.names import parse_room
 
@@ -31,7 +30,8 @@ RedisOption = Annotated[
     str,
     typer.Option(
         "--redis", envvar="ROOMMOOD_REDIS_URL", metavar="URL", rich_help_panel=_REDIS_PANEL,
-        help="redis://, rediss:// (TLS) or unix:// address; ?cluster=true for a Cluster.",
+        help="redis://USER@HOST:PORT/0, rediss://...?ca_file=FILE (TLS) or unix://PATH; "
+        "?cluster=true for a Cluster.",
     ),
 ]  # fmt: skip
 PasswordOption = Annotated[
@@ -53,7 +53,8 @@ def rooms(redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None
 
     with _stats(redis, password_file) as stats:
         known = stats.rooms()
-    _print(rooms_table(known) if known else "No room yet: nothing has been counted.")
+        states = stats.camera_states(one.room for one in known)
+    _print(rooms_table(known, states) if known else "No room yet: nothing has been counted.")
 
 
 def stats(
@@ -86,22 +87,86 @@ def stats(
     Example: roommood stats kitchen --last 1d --by 1h --csv
     """
     from aggregator import read_view
+    from aggregator.export import as_json, csv_lines
 
     if json and csv:
         raise ConfigError("--json and --csv: choose one")
     with _stats(redis, password_file) as reader:
         summary = reader.summary(room, parse_duration(last))
+        cameras = reader.camera_states([summary.room])[summary.room]
         history = reader.history(room, parse_duration(last), parse_duration(by)) if by else []
     if json:
-        typer.echo(read_view.as_json(summary, history))
+        typer.echo(as_json(summary, history))
     elif csv:
-        typer.echo(read_view.as_csv(history or [summary]), nl=False)
+        typer.echo("".join(csv_lines(history or [summary])), nl=False)
     else:
         typer.echo(read_view.headline(summary))
+        for line in read_view.camera_lines(cameras):
+            typer.echo(f"camera {line}")
         if summary.shares:
             _print(read_view.summary_table(summary))
         if history:
             _print(read_view.history_table(history))
+
+
+def export(
+    room: RoomArgument,
+    last: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", rich_help_panel=_PERIOD_PANEL, help="How far back: 6h, 7d, 400d.",
+        ),
+    ] = "7d",
+    bucket: Annotated[
+        str | None,
+        typer.Option(
+            "--bucket", "--by", metavar="TIME", show_default="the shortest that is kept",
+            rich_help_panel=_PERIOD_PANEL,
+            help="Length of each row: a multiple of 10s (kept 6 h), 1m (7 d) or 1h (400 d).",
+        ),
+    ] = None,
+    csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv", help="A header and a line for each row: what you get unless you say --json.",
+            rich_help_panel=_OUTPUT_PANEL,
+        ),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="A JSON object on a line for each row.", rich_help_panel=_OUTPUT_PANEL
+        ),
+    ] = False,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", show_default="standard output",
+            rich_help_panel=_OUTPUT_PANEL,
+            help="File that is replaced once all is there; - is the standard output.",
+        ),
+    ] = Path("-"),
+    redis: RedisOption = DEFAULT_URL,
+    password_file: PasswordOption = None,
+) -> None:  # fmt: skip
+    """Write a room's history for other programs. Times are UTC, shares parts of 1.
+
+    Example: roommood export kitchen --last 7d --csv --output kitchen.csv
+    """
+    from aggregator.export import csv_lines, export_room, json_lines
+
+    if json and csv:
+        raise ConfigError("--json and --csv: choose one")
+    length = parse_duration(bucket) if bucket else None
+    with _stats(redis, password_file) as reader:
+        periods = reader.periods(room, parse_duration(last), length)
+        observed = export_room(periods, json_lines if json else csv_lines, output)
+    if not observed:
+        typer.echo(
+            f"note: nothing of {room} was observed in the last {last}: "
+            f"all {periods.count} rows are empty",
+            err=True,
+        )
 
 
 def watch(
@@ -176,7 +241,7 @@ def forget(
     if not yes:
         typer.confirm(f"Delete all statistics of {name}, for good?", abort=True)
     with _store(redis, password_file) as store:
-        deleted = store.forget(name, wall_ms())
+        deleted = store.forget(name)
     typer.echo(f"{name} is forgotten: {deleted} keys deleted")
 
 
@@ -193,7 +258,7 @@ def parse_duration(text: str) -> timedelta:
 
 def mount(app: typer.Typer) -> None:
     """Add these commands to a typer app."""
-    for look in (rooms, stats, watch):
+    for look in (rooms, stats, export, watch):
         app.command(rich_help_panel="Look at rooms")(look)
     for change in (pause, resume, forget):
         app.command(rich_help_panel="Change what is kept")(change)

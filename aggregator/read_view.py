@@ -1,29 +1,33 @@
-"""Rooms as tables, lines, JSON and CSV: what `roommood stats` and `roommood watch` print."""
+"""Rooms as tables and lines: what `roommood stats` and `roommood watch` print."""
 
-import csv
-import dataclasses
-import io
-import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from rich.table import Column, Table
 
+from aggregator.export import iso
 from aggregator.figures import RoomPeriod, Share
 from aggregator.live import RoomNow
 from aggregator.stats import KnownRoom
-from shared.emotions import EXPRESSIONS
 
 # Shares below this are left out where space is short.
 _WORTH_SHOWING = 0.01
 
 
-def rooms_table(rooms: Sequence[KnownRoom]) -> Table:
-    table = Table("Room", "Last result (UTC)", "Paused")
+def rooms_table(rooms: Sequence[KnownRoom], states: Mapping[str, Mapping[str, str]]) -> Table:
+    """`states`: of each room's cameras, as `RoomStats.camera_states` has it."""
+    table = Table("Room", "Last result (UTC)", "Paused", "Cameras")
     for one in rooms:
-        table.add_row(one.room, _clock(one.last_seen), "yes" if one.paused else "")
+        lines = [*camera_lines(states[one.room])]
+        ok = sum(state == "ok" for state in states[one.room].values())
+        cameras = "\n".join([f"{ok} ok", *lines] if ok else lines)
+        table.add_row(one.room, _clock(one.last_seen), "yes" if one.paused else "", cameras)
     return table
+
+
+def camera_lines(states: Mapping[str, str]) -> Iterator[str]:
+    """A line for each camera that is not well."""
+    return (f"{camera}: {state}" for camera, state in sorted(states.items()) if state != "ok")
 
 
 def live_table(stats: Sequence[RoomNow]) -> Table:
@@ -42,7 +46,7 @@ def live_line(now: RoomNow) -> str:
         return f"{now.room}: silent"
     room, people, dominant, shares, rate, age = _live_cells(now)
     shown = f"most: {dominant} ({shares})" if shares else "no expression shown"
-    return f"{_iso(now.updated)} {room}: people {people}, {shown}, {rate} frames/s, {age}"
+    return f"{iso(now.updated)} {room}: people {people}, {shown}, {rate} frames/s, {age}"
 
 
 def headline(period: RoomPeriod) -> str:
@@ -89,32 +93,6 @@ def history_table(periods: Sequence[RoomPeriod]) -> Table:
     return table
 
 
-def as_json(summary: RoomPeriod, periods: Sequence[RoomPeriod]) -> str:
-    """`{"summary": PERIOD, "periods": [PERIOD, ...]}`; a PERIOD has the fields of RoomPeriod.
-
-    Times are ISO 8601 in UTC; what is not known is null.
-    """
-    document = {
-        "summary": dataclasses.asdict(summary),
-        "periods": [dataclasses.asdict(one) for one in periods],
-    }
-    return json.dumps(document, indent=2, default=_plain)
-
-
-def as_csv(periods: Sequence[RoomPeriod]) -> str:
-    """One line per period; unknown is empty.
-
-    `share_<expression>` with `_low` and `_high` is as the model saw it, and
-    `corrected_<expression>` with the same two allows for what the model confuses.
-    """
-    out = io.StringIO()
-    rows = [_csv_row(one) for one in periods]
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
 def _live_cells(now: RoomNow) -> tuple[str, str, str, str, str, str]:
     if now.age_s is None:
         return now.room, "", "", "no frame in the last 10 s", "", "silent"
@@ -122,24 +100,6 @@ def _live_cells(now: RoomNow) -> tuple[str, str, str, str, str, str]:
     shares = ", ".join(f"{n} {_percent(s)}" for n, s in shown if s >= _WORTH_SHOWING)
     rate, age = f"{now.frames_per_s:.1f}", f"{now.age_s:.1f} s ago"
     return now.room, _number(now.people), now.dominant, shares, rate, age
-
-
-def _csv_row(period: RoomPeriod) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        name: getattr(period, name)
-        for name in ("room", "coverage", "people", "dominant", "valence", "sure_share")
-    }
-    row |= {"suppressed_share": period.suppressed_share, "frames": period.frames}
-    row |= {"face_s": period.face_s, "start": _iso(period.start), "end": _iso(period.end)}
-    for name in EXPRESSIONS:
-        share = period.shares.get(name)
-        row[f"share_{name}"] = None if share is None else share.raw
-        row[f"share_{name}_low"] = None if share is None else share.low
-        row[f"share_{name}_high"] = None if share is None else share.high
-        row[f"corrected_{name}"] = None if share is None else share.corrected
-        row[f"corrected_{name}_low"] = None if share is None else share.corrected_low
-        row[f"corrected_{name}_high"] = None if share is None else share.corrected_high
-    return row
 
 
 def _largest_first(named: tuple[str, Share]) -> float:
@@ -159,16 +119,6 @@ def _most(period: RoomPeriod) -> str:
 
 def _right(header: str) -> Column:
     return Column(header, justify="right")
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, datetime):
-        return _iso(value)
-    raise TypeError(f"no JSON for {type(value).__name__}")
-
-
-def _iso(time: datetime) -> str:
-    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _clock(time: datetime) -> str:

@@ -10,9 +10,10 @@
 Reads only, with commands that a reader of the shipped ACL file may use.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -39,6 +40,20 @@ class KnownRoom:
     room: str
     last_seen: datetime
     paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Consecutive periods of a room, to be gone through once; `count` is how many there are.
+
+    Going through them reads Redis, and raises StoreAway or StoreError where it fails.
+    """
+
+    count: int
+    _each: Iterator[RoomPeriod]
+
+    def __iter__(self) -> Iterator[RoomPeriod]:
+        return self._each
 
 
 class RoomStats:
@@ -81,34 +96,49 @@ class RoomStats:
             for room in sorted(last_seen)
         ]
 
+    def camera_states(self, rooms: Iterable[str]) -> dict[str, dict[str, str]]:
+        """By room, the cameras that gave frames in this hour or the last, and how each is now:
+        ok, silent, or what it says of its source (frozen, black, reconnecting: ...)."""
+        hour, names = SPANS[-1], list(rooms)
+        newest = int(self._now_ms() // 1000 // hour.length_s) * hour.length_s
+        cameras: dict[str, list[str]] = {}
+        for room in names:
+            hashes = self._hashes(room, hour, [newest - hour.length_s, newest])
+            fields = (name.partition(":") for name in add_up(hashes))
+            cameras[room] = sorted(camera for kind, _, camera in fields if kind == "frames")
+        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
+            for room in names:
+                for camera in cameras[room]:
+                    pipe.hget(redis_keys.camera(camera), "source")
+            said = iter(pipe.execute())
+        return {room: {one: next(said) or "silent" for one in cameras[room]} for room in names}
+
     def live(self, room: str) -> RoomNow:
         """The room over about the last 4 s; `silent` where nothing came for 10 s."""
         self._require(room)
-        return self._live([room])[0]
+        return self.live_of([room])[0]
 
     def live_rooms(self) -> list[RoomNow]:
         """All known rooms, by name."""
-        return self._live([known.room for known in self.rooms()])
+        return self.live_of([known.room for known in self.rooms()])
 
-    def history(self, room: str, last: timedelta, by: timedelta) -> list[RoomPeriod]:
+    def history(self, room: str, last: timedelta, by: timedelta | None = None) -> list[RoomPeriod]:
         """Consecutive periods of `by`, oldest first; the last one is still under way.
 
         Periods begin at whole multiples of `by` since 1970 (UTC). `by` is a multiple of 10 s,
-        of 1 min beyond 6 h, of 1 h beyond 7 d. Periods without a frame are there, empty.
+        of 1 min beyond 6 h, of 1 h beyond 7 d; without it the shortest of these that is kept.
+        Periods without a frame are there, empty.
         """
+        return list(self.periods(room, last, by))
+
+    def periods(self, room: str, last: timedelta, by: timedelta | None = None) -> Periods:
+        """The same as `history`, read as one goes along: for more than one wants in memory."""
         self._require(room)
+        by = _shortest_kept(last) if by is None else by
         span = _span_for_history(last, by)
         by_s, now_s = round(by.total_seconds()), self._now_ms() / 1000
         starts = _starts(last, by_s, now_s)
-        each = range(0, by_s, span.length_s)
-        hashes = self._hashes(room, span, [start + offset for start in starts for offset in each])
-        parts = (hashes[i : i + len(each)] for i in range(0, len(hashes), len(each)))
-        rows = [add_up(part) for part in parts]
-        known = self._matrices(rows)
-        return [
-            room_period(room, counters, start, start + by_s, now_s, known)
-            for counters, start in zip(rows, starts, strict=True)
-        ]
+        return Periods(len(starts), self._read_periods(room, span, starts, by_s, now_s))
 
     def summary(self, room: str, last: timedelta) -> RoomPeriod:
         """One period up to now. It begins with a whole bucket: up to 10 s early for `last` up
@@ -122,6 +152,60 @@ class RoomStats:
         counters = add_up(hashes)
         return room_period(room, counters, start, now_s, now_s, self._matrices([counters]))
 
+    def raw_summaries(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod]:
+        """`summary` of many known rooms at once, without correction, which takes 3 ms a room."""
+        span = _span_for_summary(last)
+        now_s = self._now_ms() / 1000
+        start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
+        starts = range(start, int(now_s) + 1, span.length_s)
+        each = self._sums(rooms, span, [starts])
+        return [
+            room_period(room, rows[0], start, now_s, now_s)
+            for room, rows in zip(rooms, each, strict=True)
+        ]
+
+    def raw_histories(
+        self, rooms: Sequence[str], last: timedelta, by: timedelta
+    ) -> list[list[RoomPeriod]]:
+        """`history` of many known rooms at once, without correction."""
+        span, by_s, now_s = _span_for_history(last, by), _seconds("by", by), self._now_ms() / 1000
+        starts = _starts(last, by_s, now_s)
+        steps = [range(start, start + by_s, span.length_s) for start in starts]
+        return [
+            [
+                room_period(room, counters, start, start + by_s, now_s)
+                for counters, start in zip(rows, starts, strict=True)
+            ]
+            for room, rows in zip(rooms, self._sums(rooms, span, steps), strict=True)
+        ]
+
+    def _sums(
+        self, rooms: Sequence[str], span: BucketSpan, steps: Sequence[range]
+    ) -> list[list[Counters]]:
+        """By room, the counters of each step added up."""
+        keys = [
+            redis_keys.bucket(room, span, start)
+            for room in rooms
+            for step in steps
+            for start in step
+        ]
+        hashes = iter(self._read(keys))
+        return [[add_up(islice(hashes, len(step))) for step in steps] for _ in rooms]
+
+    def _read_periods(
+        self, room: str, span: BucketSpan, starts: Sequence[int], by_s: int, now_s: float
+    ) -> Iterator[RoomPeriod]:
+        each = range(0, by_s, span.length_s)
+        at_once = max(1, _READ_AT_ONCE // len(each))
+        for first in range(0, len(starts), at_once):
+            some = starts[first : first + at_once]
+            hashes = self._hashes(room, span, [start + offset for start in some for offset in each])
+            parts = (hashes[i : i + len(each)] for i in range(0, len(hashes), len(each)))
+            rows = [add_up(part) for part in parts]
+            known = self._matrices(rows)
+            for counters, start in zip(rows, some, strict=True):
+                yield room_period(room, counters, start, start + by_s, now_s, known)
+
     def _require(self, room: str) -> None:
         name = parse_room(room)
         with translated(self._url):
@@ -130,7 +214,8 @@ class RoomStats:
         known = ", ".join(one.room for one in self.rooms()) or "none yet"
         raise ConfigError(f"no room {room!r} in Redis; known rooms: {known}")
 
-    def _live(self, rooms: Sequence[str]) -> list[RoomNow]:
+    def live_of(self, rooms: Sequence[str]) -> list[RoomNow]:
+        """These rooms, in one round trip; one that is not known is silent."""
         with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
             for room in rooms:
                 pipe.hgetall(redis_keys.live(room))
@@ -142,7 +227,9 @@ class RoomStats:
     def _hashes(
         self, room: str, span: BucketSpan, starts_s: Iterable[int]
     ) -> list[Mapping[str, str]]:
-        keys = [redis_keys.bucket(room, span, start) for start in starts_s]
+        return self._read([redis_keys.bucket(room, span, start) for start in starts_s])
+
+    def _read(self, keys: Sequence[str]) -> list[Mapping[str, str]]:
         hashes: list[Mapping[str, str]] = []
         with translated(self._url):
             for first in range(0, len(keys), _READ_AT_ONCE):
@@ -179,6 +266,12 @@ def _span_for_history(last: timedelta, by: timedelta) -> BucketSpan:
     if last_s > by_s * _MOST_ROWS:
         raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is more than {_MOST_ROWS} rows")
     return dividing[-1]
+
+
+def _shortest_kept(last: timedelta) -> timedelta:
+    last_s = _seconds("last", last)
+    lengths = [span.length_s for span in SPANS if last_s <= span.keep_s]
+    return timedelta(seconds=lengths[0] if lengths else SPANS[-1].length_s)
 
 
 def _span_for_summary(last: timedelta) -> BucketSpan:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from camera_node.source import EndOfSource, Interrupted, Picture, Source
+from camera_node.stillness import Stillness
 from shared.clock import boot_ms
 from shared.errors import SourceError
 
@@ -75,8 +76,9 @@ class Capture:
         self._changed = threading.Condition()
         self._stopping = self._paused = self._is_open = False
         self._newest: Picture | None = None
-        self._counts = CaptureCounts()
+        self._captured = self._taken = self._skipped = 0
         self._status = "starting"
+        self.stillness = Stillness(source.description, source.may_repeat)
         self._attempts = 0
         self._lost_ms: float | None = None
         self._back_ms = -math.inf
@@ -127,13 +129,14 @@ class Capture:
         with self._changed:
             picture, self._newest = self._newest, None
             if picture is not None:
-                self._count(taken=1, waiting=-1)
+                self._taken += 1
             return picture
 
     def count_unsent(self) -> None:
         """A picture taken was not sent after all: it counts as skipped, not as taken."""
         with self._changed:
-            self._count(taken=-1, skipped=1)
+            self._taken -= 1
+            self._skipped += 1
 
     def newest_age_ms(self) -> float | None:
         """Milliseconds since the waiting picture was captured; None if none waits."""
@@ -144,15 +147,20 @@ class Capture:
     def counts(self) -> CaptureCounts:
         """All counts of one moment."""
         with self._changed:
-            return self._counts
+            waiting = int(self._newest is not None)
+            return CaptureCounts(self._captured, self._taken, self._skipped, waiting)
 
     @property
     def status(self) -> str:
-        """ok, paused, quiet, ended, starting, stopped, or reconnecting/failed and why.
+        """ok, paused, quiet, ended, starting, stopped, or reconnecting/failed and why; instead
+        of ok also frozen, black or blank and for how long.
 
         Printable and at most 200 characters, as the wire has it.
         """
-        return "".join(c if c.isprintable() else " " for c in self._status[:_STATUS_CHARS])
+        status = self._status
+        if status == "ok":
+            status = self.stillness.status or status
+        return "".join(c if c.isprintable() else " " for c in status[:_STATUS_CHARS])
 
     @property
     def is_finished(self) -> bool:
@@ -221,13 +229,14 @@ class Capture:
                 return
             self._skip_newest()
             self._newest = picture
-            self._count(captured=1, waiting=1)
+            self._captured += 1
             self._measure(picture.captured_ms)
             is_wanted = self.wanted
         self._note_return()
         self._status = "ok"
         if is_wanted:
             self._wake()
+        self.stillness.look(picture)
 
     def _measure(self, captured_ms: float) -> None:
         if self._last_ms is not None:
@@ -273,18 +282,10 @@ class Capture:
         if self._is_open:
             self._is_open = False
             self._last_ms, self._interval_ms = None, 0.0
+            self.stillness.forget()
             self.source.close()
 
     def _skip_newest(self) -> None:
         if self._newest is not None:
             self._newest = None
-            self._count(skipped=1, waiting=-1)
-
-    def _count(self, captured: int = 0, taken: int = 0, skipped: int = 0, waiting: int = 0) -> None:
-        old = self._counts
-        self._counts = CaptureCounts(
-            old.captured + captured,
-            old.taken + taken,
-            old.skipped + skipped,
-            old.waiting + waiting,
-        )
+            self._skipped += 1

@@ -4,9 +4,12 @@ from typing import Annotated, Final
 
 import typer
 
+from camera_node import preview_cli
 from shared.cli import (
     ConfigOption,
     DrainOption,
+    InsecureOption,
+    KeysOption,
     LogFormatOption,
     LogLevelOption,
     MetricsHostOption,
@@ -24,8 +27,9 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def camera(
+    context: typer.Context,
     name: Annotated[
         str | None,
         typer.Option(
@@ -127,6 +131,8 @@ def camera(
             rich_help_panel=_PICTURE,
         ),
     ] = None,
+    keys: KeysOption = None,
+    insecure: InsecureOption = None,
     drain_s: DrainOption = None,
     metrics_port: MetricsPortOption = None,
     metrics_host: MetricsHostOption = None,
@@ -139,6 +145,8 @@ def camera(
 
     Example: `camera-node --name kitchen-1 --room kitchen --source 0 --worker desk:5701`
     """
+    if context.invoked_subcommand:
+        return
     given = {
         "name": name,
         "room": room,
@@ -151,6 +159,8 @@ def camera(
         "jpeg_quality": jpeg_quality,
         "rotation": rotation,
         "quiet_hours": quiet_hours,
+        "keys": keys,
+        "insecure": insecure,
         "drain_s": drain_s,
         "metrics_port": metrics_port,
         "metrics_host": metrics_host,
@@ -169,4 +179,5 @@ def camera(
 
 
 def main() -> None:
+    preview_cli.mount(app)
     run_app(app)

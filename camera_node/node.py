@@ -1,6 +1,7 @@
 """The camera node: grab, mask, compress and publish the newest frame when it is asked for."""
 
 import logging
+import select
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -15,9 +16,11 @@ from camera_node.masks import parse_masks
 from camera_node.publisher import Outgoing, Publisher
 from camera_node.quiet_hours import QuietHours
 from camera_node.source import Picture, open_source
+from camera_node.stillness import PROBLEMS
 from shared.clock import boot_ms
 from shared.config import CameraSettings
 from shared.errors import PictureError, SourceError
+from shared.keys import camera_keys
 from shared.limits import CAMERA_FRESH_MS
 from shared.logs import event
 from shared.messages import CameraHealth, Hello
@@ -43,6 +46,7 @@ class CameraNode:
     def __init__(self, settings: CameraSettings) -> None:
         self._settings = settings
         self._boot_id = new_id()
+        self._keys = camera_keys(settings.keys, settings.name, settings.room)
         self._quiet = QuietHours.parse(settings.quiet_hours)
         self._waker = Waker()
         self._capture = self._make_capture()
@@ -54,6 +58,7 @@ class CameraNode:
         )
         self._adaptation = LinkAdaptation()
         self._paused = False
+        self._credit_waits = False
         self.health = Health("camera-node")
 
     def _make_capture(self) -> Capture:
@@ -72,7 +77,12 @@ class CameraNode:
     def run(self) -> int:
         """Works until told to stop or the source has ended; returns the exit code."""
         with shutdown_on_signals() as shutdown:
-            self._start_up(shutdown)
+            try:
+                self._start_up(shutdown)
+            except BaseException:
+                # A thread of OpenCV's that outlives the interpreter ends the process by SIGABRT.
+                self._capture.stop(1.0)
+                raise
             try:
                 self._main_loop(shutdown)
                 drained = self._drain(shutdown)
@@ -97,9 +107,13 @@ class CameraNode:
             self._settings.workers,
             self._hello,
             round(1e6 / max(source.rate_hz, 0.2)),
+            insecure=self._settings.insecure,
+            keys=self._keys,
         )
+        self._wakers = select.poll()
         for waker in (self._waker, shutdown.waker):
             self._poller.register(waker.fileno(), zmq.POLLIN)
+            self._wakers.register(waker.fileno(), select.POLLIN)
         self._stop_metrics = serve_if_asked(self._settings, self.health, self.facts)
         event(
             _log,
@@ -113,6 +127,7 @@ class CameraNode:
             rate_hz=round(source.rate_hz, 2),
             masks=len(self._settings.masks),
             workers=",".join(self._settings.workers),
+            keys="own" if self._keys else "none",
         )
 
     # Work
@@ -129,7 +144,7 @@ class CameraNode:
         return age_ms is None or age_ms > CAMERA_FRESH_MS
 
     def _turn(self) -> None:
-        self._poller.poll(_TURN_MS)
+        self._wait()
         self._waker.drain()
         self._publisher.turn()
         self._obey_pause()
@@ -138,20 +153,30 @@ class CameraNode:
         self.health.ready = self._publisher.connected_workers > 0
         self.health.tick()
 
+    def _wait(self) -> None:
+        """Where credit waits for pictures, not pictures for credit, the next picture alone ends the
+        wait; what came meanwhile is read with it, so that a frame wakes this thread but once."""
+        (self._wakers if self._credit_waits else self._poller).poll(_TURN_MS)
+
     def _publish(self) -> None:
         """Answers credit at once with the newest unsent frame, else with the next capture."""
+        self._capture.wanted = True
         while self._publisher.may_send():
-            self._capture.wanted = True
             picture = self._capture.take_newest()
             if picture is None:
+                self._credit_waits = True
                 return
             if not self._send(picture):
                 self._capture.count_unsent()
-        self._capture.wanted = False
+        # Credit that came before its picture so far most likely will do so again.
+        if not self._credit_waits or self._capture.newest_age_ms() is not None:
+            self._credit_waits = self._capture.wanted = False
 
     def _send(self, picture: Picture) -> bool:
         if boot_ms() - picture.captured_ms > CAMERA_FRESH_MS:
             return False
+        if self._capture.stillness.problem == "frozen":
+            return False  # it shows the past: to count it would be to make up what is there now
         try:
             encoded = self._encoder.encode(picture)
         except PictureError as error:
@@ -260,16 +285,24 @@ class CameraNode:
 
     def facts(self) -> Iterator[Fact]:
         """The camera's metrics."""
-        health = self._health()
+        settings, health = self._settings, self._health()
+        labels = {"camera": settings.name, "room": settings.room}
+        yield Fact("roommood_camera_info", "Which camera this is.", 1, labels)
         for outcome in ("captured", "sent", "skipped", "lost_with_worker"):
             name = f"roommood_camera_frames_{outcome}_total"
             yield Fact(name, f"Frames {outcome.replace('_', ' ')}.", getattr(health, outcome))
-        yield Fact("roommood_camera_rate_hz", "Frames captured a second.", self._capture.rate_hz)
-        yield Fact("roommood_camera_encode_ms", "Time that one encoding takes.", health.encode_ms)
-        yield Fact(
-            "roommood_camera_workers", "Workers connected.", self._publisher.connected_workers
-        )
-        yield Fact("roommood_camera_temperature_celsius", "Of the board.", health.temperature_c)
+        rate_hz, encode_s = self._capture.rate_hz, health.encode_ms / 1e3
+        yield Fact("roommood_camera_capture_rate_hertz", "Frames captured a second.", rate_hz)
+        yield Fact("roommood_camera_encode_seconds", "Time that one encoding takes.", encode_s)
+        for status in ("ok", *PROBLEMS, "paused", "quiet", "reconnecting", "failed"):
+            is_so = health.source.partition(":")[0] == status
+            name = "roommood_camera_source_status"
+            yield Fact(name, "1 for how its source is.", is_so, {"status": status})
+        connected = self._publisher.connected_workers
+        yield Fact("roommood_camera_workers", "Workers connected.", connected)
+        if health.temperature_c:
+            name = "roommood_camera_temperature_celsius"
+            yield Fact(name, "Of the board.", health.temperature_c)
 
 
 def _temperature_c() -> float:

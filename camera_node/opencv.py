@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from camera_node.source import Picture
 from shared.errors import PictureDamaged, SourceError
+from shared.memory import keep_freed_memory
 
 # Pixels of a file that the camera node may decode itself: photographs of telephones are
 # larger than what goes over the wire, and are shrunk here. OpenCV reads it once, on import.
@@ -20,6 +21,7 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 import cv2  # noqa: E402 -- reads the variables above when it is loaded
 
 cv2.setNumThreads(1)
+keep_freed_memory()
 
 __all__ = ["MAX_FILE_PIXELS", "Frame", "Pixels", "cv2", "decode", "picture_of"]
 

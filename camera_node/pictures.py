@@ -30,6 +30,8 @@ class PictureFolder(Source):
     listed anew at each round.
     """
 
+    may_repeat = True
+
     def __init__(self, path: Path, *, rate_hz: float | None = None, loop: bool = True) -> None:
         self._path, self._loop = path, loop
         self._left_out: set[Path] = set()

@@ -8,6 +8,7 @@ portraits/, portrait.jpg            pictures at a fixed rate, sorted, over and o
 simulated, simulated:DIR?people=2   pans over photographs with faces
 """
 
+import contextlib
 import math
 import os
 import re
@@ -79,10 +80,12 @@ class Source(Protocol):
     """Gives pictures between `open` and `close`; may be opened again after `close`.
 
     Known once open: `width`, `height` in pixels (of the first picture, where they vary) and
-    the nominal `rate_hz`. `description` never holds a password. All calls but `interrupt`
-    come from one thread at a time. As a context manager it opens and closes itself.
+    the nominal `rate_hz`. `description` never holds a password. `may_repeat`: the same picture
+    over and over is nothing to be told. All calls but `interrupt` come from one thread at a
+    time. As a context manager it opens and closes itself.
     """
 
+    may_repeat: bool = False
     description: str
     width: int
     height: int
@@ -235,12 +238,15 @@ class Pacer:
         self._interval_ms = 1000.0 / rate_hz
         self._clock = clock
         self._due_ms = -math.inf
-        self._interrupted = threading.Event()
+        # A lock that is held until `interrupt`: waiting for an Event costs several times as much.
+        self._held = threading.Lock()
+        self._held.acquire()
 
     def wait(self) -> float:
         """Waits for the next tick; its time in ms. Raises Interrupted."""
         now_ms = self._clock()
-        if self._interrupted.wait(max(0.0, min(self._due_ms - now_ms, 1e9)) / 1000.0):
+        if self._held.acquire(timeout=max(0.0, min(self._due_ms - now_ms, 1e9)) / 1000.0):
+            self._held.release()
             raise Interrupted("the wait for the next picture was interrupted")
         now_ms = self._clock()
         late = now_ms - self._due_ms > self._interval_ms
@@ -248,7 +254,8 @@ class Pacer:
         return now_ms
 
     def interrupt(self) -> None:
-        self._interrupted.set()
+        with contextlib.suppress(RuntimeError):  # not held any more
+            self._held.release()
 
 
 class Thinner:

@@ -111,6 +111,8 @@ class VideoFile(Source):
     A rate below the file's own leaves frames out, so that time in the picture stays real.
     """
 
+    may_repeat = True
+
     def __init__(self, path: Path, *, rate_hz: float | None = None, loop: bool = True) -> None:
         self._path, self._loop = path, loop
         self._asked_hz = rate_hz

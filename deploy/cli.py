@@ -5,9 +5,13 @@ from typing import Annotated, Final
 
 import typer
 
-from aggregator import read_cli
+from aggregator import bridge_cli, read_cli
 from aggregator.cli import aggregator
-from camera_node.cli import camera
+from aggregator.dashboard.cli import dashboard
+from camera_node import cli as camera_cli
+from camera_node import preview_cli
+from deploy import keys_cli, preview_faces, redis_cli
+from deploy.site.cli import deploy as deploy_site
 from inference_worker import models_cli
 from inference_worker.cli import worker
 from shared.cli import VersionOption, run_app
@@ -16,6 +20,7 @@ _START: Final = "Start here"
 _COMPONENTS: Final = "Run a component"
 _INPUT: Final = "Your own input, instead of simulated cameras"
 _MODELS: Final = "Models"
+_KEYS: Final = "Who may take part"
 _TARGETS: Final = "What to look at, beside this machine"
 
 app = typer.Typer(
@@ -42,6 +47,9 @@ def demo(
     ] = 20.0,
     keep: Annotated[
         bool, typer.Option("--keep", help="Then go on until Ctrl+C, to be asked questions.")
+    ] = False,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Serve the live page too, and open it.")
     ] = False,
     pictures: Annotated[
         Path | None,
@@ -89,7 +97,9 @@ def demo(
     from deploy.demo import run_demo
     from deploy.demo_plan import DemoOptions
 
-    options = DemoOptions(seconds, pictures, camera, video, keep, detector, classifier)
+    options = DemoOptions(
+        seconds, pictures, camera, video, keep, detector, classifier, dashboard
+    )
     raise typer.Exit(run_demo(options))
 
 
@@ -124,6 +134,13 @@ def doctor(
             show_default="none", rich_help_panel=_TARGETS,
         ),
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="ROOMMOOD_KEYS", metavar="PATH", rich_help_panel=_TARGETS,
+            help="Key folder, or a camera's key file, that must be usable.", show_default="none",
+        ),
+    ] = None,
 ) -> None:  # fmt: skip
     """Check this machine and say what to do about each finding; exit code 1 if one fails.
 
@@ -131,12 +148,19 @@ def doctor(
     """
     from deploy.doctor import Targets, run_doctor
 
-    raise typer.Exit(run_doctor(Targets(redis, password_file, worker, source)))
+    raise typer.Exit(run_doctor(Targets(redis, password_file, worker, source, keys)))
 
 
-for component in (camera, worker, aggregator):
+app.command(rich_help_panel=_START)(deploy_site)
+preview_cli.mount(camera_cli.app, preview_faces.face_finder)
+app.add_typer(camera_cli.app, name="camera", rich_help_panel=_COMPONENTS)
+for component in (worker, aggregator):
     app.command(rich_help_panel=_COMPONENTS)(component)
 read_cli.mount(app)
+app.command(rich_help_panel="Look at rooms")(dashboard)
+bridge_cli.mount(app)
+redis_cli.mount(keys_cli.app)
+app.add_typer(keys_cli.app, name="keys", rich_help_panel=_KEYS)
 app.add_typer(models_cli.app, name="models", rich_help_panel=_MODELS)
 
 

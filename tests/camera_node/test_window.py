@@ -5,7 +5,7 @@ import random
 import pytest
 
 from camera_node.window import CreditWindow
-from shared.limits import CREDIT_VOID_MS
+from shared.limits import CREDIT_VOID_MS, LEARNED_WORKER_DROP_MS
 from tests.shared.made import credit
 
 NOW = 50_000.0
@@ -160,6 +160,17 @@ def test_what_is_written_off_is_lost_once(window: CreditWindow) -> None:
     window.write_off()
     window.write_off()
     assert (window.lost_with_worker, window.unsettled) == (2, 0)
+
+
+def test_what_a_worker_left_unsettled_is_presumed_lost_after_a_minute(window: CreditWindow) -> None:
+    window.take(credit(granted=2), NOW)
+    sent(window, 2)
+    window.disconnect()
+    later = NOW + LEARNED_WORKER_DROP_MS
+    assert (window.presumed_lost(later), window.presumed_lost(later + 1)) == (0, 2)
+    window.connect(2, later + 2)
+    window.take(credit(connection=2, granted=2, started=2), later + 2)
+    assert window.presumed_lost(later + 2) == window.lost_with_worker == 0, "it was there after all"
 
 
 def test_the_time_of_service_is_told_by_our_own_clock(window: CreditWindow) -> None:

@@ -157,7 +157,9 @@ class Booted:
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return False, "timed out"
-        return done.returncode == 0, done.stdout + done.stderr
+        good = done.returncode == 0
+        # sudo warns on stderr that the machine's name has no address; that is no answer.
+        return good, done.stdout if good else done.stdout + done.stderr
 
     def run(self, command: str, timeout_s: float = 60) -> str:
         """What a command prints; it must end well."""

@@ -1,0 +1,1 @@
+"""The live page and the JSON API: reads Redis with a reader's rights, serves browsers."""

@@ -1,0 +1,95 @@
+"""Server-sent events: rooms as they change, for as long as the client stays.
+
+Format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Final
+
+from aggregator.dashboard import models
+from aggregator.dashboard.hub import Hub
+from aggregator.dashboard.scene import Scene
+from aggregator.dashboard.snapshot import Room
+
+MOST_CLIENTS: Final = 200
+HEARTBEAT_S: Final = 10.0
+# After which a browser connects again.
+_RETRY: Final = "retry: 2000\n\n"
+_HEARTBEAT: Final = ": still here\n\n"
+
+
+class Events:
+    """One stream for each client, and a limit on how many there are.
+
+    A slow client misses what was overtaken while it read, and holds nothing up: there is no
+    queue, only the newest scene.
+    """
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._clients = 0
+        self._ended = asyncio.Event()
+
+    @property
+    def is_full(self) -> bool:
+        return self._clients >= MOST_CLIENTS
+
+    def end(self) -> None:
+        """Ends all streams, so that the server can."""
+        self._ended.set()
+        self._hub.wake()
+
+    async def stream(self) -> AsyncIterator[str]:
+        """First all rooms, then those that changed, as `room` events; `redis` when it comes
+        and goes; comments in between, so that a dead connection shows."""
+        self._clients += 1
+        changed = asyncio.Event()
+        leave = self._hub.listen(lambda _scene: changed.set())
+        try:
+            yield _RETRY
+            async for text in self._follow(changed):
+                yield text
+        finally:
+            leave()
+            self._clients -= 1
+
+    async def _follow(self, changed: asyncio.Event) -> AsyncIterator[str]:
+        told: dict[str, str] = {}
+        while not self._ended.is_set():
+            changed.clear()
+            for text in _news(self._hub.scene, told):
+                yield text
+            try:
+                await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
+            except TimeoutError:
+                yield _HEARTBEAT
+
+
+def _news(scene: Scene, told: dict[str, str]) -> list[str]:
+    """What is new to a client that was told so much; notes it as told."""
+    parts = scene.once("events", lambda: _parts(scene))
+    fresh = [text for name, (mark, text) in parts.items() if told.get(name) != mark]
+    told.clear()
+    told.update({name: mark for name, (mark, _) in parts.items()})
+    return fresh
+
+
+def _parts(scene: Scene) -> dict[str, tuple[str, str]]:
+    """By what it is about: what tells it from the one before, and the event itself."""
+    away = scene.snapshot.away
+    state = models.RedisState(redis="away" if away else "answers", why=away)
+    parts = {"redis": (away, _event("redis", state.model_dump_json()))}
+    for room in () if away else scene.snapshot.rooms:
+        text = models.room_now(room).model_dump_json()
+        parts[f"room {room.name}"] = (_mark(room), _event("room", text))
+    return parts
+
+
+def _mark(room: Room) -> str:
+    """Its age alone is no change; that it fell silent is."""
+    return f"{room.now.updated} {room.now.silent} {room.known.paused}"
+
+
+def _event(name: str, data: str) -> str:
+    return f"event: {name}\ndata: {data}\n\n"

@@ -1,0 +1,178 @@
+"""Who may look: refuses what comes from elsewhere, and asks for the password where there is one."""
+
+import asyncio
+import base64
+import binascii
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import parse_qs
+
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from aggregator.dashboard.html import render
+from aggregator.dashboard.sessions import SESSION_S, Sessions
+from aggregator.dashboard.settings import DashboardSettings
+
+COOKIE: Final = "roommood_session"
+# What a wrong password costs, and how many may be waiting for that at once.
+WRONG_COSTS_S: Final = 1.0
+_MOST_WRONG_AT_ONCE: Final = 20
+_MOST_FORM_BYTES: Final = 4_096
+_OPEN_PATHS: Final = ("/login", "/assets/dashboard.css", "/healthz")
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_POST_PATHS: Final = ("/login", "/_nicegui_ws/")
+_READS: Final = frozenset({"GET", "HEAD"})
+
+
+class Guard:
+    """Stands before everything, web sockets too."""
+
+    def __init__(self, app: ASGIApp, settings: DashboardSettings) -> None:
+        self._app = app
+        self._settings = settings
+        password = settings.password
+        self._sessions = Sessions(password) if password is not None else None
+        self._wrong = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        refusal = await self._refusal(HTTPConnection(scope), receive)
+        if refusal is None:
+            await self._app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 4401})
+        else:
+            await refusal(scope, receive, send)
+
+    async def _refusal(self, asked: HTTPConnection, receive: Receive) -> Response | None:
+        if not self._is_for_us(asked) or _is_cross_site(asked):
+            return PlainTextResponse("this address is not served here\n", 421)
+        if not _is_reading(asked):
+            return PlainTextResponse(
+                "there is only something to GET\n", 405, {"allow": "GET, HEAD"}
+            )
+        if asked.scope["path"] == "/healthz":
+            return PlainTextResponse("ok\n")
+        if self._sessions is None:
+            return None
+        if asked.scope["path"] == "/login" and asked.scope["type"] == "http":
+            return await self._login(Request(asked.scope, receive), self._sessions)
+        if asked.scope["path"] in _OPEN_PATHS or await self._is_known(asked, self._sessions):
+            return None
+        return _ask(asked)
+
+    def _is_for_us(self, asked: HTTPConnection) -> bool:
+        """Without a password, a page elsewhere whose name was made to point here is refused."""
+        settings = self._settings
+        if self._sessions is not None or settings.behind_proxy:
+            return True
+        name = asked.headers.get("host", "").rpartition(":")[0] or asked.headers.get("host", "")
+        return name in _LOCAL_NAMES or name.strip("[]") == settings.host
+
+    # The password
+
+    async def _is_known(self, asked: HTTPConnection, sessions: Sessions) -> bool:
+        if sessions.holds(_cookie(asked)):
+            return True
+        given = _basic_password(asked.headers.get("authorization", ""))
+        return given is not None and await self._is_right(given, sessions)
+
+    async def _is_right(self, given: str, sessions: Sessions) -> bool:
+        """A wrong password costs its owner a second; and with many at once, everybody's fail."""
+        if self._wrong >= _MOST_WRONG_AT_ONCE:
+            return False
+        if sessions.is_password(given):
+            return True
+        self._wrong += 1
+        try:
+            await asyncio.sleep(WRONG_COSTS_S)
+        finally:
+            self._wrong -= 1
+        return False
+
+    async def _login(self, asked: Request, sessions: Sessions) -> Response:
+        if asked.method in _READS:
+            return _form(wrong=False)
+        if asked.method != "POST":
+            return PlainTextResponse("GET or POST\n", 405)
+        body = await _body(asked)
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=4)
+        given = fields.get("password", [""])[0]
+        if not await self._is_right(given, sessions):
+            return _form(wrong=True)
+        answer = RedirectResponse("/", 303)
+        answer.set_cookie(
+            COOKIE,
+            sessions.begin(),
+            max_age=SESSION_S,
+            httponly=True,
+            samesite="strict",
+            secure=asked.url.scheme == "https",
+        )
+        return answer
+
+
+def _is_reading(asked: HTTPConnection) -> bool:
+    """All but the password is asked for with GET, and by web sockets or what stands in for them."""
+    scope = asked.scope
+    return (
+        scope["type"] == "websocket"
+        or scope["method"] in _READS
+        or (scope["method"] == "POST" and scope["path"].startswith(_POST_PATHS))
+    )
+
+
+def _is_cross_site(asked: HTTPConnection) -> bool:
+    """A browser says where a web socket or a form comes from; it is to be from our own page."""
+    origin = asked.headers.get("origin")
+    if origin is None or (asked.scope["type"] == "http" and asked.scope["method"] in _READS):
+        return False
+    return origin.partition("://")[2] != asked.headers.get("host", "")
+
+
+def _ask(asked: HTTPConnection) -> Response:
+    """People are shown a form, programs are asked as RFC 7617 says."""
+    if "text/html" in asked.headers.get("accept", ""):
+        return RedirectResponse("/login", 303)
+    challenge = {"WWW-Authenticate": 'Basic realm="roommood", charset="UTF-8"'}
+    return JSONResponse({"detail": "the password is needed"}, 401, challenge)
+
+
+def _form(wrong: bool) -> Response:
+    return Response(
+        render("login.html", wrong=wrong), 401 if wrong else 200, media_type="text/html"
+    )
+
+
+async def _body(asked: Request) -> bytes:
+    """As much of a form as a password needs."""
+    body = b""
+    async for part in asked.stream():
+        body += part
+        if len(body) > _MOST_FORM_BYTES:
+            return b""
+    return body
+
+
+def _cookie(asked: HTTPConnection) -> str:
+    try:
+        morsel = SimpleCookie(asked.headers.get("cookie", "")).get(COOKIE)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def _basic_password(header: str) -> str | None:
+    """The password of an Authorization header; whatever the user's name is."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(encoded, validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        return None
+    return decoded.partition(":")[2]

@@ -1,0 +1,71 @@
+"""Pieces of HTML from templates; whatever comes from Redis is escaped by them."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from aggregator.dashboard.palette import COLOUR_OF
+from shared.emotions import EXPRESSIONS
+
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_THIN: Final = "\N{NARROW NO-BREAK SPACE}"
+
+
+def render(template: str, **values: object) -> str:
+    """One of the templates beside this module, with these values."""
+    return _templates.get_template(template).render(**values)
+
+
+def percent(part: float | None, digits: int = 0) -> str:
+    return "–" if part is None else f"{part * 100:.{digits}f}{_THIN}%"
+
+
+def number(value: float | None, digits: int = 1, unit: str = "") -> str:
+    """With its unit; a dash for what is not known."""
+    if value is None:
+        return "–"
+    return f"{value:,.{digits}f}".replace(",", _THIN) + (f"{_THIN}{unit}" if unit else "")
+
+
+def signed(value: float | None) -> str:
+    return "–" if value is None else f"{value:+.2f}".replace("-", "−")
+
+
+def lasting(seconds: float | None) -> str:
+    """A length of time in its largest unit: 40 s, 12 min, 3 h, 5 d."""
+    if seconds is None:
+        return "–"
+    for length, unit in _UNITS:
+        if seconds >= length:
+            return f"{seconds // length:.0f}{_THIN}{unit}"
+    return f"{seconds:.0f}{_THIN}s"
+
+
+def ago(seconds: float) -> str:
+    return "just now" if seconds < 2 else f"{lasting(seconds)} ago"
+
+
+def clock(moment: datetime) -> str:
+    """In the time zone of this server, with the day where it is not today."""
+    local = moment.astimezone()
+    today = datetime.now(UTC).astimezone().date()
+    return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%a %d %b, %H:%M}"
+
+
+def zone() -> str:
+    """The time zone in which this server tells times."""
+    return datetime.now(UTC).astimezone().tzname() or "local time"
+
+
+_templates: Final = Environment(
+    loader=PackageLoader("aggregator.dashboard"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.filters.update(
+    percent=percent, number=number, signed=signed, lasting=lasting, ago=ago, clock=clock,
+)  # fmt: skip
+_templates.globals.update(colour_of=COLOUR_OF, expressions=EXPRESSIONS)

@@ -1,0 +1,201 @@
+"""What the JSON API answers, typed: `/api/openapi.json` is made of this.
+
+Times are UTC, ISO 8601. What is not known is null, never a guess. Shares are of the expression
+shown, 0..1 of the time for which sure faces were seen.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from aggregator.dashboard import health, snapshot
+from aggregator.figures import RoomPeriod
+
+Part = Annotated[float, Field(ge=0.0, le=1.0)]
+Pleasure = Annotated[float, Field(ge=-1.0, le=1.0)]
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class CameraNow(_Answer):
+    """One camera of a room at this moment."""
+
+    camera: str
+    people: float | None = Field(description="Faces at once; null: it saw no frame.")
+    frames_per_s: float
+    age_s: float = Field(description="Age of its newest frame, in seconds.")
+
+
+class RoomNow(_Answer):
+    """A room over about the last 4 s. A silent room has no figures, never old ones."""
+
+    room: str
+    silent: bool = Field(description="Whether no frame came in the last 10 s.")
+    paused: bool = Field(description="Whether `roommood pause` paused it.")
+    last_seen: datetime = Field(description="When a result last came.")
+    people: float | None = Field(description="Faces at once.")
+    shares: dict[str, Part] = Field(description="By expression; empty without a sure face.")
+    dominant: str = Field(description='The expression shown most; "" without a sure face.')
+    valence: Pleasure | None = Field(description="Mean pleasure of the expressions, -1..1.")
+    sure_share: Part | None
+    frames_per_s: float
+    captured: datetime | None = Field(description="When the newest frame was taken.")
+    age_s: float | None = Field(description="Its age, in seconds.")
+    coverage_last_hour: Part | None = Field(description="Part of the last hour observed.")
+    cameras: list[CameraNow]
+
+
+class Share(_Answer):
+    """An expression's part of a period.
+
+    `raw` is as the model saw it, `low` and `high` its 95 % interval by chance alone; the
+    corrected three allow for what the model confuses, null where a matrix is missing.
+    """
+
+    raw: Part
+    low: Part
+    high: Part
+    corrected: Part | None
+    corrected_low: Part | None
+    corrected_high: Part | None
+
+
+class CameraPeriod(_Answer):
+    """One camera in a period."""
+
+    camera: str
+    frames: int
+    observed_s: float
+    face_s: float
+    suppressed_s: float
+    unsure_s: float
+    people: float | None
+    coverage: Part
+
+
+class Period(_Answer):
+    """A room from `start` to `end`; the last one of a history is still under way."""
+
+    start: datetime
+    end: datetime
+    coverage: Part = Field(description="Observed time of the best camera / elapsed time.")
+    people: float | None
+    shares: dict[str, Share]
+    dominant: str
+    valence: Pleasure | None
+    sure_share: Part | None
+    suppressed_share: Part | None
+    frames: int
+    face_s: float = Field(description="Face time of all cameras, in seconds.")
+    cameras: list[CameraPeriod]
+
+
+class History(_Answer):
+    """Consecutive periods, oldest first; those without a frame are there, empty."""
+
+    room: str
+    last_s: int
+    bucket_s: int
+    periods: list[Period]
+
+
+class Camera(_Answer):
+    """A camera's health: its own words and its workers' counts, since their starts."""
+
+    camera: str
+    silent_s: float = Field(description="Since it was last heard; what follows is as old.")
+    room: str
+    rate_hz: float | None
+    width: int | None
+    height: int | None
+    captured: int
+    sent: int
+    skipped: int = Field(description="Not sent: a newer picture came before anyone asked.")
+    lost_with_worker: int
+    lost_on_wire: int
+    analysed: int
+    refused: dict[str, int] = Field(description="By reason.")
+    encode_ms: float | None
+    transit_ms: float | None
+    temperature_c: float | None
+    picture: str = Field(description="What is wrong with its picture; empty: nothing known.")
+    source: str
+    release: str
+    workers: list[str]
+
+
+class Worker(_Answer):
+    """A worker's health, in its own words."""
+
+    worker: str
+    silent_s: float
+    address: str
+    release: str
+    up_s: float | None
+    cameras: int
+    threads: int
+    analysed: int
+    refused: int
+    results_waiting: int
+    analysis_ms: float | None
+    decode_ms: float | None
+    detect_ms: float | None
+    classify_ms: float | None
+    age_p50_ms: float | None
+    age_p95_ms: float | None
+
+
+class RedisState(_Answer):
+    """Whether Redis answers the dashboard."""
+
+    redis: Literal["answers", "away"]
+    why: str = Field(description='Why it is away, else "".')
+
+
+class Health(RedisState):
+    """Cameras and workers that were heard in the last day."""
+
+    taken: datetime
+    cameras: list[Camera]
+    workers: list[Worker]
+
+
+class Problem(BaseModel):
+    """Why there is no answer."""
+
+    detail: str
+
+
+def room_now(room: snapshot.Room) -> RoomNow:
+    now, known = room.now, room.known
+    return RoomNow(
+        room=now.room,
+        silent=now.silent,
+        paused=known.paused,
+        last_seen=known.last_seen,
+        people=now.people,
+        shares=dict(now.shares),
+        dominant=now.dominant,
+        valence=now.valence,
+        sure_share=now.sure_share,
+        frames_per_s=now.frames_per_s,
+        captured=now.captured,
+        age_s=now.age_s,
+        coverage_last_hour=room.coverage,
+        cameras=[CameraNow.model_validate(camera) for camera in now.cameras],
+    )
+
+
+def period(one: RoomPeriod) -> Period:
+    return Period.model_validate(one)
+
+
+def camera(one: health.CameraHealth) -> Camera:
+    return Camera.model_validate(one)
+
+
+def worker(one: health.WorkerHealth) -> Worker:
+    return Worker.model_validate(one)

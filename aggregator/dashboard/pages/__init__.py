@@ -1,0 +1,67 @@
+"""The pages, built with NiceGUI; it serves them with all that they need from its own files."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from nicegui import Client, ui
+from starlette.responses import PlainTextResponse, Response
+
+from aggregator.dashboard.archive import Archive
+from aggregator.dashboard.hub import Hub
+from aggregator.dashboard.pages.health import health_page
+from aggregator.dashboard.pages.overview import overview_page
+from aggregator.dashboard.pages.room import room_page
+from shared.names import is_name
+
+# Pages open at once; each costs the server some memory.
+_MOST_PAGES = 500
+# How long a phone may be out of reach before its page is made anew.
+_RECONNECT_S = 20.0
+
+
+def mount(app: FastAPI, hub: Hub, archive: Archive) -> None:
+    """Adds the pages to an app, at most one in each process: NiceGUI keeps them in one place."""
+
+    @ui.page("/", title="Rooms – roommood")
+    def overview() -> Response | None:
+        return _open(lambda: overview_page(hub))
+
+    @ui.page("/health", title="Cameras and workers – roommood")
+    def health() -> Response | None:
+        return _open(lambda: health_page(hub))
+
+    @ui.page("/room/{name}")
+    def room(name: str) -> Response | None:
+        if not is_name(name):
+            return PlainTextResponse("no room has such a name\n", 404)
+        return _open(lambda: room_page(hub, archive, name))
+
+    ui.add_head_html('<link rel="stylesheet" href="/assets/dashboard.css">', shared=True)
+    ui.run_with(
+        app,
+        title="roommood",
+        dark=None,
+        language="en-US",
+        tailwind=False,
+        binding_refresh_interval=None,
+        reconnect_timeout=_RECONNECT_S,
+        message_history_length=100,
+        gzip_middleware_factory=None,
+        show_welcome_message=False,
+        favicon=_FAVICON,
+    )
+
+
+def _open(build: Callable[[], None]) -> Response | None:
+    """Builds a page, which NiceGUI then serves, unless too many are open."""
+    if len(Client.instances) > _MOST_PAGES:
+        return PlainTextResponse("too many pages are open: close some\n", 503)
+    build()
+    return None
+
+
+_FAVICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
+    '<rect width="16" height="16" rx="4" fill="#2b6cb0"/>'
+    '<path d="M3 11h2V7H3zm4 0h2V4H7zm4 0h2V9h-2z" fill="#fff"/></svg>'
+)

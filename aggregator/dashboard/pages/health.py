@@ -1,0 +1,45 @@
+"""Cameras and workers: do they run, how fast, and what became of their frames?"""
+
+from collections.abc import Iterable, Iterator
+
+from aggregator.dashboard.health import WorkerHealth
+from aggregator.dashboard.html import render
+from aggregator.dashboard.hub import Hub
+from aggregator.dashboard.pages.frame import Frame
+from aggregator.dashboard.pages.parts import block, words
+from aggregator.dashboard.scene import Scene
+
+_SILENT_S = 10.0
+
+
+def health_page(hub: Hub) -> None:
+    """Builds the page for one who looks."""
+    frame = Frame(hub, "/health")
+    with frame.body():
+        words("h1", "Cameras and workers", "rm-title")
+        words("h2", "Cameras")
+        cameras = block("rm-block")
+        words("h2", "Workers")
+        workers = block("rm-block")
+
+    def show(scene: Scene) -> None:
+        snapshot = scene.snapshot
+        away = bool(snapshot.away)
+        cameras.content = scene.once(
+            "cameras", lambda: render("cameras.html", cameras=snapshot.cameras, away=away)
+        )
+        known = scene.once("current", lambda: list(current(snapshot.workers)))
+        workers.content = scene.once(
+            "workers", lambda: render("workers.html", workers=known, away=away)
+        )
+
+    frame.follow(show)
+
+
+def current(workers: Iterable[WorkerHealth]) -> Iterator[WorkerHealth]:
+    """Without those that fell silent and whose place another has taken: a restarted worker."""
+    each = list(workers)
+    taken = {one.address for one in each if one.silent_s < _SILENT_S and one.address}
+    for one in each:
+        if one.silent_s < _SILENT_S or one.address not in taken:
+            yield one

@@ -1,0 +1,104 @@
+"""Hours of the day across, days down: when is a room how?"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from nicegui import ui
+
+from aggregator.dashboard import charts, windows
+from aggregator.dashboard.archive import Archive
+from aggregator.dashboard.html import number, percent, render, signed, zone
+from aggregator.dashboard.pages.parts import Chart, Folded, Select, element, words
+from aggregator.dashboard.palette import DIVERGING, SEQUENTIAL
+from aggregator.figures import RoomPeriod
+from shared.emotions import EXPRESSIONS
+from shared.errors import ConfigError, StoreError
+
+_VALENCE, _PEOPLE = "valence", "people"
+_MEASURES = {
+    _VALENCE: "valence",
+    _PEOPLE: "people",
+    **{name: f"share of {name}" for name in EXPRESSIONS},
+}
+_AGAIN_S = 60.0
+# A scale that is narrower would make a difference of nothing.
+_LEAST_VALENCE = 0.2
+_LEAST_PEOPLE = 1.0
+_LEAST_PERCENT = 10.0
+
+
+class HeatSection:
+    """The last two weeks, read when the page opens and again each minute."""
+
+    def __init__(self, archive: Archive, room: str) -> None:
+        self._archive = archive
+        self._room = room
+        self._hours: Sequence[RoomPeriod] = ()
+        with element("section", "rm-card", aria_labelledby="heat"):
+            words("h2", f"Day by hour, last {windows.HEAT_DAYS} days").props["id"] = "heat"
+            with element("div", "rm-controls"):
+                self._measure = Select("Colour shows", _MEASURES, _VALENCE, lambda _: self._draw())
+            self._note = words("p", "Reading …", "rm-note")
+            self._chart = Chart("rm-chart-heat", "Day by hour; the table below has its figures.")
+            self._table = Folded("Day by hour as a table", self._table_html)
+        self._timer = ui.timer(0.3, self._read)
+
+    async def _read(self) -> None:
+        self._timer.interval = _AGAIN_S
+        last, hour = timedelta(days=windows.HEAT_DAYS), timedelta(hours=1)
+        try:
+            self._hours = await self._archive.history(self._room, last, hour)
+        except (ConfigError, StoreError) as error:
+            self._note.text = f"No history to be had: {error}"
+            return
+        self._note.text = f"Hours are {zone()}. Empty: nothing was observed."
+        self._draw()
+
+    def _draw(self) -> None:
+        heat, name = windows.by_day_and_hour(self._hours), self._measure.value
+        each = [(hour, day, measured(one, name)) for hour, day, one in heat.cells]
+        cells = [(hour, day, value) for hour, day, value in each if value is not None]
+        ends = scale([value for *_, value in cells], name)
+        colours = DIVERGING if name == _VALENCE else SEQUENTIAL
+        words = tuple(_end(end, name) for end in ends)
+        self._chart.show(charts.heat_map(heat.days, cells, colours, ends, (words[0], words[1])))
+        self._table.refresh()
+
+    def _table_html(self) -> str:
+        heat, name = windows.by_day_and_hour(self._hours), self._measure.value
+        values = {(hour, day): _written(one, name) for hour, day, one in heat.cells}
+        title = f"{_MEASURES[name]} in {self._room}"
+        return render("heat.html", days=heat.days, values=values, title=title)
+
+
+def measured(period: RoomPeriod, name: str) -> float | None:
+    """A period's valence, people or share (in percent); None where it is not known."""
+    if name == _VALENCE:
+        return None if period.valence is None else round(period.valence, 2)
+    if name == _PEOPLE:
+        return None if period.people is None else round(period.people, 2)
+    return charts.percent_of(charts.share_of(period, name, corrected=False))
+
+
+def scale(values: Sequence[float], name: str) -> tuple[float, float]:
+    """From where to where colours run: around 0 for valence, from 0 for the rest."""
+    most = max((abs(value) for value in values), default=0.0)
+    if name == _VALENCE:
+        most = round(max(most, _LEAST_VALENCE), 1)
+        return -most, most
+    least = _LEAST_PEOPLE if name == _PEOPLE else _LEAST_PERCENT
+    return 0.0, round(max(most, least), 1)
+
+
+def _end(value: float, name: str) -> str:
+    if name == _VALENCE:
+        return f"{'pleasant' if value > 0 else 'unpleasant'} {signed(value)}"
+    return f"{value:g} people" if name == _PEOPLE else f"{value:g} %"
+
+
+def _written(period: RoomPeriod, name: str) -> str:
+    if name == _VALENCE:
+        return signed(period.valence)
+    if name == _PEOPLE:
+        return number(period.people, 1)
+    return percent(charts.share_of(period, name, corrected=False))

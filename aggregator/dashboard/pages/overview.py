@@ -1,0 +1,103 @@
+"""Every room at a glance."""
+
+from aggregator.dashboard import charts
+from aggregator.dashboard.html import ago, render
+from aggregator.dashboard.hub import Hub
+from aggregator.dashboard.pages.frame import Frame
+from aggregator.dashboard.pages.parts import Chart, block, element, words
+from aggregator.dashboard.scene import Scene
+from aggregator.dashboard.snapshot import Room
+
+_NOW_LABEL = "Shares of the expressions shown now; the list below gives the figures."
+_HOUR_LABEL = "Expressions shown in the last hour, by minute; the room's page has the figures."
+
+
+def overview_page(hub: Hub) -> None:
+    """Builds the page for one who looks."""
+    frame = Frame(hub, "/")
+    with frame.body():
+        words("h1", "Rooms", "rm-title")
+        rooms = _Rooms()
+    frame.follow(rooms.show)
+
+
+class _Rooms:
+    def __init__(self) -> None:
+        self._cards: dict[str, RoomCard] = {}
+        self._empty = element("div", "rm-card rm-empty")
+        with self._empty:
+            words("h2", "No room yet")
+            words("p", "A room appears here as soon as the first picture of it was counted.")
+            words("p", "Nothing at hand to try it with? This starts three simulated cameras:")
+            words("pre", "roommood demo --dashboard")
+        self._grid = element("div", "rm-rooms")
+
+    def show(self, scene: Scene) -> None:
+        rooms = {room.name: room for room in scene.snapshot.rooms}
+        if list(rooms) != list(self._cards):
+            self._build(list(rooms))
+        for name, room in rooms.items():
+            self._cards[name].show(scene, room)
+        self._empty.set_visibility(not rooms and not scene.snapshot.away)
+
+    def _build(self, names: list[str]) -> None:
+        self._grid.clear()
+        with self._grid:
+            self._cards = {name: RoomCard(name) for name in names}
+
+
+class RoomCard:
+    """One room."""
+
+    def __init__(self, name: str) -> None:
+        with element("section", "rm-card rm-room", aria_label=f"Room {name}") as self._card:
+            with element("div", "rm-card-head"):
+                with words("h2", ""):
+                    words("a", name).props["href"] = f"/room/{name}"
+                self._fresh = words("span", "", "rm-fresh")
+            self._now = block()
+            self._bar = Chart("rm-chart-now", _NOW_LABEL)
+            self._shares = block()
+            with element("div", "rm-hour") as self._strip:
+                words("p", "Last hour", "rm-note")
+                self._hour = Chart("rm-chart-hour", _HOUR_LABEL)
+            self._facts = block()
+
+    def show(self, scene: Scene, room: Room) -> None:
+        away, now, name = bool(scene.snapshot.away), room.now, room.name
+        self._fresh.text = freshness(scene, room)
+        self._card.classes(
+            add="rm-room-silent" if now.silent else "",
+            remove="" if now.silent else "rm-room-silent",
+        )
+        self._now.content = now_html(scene, room)
+        self._bar.show(scene.once(("bar", name), lambda: charts.now_bar(now.shares)))
+        self._bar.hide(not now.shares)
+        self._shares.content = shares_html(scene, room)
+        self._hour.show(scene.once(("hour", name), lambda: charts.hour_strip(room.hour)))
+        self._strip.set_visibility(bool(room.hour))
+        self._facts.content = scene.once(
+            ("facts", name), lambda: render("facts.html", room=room, away=away)
+        )
+
+
+def freshness(scene: Scene, room: Room) -> str:
+    """How old the newest frame is."""
+    if scene.snapshot.away:
+        return "not known"
+    return "silent" if room.now.age_s is None else ago(room.now.age_s)
+
+
+def now_html(scene: Scene, room: Room) -> str:
+    """What a room shows, in words, with what is wrong with its cameras' pictures."""
+    snapshot = scene.snapshot
+    troubled = [one for one in snapshot.cameras_of(room.name) if one.trouble]
+    return scene.once(
+        ("now", room.name),
+        lambda: render("now.html", room=room, away=bool(snapshot.away), troubled=troubled),
+    )
+
+
+def shares_html(scene: Scene, room: Room) -> str:
+    shares = room.now.shares
+    return scene.once(("shares", room.name), lambda: render("shares.html", shares=shares))

@@ -1,0 +1,87 @@
+"""One room: now, its past, and its cameras."""
+
+from nicegui import ui
+
+from aggregator.dashboard import charts
+from aggregator.dashboard.archive import Archive
+from aggregator.dashboard.html import render
+from aggregator.dashboard.hub import Hub
+from aggregator.dashboard.pages.frame import Frame
+from aggregator.dashboard.pages.heat import HeatSection
+from aggregator.dashboard.pages.history import HistorySection
+from aggregator.dashboard.pages.overview import freshness, now_html, shares_html
+from aggregator.dashboard.pages.parts import Chart, block, element, words
+from aggregator.dashboard.scene import Scene
+from aggregator.dashboard.snapshot import Room
+
+_NOW_LABEL = "Shares of the expressions shown now; the list below gives the figures."
+
+
+def room_page(hub: Hub, archive: Archive, name: str) -> None:
+    """Builds the page for one who looks."""
+    ui.page_title(f"{name} – roommood")
+    frame = Frame(hub, "/room")
+    with frame.body():
+        words("h1", name, "rm-title")
+        page = _RoomPage(archive, name)
+    frame.follow(page.show)
+
+
+class _RoomPage:
+    def __init__(self, archive: Archive, name: str) -> None:
+        self._name = name
+        self._unknown = element("div", "rm-card rm-empty")
+        with self._unknown:
+            words("p", f"Nothing of a room called {name} has been counted yet.")
+        self._known = element("div", "rm-stack")
+        with self._known:
+            self._now = _NowSection()
+            HistorySection(archive, name)
+            HeatSection(archive, name)
+            with element("section", "rm-card", aria_labelledby="cameras"):
+                words("h2", "Cameras").props["id"] = "cameras"
+                self._cameras = block("rm-block")
+
+    def show(self, scene: Scene) -> None:
+        room = scene.snapshot.room(self._name)
+        self._unknown.set_visibility(room is None and not scene.snapshot.away)
+        self._known.set_visibility(room is not None)
+        if room is None:
+            return
+        self._now.show(scene, room)
+        self._cameras.content = scene.once(
+            ("cameras", room.name), lambda: cameras_html(scene, room)
+        )
+
+
+class _NowSection:
+    """The last seconds."""
+
+    def __init__(self) -> None:
+        with element("section", "rm-card", aria_labelledby="now") as self._card:
+            with element("div", "rm-card-head"):
+                words("h2", "Now").props["id"] = "now"
+                self._fresh = words("span", "", "rm-fresh")
+            self._now = block()
+            self._bar = Chart("rm-chart-now", _NOW_LABEL)
+            self._shares = block()
+            self._facts = block()
+
+    def show(self, scene: Scene, room: Room) -> None:
+        now, name = room.now, room.name
+        self._fresh.text = freshness(scene, room)
+        self._now.content = now_html(scene, room)
+        self._bar.show(scene.once(("bar", name), lambda: charts.now_bar(now.shares)))
+        self._bar.hide(not now.shares)
+        self._shares.content = shares_html(scene, room)
+        self._facts.content = scene.once(
+            ("more facts", name),
+            lambda: render("room_facts.html", room=room, away=bool(scene.snapshot.away)),
+        )
+
+
+def cameras_html(scene: Scene, room: Room) -> str:
+    """Cameras that were heard of in the last day, with what they see now."""
+    now = {} if scene.snapshot.away else {one.camera: one for one in room.now.cameras}
+    cameras = [(one, now.get(one.camera)) for one in scene.snapshot.cameras_of(room.name)]
+    return render("room_cameras.html", cameras=cameras, away=bool(scene.snapshot.away))

@@ -1,0 +1,136 @@
+"""The server: one process, one event loop, one thread that follows Redis."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.staticfiles import StaticFiles
+
+from aggregator.dashboard import pages
+from aggregator.dashboard.api import make_router
+from aggregator.dashboard.archive import Archive
+from aggregator.dashboard.events import Events
+from aggregator.dashboard.feed import Feed
+from aggregator.dashboard.guard import Guard
+from aggregator.dashboard.headers import SecurityHeaders
+from aggregator.dashboard.hub import Hub
+from aggregator.dashboard.settings import DashboardSettings
+from aggregator.redis_client import connect
+from shared.errors import ConfigError, StoreError
+from shared.logs import event
+from shared.runtime import release, shutdown_on_signals
+
+_ASSETS: Final = Path(__file__).parent / "assets"
+# Connections at once; beyond them the server answers 503.
+_MOST_CONNECTIONS: Final = 1_000
+_GOODBYE_S: Final = 3
+
+_log = logging.getLogger(__name__)
+
+
+def serve(settings: DashboardSettings) -> None:
+    """Serves until SIGTERM or Ctrl+C. Raises ConfigError where it cannot listen, or where the
+    Redis URL is of no use."""
+    with suppress(StoreError):  # away is no reason not to start; a URL of no use is
+        connect(settings.redis_url, settings.redis_password_file).close()
+    dashboard = Dashboard(settings)
+    with _listening(settings) as listener:
+        config = uvicorn.Config(
+            dashboard.app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws_max_size=1 << 20,
+            limit_concurrency=_MOST_CONNECTIONS,
+            timeout_graceful_shutdown=_GOODBYE_S,
+            proxy_headers=settings.behind_proxy,
+        )
+        # Each web socket would be a line.
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        dashboard.url = _url(settings, listener)
+        # Uvicorn raises the signal that ended it again; for us a good end is exit code 0.
+        with shutdown_on_signals():
+            _Server(config, dashboard.say_goodbye).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    """Ends the endless streams first: it would wait for them."""
+
+    def __init__(self, config: uvicorn.Config, say_goodbye: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._say_goodbye = say_goodbye
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._say_goodbye()
+        await super().shutdown(sockets)
+
+
+class Dashboard:
+    """The feed, the API and the pages, put together as one ASGI app."""
+
+    def __init__(self, settings: DashboardSettings) -> None:
+        self._hub = Hub()
+        self._archive = Archive(settings.redis_url, settings.redis_password_file)
+        self._events = Events(self._hub)
+        self._feed = Feed(settings.redis_url, settings.redis_password_file, self._hub.publish)
+        self.app = self._make_app(settings)
+        self.url = ""
+
+    def say_goodbye(self) -> None:
+        """Ends what would never end by itself."""
+        self._events.end()
+
+    def _make_app(self, settings: DashboardSettings) -> FastAPI:
+        app = FastAPI(
+            title="roommood",
+            summary="The expression that each room shows, now and then.",
+            version=release(),
+            openapi_url="/api/openapi.json",
+            docs_url=None,
+            redoc_url=None,
+            lifespan=self._lifespan,
+        )
+        app.include_router(make_router(self._hub, self._archive, self._events))
+        app.mount("/assets", StaticFiles(directory=_ASSETS))
+        # The last one added is the first to be asked, and the last to see the answer.
+        app.add_middleware(Guard, settings=settings)
+        app.add_middleware(SecurityHeaders)
+        app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=6)
+        pages.mount(app, self._hub, self._archive)
+        return app
+
+    @asynccontextmanager
+    async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
+        self._hub.attach(asyncio.get_running_loop())
+        self._feed.start()
+        event(_log, logging.INFO, "dashboard ready", url=self.url)
+        try:
+            yield
+        finally:
+            self._hub.attach(None)
+            self._feed.stop()
+
+
+def _listening(settings: DashboardSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((settings.host, settings.port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"cannot serve the dashboard at {settings.bind}: {error}") from error
+    return listener
+
+
+def _url(settings: DashboardSettings, listener: socket.socket) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{listener.getsockname()[1]}/"

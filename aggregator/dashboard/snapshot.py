@@ -1,0 +1,60 @@
+"""All that the dashboard knows at one moment, the same for everybody who looks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from aggregator.dashboard.health import CameraHealth, WorkerHealth
+from aggregator.figures import RoomPeriod
+from aggregator.live import RoomNow
+from aggregator.stats import KnownRoom
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A known room, as it is now, and its last hour minute by minute (empty: not read yet)."""
+
+    known: KnownRoom
+    now: RoomNow
+    hour: tuple[RoomPeriod, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.known.room
+
+    @property
+    def coverage(self) -> float | None:
+        """Part of the last hour that was observed, 0..1."""
+        observed = [minute.coverage for minute in self.hour]
+        return sum(observed) / len(observed) if observed else None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`away` says why Redis gives no answer; rooms then have no figures. "" while it does."""
+
+    taken: datetime
+    rooms: tuple[Room, ...] = ()
+    cameras: tuple[CameraHealth, ...] = ()
+    workers: tuple[WorkerHealth, ...] = ()
+    away: str = ""
+    away_since: datetime | None = None
+
+    def room(self, name: str) -> Room | None:
+        return next((room for room in self.rooms if room.name == name), None)
+
+    def cameras_of(self, room: str) -> list[CameraHealth]:
+        return [camera for camera in self.cameras if camera.room == room]
+
+
+@dataclass(slots=True)
+class Hours:
+    """The last hour of each room, which is read now and then."""
+
+    by_room: dict[str, tuple[RoomPeriod, ...]] = field(default_factory=dict)
+
+    def of(self, known: KnownRoom, now: RoomNow) -> Room:
+        return Room(known, now, self.by_room.get(known.room, ()))
+
+    def keep_only(self, rooms: Mapping[str, object]) -> None:
+        self.by_room = {room: hour for room, hour in self.by_room.items() if room in rooms}

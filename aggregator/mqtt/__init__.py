@@ -1,0 +1,1 @@
+"""Rooms and cameras for Home Assistant, and whatever else speaks MQTT."""

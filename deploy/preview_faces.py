@@ -1,0 +1,19 @@
+"""Faces for the preview, where a worker is installed on the same machine."""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from camera_node.preview import FindFaces
+
+
+def face_finder() -> "FindFaces | None":
+    """The shipped detector, as a worker has it; None where onnxruntime is not installed."""
+    if find_spec("onnxruntime") is None:
+        return None
+    from inference_worker.faces import open_detector
+
+    detector = open_detector()
+    return lambda pixels: [
+        (found.x, found.y, found.width, found.height) for found in detector.detect(pixels)
+    ]

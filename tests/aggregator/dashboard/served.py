@@ -1,0 +1,132 @@
+"""The dashboard as a process of its own, as `roommood dashboard` runs it."""
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import redis
+
+from aggregator.store import Store
+from shared import redis_keys
+from tests.aggregator.made import delivery, face, only, result
+from tests.end_to_end.site import until
+from tests.redis_server import RedisServer, free_port
+
+READER, PASSWORD = "reader", "a-reader's-own"
+
+
+class Served:
+    """A running dashboard; `get` asks it."""
+
+    def __init__(self, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.port = port
+        self.process = process
+        self.log = log
+        self.http = httpx.Client(base_url=self.url, timeout=20.0)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.http.get(path, headers=headers)
+
+    def json(self, path: str) -> Any:
+        answer = self.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def answers(self) -> bool:
+        assert self.process.poll() is None, self.log.read_text()
+        try:
+            return self.get("/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def room(self, name: str) -> Any:
+        """What the API says of a room now; None while it says nothing."""
+        answer = self.get(f"/api/rooms/{name}")
+        return answer.json() if answer.status_code == 200 else None
+
+
+@contextmanager
+def serving(folder: Path, redis_url: str, *options: str, bind: str = "") -> Iterator[Served]:
+    """Starts it, and ends it in good order."""
+    port = free_port()
+    log = folder / f"dashboard-{port}.log"
+    code = "from aggregator.dashboard.cli import main; main()"
+    where = ("--bind", f"{bind or '127.0.0.1'}:{port}", "--redis", redis_url)
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-c", code, *where, *options], stdout=out, stderr=out, cwd=folder
+        )
+    served = Served(port, process, log)
+    try:
+        until(served.answers, "the dashboard answers")
+        yield served
+    finally:
+        served.http.close()
+        process.terminate()
+        assert process.wait(20.0) == 0, log.read_text()
+
+
+def reader_of(server: RedisServer, folder: Path) -> tuple[str, ...]:
+    """URL and options of a user with the rights of the shipped ACL file's reader, and no more."""
+    with server.client() as client:
+        client.execute_command(
+            *("ACL", "SETUSER", READER, "reset", "on", f">{PASSWORD}"),
+            *("~roommood:*", "resetchannels", "&roommood:*"),
+            *("-@all", "+@connection", "+@read", "+subscribe", "+psubscribe", "-@dangerous"),
+        )
+    return as_user(server, READER, folder)
+
+
+def as_user(server: RedisServer, user: str, folder: Path) -> tuple[str, ...]:
+    """URL and options of a user whose password is PASSWORD."""
+    password_file = folder / "redis-password"
+    password_file.write_text(PASSWORD)
+    password_file.chmod(0o600)
+    url = server.url.replace("unix://", f"unix://{user}@")
+    return url, "--redis-password-file", str(password_file)
+
+
+class Rooms:
+    """Results counted by the real store."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self._store = Store(server.url)
+        self._client: redis.Redis = server.client()
+        self._seq = 0
+
+    def close(self) -> None:
+        self._store.close()
+        self._client.close()
+
+    def show(self, room: str, expression: str, people: int = 1, camera: str = "door") -> None:
+        """One frame of a second, taken now, with so many faces that all show the same."""
+        now_ms = self._now_ms()
+        faces = [face(only(expression))] * people
+        self._seq += 1
+        frame = result(self._seq, *faces, room=room, camera=camera, interval_us=1_000_000)
+        report = self._store.commit([delivery(frame, now_ms - 50)], now_ms)
+        assert not report.errors
+        self._store.touch_rooms({room: now_ms})
+
+    def fall_silent(self, room: str) -> None:
+        """As when the live hash expires."""
+        self._client.delete(redis_keys.live(room))
+
+    def health(
+        self,
+        cameras: Mapping[str, Mapping[str, str | float]],
+        workers: Mapping[str, Mapping[str, str | float]],
+    ) -> None:
+        self._store.write_health(cameras, workers, self._now_ms())
+
+    def _now_ms(self) -> float:
+        seconds, micros = self._client.time()
+        return float(seconds) * 1000 + float(micros) / 1000

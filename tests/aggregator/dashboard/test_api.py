@@ -1,0 +1,114 @@
+"""The JSON API against a real Redis, with a reader's rights."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from aggregator.stats import RoomStats
+from tests.aggregator.dashboard.served import Rooms, Served, serving
+from tests.end_to_end.site import until
+from tests.redis_server import RedisServer
+
+
+def test_without_a_room_the_list_is_empty(dashboard: Served, server: RedisServer) -> None:
+    until(lambda: dashboard.get("/api/rooms").text == "[]", "the rooms of other tests are gone")
+
+
+def test_a_room_is_as_the_python_api_says(
+    dashboard: Served, server: RedisServer, rooms: Rooms
+) -> None:
+    rooms.show("kitchen", "happiness", people=2)
+    room = until(lambda: dashboard.room("kitchen"), "the room is there")
+    with RoomStats(server.url) as stats:
+        now = stats.live("kitchen")
+    assert room["people"] == now.people == 2.0
+    assert room["shares"] == dict(now.shares)
+    assert (room["dominant"], room["silent"], room["paused"]) == ("happiness", False, False)
+    assert [camera["camera"] for camera in room["cameras"]] == ["door"]
+
+
+def test_a_silent_room_has_no_figures(dashboard: Served, rooms: Rooms) -> None:
+    rooms.show("kitchen", "happiness")
+    until(lambda: dashboard.room("kitchen"), "the room is there")
+    rooms.fall_silent("kitchen")
+    room = until(
+        lambda: (now := dashboard.room("kitchen")) and now["silent"] and now, "it is silent"
+    )
+    assert (room["people"], room["shares"], room["dominant"]) == (None, {}, "")
+    assert (room["valence"], room["age_s"], room["cameras"]) == (None, None, [])
+
+
+def test_history_is_as_the_python_api_says(
+    dashboard: Served, server: RedisServer, rooms: Rooms
+) -> None:
+    rooms.show("kitchen", "sadness")
+    until(lambda: dashboard.room("kitchen"), "the room is there")
+    history = dashboard.json("/api/rooms/kitchen/history?last=10m&bucket=1m")
+    with RoomStats(server.url) as stats:
+        periods = stats.history("kitchen", timedelta(minutes=10), timedelta(minutes=1))
+    assert (history["last_s"], history["bucket_s"], len(history["periods"])) == (600, 60, 10)
+    assert sum(one["frames"] for one in history["periods"]) == sum(p.frames for p in periods) == 1
+    shares = next(one["shares"] for one in history["periods"] if one["frames"])
+    assert shares["sadness"]["raw"] == 1.0
+    assert shares["sadness"]["low"] < 1.0
+    assert shares["sadness"]["corrected"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("/api/rooms/nowhere", 404, "no room"),
+        ("/api/rooms/nowhere/history", 404, "no room"),
+        ("/api/rooms/No%20Room", 422, "pattern"),
+        ("/api/rooms/kitchen/history?last=soon", 422, "pattern"),
+        ("/api/rooms/kitchen/history?last=1d&bucket=10s", 400, "rows"),
+        ("/api/rooms/kitchen/history?last=8d&bucket=7m", 400, "not kept"),
+        ("/api/rooms/kitchen/history?last=99999999d&bucket=99999999d", 400, "not kept"),
+        ("/api/rooms/kitchen/history?last=1h&bucket=7s", 400, "multiple"),
+    ],
+)
+def test_what_is_not_there_is_said(
+    dashboard: Served, rooms: Rooms, path: str, status: int, says: str
+) -> None:
+    rooms.show("kitchen", "neutral")
+    until(lambda: dashboard.room("kitchen"), "the room is there")
+    answer = dashboard.get(path)
+    assert (answer.status_code, says in answer.text) == (status, True), answer.text
+
+
+def test_nothing_can_be_changed(dashboard: Served) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        for path in ("/api/rooms", "/api/rooms/kitchen", "/api/health", "/"):
+            assert dashboard.http.request(method, path).status_code == 405
+
+
+def test_health_tells_of_cameras_and_workers(dashboard: Served, rooms: Rooms) -> None:
+    said = {"room": "hall", "rate_hz": 9.5, "captured": 90, "skipped": 9, "picture": "frozen: 4 s"}
+    counts = {"analysed@w1": 70.0, "refused-stale@w1": 2.0, "refused-stale@w2": 1.0}
+    rooms.health({"hall-1": {**said, **counts}}, {"w1": {"address": "tcp://desk:5701"}})
+    health = until(
+        lambda: (found := dashboard.json("/api/health"))["cameras"] and found, "the camera is heard"
+    )
+    camera = next(one for one in health["cameras"] if one["camera"] == "hall-1")
+    assert (camera["rate_hz"], camera["skipped"], camera["picture"]) == (9.5, 9, "frozen: 4 s")
+    assert (camera["analysed"], camera["refused"]) == (70, {"stale": 3})
+    assert camera["temperature_c"] is None
+    worker = next(one for one in health["workers"] if one["worker"] == "w1")
+    assert worker["address"] == "tcp://desk:5701"
+
+
+def test_redis_away_is_said_and_got_over(tmp_path: Path) -> None:
+    with RedisServer(appendonly="yes") as server:
+        rooms = Rooms(server)
+        rooms.show("kitchen", "happiness")
+        with serving(tmp_path, server.url) as served:
+            until(lambda: served.room("kitchen"), "the room is there")
+            server.kill()
+            until(lambda: served.get("/api/rooms").status_code == 503, "Redis is away")
+            assert served.json("/api/health")["redis"] == "away"
+            assert "does not answer" in served.json("/api/health")["why"]
+            server.start()
+            until(lambda: served.room("kitchen"), "Redis is back")
+            assert served.json("/api/health") | {"redis": "answers", "why": ""}
+        rooms.close()

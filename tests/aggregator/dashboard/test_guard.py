@@ -1,0 +1,216 @@
+"""Who may look: each protection, and that without it the same would be let through."""
+
+import asyncio
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import websockets
+from nicegui import Client
+
+from aggregator.dashboard.guard import COOKIE
+from aggregator.dashboard.sessions import SESSION_S, Sessions
+from aggregator.dashboard.settings import DashboardSettings, read_password
+from shared.errors import ConfigError
+from tests.aggregator.dashboard.served import Served, serving
+from tests.redis_server import RedisServer
+
+WORD = "open sesame, please"
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+@pytest.fixture(scope="session")
+def closed(
+    shared_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A dashboard with a password, at an address that is not loopback."""
+    folder = tmp_path_factory.mktemp("closed")
+    word = secret(folder, WORD)
+    with serving(folder, shared_server.url, "--password-file", str(word), bind="0.0.0.0") as served:
+        yield served
+
+
+def secret(folder: Path, text: str, mode: int = 0o600) -> Path:
+    path = folder / "password"
+    path.write_text(f"{text}\n")
+    path.chmod(mode)
+    return path
+
+
+def basic(word: str) -> dict[str, str]:
+    return {"authorization": "Basic " + base64.b64encode(f"me:{word}".encode()).decode()}
+
+
+def log_in(served: Served, word: str, **headers: str) -> httpx.Response:
+    with httpx.Client(base_url=served.url, timeout=20.0) as fresh:
+        return fresh.post("/login", data={"password": word}, headers=headers)
+
+
+# Where it listens
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:5780", "192.168.1.5:5780", "*:5780", "[::]:5780"])
+def test_an_address_that_others_reach_needs_a_password_or_a_proxy(
+    bind: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="can be reached from other machines"):
+        DashboardSettings(bind)
+    assert DashboardSettings(bind, behind_proxy=True).password is None
+    assert DashboardSettings(bind, password_file=secret(tmp_path, WORD)).password == WORD
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1:5780", "localhost:5780", "[::1]:5780"])
+def test_loopback_needs_neither(bind: str) -> None:
+    assert DashboardSettings(bind).is_local
+
+
+def test_a_password_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="chmod 600"):
+        read_password(secret(tmp_path, WORD, mode=0o640))
+    assert read_password(secret(tmp_path, WORD)) == WORD
+
+
+@pytest.mark.parametrize("text", ["", "short"])
+def test_a_short_password_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError, match="8 characters"):
+        read_password(secret(tmp_path, text))
+
+
+# The password
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/health", "/room/kitchen", "/api/rooms", "/api/health", "/api/events",
+     "/api/openapi.json", "/nowhere", "/_nicegui_ws/socket.io/?EIO=4&transport=polling"],
+)  # fmt: skip
+def test_without_the_password_nothing_is_shown(
+    closed: Served, dashboard: Served, path: str
+) -> None:
+    assert closed.get(path).status_code == 401
+    to_login = closed.get(path, accept="text/html")
+    assert (to_login.status_code, to_login.headers["location"]) == (303, "/login")
+    if path != "/api/events":  # which never ends
+        assert dashboard.get(path).status_code != 401  # the control: one without a password
+
+
+def test_a_program_gives_the_password_with_each_request(closed: Served) -> None:
+    assert closed.get("/api/health", **basic(WORD)).status_code == 200
+    assert closed.get("/api/health", **basic("open sesame")).status_code == 401
+    assert closed.get("/api/health", authorization="Basic %%%").status_code == 401
+    assert "Basic" in closed.get("/api/health").headers["www-authenticate"]
+
+
+def test_a_person_gives_it_once(closed: Served) -> None:
+    assert log_in(closed, "not the password").status_code == 401
+    answer = log_in(closed, WORD)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert {"HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
+    token = answer.cookies[COOKIE]
+    assert closed.get("/api/health", cookie=f"{COOKIE}={token}").status_code == 200
+    assert closed.get("/api/health", cookie=f"{COOKIE}={token[:-1]}x").status_code == 401
+
+
+def test_a_form_of_another_site_is_refused(closed: Served) -> None:
+    assert log_in(closed, WORD, origin="http://evil.example").status_code == 421
+    assert log_in(closed, WORD, origin=closed.url).status_code == 303
+
+
+def test_a_form_that_is_too_long_is_not_read_on(closed: Served) -> None:
+    assert log_in(closed, WORD + "x" * 10_000).status_code == 401
+
+
+def test_a_token_ends_after_a_week_and_the_oldest_makes_room() -> None:
+    now_s = [0.0]
+    sessions = Sessions(WORD, lambda: now_s[0])
+    first = sessions.begin()
+    now_s[0] = SESSION_S - 1.0
+    assert sessions.holds(first)
+    now_s[0] = SESSION_S + 1.0
+    assert not sessions.holds(first)
+    tokens = [sessions.begin() for _ in range(1_001)]
+    assert not sessions.holds(tokens[0])
+    assert sessions.holds(tokens[1])
+    sessions.end(tokens[1])
+    assert not sessions.holds(tokens[1])
+
+
+# Other sites
+
+
+def socket_opens(served: Served, **headers: str) -> bool:
+    async def opens() -> bool:
+        url = served.url.replace("http", "ws") + "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+        try:
+            async with websockets.connect(url, additional_headers=headers):
+                return True
+        except websockets.InvalidStatus:
+            return False
+
+    return asyncio.run(opens())
+
+
+def test_a_web_socket_of_another_site_is_refused(dashboard: Served) -> None:
+    assert not socket_opens(dashboard, origin="http://evil.example")
+    assert socket_opens(dashboard, origin=dashboard.url)
+
+
+def test_a_web_socket_needs_the_password_too(closed: Served) -> None:
+    assert not socket_opens(closed)
+    assert socket_opens(closed, **basic(WORD))
+
+
+def test_a_name_that_was_made_to_point_here_is_refused(dashboard: Served, closed: Served) -> None:
+    assert dashboard.get("/api/rooms", host=f"evil.example:{dashboard.port}").status_code == 421
+    for host in ("localhost", "127.0.0.1", "[::1]"):
+        assert dashboard.get("/api/rooms", host=f"{host}:{dashboard.port}").status_code == 200
+    # With a password any name will do: a page elsewhere has no session under that name.
+    assert closed.get("/api/rooms", host="desk.example", **basic(WORD)).status_code == 200
+
+
+# What the browser is told
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/api/rooms", "/login", "/nowhere", "/assets/dashboard.css"]
+)
+def test_every_answer_carries_the_security_headers(dashboard: Served, path: str) -> None:
+    answer = dashboard.get(path)
+    assert HEADERS.items() <= dict(answer.headers).items()
+    policy = answer.headers["content-security-policy"]
+    for part in ("default-src 'none'", "frame-ancestors 'none'", "connect-src 'self'"):
+        assert part in policy
+    scripts = next(part for part in policy.split("; ") if part.startswith("script-src"))
+    assert "'unsafe-inline'" not in scripts
+    assert "http" not in policy  # no other host
+
+
+def test_each_page_has_a_nonce_of_its_own_on_every_script(dashboard: Served) -> None:
+    pages = [dashboard.get("/", **{"accept-encoding": coding}) for coding in ("gzip", "identity")]
+    nonces = [one.headers["content-security-policy"].partition("nonce-")[2][:22] for one in pages]
+    assert len(set(nonces)) == 2
+    for page, nonce in zip(pages, nonces, strict=True):
+        assert page.text.count("<script") == page.text.count(f'<script nonce="{nonce}"') > 3
+
+
+def test_a_page_names_no_other_host(dashboard: Served) -> None:
+    text = dashboard.get("/").text.replace("http://www.w3.org/", "")
+    assert "http://" not in text
+    assert "https://" not in text
+
+
+def test_pages_are_not_kept_by_the_browser(dashboard: Served) -> None:
+    assert dashboard.get("/").headers["cache-control"] == "no-store"
+    assert dashboard.get("/api/rooms").headers["cache-control"] == "no-store"
+
+
+def test_what_nicegui_counts_as_open_pages_is_what_we_bound() -> None:
+    assert isinstance(Client.instances, dict)
