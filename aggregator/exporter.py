@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from aggregator.figures import RoomPeriod
-from aggregator.health_fields import PICTURE_PROBLEMS
 from aggregator.redis_client import DEFAULT_URL
 from aggregator.site import Site, SiteReader, is_up
 from shared.addresses import host_of, is_loopback, parse_address
 from shared.errors import ConfigError, StoreError
 from shared.logs import event
+from shared.messages import PICTURE_PROBLEMS
 from shared.metrics import Fact, Health, serve
 from shared.runtime import PeerLog, shutdown_on_signals
 

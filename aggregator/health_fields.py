@@ -1,12 +1,8 @@
 """Reports to the fields of the health hashes: flat names, numbers with units."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
 
-from shared.messages import CameraReport, Report
-
-# What a camera calls a picture that does not live.
-PICTURE_PROBLEMS: Final = ("frozen", "black", "blank")
+from shared.messages import PICTURE_PROBLEMS, CameraReport, Report
 
 HealthFields = Mapping[str, str | float]
 

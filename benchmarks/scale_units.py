@@ -35,8 +35,8 @@ from tests.redis_server import RedisServer
 FACES: Final = 2
 # Results of a report, where scripts rather than reports are measured.
 REPORT: Final = 240
-# Results of one camera in one bucket of ten seconds, where memory is measured.
-_PER_BUCKET: Final = 2
+# Results of one camera in one bucket, where memory is measured.
+_PER_BUCKET: Final = 4
 # Results of a report of one worker among many.
 _SMALL_REPORT: Final = 4
 # Expressions as rooms show them; the first is neutral.
@@ -66,7 +66,6 @@ def fill(
     step_s: int,
     steps: int,
     began_s: float,
-    per_bucket: int = _PER_BUCKET,
 ) -> None:
     """Results of `rooms` rooms with `cameras` cameras each, every `step_s` of simulated time."""
     rng = random.Random(rooms)
@@ -80,7 +79,7 @@ def fill(
             )
             for room in range(rooms)
             for camera in range(cameras)
-            for seq in range(step * per_bucket, (step + 1) * per_bucket)
+            for seq in range(step * _PER_BUCKET, (step + 1) * _PER_BUCKET)
         ]
         outcomes = store.commit(batch, now_ms).outcomes
         assert set(outcomes) == {"committed"}, set(outcomes)
@@ -108,15 +107,15 @@ def bucket_bytes() -> dict[str, Line]:
 
 def _bytes_with(cameras: int) -> dict[str, float]:
     """From the keys themselves, and what Redis needs beside each."""
+    return {span.name: _bytes_of(span, cameras) for span in redis_keys.SPANS}
+
+
+def _bytes_of(span: redis_keys.BucketSpan, cameras: int) -> float:
     with RedisServer() as server, server.client() as client:
         store = Store(server.url)
-        fill(store, 1, cameras, 10, 400, hour_s())
+        fill(store, 1, cameras, span.length_s, 60, hour_s())
         store.close()
-        rest = _overhead(server, client)
-        return {
-            span.name: rest + statistics.fmean(_usages(client, span.name))
-            for span in redis_keys.SPANS
-        }
+        return _overhead(server, client) + statistics.fmean(_usages(client, span.name))
 
 
 def _usages(client: Any, span: str) -> Iterator[int]:

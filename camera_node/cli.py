@@ -68,6 +68,17 @@ def camera(
             rich_help_panel=_WHAT,
         ),
     ] = None,
+    discover: Annotated[
+        bool | None,
+        typer.Option(
+            "--discover",
+            envvar="ROOMMOOD_CAMERA_DISCOVER",
+            help="Find workers that announce themselves on the local network; keys decide which "
+            "are used.",
+            show_default="off",
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
     worker: Annotated[
         list[str] | None,
         typer.Option(
@@ -146,6 +157,7 @@ def camera(
     Example: `camera-node --name kitchen-1 --room kitchen --source 0 --worker desk:5701`
     """
     if context.invoked_subcommand:
+        preview_cli.refuse_options_before(context)
         return
     given = {
         "name": name,
@@ -153,6 +165,7 @@ def camera(
         "source": source,
         "loop": loop,
         "workers": worker,
+        "discover": discover,
         "rate_hz": rate_hz,
         "width": width,
         "height": height,

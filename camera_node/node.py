@@ -19,6 +19,7 @@ from camera_node.source import Picture, open_source
 from camera_node.stillness import PROBLEMS
 from shared.clock import boot_ms
 from shared.config import CameraSettings
+from shared.discovery import finding
 from shared.errors import PictureError, SourceError
 from shared.keys import camera_keys
 from shared.limits import CAMERA_FRESH_MS
@@ -76,7 +77,7 @@ class CameraNode:
 
     def run(self) -> int:
         """Works until told to stop or the source has ended; returns the exit code."""
-        with shutdown_on_signals() as shutdown:
+        with shutdown_on_signals() as shutdown, finding(self._settings.discover) as self._finder:
             try:
                 self._start_up(shutdown)
             except BaseException:
@@ -104,11 +105,12 @@ class CameraNode:
         self._publisher = Publisher(
             self._context,
             self._poller,
-            self._settings.workers,
+            self._settings.known_workers,
             self._hello,
             round(1e6 / max(source.rate_hz, 0.2)),
             insecure=self._settings.insecure,
             keys=self._keys,
+            discovered=self._finder,
         )
         self._wakers = select.poll()
         for waker in (self._waker, shutdown.waker):
@@ -126,7 +128,7 @@ class CameraNode:
             size=f"{source.width}x{source.height}",
             rate_hz=round(source.rate_hz, 2),
             masks=len(self._settings.masks),
-            workers=",".join(self._settings.workers),
+            workers=",".join(self._settings.known_workers) or "discovered",
             keys="own" if self._keys else "none",
         )
 

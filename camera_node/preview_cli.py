@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from shared.cli import ConfigOption, LogLevelOption
+from shared.errors import ConfigError
 
 if TYPE_CHECKING:
     from camera_node.preview import FindFaces
@@ -20,6 +21,16 @@ _WHO: Final = "Who may look"
 
 def nobody_finds_faces() -> None:
     """For a machine that only has a camera."""
+
+
+def refuse_options_before(context: typer.Context) -> None:
+    """Raises ConfigError for options of the camera that stand before `preview`, since they would
+    not count."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    given = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
+    if given:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise ConfigError(f"{options}: give options of the preview after the word preview")
 
 
 def mount(app: typer.Typer, face_finder: FaceFinder = nobody_finds_faces) -> None:
@@ -87,7 +98,6 @@ def mount(app: typer.Typer, face_finder: FaceFinder = nobody_finds_faces) -> Non
         from camera_node.preview_server import Access
         from shared import logs
         from shared.config import CameraSettings, load
-        from shared.errors import ConfigError
 
         if save and config is None:
             raise ConfigError("--save needs the file to save into: give --config")

@@ -64,6 +64,10 @@ class Link:
         self.dialler = Dialler(socket, address)
 
 
+# Whom a discovered address is heard from: not this machine, so loopback ones are left out.
+_LOCAL_NETWORK: Final = "tcp://local-network:0"
+
+
 class Publisher:
     """The frame protocol of a camera, over any number of workers.
 
@@ -81,7 +85,9 @@ class Publisher:
         *,
         insecure: bool = False,
         keys: ClientKeys | None = None,
+        discovered: Callable[[], Iterable[str]] = tuple,
     ) -> None:
+        self._discovered = discovered
         self._insecure = insecure
         self._keys = keys
         self._context = context
@@ -270,6 +276,7 @@ class Publisher:
 
     def _keep_membership(self, now_ms: float) -> None:
         self._drop_twins()
+        self._membership.learn(self._discovered(), _LOCAL_NETWORK, now_ms)
         wanted = self._membership.wanted(now_ms)
         for address in set(self._links) - set(wanted):
             self._close(self._links[address])

@@ -49,6 +49,16 @@ def worker(
             rich_help_panel=_NETWORK,
         ),
     ] = None,
+    announce: Annotated[
+        bool | None,
+        typer.Option(
+            "--announce",
+            envvar="ROOMMOOD_WORKER_ANNOUNCE",
+            help="Tell the local network where this worker is, for cameras with --discover.",
+            show_default="off",
+            rich_help_panel=_NETWORK,
+        ),
+    ] = None,
     aggregator: Annotated[
         list[str] | None,
         typer.Option(
@@ -155,6 +165,7 @@ def worker(
     given = {
         "bind": bind,
         "advertise": advertise,
+        "announce": announce,
         "aggregators": aggregator,
         "keys": keys,
         "insecure": insecure,

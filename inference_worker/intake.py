@@ -78,17 +78,11 @@ class Intake:
 
     # The loop's turn
 
-    def turn(self) -> None:
+    def turn(self, is_readable: bool = True) -> None:
         """Takes in what came, and grants what may be granted."""
         self._put_out_revoked()
-        end_ms = boot_ms() + _TURN_MS
-        for _ in range(_BURST):
-            message = receive_from(self._router, self._connections)
-            if message is None:
-                break
-            self._take(*message)
-            if boot_ms() > end_ms:
-                break
+        if is_readable:
+            self._receive()
         now_ms = boot_ms()
         if now_ms - self._swept_ms > _SWEEP_EVERY_MS:
             self._swept_ms = now_ms
@@ -96,6 +90,16 @@ class Intake:
                 if not self.links.is_heard(link.hello.camera):
                     self._cameras.lost(link.hello.camera, "silent")
         self._grant(now_ms)
+
+    def _receive(self) -> None:
+        end_ms = boot_ms() + _TURN_MS
+        for _ in range(_BURST):
+            message = receive_from(self._router, self._connections)
+            if message is None:
+                return
+            self._take(*message)
+            if boot_ms() > end_ms:
+                return
 
     def next_look_ms(self) -> float:
         """Milliseconds after which `turn` is due even if nothing comes."""

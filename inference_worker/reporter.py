@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Final
 
 import zmq
@@ -93,11 +93,18 @@ class Reporter:
     def connected(self) -> int:
         return sum(aggregator.connected for aggregator in self._aggregators)
 
-    def turn(self) -> None:
-        """Takes in Acks, sends results that wait, and the report of every second."""
+    def turn(self, ready: Container[object] | None = None) -> None:
+        """Takes in Acks, sends results that wait, and the report of every second.
+
+        `ready` are the sockets that a poll has just found readable; None: all are looked at.
+        """
+        now_ms = boot_ms()
         for aggregator in self._aggregators:
-            self._take_events(aggregator)
-            self._take_acks(aggregator)
+            if ready is None or aggregator.monitor in ready:
+                self._take_events(aggregator, now_ms)
+            aggregator.dialler.turn(now_ms)
+            if ready is None or aggregator.socket in ready:
+                self._take_acks(aggregator)
         now_ms = boot_ms()
         self._send_results(now_ms)
         for aggregator in self._aggregators:
@@ -120,8 +127,7 @@ class Reporter:
 
     # Connections
 
-    def _take_events(self, aggregator: _Aggregator) -> None:
-        now_ms = boot_ms()
+    def _take_events(self, aggregator: _Aggregator, now_ms: float) -> None:
         while (news := next_event(aggregator.monitor)) is not None:
             aggregator.dialler.note(news, now_ms)
             if news is LinkEvent.CONNECTED:
@@ -135,7 +141,6 @@ class Reporter:
                 self.outbox.expedite(aggregator.address)
             elif news in WHY_NOT:
                 self._peers.lost(aggregator.address, WHY_NOT[news])
-        aggregator.dialler.turn(now_ms)
 
     def _note_silence(self, aggregator: _Aggregator, now_ms: float) -> None:
         if aggregator.connected and now_ms - aggregator.heard_ms > WORKER_SILENT_MS:

@@ -17,6 +17,7 @@ from shared.addresses import advertised
 from shared.allow_list import AllowList
 from shared.clock import boot_ms
 from shared.config import WorkerSettings
+from shared.discovery import announced
 from shared.entrance import Entrance
 from shared.keys import worker_keys
 from shared.limits import MAX_CAMERAS_PER_REPORT
@@ -57,7 +58,8 @@ class Worker:
         with shutdown_on_signals() as shutdown:
             self._start_up(shutdown)
             try:
-                self._main_loop(shutdown)
+                with announced(self._worker_id, self._address, self._settings.announce):
+                    self._main_loop(shutdown)
                 drained = self._drain(shutdown)
             finally:
                 self._shut_down()
@@ -131,11 +133,13 @@ class Worker:
 
     def _turn(self) -> None:
         look_ms = min(self._intake.next_look_ms(), self._reporter.next_look_ms())
-        self._poller.poll(max(1, min(250, int(look_ms + 0.999))))
-        self._waker.drain()
+        # What the poll did not find readable is not asked again: that costs a system call each.
+        ready = {one for one, _ in self._poller.poll(max(1, min(250, int(look_ms + 0.999))))}
+        if self._waker.fileno() in ready:
+            self._waker.drain()
         self._take_events()
-        self._intake.turn()
-        self._reporter.turn()
+        self._intake.turn(self._entrance.router in ready)
+        self._reporter.turn(ready)
         self._entrance.turn(self.health)
         if not self._compute.hung:
             self.health.tick()

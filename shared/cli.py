@@ -121,6 +121,7 @@ _EXTRAS: Final = {
     "starlette": "dashboard",
     "jinja2": "dashboard",
     "pyinfra": "deploy",
+    "zeroconf": "discovery",
     "torch": "training",
     "onnx": "training",
     "onnxscript": "training",

@@ -72,6 +72,13 @@ class CameraSettings(Settings):
     masks: list[Polygon] = Field([], max_length=100)
     quiet_hours: list[str] = Field([], max_length=50)
     loop: bool = True
+    discover: bool = False
+
+    @property
+    def known_workers(self) -> list[str]:
+        """The configured addresses; none where workers are discovered and none was named."""
+        named = "workers" in self.model_fields_set
+        return list(self.workers) if named or not self.discover else []
 
 
 class WorkerSettings(Settings):
@@ -79,6 +86,7 @@ class WorkerSettings(Settings):
 
     bind: Address = DEFAULT_FRAMES_ADDRESS
     advertise: Address | None = None
+    announce: bool = False
     aggregators: list[Address] = Field([DEFAULT_REPORTS_ADDRESS], min_length=1, max_length=8)
     detector: str = ""
     classifier: str = ""

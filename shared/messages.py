@@ -11,8 +11,11 @@ Every message carries `sent_ms`, its sender's `clock.boot_ms()` at sending.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 Numbers = Mapping[str, float]
+# How a camera calls a picture that does not live: `CameraHealth.source` begins with it.
+PICTURE_PROBLEMS: Final = ("black", "frozen", "blank")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,8 @@ class CameraHealth:
     """What a camera counts and measures about itself, since its boot.
 
     `captured == sent + skipped`, apart from the one newest frame that waits. `sent` counts
-    frames to all workers; `lost_with_worker` those of them whose worker ended first.
+    frames to all workers; `lost_with_worker` those of them whose worker ended first. `source` is
+    "ok", or what is wrong with it: one of PICTURE_PROBLEMS, reconnecting, paused, ... and why.
     """
 
     captured: int = 0

@@ -17,8 +17,8 @@ from training.face_net import STRIDES, FaceNet
 from training.face_sources import PEOPLE_AMONG_NO_FACES, read_picture, source, training_pictures
 from training.face_teacher import Detector, decode_level, suppress
 
-SHIFTS = (-0.9, -0.6, -0.3, 0.0, 0.3, 0.6)
-LOWEST_SCORE = 0.1
+FINE_SHIFTS, COARSE_SHIFTS = (-0.6, -0.3, 0.0, 0.3), (-0.9, -0.6, -0.3, 0.0)
+LOWEST_SCORE = 0.15
 SMALLEST_PX = 20.0
 NMS_IOU = 0.4
 
@@ -44,7 +44,7 @@ def best_shifts(detector: Detector, judged: Sequence[Judged]) -> Shifts:
     """The shifts of the score's logit at strides 8, 16 and 32 that rank faces of 20 px and more
     best. That of stride 16 is 0: only differences matter for a ranking."""
     seen = [_by_stride(detector, truth) for truth in judged]
-    tried = [(fine, 0.0, coarse) for fine, coarse in product(SHIFTS, SHIFTS)]
+    tried = [(fine, 0.0, coarse) for fine, coarse in product(FINE_SHIFTS, COARSE_SHIFTS)]
     return max(tried, key=lambda shifts: _precision(seen, judged, shifts))
 
 

@@ -276,11 +276,13 @@ def test_the_command_serves_until_it_is_told_to_stop_and_leaves_nothing(
         (["--save"], "give --config"),
         (["--source", "/nowhere/at/all"], "cannot be read"),
         (["--source", "/dev/video9"], "no camera /dev/video9"),
+        (["before", "--source", "simulated"], "after the word preview"),
     ],
 )
 def test_a_mistake_is_a_clear_line(options: list[str], said: str) -> None:
     code = "from camera_node.cli import main; main()"
-    command = [sys.executable, "-c", code, "preview", *options]
+    words = [*options[1:], "preview"] if options[0] == "before" else ["preview", *options]
+    command = [sys.executable, "-c", code, *words]
     done = subprocess.run(
         command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=60
     )

@@ -11,9 +11,10 @@ from camera_node.opencv import Pixels
 from camera_node.pictures import PictureFolder
 from camera_node.simulated import SimulatedCamera
 from camera_node.source import Picture, open_source
-from camera_node.stillness import Stillness
+from camera_node.stillness import PROBLEMS, Stillness
 from camera_node.stream import Stream, VideoFile
 from shared.limits import STILL_AFTER_MS
+from shared.messages import PICTURE_PROBLEMS
 from tests.inference_worker.pictures import astronaut
 
 Make = Callable[[Pixels, float], Picture]
@@ -107,6 +108,10 @@ def test_pictures_and_files_may_repeat_themselves_and_cameras_may_not() -> None:
     assert not open_source("0").may_repeat
     same = noisy(scene())
     assert watched(Stillness("f", may_repeat=True), forever(lambda: same), jpeg, 60) == ""
+
+
+def test_the_words_are_those_that_the_others_know() -> None:
+    assert tuple(PROBLEMS) == PICTURE_PROBLEMS
 
 
 def test_a_source_that_was_closed_begins_anew() -> None:

@@ -124,5 +124,5 @@ def explained(site: FaultSite, camera: str, boot: str) -> int:
     ]
     met = {ids(line) for line in lines if line["message"] in ("started", "refused")}
     refused = sum(line["message"] == "frame refused" for line in lines)
-    lost = sum(line["frames"] for line in lines if line["message"] == "lost on wire")
-    return len(met) + refused + lost
+    lost = sum(int(line["frames"]) for line in lines if line["message"] == "lost on wire")
+    return int(len(met) + refused + lost)

@@ -96,7 +96,7 @@ def _started(site: FaultSite, module: str) -> Component:
 
 def rolling_restart(trial: Trial) -> Outcome:
     """Every worker is asked to end and is started again, one after the other, under load."""
-    with FaultSite(trial.folder, **DURABLE) as site:
+    with FaultSite(trial.folder, {}, **DURABLE) as site:
         house = House(site)
         wrong, gaps = [], []
         for number in range(trial.times):
@@ -112,7 +112,7 @@ def rolling_restart(trial: Trial) -> Outcome:
                 trial.note("restarted", round=number, worker=place, pause_s=gaps[-1])
         codes = house.stop()
         wrong += [f"exit codes {codes}"] if any(codes) else []
-        lost = len(_analysed(site) - acknowledged(site.of(WORKER)))
+        lost = len(_begun(site) - acknowledged(site.of(WORKER)))
         verdict = judge(site)
         verdict.lost += lost
         return verdict.outcome(
@@ -131,8 +131,11 @@ def _end(worker: Component, *, hard: bool) -> None:
         worker.stop()
 
 
-def _analysed(site: FaultSite) -> set[tuple[str, str, int]]:
-    return {ids(line) for one in site.of(WORKER) for line in one.lines("analysed")}
+def _begun(site: FaultSite) -> set[tuple[str, str, int]]:
+    """Frames that some worker began with, and did not refuse for what it then found."""
+    workers = site.of(WORKER)
+    refused = {ids(line) for one in workers for line in one.lines("refused")}
+    return {ids(line) for one in workers for line in one.lines("started")} - refused
 
 
 def _longest_pause(house: House, since: float, until_s: float) -> float:
@@ -173,7 +176,7 @@ def term_with_redis_away(trial: Trial) -> Outcome:
             worker = components[1]
             site.redis.kill()
             known = len(worker.lines("analysed"))
-            until(lambda w=worker, n=known: len(w.lines("analysed")) > n + 5, "results wait")
+            _wait_for_results(worker, known + 6)
             for one in components:
                 one.signal(signal.SIGTERM)
             for one in components:
@@ -188,6 +191,10 @@ def term_with_redis_away(trial: Trial) -> Outcome:
             wrong += verdict.notes
     detail = f"the slowest took {slowest:.1f} s, {_DRAIN_S:g} s are given to drain"
     return Outcome(detail=detail, wrong="; ".join(wrong[:5]))
+
+
+def _wait_for_results(worker: Component, number: int) -> None:
+    until(lambda: len(worker.lines("analysed")) >= number, "results wait")
 
 
 def _loaded(site: FaultSite) -> list[Component]:
@@ -224,7 +231,7 @@ def _left(component: Component) -> int:
 def _row(name: str, what: str, run: Callable[[Trial], Outcome], times: int, control: str) -> Row:
     return Row(
         name, what, run, group="Told to end", times=times, quick_times=min(times, 3),
-        control=control, control_times=1,
+        control=control, control_times=4 if run is rolling_restart else 1,
     )  # fmt: skip
 
 

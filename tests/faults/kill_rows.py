@@ -5,13 +5,13 @@ import random
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tests.end_to_end.site import Component, select_for, until
 from tests.faults import controls
 from tests.faults.checker import judge
-from tests.faults.nemesis import House
+from tests.faults.nemesis import House, Nemesis
 from tests.faults.plant import (
     DURABLE,
     WATCHED,
@@ -204,6 +204,26 @@ def _outcomes(house: House, outcome: str) -> int:
     )
 
 
+# Everything at once
+
+
+def nemesis(trial: Trial) -> Outcome:
+    """For 90 s (10 in quick runs) whatever the seed says is killed, frozen and restarted."""
+    preludes = {} if trial.protected else controls.NO_SEEN_BITS
+    with FaultSite(trial.folder, preludes, **DURABLE) as site:
+        house = House(site)
+        rage = Nemesis(house, trial.seed)
+        rage.rage(10.0 if trial.quick else 90.0)
+        trial.note("raged", done=rage.done)
+        codes = house.stop()
+        verdict = judge(site)
+        return verdict.outcome(
+            wrong=f"exit codes {codes}" if any(codes) else "",
+            times=len(rage.done),
+            detail=f"{len(rage.done)} kills and freezes, {verdict.acknowledged:,} results",
+        )
+
+
 # Frozen
 
 
@@ -296,6 +316,12 @@ _FROZEN: Final = (
     ),
 )
 
+
+def _named(frozen: Frozen) -> str:
+    names = {"redis": "Redis", "aggregator": "an aggregator"}
+    return names.get(frozen.name, f"a {frozen.name}")
+
+
 _KILLS: Final = (
     Row(
         "kill-camera", "SIGKILL of a camera", killing(kill_camera, controls.SAME_BOOT_ID),
@@ -323,7 +349,7 @@ _KILLS: Final = (
 _STOPS: Final = tuple(
     Row(
         f"freeze-{one.name}",
-        f"SIGSTOP of {one.name.replace('redis', 'Redis')} for 30 s, then SIGCONT",
+        f"SIGSTOP of {_named(one)} for 30 s, then SIGCONT",
         freezing(one),
         control={
             "camera": "slack, and credit that goes void",
@@ -332,16 +358,21 @@ _STOPS: Final = tuple(
     )
     for one in _FROZEN
 )
-ROWS: Final = tuple(
-    Row(
-        **{
-            **{name: getattr(row, name) for name in Row.__slots__},
-            "group": "Killed and frozen",
-            "times": 20 if row.name.startswith("kill") else 1,
-            "quick_times": 3 if row.name.startswith("kill") else 1,
-            "control_times": 6 if row.name.startswith("kill") else 3,
-            "control_tries": 3,
-        }
-    )
-    for row in (*_KILLS, *_STOPS)
+_GROUP: Final = "Killed and frozen"
+_NEMESIS: Final = Row(
+    "nemesis",
+    "whatever a seed says, killed and frozen, for 90 s",
+    nemesis,
+    control="the seen bits",
 )
+
+
+def _killed(row: Row) -> Row:
+    return replace(row, group=_GROUP, times=20, quick_times=3, control_times=6, control_tries=3)
+
+
+def _stopped(row: Row) -> Row:
+    return replace(row, group=_GROUP, control_times=3, control_tries=3)
+
+
+ROWS: Final = (*map(_killed, _KILLS), *map(_stopped, _STOPS), _stopped(_NEMESIS))

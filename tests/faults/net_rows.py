@@ -156,7 +156,8 @@ def back_after(line: Line, where: Where, moment: float) -> float:
         begun = (one for worker in line.site.of(WORKER) for one in worker.lines("began"))
         return [at(one) for one in begun if captured.get(ids(one), 0.0) >= moment_ms]
 
-    return min(until(fresh, "a frame captured after it healed is begun with", 90.0)) - moment
+    back = min(until(fresh, "a frame captured after it healed is begun with", 90.0))
+    return float(back) - moment
 
 
 def bad_wire(

@@ -141,7 +141,10 @@ def merged(*preludes: Mapping[str, str]) -> dict[str, str]:
 
 def at(line: Line) -> float:
     """When a line was logged, in seconds since 1970."""
-    return datetime.fromisoformat(line["time"]).timestamp()
+    moment = line.get("_at")
+    if moment is None:
+        moment = line["_at"] = datetime.fromisoformat(line["time"]).timestamp()
+    return float(moment)
 
 
 def first_after(
@@ -156,7 +159,7 @@ def first_after(
         lines = (line for one in components() for line in one.lines(message))
         return [moment for line in lines if (moment := at(line)) >= since]
 
-    return min(until(said, f"{message!r} after {since}", timeout_s))
+    return float(min(until(said, f"{message!r} after {since}", timeout_s)))
 
 
 def first_counted(
@@ -170,7 +173,7 @@ def first_counted(
         settled = (line for line in lines if line["message"] == "acknowledged")
         return [at(line) for line in settled if ids(line) in new]
 
-    return min(until(counted, f"a result of after {since} is counted", timeout_s))
+    return float(min(until(counted, f"a result of after {since} is counted", timeout_s)))
 
 
 def ids(line: Line) -> Frame:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Final
+from typing import Final
 
 _CHUNK_BYTES: Final = 16 * 1024
 # What a kernel would keep of a direction that is held up, before its sender notices.
@@ -114,18 +114,19 @@ class FaultProxy:
 
     def reset(self) -> None:
         """Ends every connection with a reset to both sides."""
-        self._call(lambda: [pair.reset() for pair in list(self._pairs)])
+        self._call(_Pair.reset)
 
     def forget(self) -> None:
         """Drops every connection towards the target and leaves the connecting side in the dark:
         what the power cut of the target's machine looks like from afar."""
-        self._call(lambda: [pair.forget() for pair in list(self._pairs)])
+        self._call(_Pair.forget)
 
-    def _call(self, what: Callable[[], Any]) -> None:
+    def _call(self, what: "Callable[[_Pair], None]") -> None:
         done = threading.Event()
 
         def act() -> None:
-            what()
+            for pair in list(self._pairs):
+                what(pair)
             done.set()
 
         self._loop.call_soon_threadsafe(act)
@@ -260,6 +261,8 @@ class _Pump:
                 return
             if self._is_cut(len(data)):
                 self._cut()
+                return
+            if self._writer.transport.is_closing():
                 return
             self._writer.write(data)
             with contextlib.suppress(OSError):

@@ -84,7 +84,8 @@ class Kitchen:
     def load(self) -> None:
         """Waits until results are counted, in both rooms."""
         since = time.time()
-        until(lambda: {camera for camera, _, _ in self.counted(since)} == {"a", "c"}, "all count")
+        both = {"a", "c"}
+        until(lambda: {who for who, _, _ in self.counted(since)} == both, "both count", 90.0)
 
     def counted(self, since: float = 0.0) -> set[Frame]:
         """Results acknowledged since then."""
@@ -292,7 +293,7 @@ def disk_full(trial: Trial) -> Outcome:
 @contextmanager
 def _small_disk(place: Path) -> Iterator[Path]:
     place.mkdir(parents=True, exist_ok=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)]
     if subprocess.run(mount, capture_output=True, check=False).returncode:
         raise Skipped("mounting a small disk needs root")
     try:

@@ -96,7 +96,7 @@ def _back_s(line: Line, healed: float) -> float:
         near = itertools.pairwise(moments)
         return [second for first, second in near if second - first < 0.2]
 
-    return min(until(pairs, "the old rate is back")) - healed
+    return float(min(until(pairs, "the old rate is back"))) - healed
 
 
 def _wrong(line: Line, free: _Phase, slow: _Phase, again: _Phase) -> list[str]:

@@ -16,7 +16,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_under_a_nemesis(tmp_path: Path,
     with Site(tmp_path, str(SHIPPED_EXPRESSION), **redis) as site:
         house = House(site)
         nemesis = Nemesis(house, seed)
-        nemesis.rage(25.0)
+        nemesis.rage(10.0)
         codes = house.stop()
         ledger = acknowledged(house.all_workers)
         assert codes == [0] * len(codes), (codes, nemesis.done)

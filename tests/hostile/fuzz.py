@@ -66,7 +66,7 @@ def fuzz(name: str, seconds: int) -> dict[str, object]:
     corpus, found = FOLDER / name / "corpus", FOLDER / name / "found"
     for folder in (corpus, found):
         folder.mkdir(parents=True, exist_ok=True)
-    flags = [
+    flags: list[str | Path] = [
         f"-max_total_time={seconds}", f"-timeout={TIMEOUT_S}", f"-rss_limit_mb={MEMORY_MB}",
         f"-max_len={MAX_LENGTH[name]}", f"-artifact_prefix={found}/", "-print_final_stats=1",
         "-reduce_inputs=0",

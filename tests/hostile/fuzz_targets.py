@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import atheris
+import atheris  # type: ignore[import-untyped]
 import msgpack
 
 with atheris.instrument_imports(include=["shared", "inference_worker.decode"]):
@@ -76,7 +76,7 @@ def jpeg_target(data: bytes) -> None:
         _notice(int(picture[::4, ::4].mean()), int(picture[::4, ::4].std()))
 
 
-@atheris.instrument_func
+@atheris.instrument_func  # type: ignore[untyped-decorator]
 def _notice(mean: int, spread: int) -> int:
     """Branches by what was decoded: OpenCV's own are not seen, so pictures must differ here."""
     seen = 0

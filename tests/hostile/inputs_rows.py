@@ -97,7 +97,20 @@ def _ended(target: Target) -> "Counter[str]":
 
 def odd_messages(dice: random.Random, kinds: tuple[str, ...]) -> Iterator[list[bytes]]:
     """For ever: random, changed, cut, of other versions, and in another number of parts."""
-    odd = (None, -1, 1 << 64, float("nan"), float("inf"), "", "a:b", "../x", b"\xff", [], {}, [[]])
+    odd: tuple[object, ...] = (
+        None,
+        -1,
+        1 << 64,
+        float("nan"),
+        float("inf"),
+        "",
+        "a:b",
+        "../x",
+        b"\xff",
+        [],
+        {},
+        [[]],
+    )
     while True:
         kind = dice.choice(kinds)
         whole = KINDS[kind][0]

@@ -194,7 +194,7 @@ def test_a_jpeg_may_have_as_many_bytes_as_a_part_of_a_message(more: int) -> None
 # Bounds on the whole, and their controls
 
 
-def decoded_by_itself(code: str, jpeg: bytes, seconds: int = 4, megabytes: int = 1200) -> str:
+def decoded_by_itself(code: str, jpeg: bytes, seconds: int = 2, megabytes: int = 1200) -> str:
     """In a process of few means: what it says, or how it ended."""
 
     def few_means() -> None:
@@ -249,5 +249,5 @@ def test_a_bomb_of_scans_is_refused_at_once() -> None:
 
 
 def test_without_the_scan_limit_the_bomb_takes_all_time() -> None:
-    """The control: half a megabyte costs more processor time than four seconds."""
+    """The control: half a megabyte costs more processor time than two seconds."""
     assert decoded_by_itself(_NO_SCAN_LIMIT, SCANS).startswith("ended with")

@@ -20,7 +20,6 @@ SHORT_MUTE = Row(
         ("messages-at-the-worker", 400),
         ("messages-at-the-aggregator", 400),
         ("endless-message", 1),
-        ("lying-clocks", 6),
         ("replayed", 16),
     ],
 )

@@ -72,7 +72,7 @@ def one_link_per_connection() -> None:
         self._by_routing.pop(routing_id, None)
         return hello(self, routing_id, *rest)
 
-    LinkTable.hello = forgetful  # type: ignore[method-assign]
+    LinkTable.hello = forgetful  # type: ignore[assignment, method-assign]
 
 
 def turn_limit() -> None:

@@ -203,6 +203,35 @@ def test_a_frame_before_hello_is_refused_as_unsolicited(site: Site) -> None:
     assert (site.jobs, site.intake.links.in_flight) == ([], 0)
 
 
+def test_a_frame_before_hello_ends_in_one_count_and_is_not_lost_as_well(site: Site) -> None:
+    camera = site.greeted()
+    link = site.intake.links.all[0]
+    again = site.camera("door")
+    again.frame()
+    site.until(lambda: site.intake.refused["unsolicited"] == 1)
+    again.hello(connection=2, sent=1)
+    site.until(lambda: again.credits)
+    assert dict(link.counts) == {"refused-unsolicited": 1}
+    assert (link.received, link.started) == (1, 1)
+    assert camera.credit.granted == 1
+
+
+def test_spoilt_frames_before_a_first_hello_are_booked_under_their_reason(site: Site) -> None:
+    camera = site.camera()
+    camera.say(b"RM\x01F spoilt", b"jpeg")
+    camera.say(b"RM\x09F newer", b"jpeg")
+    site.until(lambda: site.intake.refused.total() == 2)
+    camera.hello(sent=2)
+    site.until(lambda: camera.credits)
+    assert counts(site) == {"refused-malformed": 1, "refused-wire-version": 1}
+
+
+def test_what_connections_without_hello_sent_is_remembered_of_a_few_only(site: Site) -> None:
+    for number in range(600):
+        site.intake._note_early(number.to_bytes(4, "big"), "unsolicited")
+    assert len(site.intake._early) <= 256
+
+
 def test_a_frame_beyond_its_credit_is_refused_as_unsolicited(site: Site) -> None:
     camera = site.greeted()
     camera.frame()
@@ -325,6 +354,15 @@ def test_a_bad_frame_on_credit_is_counted_once_and_settled(
 
 
 # The loop
+
+
+def test_another_wire_version_is_answered_so_that_its_sender_can_name_both(site: Site) -> None:
+    camera = site.camera()
+    own = wire.encode_hello(hello(camera="door", sent=0, sent_ms=boot_ms()))
+    camera.say(own[:2] + bytes((own[2] + 1,)) + own[3:])
+    site.until(lambda: camera.credits)
+    assert (camera.credit.refused, camera.credit.granted) == ("wire-version", 0)
+    assert site.intake.refused["wire-version"] == 1
 
 
 def test_the_next_look_is_far_off_while_no_camera_is_hungry(site: Site) -> None:

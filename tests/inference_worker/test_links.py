@@ -351,3 +351,38 @@ def test_whatever_happens_the_books_add_up(seed: int) -> None:
         camera = link.hello.camera
         assert link.received == link.started == site.sent[camera]
         assert site.ended[camera] + link.counts["lost-on-wire"] == site.sent[camera]
+
+
+# One connection is one camera's
+
+
+def test_a_connection_holds_one_link_however_many_names_it_says(table: LinkTable) -> None:
+    other = meet(table, "other")
+    for number in range(1000):
+        link = meet(table, f"name-{number}", routing=b"liar")
+        table.grant(link, NOW)
+    checked(table)
+    assert len(table.all) == 2
+    assert table.find(b"liar") is link
+    assert table.find(b"other") is other
+
+
+def test_a_frame_of_a_link_that_was_forgotten_is_counted_all_the_same(table: LinkTable) -> None:
+    link = meet(table, "door", routing=b"one")
+    table.grant(link, NOW)
+    table.receive(link, NOW)
+    meet(table, "hall", routing=b"one")
+    table.count(link, "analysed")
+    table.settle(link)
+    checked(table)
+    assert table.totals() == {"analysed": 1}
+
+
+@pytest.mark.parametrize("claimed", [0, 3, 5, 9])
+def test_frames_refused_before_a_hello_are_not_lost_as_well(table: LinkTable, claimed: int) -> None:
+    link = meet(table, "door", routing=b"first")
+    table.hello(b"second", hello(camera="door", sent=claimed), NOW, {"unsolicited": 5})
+    checked(table)
+    assert link.counts["refused-unsolicited"] == 5
+    assert link.counts["lost-on-wire"] == max(0, claimed - 5)
+    assert link.received == claimed

@@ -44,7 +44,7 @@ def _descriptors(pid: int) -> list[Path]:
 
 def is_loopback(address: str) -> bool:
     """As /proc/net/tcp spells it: 127.0.0.0/8, also within IPv6, or nothing yet."""
-    return address.endswith("7F") or set(address) == {"0"} or address.endswith("0000007F")
+    return address.endswith("7F") or set(address) == {"0"}
 
 
 def strangers(component: Component, listens: set[int], dials: set[int]) -> list[str]:
@@ -52,7 +52,7 @@ def strangers(component: Component, listens: set[int], dials: set[int]) -> list[
     found = []
     for state, port, address, other in tcp_sockets(component.process.pid):
         ours = port in listens if state == _LISTEN else port in listens or other in dials
-        if not ours or (state != _LISTEN and not address[-8:].endswith("7F")):
+        if not ours or not is_loopback(address):
             found.append(f"{state} {port} {address}:{other}")
     return found
 

@@ -161,3 +161,11 @@ def test_an_id_is_sixteen_hexadecimal_digits_and_new_each_time() -> None:
 
 def test_the_release_is_that_of_the_package() -> None:
     assert re.match(r"\d+\.\d+", release())
+
+
+def test_a_flood_of_new_peers_is_not_a_flood_of_lines(caplog: pytest.LogCaptureFixture) -> None:
+    peers = PeerLog("camera")
+    with caplog.at_level(logging.INFO):
+        for number in range(5_000):
+            peers.back(f"cam-{number}")
+    assert 1_000 <= len(caplog.records) < 2_000

@@ -97,6 +97,7 @@ class Booted:
 
     def _prepare(self) -> None:
         write(self.root / "etc/hostname", f"{self.name}\n")
+        write(self.root / "etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
         write(
             self.root / "etc/systemd/network/10-host0.network",
             f"[Match]\nName=host0\n[Network]\nAddress={self.address}/24\nLinkLocalAddressing=no\n",
@@ -158,7 +159,7 @@ class Booted:
         except subprocess.TimeoutExpired:
             return False, "timed out"
         good = done.returncode == 0
-        # sudo warns on stderr that the machine's name has no address; that is no answer.
+        # What it printed on stderr beside is no answer.
         return good, done.stdout if good else done.stdout + done.stderr
 
     def run(self, command: str, timeout_s: float = 60) -> str:

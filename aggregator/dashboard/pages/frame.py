@@ -25,12 +25,16 @@ class Frame:
 
     @contextmanager
     def body(self) -> Iterator[None]:
-        """Where the page's own elements go."""
-        self._header()
-        self._banner()
-        with element("main", "rm-main") as main:
+        """Where the page's own elements go: Quasar's page is the `main` of the document, and what
+        stands around it belongs into its layout."""
+        layout = ui.context.client.layout
+        with layout:
+            for place, part in enumerate((self._header(), self._banner())):
+                part.move(target_index=place)
+        with element("div", "rm-main") as main:
             yield
-        self._footer()
+        with layout:
+            self._footer()
         ui.skip_link(target=main)
 
     def follow(self, show: Listener) -> None:
@@ -39,8 +43,8 @@ class Frame:
         self._tell(self._hub.scene)
         ui.context.client.on_delete(self._hub.listen(self._tell))
 
-    def _header(self) -> None:
-        with element("header", "rm-header"):
+    def _header(self) -> ui.element:
+        with element("header", "rm-header") as header:
             brand = words("a", "roommood", "rm-brand")
             brand.props["href"] = "/"
             with element("nav", aria_label="Pages"):
@@ -55,11 +59,13 @@ class Frame:
                 self._pause = words("button", "Pause", "rm-button")
                 self._pause.props["type"] = "button"
                 self._pause.on("click", self._toggle)
+        return header
 
-    def _banner(self) -> None:
+    def _banner(self) -> ui.element:
         with element("div", "rm-banner", role="alert") as self._alert:
             self._why = words("p", "")
         self._alert.set_visibility(False)
+        return self._alert
 
     def _footer(self) -> None:
         with element("footer", "rm-footer"):

@@ -1,0 +1,96 @@
+"""The real demo with its page, and a real Chromium."""
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("nicegui", reason="the dashboard extra is not installed")
+pytest.importorskip("playwright", reason="playwright is not installed")
+
+import redis
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.chromium import Context, Watched, launch, watching
+from tests.browser.past import make_up
+from tests.end_to_end.site import until
+
+Open = Callable[[Context], Watched]
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """A running `roommood demo --dashboard`."""
+
+    url: str
+    redis_url: str
+    pid: int
+
+    def client(self) -> Any:
+        return redis.Redis.from_url(self.redis_url, decode_responses=True)
+
+    def page_pid(self) -> int:
+        """The process that serves the page."""
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_text().split("\0")
+                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            except OSError:
+                continue
+            if int(parent) == self.pid and any("aggregator.dashboard.cli" in w for w in command):
+                return int(process.name)
+        raise AssertionError("the demo runs no dashboard")
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    log = tmp_path_factory.mktemp("demo") / "demo.log"
+    code = "from deploy.cli import main; main()"
+    command = [sys.executable, "-P", "-c", code, "demo", "--dashboard", "--seconds", "1800"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out)
+
+    def told() -> Demo | None:
+        assert process.poll() is None, log.read_text()
+        text = log.read_text()
+        page = re.search(r"^\s+(http://127\.0\.0\.1:\d+)/$", text, re.MULTILINE)
+        private = re.search(r"unix://\S+\.sock", text)
+        return Demo(page[1], private[0], process.pid) if page and private else None
+
+    try:
+        yield until(told, "the demo is up", 180.0)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60.0)
+
+
+@pytest.fixture(scope="session")
+def demo_with_past(demo: Demo) -> Demo:
+    with demo.client() as client:
+        for number, (room, camera) in enumerate(
+            [("kitchen", "kitchen-1"), ("living-room", "living-room-1")]
+        ):
+            until(lambda room=room: list(client.scan_iter(f"*{{{room}}}:1h:*")), f"{room} counts")
+            make_up(client, room, camera, seed=number)
+    return demo
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = launch(playwright)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Open]:
+    with ExitStack() as stack:
+        yield lambda context: stack.enter_context(watching(browser, context))

@@ -1,0 +1,193 @@
+"""The live page in a real Chromium, beside the real demo."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.aggregator.dashboard.served import Rooms, serving
+from tests.browser.chromium import DESKTOP, LOOKS, PHONE, Watched, violations
+from tests.browser.conftest import Demo, Open
+from tests.end_to_end.site import until
+from tests.redis_server import RedisServer
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+PAGES = {"rooms": "/", "room": "/room/kitchen", "health": "/health"}
+
+
+def has_figures(seen: Watched, name: str) -> bool:
+    """Whether the page shows what its viewer came for."""
+    wanted = {
+        "rooms": ("kitchen", "living-room", "people", "%", "Coverage"),
+        "room": ("History", "Day by hour", "kitchen-1", "95 % interval", "happiness"),
+        "health": ("kitchen-1", "living-room-2", "127.0.0.1", "heard"),
+    }
+    return all(word in seen.text() for word in wanted[name])
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("name", PAGES)
+def test_each_page_renders_cleanly_and_accessibly(
+    demo: Demo, open_page: Open, name: str, look: str
+) -> None:
+    seen = open_page(LOOKS[look])
+    seen.open(demo.url + PAGES[name])
+    until(lambda: has_figures(seen, name), f"figures in {name}")
+    if name != "health":
+        until(lambda: seen.page.query_selector(".rm-chart svg path"), "a chart is drawn")
+    found = violations(seen.page)
+    assert not found, "\n".join(found)
+    width = seen.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert width <= 0, "it is wider than the screen"
+    seen.assert_clean(demo.url)
+
+
+def test_axe_does_find_what_is_wrong(demo: Demo, open_page: Open) -> None:
+    """The control of the test above."""
+    seen = open_page(DESKTOP)
+    seen.open(demo.url)
+    seen.page.evaluate("document.querySelector('main').append(document.createElement('img'))")
+    assert any(line.startswith("image-alt") for line in violations(seen.page))
+
+
+def test_a_change_in_redis_appears_within_a_second(tmp_path: Path, open_page: Open) -> None:
+    with RedisServer() as server, serving(tmp_path, server.url) as served:
+        rooms, seen = Rooms(server), open_page(DESKTOP)
+        rooms.show("studio", "happiness")
+        seen.open(served.url)
+        seen.page.wait_for_selector("text=studio")
+        waits = []
+        for people in (3, 6, 9, 12, 15):
+            began_s = time.monotonic()
+            rooms.show("studio", "happiness", people=people, camera=f"studio-{people}")
+            seen.page.wait_for_function(
+                "least => parseFloat(document.querySelector('.rm-figure b').innerText) > least",
+                arg=people - 1,
+            )
+            waits.append(time.monotonic() - began_s)
+        print("seconds from Redis to the screen:", [round(wait, 2) for wait in waits])
+        assert sorted(waits)[2] < 1.0, waits
+        rooms.close()
+        seen.assert_clean(served.url)
+
+
+def test_redis_away_is_said_and_got_over(tmp_path: Path, open_page: Open) -> None:
+    with RedisServer(appendonly="yes") as server, serving(tmp_path, server.url) as served:
+        rooms, seen = Rooms(server), open_page(DESKTOP)
+        rooms.show("studio", "happiness", people=3)
+        seen.open(served.url)
+        until(lambda: "3.0" in seen.text() and "mostly happiness" in seen.text(), "it shows")
+        server.kill()
+        until(lambda: "Redis is away" in seen.text("header"), "it says that Redis is away")
+        assert "does not answer" in seen.text("[role=alert]")
+        assert "mostly" not in seen.text()
+        assert "Not known" in seen.text()
+        assert not seen.page.is_visible(".rm-chart-now")
+        assert violations(seen.page) == []
+        server.start()
+        rooms.show("studio", "happiness", people=3)
+        until(lambda: "mostly happiness" in seen.text(), "it shows again")
+        assert not seen.page.is_visible("[role=alert]")
+        rooms.close()
+        seen.assert_clean(served.url)
+
+
+def test_silent_and_paused_rooms_say_so_and_show_no_old_mood(
+    tmp_path: Path, open_page: Open
+) -> None:
+    with RedisServer() as server, serving(tmp_path, server.url) as served:
+        rooms, seen = Rooms(server), open_page(PHONE)
+        seen.open(served.url)
+        until(lambda: "No room yet" in seen.text(), "it says what to do first")
+        rooms.show("studio", "happiness")
+        until(lambda: "mostly happiness" in seen.text(), "it shows")
+        rooms.fall_silent("studio")
+        until(lambda: "Silent." in seen.text(), "it says that it is silent")
+        assert "mostly" not in seen.text()
+        assert not seen.page.is_visible(".rm-chart-now")
+        with server.client() as client:
+            client.sadd("roommood:paused", "studio")
+        until(lambda: "Paused." in seen.text(), "it says that it is paused")
+        assert violations(seen.page) == []
+        rooms.close()
+
+
+def test_markup_that_a_camera_says_of_itself_stays_text(tmp_path: Path, open_page: Open) -> None:
+    hostile = "<img src=x onerror=\"document.title='mine'\">"
+    with RedisServer() as server, serving(tmp_path, server.url) as served:
+        rooms, seen = Rooms(server), open_page(DESKTOP)
+        rooms.show("studio", "happiness", camera="studio-1")
+        rooms.health(
+            {"studio-1": {"room": "studio", "source": hostile, "release": hostile}},
+            {"w1": {"address": hostile}},
+        )
+        for path in ("/health", "/room/studio", "/"):
+            seen.open(served.url + path)
+            until(lambda: "<img src=x" in seen.text(), "it is shown as text")
+            assert seen.page.query_selector("main img") is None
+            assert seen.page.title() != "mine"
+        rooms.close()
+        seen.assert_clean(served.url)
+
+
+def test_a_script_that_got_into_the_page_would_not_run(demo: Demo, open_page: Open) -> None:
+    seen = open_page(DESKTOP)
+    seen.open(demo.url)
+    seen.page.evaluate(
+        """document.querySelector('main').innerHTML =
+        '<img src="data:," onerror="window.mine = true"><svg onload="window.mine = true"></svg>'"""
+    )
+    until(lambda: any("Content Security Policy" in line for line in seen.logged), "it is refused")
+    assert seen.page.evaluate("window.mine") is None
+
+
+def test_all_can_be_done_with_the_keyboard(demo: Demo, open_page: Open) -> None:
+    seen = open_page(DESKTOP)
+    seen.open(demo.url)
+    keys = seen.page.keyboard
+    keys.press("Tab")
+    assert focused(seen) == "Skip to main content"
+    keys.press("Enter")
+    keys.press("Tab")
+    assert focused(seen) == "kitchen"
+    keys.press("Enter")
+    seen.page.wait_for_selector("h1:has-text('kitchen')")
+    press(seen, "Day")
+    seen.page.wait_for_selector("button:has-text('Day')[aria-pressed=true]")
+    until(lambda: "10 minutes" in seen.page.inner_text(".rm-select select"), "its buckets")
+    press(seen, "Corrected")
+    seen.page.wait_for_selector("button:has-text('Corrected')[aria-pressed=true]")
+    seen.page.focus("summary:has-text('History as a table')")
+    keys.press("Enter")
+    seen.page.wait_for_selector(".rm-folded[open] td")
+    seen.page.select_option("label:has-text('Expression') select", "happiness")
+    seen.page.select_option("label:has-text('Colour shows') select", "people")
+    assert violations(seen.page) == []
+    seen.assert_clean(demo.url)
+
+
+def focused(seen: Watched) -> str:
+    return str(seen.page.evaluate("document.activeElement.innerText"))
+
+
+def press(seen: Watched, name: str) -> None:
+    seen.page.focus(f"button:has-text('{name}')")
+    seen.page.keyboard.press("Enter")
+
+
+def test_a_paused_page_stands_still_until_it_goes_on(tmp_path: Path, open_page: Open) -> None:
+    with RedisServer() as server, serving(tmp_path, server.url) as served:
+        rooms, seen = Rooms(server), open_page(DESKTOP)
+        rooms.show("studio", "happiness")
+        seen.open(served.url)
+        until(lambda: "mostly happiness" in seen.text(), "it shows")
+        seen.page.click("button:has-text('Pause')")
+        until(lambda: "as of" in seen.text("header"), "it says of when it is")
+        rooms.fall_silent("studio")
+        rooms.show("hall", "sadness")
+        until(lambda: served.room("hall"), "the server knows")
+        seen.page.wait_for_timeout(1_500)
+        assert "mostly happiness" in seen.text()
+        seen.page.click("button:has-text('Go on')")
+        until(lambda: "mostly sadness" in seen.text(), "it goes on")
+        rooms.close()

@@ -1,0 +1,78 @@
+"""The pages on statistics, Prometheus, Home Assistant and aiming are held to what the code does."""
+
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from camera_node import cli as camera_cli
+from deploy.cli import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("python", "prometheus", "home-assistant", "aiming")
+# As they are called by themselves, and under the one command.
+OWN_NAMES = {
+    "roommood": [],
+    "camera-node": ["camera"],
+    "inference-worker": ["worker"],
+    "aggregator": ["aggregator"],
+}
+
+
+def text_of(page: str) -> str:
+    return (ROOT / "docs" / f"{page}.md").read_text()
+
+
+def commands(page: str) -> list[list[str]]:
+    lines = "\n".join(re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL)).splitlines()
+    parsed = [shlex.split(line, comments=True) for line in lines]
+    return [words for words in parsed if words and words[0] in OWN_NAMES]
+
+
+@cache
+def help_of(*words: str) -> str:
+    wide = {"COLUMNS": "200", "TERM": "dumb", "NO_COLOR": "1"}
+    done = CliRunner().invoke(app, [*words, "--help"], env=wide)
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.mark.parametrize(
+    "words", [words for page in PAGES for words in commands(page)], ids=" ".join
+)
+def test_every_command_of_a_page_exists_with_its_options(words: list[str]) -> None:
+    path = [*OWN_NAMES[words[0]]]
+    for word in words[1:]:
+        if word.startswith("-") or len(path) == 2 or (path and path[0] != "camera"):
+            break
+        path.append(word)
+    shown = help_of(*path)
+    for option in (word for word in words if word.startswith("--")):
+        assert option in shown
+
+
+def test_pages_name_commands() -> None:
+    """The control of the test above."""
+    assert all(commands(page) for page in PAGES)
+    assert "--no-such-option" not in help_of("camera", "preview")
+    assert isinstance(camera_cli.app, typer.Typer)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_links_to_exists(page: str) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text_of(page)):
+        assert (ROOT / "docs" / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_speak_of_expressions_shown(page: str) -> None:
+    assert "emotion" not in text_of(page).lower()
+
+
+def test_pictures_of_pages_are_small() -> None:
+    for name in ("aiming.png", "plot_day.png"):
+        assert (ROOT / "docs/screenshots" / name).stat().st_size < 200_000
