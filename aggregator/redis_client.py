@@ -129,7 +129,8 @@ def _cluster(url: str, options: dict[str, Any]) -> Any:
         )
     user, at, names = hosts.rpartition("@")
     first, *others = names.split(",")
-    nodes = [ClusterNode(*_host_and_port(other)) for other in others]
+    make_node: Any = ClusterNode  # redis-py gives no types for it
+    nodes = [make_node(*_host_and_port(other)) for other in others]
     first_url = f"{scheme}{slashes}{user}{at}{first}{slash}{tail}"
     return RedisCluster.from_url(first_url, startup_nodes=nodes, **options)
 

@@ -261,7 +261,7 @@ def _span_for_history(last: timedelta, by: timedelta) -> BucketSpan:
     dividing = [span for span in SPANS if by_s % span.length_s == 0]
     if not dividing:
         raise ConfigError(f"by {_said(by_s)}: it must be a multiple of {SPANS[0].length_s}s")
-    if last_s > dividing[-1].keep_s:
+    if max(last_s, by_s) > dividing[-1].keep_s:
         raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is not kept: {_kept()}")
     if last_s > by_s * _MOST_ROWS:
         raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is more than {_MOST_ROWS} rows")

@@ -185,7 +185,7 @@ def receive(link: Link, count: int, codec: bool) -> None:
 def receive_slowly(link: Link, seconds: float, work_s: float) -> None:
     """Tells after so many seconds, even where nothing came, of each frame when it came (from now
     on), when it was captured and how old it was (ms)."""
-    came: list[tuple[int, int, int]] = []
+    came: list[tuple[int, ...]] = []
     began = time.monotonic()
 
     def stop(*_: object) -> None:

@@ -42,9 +42,9 @@ def transport(options: Options) -> Iterator[Row]:
             own = _own(picture, count * 2, rate_hz, "raw")
             others = {one: _peer(one, picture, count * 2, rate_hz, "raw") for one in _BYTES}
             yield from _alone(own, others, rate_hz)
-        own = {mode: _own(picture, count, PACED_HZ, mode) for mode in ("codec", "luma")}
+        codecs = {mode: _own(picture, count, PACED_HZ, mode) for mode in ("codec", "luma")}
         others = {one: _peer(one, picture, count, PACED_HZ, "codec") for one in _NAMES}
-        yield from _with_codec(own, others)
+        yield from _with_codec(codecs, others)
 
 
 def _alone(own: Sides, others: dict[str, Sides], rate_hz: int) -> Iterator[Row]:

@@ -105,14 +105,22 @@ def forbid_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
+def allow_many_descriptors() -> None:
+    """As many open files as the system allows this process: each peer of a large site is one, and
+    the customary limit of 1,024 would keep the next camera out."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 @contextlib.contextmanager
 def shutdown_on_signals() -> Iterator[Shutdown]:
     """SIGTERM and SIGINT request a shutdown while inside; a second one forces it.
 
     The handlers only set flags and wake the poll; the previous handlers come back at the end.
-    Core dumps are forbidden from here on.
+    Core dumps are forbidden from here on, and many peers allowed.
     """
     forbid_core_dumps()
+    allow_many_descriptors()
     shutdown = Shutdown()
     before = {
         number: signal.signal(number, shutdown._handle)

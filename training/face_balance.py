@@ -8,10 +8,12 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 
 from training.face_data import Faces, Floats, read_voc
 from training.face_evaluate import Judged, average_precision, fit
+from training.face_graph import build
 from training.face_light import grey
 from training.face_net import STRIDES, FaceNet
 from training.face_sources import PEOPLE_AMONG_NO_FACES, read_picture, source, training_pictures
@@ -38,6 +40,12 @@ def training_photographs(root: Path) -> list[Judged]:
             frame, _ = fit(grey(read_picture(path)))
             judged.append(Judged(frame, np.zeros((0, 4), np.float32), np.zeros(0, bool)))
     return judged
+
+
+def fitted_shifts(net: FaceNet, draft: Path, root: Path) -> Shifts:
+    """The best shifts for a net; leaves a draft of its file."""
+    onnx.save(build(net), str(draft))
+    return best_shifts(Detector.open(draft), training_photographs(root))
 
 
 def best_shifts(detector: Detector, judged: Sequence[Judged]) -> Shifts:

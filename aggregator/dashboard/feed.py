@@ -131,12 +131,11 @@ class Feed:
         self._hours_from_s = _next(began_s, 0.0)
 
     def _is_away(self, why: str) -> None:
-        before = self._snapshot
-        if not before.away:
+        before, taken = self._snapshot, datetime.now(UTC)
+        if before.away_since is None:
             event(_log, logging.WARNING, "Redis lost", why=why)
         rooms = tuple(Hours().of(one.known, RoomNow(one.name)) for one in before.rooms)
-        taken = datetime.now(UTC)
-        since = before.away_since if before.away else taken
+        since = before.away_since or taken
         self._say(Snapshot(taken, rooms, before.cameras, before.workers, why, since))
 
     def _say(self, snapshot: Snapshot) -> None:

@@ -5,7 +5,7 @@ import base64
 import binascii
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -21,7 +21,7 @@ WRONG_COSTS_S: Final = 1.0
 _MOST_WRONG_AT_ONCE: Final = 20
 _MOST_FORM_BYTES: Final = 4_096
 _OPEN_PATHS: Final = ("/login", "/assets/dashboard.css", "/healthz")
-_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _POST_PATHS: Final = ("/login", "/_nicegui_ws/")
 _READS: Final = frozenset({"GET", "HEAD"})
 
@@ -70,8 +70,8 @@ class Guard:
         settings = self._settings
         if self._sessions is not None or settings.behind_proxy:
             return True
-        name = asked.headers.get("host", "").rpartition(":")[0] or asked.headers.get("host", "")
-        return name in _LOCAL_NAMES or name.strip("[]") == settings.host
+        name = _host_name(asked.headers.get("host", ""))
+        return name in _LOCAL_NAMES or name == settings.host
 
     # The password
 
@@ -114,6 +114,14 @@ class Guard:
             secure=asked.url.scheme == "https",
         )
         return answer
+
+
+def _host_name(host: str) -> str:
+    """Without its port and brackets; "" where it is none."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _is_reading(asked: HTTPConnection) -> bool:

@@ -170,6 +170,8 @@ def test_every_history_adds_up_to_the_same_total(
         (7 * HOUR, timedelta(seconds=10), "not kept"),
         (8 * DAY, MINUTE, "not kept"),
         (401 * DAY, HOUR, "not kept"),
+        (HOUR, 401 * DAY, "not kept"),
+        (HOUR, 99_999_999 * DAY, "not kept"),
         (HOUR, timedelta(0), "whole number of seconds"),
         (timedelta(seconds=0.5), MINUTE, "whole number of seconds"),
     ],

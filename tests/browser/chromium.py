@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright
+
+from tests.end_to_end import site
 
 _ROOT: Final = Path(__file__).parents[2]
 _AXE_FOLDER: Final = _ROOT / "build" / "browser"
@@ -21,6 +23,9 @@ _FLAGS: Final = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
+# Seconds for what a busy machine takes its time over; a browser is eight processes.
+PATIENCE_S: Final = 120.0
+
 Context = dict[str, Any]
 DESKTOP: Final[Context] = {"viewport": {"width": 1280, "height": 800}}
 DARK: Final[Context] = {**DESKTOP, "color_scheme": "dark"}
@@ -29,6 +34,11 @@ PHONE: Final[Context] = {
     "has_touch": True,
 }  # fmt: skip
 LOOKS: Final = {"desktop": DESKTOP, "dark": DARK, "phone": PHONE}
+
+
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """Waits for a condition, with more patience than the other tests."""
+    return site.until(condition, what, PATIENCE_S)
 
 
 def launch(playwright: Playwright) -> Browser:
@@ -79,6 +89,7 @@ class Watched:
 def watching(browser: Browser, context: Context) -> Iterator[Watched]:
     # A page's policy would keep axe-core out too; test_guard.py and the console hold the policy.
     opened = browser.new_context(**context)
+    opened.set_default_timeout(PATIENCE_S * 1000)
     try:
         yield Watched(opened.new_page())
     finally:

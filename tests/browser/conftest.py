@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ pytest.importorskip("playwright", reason="playwright is not installed")
 import redis
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.browser.chromium import Context, Watched, launch, watching
+from tests.browser.chromium import Context, Watched, launch, until, watching
 from tests.browser.past import make_up
-from tests.end_to_end.site import until
+
+_WITH_A_PAST = {"kitchen": "kitchen-1", "living-room": "living-room-1"}
 
 Open = Callable[[Context], Watched]
 
@@ -65,7 +67,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         return Demo(page[1], private[0], process.pid) if page and private else None
 
     try:
-        yield until(told, "the demo is up", 180.0)
+        yield until(told, "the demo is up")
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60.0)
@@ -74,12 +76,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 @pytest.fixture(scope="session")
 def demo_with_past(demo: Demo) -> Demo:
     with demo.client() as client:
-        for number, (room, camera) in enumerate(
-            [("kitchen", "kitchen-1"), ("living-room", "living-room-1")]
-        ):
-            until(lambda room=room: list(client.scan_iter(f"*{{{room}}}:1h:*")), f"{room} counts")
-            make_up(client, room, camera, seed=number)
+        for seed, (room, camera) in enumerate(_WITH_A_PAST.items()):
+            until(partial(_counted, client, room), f"{room} counts")
+            make_up(client, room, camera, seed)
     return demo
+
+
+def _counted(client: Any, room: str) -> list[str]:
+    return list(client.scan_iter(f"roommood:{{{room}}}:1h:*"))
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.aggregator.dashboard.served import Rooms, serving
-from tests.browser.chromium import DESKTOP, LOOKS, PHONE, Watched, violations
+from tests.browser.chromium import DESKTOP, LOOKS, PHONE, Watched, until, violations
 from tests.browser.conftest import Demo, Open
-from tests.end_to_end.site import until
 from tests.redis_server import RedisServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.chromium import DARK, DESKTOP, PHONE, Context
+from tests.browser.chromium import DARK, DESKTOP, PHONE, Context, until
 from tests.browser.conftest import Demo, Open
-from tests.end_to_end.site import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 FOLDER = Path(__file__).parents[2] / "docs" / "screenshots"

@@ -5,10 +5,9 @@ import time
 
 import pytest
 
-from tests.browser.chromium import DESKTOP
+from tests.browser.chromium import DESKTOP, until
 from tests.browser.conftest import Demo, Open
 from tests.browser.viewers import Viewers, cpu_s, resident_mb, run
-from tests.end_to_end.site import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 COUNT, SECONDS = 50, 20.0

@@ -449,14 +449,14 @@ _ACK: Final = "acknowledgement after the commit"
 _SEEN: Final = "the seen bits"
 _GROUP: Final = "Redis"
 ROWS: Final = (
-    Row("redis-away", "Redis away for 60 s", away, _GROUP, control=_ACK, recover_within_s=2.0),
+    Row("redis-away", "Redis away for 60 s", away, _GROUP, control=_ACK, recover_within_s=3.0),
     Row(
         "redis-away-at-start", "Redis away when all else starts", away_at_start, _GROUP,
-        control=_ACK, recover_within_s=2.0,
+        control=_ACK, recover_within_s=3.0,
     ),
     Row(
         "redis-back-empty", "Redis back empty: only what was acknowledged before is gone",
-        back_empty, _GROUP, times=3, control=_ACK, recover_within_s=2.0,
+        back_empty, _GROUP, times=3, control=_ACK, recover_within_s=3.0,
     ),
     Row(
         "redis-read-only", "Redis becomes a read-only replica",
@@ -465,7 +465,7 @@ ROWS: Final = (
             lambda client: client.replicaof("NO", "ONE"),
             controls.ACKNOWLEDGED_BEFORE_COMMIT,
         ),
-        _GROUP, times=3, control=_ACK, recover_within_s=2.0,
+        _GROUP, times=3, control=_ACK, recover_within_s=3.0,
     ),
     Row(
         "redis-no-replicas", "Redis lacks the replicas that it wants (min-replicas-to-write)",
@@ -474,7 +474,7 @@ ROWS: Final = (
             lambda client: client.config_set("min-replicas-to-write", 0),
             controls.ACKNOWLEDGED_BEFORE_COMMIT,
         ),
-        _GROUP, times=3, control=_ACK, recover_within_s=2.0,
+        _GROUP, times=3, control=_ACK, recover_within_s=3.0,
     ),
     Row(
         "redis-out-of-memory", "Redis out of memory (maxmemory, noeviction)",
@@ -482,12 +482,12 @@ ROWS: Final = (
             no_memory, lambda client: client.config_set("maxmemory", 0),
             controls.ACKNOWLEDGED_BEFORE_COMMIT,
         ),
-        _GROUP, times=3, control=_ACK, recover_within_s=2.0,
+        _GROUP, times=3, control=_ACK, recover_within_s=3.0,
     ),
     Row(
         "redis-wrong-password", "the writer's password is changed in Redis, later in its file",
         wrong_password, _GROUP, times=3, control="reading the file for each connection",
-        recover_within_s=2.0,
+        recover_within_s=3.0,
     ),
     Row(
         "redis-disk-full", "the disk of Redis' append-only file is full", disk_full, _GROUP,
@@ -504,10 +504,10 @@ ROWS: Final = (
     ),
     Row(
         "redis-slow", "every answer of Redis 5 s late", slow, _GROUP, times=3, control=_SEEN,
-        recover_within_s=3.0,
+        recover_within_s=5.0,
     ),
     Row(
         "redis-reply-cut-off", "the connection to Redis ends before the answer", reply_cut_off,
-        _GROUP, times=20, quick_times=4, control=_SEEN, control_times=6, recover_within_s=2.0,
+        _GROUP, times=20, quick_times=4, control=_SEEN, control_times=6, recover_within_s=3.0,
     ),
 )  # fmt: skip

@@ -169,3 +169,29 @@ def test_a_flood_of_new_peers_is_not_a_flood_of_lines(caplog: pytest.LogCaptureF
         for number in range(5_000):
             peers.back(f"cam-{number}")
     assert 1_000 <= len(caplog.records) < 2_000
+
+
+# Descriptors
+
+PEERS = """
+import resource
+_, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
+import os
+from shared.runtime import shutdown_on_signals
+def open_all():
+    try:
+        return len([os.dup(0) for _ in range(200)])
+    except OSError:
+        return 0
+print(open_all())
+with shutdown_on_signals():
+    print(open_all())
+"""
+
+
+def test_a_component_may_have_more_peers_than_the_customary_limit_of_open_files() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PEERS], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.split() == ["0", "200"]

@@ -84,7 +84,9 @@ def test_nothing_can_be_changed(dashboard: Served) -> None:
 
 
 def test_health_tells_of_cameras_and_workers(dashboard: Served, rooms: Rooms) -> None:
-    said = {"room": "hall", "rate_hz": 9.5, "captured": 90, "skipped": 9, "picture": "frozen: 4 s"}
+    said: dict[str, str | float] = {
+        "room": "hall", "rate_hz": 9.5, "captured": 90, "skipped": 9, "picture": "frozen: 4 s",
+    }  # fmt: skip
     counts = {"analysed@w1": 70.0, "refused-stale@w1": 2.0, "refused-stale@w2": 1.0}
     rooms.health({"hall-1": {**said, **counts}}, {"w1": {"address": "tcp://desk:5701"}})
     health = until(

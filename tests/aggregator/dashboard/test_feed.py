@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from aggregator.dashboard.feed import Feed
@@ -80,11 +81,14 @@ def test_the_last_hour_of_each_room_is_read(server: RedisServer, rooms: Rooms) -
         rooms.show(room, "neutral")
     with following(server.url) as heard:
         for name in ("kitchen", "hall"):
-            room = until(
-                lambda name=name: (one := heard.room(name)) and one.hour and one, "its hour is read"
-            )
+            room = until(partial(_with_hour, heard, name), "its hour is read")
             assert (len(room.hour), sum(minute.frames for minute in room.hour)) == (60, 1)
             assert 0 < room.coverage < 0.1
+
+
+def _with_hour(heard: Heard, name: str) -> Room | None:
+    room = heard.room(name)
+    return room if room and room.hour else None
 
 
 def test_while_redis_is_away_no_room_has_figures() -> None:

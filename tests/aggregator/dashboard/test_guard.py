@@ -170,8 +170,10 @@ def test_a_web_socket_needs_the_password_too(closed: Served) -> None:
 
 def test_a_name_that_was_made_to_point_here_is_refused(dashboard: Served, closed: Served) -> None:
     assert dashboard.get("/api/rooms", host=f"evil.example:{dashboard.port}").status_code == 421
+    assert dashboard.get("/api/rooms", host="[::1").status_code == 421
     for host in ("localhost", "127.0.0.1", "[::1]"):
-        assert dashboard.get("/api/rooms", host=f"{host}:{dashboard.port}").status_code == 200
+        for port in ("", f":{dashboard.port}"):
+            assert dashboard.get("/api/rooms", host=host + port).status_code == 200
     # With a password any name will do: a page elsewhere has no session under that name.
     assert closed.get("/api/rooms", host="desk.example", **basic(WORD)).status_code == 200
 
