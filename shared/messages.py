@@ -174,7 +174,10 @@ class ModelReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Worker to every aggregator: each second, and at once when results wait."""
+    """Worker to every aggregator: each second, and at once when results wait.
+
+    Health, cameras and models go to one of them, which writes them to Redis.
+    """
 
     worker_id: str
     address: str

@@ -149,9 +149,6 @@ def export(
         Path, typer.Option(help="The detector whose false positives are allowed (YuNet-s at 0.6).")
     ],
     model_id: Annotated[str, typer.Option()] = "face-2",
-    balance: Annotated[
-        bool, typer.Option(help="Make the scores of all strides mean the same first.")
-    ] = True,
 ) -> None:
     """Write the ONNX file, its operating point chosen so that it raises no more false alarms than
     the peer."""
@@ -159,7 +156,6 @@ def export(
 
     import cv2
 
-    from training.face_balance import fitted_shifts, shift_scores
     from training.face_export import finish, write
     from training.face_report import prepare
     from training.face_teacher import Detector
@@ -167,10 +163,6 @@ def export(
 
     cv2.setNumThreads(1)
     net = load_average(checkpoint)
-    if balance:
-        shifts = fitted_shifts(net, output, data)
-        typer.echo(f"scores shifted by {shifts}", err=True)
-        shift_scores(net, shifts)
     exam = prepare(data, labels, Detector.open(teacher))
     card = finish(net, output, model_id, exam, Detector.open(peer))
     write(net, output, card)

@@ -27,8 +27,9 @@ LICENCE = "Apache-2.0; for the photographs behind the weights see roommood.train
 TRAINING_DATA = (
     "Kaggle face mask detection (CC0 claimed); portraits of chandrikadeb7/Face-Mask-Detection "
     "(MIT repository); muxspace/facial_expressions (Apache-2.0); FER2013 images (rights not "
-    "settled); without faces: datitran/raccoon_dataset and a playing-card set (MIT); labelled by "
-    "hand and by YuNet-n (Apache-2.0)"
+    "settled); without faces: datitran/raccoon_dataset and a playing-card set (MIT), and walls "
+    "and tables, without people, of LINAGORA's panoramas of meeting rooms (no licence stated); "
+    "labelled by hand and by YuNet-n (Apache-2.0)"
 )
 
 

@@ -32,16 +32,15 @@ def decode(outputs: Mapping[str, Floats], height: int, width: int, threshold: fl
     sqrt(cls * obj), or cls where the net has no obj. Overlaps are still in it: see suppress.
     """
     found = [
-        decode_level(outputs, stride, height // stride, width // stride, threshold)
+        _decode_level(outputs, stride, height // stride, width // stride, threshold)
         for stride in STRIDES
     ]
     return found[0].joined(found[1]).joined(found[2])
 
 
-def decode_level(
+def _decode_level(
     outputs: Mapping[str, Floats], stride: int, rows: int, columns: int, threshold: float
 ) -> Faces:
-    """The faces of one stride, of a grid of so many rows and columns."""
     score = outputs[f"cls_{stride}"].reshape(-1)
     if f"obj_{stride}" in outputs:
         score = np.sqrt(np.clip(score, 0, 1) * np.clip(outputs[f"obj_{stride}"].reshape(-1), 0, 1))

@@ -22,6 +22,7 @@ from training.face_stock import Shard, shards
 FIRST_STEM = {"stem_kernel": 8, "stem_depth": 0}  # of checkpoints that do not tell
 WINDOWS = (256, 256, 320)  # of a crop, drawn for each batch: a crop is never shown twice alike
 LEARN_SHARE, KEEP_SHARE = 0.5, 0.2
+SHADOW_SHARE = 0.35
 _BLOCK = re.compile(r"(stage\d+|blocks)\.\d+\.")
 
 
@@ -227,9 +228,18 @@ def _batch(
     mirrored = torch.from_numpy(rng.random(len(rows)) < 0.5)
     stacked[mirrored] = stacked[mirrored].flip(-1)
     rows[mirrored] = mirror_labels(rows[mirrored], stacked.shape[-1])
-    light = torch.from_numpy(rng.normal(1, 0.12, (len(rows), 1, 1))).float()
-    stacked, rows = window(stacked * light, rows, int(rng.choice(WINDOWS)), rng)
-    return stacked[:, None], rows
+    stacked, rows = window(stacked, rows, int(rng.choice(WINDOWS)), rng)
+    return relit(stacked, rng)[:, None], rows
+
+
+def relit(pictures: Tensor, rng: np.random.Generator) -> Tensor:
+    """Pictures (B, H, W) of 0..255 in another light: brighter or darker, and a third of them with
+    darker shadows, as when people sit before a window, or paler ones."""
+    light = torch.from_numpy(rng.normal(1, 0.12, (len(pictures), 1, 1))).float()
+    power = np.exp(rng.normal(0.15, 0.45, (len(pictures), 1, 1)))
+    power = np.where(rng.random(power.shape) < SHADOW_SHARE, power, 1.0)
+    bent = (pictures / 255).clamp(min=1e-4).pow(torch.from_numpy(power).float()) * 255
+    return bent * light
 
 
 def window(

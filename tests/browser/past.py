@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
-from math import cos, pi
+from math import exp
 from typing import Any, Final
 
 from shared import redis_keys
@@ -19,15 +19,14 @@ _DULL: Final = (0.55, 0.12, 0.03, 0.16, 0.07, 0.02, 0.03, 0.02)
 
 def make_up(client: Any, room: str, camera: str, seed: int) -> None:
     """Writes buckets that end before this minute begins."""
-    rng = random.Random(seed)
     model = _model(client, room)
     now_s = int(time.time())
-    _, minutes, hours = SPANS
+    tens, minutes, hours = SPANS
     with client.pipeline(transaction=False) as pipe:
-        for span, back_s in ((minutes, 86_400), (hours, _DAYS * 86_400)):
+        for span, back_s in ((tens, 3_600), (minutes, 86_400), (hours, _DAYS * 86_400)):
             newest = now_s // span.length_s * span.length_s
             for start in range(newest - back_s, newest, span.length_s):
-                for field, us in _counters(rng, span, start, camera, model):
+                for field, us in _counters(seed, span, start, camera, model):
                     pipe.hincrby(redis_keys.bucket(room, span, start), field, us)
         pipe.execute()
 
@@ -42,13 +41,16 @@ def _model(client: Any, room: str) -> str:
 
 
 def _counters(
-    rng: random.Random, span: BucketSpan, start: int, camera: str, model: str
+    seed: int, span: BucketSpan, start: int, camera: str, model: str
 ) -> Iterator[tuple[str, int]]:
     hour = time.localtime(start).tm_hour + time.localtime(start).tm_min / 60
+    # Moods last longer than buckets: neighbours share what is random.
+    rng, mood = (random.Random(f"{seed} {start // length_s}") for length_s in (1, 600))
     if hour < 6.5 or hour > 22.8 or rng.random() < 0.02:
         return
-    bright = 0.5 - 0.5 * cos(2 * pi * (hour - 5) / 14) + rng.gauss(0, 0.12)
-    people = max(0.1, 0.5 + 1.4 * bright + rng.gauss(0, 0.25))
+    lunch, evening = exp(-(((hour - 12.5) / 1.8) ** 2)), exp(-(((hour - 19.5) / 2.2) ** 2))
+    bright = 0.25 + 0.3 * lunch + 0.5 * evening + mood.gauss(0, 0.12) + rng.gauss(0, 0.04)
+    people = max(0.1, 0.4 + 1.8 * bright + mood.gauss(0, 0.2) + rng.gauss(0, 0.08))
     length_us = span.length_s * 1_000_000
     observed = round(length_us * rng.uniform(0.9, 1.0))
     face = round(observed * people)
@@ -58,7 +60,7 @@ def _counters(
     yield f"face_us:{camera}", face
     yield f"unsure_us:{camera}", unsure
     weights = [
-        max(0.001, bright * a + (1 - bright) * b) * rng.uniform(0.75, 1.25)
+        max(0.002, bright * a + (1 - bright) * b) * rng.uniform(0.85, 1.15)
         for a, b in zip(_BRIGHT, _DULL, strict=True)
     ]
     for name, weight in zip(EXPRESSIONS, weights, strict=True):

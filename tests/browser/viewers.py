@@ -4,6 +4,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import aiohttp
 import socketio
@@ -67,4 +68,6 @@ def resident_mb(pid: int) -> float:
 
 
 def run(viewers: Viewers, meanwhile: Callable[[], Awaitable[None]]) -> None:
-    asyncio.run(viewers.look(meanwhile))
+    """In a thread of its own: the browser's driver has an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, viewers.look(meanwhile)).result()

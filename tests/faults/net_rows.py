@@ -248,7 +248,7 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     _row("cable-camera", "camera's cable out for 60 s", cabled, "camera", cut, 60.0, _HEARTBEATS),
     _row(
-        "cable-worker", "worker's cable towards the aggregator out for 60 s",
+        "cable-aggregator", "aggregator's cable out for 60 s",
         cabled, "worker", cut, 60.0, _HEARTBEATS,
     ),
     _row(
@@ -272,7 +272,7 @@ ROWS: Final[tuple[Row, ...]] = (
         cabled, "camera", flap, 30.0, within_s=2.0,
     ),
     _row(
-        "flap-worker", "worker's cable out and in each second",
+        "flap-aggregator", "aggregator's cable out and in each second",
         cabled, "worker", flap, 30.0, within_s=2.0,
     ),
     _row("crawl", "camera on 1 Mbit/s for 30 s", cabled, "camera", crawl, 30.0, _CREDIT),

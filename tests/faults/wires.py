@@ -48,14 +48,14 @@ class ProxyWire:
 
 
 class Cable:
-    """The cable of a node."""
+    """What leads from a node to its peer; `out` is the one of the two whose cable is pulled."""
 
-    def __init__(self, network: Network, node: str, peer: str) -> None:
-        self.network, self.node, self.peer = network, node, peer
+    def __init__(self, network: Network, node: str, peer: str, out: str) -> None:
+        self.network, self.node, self.peer, self.out = network, node, peer, out
         self._deaf: set[Way] = set()
 
     def cut(self) -> None:
-        self.network.cut(self.node)
+        self.network.cut(self.out)
 
     def drop(self, way: Way) -> None:
         self._deaf.add(way)
@@ -69,7 +69,7 @@ class Cable:
             self.network.undeafen(self.node, self.peer, way)
         self._deaf.clear()
         self.network.limit(self.node, 0)
-        self.network.join(self.node)
+        self.network.join(self.out)
 
 
 @dataclass
@@ -122,7 +122,7 @@ def cabled(site: FaultSite, where: Where, *camera: str) -> Iterator[Line]:
         node, peer = ("pi", "work") if where == "camera" else ("work", "desk")
         path, host = site.folder / "beacon", network.address(peer)
         with beacon(path, network.on(node), network.on(peer), host) as light:
-            cable = Cable(network, node, peer)
+            cable = Cable(network, node, peer, out="pi" if where == "camera" else "desk")
             yield Line(site, cable, eye, worker, aggregator, network, light)
         site.wrap = ()
 
