@@ -2,7 +2,6 @@
 
 import platform
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Iterator
@@ -10,12 +9,16 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from deploy.camera_checks import check_cameras
 from deploy.clock_check import clock_finding
 from deploy.findings import Finding, checked, fail, ok, show, skipped, warn
-from shared.addresses import host_of, parse_address
+from deploy.network_checks import check_rate, check_worker
 from shared.runtime import release
+
+if TYPE_CHECKING:
+    from camera_node.source import Picture, Source
 
 _EXTRAS: Final = {
     "camera": ("cv2", "numpy"),
@@ -27,10 +30,12 @@ _PACKAGES: Final = (
     "pyzmq", "msgpack", "numpy", "opencv-python-headless", "onnxruntime", "redis",
 )  # fmt: skip
 _LITTLE_DISK_BYTES: Final = 2**30
-_CONNECT_TIMEOUT_S: Final = 3.0
-# What every ZeroMQ peer sends first (ZMTP 3.1, rfc.zeromq.org/spec/37: the signature).
-_ZMTP_FIRST_BYTE: Final = b"\xff"
 _MODEL_RUNS: Final = 3
+# How a source's rate is measured, and the part of the nominal one below which it is too slow.
+_PICTURES: Final = 15
+_MEASURED_FOR_S: Final = 2.0
+_SLOWEST_MEASURED_HZ: Final = 5.0
+_FAR_TOO_SLOW: Final = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,9 @@ def examine(targets: Targets) -> Iterator[Finding]:
     yield from checked("models", _models, _EXTRAS["worker"], "worker")
     yield from checked("redis", lambda: _redis(targets), _EXTRAS["aggregator"], "aggregator")
     yield from checked("keys", lambda: _keys(targets), ("zmq",), "camera")
-    yield from checked("worker", lambda: _worker(targets.worker), (), "camera")
+    yield from checked("worker", lambda: check_worker(targets.worker), (), "camera")
+    yield from checked("frames to worker", check_rate, (), "camera")
+    yield from checked("cameras", check_cameras, (), "camera")
     yield from checked("source", lambda: _source(targets.source), _EXTRAS["camera"], "camera")
 
 
@@ -145,34 +152,6 @@ def _keys(targets: Targets) -> Iterator[Finding]:
     return check_keys(targets.keys, targets.worker)
 
 
-def _worker(address: str | None) -> Iterator[Finding]:
-    if address is None:
-        yield skipped("worker", "give --worker HOST:PORT to see whether one can be reached")
-        return
-    host, port = _host_and_port(address)
-    try:
-        first = _first_byte(host, port)
-    except OSError as error:
-        todo = "is inference-worker running there, on that address, and does a firewall let it be?"
-        yield fail("worker", f"{host}:{port} cannot be reached: {error}", todo)
-        return
-    if first == _ZMTP_FIRST_BYTE:
-        yield ok("worker", f"{host}:{port} is reachable and speaks ZeroMQ")
-    else:
-        todo = "give the port of an inference worker, not of its metrics"
-        yield fail("worker", f"{host}:{port} answers, but does not speak ZeroMQ", todo)
-
-
-def _host_and_port(address: str) -> tuple[str, int]:
-    parsed = parse_address(address)
-    return host_of(parsed), int(parsed.rpartition(":")[2])
-
-
-def _first_byte(host: str, port: int) -> bytes:
-    with socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S) as link:
-        return link.recv(1)
-
-
 def _source(spec: str | None) -> Iterator[Finding]:
     if spec is None:
         yield skipped("source", "give --source to see whether a camera or file gives pictures")
@@ -181,7 +160,24 @@ def _source(spec: str | None) -> Iterator[Finding]:
 
     source = open_source(spec, name="doctor")
     with source:
-        picture = source.read()
+        picture, measured_hz = _some_pictures(source)
     kind = "JPEG, passed through as it comes" if picture.jpeg is not None else "raw pixels"
     size = f"{picture.width}x{picture.height} at {source.rate_hz:g} frames/s"
-    yield ok("source", f"{source.description}: {size}, {kind}")
+    said = f"{source.description}: {size}, {kind}"
+    if measured_hz is not None and measured_hz < source.rate_hz * _FAR_TOO_SLOW:
+        todo = "more light (a camera exposes longer in the dark), or a smaller picture"
+        yield warn("source", f"{said}, but only {measured_hz:.1f} a second come", todo)
+    else:
+        yield ok("source", said)
+
+
+def _some_pictures(source: "Source") -> tuple["Picture", float | None]:
+    """The first picture, and the pictures a second after it; None where the next is far off."""
+    picture = source.read()
+    if source.rate_hz < _SLOWEST_MEASURED_HZ:
+        return picture, None
+    began, count = time.perf_counter(), 0
+    while count < _PICTURES and time.perf_counter() - began < _MEASURED_FOR_S:
+        source.read()
+        count += 1
+    return picture, count / (time.perf_counter() - began)

@@ -132,17 +132,21 @@ def write_page(suite: Suite, lines: Sequence[Line]) -> None:
         sys.exit(f"error: {PAGE} has no marks {begin} ... {end}")
     head, _, rest = text.partition(begin)
     tail = rest.partition(end)[2]
-    PAGE.write_text(f"{head}{begin}\n{rendered(lines)}\n{end}{tail}")
+    absent = [row.name for row in suite.rows if row.name not in {one["name"] for one in lines}]
+    PAGE.write_text(f"{head}{begin}\n{rendered(lines, absent)}\n{end}{tail}")
 
 
-def rendered(lines: Sequence[Line]) -> str:
-    """Markdown: a table for each group."""
+def rendered(lines: Sequence[Line], absent: Sequence[str] = ()) -> str:
+    """Markdown: a table for each group, and the names of the rows that have no result."""
     if not lines:
         return "Not run yet."
     held = sum(bool(line["held"]) for line in lines)
     when = sorted(line["at"] for line in lines)
-    about = f"{held} of {len(lines)} rows held, {when[0]} to {when[-1]}, on {_machine()}."
-    return "\n".join([about, *_tables(lines)])
+    about = (
+        f"{held} of {len(lines) + len(absent)} rows held, {when[0]} to {when[-1]}, on {_machine()}."
+    )
+    missing = ["", f"Without a result: {', '.join(absent)}."] if absent else []
+    return "\n".join([about, *missing, *_tables(lines)])
 
 
 def _machine() -> str:

@@ -146,11 +146,11 @@ def _resized(photo: Photo, scale: float) -> Photo:
 def _shade(photo: Photo, rng: Generator) -> Photo:
     """Flatten and darken the face as light from behind does, or light it from one side."""
     kind = rng.random()
-    if kind < 0.2:
-        level = rng.uniform(20, 170)
+    if kind < 0.28:
+        level = rng.uniform(15, 150)
         flat = (photo.picture.astype(np.float32) - 127) * rng.uniform(0.3, 0.8) + level
         return Photo(np.clip(flat, 0, 255).astype(np.uint8), photo.faces)
-    if kind < 0.33:
+    if kind < 0.4:
         ramp = np.linspace(rng.uniform(0.2, 1), rng.uniform(0.6, 1.3), photo.picture.shape[1])
         lit = photo.picture * (ramp if rng.random() < 0.5 else ramp[::-1])
         return Photo(np.clip(lit, 0, 255).astype(np.uint8), photo.faces)
@@ -178,9 +178,9 @@ def _covered(photo: Photo, rng: Generator) -> Photo:
 def _cover(rng: Generator) -> tuple[float, float, float]:
     """Middle, width and height of what covers a face, in widths and heights of the face."""
     kind = rng.random()
-    if kind < 0.6:
+    if kind < 0.5:
         return rng.uniform(0.72, 0.86), rng.uniform(0.6, 1.05), rng.uniform(0.4, 0.66)
-    if kind < 0.75:
+    if kind < 0.62:
         return 0.38, rng.uniform(0.6, 1.05), 0.18
     return rng.uniform(-0.1, 0.05), rng.uniform(1.0, 1.3), rng.uniform(0.4, 0.6)
 

@@ -178,19 +178,19 @@ def bad_wire(
                 backs.append(back_after(line, where, moment))
                 trial.note("healed", back_s=backs[-1], fault_s=moment - began)
             codes = line.stop()
-            return _judged(site, codes, backs, lasts)
+            return _judged(site, codes, backs)
 
     return run
 
 
-def _judged(site: FaultSite, codes: list[int], backs: list[float], lasts: float) -> Outcome:
+def _judged(site: FaultSite, codes: list[int], backs: list[float]) -> Outcome:
     oldest = max(true_ages_ms(site).values())
     wrong = [f"exit codes {codes}"] if any(codes) else []
     wrong += [f"a frame was begun with at {oldest:.0f} ms"] if oldest > STALE_MS else []
     return judge(site).outcome(
         recovery_s=max(backs),
         wrong="; ".join(wrong),
-        detail=f"for {lasts:g} s; oldest frame begun with {oldest:.0f} ms",
+        detail=f"oldest frame begun with {oldest:.0f} ms",
     )
 
 
