@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check browser bench faults hostile soak site clean
+.PHONY: demo test check browser bench faults hostile fuzz soak site clean
 .DEFAULT_GOAL := check
 
 # Whatever is installed for development also runs the demo; so does the demo's smaller set.
@@ -49,6 +49,10 @@ bench: $(VENV)/dev.stamp
 # shorter. Network namespaces want root and are left out without it.
 faults hostile: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.$@ $(ARGS)
+
+# Ten minutes for each of the two decoders, with atheris in an environment of its own.
+fuzz: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.hostile.fuzz $(ARGS)
 
 # Full load for 60 minutes; ARGS="--minutes 5" is shorter.
 soak: $(VENV)/dev.stamp

@@ -4,8 +4,12 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 Hash = Mapping[str, str]
+
+# After so long a camera or worker that says nothing counts as silent.
+SILENT_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from aggregator.dashboard.health import SILENT_S
 from aggregator.dashboard.palette import COLOUR_OF
 from shared.emotions import EXPRESSIONS
 
@@ -68,4 +69,4 @@ _templates: Final = Environment(
 _templates.filters.update(
     percent=percent, number=number, signed=signed, lasting=lasting, ago=ago, clock=clock,
 )  # fmt: skip
-_templates.globals.update(colour_of=COLOUR_OF, expressions=EXPRESSIONS)
+_templates.globals.update(colour_of=COLOUR_OF, expressions=EXPRESSIONS, silent_s=SILENT_S)

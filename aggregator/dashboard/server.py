@@ -26,6 +26,7 @@ from aggregator.redis_client import connect
 from shared.errors import ConfigError, StoreError
 from shared.logs import event
 from shared.runtime import release, shutdown_on_signals
+from shared.service import ServiceManager
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 # Connections at once; beyond them the server answers 503.
@@ -61,13 +62,20 @@ def serve(settings: DashboardSettings) -> None:
 
 
 class _Server(uvicorn.Server):
-    """Ends the endless streams first: it would wait for them."""
+    """Ends the endless streams first: it would wait for them. Tells the service manager that its
+    loop turns."""
 
     def __init__(self, config: uvicorn.Config, say_goodbye: Callable[[], None]) -> None:
         super().__init__(config)
         self._say_goodbye = say_goodbye
+        self._manager = ServiceManager()
+
+    async def on_tick(self, counter: int) -> bool:
+        self._manager.turning("serving")
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._manager.stopping()
         self._say_goodbye()
         await super().shutdown(sockets)
 

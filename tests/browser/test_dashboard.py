@@ -115,14 +115,16 @@ def test_markup_that_a_camera_says_of_itself_stays_text(tmp_path: Path, open_pag
     hostile = "<img src=x onerror=\"document.title='mine'\">"
     with RedisServer() as server, serving(tmp_path, server.url) as served:
         rooms, seen = Rooms(server), open_page(DESKTOP)
+        said = {"room": "studio", "source": hostile, "release": hostile}
+
+        def is_shown() -> bool:
+            rooms.health({"studio-1": said}, {"w1": {"address": hostile}})
+            return "<img src=x" in seen.text()
+
         rooms.show("studio", "happiness", camera="studio-1")
-        rooms.health(
-            {"studio-1": {"room": "studio", "source": hostile, "release": hostile}},
-            {"w1": {"address": hostile}},
-        )
         for path in ("/health", "/room/studio", "/"):
             seen.open(served.url + path)
-            until(lambda: "<img src=x" in seen.text(), "it is shown as text")
+            until(is_shown, "it is shown as text")
             assert seen.page.query_selector("main img") is None
             assert seen.page.title() != "mine"
         rooms.close()

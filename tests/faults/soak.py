@@ -3,9 +3,9 @@
     python -m tests.faults.soak [--minutes 60] [--json build/soak.json]     (`make soak`)
 
 Four cameras ask more of two workers than they can do. Each process is looked at every 10 s; its
-memory must stay within 2 % of what it was after 2 minutes, its descriptors and threads within a
-few. Redis must hold exactly the keys that the retention of `shared/redis_keys.py` gives, and use
-the bytes that their number and their sizes after 2 minutes say.
+memory must stay within 2 % of what it was after 2 minutes, its descriptors and threads the same. Redis
+must hold the keys that the retention of `shared/redis_keys.py` gives and no more, and use the bytes
+that their number and their sizes after 2 minutes say, within 5 %.
 """
 
 import argparse
@@ -208,9 +208,10 @@ def _wrong_with(fact: dict[str, Any]) -> list[str]:
 def _wrong_with_redis(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     found = []
     for kind, expected in after["expected"].items():
-        # A bucket or bitmap may begin between the counting of one kind and the next.
+        # A bucket or bitmap may begin between the counting of one kind and the next; a room of
+        # which nothing was analysed for 10 s has no bucket for them.
         slack = after["rooms"] if kind != "seen" else len(ROOMS)
-        if abs(after["keys"][kind] - expected) > slack:
+        if not expected * (1 - REDIS_BAR) - slack <= after["keys"][kind] <= expected + slack:
             found.append(f"redis: {after['keys'][kind]} keys of {kind}, {expected} expected")
     predicted = before["used_bytes"] + sum(
         (after["keys"][kind] - before["keys"][kind]) * before["bytes"][kind] / before["keys"][kind]

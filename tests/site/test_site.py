@@ -33,7 +33,6 @@ host = "{desk}"
 user = "root"
 ssh_key = "{key}"
 workers = 2
-dashboard = false
 
 [[camera]]
 name = "kitchen-1"

@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from aggregator.dashboard.health import WorkerHealth
+from aggregator.dashboard.health import SILENT_S, WorkerHealth
 from aggregator.dashboard.html import render
 from aggregator.dashboard.hub import Hub
 from aggregator.dashboard.pages.frame import Frame
 from aggregator.dashboard.pages.parts import block, words
 from aggregator.dashboard.scene import Scene
-
-_SILENT_S = 10.0
 
 
 def health_page(hub: Hub) -> None:
@@ -39,7 +37,7 @@ def health_page(hub: Hub) -> None:
 def current(workers: Iterable[WorkerHealth]) -> Iterator[WorkerHealth]:
     """Without those that fell silent and whose place another has taken: a restarted worker."""
     each = list(workers)
-    taken = {one.address for one in each if one.silent_s < _SILENT_S and one.address}
+    taken = {one.address for one in each if one.silent_s < SILENT_S and one.address}
     for one in each:
-        if one.silent_s < _SILENT_S or one.address not in taken:
+        if one.silent_s < SILENT_S or one.address not in taken:
             yield one

@@ -1,6 +1,7 @@
 """Every room at a glance."""
 
 from aggregator.dashboard import charts
+from aggregator.dashboard.health import SILENT_S
 from aggregator.dashboard.html import ago, render
 from aggregator.dashboard.hub import Hub
 from aggregator.dashboard.pages.frame import Frame
@@ -91,7 +92,8 @@ def freshness(scene: Scene, room: Room) -> str:
 def now_html(scene: Scene, room: Room) -> str:
     """What a room shows, in words, with what is wrong with its cameras' pictures."""
     snapshot = scene.snapshot
-    troubled = [one for one in snapshot.cameras_of(room.name) if one.trouble]
+    heard = [one for one in snapshot.cameras_of(room.name) if one.silent_s < SILENT_S]
+    troubled = [] if snapshot.away else [one for one in heard if one.trouble]
     return scene.once(
         ("now", room.name),
         lambda: render("now.html", room=room, away=bool(snapshot.away), troubled=troubled),

@@ -16,6 +16,8 @@ from tests.aggregator.made import delivery, face, only, result
 from tests.end_to_end.site import until
 from tests.redis_server import RedisServer, free_port
 
+# A busy machine takes its time over the imports.
+_START_S = 90.0
 READER, PASSWORD = "reader", "a-reader's-own"
 
 
@@ -66,7 +68,7 @@ def serving(folder: Path, redis_url: str, *options: str, bind: str = "") -> Iter
         )
     served = Served(port, process, log)
     try:
-        until(served.answers, "the dashboard answers")
+        until(served.answers, "the dashboard answers", _START_S)
         yield served
     finally:
         served.http.close()

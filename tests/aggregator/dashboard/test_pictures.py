@@ -148,6 +148,7 @@ def test_what_a_camera_says_of_itself_is_escaped() -> None:
 def test_without_escaping_it_would_be_markup() -> None:
     templates = Environment(loader=PackageLoader("aggregator.dashboard"), autoescape=False)
     templates.filters.update(percent=html.percent, number=html.number, lasting=html.lasting)
+    templates.globals["silent_s"] = 10.0
     assert "<img" in hostile_table(templates)
 
 

@@ -1,0 +1,85 @@
+"""The Dockerfile and compose.yaml hold what docs/containers.md says; `make site` runs them."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).parents[2]
+DOCKERFILE = (ROOT / "deploy/docker/Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
+IMAGES = ("camera", "worker", "aggregator", "dashboard", "redis")
+SERVICES = COMPOSE["services"]
+
+
+def stages() -> dict[str, tuple[str, str]]:
+    """What each stage is made from, and its lines."""
+    parts = re.split(r"^FROM (\S+) AS (\S+)\n", DOCKERFILE, flags=re.MULTILINE)[1:]
+    return {parts[n + 1]: (parts[n], parts[n + 2]) for n in range(0, len(parts), 3)}
+
+
+def whole(name: str) -> str:
+    """The lines of a stage and of those that it is made from."""
+    origin, lines = stages()[name]
+    return lines if origin == "${BASE}" else whole(origin) + lines
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_ends_as_a_numbered_user_with_a_health_check(image: str) -> None:
+    lines = whole(image)
+    users = re.findall(r"^USER (.*)$", lines, re.MULTILINE)
+
+    assert users[-1] == "10001:10001"
+    assert lines.count("HEALTHCHECK") >= 1
+    assert re.search(r"^ENTRYPOINT \[", lines, re.MULTILINE)
+
+
+@pytest.mark.parametrize("image", IMAGES)
+def test_an_image_is_not_made_from_the_stage_with_the_tools(image: str) -> None:
+    lines = whole(image)
+
+    assert "pip" not in re.sub(r"#.*", "", lines)
+    assert re.findall(r"COPY --from=\S+ (\S+)", lines) in ([], ["/opt/roommood"])
+
+
+def test_every_image_is_made_from_one_base_that_can_be_pinned() -> None:
+    outside = {origin for origin, _ in stages().values()} - set(stages())
+
+    assert outside == {"${BASE}"}
+    assert "ARG BASE=debian:bookworm-slim\n" in DOCKERFILE
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_service_is_hardened_and_looked_after(service: str) -> None:
+    one = SERVICES[service]
+
+    assert one["user"] == "10001:10001"
+    assert one["read_only"] is True
+    assert one["cap_drop"] == ["ALL"]
+    assert "cap_add" not in one
+    assert one["security_opt"] == ["no-new-privileges:true"]
+    assert one["healthcheck"]["test"]
+    assert all(on["condition"] == "service_healthy" for on in one.get("depends_on", {}).values())
+
+
+def test_only_workers_are_reached_from_other_machines() -> None:
+    ports = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
+
+    assert ports.pop("worker") == ["${ROOMMOOD_PORTS:-5701}:${ROOMMOOD_PORTS:-5701}"]
+    assert all(port.startswith("127.0.0.1:") for given in ports.values() for port in given)
+    assert COMPOSE["networks"]["inside"] == {"internal": True}
+    for name in ("redis", "aggregator"):
+        assert SERVICES[name]["networks"] == ["inside"]
+
+
+def test_no_service_is_given_more_secrets_than_it_needs() -> None:
+    assert {name: one["secrets"] for name, one in SERVICES.items()} == {
+        "redis": ["users.acl"],
+        "aggregator": ["aggregators.key", "redis-writer.password"],
+        "worker": ["workers.key"],
+        "dashboard": ["redis-reader.password", "dashboard.password"],
+    }
+    given = {key for one in SERVICES.values() for key in one.get("environment", {})}
+    assert not any("PASSWORD" in key and not key.endswith("_FILE") for key in given)
