@@ -39,7 +39,7 @@ def latency(options: Options) -> Iterator[Row]:
         who = ("--name", "cam", "--room", ROOM, "--worker", plant.frames)
         source = ("--source", f"{name}?pixels", "--rate-hz", str(RATE_HZ))
         plant.program("benchmarks.memory_camera", *who, *source)
-        latencies = sorted(_listen(plant, options.length(45, 10)))
+        latencies = sorted(_listen(plant, options.length(30, 10)))
         after = _stages(analyzer, plant.site.redis.url)
     stages = {stage: (before[stage] + after[stage]) / 2 for stage in before}
     whole = sum(stages.values())

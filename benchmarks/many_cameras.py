@@ -50,7 +50,7 @@ def _crowd(folder: str, cameras: int, options: Options) -> tuple[float, float, f
             until(lambda: _counts(plant), "frames are counted", 90.0)
             select_for(3.0)
             before, used = _counts(plant), cpu_s(worker.process.pid)
-            seconds = options.length(12, 6) * (3 if cameras > 100 else 1)
+            seconds = options.length(8, 6) * (3 if cameras > 100 else 1)
             select_for(seconds)
             used = cpu_s(worker.process.pid) - used
             after = _counts(plant)

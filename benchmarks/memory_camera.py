@@ -22,6 +22,8 @@ from shared.clock import boot_ms
 class MemorySource(Source):
     """The pictures of a folder, over and over, without reading or decoding them again."""
 
+    may_repeat = True
+
     def __init__(self, spec: str, rate_hz: float) -> None:
         folder, _, how = spec.partition("?")
         files = sorted(Path(folder).glob("*.jpg"))

@@ -36,7 +36,7 @@ def overload(options: Options) -> Iterator[Row]:
     peers.install()
     yield from one_camera(options.length(60, 12))
     for run in (four_cameras, unequal_workers):
-        yield from run(options.length(20, 12))
+        yield from run(options.length(15, 12))
 
 
 def one_camera(seconds: float) -> Iterator[Row]:

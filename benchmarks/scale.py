@@ -72,7 +72,7 @@ def _fits(
 
 
 def _memory(units: Units, options: Options) -> Iterator[Row]:
-    minutes = int(options.length(60, 10))
+    minutes = int(options.length(30, 10))
     rooms = 100
     found = _grown(rooms, minutes * 6)
     site = Site(rooms * _A_ROOM, rooms, 0.2)
@@ -103,7 +103,7 @@ def _warm(server: RedisServer) -> int:
 
 def _year(units: Units, options: Options) -> Iterator[Row]:
     """The hours of 400 days, the minutes of 7 and the tens of seconds of 6 hours of one room."""
-    part = options.length(0.5, 0.1)
+    part = options.length(0.25, 0.1)
     found = 0.0
     for span in redis_keys.SPANS:
         steps = int(part * span.keep_s / span.length_s)
@@ -146,7 +146,7 @@ class _Used:
 def _traffic(units: Units, cameras: int, options: Options) -> Iterator[Row]:
     site = Site(cameras, max(1, cameras // _A_ROOM), _RATE_HZ)
     workers = min(8, cameras)
-    found = _driven(site, workers, options.length(20, 8))
+    found = _driven(site, workers, options.length(12, 8))
     site = replace(site, per_call=found.per_call)
     redis_s, aggregator_s = counting_s(site, units, workers)
     calls_hz = site.results_hz / site.per_call

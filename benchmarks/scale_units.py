@@ -278,7 +278,7 @@ def _health(worker: int, cameras: int) -> bytes:
 
 def measured(known: dict[str, float], quick: bool) -> Units:
     """Unit costs; `known` are those that other benchmarks measure."""
-    reports = 60 if quick else 200
+    reports = 60 if quick else 120
     few, many = call_costs(1, reports), call_costs(8, reports)
     small = call_costs(1, reports * 10, _SMALL_REPORT)
     redis_health_us, aggregator_health_us = health_costs(4 if quick else 10)

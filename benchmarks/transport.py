@@ -35,12 +35,13 @@ Sides = tuple[float, float]
 
 def transport(options: Options) -> Iterator[Row]:
     peers.install()
-    count = int(options.length(1500, 400))
+    count = int(options.length(1000, 400))
     with tempfile.TemporaryDirectory() as folder:
         picture = write_jpegs(Path(folder), 1, 3)[0]
         for rate_hz in (FULL_HZ, PACED_HZ):
-            own = _own(picture, count * 2, rate_hz, "raw")
-            others = {one: _peer(one, picture, count * 2, rate_hz, "raw") for one in _BYTES}
+            frames = count * 3 if rate_hz == FULL_HZ else count
+            own = _own(picture, frames, rate_hz, "raw")
+            others = {one: _peer(one, picture, frames, rate_hz, "raw") for one in _BYTES}
             yield from _alone(own, others, rate_hz)
         codecs = {mode: _own(picture, count, PACED_HZ, mode) for mode in ("codec", "luma")}
         others = {one: _peer(one, picture, count, PACED_HZ, "codec") for one in _NAMES}

@@ -4,9 +4,11 @@ import struct
 from pathlib import Path
 from typing import TypeVar
 
+import cv2
+import numpy as np
 import pytest
 
-from deploy import camera_checks
+from deploy import camera_checks, doctor
 from deploy.camera_checks import Camera, Mode, check_cameras, read_camera
 from deploy.findings import Level
 
@@ -109,3 +111,17 @@ def test_a_machine_without_cameras_is_told_so(tmp_path: Path) -> None:
     (found,) = check_cameras(tmp_path)
 
     assert (found.level, found.about) == (Level.SKIPPED, "cameras")
+
+
+@pytest.mark.parametrize(("slowest_part", "level"), [(0.0, Level.OK), (100.0, Level.WARN)])
+def test_a_source_is_warned_of_where_its_pictures_come_too_slowly(
+    slowest_part: float, level: Level, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cv2.imwrite(str(tmp_path / "wall.jpg"), np.full((480, 640, 3), 90, np.uint8))
+    monkeypatch.setattr(doctor, "_FAR_TOO_SLOW", slowest_part)
+    monkeypatch.setattr(doctor, "_MEASURED_FOR_S", 0.3)
+
+    (found,) = doctor._source(f"simulated:{tmp_path}")
+
+    assert found.level is level
+    assert ("a second come" in found.found) == (level is Level.WARN)

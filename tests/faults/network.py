@@ -46,13 +46,19 @@ class Network:
         self._switch = self._space("switch")
 
     def __enter__(self) -> "Network":
-        self._end()
+        try:
+            self._build()
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def _build(self) -> None:
         self._make(self._switch)
         _ip("-n", self._switch, "link", "add", "bridge", "type", "bridge")
         _ip("-n", self._switch, "link", "set", "bridge", "up")
         for node in self._addresses:
             self._attach(node)
-        return self
 
     def __exit__(
         self,

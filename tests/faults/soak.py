@@ -3,9 +3,9 @@
     python -m tests.faults.soak [--minutes 60] [--json build/soak.json]     (`make soak`)
 
 Four cameras ask more of two workers than they can do. Each process is looked at every 10 s; its
-memory must stay within 2 % of what it was after 2 minutes, its descriptors and threads the same. Redis
-must hold the keys that the retention of `shared/redis_keys.py` gives and no more, and use the bytes
-that their number and their sizes after 2 minutes say, within 5 %.
+memory must stay within 2 % of what it was after 2 minutes, its descriptors and threads the same.
+Redis must hold the keys that the retention of `shared/redis_keys.py` gives and no more, and use
+the bytes that their number and their sizes after 2 minutes say, within 5 %.
 """
 
 import argparse

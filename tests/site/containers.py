@@ -87,6 +87,8 @@ class Images:
             tell("debootstrap", "--variant=minbase", "bookworm", str(root),
                  "http://deb.debian.org/debian", timeout_s=1800)  # fmt: skip
             (root / "made").touch()
+        if BASE_IMAGE in self.buildah("images", "--format", "{{.Name}}").split():
+            return
         script = self._scratch / "Base"
         script.write_text("FROM scratch\nCOPY . /\n")
         self.buildah("build", "--layers", "--file", str(script), "--tag", BASE_IMAGE, str(root))

@@ -102,8 +102,10 @@ class Place:
 
     def redis(self, command: str) -> str:
         password = "$(head -1 /etc/roommood/keys/redis-reader.password)"
-        ask = f"REDISCLI_AUTH={password} redis-cli -p 5770 --user reader {command}"
-        return self.desk.run(f"sh -c '{ask}'")
+        ask = f"sh -c 'REDISCLI_AUTH={password} redis-cli -e -p 5770 --user reader {command}'"
+        # It may just have been killed, and be on its way back.
+        until(lambda: self.desk.attempt("redis-cli -p 5770 ping")[0], "Redis answers")
+        return self.desk.run(ask)
 
     def flows(self, room: str) -> Callable[[], bool]:
         """Whether more frames of a room are counted than now."""

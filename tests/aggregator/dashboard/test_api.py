@@ -18,10 +18,10 @@ def test_without_a_room_the_list_is_empty(dashboard: Served, server: RedisServer
 def test_a_room_is_as_the_python_api_says(
     dashboard: Served, server: RedisServer, rooms: Rooms
 ) -> None:
-    rooms.show("kitchen", "happiness", people=2)
-    room = until(lambda: dashboard.room("kitchen"), "the room is there")
+    rooms.show("salon", "happiness", people=2)
+    room = until(lambda: dashboard.room("salon"), "the room is there")
     with RoomStats(server.url) as stats:
-        now = stats.live("kitchen")
+        now = stats.live("salon")
     assert room["people"] == now.people == 2.0
     assert room["shares"] == dict(now.shares)
     assert (room["dominant"], room["silent"], room["paused"]) == ("happiness", False, False)
@@ -29,12 +29,10 @@ def test_a_room_is_as_the_python_api_says(
 
 
 def test_a_silent_room_has_no_figures(dashboard: Served, rooms: Rooms) -> None:
-    rooms.show("kitchen", "happiness")
-    until(lambda: dashboard.room("kitchen"), "the room is there")
-    rooms.fall_silent("kitchen")
-    room = until(
-        lambda: (now := dashboard.room("kitchen")) and now["silent"] and now, "it is silent"
-    )
+    rooms.show("attic", "happiness")
+    until(lambda: dashboard.room("attic"), "the room is there")
+    rooms.fall_silent("attic")
+    room = until(lambda: (now := dashboard.room("attic")) and now["silent"] and now, "it is silent")
     assert (room["people"], room["shares"], room["dominant"]) == (None, {}, "")
     assert (room["valence"], room["age_s"], room["cameras"]) == (None, None, [])
 
@@ -42,11 +40,11 @@ def test_a_silent_room_has_no_figures(dashboard: Served, rooms: Rooms) -> None:
 def test_history_is_as_the_python_api_says(
     dashboard: Served, server: RedisServer, rooms: Rooms
 ) -> None:
-    rooms.show("kitchen", "sadness")
-    until(lambda: dashboard.room("kitchen"), "the room is there")
-    history = dashboard.json("/api/rooms/kitchen/history?last=10m&bucket=1m")
+    rooms.show("study", "sadness")
+    until(lambda: dashboard.room("study"), "the room is there")
+    history = dashboard.json("/api/rooms/study/history?last=10m&bucket=1m")
     with RoomStats(server.url) as stats:
-        periods = stats.history("kitchen", timedelta(minutes=10), timedelta(minutes=1))
+        periods = stats.history("study", timedelta(minutes=10), timedelta(minutes=1))
     assert (history["last_s"], history["bucket_s"], len(history["periods"])) == (600, 60, 10)
     assert sum(one["frames"] for one in history["periods"]) == sum(p.frames for p in periods) == 1
     shares = next(one["shares"] for one in history["periods"] if one["frames"])
@@ -61,20 +59,20 @@ def test_history_is_as_the_python_api_says(
         ("/api/rooms/nowhere", 404, "no room"),
         ("/api/rooms/nowhere/history", 404, "no room"),
         ("/api/rooms/No%20Room", 422, "pattern"),
-        ("/api/rooms/kitchen/history?last=soon", 422, "pattern"),
-        ("/api/rooms/kitchen/history?last=1d&bucket=10s", 400, "rows"),
-        ("/api/rooms/kitchen/history?last=8d&bucket=7m", 400, "not kept"),
-        ("/api/rooms/kitchen/history?last=99999999d&bucket=99999999d", 400, "not kept"),
-        ("/api/rooms/kitchen/history?last=1h&bucket=7s", 400, "multiple"),
+        ("/api/rooms/porch/history?last=soon", 422, "pattern"),
+        ("/api/rooms/porch/history?last=1d&bucket=10s", 400, "rows"),
+        ("/api/rooms/porch/history?last=8d&bucket=7m", 400, "not kept"),
+        ("/api/rooms/porch/history?last=99999999d&bucket=99999999d", 400, "not kept"),
+        ("/api/rooms/porch/history?last=1h&bucket=7s", 400, "multiple"),
     ],
 )
 def test_what_is_not_there_is_said(
     dashboard: Served, rooms: Rooms, path: str, status: int, says: str
 ) -> None:
-    rooms.show("kitchen", "neutral")
-    until(lambda: dashboard.room("kitchen"), "the room is there")
-    answer = dashboard.get(path)
-    assert (answer.status_code, says in answer.text) == (status, True), answer.text
+    rooms.show("porch", "neutral")
+    # A snapshot from before this room was shown may still be the newest.
+    answer = until(lambda: (a := dashboard.get(path)).status_code == status and a, f"{status}")
+    assert says in answer.text
 
 
 def test_nothing_can_be_changed(dashboard: Served) -> None:
@@ -89,9 +87,9 @@ def test_health_tells_of_cameras_and_workers(dashboard: Served, rooms: Rooms) ->
     }  # fmt: skip
     counts = {"analysed@w1": 70.0, "refused-stale@w1": 2.0, "refused-stale@w2": 1.0}
     rooms.health({"hall-1": {**said, **counts}}, {"w1": {"address": "tcp://desk:5701"}})
-    health = until(
-        lambda: (found := dashboard.json("/api/health"))["cameras"] and found, "the camera is heard"
-    )
+    until(lambda: "hall-1" in dashboard.get("/api/health").text, "the camera is heard")
+    until(lambda: "tcp://desk:5701" in dashboard.get("/api/health").text, "the worker is heard")
+    health = dashboard.json("/api/health")
     camera = next(one for one in health["cameras"] if one["camera"] == "hall-1")
     assert (camera["rate_hz"], camera["skipped"], camera["picture"]) == (9.5, 9, "frozen: 4 s")
     assert (camera["analysed"], camera["refused"]) == (70, {"stale": 3})

@@ -43,15 +43,15 @@ def next_of(each: Iterator[Event], room: str, **expected: object) -> Any:
 
 
 def test_a_client_is_told_the_state_then_each_change(dashboard: Served, rooms: Rooms) -> None:
-    rooms.show("kitchen", "happiness", people=2)
-    until(lambda: dashboard.room("kitchen"), "the room is there")
+    rooms.show("yard", "happiness", people=2)
+    until(lambda: dashboard.room("yard"), "the room is there")
     with listening(dashboard) as each:
         assert next(each) == ("redis", {"redis": "answers", "why": ""})
-        assert next_of(each, "kitchen")
-        rooms.show("kitchen", "sadness", people=5)
-        assert next_of(each, "kitchen", dominant="sadness")
-        rooms.fall_silent("kitchen")
-        assert next_of(each, "kitchen", silent=True, shares={}, people=None)
+        assert next_of(each, "yard")
+        rooms.show("yard", "sadness", people=5)
+        assert next_of(each, "yard", dominant="sadness")
+        rooms.fall_silent("yard")
+        assert next_of(each, "yard", silent=True, shares={}, people=None)
 
 
 def test_clients_are_bounded_and_leave_room_when_they_go(dashboard: Served) -> None:
