@@ -97,9 +97,7 @@ def demo(
     from deploy.demo import run_demo
     from deploy.demo_plan import DemoOptions
 
-    options = DemoOptions(
-        seconds, pictures, camera, video, keep, detector, classifier, dashboard
-    )
+    options = DemoOptions(seconds, pictures, camera, video, keep, detector, classifier, dashboard)
     raise typer.Exit(run_demo(options))
 
 

@@ -78,9 +78,7 @@ class Reporter:
         self._complaints = Complaints(_log)
         self.outbox = Outbox()
         self._sent_ms = 0.0
-        self._aggregators = [
-            _Aggregator(context, address, insecure, keys) for address in addresses
-        ]
+        self._aggregators = [_Aggregator(context, address, insecure, keys) for address in addresses]
         for aggregator in self._aggregators:
             poller.register(aggregator.socket, zmq.POLLIN)
             poller.register(aggregator.monitor, zmq.POLLIN)

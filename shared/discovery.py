@@ -37,18 +37,18 @@ class Finder:
             addresses = [one for some in self._found.values() for one in some]
         return frozenset(addresses[:MAX_ADDRESSES])
 
-    # What zeroconf calls, in a thread of its own
+    # What zeroconf calls, in a thread of its own (its names: `zeroconf.ServiceListener`)
 
-    def add_service(self, zeroconf: "Zeroconf", kind: str, name: str) -> None:
+    def add_service(self, zc: "Zeroconf", type_: str, name: str) -> None:
         """A worker is announced."""
-        self.update_service(zeroconf, kind, name)
+        self.update_service(zc, type_, name)
 
-    def update_service(self, zeroconf: "Zeroconf", kind: str, name: str) -> None:
+    def update_service(self, zc: "Zeroconf", type_: str, name: str) -> None:
         """It is announced anew, perhaps at another address."""
         from zeroconf import Error, EventLoopBlocked
 
         try:
-            info = zeroconf.get_service_info(kind, name, _ASK_MS)
+            info = zc.get_service_info(type_, name, _ASK_MS)
         except (Error, EventLoopBlocked) as error:
             # It is announced again before long.
             event(_log, logging.WARNING, "announcement not read", name=name, why=repr(error))
@@ -58,7 +58,7 @@ class Finder:
             if addresses and len(self._found) < MAX_ADDRESSES:
                 self._found[name] = addresses
 
-    def remove_service(self, _zeroconf: "Zeroconf", _kind: str, name: str) -> None:
+    def remove_service(self, zc: "Zeroconf", type_: str, name: str) -> None:  # noqa: ARG002
         """It says that it leaves."""
         with self._lock:
             self._found.pop(name, None)
