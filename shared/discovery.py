@@ -9,7 +9,7 @@ import ipaddress
 import logging
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.addresses import host_of, is_loopback, parse_address
 from shared.errors import ConfigError, RoommoodError
@@ -77,7 +77,8 @@ def finding(wanted: bool) -> Iterator[Finder]:
     from zeroconf import ServiceBrowser
 
     with _network() as zeroconf:
-        ServiceBrowser(zeroconf, SERVICE, listener=finder)
+        listener: Any = finder  # it has the methods of zeroconf's base class
+        ServiceBrowser(zeroconf, SERVICE, listener=listener)
         yield finder
 
 

@@ -109,6 +109,17 @@ def train(
 
 
 @app.command()
+def average(
+    checkpoints: Annotated[list[Path], typer.Argument(help="Of runs that went on from another.")],
+    output: Annotated[Path, typer.Option(help="The checkpoint to write, for `export`.")],
+) -> None:
+    """Average the weights of several runs."""
+    from training.face_train import average_checkpoints
+
+    average_checkpoints(checkpoints, output)
+
+
+@app.command()
 def evaluate(
     models: Annotated[list[Path], typer.Argument(help="Detectors to compare, ours and YuNet's.")],
     data: Data,

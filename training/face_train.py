@@ -170,6 +170,20 @@ def load_average(checkpoint: Path) -> FaceNet:
     return net.eval()
 
 
+def average_checkpoints(checkpoints: list[Path], output: Path) -> None:
+    """Write the mean of the averaged weights of runs that went on from one another (Wortsman et
+    al. 2022, model soups); ValueError if their nets differ in shape."""
+    states = [torch.load(path, weights_only=True) for path in checkpoints]
+    if any(state["shape"] != states[0]["shape"] for state in states):
+        raise ValueError("only nets of one shape can be averaged")
+    nets = [state["average"] for state in states]
+    mean = {
+        name: torch.stack([net[name].double() for net in nets]).mean(0).to(value.dtype)
+        for name, value in nets[0].items()
+    }
+    torch.save({**states[0], "average": mean}, output)
+
+
 def _step(run: _Run, pictures: Tensor, labels: Tensor, where: Tensor, recipe: Recipe) -> Losses:
     for group in run.optimiser.param_groups:
         group["lr"] = rate_at(run.step, recipe)

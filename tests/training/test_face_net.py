@@ -1,7 +1,7 @@
 """The detector's net, its losses, its training and its ONNX file, on toy data."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ from training.face_report import NO_BOXES  # noqa: E402
 from training.face_teacher import Detector, decode  # noqa: E402
 from training.face_train import (  # noqa: E402
     Recipe,
+    average_checkpoints,
     grow,
     load_average,
     mirror_labels,
@@ -179,6 +180,19 @@ def test_training_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     train(tmp_path, checkpoint, Recipe(steps=4, batch=2), SMALL, print)
     assert torch.load(checkpoint, weights_only=True)["step"] == 4
     assert not torch.equal(first, load_average(checkpoint).stem[0].weight)
+
+
+def test_the_average_of_two_checkpoints_lies_between_them(tmp_path: Path) -> None:
+    paths = [tmp_path / "a.pt", tmp_path / "b.pt"]
+    for path, value in zip(paths, (1.0, 3.0), strict=True):
+        net = FaceNet(SMALL)
+        torch.nn.init.constant_(net.stem[0].weight, value)
+        torch.save({"shape": asdict(SMALL), "average": net.state_dict()}, path)
+    average_checkpoints(paths, tmp_path / "mean.pt")
+    assert load_average(tmp_path / "mean.pt").stem[0].weight.unique().tolist() == [2.0]
+    torch.save({"shape": {}, "average": {}}, paths[1])
+    with pytest.raises(ValueError, match="one shape"):
+        average_checkpoints(paths, tmp_path / "mean.pt")
 
 
 def test_a_deeper_net_begins_as_the_one_it_grew_from() -> None:
