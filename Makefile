@@ -59,7 +59,8 @@ soak: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 # `roommood deploy` on a desktop and two Pis that boot as Debian machines (systemd-nspawn), reached
-# over ssh: root, debootstrap and systemd-container are needed; ten minutes.
+# over ssh, container images, and a camera on arm64 under emulation. Root is needed, and Debian's
+# debootstrap, systemd-container, buildah, qemu-user-static and docker-compose; half an hour.
 site: $(VENV)/dev.stamp
 	ROOMMOOD_SITE=1 $(BIN)/python -m pytest tests/site $(ARGS)
 

@@ -19,7 +19,7 @@ def who_holds(spec: str, proc: Path = _PROC) -> str:
         if any(name in command for name in _NODES):
             return (
                 f"the camera node holds it (process {pid}: {command}): stop it first, "
-                "for example with: sudo systemctl stop roommood-camera"
+                "for example with: sudo systemctl stop camera-node"
             )
         return f"process {pid} holds it: {command}"
     return ""
