@@ -83,7 +83,11 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Series:
         def text() -> str:
             return "".join(fetch(port, "/metrics")[1] for port in ports)
 
-        needed = ("roommood_room_expression_ratio{", "roommood_worker_frame_age_seconds{")
+        needed = (
+            "roommood_room_expression_ratio{",
+            "roommood_worker_frame_age_seconds{",
+            "roommood_site_camera_capture_rate_hertz{",
+        )
         until(lambda: all(name in text() for name in needed), "faces are counted")
         return _BOARD | series_of(text()) | series_of(made_site())
 
