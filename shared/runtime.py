@@ -102,7 +102,8 @@ def forbid_core_dumps() -> None:
     The limit is inherited. systemd-coredump and apport keep to it, though the kernel hands them
     the memory all the same (core(5)).
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
 def allow_many_descriptors() -> None:

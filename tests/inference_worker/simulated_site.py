@@ -68,7 +68,7 @@ class SimulatedSite:
         self._order = itertools.count()
         self._look = 0
         monkeypatch.setattr(intake_module, "boot_ms", lambda: self.now_ms)
-        monkeypatch.setattr(intake_module, "receive", self._receive)
+        monkeypatch.setattr(intake_module, "receive_from", self._receive)
         monkeypatch.setattr(intake_module, "send", self._send)
         router: Any = None
         self.intake = Intake(router, "worker", threads, self._queue.append)
@@ -134,8 +134,8 @@ class SimulatedSite:
 
     # The worker's sockets, threads and loop
 
-    def _receive(self, _router: object) -> list[bytes] | None:
-        return self._inbox.popleft() if self._inbox else None
+    def _receive(self, _router: object, _connections: object) -> tuple[str, list[bytes]] | None:
+        return ("", self._inbox.popleft()) if self._inbox else None
 
     def _send(self, _router: object, parts: list[bytes]) -> bool:
         camera, credit = self.cameras[parts[0].decode()], wire.decode_credit(parts[1])

@@ -84,6 +84,9 @@ def traces_of(
     with closing(site.redis._client()) as client:
         found += tracer.find_in_redis(client)
         client.bgrewriteaof()
+        # Redis may be saving of its own accord just now.
+        idle = lambda: client.info("persistence")["rdb_bgsave_in_progress"] == 0  # noqa: E731
+        until(idle, "Redis is not saving")
         client.save()
     return found
 

@@ -115,7 +115,8 @@ def crashed(folder: Path, how: str) -> list[Path]:
     """Core files that a process leaves which may write them, and aborts."""
 
     def may_dump() -> None:
-        resource.setrlimit(resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        _, most = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (most, most))
 
     folder.mkdir()
     subprocess.run(
@@ -130,8 +131,8 @@ def can_dump() -> str:
     pattern = Path("/proc/sys/kernel/core_pattern").read_text().strip()
     if pattern.startswith("|") or "/" in pattern:
         return f"the kernel's core_pattern is {pattern!r}, not a file in the working directory"
-    if resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY and os.getuid():
-        return "core files are forbidden here, and only root may allow them"
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        return "core files are forbidden here"
     return ""
 
 
@@ -153,4 +154,4 @@ def test_every_component_forbids_core_files(site: Site) -> None:
     for component in running:
         limits = Path(f"/proc/{component.process.pid}/limits").read_text()
         (core,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
-        assert core.split()[4:6] == ["0", "0"], component.name
+        assert core.split()[4] == "0", component.name

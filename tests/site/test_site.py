@@ -208,7 +208,7 @@ def test_every_killed_unit_heals(place: Place) -> None:
         (place.desk, ("kitchen", "den")), (place.kitchen, ("kitchen",)), (place.den, ("den",)),
     ):  # fmt: skip
         for unit in machine.run("cat /opt/roommood/current/units.run").split():
-            machine.run(f"systemctl kill -s KILL {unit}")
+            machine.run(f"systemctl kill -s KILL --kill-who=main {unit}")
             for room in rooms:
                 until(place.flows(room), f"{room} is counted after {unit} was killed")
 
