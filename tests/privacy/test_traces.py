@@ -86,7 +86,7 @@ def traces_of(
         client.bgrewriteaof()
         # Redis may be saving of its own accord just now.
         idle = lambda: client.info("persistence")["rdb_bgsave_in_progress"] == 0  # noqa: E731
-        until(idle, "Redis is not saving")
+        until(idle, "Redis is not saving", timeout_s=120.0)
         client.save()
     return found
 
