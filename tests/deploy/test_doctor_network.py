@@ -23,15 +23,18 @@ def peer(*, links: int) -> Iterator[str]:
     server = socket.create_server(("127.0.0.1", 0))
 
     def greet() -> None:
-        for _ in range(links):
+        for left in reversed(range(links)):
             link, _ = server.accept()
+            if not left:
+                # Before the last one is greeted: the kernel would let in who comes just then.
+                server.close()
             with link, contextlib.suppress(OSError):
                 link.sendall(_GREETING)
-        server.close()
 
     thread = threading.Thread(target=greet)
+    address = f"127.0.0.1:{server.getsockname()[1]}"
     thread.start()
-    yield f"127.0.0.1:{server.getsockname()[1]}"
+    yield address
     thread.join(30)
 
 

@@ -256,7 +256,8 @@ def _assert_every_analysed_frame_is_counted_once(place: Place) -> None:
         assert place.rooms()[room] == place.seen(room), f"doubled or missing in {room}"
     place.desk.run("systemctl start inference-worker@1 inference-worker@2")
     for pi in (place.kitchen, place.den):
-        pi.run("systemctl start camera-node.service")
+        started, said = pi.attempt("systemctl start camera-node.service")
+        assert started, said + pi.run("journalctl -u camera-node.service -n 20 --no-pager -o cat")
 
 
 def test_a_broken_release_is_taken_back(place: Place) -> None:
