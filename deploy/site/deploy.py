@@ -21,6 +21,7 @@ from deploy.site.release import (
 from deploy.site.rollout import Outcome, Rollout, Secret, remove
 from deploy.site.site_file import Pi, Reached, Site
 from deploy.site_keys import SiteKeys
+from shared.allow_list import Entry
 from shared.errors import ConfigError
 from shared.keys import AGGREGATORS_FILE, ALLOW_LIST_FILE, CAMERA_FILE, WORKERS_FILE
 
@@ -59,8 +60,6 @@ class Deployment:
             if outcomes[0].problem:
                 self._say("the Pis were not touched: they need the desktop")
                 return 1
-        elif cameras:
-            self._tell_desktop_of_cameras()
         for camera in cameras:
             outcomes.append(self._try(camera.name, camera, self._bring_camera(camera)))
         return 1 if any(one.problem for one in outcomes) else 0
@@ -112,29 +111,53 @@ class Deployment:
             self._say(f"made the site's keys in {folder}: keep a copy in a safe place")
         if not (folder / _REDIS_FOLDER).exists():
             write_redis_access(folder / _REDIS_FOLDER)
+        ours = {camera.name for camera in self._site.cameras}
+        for name in sorted({one.name for one in self._keys.entries() if not one.revoked} - ours):
+            self._say(
+                f"{name} is not in the site's file, and its key still lets it in: "
+                f"roommood keys revoke {name} --keys {folder}"
+            )
 
     def _camera_secrets(self, camera: Pi, machine: Machine) -> list[Secret]:
-        """The camera's key. Once a Pi has it, it is kept nowhere else."""
+        """The camera's key, where the Pi lacks a good one. Once a Pi has it, it is kept nowhere
+        else."""
         path = f"{KEYS}/{CAMERA_FILE}"
-        if self._dry_run:
+        if self._dry_run or self._is_good(camera, machine.attempt(f"cat {path}")[1]):
             return []
-        there = _public_in(machine.attempt(f"cat {path}")[1])
-        serving = {one.key: one for one in self._keys.entries() if one.revoked is None}
-        if there in serving and _is_of(serving[there], camera):
-            trusted = self._keys.workers().public
-            if trusted in machine.attempt(f"cat {path}")[1]:
-                return []
-        return [Secret(path, self._new_bundle(camera).read_text())]
+        bundle = self._keys.to_copy / f"camera-{camera.name}.key"
+        # One that was made for it before, and never got there, will do.
+        if not (bundle.exists() and self._is_good(camera, bundle.read_text())):
+            bundle = self._new_bundle(camera)
+        return [Secret(path, bundle.read_text())]
+
+    def _is_good(self, camera: Pi, key_file: str) -> bool:
+        """Whether workers let this camera in with this key, and it trusts them."""
+        serving = {one.key: one for one in self._serving(camera.name)}
+        entry = serving.get(_public_in(key_file))
+        return (
+            entry is not None
+            and entry.room == camera.room
+            and self._keys.workers().public in key_file
+        )
+
+    def _serving(self, name: str) -> list[Entry]:
+        return [one for one in self._keys.entries() if one.name == name and one.revoked is None]
 
     def _new_bundle(self, camera: Pi) -> Path:
-        of_name = [one for one in self._keys.entries()
-                   if one.name == camera.name and one.revoked is None]  # fmt: skip
-        if of_name and of_name[-1].room != camera.room:
+        serving = self._serving(camera.name)
+        if serving and serving[-1].room != camera.room:
             self._keys.revoke(camera.name)
-            of_name = []
-        if of_name:
+            serving = []
+        if serving:
             return self._keys.rotate_camera(camera.name)
         return self._keys.add_camera(camera.name, camera.room)
+
+    def _settle_key(self, camera: Pi) -> None:
+        """The Pi has its key: no copy stays here, and the one that it replaces lets nobody in."""
+        (self._keys.to_copy / f"camera-{camera.name}.key").unlink(missing_ok=True)
+        if len(self._serving(camera.name)) > 1:
+            self._keys.revoke(camera.name, all_but_newest=True)
+            self._tell_desktop_of_cameras()
 
     # Desktop
 
@@ -162,9 +185,7 @@ class Deployment:
         return Secret(f"{ALLOWED}/{ALLOW_LIST_FILE}", text, owner="roommood", is_live=True)
 
     def _tell_desktop_of_cameras(self) -> None:
-        """The list of those that may come in, where only cameras are brought."""
-        if self._dry_run:
-            return
+        """The list of those that may come in; workers notice by themselves."""
         one = self._allow_list()
         with Machine(self._site.desktop) as machine:
             machine.put_private(one.path, one.text, one.owner)
@@ -179,8 +200,8 @@ class Deployment:
             release = camera_release(self._site, camera)
             rollout = Rollout(machine, release, secrets, self._wheelhouse)
             outcome = rollout.run(_frames_flow, dry_run=self._dry_run)
-            if not outcome.problem:
-                (self._keys.to_copy / f"camera-{camera.name}.key").unlink(missing_ok=True)
+            if not (outcome.problem or self._dry_run):
+                self._settle_key(camera)
             return outcome
 
         return bring
@@ -247,10 +268,6 @@ def _frames_sent(machine: Machine) -> int:
 def _public_in(text: str) -> str:
     lines = [line for line in text.splitlines() if line.startswith("public = ")]
     return lines[0].split('"')[1] if lines else ""
-
-
-def _is_of(entry: object, camera: Pi) -> bool:
-    return (getattr(entry, "name", ""), getattr(entry, "room", "")) == (camera.name, camera.room)
 
 
 def _lines(name: str, outcome: Outcome, took_s: float, *, dry_run: bool) -> Iterator[str]:

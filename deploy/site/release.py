@@ -24,7 +24,8 @@ ALLOWED: Final = ETC / "allowed"
 REDIS: Final = ETC / "redis"
 CAMERA_UNIT: Final = "camera-node.service"
 CAMERA_METRICS_PORT: Final = 9570
-_METRICS_PORT: Final = 9570
+# Of a desktop: the aggregator's, then one for each worker.
+_METRICS_PORT: Final = CAMERA_METRICS_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,9 @@ class Release:
     packages: tuple[str, ...]
     system_site_packages: bool = False
 
-    def digest(self, wheels: str) -> str:
-        """Twelve hexadecimal digits; `wheels` stands for what is installed."""
-        said = json.dumps([sorted(self.files.items()), self.units, wheels])
+    def digest(self, programs: str) -> str:
+        """Twelve hexadecimal digits; `programs` stands for what is installed."""
+        said = json.dumps([sorted(self.files.items()), self.units, programs])
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 

@@ -61,9 +61,10 @@ class Rollout:
         outcome = Outcome(self._machine.name)
         python = self._python()
         wheels = choose_wheels(self._wheelhouse, python, self._release.extras)
-        new = self._release.digest(wheels.digest)
+        programs = self._programs(python, wheels)
+        new = self._release.digest(programs)
         before = self._current()
-        outcome.changed += self._stage(new, wheels, dry_run=dry_run)
+        outcome.changed += self._stage(new, wheels, programs, dry_run=dry_run)
         changed = self._put_secrets(dry_run=dry_run)
         outcome.changed += changed
         live = {one.path for one in self._secrets if one.is_live}
@@ -97,6 +98,11 @@ class Rollout:
             )
         return Python(f"{major}.{minor}", machine)
 
+    def _programs(self, python: Python, wheels: Wheels) -> str:
+        """Name of the environment: another interpreter, or other wheels, is another one."""
+        system = "-system" if self._release.system_site_packages else ""
+        return f"{python.version}{system}-{wheels.digest}"
+
     def _current(self) -> str:
         done, said = self._machine.attempt(f"readlink {ROOT}/current")
         return said.rpartition("/")[2] if done else ""
@@ -106,11 +112,11 @@ class Rollout:
 
     # Stage
 
-    def _stage(self, new: str, wheels: Wheels, *, dry_run: bool) -> list[str]:
+    def _stage(self, new: str, wheels: Wheels, programs: str, *, dry_run: bool) -> list[str]:
         from pyinfra.operations import apt
         from pyinfra.operations import files as on_disk
 
-        release, venv = ROOT / "releases" / new, ROOT / "venvs" / wheels.digest
+        release, venv = ROOT / "releases" / new, ROOT / "venvs" / programs
         lacking = self._lacking_packages()
         changed = []
         if lacking:
@@ -125,7 +131,7 @@ class Rollout:
                 text_file(ACTIVATE, _shipped("site", "activate.sh"), mode="755"),
                 *(text_file(f"{release}/{path}", text) for path, text in self._files()),
                 Wish("link to the programs", on_disk.link,
-                     {"path": f"{release}/venv", "target": f"../../venvs/{venv.name}"}),
+                     {"path": f"{release}/venv", "target": f"../../venvs/{programs}"}),
             ],
             dry_run=dry_run,
         )  # fmt: skip
