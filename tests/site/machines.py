@@ -9,11 +9,12 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
+
+from tests.end_to_end.site import until
 
 BRIDGE: Final = "rm-site0"
 NETWORK: Final = "10.90.7"
@@ -129,7 +130,7 @@ class Booted:
         self.wait_for_ssh()
 
     def wait_for_ssh(self) -> None:
-        until(lambda: self.attempt("true")[0], f"{self.name} answers over ssh")
+        until(lambda: self.attempt("true")[0], f"{self.name} answers over ssh", PATIENCE_S)
 
     def power_off(self) -> None:
         """As pulling the plug would, but what was written is on the disk."""
@@ -174,15 +175,6 @@ def make_key(folder: Path) -> Path:
     key = folder / "id"
     _tell("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key))
     return key
-
-
-def until(condition: object, what: str, timeout_s: float = PATIENCE_S) -> None:
-    """Waits until `condition()` holds."""
-    assert callable(condition)
-    end = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < end, f"not within {timeout_s:g} s: {what}"
-        time.sleep(0.2)
 
 
 def write(path: Path, text: str) -> None:

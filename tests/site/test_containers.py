@@ -11,9 +11,9 @@ import pytest
 
 from deploy.redis_access import write_redis_access
 from deploy.site_keys import SiteKeys
+from tests.end_to_end.site import until
 from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
 from tests.site.containers import UID, Images, tell, why_not_here
-from tests.site.machines import until
 from tests.site.wheelhouse import ROOT
 
 pytestmark = pytest.mark.timeout(3_600)

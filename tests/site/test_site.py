@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.site import until as until_in
 from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
 from tests.site.machines import (
+    PATIENCE_S,
     Booted,
     base_root,
     make_key,
     network,
-    until,
     why_not_here,
 )
 from tests.site.wheelhouse import ROOT, fill, make_wheel
@@ -52,6 +53,11 @@ ssh_key = "{key}"
 source = "simulated:/srv/portraits"
 rate_hz = 10
 """
+
+
+def until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> None:
+    """With the patience that a machine which starts services wants."""
+    until_in(condition, what, timeout_s)
 
 
 @dataclass
