@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
+from training.face_cover import cover
 from training.face_data import Faces, Floats, Picture
 from training.face_warp import (
     Photo,
@@ -26,6 +27,7 @@ COMMON_PX = (15.0, 90.0)
 LEARN_SCORE = 0.5
 IGNORE_SCORE = 0.1
 MAX_ENLARGEMENT = 3.0
+COVER_SHARE = 0.35
 
 
 @dataclass(frozen=True)
@@ -127,8 +129,8 @@ def _disguise(photo: Photo, rng: Generator) -> Photo:
     """Turn the head out of the plane or cover a part of it, sometimes."""
     if max(photo.picture.shape) > 150:
         photo = _resized(photo, 130 / max(photo.picture.shape))
-    if rng.random() < 0.25:
-        photo = _covered(photo, rng)
+    if rng.random() < COVER_SHARE:
+        photo = cover(photo, rng)
     if rng.random() < 0.5:
         photo = turn_head(photo, float(rng.uniform(-0.9, 0.9)))
     if rng.random() < 0.35:
@@ -155,34 +157,6 @@ def _shade(photo: Photo, rng: Generator) -> Photo:
         lit = photo.picture * (ramp if rng.random() < 0.5 else ramp[::-1])
         return Photo(np.clip(lit, 0, 255).astype(np.uint8), photo.faces)
     return photo
-
-
-def _covered(photo: Photo, rng: Generator) -> Photo:
-    """Draw something over the mouth (a mask, a cup, a hand), the eyes (dark glasses) or the brow
-    (a cap)."""
-    left, top, right, bottom = photo.faces.boxes[0]
-    width, height = right - left, bottom - top
-    row, across, down = _cover(rng)
-    middle = (float(left + width * rng.uniform(0.4, 0.6)), float(top + height * row))
-    shape = (middle, (float(width * across), float(height * down)), float(rng.normal(0, 8)))
-    picture, shade = photo.picture.copy(), int(rng.integers(0, 256))
-    if rng.random() < 0.4:
-        shade = int(picture.mean() * rng.uniform(0.8, 1.1)) % 256
-    if rng.random() < 0.5:
-        cv2.ellipse(picture, shape, shade, -1)
-    else:
-        cv2.fillPoly(picture, [cv2.boxPoints(shape).astype(np.int32)], shade)
-    return Photo(picture, photo.faces)
-
-
-def _cover(rng: Generator) -> tuple[float, float, float]:
-    """Middle, width and height of what covers a face, in widths and heights of the face."""
-    kind = rng.random()
-    if kind < 0.5:
-        return rng.uniform(0.72, 0.86), rng.uniform(0.6, 1.05), rng.uniform(0.4, 0.66)
-    if kind < 0.62:
-        return 0.38, rng.uniform(0.6, 1.05), 0.18
-    return rng.uniform(-0.1, 0.05), rng.uniform(1.0, 1.3), rng.uniform(0.4, 0.6)
 
 
 def _overlap(faces: Faces, new: Faces) -> Floats:

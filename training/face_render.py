@@ -67,7 +67,7 @@ class Stock:
     singles  groups of photographs of one face each, the heads of each group, each group's share
     empties  photographs without faces
     traps    what an earlier detector fell for
-    rooms    rooms with people, whose places, marked as faces, are never shown
+    rooms    rooms whose people are painted over
     teacher  looks at every finished crop: what it cannot see in it is left out of the loss
     """
 

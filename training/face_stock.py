@@ -61,6 +61,7 @@ def load_stock(
             groups.append(group)
             weights.append(weight)
     shares = tuple(weight / sum(weights) for weight in weights)
+    rooms = tuple(_walls(root, labels, progress))
     return Stock(
         scenes=tuple(scenes),
         scene_heads=weigh(tuple(scenes)),
@@ -68,15 +69,15 @@ def load_stock(
         single_heads=tuple(weigh(group) for group in groups),
         single_shares=shares,
         empties=tuple(empties),
-        traps=traps(earlier, scenes + empties) if earlier else (),
-        rooms=tuple(_walls(root, labels, progress)),
+        traps=traps(earlier, [*scenes, *empties, *rooms]) if earlier else (),
+        rooms=rooms,
         teacher=teacher,
     )
 
 
 def _walls(root: Path, labels: Path, progress: Callable[[str], None]) -> Iterable[Photo]:
     """Rooms whose walls and tables may be shown, and no person: people, and what the teacher takes
-    for a face, are marked as faces."""
+    for a face, are painted over."""
     item = source("rooms")
     progress(item.name)
     known = load_faces(labels / f"{item.name}.npz")
@@ -84,9 +85,22 @@ def _walls(root: Path, labels: Path, progress: Callable[[str], None]) -> Iterabl
         people = read_voc(root / item.annotations / f"{path.stem}.xml").boxes
         margin = (people[:, 2:] - people[:, :2]) * PERSON_MARGIN
         boxes = np.concatenate([people[:, :2] - margin, people[:, 2:] + margin], 1)
-        unknown = np.full((len(boxes), 5, 2), np.nan, np.float32)
-        marked = Faces(boxes, unknown, np.ones(len(boxes), np.float32)).joined(known[path.name])
-        yield Photo(grey(read_picture(path)), marked)
+        picture = grey(read_picture(path))
+        for box in np.concatenate([boxes, known[path.name].boxes]):
+            _paint_over(picture, box)
+        yield Photo(picture, Faces.none())
+
+
+def _paint_over(picture: Picture, box: Floats) -> None:
+    """Fill a box with what stands at its left and right edge, one running into the other."""
+    height, width = picture.shape
+    left, top = np.clip(np.floor(box[:2]), 0, [width, height]).astype(int)
+    right, bottom = np.clip(np.ceil(box[2:]), 0, [width, height]).astype(int)
+    if right <= left or bottom <= top:
+        return
+    edges = picture[top:bottom, [max(left - 1, 0), min(right, width - 1)]].astype(np.float32)
+    share = np.linspace(0, 1, right - left, dtype=np.float32)[None]
+    picture[top:bottom, left:right] = edges[:, :1] * (1 - share) + edges[:, 1:] * share
 
 
 def _photos(
