@@ -54,11 +54,14 @@ class Entrance:
         self.connections = self._door.connections
 
     def turn(self, health: Health) -> None:
-        """Counts who did not get in; a component whose authenticator died is not ready."""
+        """Counts who did not get in; not ready while the authenticator is dead or hangs."""
         self._door.turn()
-        health.fault = self._authenticator.fault if self._authenticator else ""
-        if health.fault and self._guests is not None:
-            # Who is revoked is still put out, though nobody new can be let in.
+        if self._authenticator is None or self._guests is None:
+            return
+        health.fault = self._authenticator.fault
+        if not self._authenticator.alive:
+            # Who is revoked is still put out, though nobody new can be let in. Not so while it
+            # hangs: what holds it up would hold up this thread as well.
             self._guests.refresh()
 
     def facts(self, component: str) -> Iterator[Fact]:

@@ -12,6 +12,7 @@ import zmq
 from zmq.utils import z85
 
 from shared.allow_list import Guests
+from shared.clock import boot_ms
 from shared.keys import fingerprint
 from shared.logs import Complaints
 from shared.runtime import Waker
@@ -21,6 +22,8 @@ _VERSION: Final = b"1.0"
 _REQUEST_PARTS: Final = 7
 # Milliseconds between two looks at who is allowed, while nobody knocks.
 _LOOK_MS: Final = 1_000
+# Milliseconds without a look after which the thread hangs: at a list on a disk that is gone, say.
+_HUNG_MS: Final = 10_000.0
 _log = logging.getLogger(__name__)
 
 
@@ -36,6 +39,7 @@ class Authenticator:
         self._complaints = Complaints(_log)
         self._waker = Waker()
         self._stopping = False
+        self._looked_ms = boot_ms()
         self._socket = context.socket(zmq.REP)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.bind(_ENDPOINT)
@@ -49,8 +53,16 @@ class Authenticator:
 
     @property
     def fault(self) -> str:
-        """What to say of it once it is dead; "" before."""
-        return "" if self.alive else "the authenticator has ended: nobody new gets in; restart"
+        """What to say of it once it is dead, or as long as it hangs; "" while it works."""
+        if not self.alive:
+            return "the authenticator has ended: nobody new gets in; restart"
+        hung_s = (boot_ms() - self._looked_ms) / 1000
+        if hung_s * 1000 < _HUNG_MS:
+            return ""
+        return (
+            f"the authenticator hangs for {hung_s:.0f} s: nobody new gets in, and a key that is "
+            "revoked serves on; can the list of keys be read? If so, restart"
+        )
 
     def stop(self) -> None:
         """Ends the thread; nobody new gets in from now on."""
@@ -66,6 +78,7 @@ class Authenticator:
             poller.register(self._waker.fileno(), zmq.POLLIN)
             while not self._stopping:
                 poller.poll(_LOOK_MS)
+                self._looked_ms = boot_ms()
                 self._turn()
         except Exception:
             _log.exception("the authenticator ended: nobody new gets in; restart this process")

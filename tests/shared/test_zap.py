@@ -9,6 +9,7 @@ import pytest
 import zmq
 
 from deploy.site_keys import new_pair
+from shared import zap
 from shared.allow_list import AllowList, Guests, Holders
 from shared.clock import boot_ms
 from shared.config import AggregatorSettings, WorkerSettings, load
@@ -208,6 +209,36 @@ def test_when_the_authenticator_has_died_nobody_new_comes_in_and_the_process_is_
     assert send(inside, [b"still here"])
     assert entrance.router.poll(20_000)
     close(inside, monitor)
+
+
+class Stuck(Everyone):
+    """A list on a disk that does not answer, while `there` is not set."""
+
+    def __init__(self) -> None:
+        self.there = threading.Event()
+        self.there.set()
+
+    def refresh(self) -> None:
+        self.there.wait(60)
+
+
+def test_while_the_authenticator_hangs_the_process_is_not_ready_and_works_on(
+    enter: Callable[[Guests], Entrance], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zap, "_LOOK_MS", 20)
+    monkeypatch.setattr(zap, "_HUNG_MS", 2_000.0)
+    guests, health = Stuck(), Health("worker")
+    entrance = enter(guests)
+    health.ready = True
+    look = lambda: entrance.turn(health)  # noqa: E731
+    look()
+    assert health.ready
+    guests.there.clear()
+    until(lambda: not health.ready, look, zmq.Poller())
+    assert "hangs for" in health.fault
+    guests.there.set()
+    until(lambda: health.ready, look, zmq.Poller())
+    assert health.fault == ""
 
 
 def test_an_authenticator_that_answers_no_more_lets_nobody_in(
