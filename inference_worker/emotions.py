@@ -13,6 +13,7 @@ from inference_worker.faces import BoxStyle, Detection
 from inference_worker.model_files import SHIPPED_EXPRESSION, load_expression
 from inference_worker.onnx_model import OnnxModel, Tensor
 from inference_worker.opencv import Picture
+from inference_worker.sharpness import blurred
 from shared.emotions import EXPRESSIONS
 from shared.errors import ModelError
 
@@ -27,7 +28,7 @@ _WARM_UP_BATCHES: Final = (1, 2, 4)
 class Expression:
     """What a face shows: a probability in 0..1 for each of `EXPRESSIONS`, in that order.
 
-    `sure` is False where the face is too small or no expression stands out.
+    `sure` is False where the face is too small or too blurred, or no expression stands out.
     """
 
     probabilities: tuple[float, ...]
@@ -69,16 +70,19 @@ class ExpressionClassifier:
         """
         if not detections:
             return []
-        probabilities = self._probabilities([self._cut(picture, face) for face in detections])
+        crops = [self._cut(picture, face) for face in detections]
+        probabilities, faint = self.answers(crops), blurred(np.stack(crops))
         return [
-            Expression(tuple(row), self._is_sure(face, max(row)))
-            for face, row in zip(detections, probabilities.tolist(), strict=True)
+            Expression(tuple(row), not is_faint and self._is_sure(face, max(row)))
+            for face, row, is_faint in zip(
+                detections, probabilities.tolist(), faint.tolist(), strict=True
+            )
         ]
 
     def warm_up(self) -> None:
         """Run small batches, so that the first frame finds memory allotted and code loaded."""
         for faces in _WARM_UP_BATCHES:
-            self._probabilities([self._blank()] * faces)
+            self.answers([self._blank()] * faces)
 
     def self_test(self) -> None:
         """Raises ModelError where the model no longer gives the outputs recorded in its file.
@@ -90,7 +94,7 @@ class ExpressionClassifier:
             return
         size = (2, self.contract.input.height, self.contract.input.width)
         noise = np.random.default_rng(due.seed).integers(0, 256, size, dtype=np.uint8)
-        found = self._probabilities([self._in_channels(picture) for picture in noise])
+        found = self.answers([self._in_channels(picture) for picture in noise])
         deviation = float(np.abs(found - np.array(due.probabilities)).max())
         if deviation > SELF_TEST_TOLERANCE:
             raise ModelError(
@@ -115,8 +119,9 @@ class ExpressionClassifier:
             return picture
         return np.repeat(picture[:, :, None], 3, axis=2)
 
-    def _probabilities(self, crops: list[Picture]) -> Tensor:
-        """(N, 8) in wire order, rows summing to 1; 0 for what the model does not tell apart."""
+    def answers(self, crops: list[Picture]) -> Tensor:
+        """Of N crops that are the model's input as they are: (N, 8) in wire order, rows summing
+        to 1; 0 for what the model does not tell apart."""
         tensor = self._tensor(crops)
         batches = np.split(tensor, len(crops)) if self._model.input_shape[0] == 1 else [tensor]
         scores = np.concatenate([self._model(batch, self._outputs)[0] for batch in batches])

@@ -164,10 +164,10 @@ def test_the_first_channel_is_the_contracts_first_colour(
 def test_a_face_is_sure_when_it_is_large_enough_and_one_expression_stands_out(
     tmp_path: Path,
 ) -> None:
-    metadata = expression_metadata(sure_threshold=str(WHITE - 0.01))
+    metadata = expression_metadata(sure_threshold=str(BLACK + 0.03))
     tiny = classifier(tmp_path, metadata, brightness=(1, 0, 0, 0, 0, 0, 0, 0))
-    picture = plain(100, 100, 255)
-    picture[50:] = 0
+    picture = np.random.default_rng(0).integers(160, 256, (100, 100, 3), dtype=np.uint8)
+    picture[50:] -= 160
     bright, small = Detection(40, 10, 16, 16, 1), Detection(40, 10, 15, 16, 1)
     dark = Detection(40, 60, 30, 30, 1)
     assert [face.sure for face in tiny.classify(picture, [bright, small, dark])] == [

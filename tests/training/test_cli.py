@@ -12,7 +12,7 @@ from training.cli import app
 
 COMMANDS = (
     ["collect"], ["import", "fer2013"], ["import", "folders"], ["train"], ["fine-tune"],
-    ["evaluate"], ["export"], ["measure-crop"], ["face", "train"],
+    ["evaluate"], ["export"], ["measure-crop"], ["measure-blur"], ["face", "train"],
 )  # fmt: skip
 
 
