@@ -31,6 +31,7 @@ from benchmarks.overload import overload
 from benchmarks.render import rendered
 from benchmarks.rows import Benchmark, Options, add_options, options_of, printed
 from benchmarks.scale import scale
+from benchmarks.slow_link import slow_link
 from benchmarks.startup import startup
 from benchmarks.transport import transport
 from benchmarks.worker_share import worker_share
@@ -40,6 +41,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "transport": transport,
     "overload": overload,
     "outage": outage,
+    "slow_link": slow_link,
     "analysis_cost": analysis_cost,
     "worker_share": worker_share,
     "latency": latency,

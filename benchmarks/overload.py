@@ -47,7 +47,7 @@ def one_camera(seconds: float) -> Iterator[Row]:
         reports, frames = site.address(), site.address()
         site.aggregator(reports)
         worker = site.worker(frames, reports, "--min-frame-ms", "200", *CHEAP)
-        camera = _memory_camera(site, name, frames)
+        camera = memory_camera(site, name, frames)
         until(lambda: len(worker.lines("started")) > _SETTLE, "the worker works")
         used = cpu_s(camera.process.pid)
         lines = _measure([worker], seconds)
@@ -82,7 +82,8 @@ def _ages(lines: list[Line], theirs: dict[str, float]) -> Iterator[Row]:
     yield at_most("overload: age at start, max", quantile(ages, 1.0), "ms", 200)
 
 
-def _memory_camera(site: Site, folder: str, frames: str) -> Component:
+def memory_camera(site: Site, folder: str, frames: str) -> Component:
+    """A camera node at 30 frames a second whose pictures lie in memory as pixels."""
     who = ("--name", "cam", "--room", "room", "--worker", frames, "--rate-hz", "30")
     camera = site.start("benchmarks.memory_camera", *who, "--source", f"{folder}?pixels")
     camera.wait_for("camera ready")
