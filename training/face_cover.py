@@ -9,13 +9,16 @@ from numpy.random import Generator
 from training.face_data import Faces, Floats, Picture
 from training.face_warp import Photo
 
-HAT_SHARE = 0.45
+SIDE_SHARE, HAT_SHARE = 0.25, 0.35
 ARC = np.linspace(np.pi, 2 * np.pi, 15, dtype=np.float32)
 
 
 def cover(photo: Photo, rng: Generator) -> Photo:
     """Cover a part of the photo's one face; the label stays, and the teacher judges the outcome."""
-    if rng.random() >= HAT_SHARE:
+    kind = rng.random()
+    if kind < SIDE_SHARE:
+        return _half_hidden(photo, rng)
+    if kind >= SIDE_SHARE + HAT_SHARE:
         return Photo(_patched(photo, rng), photo.faces)
     photo = _with_headroom(photo)
     kind = rng.random()
@@ -39,6 +42,26 @@ def _patched(photo: Photo, rng: Generator) -> Picture:
     else:
         cv2.fillPoly(picture, [cv2.boxPoints(shape).astype(np.int32)], shade)
     return picture
+
+
+def _half_hidden(photo: Photo, rng: Generator) -> Photo:
+    """Somebody or something stands before one side of the face: the box is of what is left, as
+    annotators draw it."""
+    left, top, right, bottom = photo.faces.boxes[0]
+    height, width = photo.picture.shape
+    edge = float(left + (right - left) * rng.uniform(0.2, 0.5))
+    slant = float(rng.normal(0, 0.15) * (bottom - top))
+    outline = np.array([[0, 0], [edge + slant, 0], [edge - slant, height], [0, height]])
+    box = np.array([[edge, top, right, bottom]], np.float32)
+    if rng.random() < 0.5:
+        edge = float(left + right) - edge
+        outline[:, 0] = left + right - outline[:, 0]
+        outline[[0, 3], 0] = width
+        box = np.array([[left, top, edge, bottom]], np.float32)
+    mask = np.zeros_like(photo.picture)
+    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 255)
+    hidden = _laid(photo.picture, mask, _cloth(photo, rng))
+    return Photo(hidden, Faces(box, photo.faces.landmarks, photo.faces.scores))
 
 
 def _patch(rng: Generator) -> tuple[float, float, float]:
