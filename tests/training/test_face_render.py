@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from training import face_render
+from training.face_cover import cover
 from training.face_data import Faces, Picture, clip
 from training.face_light import grey, spoil
 from training.face_mine import traps
@@ -158,3 +159,33 @@ def test_traps_are_false_alarms_away_from_every_face() -> None:
     found = traps(_SeesTwo(None, 1), [photo()])
     assert len(found) == 3
     assert all(trap.box == pytest.approx([0, 0, 9, 9], abs=0.1) for trap in found)
+
+
+def test_what_people_wear_keeps_the_label_and_changes_the_picture() -> None:
+    changed, halved = 0, 0
+    for seed in range(60):
+        before = photo()
+        after = cover(before, np.random.default_rng(seed))
+        (box,), (left,) = after.faces.boxes, after.faces.boxes[:, 0]
+        whole = (before.faces.boxes[0, 2:] - before.faces.boxes[0, :2]).prod()
+        assert len(after.faces) == 1
+        assert 0 <= left < box[2] <= after.picture.shape[1]
+        assert (box[2:] - box[:2]).prod() <= whole + 1e-3
+        halved += bool((box[2:] - box[:2]).prod() < whole - 1)
+        changed += after.picture.shape != before.picture.shape or bool(
+            (after.picture != before.picture).any()
+        )
+    assert changed == 60
+    assert 5 < halved < 25
+
+
+def test_a_hat_has_headroom_above_a_face_at_the_top_of_its_photo() -> None:
+    faces = photo().faces
+    high = Photo(
+        photo().picture[30:],
+        Faces(faces.boxes - [0, 30, 0, 30], faces.landmarks - [0, 30], faces.scores),
+    )
+    raised = [cover(high, np.random.default_rng(seed)) for seed in range(40)]
+    hats = [one for one in raised if one.picture.shape[0] > high.picture.shape[0]]
+    assert hats
+    assert all(one.faces.boxes[0, 1] > 0 for one in hats)
