@@ -55,7 +55,7 @@ class Finder:
             return
         addresses = _addresses(info) if info else ()
         with self._lock:
-            if addresses and len(self._found) < MAX_ADDRESSES:
+            if addresses and (name in self._found or len(self._found) < MAX_ADDRESSES):
                 self._found[name] = addresses
 
     def remove_service(self, zc: "Zeroconf", type_: str, name: str) -> None:  # noqa: ARG002

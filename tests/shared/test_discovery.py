@@ -1,9 +1,11 @@
 """Workers announced over real multicast are found; the announcement is trusted with nothing."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from shared import discovery
 from shared.discovery import SERVICE, Finder, announced, finding
 from shared.errors import ConfigError
 from tests.end_to_end.site import until
@@ -23,19 +25,43 @@ def finder() -> Iterator[Finder]:
 
 def test_an_announced_worker_is_found_and_forgotten_when_it_leaves(finder: Finder) -> None:
     with announced("aa01", ADDRESS, True):
-        until(lambda: ADDRESS in finder(), "it is found")
-    until(lambda: ADDRESS not in finder(), "it is forgotten")
+        assert until(lambda: ADDRESS in finder(), "it is found")
+    assert until(lambda: ADDRESS not in finder(), "it is forgotten")
 
 
 def test_two_workers_are_both_found(finder: Finder) -> None:
     second = "tcp://192.0.2.8:5702"
     with announced("aa02", ADDRESS, True), announced("aa03", second, True):
-        until(lambda: {ADDRESS, second} <= finder(), "both are found")
+        assert until(lambda: {ADDRESS, second} <= finder(), "both are found")
+
+
+def test_a_worker_that_moves_is_found_at_its_new_address_though_the_table_be_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discovery, "MAX_ADDRESSES", 1)
+    moved, network = "tcp://192.0.2.9:5701", Announcements()
+    finder: Any = Finder()
+    network.address = "192.0.2.7"
+    finder.add_service(network, SERVICE, f"aa09.{SERVICE}")
+    finder.add_service(network, SERVICE, f"aa10.{SERVICE}")
+    assert finder() == {ADDRESS}
+    network.address = "192.0.2.9"
+    finder.update_service(network, SERVICE, f"aa09.{SERVICE}")
+    assert finder() == {moved}
+
+
+class Announcements:
+    """A network on which every name is announced at `address`."""
+
+    address = ""
+
+    def get_service_info(self, type_: str, name: str, _ms: int) -> Any:
+        return zeroconf.ServiceInfo(type_, name, port=5701, parsed_addresses=[self.address])
 
 
 def test_a_host_by_name_is_passed_on_by_name(finder: Finder) -> None:
     with announced("aa04", "tcp://desk.example:5701", True):
-        until(lambda: "tcp://desk.example:5701" in finder(), "it is found")
+        assert until(lambda: "tcp://desk.example:5701" in finder(), "it is found")
 
 
 def test_what_is_no_address_is_left_out(finder: Finder) -> None:
