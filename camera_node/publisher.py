@@ -18,7 +18,7 @@ from shared.keys import ClientKeys
 from shared.limits import CREDIT_VOID_MS, HELLO_EVERY_MS, MAX_INTERVAL_US
 from shared.logs import Complaints, event
 from shared.messages import Credit, Frame, Hello
-from shared.monitors import WHY_NOT, Dialler, LinkEvent, Monitor, next_event
+from shared.monitors import WHY_NOT, Dialler, LinkEvent, Monitor
 from shared.runtime import PeerLog
 from shared.sockets import Dealer, close, connect_frames, is_writable, receive, send
 
@@ -61,7 +61,7 @@ class Link:
         socket, monitor = connect_frames(context, address, insecure=insecure, keys=keys)
         self.socket: Dealer = socket
         self.monitor: Monitor = monitor
-        self.dialler = Dialler(socket, address)
+        self.dialler = Dialler(socket, address, monitor)
 
 
 # Whom a discovered address is heard from: not this machine, so loopback ones are left out.
@@ -153,8 +153,7 @@ class Publisher:
 
     def _take_events(self, link: Link) -> None:
         now_ms = boot_ms()
-        while (news := next_event(link.monitor)) is not None:
-            link.dialler.note(news, now_ms)
+        for news in link.dialler.news(now_ms):
             if news is LinkEvent.CONNECTED:
                 self._connections += 1
                 link.window.connect(self._connections, boot_ms())

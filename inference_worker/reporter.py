@@ -15,7 +15,7 @@ from shared.keys import ClientKeys
 from shared.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, WORKER_SILENT_MS
 from shared.logs import Complaints, event
 from shared.messages import Ack, Report, Result, TicketedResult
-from shared.monitors import WHY_NOT, Dialler, LinkEvent, next_event
+from shared.monitors import WHY_NOT, Dialler, LinkEvent
 from shared.runtime import PeerLog
 from shared.sockets import close, connect_reports, is_writable, receive, send
 
@@ -42,7 +42,7 @@ class _Aggregator:
         self.address = address
         connected = connect_reports(context, address, insecure=insecure, keys=keys)
         self.socket, self.monitor = connected
-        self.dialler = Dialler(self.socket, address)
+        self.dialler = Dialler(self.socket, address, self.monitor)
         self.connected = False
         self.heard_ms = 0.0
         self.report_due_ms = 0.0
@@ -74,7 +74,6 @@ class Reporter:
         self._on_ack = on_ack
         self._poller = poller
         self._peers = PeerLog("aggregator")
-        self._complaints = Complaints(_log)
         self._complaints = Complaints(_log)
         self.outbox = Outbox()
         self._sent_ms = 0.0
@@ -126,8 +125,7 @@ class Reporter:
     # Connections
 
     def _take_events(self, aggregator: _Aggregator, now_ms: float) -> None:
-        while (news := next_event(aggregator.monitor)) is not None:
-            aggregator.dialler.note(news, now_ms)
+        for news in aggregator.dialler.news(now_ms):
             if news is LinkEvent.CONNECTED:
                 aggregator.connected = True
                 aggregator.heard_ms = boot_ms()

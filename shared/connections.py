@@ -8,19 +8,13 @@ and for how long it has been mute, and shuts its TCP connection down; libzmq see
 Honest peers say something every second. Time is an argument.
 """
 
-import socket
-import struct
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
+from shared import tcp
 from shared.limits import MAX_UNFINISHED_BYTES, MAX_UNFINISHED_BYTES_IN_ALL, MUTE_MS
 
 _LOOK_EVERY_MS: Final = 250.0
-# struct tcp_info of linux/tcp.h, since Linux 4.1: tcpi_bytes_received, unsigned 64 bits.
-_BYTES_RECEIVED_AT: Final = 128
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -49,7 +43,7 @@ class Connections:
 
     def accepted(self, fd: int, now_ms: float) -> None:
         """A connection came in."""
-        self._open[fd] = _Connection(_peer_of(fd), now_ms)
+        self._open[fd] = _Connection(tcp.peer_of(fd), now_ms)
 
     def closed(self, fd: int) -> None:
         """A connection ended, by whomever."""
@@ -83,49 +77,15 @@ class Connections:
 
     def _cut(self, fd: int, connection: _Connection) -> None:
         # The number may be another connection's by now, of which nothing was told yet.
-        if _peer_of(fd) == connection.peer:
-            _shut_down(fd)
+        if tcp.peer_of(fd) == connection.peer:
+            tcp.shut_down(fd)
         self.closed(fd)
 
 
 def _look_at(fd: int, connection: _Connection, now_ms: float) -> None:
-    received = _bytes_received(fd)
+    received = tcp.bytes_received(fd)
     if connection.heard:
         connection.heard = False
         connection.heard_ms = now_ms
         connection.received = received
     connection.unfinished = max(0, received - connection.received)
-
-
-def _peer_of(fd: int) -> object:
-    return _asked(fd, lambda one: one.getpeername(), None)
-
-
-def _bytes_received(fd: int) -> int:
-    return _asked(fd, _received, 0)
-
-
-def _received(one: socket.socket) -> int:
-    told = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    return int(struct.unpack_from("=Q", told, _BYTES_RECEIVED_AT)[0])
-
-
-def _shut_down(fd: int) -> None:
-    _asked(fd, lambda one: one.shutdown(socket.SHUT_RDWR), None)
-
-
-def _asked(fd: int, question: Callable[[socket.socket], T], otherwise: T) -> T:
-    """What a descriptor answers; `otherwise` where it is closed, no TCP, or the kernel is too old.
-
-    The descriptor stays libzmq's: the socket object is detached, never closed.
-    """
-    try:
-        one = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, fd)
-    except OSError:
-        return otherwise
-    try:
-        return question(one)
-    except (OSError, AttributeError, struct.error):
-        return otherwise
-    finally:
-        one.detach()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
+from shared import tcp
 from shared.clock import boot_ms
 from shared.connections import Connections
 from shared.limits import REDIAL_MS
@@ -48,6 +49,9 @@ WHY_NOT: Final = {
     LinkEvent.REFUSED: "it does not admit this key: was it added to its allow-list, or revoked?",
     LinkEvent.UNSAFE: "it has other keys than those trusted here, or only one side has keys",
 }
+# A TCP connection stands, no handshake yet: for what the kernel knows of it.
+LINK_NEWS: Final = zmq.Event.CONNECTED | sum(LINK_EVENTS)
+_LOOK_EVERY_MS: Final = 250.0
 _DOOR_EVENTS: Final = (
     zmq.Event.ACCEPTED
     | zmq.Event.HANDSHAKE_FAILED_AUTH
@@ -85,38 +89,69 @@ def has_news(socket: zmq.Socket[bytes]) -> bool:
 
 def next_event(monitor: Monitor) -> LinkEvent | None:
     """The next event of a watched socket, or None if there is none."""
-    if not has_news(monitor):
-        return None
-    return LINK_EVENTS[zmq.Event(recv_monitor_message(monitor, zmq.NOBLOCK)["event"])]
+    while has_news(monitor):
+        told = recv_monitor_message(monitor, zmq.NOBLOCK)["event"]
+        if told != zmq.Event.CONNECTED:
+            return LINK_EVENTS[zmq.Event(told)]
+    return None
 
 
 class Dialler:
-    """Connects again where libzmq has given up.
+    """Tells what becomes of a connecting socket, and connects again where libzmq does not.
 
     libzmq retries what breaks off, but never what was refused or broke the protocol; a camera
-    whose key is admitted a minute later would stay out for ever. Time is an argument.
+    whose key is admitted a minute later would stay out for ever. And a connection from an address
+    that this machine has lost stands until heartbeats have failed for seconds: it is ended here.
+    Time is an argument.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], address: str) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], address: str, monitor: Monitor) -> None:
         self._socket = socket
         self._address = address
+        self._monitor = monitor
         self._given_up_ms: float | None = None
+        self._fd, self._from = -1, ()
+        self._looked_ms = 0.0
 
-    def note(self, news: LinkEvent, now_ms: float) -> None:
-        """Takes in every event of the socket's monitor, in order."""
+    def news(self, now_ms: float) -> Iterator[LinkEvent]:
+        """All that has happened since."""
+        while has_news(self._monitor):
+            told = recv_monitor_message(self._monitor, zmq.NOBLOCK)
+            if told["event"] == zmq.Event.CONNECTED:
+                self._fd = told["value"]
+                self._from = tcp.own_address_of(self._fd) or ()
+                continue
+            event = LINK_EVENTS[zmq.Event(told["event"])]
+            self._note(event, now_ms)
+            yield event
+
+    def _note(self, news: LinkEvent, now_ms: float) -> None:
         if news is LinkEvent.DISCONNECTED:
+            self._from = ()
             self._given_up_ms = now_ms
         elif news in (LinkEvent.RETRYING, LinkEvent.CONNECTED):
             self._given_up_ms = None
 
     def turn(self, now_ms: float) -> None:
         """Dials again, a second after libzmq was last seen to have given up."""
+        if now_ms - self._looked_ms >= _LOOK_EVERY_MS:
+            self._looked_ms = now_ms
+            self._end_if_stranded()
         if self._given_up_ms is None or now_ms - self._given_up_ms < REDIAL_MS:
             return
         self._given_up_ms = None
         with contextlib.suppress(zmq.ZMQError):
             self._socket.disconnect(self._address)
         self._socket.connect(self._address)
+
+    def _end_if_stranded(self) -> None:
+        """libzmq then sees the connection end, and connects again from where it is now."""
+        if not self._from or tcp.is_of_this_machine(self._from):
+            return
+        # The number may be another connection's by now.
+        if tcp.own_address_of(self._fd) == self._from:
+            tcp.shut_down(self._fd)
+        self._from = ()
 
 
 class Door:

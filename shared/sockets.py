@@ -29,7 +29,7 @@ from shared.limits import (
     RECONNECT_MS,
     REPORT_HWM,
 )
-from shared.monitors import LINK_EVENTS, Monitor, has_news, watch
+from shared.monitors import LINK_NEWS, Monitor, has_news, watch
 
 Router = zmq.Socket[bytes]
 Dealer = zmq.Socket[bytes]
@@ -208,7 +208,7 @@ def _connect(socket: Dealer, address: str, largest: int, hwm: int) -> tuple[Deal
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
     _common(socket, largest, hwm)
-    monitor = watch(socket, sum(LINK_EVENTS))
+    monitor = watch(socket, LINK_NEWS)
     try:
         socket.connect(address)
     except zmq.ZMQError as error:

@@ -75,6 +75,14 @@ node.new_id = lambda: "0123456789abcdef"
 """
 }
 
+# A connection whose own address is gone is left to heartbeats: seconds.
+ADDRESSES_ARE_NOT_LOOKED_AT: Final = {
+    CAMERA: """
+import shared.tcp
+shared.tcp.is_of_this_machine = lambda address: True
+"""
+}
+
 # A peer that falls silent is never found out.
 NO_HEARTBEATS: Final = dict.fromkeys(
     (CAMERA, WORKER),

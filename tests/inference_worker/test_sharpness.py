@@ -14,7 +14,7 @@ from tests.inference_worker.pictures import ASTRONAUT_FACE, astronaut
 
 def face(side: int = 48) -> Picture:
     """The astronaut's face as a crop that was `side` pixels wide before it became 48."""
-    whole = cv2.cvtColor(astronaut(), cv2.COLOR_BGR2GRAY)
+    whole = np.asarray(cv2.cvtColor(astronaut(), cv2.COLOR_BGR2GRAY), np.uint8)
     sharp = cut(whole, Square(*ASTRONAUT_FACE[:2], 95.0), 48, 48, as_gray=True)
     small = cv2.resize(sharp, (side, side), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (48, 48), interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -33,7 +33,8 @@ def test_a_sharp_face_is_not_blurred_though_it_be_small(side: int) -> None:
 
 @pytest.mark.parametrize("sigma_px", [4.0, 6.0])
 def test_a_face_out_of_focus_is_blurred(sigma_px: float) -> None:
-    assert blurred(np.asarray(cv2.GaussianBlur(face(), (0, 0), sigma_px))[None])[0]
+    dull = np.asarray(cv2.GaussianBlur(face(), (0, 0), sigma_px), np.uint8)
+    assert blurred(dull[None])[0]
 
 
 @pytest.mark.parametrize("down", [False, True])

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
+from shared import tcp
 from shared.clock import boot_ms
 from shared.limits import REDIAL_MS
-from shared.monitors import Dialler, LinkEvent, next_event
+from shared.monitors import Dialler, LinkEvent
 from shared.sockets import bind_frames, close, connect_frames, receive, send
 from tests.shared.peers import free_address, until
 
@@ -64,15 +65,13 @@ def comes_back_from_nonsense(context: Context, redial: bool) -> bool:
     router = bind_frames(context, free_address(), insecure=False)
     garbler = Garbler(router.getsockopt_string(zmq.LAST_ENDPOINT))
     peer, monitor = connect_frames(context, garbler.address)
-    dialler = Dialler(peer, garbler.address)
+    dialler = Dialler(peer, garbler.address, monitor)
     seen: list[LinkEvent] = []
     poller = zmq.Poller()
     poller.register(monitor, zmq.POLLIN)
 
     def turn() -> None:
-        while (news := next_event(monitor)) is not None:
-            seen.append(news)
-            dialler.note(news, boot_ms())
+        seen.extend(dialler.news(boot_ms()))
         if redial:
             dialler.turn(boot_ms())
 
@@ -103,21 +102,58 @@ def test_libzmq_alone_would_give_it_up_for_ever(context: Context) -> None:
 def test_what_libzmq_tries_again_by_itself_is_left_to_it(context: Context) -> None:
     """Where nobody listens, the endpoint is not opened anew: that would begin its wait again."""
 
+    dialled: list[str] = []
+
     class Counting:
         def connect(self, address: str) -> None:
-            raise AssertionError(f"dialled {address}")
+            dialled.append(address)
 
     peer, monitor = connect_frames(context, free_address())
-    dialler = Dialler(Counting(), "unused")  # type: ignore[arg-type]
+    dialler = Dialler(Counting(), "unused", monitor)  # type: ignore[arg-type]
     seen: list[LinkEvent] = []
     poller = zmq.Poller()
     poller.register(monitor, zmq.POLLIN)
 
     def turn() -> None:
-        while (news := next_event(monitor)) is not None:
-            seen.append(news)
-            dialler.note(news, boot_ms())
+        seen.extend(dialler.news(boot_ms()))
         dialler.turn(boot_ms())
 
     until(lambda: seen.count(LinkEvent.RETRYING) > 25, turn, poller)
+    assert dialled == []
     close(peer, monitor)
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_connection_from_an_address_that_the_machine_has_lost_is_made_again_at_once(
+    context: Context, monkeypatch: pytest.MonkeyPatch, gone: bool
+) -> None:
+    """Heartbeats would find out after seconds. With the address still there nothing is ended."""
+    address = free_address()
+    router = bind_frames(context, address, insecure=False)
+    peer, monitor = connect_frames(context, address)
+    dialler = Dialler(peer, address, monitor)
+    seen: list[LinkEvent] = []
+    poller = zmq.Poller()
+    poller.register(monitor, zmq.POLLIN)
+
+    def turn() -> None:
+        seen.extend(dialler.news(boot_ms()))
+        dialler.turn(boot_ms())
+
+    until(lambda: LinkEvent.CONNECTED in seen, turn, poller)
+    lost = tcp.own_address_of(dialler._fd)
+    there = tcp.is_of_this_machine
+    monkeypatch.setattr(tcp, "is_of_this_machine", lambda one: there(one) and not gone)
+    soon_ms = boot_ms() + (20_000 if gone else 1_000)
+    until(lambda: seen.count(LinkEvent.CONNECTED) > 1 or boot_ms() > soon_ms, turn, poller)
+    assert (LinkEvent.DISCONNECTED in seen) is gone
+    assert (tcp.own_address_of(dialler._fd) == lost) is not gone
+    close(peer, monitor)
+    close(router)
+
+
+def test_the_kernel_knows_which_addresses_are_this_machines() -> None:
+    assert tcp.is_of_this_machine(("127.0.0.1", 0))
+    assert not tcp.is_of_this_machine(("192.0.2.1", 0))
+    assert tcp.is_of_this_machine(("::ffff:127.0.0.1", 0, 0, 0))
+    assert not tcp.is_of_this_machine(("::ffff:192.0.2.1", 0, 0, 0))

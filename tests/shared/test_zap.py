@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from shared.errors import ConfigError
 from shared.keys import ClientKeys, KeyPair
 from shared.limits import REDIAL_MS
 from shared.metrics import Health
-from shared.monitors import Dialler, LinkEvent, next_event
+from shared.monitors import Dialler, LinkEvent
 from shared.sockets import (
     bind_frames,
     bind_reports,
@@ -230,7 +231,7 @@ def test_while_the_authenticator_hangs_the_process_is_not_ready_and_works_on(
     guests, health = Stuck(), Health("worker")
     entrance = enter(guests)
     health.ready = True
-    look = lambda: entrance.turn(health)  # noqa: E731
+    look = partial(entrance.turn, health)
     look()
     assert health.ready
     guests.there.clear()
@@ -291,13 +292,11 @@ def test_it_would_stay_out_for_ever_if_nobody_dialled_again(
 
 def comes_in_after_refusal(context: Context, address: str, path: Path, redial: bool) -> bool:
     socket, monitor = connect_frames(context, address, keys=client(DOOR))
-    dialler = Dialler(socket, address)
+    dialler = Dialler(socket, address, monitor)
     seen: list[LinkEvent] = []
 
     def turn() -> None:
-        while (news := next_event(monitor)) is not None:
-            seen.append(news)
-            dialler.note(news, boot_ms())
+        seen.extend(dialler.news(boot_ms()))
         if redial:
             dialler.turn(boot_ms())
 

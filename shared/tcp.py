@@ -1,0 +1,65 @@
+"""What the kernel knows of a TCP connection that libzmq holds, by its file descriptor.
+
+The descriptor stays libzmq's: nothing here closes it.
+"""
+
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+# struct tcp_info of linux/tcp.h, since Linux 4.1: tcpi_bytes_received, unsigned 64 bits.
+_BYTES_RECEIVED_AT: Final = 128
+
+T = TypeVar("T")
+Address = tuple[Any, ...]
+
+
+def peer_of(fd: int) -> Address | None:
+    """The other side's address; None where the connection is gone."""
+    return _asked(fd, lambda one: tuple(one.getpeername()), None)
+
+
+def own_address_of(fd: int) -> Address | None:
+    """The address that this side speaks from; None where the connection is gone."""
+    return _asked(fd, lambda one: tuple(one.getsockname()), None)
+
+
+def bytes_received(fd: int) -> int:
+    """All that ever came; 0 where the connection is gone, no TCP, or the kernel is too old."""
+    return _asked(fd, _received, 0)
+
+
+def shut_down(fd: int) -> None:
+    """Ends the connection; libzmq sees it end."""
+    _asked(fd, lambda one: one.shutdown(socket.SHUT_RDWR), None)
+
+
+def is_of_this_machine(address: Address) -> bool:
+    """False where no interface has this address any more."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address[0], 0, *address[2:]))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
+
+
+def _received(one: socket.socket) -> int:
+    told = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    return int(struct.unpack_from("=Q", told, _BYTES_RECEIVED_AT)[0])
+
+
+def _asked(fd: int, question: Callable[[socket.socket], T], otherwise: T) -> T:
+    try:
+        one = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, fd)
+    except OSError:
+        return otherwise
+    try:
+        return question(one)
+    except (OSError, AttributeError, struct.error):
+        return otherwise
+    finally:
+        one.detach()
