@@ -35,7 +35,7 @@ check: $(VENV)/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(ARGS)
 
-# The live page in a real Chromium (Debian: apt install chromium) beside the real demo; axe-core
+# The live page and the aiming page in a real Chromium (Debian: apt install chromium) beside the real demo; axe-core
 # comes from npm into build/. Makes docs/screenshots anew.
 browser: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)

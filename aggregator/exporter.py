@@ -68,6 +68,8 @@ class Exporter:
             stop = serve("" if host == "*" else host, port, self.health, self.facts)
             event(_log, logging.INFO, "exporter ready", bind=self._settings.bind)
             try:
+                # Whether Redis answers is known before anybody asks.
+                self.facts()
                 while not shutdown.requested:
                     select.select([shutdown.waker], [], [], _TURN_S)
                     self.health.tick()

@@ -1,16 +1,15 @@
 """A private Redis Cluster for tests: three real servers on loopback, each killable."""
 
-import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
 from redis.cluster import RedisCluster
 
+from tests.end_to_end.site import until
 from tests.redis_server import RedisServer, free_port
 
 _SLOTS = 16_384
-_PATIENCE_S = 30.0
 # Each node also listens at its port + 10,000, for its fellows.
 _HIGHEST_PORT = 55_000
 
@@ -109,7 +108,4 @@ def _is_whole(info: str | dict[str, str]) -> bool:
 
 
 def _wait_until_whole(client: Any) -> None:
-    end_s = time.monotonic() + _PATIENCE_S
-    while not _is_whole(client.execute_command("CLUSTER INFO")):
-        assert time.monotonic() < end_s, "the Redis Cluster did not form"
-        time.sleep(0.02)
+    until(lambda: _is_whole(client.execute_command("CLUSTER INFO")), "the Redis Cluster has formed")

@@ -136,12 +136,17 @@ def check(row: Row, folder: Path, *, seed: int = 1, times: int = 1) -> Outcome:
     return outcome
 
 
-def check_control(row: Row, folder: Path, *, seed: int = 1, times: int = 1) -> None:
-    """Runs a row's control as a test: raises AssertionError if all is well without protection."""
+def check_control(row: Row, folder: Path, *, seed: int = 1, times: int = 1) -> list[str]:
+    """Runs a row's control as a test: raises AssertionError if all is well without protection.
+
+    In what it fell short.
+    """
     trial = Trial(seed, False, times, folder, quick=True)
     outcome = run_once(row, trial)
     assert not outcome.wrong.startswith(BROKEN), outcome.wrong
-    assert row.failures(outcome), f"{row.name} holds without {row.control}"
+    failures = row.failures(outcome)
+    assert failures, f"{row.name} holds without {row.control}"
+    return failures
 
 
 # One run

@@ -113,6 +113,16 @@ def test_web_pages_are_the_dashboards_alone(library: str) -> None:
     assert {name for name in pages if not name.startswith("aggregator/dashboard/")} == set()
 
 
+def test_nothing_but_its_command_is_used_of_the_dashboard() -> None:
+    """So that a terminal or an exporter needs none of its libraries."""
+    outside = [path for path in SHIPPED if not name_of(path).startswith("aggregator/dashboard/")]
+    used = {one for path in outside for one in imports(path)}
+    modules = {
+        ".".join(one.split(".")[:3]) for one in used if one.startswith("aggregator.dashboard")
+    }
+    assert modules == {"aggregator.dashboard.cli"}
+
+
 def test_nicegui_is_known_to_the_pages_only() -> None:
     pages = importers("nicegui", SHIPPED)
     assert {name for name in pages if not name.startswith("aggregator/dashboard/pages/")} == set()

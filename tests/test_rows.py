@@ -69,7 +69,7 @@ def test_a_row_that_is_broken_shows_nothing_by_failing(tmp_path: Path) -> None:
 
 def test_a_row_that_hangs_is_ended(tmp_path: Path) -> None:
     def hangs(trial: Trial) -> Outcome:
-        time.sleep(30)
+        time.sleep(30)  # the hang itself, which the row's limit ends
         return Outcome()
 
     line = run_row(Row("a-row", "it hangs", hangs, timeout_s=0.05), plan(tmp_path))

@@ -187,4 +187,6 @@ def _said(one: Any) -> str:
         message = "is needed"
     elif one["type"] == "extra_forbidden":
         message = "is not known"
+    elif one["type"] == "too_short":
+        message = "a site needs one at least: [[camera]], with a name, a room and a host"
     return f"{where.replace('cameras', 'camera')}: {message}" if where else message

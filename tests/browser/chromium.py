@@ -1,7 +1,6 @@
 """A real Chromium, watched: what it logs, where it asks, and what axe-core finds."""
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import Browser, Page, Playwright
 
 from tests.end_to_end import site
+from tests.needs import missing
 
 _ROOT: Final = Path(__file__).parents[2]
 _AXE_FOLDER: Final = _ROOT / "build" / "browser"
@@ -45,15 +44,8 @@ def launch(playwright: Playwright) -> Browser:
     """The Chromium of this machine; without one the test skips, in CI it fails."""
     found = shutil.which("chromium") or shutil.which("google-chrome")
     if found is None:
-        missing("Chromium", "Debian: apt install chromium")
+        missing("no chromium: install the package chromium")
     return playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
-
-
-def missing(what: str, how: str) -> None:
-    message = f"{what} is not on this machine ({how})"
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 class Watched:
@@ -110,7 +102,7 @@ def _axe_source() -> str:
     if not _AXE.is_file():
         npm = shutil.which("npm")
         if npm is None:
-            missing("npm", "Debian: apt install npm")
+            missing("no npm: install the package npm")
         _AXE_FOLDER.mkdir(parents=True, exist_ok=True)
         command = [str(npm), "install", "--prefix", str(_AXE_FOLDER), "--no-save", "axe-core@4"]
         subprocess.run(command, check=True, timeout=300, stdout=subprocess.DEVNULL)

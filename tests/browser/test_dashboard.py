@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.aggregator.dashboard.served import Rooms, serving
+from tests.aggregator.dashboard.served import serving
+from tests.aggregator.rooms import Rooms
 from tests.browser.chromium import DESKTOP, LOOKS, PHONE, Watched, until, violations
 from tests.browser.conftest import Demo, Open
 from tests.redis_server import RedisServer

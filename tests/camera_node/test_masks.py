@@ -64,4 +64,9 @@ def test_what_is_no_polygon_is_refused_with_the_reason(masks: object, reason: st
 
 
 def test_polygons_that_bend_inwards_are_polygons() -> None:
-    Mask.parse([(0, 0), (1, 0), (1, 1), (0.5, 0.2), (0, 1)])
+    picture = noise()
+    bent = Mask.parse([(0, 0), (1, 0), (1, 1), (0.5, 0.2), (0, 1)])
+    masked = burn_in(picture, (bent,))
+    assert (masked[60, 5] == 128).all()
+    assert (masked[60, 195] == 128).all()
+    assert (masked[60, 90:110] == picture[60, 90:110]).all(), "the bend is not covered"

@@ -1,7 +1,7 @@
 """The camera's side of the frame protocol, spoken to by fake workers over real sockets."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import zmq
@@ -18,6 +18,7 @@ from tests.shared.made import credit, hello
 from tests.shared.peers import free_address, until
 
 Context = zmq.Context[zmq.Socket[bytes]]
+T = TypeVar("T")
 
 
 class FakeWorker:
@@ -79,8 +80,8 @@ class Site:
         for worker in self.workers:
             worker.turn()
 
-    def until(self, is_so: Callable[[], object]) -> None:
-        until(is_so, self.turn, self.poller)
+    def until(self, is_so: Callable[[], T]) -> T:
+        return until(is_so, self.turn, self.poller)
 
     def served(self, name: str = "worker") -> tuple[Publisher, FakeWorker]:
         """A camera that one worker has granted a frame."""
@@ -252,7 +253,7 @@ def test_a_credit_that_is_none_is_ignored(site: Site) -> None:
     send(worker.router, [routing, b"noise"])
     send(worker.router, [routing, b"RM\x63C\x80"])
     worker.say(granted=1, paused=True)
-    site.until(lambda: publisher.paused)
+    assert site.until(lambda: publisher.paused), "the credit after them counts"
 
 
 # Workers come and go
@@ -282,7 +283,8 @@ def test_a_learned_worker_is_greeted(site: Site) -> None:
     _, worker = site.served()
     other = site.worker("other")
     worker.say(workers=(other.address,))
-    site.until(lambda: other.hellos)
+    ((_, heard),) = site.until(lambda: other.hellos)
+    assert heard.camera == hello().camera
 
 
 def test_a_learned_address_of_the_same_worker_is_closed_before_a_frame_goes_there(

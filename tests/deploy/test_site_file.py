@@ -85,7 +85,7 @@ def test_a_mistake_about_the_desktop_is_named(
 
 
 def test_a_site_without_cameras_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="camera"):
+    with pytest.raises(ConfigError, match=r"camera: a site needs one at least"):
         read(tmp_path, '[desktop]\nhost = "desk"\n')
 
 

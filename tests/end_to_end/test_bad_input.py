@@ -99,9 +99,10 @@ def test_a_copied_sd_card_is_noticed_and_the_newest_boot_wins(worker: Component,
         new.hello = dataclasses.replace(new.hello, boot_id="second-boot")
         new.wait_for_credit()
         old.say_hello()
-        until(lambda: old.credit().refused == "superseded", "the older boot is told")
+        assert until(lambda: old.credit().refused == "superseded", "the older boot is told")
         new.send(GOOD)
-        until(lambda: worker.lines("analysed"), "the newer boot is served")
+        analysed = until(lambda: worker.lines("analysed"), "the newer boot is served")
+        assert [line["boot"] for line in analysed] == ["second-boot"]
 
 
 def said(site: Site, module: str, *options: str) -> tuple[int, str]:

@@ -222,13 +222,13 @@ def test_without_the_check_it_would_go_on_and_a_key_would_pass_for_another_camer
     with keyed.fake("door", "other") as liar:
         liar.wait_for_credit()
         liar.send(PICTURE)
-        until(lambda: keyed.frames("other"), "its frame is counted as the other's")
+        assert until(lambda: keyed.frames("other"), "its frame is counted as the other's")
     keyed.site.camera("hall", "kitchen", str(pictures), keyed.frames_at, "--rate-hz", "10")
     until(lambda: keyed.frames("hall"), "it is counted")
     keyed.keys.revoke("hall")
     keyed.worker.wait_for("allow-list read")
     before = keyed.frames("hall")
-    until(lambda: keyed.frames("hall") > before + 10, "it is still counted")
+    assert until(lambda: keyed.frames("hall") > before + 10, "it is still counted")
 
 
 def test_a_camera_that_may_not_come_in_says_so(keyed: Keyed, pictures: Path) -> None:

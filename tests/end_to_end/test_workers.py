@@ -28,7 +28,7 @@ def test_a_camera_that_knows_one_worker_uses_another_within_five_seconds(site: S
     site.camera("sofa", "den", "simulated", first, "--rate-hz", "20")
     until(lambda: analysed(known) > 3, "the known worker analyses")
     added = site.worker(second, reports)
-    until(lambda: analysed(added) > 3, "the added worker gets frames", timeout_s=5.0)
+    assert until(lambda: analysed(added) > 3, "the added worker gets frames", timeout_s=5.0)
 
 
 def test_a_killed_worker_costs_nothing_that_was_acknowledged(site: Site) -> None:

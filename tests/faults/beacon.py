@@ -43,7 +43,7 @@ def ask(host: str, port: int, path: Path) -> None:
                     own.recv(64)
                     times.write(f"{time.time()}\n")
                     times.flush()
-                time.sleep(_EVERY_S)
+                time.sleep(_EVERY_S)  # between an answer and the next question
 
 
 class Beacon:

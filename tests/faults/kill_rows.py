@@ -13,27 +13,29 @@ from tests.faults import controls
 from tests.faults.checker import judge
 from tests.faults.nemesis import House, Nemesis
 from tests.faults.plant import (
+    AGGREGATOR,
     DURABLE,
     WATCHED,
     WORKER,
     FaultSite,
     at,
+    bad_ends,
     first_after,
     first_counted,
     ids,
     merged,
+    oldest_ms,
     true_ages_ms,
 )
 from tests.rows import Outcome, Row, Trial
 
-# Milliseconds. A frame may be this old when it is sent, and wait 2 s on its way: older is stale.
-STALE_MS: Final = 2_500.0
 # Milliseconds before a worker was ready; what was captured earlier was sent to its predecessor.
 _BEFORE_MS: Final = 500.0
 # Seconds for which a worker may idle because of a camera that holds its credit and is silent.
 _IDLE_S: Final = 1.5
 
-Kill = Callable[[House, random.Random], float]
+# What is done to the house; seconds from its end until all was well again.
+Deed = Callable[[House, random.Random], float]
 
 
 def _workers(house: House) -> Callable[[], Sequence[Component]]:
@@ -93,24 +95,29 @@ def kill_redis(house: House, chance: random.Random) -> float:
     return first_counted(_workers(house), since) - since
 
 
-def killing(kill: Kill, control: dict[str, str], **unsafe_redis: str) -> Callable[[Trial], Outcome]:
+def under_load(trial: Trial, site: FaultSite, deed: Deed) -> tuple[House, list[float], list[str]]:
+    """Does it as often as the trial says; how long until all was well again, and what
+    was wrong at the end."""
+    house, chance = House(site), random.Random(trial.seed)
+    backs = []
+    for number in range(trial.times):
+        _load(house, chance)
+        backs.append(deed(house, chance))
+        trial.note("done", number=number, back_s=backs[-1])
+    return house, backs, bad_ends(house.stop())
+
+
+def killing(kill: Deed, control: dict[str, str], **unsafe_redis: str) -> Callable[[Trial], Outcome]:
     """A row that kills again and again under load; `unsafe_redis` is Redis' control."""
 
     def run(trial: Trial) -> Outcome:
-        chance = random.Random(trial.seed)
         preludes = merged(WATCHED, {} if trial.protected else control)
         redis = DURABLE if trial.protected else {**DURABLE, **unsafe_redis}
         with FaultSite(trial.folder, preludes, **redis) as site:
-            house = House(site)
-            backs = []
-            for number in range(trial.times):
-                _load(house, chance)
-                backs.append(kill(house, chance))
-                trial.note(kill.__name__, number=number, back_s=backs[-1])
-            codes = house.stop()
+            _, backs, wrong = under_load(trial, site, kill)
+            wrong += oldest_ms(site)[1]
+            wrong += [text for worker in site.of(WORKER) for text in _inherited(site, worker)]
             verdict = judge(site)
-            wrong = [f"exit codes {codes}"] if any(codes) else []
-            wrong += _stale(site)
             median = sorted(backs)[len(backs) // 2]
             return verdict.outcome(
                 recovery_s=max(backs),
@@ -122,14 +129,8 @@ def killing(kill: Kill, control: dict[str, str], **unsafe_redis: str) -> Callabl
     return run
 
 
-def _stale(site: FaultSite) -> list[str]:
-    """Frames that were too old to be begun with, or were meant for a worker's predecessor."""
-    oldest = max(true_ages_ms(site).values(), default=0.0)
-    found = [f"a frame was begun with at {oldest:.0f} ms"] if oldest > STALE_MS else []
-    return found + [text for worker in site.of(WORKER) for text in _inherited(site, worker)]
-
-
 def _inherited(site: FaultSite, worker: Component) -> list[str]:
+    """Frames that a worker began with and that were meant for its predecessor."""
     ready = [at(line) for line in worker.lines("worker ready")]
     if not ready:
         return []
@@ -164,28 +165,27 @@ module.Store.commit = _deadly
 
 def kill_between_commit_and_acknowledgement(trial: Trial) -> Outcome:
     order = trial.folder / "die"
-    deadly = {"aggregator.cli": _DIES_BEFORE_ACKNOWLEDGING.format(order=str(order))}
+    deadly = {AGGREGATOR: _DIES_BEFORE_ACKNOWLEDGING.format(order=str(order))}
     preludes = merged({} if trial.protected else controls.NO_SEEN_BITS, deadly)
-    chance = random.Random(trial.seed)
+
+    def kill(house: House, _chance: random.Random) -> float:
+        order.touch()
+        until(lambda: not order.exists(), "an aggregator dies between the two")
+        died = time.time()
+        dead = _the_dead(house)
+        back_s = first_counted(_workers(house), died) - died
+        house.aggregators[dead] = house.start_aggregator(dead)
+        return back_s
+
     with FaultSite(trial.folder, preludes, **DURABLE) as site:
-        house, backs = House(site), []
-        for number in range(trial.times):
-            _load(house, chance)
-            order.touch()
-            until(lambda: not order.exists(), "an aggregator dies between the two")
-            died = time.time()
-            dead = _the_dead(house)
-            backs.append(first_counted(_workers(house), died) - died)
-            house.aggregators[dead] = house.start_aggregator(dead)
-            trial.note("died", number=number, back_s=backs[-1])
-        codes = house.stop()
-        verdict = judge(site)
+        house, backs, wrong = under_load(trial, site, kill)
         duplicates = _outcomes(house, "duplicate")
-        wrong = f"exit codes {codes}" if any(codes) else ""
         if trial.protected and not duplicates:
-            wrong = "nothing was found to be a duplicate: the moment was missed"
-        return verdict.outcome(
-            recovery_s=max(backs), wrong=wrong, detail=f"{duplicates} results came twice"
+            wrong = ["nothing was found to be a duplicate: the moment was missed"]
+        return judge(site).outcome(
+            recovery_s=max(backs),
+            wrong="; ".join(wrong),
+            detail=f"{duplicates} results came twice",
         )
 
 
@@ -215,10 +215,10 @@ def nemesis(trial: Trial) -> Outcome:
         rage = Nemesis(house, trial.seed)
         rage.rage(10.0 if trial.quick else 90.0)
         trial.note("raged", done=rage.done)
-        codes = house.stop()
+        wrong = bad_ends(house.stop())
         verdict = judge(site)
         return verdict.outcome(
-            wrong=f"exit codes {codes}" if any(codes) else "",
+            wrong="; ".join(wrong),
             times=len(rage.done),
             detail=f"{len(rage.done)} kills and freezes, {verdict.acknowledged:,} results",
         )
@@ -229,10 +229,12 @@ def nemesis(trial: Trial) -> Outcome:
 
 @dataclass(frozen=True)
 class Frozen:
-    """What is stopped, and what its control switches off."""
+    """What is stopped, and the protection that its control switches off."""
 
     name: str
+    what: str
     signal: Callable[[House, signal.Signals], None]
+    protection: str
     control: dict[str, str]
 
 
@@ -241,25 +243,23 @@ def freezing(frozen: Frozen) -> Callable[[Trial], Outcome]:
 
     def run(trial: Trial) -> Outcome:
         preludes = merged(WATCHED, {} if trial.protected else frozen.control)
-        chance = random.Random(trial.seed)
         seconds = 30.0 if trial.protected and not trial.quick else 4.0
+        idle: list[float] = []
+
+        def freeze(house: House, _chance: random.Random) -> float:
+            stopped = time.time()
+            frozen.signal(house, signal.SIGSTOP)
+            select_for(seconds)
+            thawed = time.time()
+            frozen.signal(house, signal.SIGCONT)
+            if frozen.name == "camera":
+                idle.extend(_longest_idle(one, stopped, thawed) for one in house.workers)
+            return _all_at_work(house, thawed) - thawed
+
         with FaultSite(trial.folder, preludes, **DURABLE) as site:
-            house, backs, idle = House(site), [], []
-            for _ in range(trial.times):
-                _load(house, chance)
-                stopped = time.time()
-                frozen.signal(house, signal.SIGSTOP)
-                select_for(seconds)
-                thawed = time.time()
-                frozen.signal(house, signal.SIGCONT)
-                if frozen.name == "camera":
-                    idle += [_longest_idle(one, stopped, thawed) for one in house.workers]
-                backs.append(_all_at_work(house, thawed) - thawed)
-            codes = house.stop()
-            wrong = [f"exit codes {codes}"] if any(codes) else []
-            oldest = max(true_ages_ms(site).values())
-            if oldest > STALE_MS:
-                wrong.append(f"a frame was begun with at {oldest:.0f} ms")
+            _, backs, wrong = under_load(trial, site, freeze)
+            oldest, too_old = oldest_ms(site)
+            wrong += too_old
             if max(idle, default=0.0) > _IDLE_S:
                 wrong.append(f"a worker idled for {max(idle):.1f} s, other cameras being there")
             return judge(site).outcome(
@@ -293,35 +293,26 @@ def _all_at_work(house: House, since: float) -> float:
 
 _FROZEN: Final = (
     Frozen(
-        "camera",
-        lambda house, number: house.cameras["a"].signal(number),
-        controls.NO_SLACK,
+        "camera", "a camera", lambda house, number: house.cameras["a"].signal(number),
+        "slack, and credit that goes void", controls.NO_SLACK,
     ),
     Frozen(
-        "worker",
-        lambda house, number: house.workers[0].signal(number),
-        controls.OLD_FRAMES_ARE_TAKEN,
+        "worker", "a worker", lambda house, number: house.workers[0].signal(number),
+        "refusal of old frames", controls.OLD_FRAMES_ARE_TAKEN,
     ),
     Frozen(
-        "aggregator",
+        "aggregator", "an aggregator",
         lambda house, number: house.aggregators[0].signal(number),
-        controls.NO_SEEN_BITS,
+        "the seen bits", controls.NO_SEEN_BITS,
     ),
     Frozen(
-        "redis",
+        "redis", "Redis",
         lambda house, number: (
             house.site.redis.freeze() if number is signal.SIGSTOP else house.site.redis.thaw()
         ),
-        controls.NO_SEEN_BITS,
+        "the seen bits", controls.NO_SEEN_BITS,
     ),
-)
-
-
-def _named(frozen: Frozen) -> str:
-    names = {"redis": "Redis", "aggregator": "an aggregator"}
-    return names.get(frozen.name, f"a {frozen.name}")
-
-
+)  # fmt: skip
 _KILLS: Final = (
     Row(
         "kill-camera", "SIGKILL of a camera", killing(kill_camera, controls.SAME_BOOT_ID),
@@ -348,16 +339,11 @@ _KILLS: Final = (
 )  # fmt: skip
 _STOPS: Final = tuple(
     Row(
-        f"freeze-{one.name}",
-        f"SIGSTOP of {_named(one)} for 30 s, then SIGCONT",
-        freezing(one),
-        control={
-            "camera": "slack, and credit that goes void",
-            "worker": "refusal of old frames",
-        }.get(one.name, "the seen bits"),
+        f"freeze-{one.name}", f"SIGSTOP of {one.what} for 30 s, then SIGCONT", freezing(one),
+        control=one.protection,
     )
     for one in _FROZEN
-)
+)  # fmt: skip
 _GROUP: Final = "Killed and frozen"
 _NEMESIS: Final = Row(
     "nemesis",

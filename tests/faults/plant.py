@@ -20,6 +20,8 @@ DURABLE: Final = {"appendonly": "yes", "appendfsync": "always"}
 # An analysis that costs little, so that many processes share two processors.
 CHEAP: Final = ("--input-size", "320", "--min-frame-ms", "40", "--drain-s", "30")
 ROOM: Final = "den"
+# Milliseconds. A frame may be this old when it is sent, and wait 2 s on its way: older is stale.
+STALE_MS: Final = 2_500.0
 
 # A traceback whose last line of code is in a prelude: then a control shows nothing by failing.
 _PRELUDE_FAILED: Final = re.compile(r'File "<string>", line \d+, in .*\n\w*Error.*')
@@ -191,3 +193,14 @@ def true_ages_ms(site: FaultSite, since: float = 0.0) -> dict[Frame, float]:
         for line in one.lines("began")
         if ids(line) in captured and at(line) >= since
     }
+
+
+def oldest_ms(site: FaultSite) -> tuple[float, list[str]]:
+    """The greatest of the true ages, of which there must be one; what is wrong with it."""
+    oldest = max(true_ages_ms(site).values())
+    return oldest, [f"a frame was begun with at {oldest:.0f} ms"] if oldest > STALE_MS else []
+
+
+def bad_ends(codes: Sequence[int]) -> list[str]:
+    """What is wrong with exit codes, of which all should be 0."""
+    return [f"exit codes {list(codes)}"] if any(codes) else []

@@ -1,10 +1,10 @@
-"""Short forms of the rows of `redis_rows.py`; `make faults` runs all of them, for longer."""
+"""Short forms of rows of `redis_strange_rows.py`; `make faults` runs all of them, for longer."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.faults.redis_rows import ROWS
+from tests.faults.redis_strange_rows import ROWS
 from tests.rows import Row, check, check_control
 
 ROW = {row.name: row for row in ROWS}
@@ -19,9 +19,10 @@ ROW = {row.name: row for row in ROWS}
 def test_results_are_counted_exactly_once_whatever_redis_does(
     tmp_path: Path, row: Row, times: int
 ) -> None:
-    check(row, tmp_path, times=times)
+    outcome = check(row, tmp_path, times=times)
+    assert (outcome.lost, outcome.doubled, outcome.wrong) == (0, 0, "")
 
 
 @pytest.mark.timeout(300)
 def test_without_checks_before_the_first_write_a_wrong_type_loses_results(tmp_path: Path) -> None:
-    check_control(ROW["redis-wrong-type"], tmp_path)
+    assert check_control(ROW["redis-wrong-type"], tmp_path)

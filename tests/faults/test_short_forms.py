@@ -19,11 +19,14 @@ def row(name: str) -> Row:
 
 
 def test_a_death_between_commit_and_acknowledgement_counts_nothing_twice(tmp_path: Path) -> None:
-    check(row("kill-between-commit-and-ack"), tmp_path, times=2)
+    outcome = check(row("kill-between-commit-and-ack"), tmp_path, times=2)
+    assert (outcome.lost, outcome.doubled, outcome.wrong) == (0, 0, "")
 
 
 def test_a_connection_that_the_far_side_forgot_is_made_anew(tmp_path: Path) -> None:
-    check(row("proxy-forgotten"), tmp_path)
+    outcome = check(row("proxy-forgotten"), tmp_path)
+    assert outcome.recovery_s is not None
+    assert outcome.recovery_s <= 1.0
 
 
 @pytest.mark.skipif(bool(why_no_namespaces()), reason=why_no_namespaces() or "-")

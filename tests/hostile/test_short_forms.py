@@ -24,15 +24,16 @@ SHORT_MUTE = Row(
     ],
 )
 def test_it_holds(name: str, times: int, tmp_path: Path) -> None:
-    check(ROWS[name], tmp_path, times=times)
+    outcome = check(ROWS[name], tmp_path, times=times)
+    assert (outcome.lost, outcome.doubled, outcome.wrong) == (0, 0, "")
 
 
 def test_mute_connections_are_cut_and_counted(tmp_path: Path) -> None:
-    check(SHORT_MUTE, tmp_path, times=50)
+    assert check(SHORT_MUTE, tmp_path, times=50).wrong == ""
 
 
 def test_an_endless_message_takes_all_memory_without_its_limit(tmp_path: Path) -> None:
-    check_control(ROWS["endless-message"], tmp_path)
+    assert check_control(ROWS["endless-message"], tmp_path)
 
 
 def test_every_row_has_a_name_of_its_own_and_bounds() -> None:

@@ -205,4 +205,6 @@ def test_the_self_test_passes_on_the_recorded_outputs_and_fails_on_others(tmp_pa
 
 
 def test_a_model_without_recorded_outputs_passes_the_self_test(tmp_path: Path) -> None:
-    classifier(tmp_path).self_test()
+    tiny = classifier(tmp_path)
+    assert tiny.contract.selftest is None
+    tiny.self_test()

@@ -1,7 +1,7 @@
 """The worker's side of the frame protocol, spoken to by fake cameras over real sockets."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import zmq
@@ -18,6 +18,7 @@ from tests.shared.made import frame, hello
 from tests.shared.peers import free_address, until
 
 Context = zmq.Context[zmq.Socket[bytes]]
+T = TypeVar("T")
 
 
 class FakeCamera:
@@ -83,8 +84,8 @@ class Site:
         for camera in self.cameras:
             camera.turn()
 
-    def until(self, is_so: Callable[[], object]) -> None:
-        until(is_so, self.turn, self.poller)
+    def until(self, is_so: Callable[[], T]) -> T:
+        return until(is_so, self.turn, self.poller)
 
     def greeted(self, name: str = "door") -> FakeCamera:
         """A camera that has said Hello and holds a credit."""
@@ -151,7 +152,8 @@ def test_cameras_are_told_at_once_when_a_worker_leaves(site: Site) -> None:
     camera = site.greeted()
     site.intake.leaving = True
     site.intake.tell_all()
-    site.until(lambda: camera.credit.leaving)
+    # Without another turn of the intake, which would tell it too.
+    assert until(lambda: camera.credit.leaving, camera.turn, site.poller)
 
 
 # Frames

@@ -231,7 +231,8 @@ def test_without_the_check_a_revoked_camera_would_be_served(
     revoke(path, "door")
     unchecked.until(lambda: unchecked.allow_list.version)
     camera.frame()
-    unchecked.until(lambda: unchecked.jobs)
+    (job,) = unchecked.until(lambda: unchecked.jobs)
+    assert job.frame.camera == "door"
 
 
 def test_a_camera_that_is_admitted_again_is_served_again(site: KeyedSite, path: Path) -> None:
@@ -243,4 +244,4 @@ def test_a_camera_that_is_admitted_again_is_served_again(site: KeyedSite, path: 
     site.until(lambda: site.allow_list.version == 2)
     before = len(camera.credits)
     camera.hello()
-    site.until(lambda: len(camera.credits) > before and camera.credit.granted > camera.sent)
+    assert site.until(lambda: len(camera.credits) > before and camera.credit.granted > camera.sent)

@@ -242,30 +242,34 @@ def test_every_result_ends_in_exactly_one_count(seed: int) -> None:
     assert box.counts.total() == added
 
 
-def new_ones_go_out_at_once() -> None:
+NEW_ONES = 300
+
+
+def new_ones_that_went_out_at_once() -> int:
     """A room whose key Redis refuses has thousands waiting; another room has one a tenth of a
-    second."""
+    second, NEW_ONES in all."""
     box, now_ms = outbox(3 * MAX_RESULTS_IN_FLIGHT), NOW
     for _ in range(300):
         now_ms += 100
         all_taken(box, now_ms)
     assert box.in_flight >= RESEND_BELOW_IN_FLIGHT
-    for seq in range(300):
+    went = 0
+    for seq in range(NEW_ONES):
         now_ms += 100
         box.add(result(10_000 + seq), now_ms)
-        assert box.due(now_ms)
         rows = all_taken(box, now_ms)
-        assert rows[0].result.seq == 10_000 + seq
-        box.settle(ack(rows[0].ticket))
+        if rows and rows[0].result.seq == 10_000 + seq:
+            box.settle(ack(rows[0].ticket))
+            went += 1
+    return went
 
 
 def test_however_many_results_are_refused_for_now_a_new_one_goes_out_at_once() -> None:
-    new_ones_go_out_at_once()
+    assert new_ones_that_went_out_at_once() == NEW_ONES
 
 
 def test_if_resent_results_took_every_place_a_new_one_would_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(outbox_module, "RESEND_BELOW_IN_FLIGHT", MAX_RESULTS_IN_FLIGHT)
-    with pytest.raises(AssertionError):
-        new_ones_go_out_at_once()
+    assert new_ones_that_went_out_at_once() < NEW_ONES

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import zmq
@@ -18,6 +18,7 @@ from tests.shared.made import face, result
 from tests.shared.peers import free_address, until
 
 Context = zmq.Context[zmq.Socket[bytes]]
+T = TypeVar("T")
 MODEL = ModelReport("net-1", (), 1.0, {})
 
 
@@ -91,8 +92,8 @@ class Site:
         for aggregator in self.aggregators:
             aggregator.turn()
 
-    def until(self, is_so: Callable[[], object]) -> None:
-        until(is_so, self.turn, self.poller)
+    def until(self, is_so: Callable[[], T]) -> T:
+        return until(is_so, self.turn, self.poller)
 
     def add(self, count: int = 1) -> None:
         for seq in range(count):
@@ -210,6 +211,7 @@ def test_an_ack_through_another_aggregator_counts_too(site: Site) -> None:
     site.until(lambda: one.tickets)
     two.ack(0)
     site.until(lambda: not len(site.reporter.outbox))
+    assert site.reporter.outbox.counts == {"committed": 1}
 
 
 def test_acks_pass_on_what_they_say_of_workers_and_pauses(site: Site) -> None:
@@ -226,6 +228,7 @@ def test_an_ack_after_a_stall_may_name_more_than_is_under_way(site: Site) -> Non
     site.until(lambda: len(one.tickets) == 2)
     one.ack(*range(5_000), duplicate=tuple(range(5_000)))
     site.until(lambda: not len(site.reporter.outbox))
+    assert site.reporter.outbox.counts == {"committed": 2}
 
 
 def test_a_bad_ack_is_ignored(site: Site) -> None:
@@ -233,7 +236,8 @@ def test_a_bad_ack_is_ignored(site: Site) -> None:
     for bad in (b"noise", b"RM\x63A\x80", b"RM\x01A\x80"):
         send(one.router, [one.routing, bad])
     one.ack(99)
-    site.until(lambda: site.acks)
+    (heard,) = site.until(lambda: site.acks)
+    assert heard.committed == (99,)
 
 
 def test_results_of_a_leaving_worker_say_that_it_leaves(site: Site) -> None:

@@ -125,7 +125,7 @@ def test_workers_end_with_a_killed_supervisor(started: list[Component], tmp_path
     supervisor = start(started, tmp_path, "turns", hung_after_s=60)
     now = turning(supervisor, 2)
     supervisor.kill()
-    until(lambda: all(gone(pid) for pid in now), "the workers end too")
+    assert until(lambda: all(gone(pid) for pid in now), "the workers end too")
 
 
 def settings_with(**values: Any) -> WorkerSettings:

@@ -3,9 +3,11 @@
 import socket
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 import zmq
 
+T = TypeVar("T")
 DEADLINE_S = 20.0
 
 
@@ -15,10 +17,11 @@ def free_address() -> str:
         return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
-def until(is_so: Callable[[], object], turn: Callable[[], object], poller: zmq.Poller) -> None:
-    """Turns a loop, each time something comes or 10 ms are over, until it is so."""
+def until(is_so: Callable[[], T], turn: Callable[[], object], poller: zmq.Poller) -> T:
+    """Turns a loop, each time something comes or 10 ms are over, until it is so; what it is."""
     end = time.monotonic() + DEADLINE_S
-    while not is_so():
+    while not (value := is_so()):
         assert time.monotonic() < end, f"not so after {DEADLINE_S} s"
         poller.poll(10)
         turn()
+    return value

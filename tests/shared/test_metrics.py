@@ -110,4 +110,6 @@ def test_a_taken_port_is_an_error_that_names_it(server: Server) -> None:
 def test_once_stopped_the_port_is_free_again() -> None:
     server = Server()
     server.stop()
-    serve("127.0.0.1", server.port, server.health, list)()
+    server.stop = serve("127.0.0.1", server.port, server.health, list)
+    assert server.get("/healthz")[0] == 200
+    server.stop()

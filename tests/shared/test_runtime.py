@@ -4,6 +4,7 @@ import logging
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -98,10 +99,14 @@ def test_any_number_of_wakes_never_blocks_and_one_drain_takes_them_all() -> None
     waker.close()
 
 
-def test_a_wake_after_the_end_is_harmless() -> None:
+def test_a_wake_after_the_end_reaches_nobody() -> None:
+    """Not even whoever has got the numbers of its sockets since."""
     waker = Waker()
     waker.close()
-    waker.wake()
+    one, other = socket.socketpair()
+    with one, other:
+        waker.wake()
+        assert select.select([one, other], [], [], 0)[0] == []
 
 
 # Peers
@@ -142,6 +147,19 @@ def test_peers_are_told_apart_and_a_forgotten_one_is_new(caplog: pytest.LogCaptu
     peers.forget("a")
     peers.back("a")
     assert messages(caplog) == ["worker found", "worker lost", "worker found"]
+
+
+def test_a_peer_that_left_is_told_once_is_not_missed_and_may_come_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    peers = PeerLog("worker")
+    for _ in range(3):
+        peers.left("a")
+    peers.lost("a", "silent")
+    peers.back("a")
+    peers.left("a")
+    assert messages(caplog) == ["worker left", "worker found", "worker left"]
 
 
 # Small things

@@ -12,13 +12,17 @@ from shared.metrics import Health
 from shared.service import ServiceManager
 
 
+def mailbox(path: str) -> socket.socket:
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    one.bind(path)
+    one.setblocking(False)
+    return one
+
+
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[socket.socket]:
-    mailbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    mailbox.bind(str(tmp_path / "notify"))
-    mailbox.setblocking(False)
-    yield mailbox
-    mailbox.close()
+    with mailbox(str(tmp_path / "notify")) as one:
+        yield one
 
 
 def heard(box: socket.socket) -> list[str]:
@@ -88,16 +92,27 @@ def test_a_name_in_the_abstract_space_is_understood() -> None:
         assert mailbox.recv(4096).startswith(b"READY=1")
 
 
-def test_nobody_who_asked_hears_nothing() -> None:
+def test_whoever_did_not_ask_hears_nothing(box: socket.socket) -> None:
     manager = ServiceManager({})
     manager.turning("ready")
     manager.stopping()
+    assert heard(box) == []
 
 
-def test_a_manager_that_is_gone_does_not_stop_the_work(tmp_path: Path) -> None:
-    manager = ServiceManager({"NOTIFY_SOCKET": str(tmp_path / "nobody")})
-    manager.turning("ready")
-    manager.stopping()
+def test_a_manager_that_is_gone_does_not_stop_the_work_and_hears_all_once_back(
+    tmp_path: Path,
+) -> None:
+    path = str(tmp_path / "notify")
+    with mailbox(path) as first:
+        manager = ServiceManager({"NOTIFY_SOCKET": path})
+        manager.turning("ready")
+        assert heard(first) == ["READY=1\nSTATUS=ready"]
+    Path(path).unlink()
+    manager.turning("not ready")
+    with mailbox(path) as second:
+        manager.turning("not ready")
+        manager.stopping()
+        assert heard(second) == ["STATUS=not ready", "STOPPING=1\nSTATUS=draining"]
 
 
 def test_a_manager_that_was_away_at_first_still_hears_of_the_start(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import pytest
 from tests.redis_server import free_port
 
 # A peer sends more than the receiver's queue holds, and is reset before anyone has read it all.
+# The sleeps leave libzmq's own threads time to move bytes, and its heartbeats time to be due:
+# no call tells how far they are. Too short a time would let the control below hold too.
 FLOODED_AND_RESET = """
 import os, signal, subprocess, sys, time, zmq
 from shared import sockets
