@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from aggregator.read_cli import PasswordOption, RedisOption
+from aggregator.options import PasswordOption, RedisOption
 from aggregator.redis_client import DEFAULT_URL
 from shared.cli import LogFormatOption, LogLevelOption
 

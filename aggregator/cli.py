@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from aggregator.options import redis_password_option, redis_url_option
 from shared.cli import (
     ConfigOption,
     DrainOption,
@@ -15,16 +16,14 @@ from shared.cli import (
     MetricsHostOption,
     MetricsPortOption,
     VersionOption,
+    new_app,
     run_app,
 )
 
 _NETWORK: Final = "Network"
-_REDIS: Final = "Redis"
 _PRIVACY: Final = "Privacy"
 
-app = typer.Typer(
-    rich_markup_mode="markdown", context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = new_app()
 
 
 @app.command()
@@ -42,23 +41,15 @@ def aggregator(
     insecure: InsecureOption = None,
     redis: Annotated[
         str | None,
-        typer.Option(
-            "--redis",
-            envvar="ROOMMOOD_REDIS_URL",
-            help="redis://USER@HOST:PORT/0, rediss://...?ca_file=FILE (TLS) or unix://PATH; never "
+        redis_url_option(
+            "redis://USER@HOST:PORT/0, rediss://...?ca_file=FILE (TLS) or unix://PATH; never "
             "with a password.",
             show_default="redis://127.0.0.1:6379/0",
-            rich_help_panel=_REDIS,
         ),
     ] = None,
     redis_password_file: Annotated[
         Path | None,
-        typer.Option(
-            envvar="ROOMMOOD_REDIS_PASSWORD_FILE",
-            help="File, for its owner only, whose first line is the password.",
-            show_default="none",
-            rich_help_panel=_REDIS,
-        ),
+        redis_password_option("File, for its owner only, whose first line is the password."),
     ] = None,
     min_people: Annotated[
         int | None,

@@ -22,20 +22,19 @@ import csv
 import dataclasses
 import io
 import json
-import os
-import secrets
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from aggregator.figures import RoomPeriod, Share
 from aggregator.stats import Periods
 from shared.emotions import EXPRESSIONS
 from shared.errors import ConfigError
 from shared.progress import bar, no_progress
+from shared.whole_file import whole_file
 
 _SHARE_COLUMNS: Final = {
     "share_{}": "raw",
@@ -76,6 +75,8 @@ def export_room(periods: Periods, lines: Lines, output: Path) -> int:
         sys.stdout.writelines(lines(counted()))
         sys.stdout.flush()
     else:
+        if output.exists() and not output.is_file():
+            raise ConfigError(f"{output} is no file: give another, or - for the standard output")
         with whole_file(output) as file:
             file.writelines(lines(counted()))
     return observed
@@ -105,29 +106,6 @@ def as_json(summary: RoomPeriod, periods: Sequence[RoomPeriod]) -> str:
         "periods": [dataclasses.asdict(one) for one in periods],
     }
     return json.dumps(document, indent=2, default=_plain)
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
-    """A text file that takes the place of `path` once all is written, or not at all.
-
-    Raises ConfigError where it cannot be written; on any error what was there before stays.
-    """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        raise ConfigError(f"{path} is no file: give another, or - for the standard output")
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("x", encoding="utf-8", newline="") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def iso(time: datetime) -> str:

@@ -1,16 +1,13 @@
 """The workers that report to an aggregator: at most so many, and one to a connection."""
 
-import logging
 from dataclasses import dataclass, field
 from typing import Final
 
 from shared.clock import TransitClock
 from shared.limits import MAX_ADDRESSES, WORKER_SILENT_MS
-from shared.logs import event
 from shared.messages import Report
 from shared.runtime import PeerLog
 
-_log = logging.getLogger(__name__)
 # Workers remembered; the one silent for longest is forgotten beyond it.
 MAX_WORKERS: Final = 1_024
 
@@ -43,7 +40,7 @@ class Peers:
         if self._routed.get(routing_id, worker_id) != worker_id:
             # A connection is one worker's; else one peer could fill the table.
             self._health.pop(self._routed[routing_id], None)
-            self._drop(self._routed[routing_id])
+            self._forget(self._routed[routing_id])
         peer = self._peers.get(worker_id) or self._add(worker_id, routing_id)
         self._routed.pop(peer.routing_id, None)
         self._routed[routing_id] = worker_id
@@ -52,7 +49,7 @@ class Peers:
             self._health[worker_id] = report
         if report.leaving:
             self._drop(worker_id)
-            event(_log, logging.INFO, "worker left", peer=worker_id)
+            self._told.left(worker_id)  # its report comes again until it is acknowledged
         else:
             self._told.back(worker_id)
         return peer
@@ -75,11 +72,14 @@ class Peers:
 
     def _add(self, worker_id: str, routing_id: bytes) -> Peer:
         if len(self._peers) >= MAX_WORKERS:
-            self._drop(min(self._peers, key=lambda one: self._peers[one].heard_ms))
+            self._forget(min(self._peers, key=lambda one: self._peers[one].heard_ms))
         peer = self._peers[worker_id] = Peer(routing_id, "", 0.0)
         return peer
 
     def _drop(self, worker_id: str) -> None:
         peer = self._peers.pop(worker_id)
         self._routed.pop(peer.routing_id, None)
+
+    def _forget(self, worker_id: str) -> None:
+        self._drop(worker_id)
         self._told.forget(worker_id)

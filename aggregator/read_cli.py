@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from aggregator.options import PasswordOption, RedisOption, RoomArgument
 from aggregator.redis_client import DEFAULT_URL
 from shared.errors import ConfigError
 from shared.names import parse_room
@@ -20,28 +21,9 @@ if TYPE_CHECKING:
     from aggregator.stats import RoomStats
     from aggregator.store import Store
 
-
-_REDIS_PANEL: Final = "Redis"
 _OUTPUT_PANEL: Final = "Output"
 _PERIOD_PANEL: Final = "Period"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-
-RedisOption = Annotated[
-    str,
-    typer.Option(
-        "--redis", envvar="ROOMMOOD_REDIS_URL", metavar="URL", rich_help_panel=_REDIS_PANEL,
-        help="redis://USER@HOST:PORT/0, rediss://...?ca_file=FILE (TLS) or unix://PATH; "
-        "?cluster=true for a Cluster.",
-    ),
-]  # fmt: skip
-PasswordOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--redis-password-file", envvar="ROOMMOOD_REDIS_PASSWORD_FILE", show_default="none",
-        rich_help_panel=_REDIS_PANEL, help="File whose first line is the password.",
-    ),
-]  # fmt: skip
-RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="Name of the room.")]
 
 
 def rooms(redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None) -> None:

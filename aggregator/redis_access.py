@@ -3,13 +3,12 @@
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from shared.errors import ConfigError
-from shared.keys import credentials_folder, read_private
-
-_MAX_PASSWORD_BYTES: Final = 4096
+from shared.password_file import read_password
+from shared.private_file import credentials_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +62,6 @@ def refuse_password_in(url: str) -> None:
             "password, write the new one into a file that only you can read, and give "
             "--redis-password-file FILE and a URL like redis://USER@HOST:6379/0"
         )
-
-
-def read_password(path: Path) -> str:
-    """The first line of a file that only its owner may read. Raises ConfigError."""
-    try:
-        lines = read_private(path, _MAX_PASSWORD_BYTES).splitlines()
-    except ConfigError as error:
-        raise ConfigError(f"the Redis password: {error}") from error
-    if not lines or not lines[0]:
-        raise ConfigError(f"the Redis password file {path} is empty: its first line is taken")
-    return lines[0]
 
 
 def _without_user(url: str) -> tuple[str, str]:

@@ -7,11 +7,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.dashboard.health import CameraHealth, WorkerHealth
-from aggregator.dashboard.roll_call import RollCall
 from aggregator.figures import RoomPeriod
+from aggregator.health import CameraHealth, WorkerHealth
 from aggregator.live import RoomNow
 from aggregator.redis_client import connect, translated
+from aggregator.roll_call import RollCall
 from aggregator.stats import KnownRoom, RoomStats
 
 # Rooms and cameras told of: each is a dozen series, topics or entities elsewhere.

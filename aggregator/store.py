@@ -5,10 +5,8 @@ the answer, nobody knows; the result then stays unacknowledged and is sent again
 had been counted the script finds its bit set. That is why nothing here is retried.
 """
 
-import contextlib
 import hashlib
 import json
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,21 +15,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from aggregator.buckets import Delivery, RoomCall, room_calls
-from aggregator.redis_client import (
-    as_store_error,
-    connect,
-    failures,
-    is_cluster,
-    translated,
-    without_password,
-)
-from aggregator.shards import ShardPauses
+from aggregator.redis_client import as_store_error, failures, translated, without_password
+from aggregator.servers import Reply, Servers
 from shared import redis_keys
 from shared.errors import SchemaMismatch, ShardAway, StoreAway, StoreError, StoreRefuses
 from shared.messages import ModelReport
 
 _KEYS_PER_SCAN: Final = 500
-_Reply = str | Exception
 
 
 class Outcome(StrEnum):
@@ -73,24 +63,17 @@ class Store:
         """`url` as in `redis_client.connect`. In frames with fewer than `min_people` faces
         expressions are not written at all."""
         self._url = url
-        self._password_file = password_file
+        self._servers = Servers(url, password_file)
         self._min_people = min_people
-        self._is_cluster = is_cluster(url)
-        # A Cluster is asked for its nodes when it is connected to; it may be away now.
-        self._connected: Any = None if self._is_cluster else connect(url, password_file)
         self._script = resources.files("aggregator").joinpath("count_once.lua").read_text("utf-8")
         self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
-        self._pauses = ShardPauses()
 
     @property
     def _redis(self) -> Any:
-        if self._connected is None:
-            self._connected = connect(self._url, self._password_file)
-        return self._connected
+        return self._servers.client
 
     def close(self) -> None:
-        if self._connected is not None:
-            self._connected.close()
+        self._servers.close()
 
     def check_schema(self) -> None:
         """Claim an empty Redis for this version of the key table.
@@ -118,7 +101,8 @@ class Store:
         calls = room_calls(batch, now_ms, self._min_people)
         outcomes = [Outcome.UNSETTLED] * len(batch)
         errors: dict[str, StoreError] = {}
-        for call, reply in zip(calls, self._replies(calls), strict=True):
+        replies = self._servers.replies(calls, self._pipelined)
+        for call, reply in zip(calls, replies, strict=True):
             if isinstance(reply, Exception):
                 errors[call.room] = as_store_error(reply, self._url)
                 continue
@@ -162,7 +146,7 @@ class Store:
         with translated(self._url):
             errors = [
                 error
-                for client, keys in self._by_server(stamped)
+                for client, keys in self._servers.keeping(stamped)
                 for error in _write_expiring(client, {key: stamped[key] for key in keys})
             ]
             if errors:
@@ -207,41 +191,17 @@ class Store:
 
     def _redis_clock_ms(self, key: str) -> float:
         """The wall clock of the server that keeps a key, in ms since 1970."""
-        ((client, _),) = self._by_server([key])
+        ((client, _),) = self._servers.keeping([key])
         seconds, microseconds = client.time()
         return float(seconds * 1000 + microseconds / 1000)
 
-    def _by_server(self, keys: Iterable[str]) -> list[tuple[Any, list[str]]]:
-        """Keys with a client of the one server that keeps them."""
-        if not self._is_cluster:
-            return [(self._redis, list(keys))]
-        shards: dict[Any, list[str]] = {}
-        for key in keys:
-            shards.setdefault(self._redis.get_node_from_key(key), []).append(key)
-        return [(self._redis.get_redis_connection(node), own) for node, own in shards.items()]
-
-    def _replies(self, calls: Sequence[RoomCall]) -> list[_Reply]:
-        """One reply or exception for each call."""
-        if not self._is_cluster:
-            return self._pipelined(self._redis, calls)
-        replies: list[_Reply] = [""] * len(calls)
-        try:
-            shards = self._by_shard(calls)
-        except StoreError as error:
-            return [error] * len(calls)
-        for node, places in shards.items():
-            answers = self._from_shard(node, [calls[place] for place in places])
-            for place, answer in zip(places, answers, strict=True):
-                replies[place] = answer
-        return replies
-
-    def _pipelined(self, client: Any, calls: Sequence[RoomCall]) -> list[_Reply]:
+    def _pipelined(self, client: Any, calls: Sequence[RoomCall]) -> list[Reply]:
         """All in one round trip to one server; alone again what it could not run that way."""
         try:
             with client.pipeline(transaction=False) as pipe:
                 for call in calls:
                     pipe.evalsha(self._sha, len(call.keys), *call.keys, call.argument)
-                replies: list[_Reply] = pipe.execute(raise_on_error=False)
+                replies: list[Reply] = pipe.execute(raise_on_error=False)
         except failures() as error:
             return [error] * len(calls)
         return [
@@ -249,7 +209,7 @@ class Store:
             for call, reply in zip(calls, replies, strict=True)
         ]
 
-    def _call(self, call: RoomCall) -> _Reply:
+    def _call(self, call: RoomCall) -> Reply:
         """One call by itself, with the whole script, to whichever server keeps the room now."""
         try:
             reply: str = self._redis.eval(self._script, len(call.keys), *call.keys, call.argument)
@@ -260,42 +220,7 @@ class Store:
     @property
     def shards_away(self) -> frozenset[str]:
         """Nodes of a Cluster, as host:port, that gave no answer when last tried."""
-        return self._pauses.failing
-
-    # A Cluster. Its own pipeline takes no scripts, hence one of each shard.
-
-    def _by_shard(self, calls: Sequence[RoomCall]) -> dict[Any, list[int]]:
-        """Places of the calls by the node that keeps their room. Raises StoreError."""
-        shards: dict[Any, list[int]] = {}
-        with translated(self._url):
-            for place, call in enumerate(calls):
-                node = self._redis.get_node_from_key(call.keys[0])
-                shards.setdefault(node, []).append(place)
-        return shards
-
-    def _from_shard(self, node: Any, calls: Sequence[RoomCall]) -> Sequence[_Reply]:
-        began_s = time.monotonic()
-        if self._pauses.is_paused(node.name, began_s):
-            return [self._shard_away(node.name, "to be tried again soon")] * len(calls)
-        replies = self._pipelined(self._redis.get_redis_connection(node), calls)
-        first = replies[0]
-        if isinstance(first, str) or not isinstance(as_store_error(first, self._url), StoreAway):
-            self._pauses.answered(node.name)
-            return replies
-        self._look_for_successor(calls[0].room)
-        self._pauses.failed(node.name, began_s, time.monotonic())
-        return [self._shard_away(node.name, str(first))] * len(calls)
-
-    def _look_for_successor(self, room: str) -> None:
-        """A command by the Cluster's own client: where it fails, that learns the nodes anew."""
-        with contextlib.suppress(*failures()):
-            self._redis.get(redis_keys.forgotten(room))
-
-    def _shard_away(self, node: str, why: str) -> StoreAway:
-        """Where no shard answers, that is told as the whole Redis away."""
-        shards = [one.name for one in self._redis.get_primaries()]
-        nobody = self._pauses.all_paused({node, *shards}, time.monotonic())
-        return (StoreAway if nobody else ShardAway)(f"Redis node {node} does not answer: {why}")
+        return self._servers.away
 
     def _delete(self, pattern: str, keep: tuple[str, ...]) -> int:
         """Delete keys that match, but not those that begin with one of `keep`."""
@@ -323,7 +248,7 @@ def _write_expiring(
     return [one for one in (*replies, *inside) if isinstance(one, Exception)]
 
 
-def _is_to_be_repeated(reply: _Reply) -> bool:
+def _is_to_be_repeated(reply: Reply) -> bool:
     """Redis does not know the script yet, or the room has moved or moves to another shard."""
     from redis.exceptions import AskError, NoScriptError, TryAgainError
 

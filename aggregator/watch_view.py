@@ -9,9 +9,9 @@ from rich.console import Console, Group, JustifyMethod, OverflowMethod, Renderab
 from rich.table import Table
 from rich.text import Text
 
-from aggregator.dashboard.palette import COLOUR_OF
 from aggregator.figures import RoomPeriod
 from aggregator.live import RoomNow
+from aggregator.palette import COLOUR_OF
 
 # From the lowest to the highest; what was not observed is a blank.
 _LEVELS: Final = "▁▂▃▄▅▆▇█"

@@ -15,6 +15,7 @@ from shared.cli import (
     MetricsHostOption,
     MetricsPortOption,
     VersionOption,
+    new_app,
     run_app,
 )
 
@@ -22,9 +23,7 @@ _WHAT: Final = "What it watches"
 _WHERE: Final = "Where frames go"
 _PICTURE: Final = "Picture"
 
-app = typer.Typer(
-    rich_markup_mode="markdown", context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = new_app()
 
 
 @app.callback(invoke_without_command=True)

@@ -2,14 +2,13 @@
 
 import os
 import re
-import secrets
 import tomllib
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from shared.errors import ConfigError
+from shared.whole_file import whole_file
 
 Polygons = Sequence[Sequence[Sequence[float]]]
 _TABLE: Final = re.compile(r"^[ \t]*\[[ \t]*camera[ \t]*\][ \t]*(?:#.*)?$", re.MULTILINE)
@@ -37,7 +36,8 @@ def save(path: Path, polygons: Polygons) -> None:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     changed = _with_masks(text, as_toml(polygons))
     _check(path, before, changed, polygons)
-    _replace(target, changed)
+    with whole_file(target) as file:
+        file.write(changed)
 
 
 def _with_masks(text: str, line: str) -> str:
@@ -82,16 +82,3 @@ def _check(path: Path, before: dict[str, Any], changed: str, polygons: Polygons)
     before.setdefault("camera", {}).pop("masks", None)
     if after != before or masks != tomllib.loads(as_toml(polygons))["masks"]:
         raise ConfigError(f"{path} is written in a way that is not understood: paste the lines")
-
-
-def _replace(target: Path, text: str) -> None:
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        part.touch(mode=target.stat().st_mode & 0o777)
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
-    except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error}") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)

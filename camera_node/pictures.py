@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from camera_node.opencv import Pixels, cv2, decode
-from camera_node.source import PICTURE_SUFFIXES, EndOfSource, Pacer, Picture, Source
+from camera_node.source import PICTURE_SUFFIXES, EndOfSource, PacedSource, Pacer, Picture
 from shared.errors import PictureDamaged, PictureError, PictureTooLarge, SourceError
 from shared.jpeg import is_jpeg
 from shared.limits import MAX_PICTURE_PIXELS
@@ -23,7 +23,7 @@ _ORIENTATION_TAG: Final = 0x0112
 _log = logging.getLogger("camera_node")
 
 
-class PictureFolder(Source):
+class PictureFolder(PacedSource):
     """The pictures of a folder in the order of their names, over and over or once.
 
     A file that is no usable picture is left out, with one line in the log. The folder is
@@ -36,7 +36,6 @@ class PictureFolder(Source):
         self._path, self._loop = path, loop
         self._left_out: set[Path] = set()
         self._waiting: list[Path] = []
-        self._pacer: Pacer | None = None
         self.description = f"pictures {path}"
         self.width, self.height, self.rate_hz = 0, 0, rate_hz or _DEFAULT_RATE_HZ
 
@@ -50,17 +49,7 @@ class PictureFolder(Source):
         self._pacer = Pacer(self.rate_hz)
 
     def read(self) -> Picture:
-        if self._pacer is None:
-            raise SourceError(f"{self.description} is not open")
-        return self._next(self._pacer.wait())
-
-    def close(self) -> None:
-        self._pacer = None
-
-    def interrupt(self) -> None:
-        pacer = self._pacer
-        if pacer is not None:
-            pacer.interrupt()
+        return self._next(self._wait())
 
     def _next(self, captured_ms: float) -> Picture:
         picture = self._next_of_round(captured_ms)

@@ -1,6 +1,5 @@
 """The preview's page over HTTP: to this machine, or with a password, and to few at a time."""
 
-import base64
 import hmac
 import ipaddress
 import json
@@ -21,9 +20,8 @@ from camera_node.mask_file import as_toml, save
 from camera_node.preview import Preview
 from shared.addresses import host_of, is_loopback, parse_address
 from shared.errors import ConfigError, RoommoodError, SourceError
-from shared.password_file import read_password
+from shared.page_password import given_password, read_page_password
 
-_LEAST_PASSWORD_CHARS: Final = 8
 _MOST_CONNECTIONS: Final = 4
 _MOST_BODY_BYTES: Final = 64 * 1024
 # After a wrong password; with four connections at once that is four guesses a second.
@@ -82,20 +80,14 @@ class Access:
     @cached_property
     def password(self) -> str | None:
         """Raises ConfigError for a file that is no secret."""
-        if self.password_file is None:
-            return None
-        return read_password(self.password_file, _LEAST_PASSWORD_CHARS)
+        return read_page_password(self.password_file)
 
     def lets_in(self, authorization: str | None) -> bool:
         """Whether an Authorization header holds the password, or none is asked for."""
         if self.password is None:
             return True
-        kind, _, code = (authorization or "").partition(" ")
-        try:
-            given = base64.b64decode(code, validate=True).partition(b":")[2]
-        except ValueError:
-            return False
-        return kind == "Basic" and hmac.compare_digest(given, self.password.encode())
+        given = given_password(authorization or "")
+        return given is not None and hmac.compare_digest(given.encode(), self.password.encode())
 
     def is_ours(self, host_header: str) -> bool:
         """Whether a Host header names this machine; a stranger's page that had its own name

@@ -17,7 +17,7 @@ import numpy as np
 
 from camera_node.opencv import Pixels, cv2
 from camera_node.pictures import picture_files, read_pixels
-from camera_node.source import Pacer, Picture, Source
+from camera_node.source import PacedSource, Pacer, Picture
 from shared.errors import PictureError, SourceError
 
 _DEFAULT_SIZE: Final = (640, 480)
@@ -84,7 +84,7 @@ class Scene:
         return picture
 
 
-class SimulatedCamera(Source):
+class SimulatedCamera(PacedSource):
     """A scene of real photographs, from a folder or from installed packages."""
 
     def __init__(
@@ -98,7 +98,6 @@ class SimulatedCamera(Source):
         name: str = "",
     ) -> None:
         self._folder, self._people, self._name = folder, people, name
-        self._pacer: Pacer | None = None
         self.description = f"simulated camera {name}".rstrip()
         self.rate_hz = rate_hz or _DEFAULT_RATE_HZ
         self.width, self.height = width or _DEFAULT_SIZE[0], height or _DEFAULT_SIZE[1]
@@ -116,19 +115,9 @@ class SimulatedCamera(Source):
         self._pacer = Pacer(self.rate_hz)
 
     def read(self) -> Picture:
-        if self._pacer is None:
-            raise SourceError(f"{self.description} is not open")
-        captured_ms = self._pacer.wait()
+        captured_ms = self._wait()
         at_s, self._number = self._number / self.rate_hz, self._number + 1
         return Picture.of_pixels(self._scene.draw(at_s), captured_ms)
-
-    def close(self) -> None:
-        self._pacer = None
-
-    def interrupt(self) -> None:
-        pacer = self._pacer
-        if pacer is not None:
-            pacer.interrupt()
 
     def _files_of(self, folder: Path) -> list[Path]:
         try:

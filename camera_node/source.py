@@ -258,6 +258,26 @@ class Pacer:
             self._held.release()
 
 
+class PacedSource(Source):
+    """A source that sets its own pace: a picture is due at each tick."""
+
+    _pacer: Pacer | None = None
+
+    def close(self) -> None:
+        self._pacer = None
+
+    def interrupt(self) -> None:
+        pacer = self._pacer
+        if pacer is not None:
+            pacer.interrupt()
+
+    def _wait(self) -> float:
+        """The next tick's time, in ms, when it has come. Raises SourceError if not open."""
+        if self._pacer is None:
+            raise SourceError(f"{self.description} is not open")
+        return self._pacer.wait()
+
+
 class Thinner:
     """Lets pictures through at a lower rate than they come, evenly on average."""
 

@@ -6,6 +6,7 @@ from typing import Final
 from camera_node.opencv import cv2, picture_of
 from camera_node.source import (
     EndOfSource,
+    PacedSource,
     Pacer,
     Picture,
     Source,
@@ -105,7 +106,7 @@ class Stream(Source):
                 return self._video.retrieve(captured_ms)
 
 
-class VideoFile(Source):
+class VideoFile(PacedSource):
     """A video file in its own time, over and over, or once with `loop=False`.
 
     A rate below the file's own leaves frames out, so that time in the picture stays real.
@@ -117,7 +118,6 @@ class VideoFile(Source):
         self._path, self._loop = path, loop
         self._asked_hz = rate_hz
         self._video: _Video | None = None
-        self._pacer: Pacer | None = None
         self.description = f"video {path}"
         self.width, self.height, self.rate_hz = 0, 0, rate_hz or 0.0
 
@@ -128,19 +128,12 @@ class VideoFile(Source):
         self._pacer = Pacer(self.rate_hz)
 
     def read(self) -> Picture:
-        if self._pacer is None:
-            raise SourceError(f"{self.description} is not open")
-        captured_ms = self._pacer.wait()
+        captured_ms = self._wait()
         return read_past_damage(self.description, lambda: self._next(captured_ms))
 
     def close(self) -> None:
-        self._pacer = None
+        super().close()
         self._release()
-
-    def interrupt(self) -> None:
-        pacer = self._pacer
-        if pacer is not None:
-            pacer.interrupt()
 
     def _release(self) -> None:
         if self._video is not None:

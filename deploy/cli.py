@@ -8,13 +8,14 @@ import typer
 from aggregator import bridge_cli, read_cli
 from aggregator.cli import aggregator
 from aggregator.dashboard.cli import dashboard
+from aggregator.options import redis_password_option, redis_url_option
 from camera_node import cli as camera_cli
 from camera_node import preview_cli
 from deploy import keys_cli, preview_faces, redis_cli
 from deploy.site.cli import deploy as deploy_site
 from inference_worker import models_cli
 from inference_worker.cli import worker
-from shared.cli import VersionOption, run_app
+from shared.cli import VersionOption, new_app, run_app
 
 _START: Final = "Start here"
 _COMPONENTS: Final = "Run a component"
@@ -23,12 +24,7 @@ _MODELS: Final = "Models"
 _KEYS: Final = "Who may take part"
 _TARGETS: Final = "What to look at, beside this machine"
 
-app = typer.Typer(
-    rich_markup_mode="markdown",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_show_locals=False,
-)
+app = new_app(no_args_is_help=True, pretty_exceptions_show_locals=False)
 
 
 @app.callback()
@@ -105,18 +101,14 @@ def demo(
 def doctor(
     redis: Annotated[
         str | None,
-        typer.Option(
-            envvar="ROOMMOOD_REDIS_URL", metavar="URL", rich_help_panel=_TARGETS,
-            help="Redis that must answer.", show_default="the usual one, if it is there",
+        redis_url_option(
+            "Redis that must answer.", _TARGETS, metavar="URL",
+            show_default="the usual one, if it is there",
         ),
     ] = None,
     password_file: Annotated[
         Path | None,
-        typer.Option(
-            "--redis-password-file", envvar="ROOMMOOD_REDIS_PASSWORD_FILE",
-            rich_help_panel=_TARGETS, help="File whose first line is its password.",
-            show_default="none",
-        ),
+        redis_password_option("File whose first line is its password.", _TARGETS),
     ] = None,
     worker: Annotated[
         str | None,

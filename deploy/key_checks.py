@@ -18,12 +18,12 @@ from shared.keys import (
     CameraBundle,
     ClientKeys,
     aggregator_keys,
-    credentials_folder,
     fingerprint,
     read_bundle,
     worker_keys,
 )
 from shared.monitors import LinkEvent, next_event
+from shared.private_file import credentials_folder
 from shared.runtime import Deadline
 from shared.sockets import close, connect_frames
 

@@ -5,16 +5,16 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from shared.cli import new_app
+
 if TYPE_CHECKING:
     from deploy.site_keys import SiteKeys
 
 DEFAULT_FOLDER: Final = Path("~/.config/roommood/keys")
 
-app = typer.Typer(
+app = new_app(
     help="Keys of workers, aggregators and cameras: make, list, renew and take away.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 KeysOption = Annotated[

@@ -14,6 +14,7 @@ from shared.cli import (
     MetricsHostOption,
     MetricsPortOption,
     VersionOption,
+    new_app,
     run_app,
 )
 
@@ -24,9 +25,7 @@ _NETWORK: Final = "Network"
 _MODELS: Final = "Models"
 _WORK: Final = "Work"
 
-app = typer.Typer(
-    rich_markup_mode="markdown", context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = new_app()
 
 
 @app.command()

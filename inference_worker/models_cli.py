@@ -10,13 +10,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-_OUTPUT: Final = "Output"
-_HELP: Final = {"help_option_names": ["-h", "--help"]}
+from shared.cli import new_app
 
-app = typer.Typer(
-    rich_markup_mode="markdown",
+_OUTPUT: Final = "Output"
+
+app = new_app(
     no_args_is_help=True,
-    context_settings=_HELP,
     help="List, fetch, check and measure face detectors and expression classifiers.",
 )
 

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from shared.errors import ConfigError, RoommoodError
-from shared.keys import MAX_ALLOW_LIST_BYTES, is_key, read_private
+from shared.keys import MAX_ALLOW_LIST_BYTES, is_key
 from shared.logs import event
 from shared.names import parse_camera, parse_room
+from shared.private_file import read_private
 
 REVOKED: Final = "revoked"
 KEY_MISMATCH: Final = "key-mismatch"
@@ -143,7 +144,7 @@ class AllowList:
 
 def read_allow_list(path: Path) -> list[Entry]:
     """The entries of an allow-list, also those revoked. Raises ConfigError."""
-    text = read_private(path, MAX_ALLOW_LIST_BYTES, is_secret=False)
+    text = read_private(path, MAX_ALLOW_LIST_BYTES, "an allow-list", is_secret=False)
     try:
         document = tomllib.loads(text)
         if document.keys() - {"camera"} or not isinstance(document.get("camera", []), list):

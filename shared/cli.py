@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -72,6 +72,12 @@ InsecureOption = Annotated[
         show_default="off", rich_help_panel=KEYS_PANEL,
     ),
 ]  # fmt: skip
+
+
+def new_app(**more: Any) -> typer.Typer:
+    """A typer app whose help is Markdown and answers to -h too; `more` as `typer.Typer` takes."""
+    names = {"help_option_names": ["-h", "--help"]}
+    return typer.Typer(rich_markup_mode="markdown", context_settings=names, **more)
 
 
 def print_version(wanted: bool) -> None:

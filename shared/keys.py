@@ -14,14 +14,13 @@ What the folder lacks is looked for among systemd's credentials ($CREDENTIALS_DI
 """
 
 import hashlib
-import os
-import stat
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from shared.errors import ConfigError
+from shared.private_file import credentials_folder, read_private
 
 WORKERS_FILE: Final = "workers.key"
 AGGREGATORS_FILE: Final = "aggregators.key"
@@ -165,18 +164,12 @@ def _find(place: Path | None, *names: str) -> Path | None:
     )
 
 
-def credentials_folder() -> Path | None:
-    """Where systemd put what a unit names with LoadCredential, or None outside such a unit."""
-    named = os.environ.get("CREDENTIALS_DIRECTORY")
-    return Path(named) if named else None
-
-
 # Files
 
 
 def read_key_file(path: Path, role: str, *names: str) -> dict[str, str]:
     """The values of a key file for `role`: its pair and what is named. Raises ConfigError."""
-    text = read_private(path, _MAX_KEY_FILE_BYTES)
+    text = read_private(path, _MAX_KEY_FILE_BYTES, "keys")
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -192,36 +185,6 @@ def read_key_file(path: Path, role: str, *names: str) -> dict[str, str]:
     if public_of(own[1]) != own[0]:
         raise ConfigError(f"{path} is damaged: its two keys are no pair: copy it again")
     return {name: str(value) for name, value in values.items()}
-
-
-def read_private(path: Path, most_bytes: int, *, is_secret: bool = True) -> str:
-    """Text of a file that only its owner may change and, where it is secret, read.
-
-    Raises:
-        ConfigError: others may, or it cannot be read; says what to do.
-    """
-    try:
-        with path.open("rb") as file:
-            _refuse_if_open_to_others(path, os.fstat(file.fileno()), is_secret)
-            data = file.read(most_bytes + 1)
-        text = data.decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the key file {path}: {error}") from error
-    if len(data) > most_bytes:
-        raise ConfigError(f"{path} is no key file: it has more than {most_bytes} bytes")
-    return text
-
-
-def _refuse_if_open_to_others(path: Path, found: os.stat_result, is_secret: bool) -> None:
-    mode, user = stat.S_IMODE(found.st_mode), os.geteuid()
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ConfigError(f"others can change {path} (mode {mode:04o}): chmod 600 {path}")
-    # systemd gives a unit its credentials as 0400, or 0440 where an access control list does it.
-    group = 0 if path.parent == credentials_folder() else stat.S_IRGRP
-    if is_secret and mode & (group | stat.S_IROTH):
-        raise ConfigError(f"others can read {path} (mode {mode:04o}): chmod 600 {path}")
-    if user and found.st_uid not in (0, user):
-        raise ConfigError(f"{path} belongs to another user: chown {user} {path}")
 
 
 def public_of(secret: str) -> str:

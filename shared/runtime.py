@@ -155,7 +155,7 @@ class Deadline:
 
 
 class PeerLog:
-    """One line when a peer is lost and one when it is back, however often it is tried.
+    """One line when a peer is lost, has left or is back, however often it is tried.
 
     Remembers the latest few thousand peers, since peers choose their names, and writes at most
     a thousand lines at once and ten a second: a line that comes later tells how many were not.
@@ -164,6 +164,7 @@ class PeerLog:
     _MOST: Final = 4_096
     _LINES: Final = 1_000
     _LINES_A_SECOND: Final = 10
+    _LEFT: Final = float("inf")
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -183,11 +184,17 @@ class PeerLog:
             return
         since = self._lost_at.get(peer)
         self._note(peer, None)
-        if since is None:
+        if since is None or since == self._LEFT:
             self._say(logging.INFO, "found", peer)
         else:
             away_s = time.monotonic() - since
             self._say(logging.INFO, "back", peer, away_s=round(away_s, 2))
+
+    def left(self, peer: str) -> None:
+        """It went in good order, so that it is not missed."""
+        if self._lost_at.get(peer) != self._LEFT:
+            self._note(peer, self._LEFT)
+            self._say(logging.INFO, "left", peer)
 
     def forget(self, peer: str) -> None:
         self._lost_at.pop(peer, None)

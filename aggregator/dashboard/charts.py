@@ -7,8 +7,8 @@ Shares are in percent with one decimal, since they are shown as they stand.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from aggregator.dashboard.palette import COLOUR_OF
 from aggregator.figures import RoomPeriod, Share
+from aggregator.palette import COLOUR_OF
 from shared.emotions import EXPRESSIONS
 
 Options = dict[str, Any]

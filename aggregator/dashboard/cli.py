@@ -5,15 +5,14 @@ from typing import Annotated, Final
 
 import typer
 
-from aggregator.read_cli import PasswordOption, RedisOption
+from aggregator.dashboard.settings import DEFAULT_BIND
+from aggregator.options import PasswordOption, RedisOption
 from aggregator.redis_client import DEFAULT_URL
-from shared.cli import LogFormatOption, LogLevelOption, VersionOption, run_app
+from shared.cli import LogFormatOption, LogLevelOption, VersionOption, new_app, run_app
 
 _WHO: Final = "Who may look"
 
-app = typer.Typer(
-    rich_markup_mode="markdown", context_settings={"help_option_names": ["-h", "--help"]}
-)
+app = new_app()
 
 
 @app.command()
@@ -24,7 +23,7 @@ def dashboard(
             envvar="ROOMMOOD_DASHBOARD_BIND", metavar="HOST:PORT", rich_help_panel=_WHO,
             help="Where the page is served.",
         ),
-    ] = "127.0.0.1:5780",
+    ] = DEFAULT_BIND,
     password_file: Annotated[
         Path | None,
         typer.Option(

@@ -9,11 +9,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.dashboard.health import CameraHealth, WorkerHealth
-from aggregator.dashboard.roll_call import RollCall
 from aggregator.dashboard.snapshot import Hours, Snapshot
+from aggregator.health import CameraHealth, WorkerHealth
 from aggregator.live import RoomNow
 from aggregator.redis_client import connect, translated
+from aggregator.roll_call import RollCall
 from aggregator.stats import KnownRoom, RoomStats
 from shared import redis_keys
 from shared.errors import ConfigError, StoreError

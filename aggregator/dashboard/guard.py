@@ -1,8 +1,6 @@
 """Who may look: refuses what comes from elsewhere, and asks for the password where there is one."""
 
 import asyncio
-import base64
-import binascii
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from aggregator.dashboard.html import render
 from aggregator.dashboard.sessions import SESSION_S, Sessions
 from aggregator.dashboard.settings import DashboardSettings
+from shared.page_password import given_password
 
 COOKIE: Final = "roommood_session"
 # What a wrong password costs, and how many may be waiting for that at once.
@@ -78,7 +77,7 @@ class Guard:
     async def _is_known(self, asked: HTTPConnection, sessions: Sessions) -> bool:
         if sessions.holds(_cookie(asked)):
             return True
-        given = _basic_password(asked.headers.get("authorization", ""))
+        given = given_password(asked.headers.get("authorization", ""))
         return given is not None and await self._is_right(given, sessions)
 
     async def _is_right(self, given: str, sessions: Sessions) -> bool:
@@ -172,15 +171,3 @@ def _cookie(asked: HTTPConnection) -> str:
     except CookieError:
         return ""
     return morsel.value if morsel else ""
-
-
-def _basic_password(header: str) -> str | None:
-    """The password of an Authorization header; whatever the user's name is."""
-    scheme, _, encoded = header.partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        decoded = base64.b64decode(encoded, validate=True).decode("utf-8")
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return None
-    return decoded.partition(":")[2]

@@ -5,8 +5,8 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from aggregator.dashboard.health import SILENT_S
-from aggregator.dashboard.palette import COLOUR_OF
+from aggregator.health import SILENT_S
+from aggregator.palette import COLOUR_OF
 from shared.emotions import EXPRESSIONS
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))

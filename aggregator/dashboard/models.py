@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from aggregator.dashboard import health, snapshot
+from aggregator import health
+from aggregator.dashboard import snapshot
 from aggregator.figures import RoomPeriod
 
 Part = Annotated[float, Field(ge=0.0, le=1.0)]

@@ -1,6 +1,5 @@
 """What the dashboard is told: where to listen, which Redis, and who may look."""
 
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -8,10 +7,9 @@ from typing import Final
 from aggregator.redis_client import DEFAULT_URL
 from shared.addresses import host_of, is_loopback, parse_address
 from shared.errors import ConfigError
+from shared.page_password import read_page_password
 
 DEFAULT_BIND: Final = "127.0.0.1:5780"
-# What can be tried out in a lifetime over a network, at one attempt a second, is far less.
-_LEAST_PASSWORD_CHARS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +57,4 @@ class DashboardSettings:
     @property
     def password(self) -> str | None:
         """Read from its file. Raises ConfigError where the file is no secret."""
-        return None if self.password_file is None else read_password(self.password_file)
-
-
-def read_password(path: Path) -> str:
-    """The first line of a file that only its owner may read. Raises ConfigError."""
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the password file {path} cannot be read: {error}") from error
-    if mode & 0o077:
-        raise ConfigError(
-            f"the password file {path} can be read by others (mode {mode:04o}): chmod 600 {path}"
-        )
-    if not lines or len(lines[0]) < _LEAST_PASSWORD_CHARS:
-        raise ConfigError(
-            f"the first line of {path} is to be a password of {_LEAST_PASSWORD_CHARS} "
-            "characters or more"
-        )
-    return lines[0]
+        return read_page_password(self.password_file)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aggregator.dashboard.health import CameraHealth, WorkerHealth
 from aggregator.figures import RoomPeriod
+from aggregator.health import CameraHealth, WorkerHealth
 from aggregator.live import RoomNow
 from aggregator.stats import KnownRoom
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aggregator.dashboard.health import CameraHealth
 from aggregator.figures import RoomPeriod
+from aggregator.health import CameraHealth
 from aggregator.live import RoomNow
 from aggregator.site import is_up
 from shared.emotions import EXPRESSIONS

@@ -6,6 +6,7 @@ import pytest
 import redis
 
 from aggregator.store import Store
+from tests.aggregator.rooms import Rooms
 from tests.redis_server import RedisServer
 
 
@@ -33,3 +34,10 @@ def store(server: RedisServer) -> Iterator[Store]:
     store = Store(server.url)
     yield store
     store.close()
+
+
+@pytest.fixture
+def rooms(server: RedisServer) -> Iterator[Rooms]:
+    rooms = Rooms(server)
+    yield rooms
+    rooms.close()

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from aggregator.export import COLUMNS, export_room, json_lines, whole_file
+from aggregator.export import COLUMNS, export_room, json_lines
 from aggregator.stats import Periods, RoomStats
 from aggregator.store import Store
 from shared import clock
 from shared.errors import ConfigError, StoreAway
+from shared.whole_file import whole_file
 from tests.aggregator.made import delivery, face, only, result
 from tests.redis_server import RedisServer
 

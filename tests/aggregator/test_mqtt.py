@@ -154,7 +154,9 @@ def test_rooms_and_cameras_are_told_as_home_assistant_wants_them(
     _every_entity_has_what_it_needs(listener)
     _a_room_is_told_with_its_people_and_expressions(listener)
     _a_silent_room_is_told_without_figures(listener)
-    _states_are_not_retained_and_configs_are(broker, listener)
+    retained = _retained(broker, len(listener.configs()))
+    assert TOPICS.availability in retained
+    assert not [topic for topic in retained if topic.endswith("/state")]
 
 
 def _every_entity_has_what_it_needs(listener: Listener) -> None:
@@ -193,14 +195,12 @@ def _a_silent_room_is_told_without_figures(listener: Listener) -> None:
     assert unknown >= {"people", "dominant", "valence", "share_happiness"}
 
 
-def _states_are_not_retained_and_configs_are(broker: Mosquitto, listener: Listener) -> None:
-    count = len(listener.configs())
+def _retained(broker: Mosquitto, configs: int) -> set[str]:
+    """What a client that comes late hears at once, as many discovery messages among it."""
     late = Listener(broker)
-    until(lambda: len(late.configs()) == count, "the retained messages have come")
-    retained = {topic for topic, _, is_retained in late.messages if is_retained}
-    assert TOPICS.availability in retained
-    assert not [topic for topic in retained if topic.endswith("/state")]
+    until(lambda: len(late.configs()) == configs, "the retained messages have come")
     late.close()
+    return {topic for topic, _, is_retained in late.messages if is_retained}
 
 
 def test_a_change_is_told(bridge: Bridge, listener: Listener, store: Store) -> None:
@@ -255,7 +255,7 @@ def test_a_room_forgotten_while_no_bridge_ran_is_taken_back_by_the_next(
 
 def test_a_bridge_that_is_killed_leaves_its_last_will(bridge: Bridge, listener: Listener) -> None:
     bridge.end(signal.SIGKILL)
-    until(lambda: listener.of(TOPICS.availability)[-1] == b"offline", "the last will is told")
+    assert until(lambda: listener.of(TOPICS.availability)[-1] == b"offline", "its last will")
 
 
 def test_a_home_assistant_or_a_broker_that_starts_is_told_everything(
@@ -266,12 +266,12 @@ def test_a_home_assistant_or_a_broker_that_starts_is_told_everything(
 
     before = count()
     listener.say(TOPICS.birth, "online")
-    until(lambda: count() >= 2 * before, "all discovery messages come again")
+    assert until(lambda: count() >= 2 * before, "all discovery messages come again")
     broker.kill()
     broker.start()
     late = Listener(broker)
-    until(lambda: KITCHEN in {c["state_topic"] for c in late.configs().values()}, "it is told")
-    until(lambda: late.of(KITCHEN), "the kitchen is told of")
+    assert until(lambda: late.of(KITCHEN), "the kitchen is told of")
+    assert KITCHEN in {config["state_topic"] for config in late.configs().values()}
     late.close()
 
 
@@ -279,9 +279,9 @@ def test_while_redis_is_away_nothing_is_available(
     bridge: Bridge, listener: Listener, fed: RedisServer
 ) -> None:
     fed.kill()
-    until(lambda: listener.of(TOPICS.availability)[-1] == b"offline", "it says so")
+    assert until(lambda: listener.of(TOPICS.availability)[-1] == b"offline", "it says so")
     fed.start()
-    until(lambda: listener.of(TOPICS.availability)[-1] == b"online", "it is back")
+    assert until(lambda: listener.of(TOPICS.availability)[-1] == b"online", "it is back")
 
 
 # Who is let in

@@ -159,7 +159,7 @@ def _copy(wheel: Path, folder: Path) -> None:
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(place: Place) -> None:
     code, said = place.deploy("--dry-run")
-    assert code == 0
+    assert code == 0, said
     assert "desktop: would change: programs roommood" in said
     assert "den-1: would change: release" in said
     assert not any(one.attempt("ls /opt/roommood")[0] for one in place.machines)
@@ -176,7 +176,7 @@ def test_a_site_comes_up_from_nothing_and_is_counted(place: Place) -> None:
 def test_a_second_run_changes_nothing(place: Place) -> None:
     started = place.desk.run("systemctl show -P ActiveEnterTimestamp aggregator.service")
     code, said = place.deploy()
-    assert code == 0
+    assert code == 0, said
     assert said.split("\n")[:3] == [
         f"{one}: no change" for one in ("desktop", "kitchen-1", "den-1")
     ]
@@ -285,7 +285,7 @@ def test_a_revoked_camera_is_refused_within_seconds(place: Place) -> None:
         check=True, cwd=ROOT, timeout=60,
     )  # fmt: skip
     code, said = place.deploy("--only", "desktop")
-    assert code == 0
+    assert code == 0, said
     assert "cameras.toml" in said
     until(lambda: not _grows(place, "den"), "the den is counted no more")
     assert _grows(place, "kitchen")

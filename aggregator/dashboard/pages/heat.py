@@ -9,8 +9,8 @@ from aggregator.dashboard import charts, windows
 from aggregator.dashboard.archive import Archive
 from aggregator.dashboard.html import number, percent, render, signed, zone
 from aggregator.dashboard.pages.parts import Chart, Folded, Select, element, words
-from aggregator.dashboard.palette import DIVERGING, SEQUENTIAL
 from aggregator.figures import RoomPeriod
+from aggregator.palette import DIVERGING, SEQUENTIAL
 from shared.emotions import EXPRESSIONS
 from shared.errors import ConfigError, StoreError
 

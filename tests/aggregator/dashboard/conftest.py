@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("nicegui", reason="the dashboard extra is not installed")
 
-from tests.aggregator.dashboard.served import Rooms, Served, reader_of, serving
+from tests.aggregator.dashboard.served import Served, reader_of, serving
 from tests.redis_server import RedisServer
 
 
@@ -17,10 +17,3 @@ def dashboard(
     folder = tmp_path_factory.mktemp("dashboard")
     with serving(folder, *reader_of(shared_server, folder)) as served:
         yield served
-
-
-@pytest.fixture
-def rooms(server: RedisServer) -> Iterator[Rooms]:
-    rooms = Rooms(server)
-    yield rooms
-    rooms.close()

@@ -2,17 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
-import redis
 
-from aggregator.store import Store
-from shared import redis_keys
-from tests.aggregator.made import delivery, face, only, result
 from tests.end_to_end.site import until
 from tests.redis_server import RedisServer, free_port
 
@@ -94,41 +90,3 @@ def as_user(server: RedisServer, user: str, folder: Path) -> tuple[str, ...]:
     password_file.chmod(0o600)
     url = server.url.replace("unix://", f"unix://{user}@")
     return url, "--redis-password-file", str(password_file)
-
-
-class Rooms:
-    """Results counted by the real store."""
-
-    def __init__(self, server: RedisServer) -> None:
-        self._store = Store(server.url)
-        self._client: redis.Redis = server.client()
-        self._seq = 0
-
-    def close(self) -> None:
-        self._store.close()
-        self._client.close()
-
-    def show(self, room: str, expression: str, people: int = 1, camera: str = "door") -> None:
-        """One frame of a second, taken now, with so many faces that all show the same."""
-        now_ms = self._now_ms()
-        faces = [face(only(expression))] * people
-        self._seq += 1
-        frame = result(self._seq, *faces, room=room, camera=camera, interval_us=1_000_000)
-        report = self._store.commit([delivery(frame, now_ms - 50)], now_ms)
-        assert not report.errors
-        self._store.touch_rooms({room: now_ms})
-
-    def fall_silent(self, room: str) -> None:
-        """As when the live hash expires."""
-        self._client.delete(redis_keys.live(room))
-
-    def health(
-        self,
-        cameras: Mapping[str, Mapping[str, str | float]],
-        workers: Mapping[str, Mapping[str, str | float]],
-    ) -> None:
-        self._store.write_health(cameras, workers, self._now_ms())
-
-    def _now_ms(self) -> float:
-        seconds, micros = self._client.time()
-        return float(seconds) * 1000 + float(micros) / 1000

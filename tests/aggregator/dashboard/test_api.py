@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from aggregator.stats import RoomStats
-from tests.aggregator.dashboard.served import Rooms, Served, serving
+from tests.aggregator.dashboard.served import Served, serving
+from tests.aggregator.rooms import Rooms
 from tests.end_to_end.site import until
 from tests.redis_server import RedisServer
 
 
 def test_without_a_room_the_list_is_empty(dashboard: Served, server: RedisServer) -> None:
-    until(lambda: dashboard.get("/api/rooms").text == "[]", "the rooms of other tests are gone")
+    assert until(lambda: dashboard.get("/api/rooms").text == "[]", "others' rooms are gone")
 
 
 def test_a_room_is_as_the_python_api_says(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from aggregator.dashboard.feed import Feed
 from aggregator.dashboard.snapshot import Room, Snapshot
-from tests.aggregator.dashboard.served import PASSWORD, Rooms, as_user
+from tests.aggregator.dashboard.served import PASSWORD, as_user
+from tests.aggregator.rooms import Rooms
 from tests.end_to_end.site import until
 from tests.redis_server import RedisServer
 
@@ -73,7 +74,7 @@ def test_a_room_that_falls_silent_is_told_without_a_message(
     with following(server.url) as heard:
         until(lambda: (room := heard.room("kitchen")) and not room.now.silent, "it is there")
         rooms.fall_silent("kitchen")
-        until(lambda: (room := heard.room("kitchen")) and room.now.silent, "it is silent")
+        assert until(lambda: (room := heard.room("kitchen")) and room.now.silent, "it is silent")
 
 
 def test_the_last_hour_of_each_room_is_read(server: RedisServer, rooms: Rooms) -> None:
@@ -121,4 +122,4 @@ def test_a_user_who_may_not_read_is_told_so(shared_server: RedisServer, tmp_path
         client.execute_command("ACL", "SETUSER", *user)
     url, _, password_file = as_user(shared_server, "nobody", tmp_path)
     with following(url, Path(password_file)) as heard:
-        until(lambda: "does not let us in" in heard.away, "it says that it is let in nowhere")
+        assert until(lambda: "does not let us in" in heard.away, "it is let in nowhere")

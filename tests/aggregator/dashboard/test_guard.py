@@ -12,7 +12,7 @@ from nicegui import Client
 
 from aggregator.dashboard.guard import COOKIE
 from aggregator.dashboard.sessions import SESSION_S, Sessions
-from aggregator.dashboard.settings import DashboardSettings, read_password
+from aggregator.dashboard.settings import DashboardSettings
 from shared.errors import ConfigError
 from tests.aggregator.dashboard.served import Served, serving
 from tests.redis_server import RedisServer
@@ -44,6 +44,10 @@ def secret(folder: Path, text: str, mode: int = 0o600) -> Path:
     return path
 
 
+def password_from(path: Path) -> str | None:
+    return DashboardSettings(password_file=path).password
+
+
 def basic(word: str) -> dict[str, str]:
     return {"authorization": "Basic " + base64.b64encode(f"me:{word}".encode()).decode()}
 
@@ -73,14 +77,14 @@ def test_loopback_needs_neither(bind: str) -> None:
 
 def test_a_password_that_others_can_read_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="chmod 600"):
-        read_password(secret(tmp_path, WORD, mode=0o640))
-    assert read_password(secret(tmp_path, WORD)) == WORD
+        password_from(secret(tmp_path, WORD, mode=0o640))
+    assert password_from(secret(tmp_path, WORD)) == WORD
 
 
 @pytest.mark.parametrize("text", ["", "short"])
 def test_a_short_password_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="8 characters"):
-        read_password(secret(tmp_path, text))
+        password_from(secret(tmp_path, text))
 
 
 # The password

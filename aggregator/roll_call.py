@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final, TypeVar
 
-from aggregator.dashboard.health import (
+from aggregator.health import (
     CameraHealth,
     Hash,
     WorkerHealth,

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from aggregator.dashboard.roll_call import RollCall
+from aggregator.roll_call import RollCall
 from shared import redis_keys
-from tests.aggregator.dashboard.served import Rooms
+from tests.aggregator.rooms import Rooms
 
 
 class Clock:
