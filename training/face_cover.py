@@ -9,7 +9,7 @@ from numpy.random import Generator
 from training.face_data import Faces, Floats, Picture
 from training.face_warp import Photo
 
-SIDE_SHARE, HAT_SHARE = 0.25, 0.35
+SIDE_SHARE, HAT_SHARE = 0.2, 0.5
 ARC = np.linspace(np.pi, 2 * np.pi, 15, dtype=np.float32)
 
 

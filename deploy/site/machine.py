@@ -2,9 +2,11 @@
 
 import io
 import logging
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from deploy.site.site_file import LOCAL, Reached
 from shared.errors import RoommoodError
@@ -53,12 +55,17 @@ class Machine:
 
         config: Any = Config  # pyinfra does not type what it takes
         self._state = State(inventory=self._inventory, config=config())
+        if self.reached.host != LOCAL:
+            # Where a new machine's key is kept, as ssh does; pyinfra fails without it.
+            Path("~/.ssh").expanduser().mkdir(mode=0o700, exist_ok=True)
+        _COMPLAINTS.said.clear()
         try:
             connect_all(self._state)
         except PyinfraError as error:
+            why = "; ".join(_COMPLAINTS.said) or str(error)
             raise MachineError(
                 f"cannot reach {self.name}: `ssh {self._destination()}` must work without a "
-                f"question ({error})"
+                f"question ({why})"
             ) from error
 
     def _destination(self) -> str:
@@ -167,9 +174,26 @@ def _inventory(reached: Reached) -> "Inventory":
     return make(([(reached.host, data)], {}))  # type: ignore[no-any-return]
 
 
+class _Complaints(logging.Handler):
+    """Keeps what pyinfra logs as an error, such as why it could not connect."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Without its colours."""
+        self.said.append(re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage()).strip())
+
+
+_COMPLAINTS: Final = _Complaints()
+
+
 def _quiet_pyinfra() -> None:
     """Its own words for each step would drown ours; errors come as exceptions."""
-    logging.getLogger("pyinfra").setLevel(logging.CRITICAL)
+    logger = logging.getLogger("pyinfra")
+    logger.setLevel(logging.ERROR)
+    logger.handlers, logger.propagate = [_COMPLAINTS], False
 
 
 def _quoted(command: str) -> str:

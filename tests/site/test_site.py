@@ -80,9 +80,13 @@ class Place:
             sys.executable, "-P", "-c", "from deploy.cli import main; main()", "deploy",
             str(self.folder / "site.toml"), "--wheelhouse", str(self.folder / "wheels"), *options,
         ]  # fmt: skip
+        # A user who has never used ssh before.
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=1_000, check=False, cwd=ROOT
-        )
+            command, capture_output=True, text=True, timeout=1_000, check=False, cwd=ROOT,
+            env={**os.environ, "HOME": str(home)},
+        )  # fmt: skip
         said = done.stdout + done.stderr
         logging.getLogger(__name__).info(said)
         return done.returncode, said
