@@ -217,9 +217,25 @@ def test_every_killed_unit_heals(place: Place) -> None:
         (place.desk, ("kitchen", "den")), (place.kitchen, ("kitchen",)), (place.den, ("den",)),
     ):  # fmt: skip
         for unit in machine.run("cat /opt/roommood/current/units.run").split():
+            before = place.rooms()
             machine.run(f"systemctl kill -s KILL --kill-who=main {unit}")
             for room in rooms:
                 assert until(place.flows(room), f"{room} is counted after {unit} was killed")
+            assert kept(before, place.rooms()), f"counts are gone since {unit} was killed"
+
+
+def kept(before: dict[str, int], after: dict[str, int]) -> bool:
+    """Whether all that was counted still is."""
+    return all(after[room] >= count for room, count in before.items())
+
+
+def test_a_rebooted_desktop_is_back_with_all_that_was_counted(place: Place) -> None:
+    before = place.rooms()
+    place.desk.power_off()
+    place.desk.boot()
+    for room in before:
+        assert until(place.flows(room), f"{room} is counted after the reboot")
+    assert kept(before, place.rooms())
 
 
 def test_a_hung_camera_is_started_again_by_the_watchdog(place: Place) -> None:
