@@ -127,7 +127,7 @@ class Aggregator:
     def _receive(self) -> None:
         end_ms = boot_ms() + _TURN_MS
         while boot_ms() < end_ms:
-            message = receive_from(self._router, self._entrance.connections)
+            message = receive_from(self._router, self._entrance.connections, keyed=False)
             if message is None:
                 return
             parts = message[1]

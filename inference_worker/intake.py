@@ -94,7 +94,9 @@ class Intake:
     def _receive(self) -> None:
         end_ms = boot_ms() + _TURN_MS
         for _ in range(_BURST):
-            message = receive_from(self._router, self._connections)
+            message = receive_from(
+                self._router, self._connections, keyed=self._allow_list is not None
+            )
             if message is None:
                 return
             self._take(*message)

@@ -52,6 +52,8 @@ WHY_NOT: Final = {
 # A TCP connection stands, no handshake yet: for what the kernel knows of it.
 LINK_NEWS: Final = zmq.Event.CONNECTED | sum(LINK_EVENTS)
 _LOOK_EVERY_MS: Final = 250.0
+# A plain number: with pyzmq's flags each operation costs as much as the question itself.
+_POLLIN: Final = int(zmq.POLLIN)
 _DOOR_EVENTS: Final = (
     zmq.Event.ACCEPTED
     | zmq.Event.HANDSHAKE_FAILED_AUTH
@@ -84,7 +86,7 @@ def has_news(socket: zmq.Socket[bytes]) -> bool:
 
     Asking first is cheaper than the exception for a queue that is empty, as most often it is.
     """
-    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN)
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLIN)
 
 
 def next_event(monitor: Monitor) -> LinkEvent | None:

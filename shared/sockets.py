@@ -34,6 +34,10 @@ from shared.monitors import LINK_NEWS, Monitor, has_news, watch
 Router = zmq.Socket[bytes]
 Dealer = zmq.Socket[bytes]
 
+# Plain numbers: pyzmq's flags are slow to combine.
+_POLLOUT: Final = int(zmq.POLLOUT)
+_NOW: Final = int(zmq.NOBLOCK)
+_MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
 # Any name: a socket that has none is let past the authenticator.
 _ZAP_DOMAIN: Final = b"roommood"
 
@@ -80,39 +84,43 @@ def connect_reports(
 
 def is_writable(socket: Dealer) -> bool:
     """True if a message can be handed over now; asking also lets ZeroMQ take in news."""
-    return bool(int(socket.getsockopt(zmq.EVENTS)) & zmq.POLLOUT)
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLOUT)
 
 
 def receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
     """The next message, or None if none waits. Parts beyond the allowed are dropped unread."""
     if not has_news(socket):
         return None
-    return _with_rest(socket, socket.recv(zmq.NOBLOCK))
+    return _with_rest(socket, socket.recv(_NOW))
 
 
 def receive_from(
-    router: Router, connections: Connections | None = None
+    router: Router, connections: Connections | None = None, *, keyed: bool = True
 ) -> tuple[str, list[bytes]] | None:
     """As `receive`, with the public key that the sender has proved to hold; "" without keys.
 
-    `connections` is told from which of them the message came.
+    `connections` is told from which of them the message came. Without `keyed` nobody is asked for
+    a key, which on a socket without keys costs an exception a message.
     """
     if not has_news(router):
         return None
-    first = router.recv(zmq.NOBLOCK, copy=False)
+    first = router.recv(_NOW, copy=False)
     if connections is not None:
         connections.heard(int(first.get(zmq.SRCFD)))
+    return _key_of(first) if keyed else "", _with_rest(router, first.bytes)
+
+
+def _key_of(message: zmq.Frame) -> str:
     try:
-        key = str(first.get("User-Id"))
+        return str(message.get("User-Id"))
     except zmq.ZMQError:
-        key = ""
-    return key, _with_rest(router, first.bytes)
+        return ""
 
 
 def _with_rest(socket: zmq.Socket[bytes], first: bytes) -> list[bytes]:
     parts = [first]
     while socket.getsockopt(zmq.RCVMORE):
-        part = socket.recv(zmq.NOBLOCK)
+        part = socket.recv(_NOW)
         if len(parts) <= MAX_PARTS + 1:
             parts.append(part)
     return parts
@@ -120,9 +128,12 @@ def _with_rest(socket: zmq.Socket[bytes], first: bytes) -> list[bytes]:
 
 def send(socket: zmq.Socket[bytes], parts: list[bytes]) -> bool:
     """False if the peer is gone or its queue is full; never blocks."""
+    *most, last = parts
     try:
-        socket.send_multipart(parts, zmq.NOBLOCK)
-    except (zmq.Again, zmq.ZMQError):
+        for part in most:
+            socket.send(part, _MORE)
+        socket.send(last, _NOW)
+    except zmq.ZMQError:
         return False
     return True
 
