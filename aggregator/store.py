@@ -113,21 +113,29 @@ class Store:
     def touch_rooms(self, last_seen_ms: Mapping[str, float]) -> None:
         """Note when each room was last heard of; never moves back.
 
-        A room that was forgotten since is taken out again: looking for its tombstone after
-        writing leaves no moment in which `forget` could be missed.
+        A room that was forgotten since stays out. Its tombstone is looked for before writing, and
+        after it too: then there is no moment in which `forget` could be missed.
         """
-        if not last_seen_ms:
-            return
         seen = {room: round(ms) for room, ms in last_seen_ms.items()}
         with translated(self._url):
+            gone = self._forgotten_since(seen)
+            seen = {room: ms for room, ms in seen.items() if room not in gone}
+            if not seen:
+                return
             self._redis.zadd(redis_keys.ROOMS, seen, gt=True)
-            with self._redis.pipeline(transaction=False) as pipe:
-                for room in seen:
-                    pipe.get(redis_keys.forgotten(room))
-                tombs = zip(seen, pipe.execute(), strict=True)
-            gone = [room for room, tomb in tombs if tomb and int(tomb) >= seen[room]]
+            gone = self._forgotten_since(seen)
             if gone:
                 self._redis.zrem(redis_keys.ROOMS, *gone)
+
+    def _forgotten_since(self, seen: Mapping[str, int]) -> list[str]:
+        """The rooms with a tombstone not older than when they were seen (ms)."""
+        if not seen:
+            return []
+        with self._redis.pipeline(transaction=False) as pipe:
+            for room in seen:
+                pipe.get(redis_keys.forgotten(room))
+            tombs = zip(seen, pipe.execute(), strict=True)
+        return [room for room, tomb in tombs if tomb and int(tomb) >= seen[room]]
 
     def write_health(
         self,

@@ -70,7 +70,7 @@ def everything(store: Store) -> None:
     assert store.paused_rooms() == ("kitchen",)
     store.resume("kitchen")
     assert store.forget("kitchen") > 0
-    store.touch_rooms({"kitchen": 1.0})  # refused by the tombstone: ZREM
+    store.touch_rooms({"kitchen": 1.0})  # kept out by the tombstone
 
 
 def test_the_writer_may_do_whatever_the_aggregator_does(

@@ -134,7 +134,10 @@ class SimulatedSite:
 
     # The worker's sockets, threads and loop
 
-    def _receive(self, _router: object, _connections: object) -> tuple[str, list[bytes]] | None:
+    def _receive(
+        self, _router: object, _connections: object, *, keyed: bool
+    ) -> tuple[str, list[bytes]] | None:
+        assert not keyed
         return ("", self._inbox.popleft()) if self._inbox else None
 
     def _send(self, _router: object, parts: list[bytes]) -> bool:
