@@ -7,11 +7,9 @@ from typing import Any
 from redis.cluster import RedisCluster
 
 from tests.end_to_end.site import until
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, free_cluster_port
 
 _SLOTS = 16_384
-# Each node also listens at its port + 10,000, for its fellows.
-_HIGHEST_PORT = 55_000
 
 
 class Cluster:
@@ -22,7 +20,7 @@ class Cluster:
     """
 
     def __init__(self, **options: str) -> None:
-        self.ports = [_port() for _ in range(3)]
+        self.ports = [free_cluster_port() for _ in range(3)]
         self.nodes = [RedisServer(**(_of_cluster(port) | options)) for port in self.ports]
 
     def __enter__(self) -> "Cluster":
@@ -91,12 +89,6 @@ def _of_cluster(port: int) -> dict[str, str]:
 def _shares() -> Iterator[range]:
     for first in range(3):
         yield range(first * _SLOTS // 3, (first + 1) * _SLOTS // 3)
-
-
-def _port() -> int:
-    while (port := free_port()) > _HIGHEST_PORT:
-        pass
-    return port
 
 
 def _is_whole(info: str | dict[str, str]) -> bool:

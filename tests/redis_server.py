@@ -1,6 +1,8 @@
 """A private Redis for tests: real, on a unix socket in a folder of its own, killable."""
 
+import contextlib
 import importlib.util
+import random
 import shutil
 import signal
 import socket
@@ -113,6 +115,17 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def free_cluster_port() -> int:
+    """A port for a node of a Redis Cluster, which also listens 10,000 above, for its fellows: there
+    beyond the ports that systems give to connections, so that none has just taken it."""
+    while True:
+        port = random.randrange(51_001, 55_500)
+        with contextlib.suppress(OSError), socket.socket() as own, socket.socket() as bus:
+            own.bind(("127.0.0.1", port))
+            bus.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 def _binary() -> str:

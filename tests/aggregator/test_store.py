@@ -16,7 +16,7 @@ from shared import redis_keys
 from shared.errors import ConfigError, SchemaMismatch, StoreAway, StoreError, StoreRefuses
 from shared.messages import ModelReport
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, free_cluster_port, free_port
 
 NOW_MS = HOUR_MS + 301_000
 
@@ -363,8 +363,8 @@ def test_forgetting_while_results_come_in_never_counts_one_twice(
 
 
 def test_a_cluster_counts_the_same() -> None:
-    port = next(port for port in iter(free_port, 0) if port < 55_000)  # its bus is 10,000 above
-    with RedisServer(port=str(port), cluster_enabled="yes") as server, server.client() as node:
+    port = str(free_cluster_port())
+    with RedisServer(port=port, cluster_enabled="yes") as server, server.client() as node:
         node.execute_command("CLUSTER", "ADDSLOTS", *range(16_384))
         while "cluster_state:ok" not in str(node.execute_command("CLUSTER", "INFO")):
             pass
