@@ -6,7 +6,6 @@ reader's for whoever looks.
 """
 
 import hashlib
-import os
 import secrets
 from dataclasses import dataclass
 from importlib import resources
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from shared.errors import ConfigError
+from shared.whole_file import write_private
 
 _PASSWORD_BYTES: Final = 32
 
@@ -56,10 +56,10 @@ def write_redis_access(folder: Path, *, force: bool = False) -> RedisAccess:
 def _write_all(access: RedisAccess) -> None:
     writer, reader = (secrets.token_urlsafe(_PASSWORD_BYTES) for _ in range(2))
     acl = _template("users.acl").replace("#WRITER", f"#{_hash(writer)}")
-    _write(access.acl, acl.replace("#READER", f"#{_hash(reader)}"))
-    _write(access.conf, _template("redis.conf").replace("DIR", str(access.conf.parent)))
-    _write(access.writer_password, f"{writer}\n")
-    _write(access.reader_password, f"{reader}\n")
+    write_private(access.acl, acl.replace("#READER", f"#{_hash(reader)}"))
+    write_private(access.conf, _template("redis.conf").replace("DIR", str(access.conf.parent)))
+    write_private(access.writer_password, f"{writer}\n")
+    write_private(access.reader_password, f"{reader}\n")
 
 
 def _template(name: str) -> str:
@@ -69,11 +69,3 @@ def _template(name: str) -> str:
 def _hash(password: str) -> str:
     """As Redis' ACL files want it: plain SHA-256, which suffices for a random password."""
     return hashlib.sha256(password.encode()).hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    """Never readable by others, not for a moment."""
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -29,6 +28,7 @@ from shared.keys import (
     read_key_file,
 )
 from shared.names import parse_camera, parse_room
+from shared.whole_file import write_private
 
 _TO_COPY: Final = "to-copy"
 _HEAD: Final = "# Secret: whoever can read this file can take its holder's place.\n"
@@ -208,33 +208,6 @@ def new_pair() -> KeyPair:
 
     public, secret = zmq.curve_keypair()
     return KeyPair(public.decode(), secret.decode())
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replaces a file at once by one that only its owner may read. Raises ConfigError."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with open(handle, "w") as file:
-                os.fchmod(file.fileno(), 0o600)
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise ConfigError(f"cannot write {path}: {error}") from error
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -12,20 +12,24 @@ from shared.errors import ConfigError
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[TextIO]:
+def whole_file(path: Path, mode: int | None = None) -> Iterator[TextIO]:
     """A text file that takes the place of `path` once all is written, or not at all.
 
-    A link goes on pointing to its file, and a file that was there keeps its mode. Raises
-    ConfigError where it cannot be written; on any error what was there before stays.
+    A link goes on pointing to its file, and a file that was there keeps its mode unless another
+    is given. Raises ConfigError where it cannot be written; on any error what was there before
+    stays.
     """
     target = Path(os.path.realpath(path))
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with _opened(part, target) as file:
+        if mode is None and target.exists():
+            mode = stat.S_IMODE(target.stat().st_mode)
+        with _opened(part, mode) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(target)
+        _sync_folder(target.parent)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error}") from error
     finally:
@@ -33,11 +37,24 @@ def whole_file(path: Path) -> Iterator[TextIO]:
             part.unlink(missing_ok=True)
 
 
-def _opened(part: Path, target: Path) -> TextIO:
-    mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
+def write_private(path: Path, text: str) -> None:
+    """A whole file that nobody but its owner may read, not for a moment. Raises ConfigError."""
+    with whole_file(path, 0o600) as file:
+        file.write(text)
+
+
+def _opened(part: Path, mode: int | None) -> TextIO:
     allowed = 0o666 if mode is None else mode
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, allowed)
     file = open(descriptor, "w", encoding="utf-8", newline="")  # noqa: SIM115
     if mode is not None:
         os.fchmod(descriptor, mode)  # the umask had its say above
     return file
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

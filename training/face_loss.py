@@ -76,6 +76,9 @@ def assign(scores: Tensor, boxes: Tensor, rows: Tensor, image: Tensor, where: Te
 
     scores (B, A) 0..1, boxes (B, A, 4), rows and image as flatten gives them, where (A, 3)
     column, row, stride.
+
+    The best cell's score is to be the root of its overlap: with the overlap itself a small face,
+    whose box is never exact, would be taught to be less sure of than a large one.
     """
     quality = rows[:, 14]
     iou = pairwise_iou(rows[:, :4], boxes[image])
@@ -85,7 +88,8 @@ def assign(scores: Tensor, boxes: Tensor, rows: Tensor, image: Tensor, where: Te
     chosen = _settle(_top(metric), iou, image, len(scores))
     metric = metric * chosen
     best_iou, best = (iou * chosen).amax(-1, keepdim=True), metric.amax(-1, keepdim=True)
-    level = metric / best.clamp(min=1e-12) * best_iou * (quality / FULL_SCORE).clamp(max=1)[:, None]
+    sure = best_iou.sqrt() * (quality / FULL_SCORE).clamp(max=1)[:, None]
+    level = metric / best.clamp(min=1e-12) * sure
     score = _largest(level, image, len(scores))
     owned, cell = chosen.nonzero(as_tuple=True)
     face = torch.zeros(scores.shape, dtype=torch.long)

@@ -23,7 +23,7 @@ from training.face_warp import (
 
 CROP = 320
 SMALLEST_PX, LARGEST_PX = 12.0, 300.0
-COMMON_PX = (15.0, 90.0)
+COMMON_PX, COMMON_SHARE = (16.0, 64.0), 0.7
 LEARN_SCORE = 0.5
 IGNORE_SCORE = 0.1
 MAX_ENLARGEMENT = 3.0
@@ -40,7 +40,7 @@ class Canvas:
 
 def draw_px(rng: Generator) -> float:
     """The size that a face is to get: any, most often that of people across a room."""
-    low, high = COMMON_PX if rng.random() < 0.55 else (SMALLEST_PX, LARGEST_PX)
+    low, high = COMMON_PX if rng.random() < COMMON_SHARE else (SMALLEST_PX, LARGEST_PX)
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
@@ -73,7 +73,7 @@ def cut(faces: Faces) -> Faces:
 
 def paste_face(canvas: Canvas, photo: Photo, rng: Generator) -> Canvas:
     """Paste a photograph of one face, changed in pose, cover and light; hide no other."""
-    photo = _shade(_disguise(photo, rng), rng)
+    photo = _shade(disguise(photo, rng), rng)
     box = photo.faces.boxes[0]
     scale = min(draw_px(rng) / size(box), MAX_ENLARGEMENT)
     target = rng.uniform(0.0, 1.0, 2).astype(np.float32) * CROP
@@ -125,7 +125,7 @@ def _paste_no_face(canvas: Canvas, piece: Picture, rng: Generator) -> Canvas:
     return Canvas(picture, _uncovered(canvas.faces, place))
 
 
-def _disguise(photo: Photo, rng: Generator) -> Photo:
+def disguise(photo: Photo, rng: Generator) -> Photo:
     """Turn the head out of the plane or cover a part of it, sometimes."""
     if max(photo.picture.shape) > 150:
         photo = _resized(photo, 130 / max(photo.picture.shape))

@@ -19,6 +19,7 @@ from training.face_paste import (
     Canvas,
     centre,
     cut,
+    disguise,
     draw_px,
     paste_face,
     paste_piece,
@@ -33,6 +34,7 @@ MAX_FACES = 48
 LABEL_WIDTH = 16
 STREET_SHARE, STREET_TRIES = 0.5, 4
 ROOM_SHARE, PORTRAIT_SHARE = 0.35, 0.35
+DISGUISED_SHARE = 0.6
 TRAP_SHARE = 0.3
 TURNED = 0.12
 TURNED_WEIGHT = 3.0
@@ -153,8 +155,11 @@ def _focus(stock: Stock, rng: Generator) -> tuple[Photo, Floats]:
         trap = stock.traps[rng.integers(len(stock.traps))]
         return trap.photo, trap.box
     if stock.singles and rng.random() < PORTRAIT_SHARE:
-        number, face = stock.single_heads[0].draw(rng)
-        return stock.singles[0][number], stock.singles[0][number].faces.boxes[face]
+        number, _ = stock.single_heads[0].draw(rng)
+        photo = stock.singles[0][number]
+        if rng.random() < DISGUISED_SHARE:
+            photo = disguise(photo, rng)
+        return photo, photo.faces.boxes[0]
     number, face = stock.scene_heads.draw(rng)
     return stock.scenes[number], stock.scenes[number].faces.boxes[face]
 

@@ -137,10 +137,20 @@ element("undo").addEventListener("click", () => {
 
 // Masks as a list and as lines
 
+let linesAsShown = "";
+
+// What somebody is writing is not written over.
+function showLines(toml) {
+  const lines = element("toml");
+  if (lines.value !== linesAsShown) return;
+  lines.value = toml;
+  linesAsShown = lines.value;
+}
+
 function show(found) {
   state = found;
   element("source").textContent = found.source + (found.rotation ? `, shown turned by ${found.rotation} degrees` : "");
-  element("toml").value = found.toml;
+  showLines(found.toml);
   element("save").hidden = found.save_to === null;
   element("save").textContent = `Save into ${found.save_to}`;
   const rows = found.masks.map((mask, n) => {
@@ -158,6 +168,7 @@ function show(found) {
 }
 
 element("apply").addEventListener("click", () => {
+  linesAsShown = element("toml").value;
   const lines = element("toml").value.replace(/#.*$/gm, "").replace(/^\s*masks\s*=\s*/, "").replace(/,(\s*\])/g, "$1");
   try {
     change("masks", { masks: JSON.parse(lines) }, "These masks are in place.");

@@ -96,7 +96,8 @@ def test_masks_may_be_written_as_lines_with_the_keyboard_alone(
         lines = page.seen.page.get_by_label("Lines for the settings file")
         lines.fill("masks = [\n  [[0.1, 0.1], [0.5, 0.1], [0.5, 0.5]], # the window\n]")
         page.press("Use these lines")
-        until(lambda: len(page.preview.masks) == 1, "the mask is in place")
+        page.until_it_says("These masks are in place.")
+        assert len(page.preview.masks) == 1
         lines.fill("masks = [[[0, 0], [2, 0], [2, 2]]]")
         page.press("Use these lines")
         page.until_it_says("fractions of the picture from 0 to 1")

@@ -2,7 +2,7 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
@@ -60,34 +60,44 @@ def context() -> Iterator[Context]:
     one.destroy(0)
 
 
+class Followed:
+    """A dialler that is turned as a loop would, and all that it was told."""
+
+    def __init__(self, dialler: Dialler, monitor: zmq.Socket[bytes], redial: bool = True) -> None:
+        self.seen: list[LinkEvent] = []
+        self._dialler = dialler
+        self._redial = redial
+        self._poller = zmq.Poller()
+        self._poller.register(monitor, zmq.POLLIN)
+
+    def until(self, is_so: Callable[[list[LinkEvent]], bool]) -> None:
+        until(lambda: is_so(self.seen), self._turn, self._poller)
+
+    def _turn(self) -> None:
+        self.seen.extend(self._dialler.news(boot_ms()))
+        if self._redial:
+            self._dialler.turn(boot_ms())
+
+
 def comes_back_from_nonsense(context: Context, redial: bool) -> bool:
     """Connects, gets an answer that is no ZeroMQ; True if the connection is made again."""
     router = bind_frames(context, free_address(), insecure=False)
     garbler = Garbler(router.getsockopt_string(zmq.LAST_ENDPOINT))
     peer, monitor = connect_frames(context, garbler.address)
-    dialler = Dialler(peer, garbler.address, monitor)
-    seen: list[LinkEvent] = []
-    poller = zmq.Poller()
-    poller.register(monitor, zmq.POLLIN)
-
-    def turn() -> None:
-        seen.extend(dialler.news(boot_ms()))
-        if redial:
-            dialler.turn(boot_ms())
-
-    until(lambda: LinkEvent.CONNECTED in seen, turn, poller)
+    followed = Followed(Dialler(peer, garbler.address, monitor), monitor, redial)
+    followed.until(lambda seen: LinkEvent.CONNECTED in seen)
     assert send(peer, [b"hello"])
     assert router.poll(20_000)
     (routing_id, _) = receive(router) or []
     garbler.garble_once.set()
     assert send(router, [routing_id, b"credit"])
-    until(lambda: LinkEvent.DISCONNECTED in seen, turn, poller)
+    followed.until(lambda seen: LinkEvent.DISCONNECTED in seen)
     enough_ms = boot_ms() + (20_000 if redial else 2 * REDIAL_MS)
-    until(lambda: seen.count(LinkEvent.CONNECTED) > 1 or boot_ms() > enough_ms, turn, poller)
+    followed.until(lambda seen: seen.count(LinkEvent.CONNECTED) > 1 or boot_ms() > enough_ms)
     close(peer, monitor)
     close(router)
     garbler.close()
-    return seen.count(LinkEvent.CONNECTED) > 1
+    return followed.seen.count(LinkEvent.CONNECTED) > 1
 
 
 def test_a_connection_that_brought_nonsense_is_made_again(context: Context) -> None:
@@ -110,15 +120,7 @@ def test_what_libzmq_tries_again_by_itself_is_left_to_it(context: Context) -> No
 
     peer, monitor = connect_frames(context, free_address())
     dialler = Dialler(Counting(), "unused", monitor)  # type: ignore[arg-type]
-    seen: list[LinkEvent] = []
-    poller = zmq.Poller()
-    poller.register(monitor, zmq.POLLIN)
-
-    def turn() -> None:
-        seen.extend(dialler.news(boot_ms()))
-        dialler.turn(boot_ms())
-
-    until(lambda: seen.count(LinkEvent.RETRYING) > 25, turn, poller)
+    Followed(dialler, monitor).until(lambda seen: seen.count(LinkEvent.RETRYING) > 25)
     assert dialled == []
     close(peer, monitor)
 
@@ -132,21 +134,14 @@ def test_a_connection_from_an_address_that_the_machine_has_lost_is_made_again_at
     router = bind_frames(context, address, insecure=False)
     peer, monitor = connect_frames(context, address)
     dialler = Dialler(peer, address, monitor)
-    seen: list[LinkEvent] = []
-    poller = zmq.Poller()
-    poller.register(monitor, zmq.POLLIN)
-
-    def turn() -> None:
-        seen.extend(dialler.news(boot_ms()))
-        dialler.turn(boot_ms())
-
-    until(lambda: LinkEvent.CONNECTED in seen, turn, poller)
+    followed = Followed(dialler, monitor)
+    followed.until(lambda seen: LinkEvent.CONNECTED in seen)
     lost = tcp.own_address_of(dialler._fd)
     there = tcp.is_of_this_machine
     monkeypatch.setattr(tcp, "is_of_this_machine", lambda one: there(one) and not gone)
     soon_ms = boot_ms() + (20_000 if gone else 1_000)
-    until(lambda: seen.count(LinkEvent.CONNECTED) > 1 or boot_ms() > soon_ms, turn, poller)
-    assert (LinkEvent.DISCONNECTED in seen) is gone
+    followed.until(lambda seen: seen.count(LinkEvent.CONNECTED) > 1 or boot_ms() > soon_ms)
+    assert (LinkEvent.DISCONNECTED in followed.seen) is gone
     assert (tcp.own_address_of(dialler._fd) == lost) is not gone
     close(peer, monitor)
     close(router)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.errors import ConfigError
-from shared.whole_file import whole_file
+from shared.whole_file import whole_file, write_private
 
 
 def write(path: Path, text: str = "new") -> None:
@@ -71,3 +71,18 @@ def test_where_nothing_can_be_written_the_error_names_the_file(tmp_path: Path) -
     path = tmp_path / "nowhere" / "file"
     with pytest.raises(ConfigError, match=f"{path} cannot be written"):
         write(path)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_private_file_is_its_owners_alone_whatever_was_there(tmp_path: Path, there: bool) -> None:
+    path = tmp_path / "secret"
+    if there:
+        path.write_text("old")
+        path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        write_private(path, "new")
+    finally:
+        os.umask(before)
+    assert (path.read_text(), mode_of(path)) == ("new", 0o600)
+    assert os.listdir(tmp_path) == ["secret"]
