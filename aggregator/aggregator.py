@@ -116,12 +116,12 @@ class Aggregator:
             self._turn(250)
 
     def _turn(self, timeout_ms: int) -> None:
-        self._poller.poll(timeout_ms)
+        ready = {one for one, _ in self._poller.poll(timeout_ms)}
         self._receive()
         self._commit()
         self._acknowledge()
         self._keep_house()
-        self._entrance.turn(self.health)
+        self._entrance.turn(self.health, ready)
         self.health.tick()
 
     def _receive(self) -> None:

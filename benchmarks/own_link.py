@@ -47,11 +47,12 @@ def send(address: str, jpeg: bytes, count: int, rate_hz: float, codec: bool) -> 
     due_s, began_s, credit_waits = time.monotonic(), 0.0, False
     while publisher.sent < WARM_UP + count:
         # As a camera node does: where credit came before its frame, the next frame ends the wait.
+        ready = None
         if credit_waits:
             time.sleep(max(0.0, due_s - time.monotonic()))
         else:
-            poller.poll(250)
-        publisher.turn()
+            ready = {one for one, _ in poller.poll(250)}
+        publisher.turn(ready)
         may_send, is_due = publisher.may_send(), time.monotonic() >= due_s
         credit_waits = may_send and (credit_waits or not is_due)
         if not (may_send and is_due):
@@ -81,8 +82,8 @@ def receive(address: str, count: int, mode: str) -> float:
     intake = Intake(router, "w0rker", 1, jobs.append)
     done, began_s = 0, 0.0
     while done < WARM_UP + count:
-        poller.poll(max(1, min(250, int(intake.next_look_ms() + 0.999))))
-        intake.turn()
+        ready = poller.poll(max(1, min(250, int(intake.next_look_ms() + 0.999))))
+        intake.turn(bool(ready))
         while jobs:
             _finish(intake, jobs.popleft(), mode)
             done += 1
@@ -97,7 +98,7 @@ def _finish(intake: Intake, job: Job, mode: str) -> None:
     if mode != "raw":
         decode(job.frame.jpeg, as_gray=mode == "luma")
     intake.finished(job, boot_ms(), "analysed")
-    intake.turn()
+    intake.turn(is_readable=False)
 
 
 if __name__ == "__main__":

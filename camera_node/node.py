@@ -146,19 +146,25 @@ class CameraNode:
         return age_ms is None or age_ms > CAMERA_FRESH_MS
 
     def _turn(self) -> None:
-        self._wait()
+        ready = self._wait()
         self._waker.drain()
-        self._publisher.turn()
+        self._publisher.turn(ready)
         self._obey_pause()
         self._publish()
         self._adapt()
         self.health.ready = self._publisher.connected_workers > 0
         self.health.tick()
 
-    def _wait(self) -> None:
-        """Where credit waits for pictures, not pictures for credit, the next picture alone ends the
-        wait; what came meanwhile is read with it, so that a frame wakes this thread but once."""
-        (self._wakers if self._credit_waits else self._poller).poll(_TURN_MS)
+    def _wait(self) -> set[object] | None:
+        """What can be read now; None where that was not asked.
+
+        Where credit waits for pictures, not pictures for credit, the next picture alone ends the
+        wait; what came meanwhile is read with it, so that a frame wakes this thread but once.
+        """
+        if self._credit_waits:
+            self._wakers.poll(_TURN_MS)
+            return None
+        return {one for one, _ in self._poller.poll(_TURN_MS)}
 
     def _publish(self) -> None:
         """Answers credit at once with the newest unsent frame, else with the next capture."""

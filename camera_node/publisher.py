@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -112,7 +112,12 @@ class Publisher:
     # What the node asks
 
     def may_send(self) -> bool:
-        return self._soonest(boot_ms()) is not None
+        """True if a worker has asked for a frame and its socket takes one."""
+        now_ms = boot_ms()
+        return any(
+            link.window.available(now_ms) > 0 and is_writable(link.socket)
+            for link in self._links.values()
+        )
 
     @property
     def paused(self) -> bool:
@@ -137,11 +142,17 @@ class Publisher:
 
     # The loop's turn
 
-    def turn(self) -> None:
-        """Takes in all that came, says Hello where due, keeps the membership."""
-        for link in list(self._links.values()):
-            self._take_events(link)
-            self._take_messages(link)
+    def turn(self, ready: Container[object] | None = None) -> None:
+        """Takes in all that came, says Hello where due, keeps the membership.
+
+        `ready` is what a poll has just found readable; None: all are looked at.
+        """
+        now_ms = boot_ms()
+        for link in self._links.values():
+            self._take_events(link, now_ms, ready)
+            link.dialler.turn(now_ms)
+            if ready is None or link.socket in ready:
+                self._take_messages(link)
         now_ms = boot_ms()
         for link in self._links.values():
             if link.window.connected and now_ms >= link.hello_due_ms:
@@ -151,9 +162,8 @@ class Publisher:
             self._membership_due_ms = now_ms + _MEMBERSHIP_EVERY_MS
             self._keep_membership(now_ms)
 
-    def _take_events(self, link: Link) -> None:
-        now_ms = boot_ms()
-        for news in link.dialler.news(now_ms):
+    def _take_events(self, link: Link, now_ms: float, ready: Container[object] | None) -> None:
+        for news in link.dialler.news(now_ms, ready):
             if news is LinkEvent.CONNECTED:
                 self._connections += 1
                 link.window.connect(self._connections, boot_ms())
@@ -165,7 +175,6 @@ class Publisher:
                 self._membership.lost(link.address)
             elif news in WHY_NOT:
                 self._peers.lost(link.address, WHY_NOT[news])
-        link.dialler.turn(now_ms)
 
     def _take_messages(self, link: Link) -> None:
         while (parts := receive(link.socket)) is not None:
@@ -227,25 +236,26 @@ class Publisher:
     def send(self, outgoing: Outgoing) -> bool:
         """Sends one frame to the worker that will be served soonest; False if none takes it."""
         now_ms = boot_ms()
-        link = self._soonest(now_ms)
-        if link is None:
-            return False
-        frame = self._frame(outgoing, now_ms)
-        if not send(link.socket, [wire.encode_frame(frame), outgoing.jpeg]):
+        parts = [wire.encode_frame(self._frame(outgoing, now_ms)), outgoing.jpeg]
+        while (link := self._soonest(now_ms)) is not None:
+            if send(link.socket, parts):
+                self._book_sent(link, outgoing, now_ms)
+                return True
             link.window.disconnect()
-            return False
+        return False
+
+    def _book_sent(self, link: Link, outgoing: Outgoing, now_ms: float) -> None:
         link.window.spend()
         link.sent_ms = now_ms
         self.sent += 1
         self._previous_captured_ms = outgoing.captured_ms
-        return True
 
     def _soonest(self, now_ms: float) -> Link | None:
         """The link served soonest; of several that are free, the one that was longest unused."""
         soonest, best = None, (math.inf, math.inf)
         for link in self._links.values():
             rank = (max(link.window.ready_at_ms, now_ms), link.sent_ms)
-            if rank < best and link.window.available(now_ms) > 0 and is_writable(link.socket):
+            if rank < best and link.window.available(now_ms) > 0:
                 soonest, best = link, rank
         return soonest
 
@@ -313,13 +323,13 @@ class Publisher:
         self._next_link += 1
         self._links[address] = link
         self._poller.register(link.socket, zmq.POLLIN)
-        self._poller.register(link.monitor, zmq.POLLIN)
+        self._poller.register(link.dialler.descriptor, zmq.POLLIN)
 
     def _close(self, link: Link) -> None:
         link.window.write_off()
         self._lost_on_closed_links += link.window.lost_with_worker
         self._poller.unregister(link.socket)
-        self._poller.unregister(link.monitor)
+        self._poller.unregister(link.dialler.descriptor)
         close(link.socket, link.monitor, _LINGER_MS)
         del self._links[link.address]
         self._peers.forget(link.address)

@@ -80,7 +80,7 @@ class Reporter:
         self._aggregators = [_Aggregator(context, address, insecure, keys) for address in addresses]
         for aggregator in self._aggregators:
             poller.register(aggregator.socket, zmq.POLLIN)
-            poller.register(aggregator.monitor, zmq.POLLIN)
+            poller.register(aggregator.dialler.descriptor, zmq.POLLIN)
 
     def add(self, result: Result, captured_ms: float) -> None:
         """Takes charge of a result whose frame was captured at `captured_ms` (`boot_ms`)."""
@@ -93,12 +93,11 @@ class Reporter:
     def turn(self, ready: Container[object] | None = None) -> None:
         """Takes in Acks, sends results that wait, and the report of every second.
 
-        `ready` are the sockets that a poll has just found readable; None: all are looked at.
+        `ready` is what a poll has just found readable; None: all are looked at.
         """
         now_ms = boot_ms()
         for aggregator in self._aggregators:
-            if ready is None or aggregator.monitor in ready:
-                self._take_events(aggregator, now_ms)
+            self._take_events(aggregator, now_ms, ready)
             aggregator.dialler.turn(now_ms)
             if ready is None or aggregator.socket in ready:
                 self._take_acks(aggregator)
@@ -124,8 +123,10 @@ class Reporter:
 
     # Connections
 
-    def _take_events(self, aggregator: _Aggregator, now_ms: float) -> None:
-        for news in aggregator.dialler.news(now_ms):
+    def _take_events(
+        self, aggregator: _Aggregator, now_ms: float, ready: Container[object] | None
+    ) -> None:
+        for news in aggregator.dialler.news(now_ms, ready):
             if news is LinkEvent.CONNECTED:
                 aggregator.connected = True
                 aggregator.heard_ms = boot_ms()
@@ -206,7 +207,7 @@ class Reporter:
     def close(self) -> None:
         for aggregator in self._aggregators:
             self._poller.unregister(aggregator.socket)
-            self._poller.unregister(aggregator.monitor)
+            self._poller.unregister(aggregator.dialler.descriptor)
             close(aggregator.socket, aggregator.monitor, _LINGER_MS)
 
 

@@ -140,7 +140,7 @@ class Worker:
         self._take_events()
         self._intake.turn(self._entrance.router in ready)
         self._reporter.turn(ready)
-        self._entrance.turn(self.health)
+        self._entrance.turn(self.health, ready)
         if not self._compute.hung:
             self.health.tick()
 

@@ -1,6 +1,6 @@
 """Where others come in: a bound socket, who is let through, and what happens to the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Protocol
 
 import zmq
@@ -50,12 +50,15 @@ class Entrance:
             self._stop_authenticator()
             raise
         self._door = Door(self.router)
-        self.sources = (self.router, self._door.socket)
+        self.sources: tuple[Router | int, ...] = (self.router, self._door.descriptor)
         self.connections = self._door.connections
 
-    def turn(self, health: Health) -> None:
-        """Counts who did not get in; not ready while the authenticator is dead or hangs."""
-        self._door.turn()
+    def turn(self, health: Health, ready: Container[object] | None = None) -> None:
+        """Counts who did not get in; not ready while the authenticator is dead or hangs.
+
+        `ready` is what a poll of the sources has just found readable; None: all are looked at.
+        """
+        self._door.turn(ready)
         if self._authenticator is None or self._guests is None:
             return
         health.fault = self._authenticator.fault
@@ -73,7 +76,7 @@ class Entrance:
 
     def close(self, linger_ms: int) -> None:
         """Closes all; what is queued has `linger_ms` to leave."""
-        close(self.router, self._door.socket, linger_ms)
+        close(self.router, self._door.monitor, linger_ms)
         self._stop_authenticator()
 
     def _stop_authenticator(self) -> None:

@@ -91,7 +91,7 @@ def receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
     """The next message, or None if none waits. Parts beyond the allowed are dropped unread."""
     if not has_news(socket):
         return None
-    return _with_rest(socket, socket.recv(_NOW))
+    return _with_rest(socket, socket.recv(_NOW, copy=False))
 
 
 def receive_from(
@@ -107,7 +107,7 @@ def receive_from(
     first = router.recv(_NOW, copy=False)
     if connections is not None:
         connections.heard(int(first.get(zmq.SRCFD)))
-    return _key_of(first) if keyed else "", _with_rest(router, first.bytes)
+    return _key_of(first) if keyed else "", _with_rest(router, first)
 
 
 def _key_of(message: zmq.Frame) -> str:
@@ -117,12 +117,13 @@ def _key_of(message: zmq.Frame) -> str:
         return ""
 
 
-def _with_rest(socket: zmq.Socket[bytes], first: bytes) -> list[bytes]:
-    parts = [first]
-    while socket.getsockopt(zmq.RCVMORE):
-        part = socket.recv(_NOW)
+def _with_rest(socket: zmq.Socket[bytes], part: zmq.Frame) -> list[bytes]:
+    # A Frame knows whether more follow; to ask the socket costs as much as to read the part.
+    parts = [part.bytes]
+    while part.more:
+        part = socket.recv(_NOW, copy=False)
         if len(parts) <= MAX_PARTS + 1:
-            parts.append(part)
+            parts.append(part.bytes)
     return parts
 
 

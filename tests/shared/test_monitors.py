@@ -125,6 +125,44 @@ def test_what_libzmq_tries_again_by_itself_is_left_to_it(context: Context) -> No
     close(peer, monitor)
 
 
+def told_by(descriptor: int) -> bool:
+    return bool(zmq.zmq_poll([(descriptor, zmq.POLLIN)], 20_000))
+
+
+def test_a_plain_descriptor_tells_each_time_that_there_is_news(context: Context) -> None:
+    address = free_address()
+    router = bind_frames(context, address, insecure=False)
+    peer, monitor = connect_frames(context, address)
+    dialler = Dialler(peer, address, monitor)
+    ready = {dialler.descriptor}
+    seen: list[LinkEvent] = []
+    while LinkEvent.CONNECTED not in seen:
+        assert told_by(dialler.descriptor)
+        seen += dialler.news(boot_ms(), ready)
+    close(router)
+    while LinkEvent.RETRYING not in seen:
+        assert told_by(dialler.descriptor)
+        seen += dialler.news(boot_ms(), ready)
+    assert LinkEvent.DISCONNECTED in seen
+    close(peer, monitor)
+
+
+def test_news_that_the_descriptor_does_not_tell_are_seen_four_times_a_second(
+    context: Context,
+) -> None:
+    address = free_address()
+    router = bind_frames(context, address, insecure=False)
+    peer, monitor = connect_frames(context, address)
+    dialler = Dialler(peer, address, monitor)
+    now_ms = boot_ms()
+    assert LinkEvent.CONNECTED not in dialler.news(now_ms)
+    assert monitor.poll(20_000)
+    assert not list(dialler.news(now_ms + 249, ready=()))
+    assert list(dialler.news(now_ms + 250, ready=()))
+    close(peer, monitor)
+    close(router)
+
+
 @pytest.mark.parametrize("gone", [True, False])
 def test_a_connection_from_an_address_that_the_machine_has_lost_is_made_again_at_once(
     context: Context, monkeypatch: pytest.MonkeyPatch, gone: bool
