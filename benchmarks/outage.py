@@ -8,14 +8,20 @@ PUSH/PULL with the same pictures. All receivers come back at the same address.
 
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from benchmarks import peers
-from benchmarks.peer_runs import arrivals, longest_ms, ports_of, start_receiver, start_sender
+from benchmarks.peer_runs import (
+    arrivals,
+    at_once,
+    longest_ms,
+    ports_of,
+    start_receiver,
+    start_sender,
+)
 from benchmarks.pictures import write_jpegs
 from benchmarks.plant import logged_site
 from benchmarks.processes import end
@@ -50,11 +56,9 @@ def outage(options: Options) -> Iterator[Row]:
     patience_s = options.length(20, 10)
     with tempfile.TemporaryDirectory() as name:
         picture = write_jpegs(Path(name), 1, 1)[0]
-        with ThreadPoolExecutor(len(_PEERS)) as pool:
-            found = pool.map(lambda kind: _peer(kind, picture, patience_s), _PEERS)
-            theirs = dict(zip(_PEERS, found, strict=True))
+        theirs = at_once(_PEERS, lambda kind: _peer(kind, picture, patience_s))
         ours = _ours(name)
-    named = {_named(kind, one, patience_s): one for kind, one in theirs.items()}
+    named = {_named(who, one, patience_s): one for who, one in theirs.items()}
     beside = {who: one.fresh_ms for who, one in named.items()}
     yield at_most("worker back: first fresh frame after", ours.fresh_ms, "ms", 200, beside)
     stale = {who: float(one.stale) for who, one in named.items()}
@@ -64,9 +68,9 @@ def outage(options: Options) -> Iterator[Row]:
     yield at_most(name, ours.longest_ms, "ms", 50, held)
 
 
-def _named(kind: str, one: _Return, patience_s: float) -> str:
+def _named(who: str, one: _Return, patience_s: float) -> str:
     never = one.fresh_ms >= patience_s * 1000
-    return f"{_PEERS[kind]} (none came in {patience_s:g} s)" if never else _PEERS[kind]
+    return f"{who} (none came in {patience_s:g} s)" if never else who
 
 
 def _peer(kind: str, picture: Path, patience_s: float) -> _Return:

@@ -8,13 +8,12 @@ memory into a receiver that decodes, then sleeps 200 ms.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from benchmarks import peers
-from benchmarks.peer_runs import arrivals, ports_of, start_receiver, start_sender
+from benchmarks.peer_runs import arrivals, at_once, ports_of, start_receiver, start_sender
 from benchmarks.pictures import write_jpegs
 from benchmarks.plant import logged_site
 from benchmarks.processes import cpu_s, end
@@ -43,7 +42,7 @@ def one_camera(seconds: float) -> Iterator[Row]:
     """One camera at 30 frames/s, one worker that takes 200 ms a frame."""
     with tempfile.TemporaryDirectory() as name, logged_site() as site:
         picture = write_jpegs(Path(name), 1, 1)[0]
-        theirs = _at_once(_PEERS, lambda kind: _peer(kind, picture, seconds))
+        theirs = at_once(_PEERS, lambda kind: _peer(kind, picture, seconds))
         reports, frames = site.address(), site.address()
         site.aggregator(reports)
         worker = site.worker(frames, reports, "--min-frame-ms", "200", *CHEAP)
@@ -64,15 +63,6 @@ def one_camera(seconds: float) -> Iterator[Row]:
     middle = [quantile(numbers(part, "age_ms"), 0.5) for part in (lines[:half], lines[half:])]
     drift = middle[1] - middle[0]
     yield at_most("overload: median age, second half - first", drift, "ms", 10)
-
-
-_T = TypeVar("_T")
-
-
-def _at_once(kinds: Mapping[str, str], run: Callable[[str], _T]) -> dict[str, _T]:
-    """What a run of each peer gives, by its name: they leave the machine mostly idle."""
-    with ThreadPoolExecutor(len(kinds)) as pool:
-        return dict(zip(kinds.values(), pool.map(run, kinds), strict=True))
 
 
 def _ages(lines: list[Line], theirs: dict[str, float]) -> Iterator[Row]:
@@ -132,7 +122,7 @@ def unequal_workers(seconds: float) -> Iterator[Row]:
     """One camera at 30 frames/s, workers that take 50 and 400 ms a frame."""
     with tempfile.TemporaryDirectory() as name:
         picture = write_jpegs(Path(name), 1, 1)[0]
-        theirs = _at_once(_PAIRS, lambda kind: _pair(kind, picture, seconds))
+        theirs = at_once(_PAIRS, lambda kind: _pair(kind, picture, seconds))
     with logged_site() as site:
         reports, quick, slow = site.address(), site.address(), site.address()
         site.aggregator(reports)

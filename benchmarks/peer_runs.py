@@ -2,15 +2,17 @@
 
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from benchmarks import peers
 from benchmarks.processes import ROOT, answer, end, start
 from tests.redis_server import free_port
 
+_T = TypeVar("_T")
 RATE_HZ: Final = 30
 _PROGRAM: Final = str(ROOT / "benchmarks" / "peer_link.py")
 
@@ -22,6 +24,12 @@ class Arrived:
     after_ms: int
     captured_ms: int
     age_ms: int
+
+
+def at_once(kinds: Mapping[str, str], run: Callable[[str], _T]) -> dict[str, _T]:
+    """What a run of each kind of peer gives, by its name: they leave the machine mostly idle."""
+    with ThreadPoolExecutor(len(kinds)) as pool:
+        return dict(zip(kinds.values(), pool.map(run, kinds), strict=True))
 
 
 def start_sender(kind: str, ports: Sequence[int], picture: Path) -> subprocess.Popen[str]:

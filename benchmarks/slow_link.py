@@ -9,13 +9,12 @@ no more than the link. `make faults` has the same over a cable that is throttled
 
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from benchmarks import peers
 from benchmarks.overload import memory_camera
-from benchmarks.peer_runs import arrivals, ports_of, start_receiver, start_sender
+from benchmarks.peer_runs import arrivals, at_once, ports_of, start_receiver, start_sender
 from benchmarks.pictures import write_jpegs
 from benchmarks.plant import logged_site
 from benchmarks.processes import end
@@ -39,9 +38,7 @@ def slow_link(options: Options) -> Iterator[Row]:
     seconds = options.length(40, 12)
     with tempfile.TemporaryDirectory() as name:
         picture = write_jpegs(Path(name), 1, 1)[0]
-        with ThreadPoolExecutor(len(_PEERS)) as pool:
-            found = pool.map(lambda kind: _peer(kind, picture, seconds), _PEERS)
-            theirs = dict(zip(_PEERS.values(), found, strict=True))
+        theirs = at_once(_PEERS, lambda kind: _peer(kind, picture, seconds))
         p95_ms, rate_hz = _ours(name, seconds)
     ages = {who: age for who, (age, _) in theirs.items()}
     yield at_most("4 Mbit/s: age at start, p95", p95_ms, "ms", 300, ages)
