@@ -166,9 +166,12 @@ def export(
     data: Data,
     checkpoint: Checkpoint,
     model: Annotated[Path, typer.Option(help="The .onnx file to write.")],
-    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-1",
+    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-2",
     held_out: HeldOut = 5,
     recipe: Annotated[Path | None, typer.Option(help="TOML; also writes a model card.")] = None,
+    eight_bits: Annotated[
+        bool, typer.Option("--eight-bits/--floats", help="Compute with bytes, or in fp32.")
+    ] = True,
 ) -> None:
     """Write an ONNX file with its contract: labels, input, crop, calibration, accuracy.
 
@@ -178,7 +181,9 @@ def export(
     from training.expression_export import ExportSettings, summary
     from training.expression_export import export as write
 
-    settings = ExportSettings(checkpoint, data, model, model_id, held_out, recipe=recipe)
+    settings = ExportSettings(
+        checkpoint, data, model, model_id, held_out, recipe=recipe, eight_bits=eight_bits
+    )
     with bar("exporting and measuring") as progress:
         measured = write(settings, progress)
     for name, value in summary(measured).items():

@@ -56,6 +56,7 @@ def _figures(model: Path, found: Evaluation) -> dict[str, str]:
         "sure_threshold": metadata["roommood.sure_threshold"],
         "labels": ", ".join(EXPRESSIONS),
         "file": model.name,
+        "numbers": _numbers(model),
         "kilobytes": f"{model.stat().st_size / 1000:.0f}",
         "parameters": f"{found.params:,}",
         "ms_per_face": f"{found.ms_per_face:.2f}",
@@ -70,6 +71,14 @@ def _figures(model: Path, found: Evaluation) -> dict[str, str]:
         "by_px": _by_px(found),
         "by_crop": _lines((px, f"{part:.1%}") for px, part in found.accuracy_by_crop_px.items()),
     }
+
+
+def _numbers(model: Path) -> str:
+    import onnx
+
+    if any(node.op_type == "QuantizeLinear" for node in onnx.load(model).graph.node):
+        return "weights and activations of eight bits"
+    return "weights stored as fp16 and computed in fp32"
 
 
 def _by_expression(found: Evaluation) -> str:

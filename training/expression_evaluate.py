@@ -51,13 +51,22 @@ class Classifier:
 
     def probabilities(self, pictures: Pictures) -> Floats:
         """Calibrated probabilities (N, 8), after the model's own temperature."""
+        return softmax((self.logits(pictures) / self.temperature).astype(np.float32))
+
+    def logits(self, pictures: Pictures) -> Floats:
+        """What the graph gives: (N, 8)."""
         parts = np.array_split(pictures, max(1, len(pictures) // 128))
-        logits = np.concatenate([self._logits(part) for part in parts]) / self.temperature
-        return softmax(logits.astype(np.float32))
+        return np.concatenate([self._logits(part) for part in parts])
 
     def _logits(self, pictures: Pictures) -> Floats:
-        faces = (pictures[:, None].astype(np.float32) - self.mean) / self.std
+        faces = scaled(pictures, self.mean, self.std)
         return np.asarray(self.session.run(["logits"], {"faces": faces})[0], dtype=np.float32)
+
+
+def scaled(pictures: Pictures, mean: float, std: float) -> Floats:
+    """Pictures (N, H, W) uint8 as the network's input (N, 1, H, W)."""
+    faces: Floats = (pictures[:, None].astype(np.float32) - np.float32(mean)) / np.float32(std)
+    return faces
 
 
 @dataclass(frozen=True)

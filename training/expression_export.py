@@ -18,6 +18,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from shared.emotions import EXPRESSIONS
 from shared.progress import Progress, no_progress
+from training.eight_bits import in_eight_bits
 from training.expression_card import read_recipe, write_card
 from training.expression_evaluate import (
     COUNT,
@@ -26,11 +27,12 @@ from training.expression_evaluate import (
     at_size,
     clear_faces,
     evaluate,
+    scaled,
     softmax,
     view,
 )
 from training.expression_net import MEAN, STD, ExpressionNet, count_multiply_adds
-from training.expression_train import load_net, predict
+from training.expression_train import load_net
 from training.ferplus import (
     SIDE_PX,
     FaceSet,
@@ -46,6 +48,8 @@ SIZE_CLASS_PX = {"tiny": 16, "small": 24, "medium": 40, "large": 48}
 VIEWS_PX = (-3, 0, 3)
 SELFTEST_SEED = 7
 SMALLEST_HALVED = 64
+# Faces of Train whose activations set the ranges of a network in eight bits.
+CALIBRATION_FACES, CALIBRATION_SEED = 1000, 1
 SURE_THRESHOLD = 0.5
 # Measured by training/expression_crop.py; natural photographs agree within 2 %.
 CROP = {
@@ -65,6 +69,8 @@ TRAINING_DATA = (
 class ExportSettings:
     """`data` holds FER2013Train and FER2013Valid; with a `recipe` (TOML) a model card is written.
 
+    In `eight_bits` the network computes with bytes; else in fp32, with weights stored as fp16.
+
     Below a `sure_threshold` of 0.5 the answer is, as far as the model is calibrated, more
     often wrong than right.
     """
@@ -72,21 +78,25 @@ class ExportSettings:
     checkpoint: Path
     data: Path
     model: Path
-    model_id: str = "expression-1"
+    model_id: str = "expression-2"
     held_out_percent: int = 5
     sure_threshold: float = SURE_THRESHOLD
     recipe: Path | None = None
     training_data: str = TRAINING_DATA
+    eight_bits: bool = True
 
 
 def export(settings: ExportSettings, progress: Progress = no_progress) -> Evaluation:
     """Write `settings.model` with its whole contract; gives what was measured on Valid."""
     net = load_net(settings.checkpoint)
     kept_out = held_out_faces(settings.data, settings.held_out_percent)
-    temperature = fit_temperature(predict(net, kept_out.pictures), majority_labels(kept_out.votes))
-    graph = halve_weights(to_graph(net))
+    graph = _finished(to_graph(net), settings)
     told = read_recipe(settings.recipe).training_data if settings.recipe else settings.training_data
-    contract = _fixed_contract(settings.model_id, told, temperature, settings.sure_threshold)
+    contract = _fixed_contract(settings.model_id, told, 1.0, settings.sure_threshold)
+    save(graph, contract, settings.model)
+    logits = Classifier(settings.model).logits(kept_out.pictures)
+    temperature = fit_temperature(logits, majority_labels(kept_out.votes))
+    contract["roommood.temperature"] = str(temperature)
     save(graph, contract, settings.model)
     measured = evaluate(settings.model, settings.data / "FER2013Valid", progress)
     save(graph, contract | _measured_contract(settings, kept_out, measured), settings.model)
@@ -94,6 +104,15 @@ def export(settings: ExportSettings, progress: Progress = no_progress) -> Evalua
         recipe = read_recipe(settings.recipe)
         write_card(settings.model, measured, recipe, count_multiply_adds(net))
     return measured
+
+
+def _finished(graph: ModelProto, settings: ExportSettings) -> ModelProto:
+    if not settings.eight_bits:
+        return halve_weights(graph)
+    split = read_split(settings.data / "FER2013Train")
+    chosen = np.random.default_rng(CALIBRATION_SEED).permutation(len(split.names))
+    faces = split.pictures[np.sort(chosen[:CALIBRATION_FACES])]
+    return _without_traces(in_eight_bits(graph, scaled(faces, MEAN, STD)))
 
 
 def export_alone(

@@ -5,6 +5,7 @@ addition of its bias, so it must stay frozen: with statistics of a batch it woul
 network.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from shared.errors import ModelError
 from training.expression_net import STUDENT, TEACHER, ExpressionNet
 
 _HALF: Final = ".half"
+_BYTES: Final = "_quantized"
 
 
 def net_from_onnx(path: Path) -> ExpressionNet:
@@ -50,8 +52,21 @@ def _weights(path: Path) -> dict[str, NDArray[np.float32]]:
         graph = onnx.load(path).graph
     except Exception as error:  # protobuf raises errors of its own kind, and OSError
         raise ModelError(f"{path} is not a readable ONNX file: {error}") from error
-    arrays = ((weight.name, numpy_helper.to_array(weight)) for weight in graph.initializer)
-    return {name.removesuffix(_HALF): array.astype(np.float32) for name, array in arrays}
+    arrays = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
+    stored = {name.removesuffix(_HALF): array.astype(np.float32) for name, array in arrays.items()}
+    return stored | dict(_out_of_bytes(graph, arrays))
+
+
+def _out_of_bytes(
+    graph: onnx.GraphProto, arrays: dict[str, NDArray[np.generic]]
+) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Weights stored as whole numbers with a scale, or one for each output channel."""
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in arrays:
+            numbers, scale, zero = (arrays[name].astype(np.float32) for name in node.input)
+            each = (-1, *[1] * (numbers.ndim - 1))
+            values = (numbers - zero.reshape(each)) * scale.reshape(each)
+            yield node.input[0].removesuffix(_BYTES), values.astype(np.float32)
 
 
 def _due(net: ExpressionNet) -> dict[str, torch.Tensor]:

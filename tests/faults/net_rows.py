@@ -259,10 +259,10 @@ ROWS: Final[tuple[Row, ...]] = (
         one_way("down"), 60.0, _HEARTBEATS,
     ),
     _camera_cabled(
-        "flap-camera", "camera's cable out and in each second", flap, 30.0, within_s=2.0
+        "flap-camera", "camera's cable out and in each second", flap, 30.0
     ),
     _report_cabled(
-        "flap-aggregator", "aggregator's cable out and in each second", flap, 30.0, within_s=2.0
+        "flap-aggregator", "aggregator's cable out and in each second", flap, 30.0
     ),
     _camera_cabled("crawl", "camera on 1 Mbit/s for 30 s", crawl, 30.0, _CREDIT),
     _camera_cabled(

@@ -195,7 +195,7 @@ def _fill(path: Path) -> None:
 # The rows
 
 _away_row: Final = partial(
-    Row, group="Redis", control="acknowledgement after the commit", recover_within_s=3.0
+    Row, group="Redis", control="acknowledgement after the commit", recover_within_s=2.0
 )
 _row: Final = partial(_away_row, times=3)
 ROWS: Final[tuple[Row, ...]] = (

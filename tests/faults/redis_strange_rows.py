@@ -178,10 +178,10 @@ ROWS: Final = (
     ),
     Row(
         "redis-slow", "every answer of Redis 5 s late", slow, _GROUP, times=3, control=_SEEN,
-        recover_within_s=5.0,
+        recover_within_s=3.0,
     ),
     Row(
         "redis-reply-cut-off", "the connection to Redis ends before the answer", reply_cut_off,
-        _GROUP, times=20, quick_times=4, control=_SEEN, control_times=6, recover_within_s=3.0,
+        _GROUP, times=20, quick_times=4, control=_SEEN, control_times=6, recover_within_s=2.0,
     ),
 )  # fmt: skip

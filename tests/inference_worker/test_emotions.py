@@ -193,14 +193,14 @@ def test_the_self_test_passes_on_the_recorded_outputs_and_fails_on_others(tmp_pa
     logits = np.zeros((2, 8))
     logits[:, 0] = noise.mean((1, 2)) / 255 * 5
     due = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    for shift, passes in ((0.0, True), (0.005, False)):
+    for shift, passes in ((0.0, True), (0.03, False)):
         rows = (due + np.array([shift, -shift, 0, 0, 0, 0, 0, 0])).tolist()
         metadata = expression_metadata(selftest={"seed": 7, "probabilities": rows})
         tiny = classifier(tmp_path, metadata, brightness=(5, 0, 0, 0, 0, 0, 0, 0))
         if passes:
             tiny.self_test()
         else:
-            with pytest.raises(ModelError, match=r"self-test is off by 0\.0050"):
+            with pytest.raises(ModelError, match=r"self-test is off by 0\.0300"):
                 tiny.self_test()
 
 
