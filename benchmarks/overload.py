@@ -59,10 +59,10 @@ def one_camera(seconds: float) -> Iterator[Row]:
         "overload: sender's CPU", used, "ms CPU/s", "<= imagezmq / 3", used <= third, beside, note
     )
     yield at_least("overload: capacity used", len(lines) / seconds / 5 * 100, "%", 95)
+    # Not the median: where a frame's turn comes between two captures drifts within the minute.
     half = len(lines) // 2
-    middle = [quantile(numbers(part, "age_ms"), 0.5) for part in (lines[:half], lines[half:])]
-    drift = middle[1] - middle[0]
-    yield at_most("overload: median age, second half - first", drift, "ms", 10)
+    late = [quantile(numbers(part, "age_ms"), 0.95) for part in (lines[:half], lines[half:])]
+    yield at_most("overload: age p95, second half - first", late[1] - late[0], "ms", 10)
 
 
 def _ages(lines: list[Line], theirs: dict[str, float]) -> Iterator[Row]:

@@ -47,7 +47,7 @@ _HELLO: Final = Hello("cam-00000", "room-0000", "0" * 16, 0, 1, 10_000, 2.0, 640
 def result(rng: random.Random, room: str, camera: str, seq: int) -> Result:
     """One frame with two faces of any size."""
     faces = tuple(_face(rng) for _ in range(FACES))
-    return Result(camera, room, "0" * 16, seq, 500_000, "expression-1", faces)
+    return Result(camera, room, "0" * 16, seq, 500_000, "expression-2", faces)
 
 
 def _face(rng: random.Random) -> Face:

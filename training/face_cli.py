@@ -159,7 +159,7 @@ def export(
     peer: Annotated[
         Path, typer.Option(help="The detector whose false positives are allowed (YuNet-s at 0.6).")
     ],
-    model_id: Annotated[str, typer.Option()] = "face-3",
+    model_id: Annotated[str, typer.Option()] = "face-4",
 ) -> None:
     """Write the ONNX file, its operating point chosen so that it raises no more false alarms than
     the peer."""
