@@ -59,10 +59,11 @@ def one_camera(seconds: float) -> Iterator[Row]:
         "overload: sender's CPU", used, "ms CPU/s", "<= imagezmq / 3", used <= third, beside, note
     )
     yield at_least("overload: capacity used", len(lines) / seconds / 5 * 100, "%", 95)
-    # Not the median: where a frame's turn comes between two captures drifts within the minute.
+    # Work of 200 ms takes six pictures' time to the millisecond, so that a frame's age creeps up
+    # and down by the time of one picture within the minute; what must not be is that it grows.
     half = len(lines) // 2
     late = [quantile(numbers(part, "age_ms"), 0.95) for part in (lines[:half], lines[half:])]
-    yield at_most("overload: age p95, second half - first", late[1] - late[0], "ms", 10)
+    yield at_most("overload: age p95, second half - first", late[1] - late[0], "ms", 34)
 
 
 def _ages(lines: list[Line], theirs: dict[str, float]) -> Iterator[Row]:
