@@ -202,7 +202,6 @@ def _row(
     fault: Fault,
     seconds: float,
     control: tuple[str, dict[str, str]] = ("", {}),
-    control_tries: int = 1,
 ) -> Row:
     return Row(
         name=name,
@@ -210,7 +209,6 @@ def _row(
         run=bad_wire(make, where, fault, seconds, control[1]),
         group="Network",
         control=control[0],
-        control_tries=control_tries,
         recover_within_s=1.0,
     )
 
@@ -241,10 +239,9 @@ ROWS: Final[tuple[Row, ...]] = (
         far_end_forgets, 20.0, _HEARTBEATS,
     ),
     _report_proxied("proxy-report-resets", "worker–aggregator: a reset each 0.5 s", resets, 20.0),
-    # While its neighbour cannot be found, the kernel may try each half second by itself.
-    _camera_cabled(
-        "cable-camera", "camera's cable out for 60 s", cut, 60.0, _HEARTBEATS, control_tries=4
-    ),
+    # Where the cable is seen to be out, the camera's kernel tries twice a second by itself:
+    # without heartbeats it would be back as soon, but frames of before would come with it.
+    _camera_cabled("cable-camera", "camera's cable out for 60 s", cut, 60.0, _CREDIT),
     _report_cabled("cable-aggregator", "aggregator's cable out for 60 s", cut, 60.0, _HEARTBEATS),
     _camera_cabled(
         "one-way-up", "camera to worker: dropped for 60 s, the other way passes",
