@@ -93,8 +93,8 @@ class Capture:
         """
         if not self._rest_reason():
             try:
-                self.source.open()
-                self._is_open, self._status = True, "ok"
+                self._open()
+                self._status = "ok"
             except SourceError as error:
                 if not self._retry_at_start:
                     raise
@@ -189,7 +189,7 @@ class Capture:
             self._status = "stopped"
         except EndOfSource:
             self._status = "ended"
-        except Exception as error:
+        except BaseException as error:  # ours, not the source's: the node ends, and says so
             self.error, self._status = error, f"failed: {error!r}"
             _log.exception("%s failed", self.source.description)
         finally:
@@ -220,6 +220,8 @@ class Capture:
             self._close()
         except SourceError as error:
             self._lose(error)
+        except Exception as error:
+            self._lose(_unexpected(error))
         else:
             self._keep(picture)
 
@@ -254,10 +256,19 @@ class Capture:
         if self._stopping or self._rest_reason():
             return
         try:
-            self.source.open()
+            self._open()
         except SourceError as error:
             self._lose(error)
-            return
+
+    def _open(self) -> None:
+        """Raises SourceError, whatever the source raises."""
+        try:
+            self.source.open()
+        except Exception as error:
+            self._let_go()
+            if isinstance(error, SourceError):
+                raise
+            raise _unexpected(error) from error
         self._is_open = True
 
     def _lose(self, error: SourceError) -> None:
@@ -269,6 +280,7 @@ class Capture:
         if self._lost_ms - self._back_ms > _STEADY_MS:
             self._attempts = 0
         _log.warning("%s is lost: %s (trying again)", self.source.description, error)
+        _log.debug("where %s was lost", self.source.description, exc_info=True)
 
     def _note_return(self) -> None:
         if self._lost_ms is None:
@@ -283,9 +295,23 @@ class Capture:
             self._is_open = False
             self._last_ms, self._interval_ms = None, 0.0
             self.stillness.forget()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        try:
             self.source.close()
+        except Exception as error:
+            _log.warning("%s cannot be closed: %r", self.source.description, error)
 
     def _skip_newest(self) -> None:
         if self._newest is not None:
             self._newest = None
             self._skipped += 1
+
+
+def _unexpected(error: Exception) -> SourceError:
+    """What a driver or library raises unforeseen is a camera that is lost, and may come back."""
+    return SourceError(
+        f"unexpected {type(error).__name__}: {error}; if it stays, update the camera's driver and "
+        "libraries, or report it with the log of --log-level debug"
+    )

@@ -23,7 +23,7 @@ import cv2  # noqa: E402 -- reads the variables above when it is loaded
 cv2.setNumThreads(1)
 keep_freed_memory()
 
-__all__ = ["MAX_FILE_PIXELS", "Frame", "Pixels", "cv2", "decode", "picture_of"]
+__all__ = ["MAX_FILE_PIXELS", "Frame", "Pixels", "cv2", "decode", "picture_of", "retrieve"]
 
 Pixels = npt.NDArray[np.uint8]
 Frame = npt.NDArray[np.generic]
@@ -40,6 +40,23 @@ def decode(data: bytes, flags: int = cv2.IMREAD_COLOR) -> Pixels:
     if pixels is None:
         raise PictureDamaged(f"a picture of {len(data)} bytes that does not decode")
     return pixels.astype(np.uint8, copy=False)
+
+
+def retrieve(capture: cv2.VideoCapture, description: str, gone: str) -> Frame:
+    """What the camera gave for the frame grabbed last: pixels, or a JPEG's bytes; never empty.
+
+    Raises PictureDamaged for an empty buffer, as many cameras hand out at their start (OpenCV says
+    True then, and gives None), and SourceError "`description` `gone`" where there is no frame.
+    """
+    try:
+        has_frame, frame = capture.retrieve()
+    except cv2.error as error:
+        raise PictureDamaged(f"OpenCV cannot convert it: {error.err}") from error
+    if not has_frame:
+        raise SourceError(f"{description} {gone}")
+    if not isinstance(frame, np.ndarray) or not frame.size:
+        raise PictureDamaged("an empty buffer")
+    return frame
 
 
 def picture_of(frame: Frame, description: str, captured_ms: float) -> Picture:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from camera_node.opencv import cv2, picture_of
+from camera_node.opencv import cv2, picture_of, retrieve
 from camera_node.source import (
     EndOfSource,
     PacedSource,
@@ -48,10 +48,8 @@ class _Video:
         return self._capture.grab()
 
     def retrieve(self, captured_ms: float) -> Picture:
-        """Raises PictureError if what should be a JPEG is none, SourceError if there is nothing."""
-        has_frame, frame = self._capture.retrieve()
-        if not has_frame:
-            raise SourceError(f"{self._description} gives a frame that cannot be decoded")
+        """Raises PictureError for an empty or damaged frame, SourceError if there is none."""
+        frame = retrieve(self._capture, self._description, "gives a frame that cannot be decoded")
         if self.gives_jpeg:
             return Picture.of_jpeg(frame.tobytes(), captured_ms)
         return picture_of(frame, self._description, captured_ms)

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from camera_node.opencv import cv2, picture_of
+from camera_node.opencv import cv2, picture_of, retrieve
 from camera_node.source import Picture, Source, Thinner, read_past_damage
 from shared.clock import boot_ms
 from shared.errors import SourceError
@@ -12,6 +12,7 @@ from shared.errors import SourceError
 _DEFAULT_RATE_HZ: Final = 30.0
 _MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
 _JPEG: Final = cv2.VideoWriter.fourcc(*"JPEG")
+_GONE: Final = "gives no picture: unplugged?"
 _END_OF_IMAGE: Final = b"\xff\xd9"
 
 
@@ -104,13 +105,11 @@ class Webcam(Source):
         capture = self._opened()
         while True:
             if not capture.grab():
-                raise SourceError(f"{self.description} gives no picture: unplugged?")
+                raise SourceError(f"{self.description} {_GONE}")
             captured_ms = boot_ms()
             if self._thinner.is_due(captured_ms):
                 break
-        has_frame, frame = capture.retrieve()
-        if not has_frame:
-            raise SourceError(f"{self.description} gives no picture: unplugged?")
+        frame = retrieve(capture, self.description, _GONE)
         if self._gives_jpeg:
             return Picture.of_jpeg(without_padding(frame.tobytes()), captured_ms)
         return picture_of(frame, self.description, captured_ms)

@@ -13,7 +13,7 @@ from camera_node.capture import BackOff, Capture, CaptureCounts
 from camera_node.pictures import PictureFolder
 from camera_node.simulated import packaged_photographs
 from camera_node.source import EndOfSource, Interrupted, Picture, Source
-from shared.errors import SourceError
+from shared.errors import PictureDamaged, SourceError
 
 SOON = BackOff(0.001, 0.002)
 
@@ -24,7 +24,8 @@ class Scripted(Source):
     def __init__(self) -> None:
         self.description, self.width, self.height, self.rate_hz = "scripted", 640, 480, 25.0
         self.script: queue.Queue[Picture | Exception | None] = queue.Queue()
-        self.open_errors: list[SourceError] = []
+        self.open_errors: list[Exception] = []
+        self.close_errors: list[Exception] = []
         self.opened, self.closed = threading.Semaphore(0), threading.Semaphore(0)
         self.is_open = False
         self.ignores_interrupts = False
@@ -50,6 +51,8 @@ class Scripted(Source):
     def close(self) -> None:
         self.is_open = False
         self.closed.release()
+        if self.close_errors:
+            raise self.close_errors.pop(0)
 
     def interrupt(self) -> None:
         if not self.ignores_interrupts:
@@ -209,8 +212,9 @@ def test_a_lost_source_comes_back_with_one_line_for_each(
 
 def test_the_status_fits_the_wire_whatever_the_error_says(room: Room) -> None:
     room.start()
-    room.source.script.put(RuntimeError("line one\n\x1b[2Jline two" + "x" * 500))
-    room.capture._thread.join(10)
+    room.source.open_errors = [SourceError("line one\n\x1b[2Jline two" + "x" * 500)]
+    room.source.script.put(SourceError("unplugged"))
+    assert room.source.opened.acquire(timeout=10)
     assert len(room.capture.status) == 200
     assert room.capture.status.isprintable()
 
@@ -339,15 +343,61 @@ def test_stop_cuts_the_wait_for_the_next_attempt_short(room: Room) -> None:
     assert room.capture.stop(10)
 
 
-def test_an_error_that_nobody_foresaw_ends_the_capture_and_is_kept(
-    room: Room, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("error", [AttributeError("no tobytes"), PictureDamaged("a cut picture")])
+def test_whatever_a_source_raises_it_is_lost_and_comes_back(
+    room: Room, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    caplog.set_level(logging.INFO, "camera_node")
+    room.start()
+    room.show(1)
+    room.source.close_errors = [OSError("gone with its cable")]
+    room.source.open_errors = [OSError("a driver that starts")]
+    room.source.script.put(error)
+    assert room.source.opened.acquire(timeout=10)
+    assert room.capture.status.startswith("reconnecting: unexpected OSError: a driver that starts")
+    room.show(2, 3)
+    assert room.capture.status == "ok"
+    closing, lost, back = (record.message for record in caplog.records)
+    assert closing == "scripted cannot be closed: OSError('gone with its cable')"
+    assert lost.startswith(f"scripted is lost: unexpected {type(error).__name__}: {error}; if it")
+    assert back.startswith("scripted is back after ")
+
+
+def test_a_source_that_raises_anything_again_and_again_is_tried_ever_more_rarely(
+    room: Room,
 ) -> None:
     room.start()
-    room.source.script.put(ZeroDivisionError("a bug"))
+    for round_ in range(4):
+        room.show(round_)
+        room.source.script.put(TypeError("no picture"))
+        assert room.source.opened.acquire(timeout=10)
+    assert room.capture._attempts == 4
+
+
+def test_an_unforeseen_error_at_the_start_is_told_as_one_of_the_source(room: Room) -> None:
+    room.source.open_errors = [ValueError("numpy.dtype size changed")]
+    with pytest.raises(SourceError, match=r"unexpected ValueError: numpy\.dtype size changed"):
+        room.capture.start()
+    assert room.source.closed.acquire(timeout=10)
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), SystemExit(3)])
+def test_an_error_of_our_own_ends_the_capture_and_is_kept(
+    room: Room,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException,
+) -> None:
+    def look(_: Picture) -> None:
+        raise error
+
+    monkeypatch.setattr(room.capture.stillness, "look", look)
+    room.start()
+    room.show(1)
     assert room.woken.acquire(timeout=10)
     room.capture._thread.join(10)
-    assert room.capture.status == "failed: ZeroDivisionError('a bug')"
-    assert isinstance(room.capture.error, ZeroDivisionError)
+    assert room.capture.status == f"failed: {error!r}"
+    assert room.capture.error is error
     assert room.capture.is_finished
     assert not room.source.is_open
     assert "scripted failed" in caplog.text

@@ -53,6 +53,7 @@ class Camera(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.per_request, self.requests = per_request, 0
         self.silent_after: int | None = None
+        self.empty_each: int | None = None
         self.stopping = threading.Event()
         self.url = f"http://user:secret@127.0.0.1:{self.server_port}/video"
 
@@ -67,7 +68,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         number = 0
         while not self.server.stopping.wait(0.005) and number != self.server.per_request:
-            data = JPEGS[number % FRAMES]
+            is_empty = self.server.empty_each and number % self.server.empty_each == 1
+            data = b"" if is_empty else JPEGS[number % FRAMES]
             head = b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(data)
             try:
                 self.wfile.write(head + data + b"\r\n")
@@ -200,6 +202,14 @@ def test_nobody_at_the_address_is_an_error_without_the_password() -> None:
     with pytest.raises(SourceError, match="gave no video within 5 s") as caught:
         Stream("http://user:secret@127.0.0.1:1/video").open()
     assert "secret" not in str(caught.value)
+
+
+def test_an_empty_part_is_passed_over(camera: Camera) -> None:
+    camera.empty_each = 4
+    with Stream(camera.url) as source:
+        pictures = [source.read() for _ in range(9)]
+    shown = [n for n in range(FRAMES) if n % 4 != 1]
+    assert [picture.jpeg for picture in pictures] == [JPEGS[n] for n in shown]
 
 
 def test_a_stream_that_drops_is_connected_again_and_again(camera: Camera) -> None:

@@ -22,6 +22,7 @@ class Device:
         self.settings: dict[int, float] = {cv2.CAP_PROP_CONVERT_RGB: 1, cv2.CAP_PROP_FPS: 30}
         self.released = False
         self.raw: list[bytes] = []
+        self.instead: list[Any] = []
 
     def isOpened(self) -> bool:
         return self.is_present
@@ -38,6 +39,8 @@ class Device:
         return self.is_present
 
     def retrieve(self) -> tuple[bool, Frame]:
+        if self.instead:
+            return True, self.instead.pop(0)
         if self.settings[cv2.CAP_PROP_CONVERT_RGB]:
             return True, PIXELS.copy()
         data = self.raw.pop(0) if self.raw else (JPEG if self.is_honest else b"YUYV" * 100)
@@ -87,6 +90,41 @@ def test_a_damaged_picture_is_passed_over(plug: Any) -> None:
     with Webcam(0) as source:
         device.raw = [b"\xff\xd8", b"", JPEG]
         assert source.read().jpeg == JPEG
+
+
+@pytest.mark.parametrize("mjpg", [True, False])
+@pytest.mark.parametrize("empty", [None, np.empty((0, 0, 3), np.uint8)])
+def test_an_empty_buffer_is_passed_over(plug: Any, mjpg: bool, empty: object) -> None:
+    """As V4L2 gives it with no byte used, at the start of many cameras and now and then."""
+    device = plug(Device(mjpg=mjpg))
+    device.instead = [empty] * 3
+    with Webcam(0) as source:
+        device.instead = [empty] * 9
+        assert (source.read().jpeg is not None) is mjpg
+
+
+def test_a_webcam_that_gives_only_empty_buffers_has_gone_away(plug: Any) -> None:
+    device = plug(Device())
+    with Webcam(0) as source:
+        device.instead = [None] * 10
+        with pytest.raises(SourceError, match="only damaged pictures: an empty buffer"):
+            source.read()
+
+
+@pytest.mark.parametrize(
+    ("frame", "told"),
+    [
+        (np.zeros((120, 160), np.uint8), r"\(120, 160\) uint8"),
+        (np.zeros((120, 160, 2), np.uint8), r"\(120, 160, 2\) uint8"),
+        (np.zeros((120, 160, 3), np.uint16), r"\(120, 160, 3\) uint16"),
+    ],
+)
+def test_pixels_of_another_kind_are_named(plug: Any, frame: Frame, told: str) -> None:
+    device = plug(Device(mjpg=False))
+    with Webcam(0) as source:
+        device.instead = [frame]
+        with pytest.raises(SourceError, match=f"webcam 0 gives {told}, not BGR pixels"):
+            source.read()
 
 
 def test_a_webcam_that_gives_only_damage_has_gone_away(plug: Any) -> None:
