@@ -1,6 +1,7 @@
 """The Raspberry Pi's own camera through Picamera2, which comes from Debian, not from PyPI."""
 
 import contextlib
+import sys
 from typing import Any, Final
 
 from camera_node.source import Picture, Source
@@ -10,10 +11,24 @@ from shared.errors import SourceError
 _DEFAULT_SIZE: Final = (640, 480)
 _DEFAULT_RATE_HZ: Final = 15.0
 _READ_TIMEOUT_S: Final = 5.0
-_MISSING = (
-    "picamera2 is not installed for this Python: sudo apt install python3-picamera2, then make "
-    "the environment with python3 -m venv --system-site-packages"
+_MISSING: Final = (
+    "sudo apt install python3-picamera2, then make the environment with "
+    "python3 -m venv --system-site-packages and install roommood with [picamera] there"
 )
+_KEEP_NUMPY_1: Final = 'in this environment, pip install "numpy<2" "opencv-python-headless<4.12"'
+_BROKEN: Final = (
+    "does `/usr/bin/python3 -c 'import picamera2'` work? If so, make the environment anew with "
+    "/usr/bin/python3 -m venv --system-site-packages; if not, "
+    "sudo apt install --reinstall python3-picamera2 python3-libcamera"
+)
+
+
+class Picamera2Unusable(SourceError):
+    """picamera2 cannot be imported; `why`, and what is `to_do`."""
+
+    def __init__(self, why: str, to_do: str) -> None:
+        super().__init__(f"{why}: {to_do}")
+        self.why, self.to_do = why, to_do
 
 
 class PiCamera(Source):
@@ -34,12 +49,9 @@ class PiCamera(Source):
         self.width, self.height = width or _DEFAULT_SIZE[0], height or _DEFAULT_SIZE[1]
 
     def open(self) -> None:
+        picamera2 = load_picamera2()
         try:
-            from picamera2 import Picamera2
-        except ImportError as error:
-            raise SourceError(f"{self.description}: {_MISSING} ({error})") from error
-        try:
-            self._camera = Picamera2(self._number)
+            self._camera = picamera2(self._number)
             self._start()
         except Exception as error:  # libcamera raises bare RuntimeError, IndexError and more
             self.close()
@@ -81,6 +93,30 @@ class PiCamera(Source):
         self._camera.configure(configuration)
         self.width, self.height = configuration["main"]["size"]
         self._camera.start()
+
+
+def load_picamera2() -> Any:
+    """The class Picamera2. Raises Picamera2Unusable, whatever its import raises."""
+    try:
+        from picamera2 import Picamera2
+    except Exception as error:  # extensions raise ValueError, RuntimeError and more
+        raise _unusable(error) from error
+    return Picamera2
+
+
+def _unusable(error: Exception) -> Picamera2Unusable:
+    if isinstance(error, ModuleNotFoundError) and error.name == "picamera2":
+        return Picamera2Unusable("picamera2 is not installed for this Python", _MISSING)
+    said = f"{type(error).__name__}: {error}"
+    numpy = sys.modules.get("numpy")
+    if "numpy" in said and numpy is not None and not numpy.__version__.startswith("1."):
+        # Such as simplejpeg, which picamera2 imports, on Raspberry Pi OS bookworm.
+        why = (
+            f"numpy {numpy.__version__} of {numpy.__path__[0]} hides the system's numpy 1, "
+            f"for which picamera2's libraries are built ({said})"
+        )
+        return Picamera2Unusable(why, _KEEP_NUMPY_1)
+    return Picamera2Unusable(f"picamera2 cannot be imported ({said})", _BROKEN)
 
 
 def _captured_ms(metadata: dict[str, Any]) -> float:

@@ -13,7 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from deploy.findings import Finding, ok, skipped, warn
+from camera_node.picamera import Picamera2Unusable, load_picamera2
+from deploy.findings import Finding, fail, ok, skipped, warn
 
 _QUERYCAP: Final = 0x80685600
 _ENUM_FMT: Final = 0xC0405602
@@ -164,11 +165,14 @@ def _pi_cameras() -> Iterator[Finding]:
     if find_spec("picamera2") is None:
         return
     try:
-        from picamera2 import Picamera2
-
-        known = Picamera2.global_camera_info()
+        picamera2 = load_picamera2()
+    except Picamera2Unusable as error:
+        yield fail("Pi camera", error.why, error.to_do)
+        return
+    try:
+        known = picamera2.global_camera_info()
         for number, told in enumerate(known):
-            with Picamera2(number) as camera:
+            with picamera2(number) as camera:
                 modes = [_pi_mode(mode) for mode in camera.sensor_modes]
             yield ok(f"Pi camera {number}", f"{told.get('Model', '?')}: {', '.join(modes)}")
     except Exception as error:  # libcamera raises bare RuntimeError, IndexError and more

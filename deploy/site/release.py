@@ -60,7 +60,7 @@ def camera_release(site: Site, camera: Pi) -> Release:
     return Release(
         files={"etc/camera.toml": _toml("camera", settings), **_units(CAMERA_UNIT)},
         units=(CAMERA_UNIT,),
-        extras=("camera",),
+        extras=("picamera",) if picamera else ("camera",),
         packages=("python3-venv", *(("python3-picamera2",) if picamera else ())),
         system_site_packages=picamera,
     )

@@ -1,15 +1,19 @@
 """The Pi's camera, against a stand-in for the picamera2 that only a Pi has."""
 
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from camera_node.picamera import PiCamera
+from camera_node.picamera import PiCamera, load_picamera2
 from shared.clock import boot_ms
 from shared.errors import SourceError
+from tests.camera_node.debian_picamera2 import SIZE_CHANGED, bookworm
+
+__all__ = ["bookworm"]
 
 
 class Picamera2:
@@ -96,4 +100,30 @@ def test_a_camera_that_is_not_there_says_how_to_look_for_it(camera: PiCamera) ->
 def test_without_picamera2_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "picamera2", None)
     with pytest.raises(SourceError, match=r"apt install python3-picamera2.*system-site-packages"):
+        PiCamera().open()
+
+
+def test_numpy_2_over_a_picamera2_built_for_numpy_1_says_how_to_go_back(bookworm: Path) -> None:
+    assert np.__version__.startswith("2.")
+    with pytest.raises(SourceError) as caught:
+        PiCamera().open()
+    said = str(caught.value)
+    assert f"numpy {np.__version__} of {np.__path__[0]} hides the system's numpy 1" in said
+    assert SIZE_CHANGED in said
+    assert 'pip install "numpy<2" "opencv-python-headless<4.12"' in said
+
+
+def test_with_numpy_1_that_picamera2_is_imported(
+    bookworm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(np, "__version__", "1.24.2")
+    assert load_picamera2().global_camera_info() == []
+
+
+@pytest.mark.parametrize(
+    "raised", ["ModuleNotFoundError('libcamera')", "RuntimeError('wrong ABI')", "OSError('gone')"]
+)
+def test_whatever_its_import_raises_is_told_with_what_to_do(bookworm: Path, raised: str) -> None:
+    (bookworm / "simplejpeg" / "__init__.py").write_text(f"raise {raised}")
+    with pytest.raises(SourceError, match=r"picamera2 cannot be imported \(.*reinstall python3-"):
         PiCamera().open()

@@ -11,6 +11,9 @@ import pytest
 from deploy import camera_checks, doctor
 from deploy.camera_checks import Camera, Mode, check_cameras, read_camera
 from deploy.findings import Level
+from tests.camera_node.debian_picamera2 import SIZE_CHANGED, bookworm
+
+__all__ = ["bookworm"]
 
 _T = TypeVar("_T")
 _CAPTURE, _MEMORY_TO_MEMORY, _HAS_OWN = 0x1, 0x8000, 0x8000_0000
@@ -110,6 +113,20 @@ def test_a_file_that_is_no_camera_is_passed_over(tmp_path: Path) -> None:
 def test_a_machine_without_cameras_is_told_so(tmp_path: Path) -> None:
     (found,) = check_cameras(tmp_path)
 
+    assert (found.level, found.about) == (Level.SKIPPED, "cameras")
+
+
+def test_numpy_2_over_a_picamera2_built_for_numpy_1_is_found(
+    bookworm: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (found,) = check_cameras(bookworm)
+    assert (found.level, found.about) == (Level.FAIL, "Pi camera")
+    assert f"numpy {np.__version__} of " in found.found
+    assert SIZE_CHANGED in found.found
+    assert found.todo.endswith('pip install "numpy<2" "opencv-python-headless<4.12"')
+
+    monkeypatch.setattr(np, "__version__", "1.24.2")
+    (found,) = check_cameras(bookworm)
     assert (found.level, found.about) == (Level.SKIPPED, "cameras")
 
 

@@ -1,16 +1,19 @@
 """The wheel as a Raspberry Pi gets it: with the extra `camera`, and nothing of the others."""
 
+import json
 import signal
 import subprocess
 import sys
 import venv
 import zipfile
+from importlib.metadata import distributions
 from pathlib import Path
 from shutil import copy2, copytree, ignore_patterns
 
 import cv2
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("aggregator", "camera_node", "deploy", "inference_worker", "shared", "training")
@@ -47,6 +50,49 @@ def pi(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python = place / "bin" / "python"
     run(sys.executable, "-m", "pip", "--python", python, "install", f"{wheel}[camera]")
     return place / "bin"
+
+
+def resolved(folder: Path, python: str, *wanted: str) -> dict[str, str]:
+    """What pip would install on a Pi with this Python, by name."""
+    report = folder / "report.json"
+    run(
+        sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--report", report,
+        "--ignore-installed", "--only-binary", ":all:", "--target", folder / "nowhere",
+        "--platform", "manylinux_2_28_aarch64", "--platform", "manylinux2014_aarch64",
+        "--implementation", "cp", "--python-version", python, *wanted,
+    )  # fmt: skip
+    installed = json.loads(report.read_text())["install"]
+    return {one["metadata"]["name"].lower(): one["metadata"]["version"] for one in installed}
+
+
+def test_a_pi_with_bookworm_can_keep_the_numpy_1_of_its_picamera2(
+    wheel: Path, tmp_path: Path
+) -> None:
+    """With the bounds that the download in docs/site.md has."""
+    bounds = ("numpy<2", "opencv-python-headless<4.12")
+    found = resolved(tmp_path, "3.11", f"{wheel}[camera]", *bounds)
+    assert found["numpy"].startswith("1.")
+    assert found["opencv-python-headless"].startswith("4.11.")
+
+
+def test_a_pi_with_trixie_gets_numpy_2(wheel: Path, tmp_path: Path) -> None:
+    found = resolved(tmp_path, "3.13", f"{wheel}[camera]")
+    assert found["numpy"].startswith("2.")
+
+
+@pytest.mark.parametrize(("python", "keeps_numpy_1"), [("3.11", True), ("3.13", False)])
+def test_the_extra_picamera_keeps_numpy_1_where_debian_has_that(
+    wheel: Path, python: str, keeps_numpy_1: bool
+) -> None:
+    (found,) = distributions(path=[str(wheel)])
+    where = {"python_version": python, "extra": "picamera"}
+    wanted = [Requirement(line) for line in found.requires or ()]
+    of_it = [one for one in wanted if one.marker is None or one.marker.evaluate(where)]
+    newer = {"numpy": "2.2.4", "opencv-python-headless": "4.12.0.88"}
+    for name, version in newer.items():
+        allowed = all(version in one.specifier for one in of_it if one.name == name)
+        assert allowed is not keeps_numpy_1
+    assert "roommood" in [one.name for one in of_it], "all that `camera` wants, and these bounds"
 
 
 def test_the_wheel_holds_the_script_and_the_models(wheel: Path) -> None:
