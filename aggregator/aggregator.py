@@ -17,7 +17,7 @@ from aggregator.shards import PAUSE_TIMES
 from aggregator.store import CommitReport, Outcome, Store
 from shared import wire
 from shared.allow_list import Holders
-from shared.clock import boot_ms, wall_ms
+from shared.clock import Absence, boot_ms, wall_ms
 from shared.config import AggregatorSettings
 from shared.entrance import Entrance
 from shared.errors import (
@@ -73,6 +73,8 @@ class Aggregator:
         self._models_to_write: dict[str, ModelReport] = {}
         self._rooms_seen: dict[str, float] = {}
         self._paused: tuple[str, ...] = ()
+        self._absence = Absence()
+        self._turn_ms = 0.0
         self._housekeeping_ms = 0.0
         self._redis_tried_ms = 0.0
         self._redis_away = False
@@ -117,6 +119,8 @@ class Aggregator:
 
     def _turn(self, timeout_ms: int) -> None:
         ready = {one for one, _ in self._poller.poll(timeout_ms)}
+        self._turn_ms = boot_ms()
+        self._peers.excuse(self._absence.ended_ms(self._turn_ms))
         self._receive()
         self._commit()
         self._acknowledge()
@@ -161,7 +165,7 @@ class Aggregator:
                 self._deliveries.append(delivery)
 
     def _refuse(self, routing_id: bytes, ticket: int, why: str) -> None:
-        self.counts[f"refused-{why}"] += 1
+        self.counts[why if why == Outcome.FORGOTTEN else f"refused-{why}"] += 1
         self._answers[routing_id].refused.append((ticket, why))
 
     # Redis
@@ -192,6 +196,8 @@ class Aggregator:
         elif outcome is Outcome.DUPLICATE:
             answer.duplicate.append(ticket)
         elif outcome is not Outcome.UNSETTLED:
+            if outcome is Outcome.FORGOTTEN:
+                self._admission.forget(delivery)
             answer.refused.append((ticket, outcome))
 
     def _redis_may_answer(self) -> bool:
@@ -222,7 +228,8 @@ class Aggregator:
         if now_ms - self._housekeeping_ms < every_ms or not self._redis_may_answer():
             return
         self._housekeeping_ms = now_ms
-        self._peers.drop_silent(now_ms)
+        # As of when this turn began to read: Redis may have kept this process waiting since.
+        self._peers.drop_silent(self._turn_ms)
         try:
             self._write_house()
         except SchemaMismatch:

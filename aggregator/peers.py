@@ -1,9 +1,9 @@
 """The workers that report to an aggregator: at most so many, and one to a connection."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
-from shared.clock import TransitClock
+from shared.clock import TransitClock, TransitClocks
 from shared.limits import MAX_ADDRESSES, WORKER_SILENT_MS
 from shared.messages import Report
 from shared.runtime import PeerLog
@@ -19,7 +19,7 @@ class Peer:
     routing_id: bytes
     address: str
     heard_ms: float
-    clock: TransitClock = field(default_factory=TransitClock)
+    clock: TransitClock
 
 
 class Peers:
@@ -29,6 +29,7 @@ class Peers:
         self._peers: dict[str, Peer] = {}
         self._routed: dict[bytes, str] = {}
         self._health: dict[str, Report] = {}
+        self._clocks = TransitClocks()
         self._told = PeerLog("worker")
 
     def __len__(self) -> int:
@@ -54,6 +55,11 @@ class Peers:
             self._told.back(worker_id)
         return peer
 
+    def excuse(self, absence_ms: float) -> None:
+        """Nobody was heard for so long because nobody listened."""
+        for peer in self._peers.values():
+            peer.heard_ms += absence_ms
+
     def drop_silent(self, now_ms: float) -> None:
         for worker_id, peer in list(self._peers.items()):
             if now_ms - peer.heard_ms > WORKER_SILENT_MS:
@@ -73,11 +79,12 @@ class Peers:
     def _add(self, worker_id: str, routing_id: bytes) -> Peer:
         if len(self._peers) >= MAX_WORKERS:
             self._forget(min(self._peers, key=lambda one: self._peers[one].heard_ms))
-        peer = self._peers[worker_id] = Peer(routing_id, "", 0.0)
+        peer = self._peers[worker_id] = Peer(routing_id, "", 0.0, self._clocks.of(worker_id))
         return peer
 
     def _drop(self, worker_id: str) -> None:
         peer = self._peers.pop(worker_id)
+        self._clocks.keep(worker_id, peer.clock)
         self._routed.pop(peer.routing_id, None)
 
     def _forget(self, worker_id: str) -> None:

@@ -10,7 +10,7 @@ from inference_worker.credit import CreditControl
 from inference_worker.links import Link, LinkTable
 from shared import wire
 from shared.allow_list import REVOKED, AllowList
-from shared.clock import boot_ms
+from shared.clock import Absence, boot_ms
 from shared.connections import Connections
 from shared.errors import NotYours, VersionMismatch, WireError
 from shared.keys import fingerprint
@@ -67,6 +67,7 @@ class Intake:
         self._take_job = take_job
         self._cameras = PeerLog("camera")
         self._complaints = Complaints(_log)
+        self._absence = Absence()
         self._swept_ms = 0.0
         self._early: dict[bytes, Counter[str]] = {}
         self.links = LinkTable()
@@ -80,16 +81,23 @@ class Intake:
 
     def turn(self, is_readable: bool = True) -> None:
         """Takes in what came, and grants what may be granted."""
+        turn_ms = boot_ms()
         self._put_out_revoked()
+        if absence_ms := self._absence.ended_ms(turn_ms):
+            self.links.excuse(absence_ms)
         if is_readable:
             self._receive()
-        now_ms = boot_ms()
-        if now_ms - self._swept_ms > _SWEEP_EVERY_MS:
-            self._swept_ms = now_ms
-            for link in self.links.sweep(now_ms):
-                if not self.links.is_heard(link.hello.camera):
-                    self._cameras.lost(link.hello.camera, "silent")
-        self._grant(now_ms)
+        self._sweep(turn_ms)
+        self._grant(boot_ms())
+
+    def _sweep(self, turn_ms: float) -> None:
+        """Silent is who was so when this turn began to read; what came since is read by now."""
+        if turn_ms - self._swept_ms <= _SWEEP_EVERY_MS:
+            return
+        self._swept_ms = turn_ms
+        for link in self.links.sweep(turn_ms):
+            if not self.links.is_heard(link.hello.camera):
+                self._cameras.lost(link.hello.camera, "silent")
 
     def _receive(self) -> None:
         end_ms = boot_ms() + _TURN_MS

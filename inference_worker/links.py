@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.clock import TransitClock
+from shared.clock import TransitClock, TransitClocks
 from shared.limits import BOOT_SILENT_MS, CREDIT_VOID_MS, MAX_LINKS
 from shared.messages import Hello
 
@@ -31,7 +31,7 @@ class Link:
     granted: int
     started: int
     heard_ms: float
-    clock: TransitClock = field(default_factory=TransitClock)
+    clock: TransitClock
     credited_ms: float | None = None
     fetch_ms: float = 5.0
     transit_ms: float = 0.0
@@ -65,6 +65,7 @@ class LinkTable:
         self._retired: dict[str, set[str]] = {}
         self._paused_rooms: frozenset[str] = frozenset()
         self._forgotten: Counter[str] = Counter()
+        self._clocks = TransitClocks()
         self.hungry: OrderedDict[LinkKey, Link] = OrderedDict()
         self.in_flight = 0
 
@@ -125,7 +126,8 @@ class LinkTable:
         if len(self._by_key) >= MAX_LINKS:
             self._forget(next(iter(self._by_key.values())))
         sent = hello.sent
-        link = Link(key, routing_id, hello, sent, sent, sent, now_ms)
+        clock = self._clocks.of((hello.camera, hello.boot_id))
+        link = Link(key, routing_id, hello, sent, sent, sent, now_ms, clock)
         self._by_key[key] = link
         self._by_routing[routing_id] = link
         return link
@@ -231,6 +233,11 @@ class LinkTable:
     def is_paused(self, link: Link) -> bool:
         return link.hello.room in self._paused_rooms
 
+    def excuse(self, absence_ms: float) -> None:
+        """No camera was heard for so long because nobody listened."""
+        for link in self._by_key.values():
+            link.heard_ms += absence_ms
+
     def sweep(self, now_ms: float) -> list[Link]:
         """Voids the credit of cameras that fell silent; returns those newly silent."""
         newly = [
@@ -261,6 +268,7 @@ class LinkTable:
         self._by_routing.pop(link.routing_id, None)
         del self._by_key[link.key]
         camera = link.hello.camera
+        self._clocks.keep((camera, link.hello.boot_id), link.clock)
         if not any(other.hello.camera == camera for other in self._by_key.values()):
             self._boots.pop(camera, None)
             self._retired.pop(camera, None)

@@ -9,7 +9,7 @@ import zmq
 
 from inference_worker.outbox import Outbox
 from shared import wire
-from shared.clock import boot_ms
+from shared.clock import Absence, boot_ms
 from shared.errors import WireError
 from shared.keys import ClientKeys
 from shared.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, WORKER_SILENT_MS
@@ -76,6 +76,7 @@ class Reporter:
         self._peers = PeerLog("aggregator")
         self._complaints = Complaints(_log)
         self.outbox = Outbox()
+        self._absence = Absence()
         self._sent_ms = 0.0
         self._aggregators = [_Aggregator(context, address, insecure, keys) for address in addresses]
         for aggregator in self._aggregators:
@@ -95,8 +96,10 @@ class Reporter:
 
         `ready` is what a poll has just found readable; None: all are looked at.
         """
-        now_ms = boot_ms()
+        now_ms = turn_ms = boot_ms()
+        absence_ms = self._absence.ended_ms(turn_ms)
         for aggregator in self._aggregators:
+            aggregator.heard_ms += absence_ms
             self._take_events(aggregator, now_ms, ready)
             aggregator.dialler.turn(now_ms)
             if ready is None or aggregator.socket in ready:
@@ -104,7 +107,7 @@ class Reporter:
         now_ms = boot_ms()
         self._send_results(now_ms)
         for aggregator in self._aggregators:
-            self._note_silence(aggregator, now_ms)
+            self._note_silence(aggregator, turn_ms)
             if aggregator.connected and now_ms >= aggregator.report_due_ms:
                 self._send_health(aggregator, now_ms)
 

@@ -291,11 +291,23 @@ def test_a_camera_that_vanishes_gives_its_credit_to_another(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.greeted("gone")
-    later = boot_ms() + CREDIT_VOID_MS + 1000
-    monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
-    site.intake.turn()
+    began_ms = boot_ms()
+    for passed_ms in range(500, CREDIT_VOID_MS + 1_500, 500):
+        monkeypatch.setattr(intake_module, "boot_ms", lambda ms=began_ms + passed_ms: ms)
+        site.intake.turn()
     assert site.intake.links.in_flight == 0
     assert site.greeted("other").credit.granted == 1
+
+
+def test_a_camera_is_not_silent_because_the_worker_stalled(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.greeted()
+    (link,) = site.intake.links.all
+    later = boot_ms() + CREDIT_VOID_MS + 5_000
+    monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
+    site.intake.turn()
+    assert (link.silent, site.intake.links.in_flight) == (False, 1)
 
 
 def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: Site) -> None:

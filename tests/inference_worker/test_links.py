@@ -159,6 +159,20 @@ def test_a_camera_that_vanishes_gives_its_credit_back_after_three_seconds(
     checked(table)
 
 
+def test_time_in_which_nobody_listened_is_not_a_cameras_silence(table: LinkTable) -> None:
+    link = meet(table, "door")
+    table.excuse(9_000.0)
+    assert table.sweep(NOW + CREDIT_VOID_MS + 9_000) == []
+    assert table.sweep(NOW + CREDIT_VOID_MS + 9_001) == [link]
+
+
+def test_a_camera_whose_link_was_dropped_keeps_its_clock(table: LinkTable) -> None:
+    clock = meet(table, "door").clock
+    meet(table, "window", routing=b"door")
+    assert meet(table, "door").clock is clock
+    assert meet(table, "hall").clock is not clock
+
+
 def test_a_silent_camera_is_hungry_again_when_it_speaks(table: LinkTable) -> None:
     link = meet(table, "door")
     table.sweep(NOW + CREDIT_VOID_MS + 1)

@@ -197,7 +197,9 @@ def test_results_without_an_ack_go_to_the_next_aggregator_after_two_seconds(
 
 def test_a_silent_aggregator_comes_last(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = site.aggregator(0), site.aggregator(1)
-    later(monkeypatch, 2600)
+    for passed_ms in range(0, 3_000, 500):
+        later(monkeypatch, passed_ms)
+        site.turn()
     two.ack()
     site.until(lambda: site.acks)
     site.add()

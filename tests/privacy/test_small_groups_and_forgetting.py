@@ -116,7 +116,11 @@ def test_a_forgotten_room_leaves_a_tombstone_that_goes_too_and_health_that_is_go
     assert keys_of(site, "den") == set()
 
 
-def test_results_that_were_on_their_way_do_not_bring_a_forgotten_room_back(site: Site) -> None:
+# The second: longer than the silence after which an aggregator drops a worker.
+@pytest.mark.parametrize("stopped_s", [2.0, 8.0])
+def test_results_that_were_on_their_way_do_not_bring_a_forgotten_room_back(
+    site: Site, stopped_s: float
+) -> None:
     reports, frames = site.address(), site.address()
     aggregator = site.aggregator(reports)
     worker = site.worker(frames, reports)
@@ -130,7 +134,7 @@ def test_results_that_were_on_their_way_do_not_bring_a_forgotten_room_back(site:
             sofa.send(jpeg(astronaut()))
         until(lambda: len(worker.lines("analysed")) == 4, "three results are on their way")
         # A capture time is as exact as the fastest message lately: on a busy machine, seconds.
-        select_for(2.0)
+        select_for(stopped_s)
         forget(site, "den")
         aggregator.signal(signal.SIGCONT)
         until(lambda: len(worker.lines("acknowledged")) >= 4, f"all end\n{worker.tail()}", 60.0)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from shared.clock import TransitClock, boot_ms, wall_ms
+from shared import clock as clock_module
+from shared.clock import Absence, TransitClock, TransitClocks, boot_ms, wall_ms
 
 HOUR_MS = 3_600_000.0
 
@@ -69,10 +70,45 @@ def test_the_base_of_the_window_before_still_holds_after_a_turn() -> None:
     assert clock.transit_ms(61_000.0, HOUR_MS + 61_040.0) == 40.0
 
 
-def test_after_a_long_silence_nothing_of_old_holds() -> None:
+@pytest.mark.parametrize("silence_ms", [70_000.0, 130_000.0, 600_000.0])
+def test_a_message_that_was_held_up_for_a_whole_silence_is_not_fresh(silence_ms: float) -> None:
     clock = TransitClock()
     clock.transit_ms(0.0, HOUR_MS)
-    assert clock.transit_ms(500_000.0, HOUR_MS + 500_900.0) == 0.0
+    assert clock.transit_ms(1.0, HOUR_MS + silence_ms) == pytest.approx(silence_ms, rel=1e-3)
+
+
+def test_what_two_clocks_drift_apart_in_a_silence_is_no_transit() -> None:
+    clock = TransitClock()
+    clock.transit_ms(0.0, HOUR_MS)
+    silence_ms = 36e6
+    assert clock.transit_ms(silence_ms * (1 - 1e-4), HOUR_MS + silence_ms) == 0.0
+
+
+def test_a_clock_is_kept_for_a_sender_that_went() -> None:
+    clocks = TransitClocks()
+    clocks.of("worker").transit_ms(0.0, HOUR_MS)
+    assert clocks.of("worker").transit_ms(0.0, HOUR_MS + 9_000.0) == 9_000.0
+    assert clocks.of("another").transit_ms(0.0, HOUR_MS + 9_000.0) == 0.0
+
+
+def test_so_many_clocks_are_kept_and_those_longest_gone_go_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(clock_module, "MAX_CLOCKS", 3)
+    clocks = TransitClocks()
+    kept = [clocks.of(number) for number in range(3)]
+    clocks.keep(0, kept[0])
+    clocks.of(3)
+    assert len(clocks) == 3
+    assert clocks.of(0) is kept[0]
+    assert clocks.of(1) is not kept[1]
+
+
+def test_what_a_turn_took_beyond_a_second_is_absence() -> None:
+    absence = Absence()
+    told = [absence.ended_ms(now_ms) for now_ms in (5e6, 5e6 + 900, 5e6 + 1_900, 5e6 + 11_900)]
+    assert told == [0.0, 0.0, 0.0, 9_000.0]
+    assert absence.ended_ms(5e6 + 12_000) == 0.0
 
 
 def test_a_sender_whose_clock_leaps_ahead_is_taken_as_fast_at_once() -> None:
