@@ -33,7 +33,15 @@ def deploy(
     remove: Annotated[
         bool,
         typer.Option(
-            "--remove", help="Take roommood off the machines, with its settings, keys and data."
+            "--remove", help="Take roommood off the machines, with its settings and keys; what was "
+            "counted stays on the desktop."
+        ),
+    ] = False,
+    purge: Annotated[
+        bool,
+        typer.Option(
+            "--purge", help="With --remove: delete what was counted, too. Asks for the desktop's "
+            "host, even with --yes."
         ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before removing.")] = False,
@@ -46,18 +54,29 @@ def deploy(
     Example: `roommood deploy site.toml --dry-run`
     """
     from deploy.site.deploy import Deployment
-    from deploy.site.site_file import read_site
+    from deploy.site.site_file import DESKTOP, read_site
 
     plan = read_site(site)
     names = tuple(only or ())
     run = Deployment(plan, typer.echo, wheelhouse=wheelhouse, dry_run=dry_run)
+    if purge and not remove:
+        raise typer.BadParameter("--purge deletes what was counted: only with --remove")
     if not remove:
         raise typer.Exit(run.run(names))
     if dry_run:
         raise typer.BadParameter("--remove changes things: not with --dry-run")
+    if purge and names and DESKTOP not in names:
+        raise typer.BadParameter(f"--purge deletes what lies on the desktop: add --only {DESKTOP}")
     if not yes:
-        typer.confirm(
-            f"Remove roommood and all it counted from {', '.join(names) or 'every machine'}?",
-            abort=True,
-        )
-    raise typer.Exit(run.remove(names))
+        where = ", ".join(names) or "every machine"
+        typer.confirm(f"Remove roommood, its settings and keys from {where}?", abort=True)
+    if purge:
+        _ask_for(plan.desktop.host)
+    raise typer.Exit(run.remove(names, purge=purge))
+
+
+def _ask_for(host: str) -> None:
+    said = typer.prompt(f"All that was counted on {host} will be gone. Type {host} to delete it")
+    if said.strip() != host:
+        typer.echo(f"that is not {host}: nothing was removed", err=True)
+        raise typer.Abort

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from deploy.site.release import (
     ALLOWED,
     CAMERA_METRICS_PORT,
     CAMERA_UNIT,
+    DATA,
     KEYS,
     REDIS,
     Release,
@@ -18,14 +20,13 @@ from deploy.site.release import (
     desktop_release,
     ready_ports,
 )
-from deploy.site.rollout import Outcome, Rollout, Secret, remove
-from deploy.site.site_file import Pi, Reached, Site
+from deploy.site.rollout import Outcome, Rollout, Secret, refuse_another_part, remove
+from deploy.site.site_file import DESKTOP, Pi, Reached, Site
 from deploy.site_keys import SiteKeys
 from shared.allow_list import Entry
 from shared.errors import ConfigError
 from shared.keys import AGGREGATORS_FILE, ALLOW_LIST_FILE, CAMERA_FILE, WORKERS_FILE
 
-DESKTOP: Final = "desktop"
 _REDIS_FOLDER: Final = "redis"
 # Seconds in which the first frames of a camera must have been asked for.
 _FRAMES_S: Final = 60.0
@@ -64,17 +65,21 @@ class Deployment:
             outcomes.append(self._try(camera.name, camera, self._bring_camera(camera)))
         return 1 if any(one.problem for one in outcomes) else 0
 
-    def remove(self, only: tuple[str, ...] = ()) -> int:
-        """Takes roommood off the machines; returns the exit code."""
+    def remove(self, only: tuple[str, ...] = (), *, purge: bool = False) -> int:
+        """Takes roommood off the machines, with `purge` also what was counted; returns the exit
+        code."""
         machines: list[tuple[str, Reached]] = [(one.name, one) for one in self._wanted(only)]
         if not only or DESKTOP in only:
             machines.append((DESKTOP, self._site.desktop))
         code = 0
         for name, reached in machines:
             try:
-                with Machine(reached) as machine:
-                    found = remove(machine)
+                with _part(name, reached) as machine:
+                    found = remove(machine, purge=purge and name == DESKTOP)
+                    stays = name == DESKTOP and machine.attempt(f"test -d {DATA}")[0]
                 self._say(f"{name}: removed {', '.join(found)}" if found else f"{name}: no change")
+                if stays:
+                    self._say(f"{name}: what was counted stays in {DATA}: --purge deletes it")
             except MachineError as error:
                 self._say(f"{name}: FAILED: {error}")
                 code = 1
@@ -92,7 +97,7 @@ class Deployment:
     def _try(self, name: str, reached: Reached, bring: Callable[[Machine], Outcome]) -> Outcome:
         began = time.monotonic()
         try:
-            with Machine(reached) as machine:
+            with _part(name, reached) as machine:
                 outcome = bring(machine)
         except MachineError as error:
             outcome = Outcome(reached.host, problem=str(error))
@@ -205,6 +210,14 @@ class Deployment:
             return outcome
 
         return bring
+
+
+@contextmanager
+def _part(name: str, reached: Reached) -> Iterator[Machine]:
+    """The machine of a part. Raises MachineError where it is the other kind of part already."""
+    with Machine(reached) as machine:
+        refuse_another_part(machine, "camera" if name == DESKTOP else "aggregator")
+        yield machine
 
 
 def _all_stay_up(machine: Machine, release: Release) -> None:

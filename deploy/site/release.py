@@ -22,6 +22,8 @@ ETC: Final = PurePosixPath("/etc/roommood")
 KEYS: Final = ETC / "keys"
 ALLOWED: Final = ETC / "allowed"
 REDIS: Final = ETC / "redis"
+# Of the desktop: what was counted.
+DATA: Final = PurePosixPath("/var/lib/roommood-redis")
 CAMERA_UNIT: Final = "camera-node.service"
 CAMERA_METRICS_PORT: Final = 9570
 # Of a desktop: the aggregator's, then one for each worker.
@@ -116,7 +118,7 @@ def _redis_conf() -> str:
     text = _text("redis", "redis.conf").replace("DIR", str(REDIS))
     if "port 6379" not in text:
         raise AssertionError("the shipped redis.conf names no port")
-    return text.replace("port 6379", f"port {REDIS_PORT}") + "\ndir /var/lib/roommood-redis\n"
+    return text.replace("port 6379", f"port {REDIS_PORT}") + f"\ndir {DATA}\n"
 
 
 def _aggregator(site: Site) -> dict[str, Any]:

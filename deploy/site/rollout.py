@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from deploy.site.machine import Machine, MachineError, Wish, text_file
-from deploy.site.release import ROOT, Release
+from deploy.site.release import DATA, ETC, ROOT, Release
 from deploy.site.wheels import Python, Wheels, choose_wheels
 
 ACTIVATE = str(ROOT / "activate")
@@ -231,20 +231,32 @@ def _good(release: str) -> str:
     return f"{ROOT}/releases/{release}/good"
 
 
-def remove(machine: Machine) -> list[str]:
-    """Takes everything of ours off a machine; returns what was there."""
-    done, said = machine.attempt(
-        f"ls -d {ROOT} /etc/roommood /var/lib/roommood-redis {_SYSUSERS} 2>/dev/null; true"
-    )
-    found = said.split() if done else []
+def refuse_another_part(machine: Machine, unit: str) -> None:
+    """Raises MachineError where a unit of this name runs: the machine is another part of a site,
+    which a release of this one, or its removal, would end."""
+    said = machine.run(f"cat {ROOT}/current/units.run 2>/dev/null; true")
+    others = [one for one in said.split() if one.startswith(unit)]
+    if others:
+        raise MachineError(
+            f"{machine.name} runs {' '.join(others)}: it is another part of a site under another "
+            "name, and a machine has one part. Nothing was changed there. Give this part another "
+            "host in the site's file, or take the other off first, by its own name"
+        )
+
+
+def remove(machine: Machine, *, purge: bool) -> list[str]:
+    """Takes everything of ours off a machine, with `purge` what was counted too; returns what was
+    there. Without it Debian's packages keep their data as well."""
+    places = f"{ROOT} {ETC} {_SYSUSERS} {DATA if purge else ''}"
+    found = machine.run(f"ls -d {places} 2>/dev/null; true").split()
     if not found:
         return []
     machine.attempt(f"{ACTIVATE} --stop", timeout_s=300)
     packages = machine.attempt(f"cat {ROOT}/packages")
     if packages[0] and packages[1]:
-        names = " ".join(packages[1].split())
+        names, verb = " ".join(packages[1].split()), "purge" if purge else "remove"
         machine.run(
-            f"DEBIAN_FRONTEND=noninteractive apt-get purge -y -qq --autoremove {names}",
+            f"DEBIAN_FRONTEND=noninteractive apt-get {verb} -y -qq --autoremove {names}",
             timeout_s=_INSTALL_S,
         )
         found.append(f"packages {names}")

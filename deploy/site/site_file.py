@@ -20,7 +20,9 @@
 A camera's settings are those of `camera-node`; a key that is not known is an error.
 """
 
+import ipaddress
 import re
+import socket
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
@@ -31,6 +33,7 @@ from shared.addresses import parse_address
 from shared.config import AggregatorSettings, CameraSettings, WorkerSettings, load
 from shared.errors import ConfigError, RoommoodError
 
+DESKTOP: Final = "desktop"
 LOCAL: Final = "local"
 FRAMES_PORT: Final = 5701
 REPORTS_PORT: Final = 5700
@@ -40,6 +43,11 @@ DASHBOARD_PORT: Final = 5780
 _OURS: Final = frozenset({"workers", "keys", "insecure", "bind", "advertise", "aggregators",
                           "instance", "processes", "redis_url", "redis_password_file"})  # fmt: skip
 _HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}", re.ASCII)
+_ON_DESKTOP: Final = (
+    "camera {name!r} has the host of the desktop, {host!r}, where it would take the place of "
+    "Redis, aggregator and workers. Take it out of this file, and run `camera-node` there by hand "
+    "(docs/site.md, A camera on the desktop)"
+)
 _USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
 
 
@@ -125,12 +133,23 @@ class Site(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        for what in ("name", "host"):
-            values = [getattr(camera, what) for camera in self.cameras]
-            for value in values:
-                if values.count(value) > 1:
-                    why = "a Pi has one camera node" if what == "host" else "names are unique"
-                    raise ValueError(f"two cameras have the {what} {value!r}: {why}")
+        of_desktop = {_machine(self.desktop.host), _machine(self.desktop.reached_at)}
+        names: set[str] = set()
+        machines: set[str] = set()
+        for camera in self.cameras:
+            machine = _machine(camera.host)
+            if camera.name == DESKTOP:
+                raise ValueError(f"a camera has the name {DESKTOP!r}, which stands for [desktop]")
+            if camera.name in names:
+                raise ValueError(f"two cameras have the name {camera.name!r}: names are unique")
+            if machine in of_desktop:
+                raise ValueError(_ON_DESKTOP.format(name=camera.name, host=camera.host))
+            if machine in machines:
+                raise ValueError(
+                    f"two cameras have the host {camera.host!r}: a Pi has one camera node"
+                )
+            names.add(camera.name)
+            machines.add(machine)
         return self
 
     @property
@@ -166,6 +185,19 @@ def read_site(path: Path) -> Site:
         # A camera that is wrong is also missing from the list: one complaint is enough.
         wrong = [one for one in error.errors() if one["type"] != "too_short"] or error.errors()
         raise ConfigError("\n".join(f"{path}: {_said(one)}" for one in wrong)) from None
+
+
+def _machine(host: str) -> str:
+    """One word for a machine, however its host is written: "local" for the one that deploys."""
+    name = host.lower().rstrip(".")
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        own = socket.gethostname().lower()
+        short = own.partition(".")[0]
+        is_local = name in (LOCAL, "localhost", "localhost.localdomain", own, short)
+        return LOCAL if is_local or name == f"{short}.local" else name
+    return LOCAL if address.is_loopback or address.is_unspecified else str(address)
 
 
 def _checked(model: Any, table: str, values: dict[str, Any], given: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The file that describes a site is read whole or refused with the place of the mistake."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,8 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
         ("ssh_port = 0\n", "camera 1 ssh_port"),
         (SECOND.format(name="kitchen-1", host="pi2"), "two cameras have the name 'kitchen-1'"),
         (SECOND.format(name="den-1", host="pi-kitchen.local"), "a Pi has one camera node"),
+        (SECOND.format(name="den-1", host="PI-kitchen.Local."), "a Pi has one camera node"),
+        (SECOND.format(name="desktop", host="pi2"), "stands for [desktop]"),
         (SECOND.format(name="DEN", host="pi2"), "'DEN'"),
         (SECOND.format(name="den-1", host="-oProxyCommand=sh"), "no host name"),
         ('[[camera]]\nname = "den-1"\nroom = "den"\n', "camera 2 host: is needed"),
@@ -66,6 +69,38 @@ def test_a_mistake_is_named_with_the_file(tmp_path: Path, more: str, said: str) 
         read(tmp_path, GOOD + more)
     assert said in str(error.value)
     assert "site.toml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("desktop", "camera"),
+    [
+        ("desk.local", "desk.local"),
+        ("desk.local", "DESK.local."),
+        ("desk.local", "192.0.2.7"),
+        ("2001:db8::7", "2001:DB8:0::7"),
+        ("local", "local"),
+        ("local", "localhost"),
+        ("local", "127.0.0.1"),
+        ("local", "0::1"),
+        ("localhost", "LOCAL"),
+        ("127.0.1.1", "Localhost.localdomain"),
+        ("local", socket.gethostname().upper()),
+        ("local", f"{socket.gethostname().partition('.')[0]}.local"),
+    ],
+)
+def test_a_camera_on_the_desktop_is_refused_however_its_host_is_written(
+    tmp_path: Path, desktop: str, camera: str
+) -> None:
+    text = GOOD.replace('host = "desk.local"', f'host = "{desktop}"\naddress = "192.0.2.7"')
+    with pytest.raises(ConfigError, match=r"'den-1' has the host of the desktop.*camera-node"):
+        read(tmp_path, text + SECOND.format(name="den-1", host=camera))
+
+
+def test_a_camera_on_the_machine_that_deploys_to_a_desktop_elsewhere_is_taken(
+    tmp_path: Path,
+) -> None:
+    site = read(tmp_path, GOOD + SECOND.format(name="den-1", host="local"))
+    assert site.cameras[1].host == "local"
 
 
 @pytest.mark.parametrize(

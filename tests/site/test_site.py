@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.site.site_file import read_site
 from tests.end_to_end.site import until as until_in
 from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
 from tests.needs import missing
@@ -74,8 +75,8 @@ class Place:
     def machines(self) -> tuple[Booted, Booted, Booted]:
         return self.desk, self.kitchen, self.den
 
-    def deploy(self, *options: str) -> tuple[int, str]:
-        """`roommood deploy`, its exit code and what it said."""
+    def deploy(self, *options: str, typed: str = "") -> tuple[int, str]:
+        """`roommood deploy`, its exit code and what it said; `typed` answers its questions."""
         command = [
             sys.executable, "-P", "-c", "from deploy.cli import main; main()", "deploy",
             str(self.folder / "site.toml"), "--wheelhouse", str(self.folder / "wheels"), *options,
@@ -84,8 +85,8 @@ class Place:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=1_000, check=False, cwd=ROOT,
-            env={**os.environ, "HOME": str(home)},
+            command, input=typed, capture_output=True, text=True, timeout=1_000, check=False,
+            cwd=ROOT, env={**os.environ, "HOME": str(home)},
         )  # fmt: skip
         said = done.stdout + done.stderr
         logging.getLogger(__name__).info(said)
@@ -322,6 +323,11 @@ def _grows(place: Place, room: str) -> bool:
 
 def test_removal_leaves_nothing(place: Place) -> None:
     code, said = place.deploy("--remove", "--yes")
+    assert code == 0, said
+    assert "what was counted stays" in said
+    assert place.desk.run("ls /var/lib/roommood-redis")
+    desktop = read_site(place.folder / "site.toml").desktop.host
+    code, said = place.deploy("--remove", "--purge", "--yes", typed=f"{desktop}\n")
     assert code == 0, said
     for machine in place.machines:
         left = machine.run(
