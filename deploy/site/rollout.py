@@ -231,11 +231,11 @@ def _good(release: str) -> str:
     return f"{ROOT}/releases/{release}/good"
 
 
-def refuse_another_part(machine: Machine, unit: str) -> None:
-    """Raises MachineError where a unit of this name runs: the machine is another part of a site,
-    which a release of this one, or its removal, would end."""
+def refuse_another_part(machine: Machine, word: str) -> None:
+    """Raises MachineError where a unit with this word in its name runs: the machine is another
+    part of a site, which a release of this one, or its removal, would end."""
     said = machine.run(f"cat {ROOT}/current/units.run 2>/dev/null; true")
-    others = [one for one in said.split() if one.startswith(unit)]
+    others = [one for one in said.split() if word in one]
     if others:
         raise MachineError(
             f"{machine.name} runs {' '.join(others)}: it is another part of a site under another "

@@ -44,6 +44,7 @@ def runs(root: Path, *units: str) -> None:
     [
         (("roommood-redis.service", "aggregator.service"), "aggregator", "camera"),
         (("camera-node.service",), "camera", "aggregator"),
+        (("roommood-camera.service",), "camera", "aggregator"),
     ],
 )
 def test_a_machine_that_is_the_other_part_is_refused(
