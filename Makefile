@@ -12,6 +12,14 @@ comma := ,
 DEMO_EXTRAS := demo$(if $(findstring --dashboard,$(ARGS)),$(comma)dashboard)
 DEMO_STAMP := $(firstword $(wildcard $(VENV)/dev.stamp) $(VENV)/$(DEMO_EXTRAS).stamp)
 
+# Where mypy and editors find the packages under the name that they are installed by.
+PACKAGES := shared camera_node inference_worker aggregator deploy training
+TYPING := build/typing/roommood
+
+$(TYPING): roommood/__init__.py
+	@mkdir -p $@
+	@ln -sfn $(addprefix $(CURDIR)/,$(PACKAGES) roommood/__init__.py roommood/py.typed) $@/
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	    { echo "error: Python 3.11 or later is needed: make PYTHON=python3.11"; exit 1; }
@@ -29,7 +37,7 @@ demo: $(DEMO_STAMP)
 test: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(VENV)/dev.stamp
+check: $(VENV)/dev.stamp $(TYPING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy

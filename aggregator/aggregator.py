@@ -8,19 +8,15 @@ from typing import Final
 
 import zmq
 
-from aggregator.admission import Admission
-from aggregator.buckets import Delivery, deliver
-from aggregator.facts import aggregator_facts
-from aggregator.health_fields import camera_fields, worker_fields
-from aggregator.peers import Peers
-from aggregator.shards import PAUSE_TIMES
-from aggregator.store import CommitReport, Outcome, Store
-from shared import wire
-from shared.allow_list import Holders
-from shared.clock import Absence, boot_ms, wall_ms
-from shared.config import AggregatorSettings
-from shared.entrance import Entrance
-from shared.errors import (
+from roommood.aggregator.counting.admission import Admission
+from roommood.aggregator.counting.buckets import Delivery, deliver
+from roommood.aggregator.counting.health_fields import camera_fields, worker_fields
+from roommood.aggregator.counting.metrics import aggregator_facts
+from roommood.aggregator.counting.peers import Peers
+from roommood.aggregator.counting.store import CommitReport, Outcome, Store
+from roommood.aggregator.redis.shards import PAUSE_TIMES
+from roommood.shared.clock import Absence, boot_ms, wall_ms
+from roommood.shared.errors import (
     SchemaMismatch,
     ShardAway,
     StoreAway,
@@ -29,12 +25,16 @@ from shared.errors import (
     VersionMismatch,
     WireError,
 )
-from shared.keys import aggregator_keys
-from shared.logs import Complaints, event
-from shared.messages import Ack, ModelReport, Report
-from shared.metrics import Fact, Health, serve_if_asked
-from shared.runtime import Deadline, PeerLog, Shutdown, new_id, shutdown_on_signals
-from shared.sockets import Router, bind_reports, receive_from, send
+from roommood.shared.process.logs import Complaints, event
+from roommood.shared.process.metrics import Fact, Health, serve_if_asked
+from roommood.shared.process.runtime import Deadline, PeerLog, Shutdown, new_id, shutdown_on_signals
+from roommood.shared.process.settings import AggregatorSettings
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.messages import Ack, ModelReport, Report
+from roommood.shared.security.allow_list import Holders
+from roommood.shared.security.keys import aggregator_keys
+from roommood.shared.transport.listener import Entrance
+from roommood.shared.transport.sockets import Router, bind_reports, receive_from, send
 
 _log = logging.getLogger(__name__)
 # Milliseconds of taking in reports before they are committed together.

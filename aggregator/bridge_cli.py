@@ -5,9 +5,9 @@ from typing import Annotated, Final
 
 import typer
 
-from aggregator.options import PasswordOption, RedisOption
-from aggregator.redis_client import DEFAULT_URL
-from shared.cli import LogFormatOption, LogLevelOption
+from roommood.aggregator.redis.client import DEFAULT_URL
+from roommood.aggregator.redis.options import PasswordOption, RedisOption
+from roommood.shared.process.command import LogFormatOption, LogLevelOption
 
 _PANEL: Final = "Tell other systems"
 _WHERE: Final = "Where it is served"
@@ -39,11 +39,11 @@ def exporter(
 
     Example: roommood exporter --bind 127.0.0.1:9704
     """
-    from shared import logs
+    from roommood.shared.process import logs
 
     logs.setup(log_format or "text", log_level or "info", "exporter")
 
-    from aggregator.exporter import Exporter, ExporterSettings
+    from roommood.aggregator.prometheus.exporter import Exporter, ExporterSettings
 
     settings = ExporterSettings(bind, redis, password_file, insecure)
     raise typer.Exit(Exporter(settings).run())
@@ -109,13 +109,13 @@ def mqtt(
 
     Example: roommood mqtt --broker mqtts://home:8883 --user roommood --password-file mqtt.password
     """
-    from shared import logs
+    from roommood.shared.process import logs
 
     logs.setup(log_format or "text", log_level or "info", "mqtt")
 
-    from aggregator.mqtt.bridge import Bridge
-    from aggregator.mqtt.discovery import Topics
-    from aggregator.mqtt.settings import BridgeSettings
+    from roommood.aggregator.mqtt.bridge import Bridge
+    from roommood.aggregator.mqtt.discovery import Topics
+    from roommood.aggregator.mqtt.settings import BridgeSettings
 
     settings = BridgeSettings(
         broker=broker,

@@ -5,8 +5,8 @@ from typing import Annotated, Final
 
 import typer
 
-from aggregator.options import redis_password_option, redis_url_option
-from shared.cli import (
+from roommood.aggregator.redis.options import redis_password_option, redis_url_option
+from roommood.shared.process.command import (
     ConfigOption,
     DrainOption,
     InsecureOption,
@@ -85,14 +85,14 @@ def aggregator(
         "log_format": log_format,
         "log_level": log_level,
     }
-    from shared import logs
-    from shared.config import AggregatorSettings, load
+    from roommood.shared.process import logs
+    from roommood.shared.process.settings import AggregatorSettings, load
 
     settings = load(AggregatorSettings, config, given)
     logs.setup(settings.log_format, settings.log_level, "aggregator")
 
-    from aggregator.aggregator import Aggregator
-    from aggregator.store import Store
+    from roommood.aggregator.aggregator import Aggregator
+    from roommood.aggregator.counting.store import Store
 
     store = Store(settings.redis_url, settings.redis_password_file, settings.min_people)
     raise typer.Exit(Aggregator(settings, store).run())

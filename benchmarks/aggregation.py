@@ -15,15 +15,16 @@ from typing import Any, Final
 
 import zmq
 
-from aggregator.buckets import Delivery
-from aggregator.store import Store
 from benchmarks.plant import Plant
 from benchmarks.processes import cpu_s
 from benchmarks.rows import Options, Row, at_least, run_alone, stated
-from shared import redis_keys, wire
-from shared.clock import boot_ms, wall_ms
-from shared.emotions import EXPRESSIONS
-from shared.messages import Face, Report, Result, TicketedResult
+from roommood.aggregator.counting.buckets import Delivery
+from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.shared.clock import boot_ms, wall_ms
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.emotions import EXPRESSIONS
+from roommood.shared.protocol.messages import Face, Report, Result, TicketedResult
 from tests.redis_server import RedisServer
 
 ROOMS: Final = 12

@@ -80,8 +80,8 @@ def _middle(runs: Sequence[Facts]) -> Facts:
 
 def measure(folder: str, rounds: int, detector: str, size: int) -> Facts:
     """Processor milliseconds per frame: of the whole analysis, and of each stage by itself."""
-    from inference_worker.analysis import open_analyzer
-    from inference_worker.decode import decode
+    from roommood.inference_worker.vision.analysis import open_analyzer
+    from roommood.inference_worker.vision.decode import decode
 
     analyzer = open_analyzer(detector, input_size=size)
     analyzer.warm_up()

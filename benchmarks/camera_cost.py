@@ -43,7 +43,7 @@ def _mjpeg(plant: Plant, video: Path, options: Options) -> Iterator[Row]:
     how = ["receive", address, str(video), str(frames), "0", "raw"]
     receiver = start(["-m", "benchmarks.own_link", *how])
     who = ("--name", "cam", "--room", ROOM, "--worker", address)
-    camera = plant.site.start("camera_node.cli", *who, "--source", str(video))
+    camera = plant.site.start("roommood.camera_node.cli", *who, "--source", str(video))
     camera.wait_for("camera ready")
     select_for(1.0)
     used, began_s = cpu_s(camera.process.pid), time.monotonic()

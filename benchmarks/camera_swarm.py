@@ -16,11 +16,11 @@ from types import FrameType
 
 import zmq
 
-from camera_node.window import CreditWindow
-from shared import wire
-from shared.clock import boot_ms
-from shared.limits import HELLO_EVERY_MS
-from shared.messages import Frame, Hello
+from roommood.camera_node.window import CreditWindow
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import HELLO_EVERY_MS
+from roommood.shared.protocol.messages import Frame, Hello
 
 _INTERVAL_US = 100_000
 

@@ -22,8 +22,8 @@ from benchmarks.aggregation import pid_of, report
 from benchmarks.plant import QuietSite
 from benchmarks.processes import cpu_s
 from benchmarks.rows import Options, Row, at_least, run_alone, stated
-from inference_worker.model_files import SHIPPED_EXPRESSION
-from shared import wire
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
+from roommood.shared.protocol import wire
 from tests.end_to_end.site import select_for
 from tests.redis_cluster import Cluster
 from tests.redis_server import RedisServer

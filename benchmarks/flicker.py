@@ -21,15 +21,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.buckets import Delivery
-from aggregator.store import Store
-from inference_worker.emotions import Expression, ExpressionClassifier, open_classifier
-from inference_worker.faces import Detection
-from shared import clock, redis_keys
-from shared.emotions import EXPRESSIONS, size_class
-from shared.messages import Face, Result
+from roommood.aggregator.counting.buckets import Delivery
+from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.inference_worker.vision.emotions import (
+    Expression,
+    ExpressionClassifier,
+    open_classifier,
+)
+from roommood.inference_worker.vision.faces import Detection
+from roommood.shared import clock
+from roommood.shared.protocol.emotions import EXPRESSIONS, size_class
+from roommood.shared.protocol.messages import Face, Result
+from roommood.training.expression.ferplus import read_split
 from tests.redis_server import RedisServer
-from training.ferplus import read_split
 
 Picture = NDArray[np.uint8]
 

@@ -22,12 +22,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from aggregator.correction import Evidence, Matrix, corrected
-from inference_worker.contract import ExpressionContract, from_metadata
-from inference_worker.model_files import SHIPPED_EXPRESSION
-from shared.emotions import EXPRESSIONS
-from training.expression_evaluate import Classifier, at_size, clear_faces
-from training.ferplus import majority_labels, read_split
+from roommood.aggregator.stats.correction import Evidence, Matrix, corrected
+from roommood.inference_worker.models.contract import ExpressionContract, from_metadata
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
+from roommood.shared.protocol.emotions import EXPRESSIONS
+from roommood.training.expression.evaluate import Classifier, at_size, clear_faces
+from roommood.training.expression.ferplus import majority_labels, read_split
 
 Shares = NDArray[np.float64]
 Answers = NDArray[np.float32]

@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from aggregator.buckets import Delivery
-from aggregator.store import Store
 from benchmarks.pictures import encoded, jpegs, scenes, write_jpegs
 from benchmarks.plant import ROOM, Plant
 from benchmarks.rows import Options, Row, at_most, run_alone, stated
-from inference_worker.analysis import Analyzer, open_analyzer
-from shared import redis_keys
-from shared.clock import boot_ms, wall_ms
-from shared.messages import Result
+from roommood.aggregator.counting.buckets import Delivery
+from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.inference_worker.vision.analysis import Analyzer, open_analyzer
+from roommood.shared.clock import boot_ms, wall_ms
+from roommood.shared.protocol.messages import Result
 from tests.end_to_end.site import quantile
 
 RATE_HZ: Final = 4

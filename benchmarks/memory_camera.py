@@ -12,11 +12,11 @@ import sys
 import time
 from pathlib import Path
 
-from camera_node import cli, node
-from camera_node.capture import Capture
-from camera_node.opencv import cv2, decode
-from camera_node.source import Interrupted, Picture, Source
-from shared.clock import boot_ms
+from roommood.camera_node import cli, node
+from roommood.camera_node.capture import Capture
+from roommood.camera_node.opencv import cv2, decode
+from roommood.camera_node.sources.source import Interrupted, Picture, Source
+from roommood.shared.clock import boot_ms
 
 
 class MemorySource(Source):

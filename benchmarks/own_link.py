@@ -17,12 +17,12 @@ from typing import Final
 import zmq
 
 from benchmarks.pictures import encoded
-from camera_node.publisher import Outgoing, Publisher
-from inference_worker.decode import decode
-from inference_worker.intake import Intake, Job
-from shared.clock import boot_ms
-from shared.messages import Hello
-from shared.sockets import bind_frames
+from roommood.camera_node.publisher import Outgoing, Publisher
+from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.vision.decode import decode
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol.messages import Hello
+from roommood.shared.transport.sockets import bind_frames
 
 # Frames before the measurement begins.
 WARM_UP: Final = 100

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Final
 
 from benchmarks.processes import cpu_s
-from inference_worker.model_files import SHIPPED_EXPRESSION
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from tests.end_to_end.site import Component, Site, select_for, until
 
 ROOM: Final = "room"

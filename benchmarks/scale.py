@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from aggregator.store import Store
 from benchmarks.aggregation import pid_of
 from benchmarks.cluster import one_redis
 from benchmarks.processes import cpu_s
@@ -21,7 +20,8 @@ from benchmarks.rows import Options, Row, run_alone, stated
 from benchmarks.scale_load import Load
 from benchmarks.scale_model import Needs, Site, Units, counting_s, needs, room_bytes
 from benchmarks.scale_units import fill, hour_s, measured, used_bytes
-from shared import redis_keys
+from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis import keys as redis_keys
 from tests.redis_server import RedisServer
 
 _RESULTS: Final = Path(__file__).parent / "results.json"

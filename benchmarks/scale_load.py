@@ -8,9 +8,9 @@ import zmq
 
 from benchmarks.scale_model import REPORTS_EVERY_MS, Site
 from benchmarks.scale_units import result
-from shared import wire
-from shared.clock import boot_ms
-from shared.messages import Report, TicketedResult
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.messages import Report, TicketedResult
 
 
 class Load:

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from inference_worker.vitals import CAMERAS_A_REPORT, ROUND_REPORTS
-from shared.limits import MAX_WORKERS_PER_CAMERA, SEEN_BITS, SEEN_TTL_S
-from shared.redis_keys import SPANS
+from roommood.aggregator.redis.keys import SPANS
+from roommood.inference_worker.serving.stats import CAMERAS_A_REPORT, ROUND_REPORTS
+from roommood.shared.protocol.limits import MAX_WORKERS_PER_CAMERA, SEEN_BITS, SEEN_TTL_S
 
 # Part of a core that may be busy; the rest is for what comes in bursts.
 BUSY: Final = 0.7

@@ -8,18 +8,19 @@ from typing import Any, Final
 
 import zmq
 
-from aggregator.buckets import Delivery
-from aggregator.store import Store
 from benchmarks.aggregation import pid_of
 from benchmarks.cluster import one_redis
 from benchmarks.pictures import jpegs
 from benchmarks.processes import cpu_s
 from benchmarks.scale_model import Line, Units
-from shared import redis_keys, wire
-from shared.clock import boot_ms, wall_ms
-from shared.emotions import EXPRESSIONS
-from shared.limits import SEEN_BITS
-from shared.messages import (
+from roommood.aggregator.counting.buckets import Delivery
+from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.shared.clock import boot_ms, wall_ms
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.emotions import EXPRESSIONS
+from roommood.shared.protocol.limits import SEEN_BITS
+from roommood.shared.protocol.messages import (
     Ack,
     CameraHealth,
     CameraReport,

@@ -19,10 +19,10 @@ from benchmarks.pictures import write_jpegs
 from benchmarks.plant import ROOM, Plant
 from benchmarks.processes import ROOT, cpu_s, rss_mb
 from benchmarks.rows import Options, Row, at_most, run_alone, stated
-from shared import redis_keys
+from roommood.aggregator.redis import keys as redis_keys
 from tests.end_to_end.site import select_for, until
 
-_HELP: Final = (sys.executable, "-c", "from deploy.cli import main; main()", "--help")
+_HELP: Final = (sys.executable, "-c", "from roommood.deploy.cli import main; main()", "--help")
 
 
 def startup(options: Options) -> Iterator[Row]:
@@ -55,9 +55,11 @@ def _one_start(folder: str, options: Options) -> tuple[float, float]:
         to = ("--bind", plant.frames, "--aggregator", plant.reports)
         who = ("--name", "cam", "--room", ROOM, "--worker", plant.frames)
         started = [
-            plant.site.start("aggregator.cli", *where),
-            plant.site.start("inference_worker.cli", *to, "--detector", options.detector),
-            plant.site.start("camera_node.cli", *who, "--source", folder, "--rate-hz", "30"),
+            plant.site.start("roommood.aggregator.cli", *where),
+            plant.site.start("roommood.inference_worker.cli", *to, "--detector", options.detector),
+            plant.site.start(
+                "roommood.camera_node.cli", *who, "--source", folder, "--rate-hz", "30"
+            ),
         ]
         with plant.site.redis.client() as client:
             until(lambda: client.exists(redis_keys.live(ROOM)), "a statistic")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks import memory_camera
-from camera_node.publisher import Publisher
+from roommood.camera_node.publisher import Publisher
 
 _longest_s = [0.0]
 

@@ -19,12 +19,12 @@ from benchmarks.analysis_cost import FRAMES, PEOPLE, measure
 from benchmarks.pictures import jpegs, write_jpegs
 from benchmarks.plant import ROOM, Plant
 from benchmarks.rows import Options, Row, at_least, run_alone, stated
-from inference_worker.analysis import open_analyzer
-from inference_worker.compute import Compute, Finished
-from inference_worker.intake import Job
-from inference_worker.links import Link
-from shared.clock import boot_ms
-from shared.messages import Frame, Hello
+from roommood.inference_worker.serving.compute import Compute, Finished
+from roommood.inference_worker.serving.intake import Job
+from roommood.inference_worker.serving.sessions import Link
+from roommood.inference_worker.vision.analysis import open_analyzer
+from roommood.shared.clock import TransitClock, boot_ms
+from roommood.shared.protocol.messages import Frame, Hello
 
 _RATE_HZ: Final = "240"
 
@@ -118,7 +118,7 @@ def _pictures() -> list[bytes]:
 def _job(seq: int, jpeg: bytes) -> Job:
     hello = Hello("cam", "room", "b00t", 0, 1, 0, 30.0, 640, 480, 0, boot_ms())
     frame = Frame("cam", "room", "b00t", seq, 640, 480, 0, 0.0, 1, boot_ms(), jpeg)
-    link = Link(("cam", "b00t", 0), b"id", hello, 0, 0, 0, boot_ms())
+    link = Link(("cam", "b00t", 0), b"id", hello, 0, 0, 0, boot_ms(), TransitClock())
     return Job(link, frame, 0.0, boot_ms())
 
 

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from camera_node.source import EndOfSource, Interrupted, Picture, Source
-from camera_node.stillness import Stillness
-from shared.clock import boot_ms
-from shared.errors import SourceError
+from roommood.camera_node.sources.source import EndOfSource, Interrupted, Picture, Source
+from roommood.camera_node.stillness import Stillness
+from roommood.shared.clock import boot_ms
+from roommood.shared.errors import SourceError
 
 # Milliseconds of pictures after which a source that was lost counts as steady again: its
 # next loss starts with the shortest pause.

@@ -4,8 +4,8 @@ from typing import Annotated, Final
 
 import typer
 
-from camera_node import preview_cli
-from shared.cli import (
+from roommood.camera_node.preview import cli as preview_cli
+from roommood.shared.process.command import (
     ConfigOption,
     DrainOption,
     InsecureOption,
@@ -179,13 +179,13 @@ def camera(
         "log_format": log_format,
         "log_level": log_level,
     }
-    from shared import logs
-    from shared.config import CameraSettings, load
+    from roommood.shared.process import logs
+    from roommood.shared.process.settings import CameraSettings, load
 
     settings = load(CameraSettings, config, given)
     logs.setup(settings.log_format, settings.log_level, f"camera {settings.name}")
 
-    from camera_node.node import CameraNode
+    from roommood.camera_node.node import CameraNode
 
     raise typer.Exit(CameraNode(settings).run())
 

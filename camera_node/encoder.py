@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from camera_node.masks import Mask, burn_in
-from camera_node.opencv import Pixels, cv2, decode
-from camera_node.source import Picture
-from shared.errors import ConfigError, PictureDamaged, PictureTooLarge
-from shared.limits import MAX_JPEG_BYTES, MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX
+from roommood.camera_node.masks import Mask, burn_in
+from roommood.camera_node.opencv import Pixels, cv2, decode
+from roommood.camera_node.sources.source import Picture
+from roommood.shared.errors import ConfigError, PictureDamaged, PictureTooLarge
+from roommood.shared.protocol.limits import MAX_JPEG_BYTES, MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX
 
 _AVERAGE_OF: Final = 16
 _FALLBACK_QUALITY: Final = 50
@@ -18,7 +18,7 @@ _FALLBACK_QUALITY: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A JPEG within `shared.limits`, and its size in pixels."""
+    """A JPEG within `shared.protocol.limits`, and its size in pixels."""
 
     jpeg: bytes = field(repr=False)
     width: int

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from shared.errors import ConfigError
-from shared.whole_file import whole_file
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.atomic_file import whole_file
 
 Polygons = Sequence[Sequence[Sequence[float]]]
 _TABLE: Final = re.compile(r"^[ \t]*\[[ \t]*camera[ \t]*\][ \t]*(?:#.*)?$", re.MULTILINE)

@@ -3,9 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 
-from shared.addresses import is_loopback, is_wildcard, parse_address
-from shared.errors import ConfigError
-from shared.limits import LEARNED_WORKER_DROP_MS, MAX_ADDRESSES, MAX_WORKERS_PER_CAMERA
+from roommood.shared.errors import ConfigError
+from roommood.shared.protocol.limits import (
+    LEARNED_WORKER_DROP_MS,
+    MAX_ADDRESSES,
+    MAX_WORKERS_PER_CAMERA,
+)
+from roommood.shared.transport.addresses import is_loopback, is_wildcard, parse_address
 
 
 class Membership:

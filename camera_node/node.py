@@ -9,24 +9,19 @@ from typing import Final
 
 import zmq
 
-from camera_node.adaptation import LinkAdaptation
-from camera_node.capture import Capture
-from camera_node.encoder import Encoder
-from camera_node.masks import parse_masks
-from camera_node.publisher import Outgoing, Publisher
-from camera_node.quiet_hours import QuietHours
-from camera_node.source import Picture, open_source
-from camera_node.stillness import PROBLEMS
-from shared.clock import boot_ms
-from shared.config import CameraSettings
-from shared.discovery import finding
-from shared.errors import PictureError, SourceError
-from shared.keys import camera_keys
-from shared.limits import CAMERA_FRESH_MS
-from shared.logs import event
-from shared.messages import CameraHealth, Hello
-from shared.metrics import Fact, Health, serve_if_asked
-from shared.runtime import (
+from roommood.camera_node.adaptation import LinkAdaptation
+from roommood.camera_node.capture import Capture
+from roommood.camera_node.encoder import Encoder
+from roommood.camera_node.masks import parse_masks
+from roommood.camera_node.publisher import Outgoing, Publisher
+from roommood.camera_node.quiet_hours import QuietHours
+from roommood.camera_node.sources.source import Picture, open_source
+from roommood.camera_node.stillness import PROBLEMS
+from roommood.shared.clock import boot_ms
+from roommood.shared.errors import PictureError, SourceError
+from roommood.shared.process.logs import event
+from roommood.shared.process.metrics import Fact, Health, serve_if_asked
+from roommood.shared.process.runtime import (
     EXIT_DRAIN_INCOMPLETE,
     Deadline,
     Shutdown,
@@ -35,6 +30,11 @@ from shared.runtime import (
     release,
     shutdown_on_signals,
 )
+from roommood.shared.process.settings import CameraSettings
+from roommood.shared.protocol.limits import CAMERA_FRESH_MS
+from roommood.shared.protocol.messages import CameraHealth, Hello
+from roommood.shared.security.keys import camera_keys
+from roommood.shared.transport.discovery import finding
 
 _log = logging.getLogger(__name__)
 _THERMAL: Final = Path("/sys/class/thermal/thermal_zone0/temp")

@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from camera_node.source import Picture
-from shared.errors import PictureDamaged, SourceError
-from shared.memory import keep_freed_memory
+from roommood.camera_node.sources.source import Picture
+from roommood.shared.errors import PictureDamaged, SourceError
+from roommood.shared.process.memory import keep_freed_memory
 
 # Pixels of a file that the camera node may decode itself: photographs of telephones are
 # larger than what goes over the wire, and are shrunk here. OpenCV reads it once, on import.

@@ -9,18 +9,19 @@ from typing import Final
 
 import zmq
 
-from camera_node.membership import Membership
-from camera_node.window import CreditWindow
-from shared import wire
-from shared.clock import boot_ms
-from shared.errors import ConfigError, WireError
-from shared.keys import ClientKeys
-from shared.limits import CREDIT_VOID_MS, HELLO_EVERY_MS, MAX_INTERVAL_US
-from shared.logs import Complaints, event
-from shared.messages import Credit, Frame, Hello
-from shared.monitors import WHY_NOT, Dialler, LinkEvent, Monitor
-from shared.runtime import PeerLog
-from shared.sockets import Dealer, close, connect_frames, is_writable, receive, send
+from roommood.camera_node.membership import Membership
+from roommood.camera_node.window import CreditWindow
+from roommood.shared.clock import boot_ms
+from roommood.shared.errors import ConfigError, WireError
+from roommood.shared.process.logs import Complaints, event
+from roommood.shared.process.runtime import PeerLog
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import CREDIT_VOID_MS, HELLO_EVERY_MS, MAX_INTERVAL_US
+from roommood.shared.protocol.messages import Credit, Frame, Hello
+from roommood.shared.security.keys import ClientKeys
+from roommood.shared.transport import sockets
+from roommood.shared.transport.monitors import WHY_NOT, Dialler, LinkEvent, Monitor
+from roommood.shared.transport.sockets import Dealer
 
 _log = logging.getLogger(__name__)
 _MEMBERSHIP_EVERY_MS: Final = 250.0
@@ -58,7 +59,7 @@ class Link:
         self.sent_ms = 0.0
         self.refused = ""
         self.paused = False
-        socket, monitor = connect_frames(context, address, insecure=insecure, keys=keys)
+        socket, monitor = sockets.connect_frames(context, address, insecure=insecure, keys=keys)
         self.socket: Dealer = socket
         self.monitor: Monitor = monitor
         self.dialler = Dialler(socket, address, monitor)
@@ -115,7 +116,7 @@ class Publisher:
         """True if a worker has asked for a frame and its socket takes one."""
         now_ms = boot_ms()
         return any(
-            link.window.available(now_ms) > 0 and is_writable(link.socket)
+            link.window.available(now_ms) > 0 and sockets.is_writable(link.socket)
             for link in self._links.values()
         )
 
@@ -177,7 +178,7 @@ class Publisher:
                 self._peers.lost(link.address, WHY_NOT[news])
 
     def _take_messages(self, link: Link) -> None:
-        while (parts := receive(link.socket)) is not None:
+        while (parts := sockets.receive(link.socket)) is not None:
             try:
                 credit = wire.decode_credit(parts[0])
             except WireError as error:
@@ -207,7 +208,7 @@ class Publisher:
         link.refused = refused
 
     def _say_hello(self, link: Link, now_ms: float) -> None:
-        if not is_writable(link.socket):
+        if not sockets.is_writable(link.socket):
             return
         hello = dataclasses.replace(
             self._hello(),
@@ -216,7 +217,7 @@ class Publisher:
             sent=link.window.sent,
             sent_ms=now_ms,
         )
-        if send(link.socket, [wire.encode_hello(hello)]):
+        if sockets.send(link.socket, [wire.encode_hello(hello)]):
             link.hello_due_ms = now_ms + HELLO_EVERY_MS
 
     def say_hello_now(self) -> None:
@@ -238,7 +239,7 @@ class Publisher:
         now_ms = boot_ms()
         parts = [wire.encode_frame(self._frame(outgoing, now_ms)), outgoing.jpeg]
         while (link := self._soonest(now_ms)) is not None:
-            if send(link.socket, parts):
+            if sockets.send(link.socket, parts):
                 self._book_sent(link, outgoing, now_ms)
                 return True
             link.window.disconnect()
@@ -330,7 +331,7 @@ class Publisher:
         self._lost_on_closed_links += link.window.lost_with_worker
         self._poller.unregister(link.socket)
         self._poller.unregister(link.dialler.descriptor)
-        close(link.socket, link.monitor, _LINGER_MS)
+        sockets.close(link.socket, link.monitor, _LINGER_MS)
         del self._links[link.address]
         self._peers.forget(link.address)
 

@@ -1,7 +1,7 @@
 """The credit of one worker, as its camera keeps it. No input or output; time is an argument."""
 
-from shared.limits import CREDIT_VOID_MS, LEARNED_WORKER_DROP_MS
-from shared.messages import Credit
+from roommood.shared.protocol.limits import CREDIT_VOID_MS, LEARNED_WORKER_DROP_MS
+from roommood.shared.protocol.messages import Credit
 
 
 class CreditWindow:

@@ -5,17 +5,20 @@ from typing import Annotated, Final
 
 import typer
 
-from aggregator import bridge_cli, read_cli
-from aggregator.cli import aggregator
-from aggregator.dashboard.cli import dashboard
-from aggregator.options import redis_password_option, redis_url_option
-from camera_node import cli as camera_cli
-from camera_node import preview_cli
-from deploy import keys_cli, preview_faces, redis_cli
-from deploy.site.cli import deploy as deploy_site
-from inference_worker import models_cli
-from inference_worker.cli import worker
-from shared.cli import VersionOption, new_app, run_app
+from roommood.aggregator import bridge_cli
+from roommood.aggregator.cli import aggregator
+from roommood.aggregator.dashboard.cli import dashboard
+from roommood.aggregator.redis.options import redis_password_option, redis_url_option
+from roommood.aggregator.terminal import cli as read_cli
+from roommood.camera_node import cli as camera_cli
+from roommood.camera_node.preview import cli as preview_cli
+from roommood.deploy import preview_faces
+from roommood.deploy.keys import cli as keys_cli
+from roommood.deploy.keys import redis_cli
+from roommood.deploy.site.cli import deploy as deploy_site
+from roommood.inference_worker.cli import worker
+from roommood.inference_worker.models import cli as models_cli
+from roommood.shared.process.command import VersionOption, new_app, run_app
 
 _START: Final = "Start here"
 _COMPONENTS: Final = "Run a component"
@@ -90,8 +93,8 @@ def demo(
 
     Example: `roommood demo --seconds 60 --camera 0`
     """
-    from deploy.demo import run_demo
-    from deploy.demo_plan import DemoOptions
+    from roommood.deploy.demo.plan import DemoOptions
+    from roommood.deploy.demo.run import run_demo
 
     options = DemoOptions(seconds, pictures, camera, video, keep, detector, classifier, dashboard)
     raise typer.Exit(run_demo(options))
@@ -136,7 +139,7 @@ def doctor(
 
     Example: `roommood doctor --worker desk:5701 --source 0`
     """
-    from deploy.doctor import Targets, run_doctor
+    from roommood.deploy.doctor.doctor import Targets, run_doctor
 
     raise typer.Exit(run_doctor(Targets(redis, password_file, worker, source, keys)))
 

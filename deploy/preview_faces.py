@@ -4,14 +4,14 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from camera_node.preview import FindFaces
+    from roommood.camera_node.preview.viewer import FindFaces
 
 
 def face_finder() -> "FindFaces | None":
     """The shipped detector, as a worker has it; None where onnxruntime is not installed."""
     if find_spec("onnxruntime") is None:
         return None
-    from inference_worker.faces import open_detector
+    from roommood.inference_worker.vision.faces import open_detector
 
     detector = open_detector()
     return lambda pixels: [

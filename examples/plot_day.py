@@ -10,9 +10,8 @@ from datetime import timedelta
 
 import matplotlib.pyplot as plt
 
-from aggregator.figures import RoomPeriod
-from aggregator.stats import RoomStats
-from shared.emotions import EXPRESSIONS
+from roommood import RoomPeriod, RoomStats
+from roommood.shared.protocol.emotions import EXPRESSIONS
 
 
 def plot(hours: list[RoomPeriod], path: str) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from shared.cli import (
+from roommood.shared.process.command import (
     ConfigOption,
     DrainOption,
     InsecureOption,
@@ -19,7 +19,7 @@ from shared.cli import (
 )
 
 if TYPE_CHECKING:
-    from shared.config import WorkerSettings
+    from roommood.shared.process.settings import WorkerSettings
 
 _NETWORK: Final = "Network"
 _MODELS: Final = "Models"
@@ -183,11 +183,11 @@ def worker(
         "log_format": log_format,
         "log_level": log_level,
     }
-    from shared import logs
-    from shared.config import WorkerSettings, load
+    from roommood.shared.process import logs
+    from roommood.shared.process.settings import WorkerSettings, load
 
     settings = load(WorkerSettings, config, given)
-    from inference_worker.supervisor import Supervisor, one_of
+    from roommood.inference_worker.supervisor import Supervisor, one_of
 
     if settings.processes > 1:
         logs.setup(settings.log_format, settings.log_level, "workers")
@@ -197,11 +197,11 @@ def worker(
 
 def run_worker(settings: "WorkerSettings") -> int:
     """One worker in this process, until it is told to stop; returns the exit code."""
-    from shared import logs
+    from roommood.shared.process import logs
 
     logs.setup(settings.log_format, settings.log_level, "worker")
-    from inference_worker.analysis import open_analyzer
-    from inference_worker.worker import Worker
+    from roommood.inference_worker.vision.analysis import open_analyzer
+    from roommood.inference_worker.worker import Worker
 
     analyzer = open_analyzer(
         settings.detector,

@@ -17,12 +17,17 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
-from shared.addresses import MAX_PORT, shifted
-from shared.config import WorkerSettings
-from shared.errors import ConfigError, RoommoodError
-from shared.logs import event
-from shared.runtime import EXIT_DRAIN_INCOMPLETE, Deadline, Shutdown, shutdown_on_signals
-from shared.service import ServiceManager
+from roommood.shared.errors import ConfigError, RoommoodError
+from roommood.shared.process.logs import event
+from roommood.shared.process.runtime import (
+    EXIT_DRAIN_INCOMPLETE,
+    Deadline,
+    Shutdown,
+    shutdown_on_signals,
+)
+from roommood.shared.process.service import ServiceManager
+from roommood.shared.process.settings import WorkerSettings
+from roommood.shared.transport.addresses import MAX_PORT, shifted
 
 # Seconds without a word after which a worker counts as hung; until its first word, as stillborn.
 HUNG_AFTER_S: Final = 15.0
@@ -210,7 +215,7 @@ def _run_child(target: Target, settings: WorkerSettings, box: str, parent: int) 
     os.environ["NOTIFY_SOCKET"] = box
     os.environ["WATCHDOG_USEC"] = str(int(HUNG_AFTER_S * 1e6))
     os.environ.pop("WATCHDOG_PID", None)
-    from shared.cli import run_app
+    from roommood.shared.process.command import run_app
 
     run_app(lambda: sys.exit(target(settings)))
 

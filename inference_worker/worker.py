@@ -7,24 +7,16 @@ from typing import Final
 
 import zmq
 
-from inference_worker.analysis import Analysis, Analyzer
-from inference_worker.compute import Compute, Finished, Stale, Started
-from inference_worker.intake import Intake, Job
-from inference_worker.model_files import to_report
-from inference_worker.reporter import Reporter
-from inference_worker.vitals import Vitals
-from shared.addresses import advertised
-from shared.allow_list import AllowList
-from shared.clock import boot_ms
-from shared.config import WorkerSettings
-from shared.discovery import announced
-from shared.entrance import Entrance
-from shared.keys import worker_keys
-from shared.limits import MAX_CAMERAS_PER_REPORT
-from shared.logs import event
-from shared.messages import Ack, Report, Result
-from shared.metrics import Fact, Health, serve_if_asked
-from shared.runtime import (
+from roommood.inference_worker.models.files import to_report
+from roommood.inference_worker.serving.compute import Compute, Finished, Stale, Started
+from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.reporter import Reporter
+from roommood.inference_worker.serving.stats import Vitals
+from roommood.inference_worker.vision.analysis import Analysis, Analyzer
+from roommood.shared.clock import boot_ms
+from roommood.shared.process.logs import event
+from roommood.shared.process.metrics import Fact, Health, serve_if_asked
+from roommood.shared.process.runtime import (
     EXIT_DRAIN_INCOMPLETE,
     Deadline,
     Shutdown,
@@ -33,7 +25,15 @@ from shared.runtime import (
     release,
     shutdown_on_signals,
 )
-from shared.sockets import bind_frames
+from roommood.shared.process.settings import WorkerSettings
+from roommood.shared.protocol.limits import MAX_CAMERAS_PER_REPORT
+from roommood.shared.protocol.messages import Ack, Report, Result
+from roommood.shared.security.allow_list import AllowList
+from roommood.shared.security.keys import worker_keys
+from roommood.shared.transport.addresses import advertised
+from roommood.shared.transport.discovery import announced
+from roommood.shared.transport.listener import Entrance
+from roommood.shared.transport.sockets import bind_frames
 
 _log = logging.getLogger(__name__)
 # Seconds after "leaving" in which frames that were already on the wire may still come.

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
-from shared.limits import MAX_CLOCKS, MAX_TURN_MS
+from roommood.shared.protocol.limits import MAX_CLOCKS, MAX_TURN_MS
 
 _WINDOW_MS: Final = 60_000.0
 # What two clocks drift apart at most, as a part of the time that passes: 200 ppm.

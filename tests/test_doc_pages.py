@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from camera_node import cli as camera_cli
-from deploy.cli import app
+from roommood.camera_node import cli as camera_cli
+from roommood.deploy.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("python", "prometheus", "home-assistant", "aiming")

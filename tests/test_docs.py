@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.store import Store
-from shared import redis_keys
-from shared.clock import wall_ms
-from shared.config import AggregatorSettings, CameraSettings, WorkerSettings, load
+from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.shared.clock import wall_ms
+from roommood.shared.process.settings import (
+    AggregatorSettings,
+    CameraSettings,
+    WorkerSettings,
+    load,
+)
 from tests.aggregator.made import delivery, face, result
 from tests.redis_server import RedisServer
 
@@ -22,10 +27,10 @@ ROOT = Path(__file__).parents[1]
 GROUPS = ("keys", "models")
 README = (ROOT / "README.md").read_text()
 MODULES = {
-    "roommood": "deploy.cli",
-    "camera-node": "camera_node.cli",
-    "inference-worker": "inference_worker.cli",
-    "aggregator": "aggregator.cli",
+    "roommood": "roommood.deploy.cli",
+    "camera-node": "roommood.camera_node.cli",
+    "inference-worker": "roommood.inference_worker.cli",
+    "aggregator": "roommood.aggregator.cli",
 }
 
 
@@ -126,12 +131,17 @@ def read(page: str) -> str:
     return (ROOT / page).read_text()
 
 
-def test_every_module_that_the_architecture_maps_exists() -> None:
-    text = (ROOT / "ARCHITECTURE.md").read_text()
-    (section,) = re.findall(r"## Map\n(.*?)\n## ", text, re.DOTALL)
-    folder = ""
+def test_the_map_names_every_folder_and_no_other() -> None:
+    (section,) = re.findall(r"## Map\n(.*?)\nEach", read("ARCHITECTURE.md"), re.DOTALL)
+    mapped: dict[str, set[str]] = {}
     for line in section.splitlines():
-        if top := re.match(r"    (\w+)/", line):
+        if top := re.match(r"    (\w+)/ ", line):
             folder = top[1]
-        for name in re.findall(r"\b\w+\.(?:py|lua)\b", line):
-            assert (ROOT / folder / name).exists(), f"{folder}/{name}"
+        if line.startswith("    "):
+            mapped.setdefault(folder, set()).update(re.findall(r"\b(\w+)/", line[20:]))
+            for name in re.findall(r"\b\w+\.py\b", line):
+                assert (ROOT / folder / name).exists(), f"{folder}/{name}"
+
+    for package in sorted(mapped.keys() - {"roommood", "benchmarks"}):
+        homes = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+        assert mapped[package] == homes, package

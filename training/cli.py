@@ -9,8 +9,9 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from shared.cli import run_app
-from training import data_cli, face_cli
+from roommood.shared.process.command import run_app
+from roommood.training.collect import cli as data_cli
+from roommood.training.face import cli as face_cli
 
 T = TypeVar("T")
 
@@ -59,10 +60,10 @@ def train(
 
     Example: `roommood-train train --data ferplus --checkpoint own.pt --epochs 18 --patience 5`
     """
-    from shared.progress import bar
-    from training.augment import Policy
-    from training.expression_net import STUDENT, TEACHER
-    from training.expression_train import Run, TrainSettings, load_lesson
+    from roommood.shared.process.progress import bar
+    from roommood.training.expression.augment import Policy
+    from roommood.training.expression.net import STUDENT, TEACHER
+    from roommood.training.expression.train import Run, TrainSettings, load_lesson
 
     settings = TrainSettings(
         data=data,
@@ -122,9 +123,9 @@ def fine_tune(
 
     Example: `roommood-train fine-tune my-faces --checkpoint own.pt --model own.onnx`
     """
-    from inference_worker.model_files import SHIPPED_EXPRESSION
-    from training.fine_tune import FineTuneSettings
-    from training.fine_tune_run import run
+    from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
+    from roommood.training.expression.fine_tune import FineTuneSettings
+    from roommood.training.expression.fine_tune_run import run
 
     start = None if from_scratch else start_from or SHIPPED_EXPRESSION
     settings = FineTuneSettings(
@@ -149,9 +150,9 @@ def evaluate(
     import json
     from dataclasses import asdict
 
-    from shared.progress import bar
-    from training.expression_evaluate import evaluate as measure
-    from training.expression_report import write_report
+    from roommood.shared.process.progress import bar
+    from roommood.training.expression.evaluate import evaluate as measure
+    from roommood.training.expression.report import write_report
 
     with bar("evaluating") as progress:
         found = measure(model, split, progress)
@@ -177,9 +178,9 @@ def export(
 
     Example: `roommood-train export --data ferplus --checkpoint own.pt --model own.onnx`
     """
-    from shared.progress import bar
-    from training.expression_export import ExportSettings, summary
-    from training.expression_export import export as write
+    from roommood.shared.process.progress import bar
+    from roommood.training.expression.export import ExportSettings, summary
+    from roommood.training.expression.export import export as write
 
     settings = ExportSettings(
         checkpoint, data, model, model_id, held_out, recipe=recipe, eight_bits=eight_bits
@@ -199,8 +200,8 @@ def measure_crop(
     ] = None,
 ) -> None:
     """Measure how a detector's box relates to the crop that the classifier was trained on."""
-    from training.expression_crop import haar, measure_recipes, tight
-    from training.ferplus import read_split
+    from roommood.training.expression.crop import haar, measure_recipes, tight
+    from roommood.training.expression.ferplus import read_split
 
     detect = tight(detector) if detector else haar()
     for recipe in measure_recipes(detect, read_split(split).pictures[:1000]):
@@ -214,9 +215,9 @@ def measure_blur(
     model: Annotated[str, typer.Option(help="A classifier's .onnx; without it, ours.")] = "",
 ) -> None:
     """Measure how a classifier fares on blurred faces, and what the look at detail changes."""
-    from inference_worker.emotions import open_classifier
-    from inference_worker.ferplus import read_clear_faces
-    from training.expression_blur import measure_blur
+    from roommood.inference_worker.evaluation.ferplus import read_clear_faces
+    from roommood.inference_worker.vision.emotions import open_classifier
+    from roommood.training.expression.blur import measure_blur
 
     classifier = open_classifier(model, box_style="tight")
     for name, found in measure_blur(classifier, *read_clear_faces(split)):

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, HTTPException, Path, Query
 from fastapi.responses import StreamingResponse
 
-from aggregator.dashboard import models
-from aggregator.dashboard.archive import Archive
-from aggregator.dashboard.events import MOST_CLIENTS, Events
-from aggregator.dashboard.hub import Hub
-from aggregator.dashboard.snapshot import Room, Snapshot
-from aggregator.read_cli import parse_duration
-from shared.errors import ConfigError, StoreError
+from roommood.aggregator.dashboard import models
+from roommood.aggregator.dashboard.archive import Archive
+from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.events import MOST_CLIENTS, Events
+from roommood.aggregator.dashboard.snapshot import Room, Snapshot
+from roommood.aggregator.terminal.cli import parse_duration
+from roommood.shared.errors import ConfigError, StoreError
 
 _NAME: Final = "^[a-z0-9][a-z0-9_-]{0,62}$"
 _TIME: Final = "^[1-9][0-9]{0,7}[smhd]$"

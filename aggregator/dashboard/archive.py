@@ -8,9 +8,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from aggregator.figures import RoomPeriod
-from aggregator.stats import RoomStats
-from shared.errors import ConfigError, StoreError
+from roommood.aggregator.stats.figures import RoomPeriod
+from roommood.aggregator.stats.room_stats import RoomStats
+from roommood.shared.errors import ConfigError, StoreError
 
 # Rows of one history: more is `roommood export`'s work.
 MOST_ROWS: Final = 2_000

@@ -7,9 +7,9 @@ Shares are in percent with one decimal, since they are shown as they stand.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from aggregator.figures import RoomPeriod, Share
-from aggregator.palette import COLOUR_OF
-from shared.emotions import EXPRESSIONS
+from roommood.aggregator.stats.figures import RoomPeriod, Share
+from roommood.aggregator.stats.palette import COLOUR_OF
+from roommood.shared.protocol.emotions import EXPRESSIONS
 
 Options = dict[str, Any]
 

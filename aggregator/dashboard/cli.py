@@ -5,10 +5,16 @@ from typing import Annotated, Final
 
 import typer
 
-from aggregator.dashboard.settings import DEFAULT_BIND
-from aggregator.options import PasswordOption, RedisOption
-from aggregator.redis_client import DEFAULT_URL
-from shared.cli import LogFormatOption, LogLevelOption, VersionOption, new_app, run_app
+from roommood.aggregator.dashboard.settings import DEFAULT_BIND
+from roommood.aggregator.redis.client import DEFAULT_URL
+from roommood.aggregator.redis.options import PasswordOption, RedisOption
+from roommood.shared.process.command import (
+    LogFormatOption,
+    LogLevelOption,
+    VersionOption,
+    new_app,
+    run_app,
+)
 
 _WHO: Final = "Who may look"
 
@@ -49,12 +55,12 @@ def dashboard(
 
     Example: `roommood dashboard --redis redis://127.0.0.1:6379/0`
     """
-    from shared import logs
+    from roommood.shared.process import logs
 
     logs.setup(log_format or "text", log_level or "info", "dashboard")
 
-    from aggregator.dashboard.server import serve
-    from aggregator.dashboard.settings import DashboardSettings
+    from roommood.aggregator.dashboard.server import serve
+    from roommood.aggregator.dashboard.settings import DashboardSettings
 
     serve(DashboardSettings(bind, redis, redis_password_file, password_file, behind_proxy))
 

@@ -7,10 +7,10 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Final
 
-from aggregator.dashboard import models
-from aggregator.dashboard.hub import Hub
-from aggregator.dashboard.scene import Scene
-from aggregator.dashboard.snapshot import Room
+from roommood.aggregator.dashboard import models
+from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.snapshot import Room
 
 MOST_CLIENTS: Final = 200
 HEARTBEAT_S: Final = 10.0

@@ -9,10 +9,10 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from aggregator.dashboard.html import render
-from aggregator.dashboard.sessions import SESSION_S, Sessions
-from aggregator.dashboard.settings import DashboardSettings
-from shared.page_password import given_password
+from roommood.aggregator.dashboard.html import render
+from roommood.aggregator.dashboard.sessions import SESSION_S, Sessions
+from roommood.aggregator.dashboard.settings import DashboardSettings
+from roommood.shared.security.page_password import given_password
 
 COOKIE: Final = "roommood_session"
 # What a wrong password costs, and how many may be waiting for that at once.

@@ -5,9 +5,9 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from aggregator.health import SILENT_S
-from aggregator.palette import COLOUR_OF
-from shared.emotions import EXPRESSIONS
+from roommood.aggregator.stats.health import SILENT_S
+from roommood.aggregator.stats.palette import COLOUR_OF
+from roommood.shared.protocol.emotions import EXPRESSIONS
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _THIN: Final = "\N{NARROW NO-BREAK SPACE}"
@@ -60,7 +60,7 @@ def zone() -> str:
 
 
 _templates: Final = Environment(
-    loader=PackageLoader("aggregator.dashboard"),
+    loader=PackageLoader("roommood.aggregator.dashboard"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from aggregator import health
-from aggregator.dashboard import snapshot
-from aggregator.figures import RoomPeriod
+from roommood.aggregator.dashboard import snapshot
+from roommood.aggregator.stats import health
+from roommood.aggregator.stats.figures import RoomPeriod
 
 Part = Annotated[float, Field(ge=0.0, le=1.0)]
 Pleasure = Annotated[float, Field(ge=-1.0, le=1.0)]

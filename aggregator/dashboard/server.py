@@ -13,20 +13,20 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from aggregator.dashboard import pages
-from aggregator.dashboard.api import make_router
-from aggregator.dashboard.archive import Archive
-from aggregator.dashboard.events import Events
-from aggregator.dashboard.feed import Feed
-from aggregator.dashboard.guard import Guard
-from aggregator.dashboard.headers import SecurityHeaders
-from aggregator.dashboard.hub import Hub
-from aggregator.dashboard.settings import DashboardSettings
-from aggregator.redis_client import connect
-from shared.errors import ConfigError, StoreError
-from shared.logs import event
-from shared.runtime import release, shutdown_on_signals
-from shared.service import ServiceManager
+from roommood.aggregator.dashboard import pages
+from roommood.aggregator.dashboard.api import make_router
+from roommood.aggregator.dashboard.archive import Archive
+from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.events import Events
+from roommood.aggregator.dashboard.guard import Guard
+from roommood.aggregator.dashboard.headers import SecurityHeaders
+from roommood.aggregator.dashboard.poller import Feed
+from roommood.aggregator.dashboard.settings import DashboardSettings
+from roommood.aggregator.redis.client import connect
+from roommood.shared.errors import ConfigError, StoreError
+from roommood.shared.process.logs import event
+from roommood.shared.process.runtime import release, shutdown_on_signals
+from roommood.shared.process.service import ServiceManager
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 # Connections at once; beyond them the server answers 503.

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from aggregator.redis_client import DEFAULT_URL
-from shared.addresses import host_of, is_loopback, parse_address
-from shared.errors import ConfigError
-from shared.page_password import read_page_password
+from roommood.aggregator.redis.client import DEFAULT_URL
+from roommood.shared.errors import ConfigError
+from roommood.shared.security.page_password import read_page_password
+from roommood.shared.transport.addresses import host_of, is_loopback, parse_address
 
 DEFAULT_BIND: Final = "127.0.0.1:5780"
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from aggregator.figures import RoomPeriod
-from aggregator.health import CameraHealth, WorkerHealth
-from aggregator.live import RoomNow
-from aggregator.stats import KnownRoom
+from roommood.aggregator.stats.figures import RoomPeriod
+from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
+from roommood.aggregator.stats.live import RoomNow
+from roommood.aggregator.stats.room_stats import KnownRoom
 
 
 @dataclass(frozen=True, slots=True)

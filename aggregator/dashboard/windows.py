@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from aggregator.figures import RoomPeriod
+from roommood.aggregator.stats.figures import RoomPeriod
 
 # How often a history that is being looked at is read again, in parts of its bucket and in seconds.
 _AGAIN_EVERY: Final = 0.5

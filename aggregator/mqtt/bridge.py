@@ -8,14 +8,14 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
-from aggregator.live import RoomNow
-from aggregator.mqtt import discovery
-from aggregator.mqtt.discovery import Json, as_payload
-from aggregator.mqtt.settings import BridgeSettings
-from aggregator.site import Site, SiteReader
-from shared.errors import ConfigError, StoreError
-from shared.logs import event
-from shared.runtime import PeerLog, Waker, new_id, shutdown_on_signals
+from roommood.aggregator.mqtt import discovery
+from roommood.aggregator.mqtt.discovery import Json, as_payload
+from roommood.aggregator.mqtt.settings import BridgeSettings
+from roommood.aggregator.stats.live import RoomNow
+from roommood.aggregator.stats.site import Site, SiteReader
+from roommood.shared.errors import ConfigError, StoreError
+from roommood.shared.process.logs import event
+from roommood.shared.process.runtime import PeerLog, Waker, new_id, shutdown_on_signals
 
 _log = logging.getLogger(__name__)
 _MINUTE: Final = timedelta(minutes=1)

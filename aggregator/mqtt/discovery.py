@@ -10,12 +10,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aggregator.figures import RoomPeriod
-from aggregator.health import CameraHealth
-from aggregator.live import RoomNow
-from aggregator.site import is_up
-from shared.emotions import EXPRESSIONS
-from shared.runtime import release
+from roommood.aggregator.stats.figures import RoomPeriod
+from roommood.aggregator.stats.health import CameraHealth
+from roommood.aggregator.stats.live import RoomNow
+from roommood.aggregator.stats.site import is_up
+from roommood.shared.process.runtime import release
+from roommood.shared.protocol.emotions import EXPRESSIONS
 
 Json = dict[str, Any]
 # Home Assistant shows a state as unavailable when nothing has come for so long.

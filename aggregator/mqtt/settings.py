@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from aggregator.mqtt.discovery import Topics
-from aggregator.redis_client import DEFAULT_URL
-from shared.addresses import is_loopback
-from shared.errors import ConfigError
-from shared.password_file import read_password
+from roommood.aggregator.mqtt.discovery import Topics
+from roommood.aggregator.redis.client import DEFAULT_URL
+from roommood.shared.errors import ConfigError
+from roommood.shared.security.password_file import read_password
+from roommood.shared.transport.addresses import is_loopback
 
 DEFAULT_BROKER: Final = "mqtt://127.0.0.1:1883"
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}

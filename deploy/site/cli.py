@@ -53,8 +53,8 @@ def deploy(
 
     Example: `roommood deploy site.toml --dry-run`
     """
-    from deploy.site.deploy import Deployment
-    from deploy.site.site_file import DESKTOP, read_site
+    from roommood.deploy.site.deploy import Deployment
+    from roommood.deploy.site.site_file import DESKTOP, read_site
 
     plan = read_site(site)
     names = tuple(only or ())

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deploy.redis_access import write_redis_access
-from deploy.site.machine import Machine, MachineError
-from deploy.site.release import (
+from roommood.deploy.keys.redis_users import write_redis_access
+from roommood.deploy.keys.site_keys import SiteKeys
+from roommood.deploy.site.machine import Machine, MachineError
+from roommood.deploy.site.release import (
     ALLOWED,
     CAMERA_METRICS_PORT,
     CAMERA_UNIT,
@@ -20,12 +21,16 @@ from deploy.site.release import (
     desktop_release,
     ready_ports,
 )
-from deploy.site.rollout import Outcome, Rollout, Secret, refuse_another_part, remove
-from deploy.site.site_file import DESKTOP, Pi, Reached, Site
-from deploy.site_keys import SiteKeys
-from shared.allow_list import Entry
-from shared.errors import ConfigError
-from shared.keys import AGGREGATORS_FILE, ALLOW_LIST_FILE, CAMERA_FILE, WORKERS_FILE
+from roommood.deploy.site.rollout import Outcome, Rollout, Secret, refuse_another_part, remove
+from roommood.deploy.site.site_file import DESKTOP, Pi, Reached, Site
+from roommood.shared.errors import ConfigError
+from roommood.shared.security.allow_list import Entry
+from roommood.shared.security.keys import (
+    AGGREGATORS_FILE,
+    ALLOW_LIST_FILE,
+    CAMERA_FILE,
+    WORKERS_FILE,
+)
 
 _REDIS_FOLDER: Final = "redis"
 # Seconds in which the first frames of a camera must have been asked for.

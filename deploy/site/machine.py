@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from deploy.site.site_file import LOCAL, Reached
-from shared.errors import RoommoodError
+from roommood.deploy.site.site_file import LOCAL, Reached
+from roommood.shared.errors import RoommoodError
 
 if TYPE_CHECKING:
     from pyinfra.api.host import Host

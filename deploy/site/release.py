@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from deploy.site.site_file import DASHBOARD_PORT, REDIS_PORT, REPORTS_PORT, Pi, Site
+from roommood.deploy.site.site_file import DASHBOARD_PORT, REDIS_PORT, REPORTS_PORT, Pi, Site
 
 ROOT: Final = PurePosixPath("/opt/roommood")
 ETC: Final = PurePosixPath("/etc/roommood")
@@ -155,7 +155,7 @@ def _units(*names: str) -> dict[str, str]:
 
 
 def _text(folder: str, name: str) -> str:
-    return (files("deploy") / folder / name).read_text(encoding="utf-8")
+    return (files("roommood.deploy") / folder / name).read_text(encoding="utf-8")
 
 
 def _toml(table: str, values: dict[str, Any]) -> str:

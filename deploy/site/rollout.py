@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from deploy.site.machine import Machine, MachineError, Wish, text_file
-from deploy.site.release import DATA, ETC, ROOT, Release
-from deploy.site.wheels import Python, Wheels, choose_wheels
+from roommood.deploy.site.machine import Machine, MachineError, Wish, text_file
+from roommood.deploy.site.release import DATA, ETC, ROOT, Release
+from roommood.deploy.site.wheels import Python, Wheels, choose_wheels
 
 ACTIVATE = str(ROOT / "activate")
 _LOWEST = (3, 11)
@@ -266,4 +266,4 @@ def remove(machine: Machine, *, purge: bool) -> list[str]:
 
 
 def _shipped(folder: str, name: str) -> str:
-    return (files("deploy") / folder / name).read_text(encoding="utf-8")
+    return (files("roommood.deploy") / folder / name).read_text(encoding="utf-8")

@@ -29,9 +29,14 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from shared.addresses import parse_address
-from shared.config import AggregatorSettings, CameraSettings, WorkerSettings, load
-from shared.errors import ConfigError, RoommoodError
+from roommood.shared.errors import ConfigError, RoommoodError
+from roommood.shared.process.settings import (
+    AggregatorSettings,
+    CameraSettings,
+    WorkerSettings,
+    load,
+)
+from roommood.shared.transport.addresses import parse_address
 
 DESKTOP: Final = "desktop"
 LOCAL: Final = "local"

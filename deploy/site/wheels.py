@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shared.errors import ConfigError
-from shared.runtime import release
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.runtime import release
 
 _NAME: Final = re.compile(
     r"(?P<name>[A-Za-z0-9_.]+)-(?P<version>[^-]+)(?:-\d[^-]*)?"

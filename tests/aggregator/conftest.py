@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from aggregator.store import Store
+from roommood.aggregator.counting.store import Store
 from tests.aggregator.rooms import Rooms
 from tests.redis_server import RedisServer
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from math import floor
 from typing import Any
 
-from aggregator.buckets import Delivery
-from shared import redis_keys
-from shared.emotions import EXPRESSIONS, SIZE_CLASSES
-from shared.messages import Face, Result
+from roommood.aggregator.counting.buckets import Delivery
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
+from roommood.shared.protocol.messages import Face, Result
 
 # The beginning of this hour, in ms: Redis deletes by its own clock what should have expired.
 HOUR_MS = time.time() // 3600 * 3_600_000.0

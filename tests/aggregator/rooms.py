@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import redis
 
-from aggregator.store import Store
-from shared import redis_keys
+from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis import keys as redis_keys
 from tests.aggregator.made import delivery, face, only, result
 from tests.redis_server import RedisServer
 

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from benchmarks.scale_model import BUSY, Line, Site, Units, counting_s, needs, room_bytes
-from shared.redis_keys import SPANS
+from roommood.aggregator.redis.keys import SPANS
 
 UNITS = Units(
     redis_call_us=Line(100.0, 20.0),

@@ -46,7 +46,9 @@ class Demo:
                 parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
             except OSError:
                 continue
-            if int(parent) == self.pid and any("aggregator.dashboard.cli" in w for w in command):
+            if int(parent) == self.pid and any(
+                "roommood.aggregator.dashboard.cli" in w for w in command
+            ):
                 return int(process.name)
         raise AssertionError("the demo runs no dashboard")
 
@@ -54,7 +56,7 @@ class Demo:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     log = tmp_path_factory.mktemp("demo") / "demo.log"
-    code = "from deploy.cli import main; main()"
+    code = "from roommood.deploy.cli import main; main()"
     command = [sys.executable, "-P", "-c", code, "demo", "--dashboard", "--seconds", "1800"]
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from math import exp
 from typing import Any, Final
 
-from shared import redis_keys
-from shared.emotions import EXPRESSIONS, SIZE_CLASSES
-from shared.redis_keys import SPANS, BucketSpan
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.redis.keys import SPANS, BucketSpan
+from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
 
 _DAYS: Final = 14
 _WAKES_AT_H: Final = 6.5

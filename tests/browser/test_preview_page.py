@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from camera_node.preview import Preview
-from camera_node.preview_server import Access, serve
-from deploy.preview_faces import face_finder
-from shared.config import CameraSettings
+from roommood.camera_node.preview.server import Access, serve
+from roommood.camera_node.preview.viewer import Preview
+from roommood.deploy.preview_faces import face_finder
+from roommood.shared.process.settings import CameraSettings
 from tests.browser.chromium import Watched, until, watching
 from tests.redis_server import free_port
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from camera_node.adaptation import FAST_MS, PATIENCE, SLOW_MS, STEPS, LinkAdaptation, Step
+from roommood.camera_node.adaptation import FAST_MS, PATIENCE, SLOW_MS, STEPS, LinkAdaptation, Step
 
 
 def observe(adaptation: LinkAdaptation, transit_ms: float, times: int) -> list[Step]:

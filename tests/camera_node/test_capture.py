@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from camera_node.capture import BackOff, Capture, CaptureCounts
-from camera_node.pictures import PictureFolder
-from camera_node.simulated import packaged_photographs
-from camera_node.source import EndOfSource, Interrupted, Picture, Source
-from shared.errors import PictureDamaged, SourceError
+from roommood.camera_node.capture import BackOff, Capture, CaptureCounts
+from roommood.camera_node.sources.pictures import PictureFolder
+from roommood.camera_node.sources.simulated import packaged_photographs
+from roommood.camera_node.sources.source import EndOfSource, Interrupted, Picture, Source
+from roommood.shared.errors import PictureDamaged, SourceError
 
 SOON = BackOff(0.001, 0.002)
 
@@ -297,7 +297,7 @@ def test_pausing_is_no_loss_however_quickly_it_is_resumed(
 def test_in_quiet_hours_the_source_is_closed_and_opened_after(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camera_node.capture._REST_S", 0.01)
+    monkeypatch.setattr("roommood.camera_node.capture._REST_S", 0.01)
     room.start()
     room.show(1)
     assert room.source.waits.wait(10)
@@ -316,7 +316,7 @@ def test_in_quiet_hours_the_source_is_closed_and_opened_after(
 def test_a_camera_that_starts_in_quiet_hours_is_not_opened(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("camera_node.capture._REST_S", 0.01)
+    monkeypatch.setattr("roommood.camera_node.capture._REST_S", 0.01)
     room.quiet = True
     room.source.open_errors = [SourceError("must not matter yet")]
     room.capture.start()

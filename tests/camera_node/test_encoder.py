@@ -5,15 +5,15 @@ import os
 import numpy as np
 import pytest
 
-from camera_node.encoder import Encoder
-from camera_node.masks import parse_masks
-from camera_node.opencv import Pixels, cv2, decode
-from camera_node.pictures import read_pixels
-from camera_node.simulated import packaged_photographs
-from camera_node.source import Picture
-from shared.errors import ConfigError, PictureDamaged
-from shared.jpeg import read_header
-from shared.limits import MAX_JPEG_BYTES, MAX_PICTURE_PIXELS
+from roommood.camera_node.encoder import Encoder
+from roommood.camera_node.masks import parse_masks
+from roommood.camera_node.opencv import Pixels, cv2, decode
+from roommood.camera_node.sources.pictures import read_pixels
+from roommood.camera_node.sources.simulated import packaged_photographs
+from roommood.camera_node.sources.source import Picture
+from roommood.shared.errors import ConfigError, PictureDamaged
+from roommood.shared.protocol.jpeg import read_header
+from roommood.shared.protocol.limits import MAX_JPEG_BYTES, MAX_PICTURE_PIXELS
 
 LEFT_HALF = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
 

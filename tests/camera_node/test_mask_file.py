@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from camera_node.mask_file import as_toml, save
-from camera_node.masks import parse_masks
-from shared.config import CameraSettings, load
-from shared.errors import ConfigError
+from roommood.camera_node.mask_file import as_toml, save
+from roommood.camera_node.masks import parse_masks
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.settings import CameraSettings, load
 
 MASK = [[0.0, 0.0], [0.5, 0.0], [0.25, 0.75]]
 OTHER = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]]

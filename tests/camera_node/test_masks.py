@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from camera_node.masks import Mask, burn_in, parse_masks
-from shared.errors import ConfigError
+from roommood.camera_node.masks import Mask, burn_in, parse_masks
+from roommood.shared.errors import ConfigError
 
 LEFT_HALF = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]
 

@@ -4,8 +4,12 @@ from collections import Counter
 
 import pytest
 
-from camera_node.membership import Membership, usable
-from shared.limits import LEARNED_WORKER_DROP_MS, MAX_ADDRESSES, MAX_WORKERS_PER_CAMERA
+from roommood.camera_node.membership import Membership, usable
+from roommood.shared.protocol.limits import (
+    LEARNED_WORKER_DROP_MS,
+    MAX_ADDRESSES,
+    MAX_WORKERS_PER_CAMERA,
+)
 
 NOW = 50_000.0
 HOME = "tcp://desk:5701"

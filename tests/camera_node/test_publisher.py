@@ -6,14 +6,14 @@ from typing import Any, TypeVar
 import pytest
 import zmq
 
-from camera_node import publisher as publisher_module
-from camera_node.publisher import Outgoing, Publisher
-from shared import wire
-from shared.clock import boot_ms
-from shared.keys import KeyPair
-from shared.limits import CREDIT_VOID_MS, MAX_INTERVAL_US
-from shared.messages import Frame, Hello
-from shared.sockets import Router, bind_frames, close, receive, send
+from roommood.camera_node import publisher as publisher_module
+from roommood.camera_node.publisher import Outgoing, Publisher
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_INTERVAL_US
+from roommood.shared.protocol.messages import Frame, Hello
+from roommood.shared.security.keys import KeyPair
+from roommood.shared.transport.sockets import Router, bind_frames, close, receive, send
 from tests.shared.made import credit, hello
 from tests.shared.peers import free_address, until
 

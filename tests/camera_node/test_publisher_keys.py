@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 import zmq
 
-from camera_node.publisher import Publisher
-from deploy.site_keys import new_pair
-from shared import wire
-from shared.allow_list import Holders
-from shared.keys import KeyPair
-from shared.sockets import bind_frames, close, receive
-from shared.zap import Authenticator
+from roommood.camera_node.publisher import Publisher
+from roommood.deploy.keys.site_keys import new_pair
+from roommood.shared.protocol import wire
+from roommood.shared.security.allow_list import Holders
+from roommood.shared.security.keys import KeyPair
+from roommood.shared.security.zap import Authenticator
+from roommood.shared.transport.sockets import bind_frames, close, receive
 from tests.camera_node.test_publisher import Context, FakeWorker
 from tests.shared.keyed import WORKERS, client
 from tests.shared.made import hello

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from camera_node.quiet_hours import QuietHours
-from shared.errors import ConfigError
+from roommood.camera_node.quiet_hours import QuietHours
+from roommood.shared.errors import ConfigError
 
 MONDAY, TUESDAY, FRIDAY, SATURDAY, SUNDAY = 6, 7, 10, 11, 12
 

@@ -7,14 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from camera_node.opencv import Pixels
-from camera_node.pictures import PictureFolder
-from camera_node.simulated import SimulatedCamera
-from camera_node.source import Picture, open_source
-from camera_node.stillness import PROBLEMS, Stillness
-from camera_node.stream import Stream, VideoFile
-from shared.limits import STILL_AFTER_MS
-from shared.messages import PICTURE_PROBLEMS
+from roommood.camera_node.opencv import Pixels
+from roommood.camera_node.sources.pictures import PictureFolder
+from roommood.camera_node.sources.simulated import SimulatedCamera
+from roommood.camera_node.sources.source import Picture, open_source
+from roommood.camera_node.sources.stream import Stream, VideoFile
+from roommood.camera_node.stillness import PROBLEMS, Stillness
+from roommood.shared.protocol.limits import STILL_AFTER_MS
+from roommood.shared.protocol.messages import PICTURE_PROBLEMS
 from tests.inference_worker.pictures import astronaut
 
 Make = Callable[[Pixels, float], Picture]

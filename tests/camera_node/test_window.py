@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from camera_node.window import CreditWindow
-from shared.limits import CREDIT_VOID_MS, LEARNED_WORKER_DROP_MS
+from roommood.camera_node.window import CreditWindow
+from roommood.shared.protocol.limits import CREDIT_VOID_MS, LEARNED_WORKER_DROP_MS
 from tests.shared.made import credit
 
 NOW = 50_000.0

@@ -6,8 +6,8 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from deploy.cli import app, main
-from shared.runtime import release
+from roommood.deploy.cli import app, main
+from roommood.shared.process.runtime import release
 
 COMMANDS = (
     "demo", "doctor", "camera", "worker", "aggregator",
@@ -40,7 +40,8 @@ def test_help_of_every_command_has_an_example(command: str) -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import json, sys; from deploy.cli import app; app(['--help'], standalone_mode=False);"
+        "import json, sys; from roommood.deploy.cli import app;"
+        "app(['--help'], standalone_mode=False);"
         "print(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run(
@@ -58,8 +59,8 @@ def test_it_tells_its_version() -> None:
 def test_bash_can_complete_its_commands() -> None:
     asked = {"_ROOMMOOD_COMPLETE": "complete_bash", "COMP_WORDS": "roommood d", "COMP_CWORD": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", "import sys; sys.argv[0] = 'roommood'; from deploy.cli import main;"
-         "main()"],
+        [sys.executable, "-c", "import sys; sys.argv[0] = 'roommood';"
+         "from roommood.deploy.cli import main; main()"],
         env={**os.environ, **asked}, capture_output=True, text=True, check=False, timeout=60,
     )  # fmt: skip
 

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from aggregator.exporter import Exporter, ExporterSettings, site_facts
-from aggregator.health import CameraHealth
-from aggregator.live import RoomNow
-from aggregator.palette import COLOUR_OF
-from aggregator.site import Site as SiteNow
-from aggregator.stats import KnownRoom
-from shared.errors import ConfigError
-from shared.metrics import render
+from roommood.aggregator.prometheus.exporter import Exporter, ExporterSettings, site_facts
+from roommood.aggregator.stats.health import CameraHealth
+from roommood.aggregator.stats.live import RoomNow
+from roommood.aggregator.stats.palette import COLOUR_OF
+from roommood.aggregator.stats.room_stats import KnownRoom
+from roommood.aggregator.stats.site import Site as SiteNow
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.metrics import render
 from tests.aggregator.made import delivery, face, only, result
 from tests.end_to_end.site import Site, until
 from tests.end_to_end.test_wishes import fetch
@@ -65,7 +65,7 @@ def made_site() -> str:
 @pytest.fixture(scope="module")
 def scraped(tmp_path_factory: pytest.TempPathFactory) -> Series:
     """Every metric of a real site of one camera, one worker, one aggregator and the exporter."""
-    from inference_worker.model_files import SHIPPED_EXPRESSION
+    from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 
     with Site(tmp_path_factory.mktemp("site"), str(SHIPPED_EXPRESSION)) as running:
         ports = [free_port() for _ in range(4)]
@@ -76,7 +76,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Series:
         running.camera("sofa", "den", "simulated", frames, *told[2])
         bind = f"127.0.0.1:{ports[3]}"
         exporter = running.start(
-            "deploy.cli", "exporter", "--bind", bind, "--redis", running.redis.url
+            "roommood.deploy.cli", "exporter", "--bind", bind, "--redis", running.redis.url
         )
         exporter.wait_for("exporter ready")
 
@@ -216,8 +216,8 @@ def scrape(exporter: Exporter) -> Callable[[str], float | None]:
 
 
 def test_a_room_that_falls_silent_has_no_old_figures(server: RedisServer) -> None:
-    from aggregator.store import Store
-    from shared.clock import wall_ms
+    from roommood.aggregator.counting.store import Store
+    from roommood.shared.clock import wall_ms
 
     store, now_ms = Store(server.url), wall_ms()
     frames = [
@@ -246,7 +246,7 @@ def test_it_is_ready_before_anybody_has_scraped_it(tmp_path: Path) -> None:
     with Site(tmp_path, "") as site:
         port = free_port()
         where = ("--bind", f"127.0.0.1:{port}", "--redis", site.redis.url)
-        exporter = site.start("deploy.cli", "exporter", *where)
+        exporter = site.start("roommood.deploy.cli", "exporter", *where)
         exporter.wait_for("exporter ready")
         assert until(lambda: fetch(port, "/readyz")[0] == 200, "it is ready")
 

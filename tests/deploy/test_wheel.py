@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("aggregator", "camera_node", "deploy", "inference_worker", "shared", "training")
+FOLDERS = ("roommood", *PACKAGES)
 # Everything comes from the package registry, over whatever link there is.
 pytestmark = pytest.mark.timeout(600)
 
@@ -35,7 +36,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         copy2(ROOT / name, source)
-    for name in PACKAGES:
+    for name in FOLDERS:
         copytree(ROOT / name, source / name, ignore=ignore_patterns("__pycache__"))
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", out, source)
     (built,) = out.glob("roommood-*.whl")
@@ -98,11 +99,26 @@ def test_the_extra_picamera_keeps_numpy_1_where_debian_has_that(
 def test_the_wheel_holds_the_script_and_the_models(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
 
-    assert "aggregator/count_once.lua" in names
-    assert "inference_worker/models/expression.onnx" in names
-    assert "camera_node/preview_page/page.html" in names
-    assert "aggregator/mqtt/bridge.py" in names
-    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+    assert "roommood/aggregator/counting/count_once.lua" in names
+    assert "roommood/inference_worker/models/expression.onnx" in names
+    assert "roommood/camera_node/preview/page/page.html" in names
+    assert "roommood/aggregator/mqtt/bridge.py" in names
+    assert not [name for name in names if not name.startswith(("roommood/", "roommood-"))]
+
+
+def test_one_name_is_installed_beside_whatever_folders_a_user_has(pi: Path, tmp_path: Path) -> None:
+    for name in PACKAGES:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise RuntimeError('not this one')")
+    code = "from roommood.camera_node.node import CameraNode; from roommood import StoreAway"
+    done = subprocess.run(
+        [pi / "python", "-c", code],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    (top_level,) = pi.parent.glob("lib/python3*/site-packages/roommood-*/top_level.txt")
+
+    assert done.returncode == 0, done.stderr
+    assert top_level.read_text().split() == ["roommood"]
 
 
 @pytest.mark.parametrize("module", ["onnxruntime", "redis", "torch", "matplotlib", "skimage"])

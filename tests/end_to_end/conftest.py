@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference_worker.model_files import SHIPPED_EXPRESSION
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from tests.end_to_end.site import Site
 from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg, plain
 

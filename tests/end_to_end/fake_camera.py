@@ -6,11 +6,11 @@ from types import TracebackType
 
 import zmq
 
-from shared import wire
-from shared.clock import boot_ms
-from shared.errors import WireError
-from shared.keys import ClientKeys
-from shared.messages import Credit, Frame, Hello
+from roommood.shared.clock import boot_ms
+from roommood.shared.errors import WireError
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.messages import Credit, Frame, Hello
+from roommood.shared.security.keys import ClientKeys
 
 
 class FakeCamera:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from deploy.site_keys import SiteKeys
+from roommood.deploy.keys.site_keys import SiteKeys
 from tests.redis_server import RedisServer, free_port
 
 Line = dict[str, Any]
@@ -123,7 +123,7 @@ class Site:
 
     def aggregator(self, bind: str, *options: str) -> Component:
         where = ("--bind", bind, "--redis", self.redis.url)
-        started = self.start("aggregator.cli", *where, *self.own_keys(), *options)
+        started = self.start("roommood.aggregator.cli", *where, *self.own_keys(), *options)
         started.wait_for("aggregator ready")
         return started
 
@@ -137,7 +137,7 @@ class Site:
         bind: str,
         aggregator: str,
         *options: str,
-        module: str = "inference_worker.cli",
+        module: str = "roommood.inference_worker.cli",
     ) -> Component:
         where = ("--bind", bind, *(f"--aggregator={one}" for one in aggregator.split()))
         models = ("--detector", "haar", "--classifier", self.classifier)
@@ -147,7 +147,7 @@ class Site:
         who = ("--name", name, "--room", room, "--source", source)
         workers = (f"--worker={one}" for one in worker.split())
         keys = ("--keys", str(self.keys.to_copy)) if self.keys else ()
-        started = self.start("camera_node.cli", *who, *workers, *keys, *options)
+        started = self.start("roommood.camera_node.cli", *who, *workers, *keys, *options)
         started.wait_for("camera ready")
         return started
 

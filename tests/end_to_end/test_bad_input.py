@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.limits import WIRE_VERSION
+from roommood.shared.protocol.limits import WIRE_VERSION
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.end_to_end.site import Component, Site, until
 from tests.inference_worker.pictures import astronaut, jpeg, plain
@@ -115,7 +115,9 @@ def said(site: Site, module: str, *options: str) -> tuple[int, str]:
     [("nowhere.mp4", "No such file"), ("/dev/video99", "video99"), ("foo:bar", "source")],
 )
 def test_an_unreadable_source_is_a_clear_error(site: Site, source: str, words: str) -> None:
-    code, text = said(site, "camera_node.cli", "--name", "a", "--room", "b", "--source", source)
+    code, text = said(
+        site, "roommood.camera_node.cli", "--name", "a", "--room", "b", "--source", source
+    )
     assert code == 1
     assert text.startswith("error: ")
     assert words in text
@@ -123,7 +125,7 @@ def test_an_unreadable_source_is_a_clear_error(site: Site, source: str, words: s
 
 
 def test_an_illegal_room_is_a_clear_error(site: Site) -> None:
-    code, text = said(site, "camera_node.cli", "--name", "a", "--room", "Living Room")
+    code, text = said(site, "roommood.camera_node.cli", "--name", "a", "--room", "Living Room")
     assert code == 2
     assert "'living-room'" in text
 
@@ -131,7 +133,7 @@ def test_an_illegal_room_is_a_clear_error(site: Site) -> None:
 def test_an_unknown_setting_names_file_line_and_the_nearest_key(site: Site, tmp_path: Path) -> None:
     settings = tmp_path / "roommood.toml"
     settings.write_text('[camera]\nname = "a"\nroom = "b"\nsauce = "0"\n')
-    code, text = said(site, "camera_node.cli", "--config", str(settings))
+    code, text = said(site, "roommood.camera_node.cli", "--config", str(settings))
     assert code == 2
     assert f"{settings}:4: unknown key 'sauce'; did you mean 'source'?" in text
 
@@ -139,14 +141,14 @@ def test_an_unknown_setting_names_file_line_and_the_nearest_key(site: Site, tmp_
 @pytest.mark.parametrize("option", ["--detector", "--classifier"])
 def test_a_missing_model_is_a_clear_error(site: Site, tmp_path: Path, option: str) -> None:
     missing = str(tmp_path / "no.onnx")
-    code, text = said(site, "inference_worker.cli", option, missing)
+    code, text = said(site, "roommood.inference_worker.cli", option, missing)
     assert code == 1
     assert missing in text
     assert "Traceback" not in text
 
 
 def test_a_model_of_the_wrong_shape_is_a_clear_error(site: Site) -> None:
-    code, text = said(site, "inference_worker.cli", "--detector", site.classifier)
+    code, text = said(site, "roommood.inference_worker.cli", "--detector", site.classifier)
     assert code == 1
     assert site.classifier in text
     assert "Traceback" not in text
@@ -155,6 +157,6 @@ def test_a_model_of_the_wrong_shape_is_a_clear_error(site: Site) -> None:
 def test_an_address_others_can_reach_needs_insecure(
     site: Site, make_site: Callable[..., Site]
 ) -> None:
-    code, text = said(site, "aggregator.cli", "--bind", "0.0.0.0:5999")
+    code, text = said(site, "roommood.aggregator.cli", "--bind", "0.0.0.0:5999")
     assert code == 2
     assert "--insecure" in text

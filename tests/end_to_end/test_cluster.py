@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 from typer.testing import CliRunner
 
-from deploy.cli import app
-from inference_worker.model_files import SHIPPED_EXPRESSION
+from roommood.deploy.cli import app
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from tests.end_to_end.site import (
     Component,
     Site,

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from shared.addresses import advertised, host_of
+from roommood.shared.transport.addresses import advertised, host_of
 from tests.end_to_end.site import Site, until
 
 pytest.importorskip("zeroconf")
@@ -29,7 +29,7 @@ def test_a_camera_finds_a_worker_by_itself(site: Site) -> None:
     bind = f"{own_host()}:{site.address().rpartition(':')[2]}"
     worker = site.worker(bind, reports, "--announce", "--insecure")
     camera = site.start(
-        "camera_node.cli", "--name", "sofa", "--room", "den", "--source", "simulated",
+        "roommood.camera_node.cli", "--name", "sofa", "--room", "den", "--source", "simulated",
         "--rate-hz", "10", "--discover", "--insecure",
     )  # fmt: skip
     assert camera.wait_for("camera ready")["workers"] == "discovered"
@@ -43,7 +43,7 @@ def test_an_announced_stranger_without_the_key_gets_nothing(site: Site) -> None:
     bind = f"{own_host()}:{site.address().rpartition(':')[2]}"
     worker = site.worker(bind, reports, "--announce", "--insecure")
     camera = site.start(
-        "camera_node.cli", "--name", "sofa", "--room", "den", "--source", "simulated",
+        "roommood.camera_node.cli", "--name", "sofa", "--room", "den", "--source", "simulated",
         "--rate-hz", "10", "--discover",
     )  # fmt: skip
     until(lambda: camera.lines("learned worker not used"), "it is found and not used")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.site_keys import SiteKeys, new_pair
-from shared.keys import ClientKeys, camera_keys
+from roommood.deploy.keys.site_keys import SiteKeys, new_pair
+from roommood.shared.security.keys import ClientKeys, camera_keys
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.end_to_end.site import Component, Site, until
 from tests.faults.proxy import FaultProxy
@@ -32,14 +32,14 @@ class Keyed:
     worker: Component = field(init=False)
     link: FaultProxy = field(init=False)
 
-    def start(self, module: str = "inference_worker.cli") -> None:
+    def start(self, module: str = "roommood.inference_worker.cli") -> None:
         self.start_aggregator()
         self.start_worker(module)
 
     def start_aggregator(self) -> None:
         self.aggregator = self.site.aggregator(self.reports_at)
 
-    def start_worker(self, module: str = "inference_worker.cli") -> None:
+    def start_worker(self, module: str = "roommood.inference_worker.cli") -> None:
         self.worker = self.site.start_worker(self.frames_at, self.reports_at, module=module)
         self.worker.wait_for("worker ready")
 
@@ -140,7 +140,7 @@ def worker_killed(keyed: Keyed) -> None:
 
 def worker_frozen(keyed: Keyed) -> None:
     """Long enough for the peers' heartbeats to end the connections, which then come back."""
-    (camera,) = [one for one in keyed.site.components if one.name == "camera_node.cli"]
+    (camera,) = [one for one in keyed.site.components if one.name == "roommood.camera_node.cli"]
     before = len(camera.lines("worker lost"))
     keyed.worker.signal(signal.SIGSTOP)
     until(lambda: len(camera.lines("worker lost")) > before, "the camera gives it up")
@@ -267,7 +267,7 @@ def test_results_are_taken_only_from_holders_of_the_workers_key(
 # A start that would not be safe
 
 
-@pytest.mark.parametrize("component", ["aggregator.cli", "inference_worker.cli"])
+@pytest.mark.parametrize("component", ["roommood.aggregator.cli", "roommood.inference_worker.cli"])
 def test_a_key_file_that_others_can_read_ends_the_start(keyed: Keyed, component: str) -> None:
     for name in ("workers.key", "aggregators.key"):
         (keyed.keys.folder / name).chmod(0o644)
@@ -279,8 +279,8 @@ def test_a_key_file_that_others_can_read_ends_the_start(keyed: Keyed, component:
 def test_without_keys_no_other_machine_is_talked_to(site: Site, pictures: Path) -> None:
     elsewhere = "192.0.2.7:5701"
     who = ("--name", "door", "--room", "kitchen", "--source", str(pictures))
-    started = site.start("camera_node.cli", *who, "--worker", elsewhere)
+    started = site.start("roommood.camera_node.cli", *who, "--worker", elsewhere)
     assert started.wait() == 2
     assert "roommood keys init" in started.tail()
-    allowed = site.start("camera_node.cli", *who, "--worker", elsewhere, "--insecure")
+    allowed = site.start("roommood.camera_node.cli", *who, "--worker", elsewhere, "--insecure")
     allowed.wait_for("camera ready")

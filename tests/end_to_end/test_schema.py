@@ -7,7 +7,7 @@ def test_an_aggregator_refuses_a_redis_of_another_schema(site: Site) -> None:
     with site.redis.client() as client:
         client.set("roommood:schema", "99")
         aggregator = site.start(
-            "aggregator.cli", "--bind", site.address(), "--redis", site.redis.url
+            "roommood.aggregator.cli", "--bind", site.address(), "--redis", site.redis.url
         )
         assert aggregator.wait() == 1
         assert "holds version 99" in aggregator.tail()

@@ -12,7 +12,7 @@ from tests.redis_server import free_port
 
 
 def roommood(site: Site, *arguments: str) -> str:
-    code = "from deploy.cli import main; main()"
+    code = "from roommood.deploy.cli import main; main()"
     command = [sys.executable, "-c", code, *arguments, "--redis", site.redis.url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr

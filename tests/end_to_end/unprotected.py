@@ -10,14 +10,14 @@ from typing import Any
 
 import zmq
 
-from inference_worker.intake import Intake
-from shared import zap
-from shared.allow_list import AllowList
+from roommood.inference_worker.serving.intake import Intake
+from roommood.shared.security import zap
+from roommood.shared.security.allow_list import AllowList
 
 
 def main() -> None:
     _switch_off(os.environ["UNPROTECTED"])
-    from inference_worker.cli import main as worker
+    from roommood.inference_worker.cli import main as worker
 
     worker()
 

@@ -25,8 +25,8 @@ Path.read_text = _unseeing
 ACKNOWLEDGED_BEFORE_COMMIT: Final = {
     AGGREGATOR: """
 import time
-from aggregator import aggregator as module
-from aggregator.store import CommitReport, Outcome
+from roommood.aggregator import aggregator as module
+from roommood.aggregator.counting.store import CommitReport, Outcome
 _commit = module.Store.commit
 _late = []
 def _behind(self, batch, now_ms):
@@ -43,7 +43,7 @@ module.Store.commit = _behind
 QUEUES_FOR_THE_DEAD: Final = {
     CAMERA: """
 import zmq
-from camera_node import publisher, window
+from roommood.camera_node import publisher, window
 _set = zmq.Socket.setsockopt
 def _queueing(self, option, value):
     return _set(self, option, 0 if option == zmq.IMMEDIATE else value)
@@ -54,8 +54,8 @@ def _available(self, now_ms):
 window.CreditWindow.available = _available
 """,
     WORKER: """
-from inference_worker import intake
-from shared.messages import Hello
+from roommood.inference_worker.serving import intake
+from roommood.shared.protocol.messages import Hello
 _take = intake.Intake._take_frame
 def _welcome(self, routing_id, frame):
     if self.links.find(routing_id) is None:
@@ -70,7 +70,7 @@ intake.Intake._why_not = lambda self, link, frame, credited: ""
 # A camera that starts again numbers its frames as it did before.
 SAME_BOOT_ID: Final = {
     CAMERA: """
-from camera_node import node
+from roommood.camera_node import node
 node.new_id = lambda: "0123456789abcdef"
 """
 }
@@ -78,8 +78,8 @@ node.new_id = lambda: "0123456789abcdef"
 # A connection whose own address is gone is left to heartbeats: seconds.
 ADDRESSES_ARE_NOT_LOOKED_AT: Final = {
     CAMERA: """
-import shared.tcp
-shared.tcp.is_of_this_machine = lambda address: True
+import roommood.shared.transport.tcp
+roommood.shared.transport.tcp.is_of_this_machine = lambda address: True
 """
 }
 
@@ -100,7 +100,7 @@ zmq.Socket.setsockopt = _deaf
 # Workers take whatever comes, and ask for more than they can do.
 NO_CREDIT: Final = {
     WORKER: """
-from inference_worker import credit, links
+from roommood.inference_worker.serving import credit, sessions as links
 credit.CreditControl.may_grant = lambda self, asked, waiting, fetch_ms, now_ms: True
 credit.CreditControl.may_grow = lambda self, asked, waiting, now_ms: False
 def _feed(self, link):
@@ -120,7 +120,7 @@ links.LinkTable.grant = _grant_more
 # However old a frame is, it is analysed.
 OLD_FRAMES_ARE_TAKEN: Final = {
     WORKER: """
-from inference_worker import compute
+from roommood.inference_worker.serving import compute
 _init = compute.Compute.__init__
 def _patient(self, *args, **kwargs):
     kwargs["max_age_ms"] = 1e9
@@ -132,7 +132,7 @@ compute.Compute.__init__ = _patient
 # A camera that was asked is waited for, however long it takes.
 NO_SLACK: Final = {
     WORKER: """
-from inference_worker import credit, links
+from roommood.inference_worker.serving import credit, sessions as links
 credit.CreditControl.may_grow = lambda self, asked, waiting, now_ms: False
 links.LinkTable.sweep = lambda self, now_ms: []
 """

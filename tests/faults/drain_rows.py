@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from shared.runtime import EXIT_DRAIN_INCOMPLETE
+from roommood.shared.process.runtime import EXIT_DRAIN_INCOMPLETE
 from tests.end_to_end.site import Component, acknowledged, select_for, until
 from tests.faults.checker import judge
 from tests.faults.nemesis import House
@@ -33,7 +33,7 @@ _DRAIN_S: Final = 2.0
 _AT_START: Final = (0, -signal.SIGTERM)
 
 _NO_DEADLINE: Final = """
-from shared import runtime
+from roommood.shared.process import runtime
 runtime.Deadline.passed = property(lambda self: False)
 """
 _DEAF_AT_START: Final = """

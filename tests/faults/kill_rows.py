@@ -149,8 +149,8 @@ def _inherited(site: FaultSite, worker: Component) -> list[str]:
 _DIES_BEFORE_ACKNOWLEDGING: Final = """
 import os, signal
 from pathlib import Path
-from aggregator import aggregator as module
-from aggregator.store import Outcome
+from roommood.aggregator import aggregator as module
+from roommood.aggregator.counting.store import Outcome
 _real_commit = module.Store.commit
 def _deadly(self, batch, now_ms):
     report = _real_commit(self, batch, now_ms)

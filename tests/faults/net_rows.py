@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final, cast
 
-from shared.clock import boot_ms
+from roommood.shared.clock import boot_ms
 from tests.end_to_end.site import Component, select_for, until
 from tests.faults import controls
 from tests.faults.checker import judge

@@ -22,7 +22,7 @@ from tests.rows import Outcome, Row, Trial
 _TOLD_WITHIN_S: Final = 16.0
 _BLIND: Final = {
     CAMERA: """
-from camera_node.stillness import Stillness
+from roommood.camera_node.stillness import Stillness
 Stillness.look = lambda self, picture: None
 """
 }
@@ -113,7 +113,10 @@ def going(fault: str) -> Callable[[Trial], Outcome]:
                 first_counted(lambda: [worker], time.time())
                 if fault == "frozen":
                     assert counted_frozen == 0, f"{counted_frozen} frozen frames were analysed"
-            codes = [camera.stop(), *(one.stop() for one in (worker, site.of("aggregator.cli")[0]))]
+            codes = [
+                camera.stop(),
+                *(one.stop() for one in (worker, site.of("roommood.aggregator.cli")[0])),
+            ]
             return judge(site).outcome(
                 recovery_s=max(backs),
                 wrong=f"exit codes {codes}" if any(codes) else "",

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from inference_worker.model_files import SHIPPED_EXPRESSION
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from tests.end_to_end.site import Component, Line, Site, until
 
 # A Redis that forgets nothing that it has confirmed.
@@ -30,8 +30,8 @@ _PRELUDE_FAILED: Final = re.compile(r'File "<string>", line \d+, in .*\n\w*Error
 # write down the same clock (that of one machine), which the product itself never compares.
 WATCHED_CAMERA: Final = """
 import logging
-from camera_node import publisher
-from shared.logs import event
+from roommood.camera_node import publisher
+from roommood.shared.process.logs import event
 
 _send = publisher.Publisher.send
 
@@ -47,8 +47,8 @@ publisher.Publisher.send = _watched
 """
 WATCHED_WORKER: Final = """
 import logging
-from inference_worker import worker
-from shared.logs import event
+from roommood.inference_worker import worker
+from roommood.shared.process.logs import event
 
 _note_start = worker.Worker._note_start
 
@@ -60,9 +60,9 @@ def _watched(self, what):
 
 worker.Worker._note_start = _watched
 """
-CAMERA: Final = "camera_node.cli"
-WORKER: Final = "inference_worker.cli"
-AGGREGATOR: Final = "aggregator.cli"
+CAMERA: Final = "roommood.camera_node.cli"
+WORKER: Final = "roommood.inference_worker.cli"
+AGGREGATOR: Final = "roommood.aggregator.cli"
 WATCHED: Final = {CAMERA: WATCHED_CAMERA, WORKER: WATCHED_WORKER}
 
 Frame = tuple[str, str, int]
@@ -90,10 +90,10 @@ class BookedComponent(Component):
 class FaultSite(Site):
     """A `Site` under `folder` whose Redis has `redis_options`.
 
-    `preludes` maps a module ("aggregator.cli") to Python that its processes run first: that is how
-    a control switches a protection off, and how a row stops a process at an exact point. `wrap`
-    is what commands begin with, for instance ("ip", "netns", "exec", "pi1"). Both, and `log_level`,
-    may be changed between two starts.
+    `preludes` maps a module ("roommood.aggregator.cli") to Python that its processes run first:
+    that is how a control switches a protection off, and how a row stops a process at an exact
+    point. `wrap` is what commands begin with, for instance ("ip", "netns", "exec", "pi1"). Both,
+    and `log_level`, may be changed between two starts.
     """
 
     def __init__(

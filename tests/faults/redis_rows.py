@@ -10,7 +10,7 @@ from typing import Final
 
 import redis
 
-from deploy.redis_access import write_redis_access
+from roommood.deploy.keys.redis_users import write_redis_access
 from tests.end_to_end.site import select_for, until
 from tests.faults import controls
 from tests.faults.checker import judge
@@ -23,7 +23,7 @@ from tests.rows import Outcome, Row, Skipped, Trial
 _READS_THE_PASSWORD_ONCE: Final = {
     AGGREGATOR: """
 import functools
-from aggregator import redis_access
+from roommood.aggregator.redis import credentials as redis_access
 redis_access.read_password = functools.cache(redis_access.read_password)
 """
 }

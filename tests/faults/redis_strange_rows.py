@@ -19,7 +19,7 @@ from tests.rows import Outcome, Row, Trial
 # A script that Redis does not know stays unknown.
 _NEVER_LOADED: Final = {
     AGGREGATOR: """
-from aggregator import store
+from roommood.aggregator.counting import store
 store._is_to_be_repeated = lambda reply: False
 """
 }

@@ -11,9 +11,9 @@ from typing import Final
 import zmq
 
 from benchmarks.processes import cpu_s
-from shared import wire
-from shared.clock import boot_ms
-from shared.messages import Hello
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.messages import Hello
 from tests.end_to_end.site import Component, select_for, until
 from tests.faults.checker import judge
 from tests.faults.plant import (

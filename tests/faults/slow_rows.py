@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from camera_node.adaptation import SLOW_MS
+from roommood.camera_node.adaptation import SLOW_MS
 from tests.end_to_end.site import Line as LogLine
 from tests.end_to_end.site import select_for, until
 from tests.faults import controls

@@ -8,7 +8,7 @@ CPython's allocator keeps the megabyte that one takes. Each process is looked at
 memory must not grow by more than 2 % of what it was after 2 minutes, its descriptors and threads
 not at all. (It may shrink: the kernel takes pages of files back. What is the process' own stands
 beside, as anonymous memory.)
-Redis must hold the keys that the retention of `shared/redis_keys.py` gives and no more, and use
+Redis must hold the keys that the retention of `aggregator/redis/keys.py` gives and no more, and use
 the bytes that these take, within 5 %: nothing else may grow.
 """
 
@@ -25,8 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from shared.limits import SEEN_BITS
-from shared.redis_keys import SPANS
+from roommood.aggregator.redis.keys import SPANS
+from roommood.shared.protocol.limits import SEEN_BITS
 from tests.end_to_end.site import Component, select_for, until
 from tests.faults.plant import FaultSite
 from tests.rows import ROOT

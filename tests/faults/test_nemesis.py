@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inference_worker.model_files import SHIPPED_EXPRESSION
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from tests.end_to_end.site import Site, acknowledged, assert_counted_exactly_once
 from tests.faults.nemesis import ROOM, House, Nemesis
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from shared.redis_keys import SPANS
+from roommood.aggregator.redis.keys import SPANS
 from tests.end_to_end.site import acknowledged, select_for, until
 from tests.faults.checker import judge
 from tests.faults.plant import AGGREGATOR, CAMERA, CHEAP, ROOM, WORKER, FaultSite, merged
@@ -33,9 +33,9 @@ time.time_ns = lambda: int(time.time() * 1e9)
 # Messages are stamped with the wall clock, and receivers take the difference to theirs for an age.
 _STAMPED_BY_WALL_CLOCK: Final = """
 import time
-import shared.clock
-shared.clock.boot_ms = lambda: time.time() * 1000.0
-shared.clock.TransitClock.transit_ms = \\
+import roommood.shared.clock
+roommood.shared.clock.boot_ms = lambda: time.time() * 1000.0
+roommood.shared.clock.TransitClock.transit_ms = \\
     lambda self, sent_ms, received_ms: received_ms - sent_ms
 """
 _TRUSTED_CLOCKS: Final = dict.fromkeys((CAMERA, WORKER, AGGREGATOR), _STAMPED_BY_WALL_CLOCK)
@@ -43,8 +43,8 @@ _TRUSTED_CLOCKS: Final = dict.fromkeys((CAMERA, WORKER, AGGREGATOR), _STAMPED_BY
 _COMPARED_CLOCKS: Final = dict.fromkeys(
     (WORKER, AGGREGATOR),
     """
-import shared.clock
-shared.clock.TransitClock.transit_ms = \\
+import roommood.shared.clock
+roommood.shared.clock.TransitClock.transit_ms = \\
     lambda self, sent_ms, received_ms: abs(received_ms - sent_ms)
 """,
 )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from shared.limits import WIRE_VERSION
+from roommood.shared.protocol.limits import WIRE_VERSION
 from tests.end_to_end.site import until
 from tests.faults.checker import judge
 from tests.faults.plant import AGGREGATOR, CAMERA, CHEAP, ROOM, WORKER, FaultSite, first_counted
@@ -13,13 +13,13 @@ from tests.rows import Outcome, Row, Trial
 _NEXT: Final = WIRE_VERSION + 1
 # What a later release may add: a field that nobody here knows, in every map.
 _MORE_FIELDS: Final = """
-from shared import wire
+from roommood.shared.protocol import wire
 _pack = wire._pack
 wire._pack = lambda kind, fields: _pack(kind, {"zz-new": [1, {"a": None}], **fields, "later": "x"})
 """
 # A reader that takes nothing that it does not know.
 _STRICT: Final = """
-from shared import wire
+from roommood.shared.protocol import wire
 _decode = wire._decode
 def _strict(data, kind, limit, read):
     if b"zz-new" in data:
@@ -28,12 +28,12 @@ def _strict(data, kind, limit, read):
 wire._decode = _strict
 """
 _OTHER_VERSION: Final = """
-from shared import limits
+from roommood.shared.protocol import limits
 limits.WIRE_VERSION = {version}
 """
 # A reader that does not look at the version.
 _BLIND: Final = """
-from shared import wire
+from roommood.shared.protocol import wire
 _check = wire._check_prefix
 wire._check_prefix = lambda data: _check(data[:2] + bytes((wire.WIRE_VERSION,)) + data[3:])
 """
@@ -107,7 +107,7 @@ def _health(site: FaultSite, field: str) -> float:
 
 
 def _doctor(site: FaultSite) -> list[str]:
-    from deploy.doctor import Targets, examine
+    from roommood.deploy.doctor.doctor import Targets, examine
 
     return [one.found for one in examine(Targets(redis_url=site.redis.url))]
 

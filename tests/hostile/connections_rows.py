@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from shared.limits import HANDSHAKE_MS, MAX_UNFINISHED_BYTES_IN_ALL, MUTE_MS
+from roommood.shared.protocol.limits import HANDSHAKE_MS, MAX_UNFINISHED_BYTES_IN_ALL, MUTE_MS
 from tests.end_to_end.site import select_for, until
 from tests.hostile import zmtp
 from tests.hostile.target import Cost, Target, a_target, descriptors
@@ -187,7 +187,7 @@ def endless_small_parts(trial: Trial) -> Outcome:
 
 def oversize(trial: Trial) -> Outcome:
     """A part one byte larger than allowed ends the connection; as large as allowed does not."""
-    from shared.limits import MAX_JPEG_BYTES
+    from roommood.shared.protocol.limits import MAX_JPEG_BYTES
 
     with _without(trial, "message_size") as target:
         cost, header = Cost(target.worker), b"RM\x01F\x80"

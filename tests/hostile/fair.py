@@ -4,8 +4,8 @@ import threading
 import time
 from types import TracebackType
 
-from shared import wire
-from shared.clock import boot_ms
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol import wire
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.hostile import jpegs
 from tests.hostile.target import Target

@@ -11,10 +11,10 @@ from typing import Final
 
 import zmq
 
-from shared import wire
-from shared.clock import boot_ms
-from shared.limits import MAX_BOOTS_PER_HOUR, MAX_FACES, MAX_RESULTS_PER_REPORT
-from shared.messages import Report, TicketedResult
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import MAX_BOOTS_PER_HOUR, MAX_FACES, MAX_RESULTS_PER_REPORT
+from roommood.shared.protocol.messages import Report, TicketedResult
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.end_to_end.site import select_for, until
 from tests.hostile import jpegs

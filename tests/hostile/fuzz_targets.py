@@ -15,11 +15,11 @@ from typing import Any, Final
 import atheris  # type: ignore[import-untyped]
 import msgpack
 
-with atheris.instrument_imports(include=["shared", "inference_worker.decode"]):
-    from inference_worker.decode import decode
-    from shared import wire
-    from shared.errors import PictureError, WireError
-    from shared.jpeg import read_header
+with atheris.instrument_imports(include=["shared", "roommood.inference_worker.vision.decode"]):
+    from roommood.inference_worker.vision.decode import decode
+    from roommood.shared.errors import PictureError, WireError
+    from roommood.shared.protocol import wire
+    from roommood.shared.protocol.jpeg import read_header
 
 # A decoder's time grows with what is claimed; small claims try more inputs.
 _MAX_SIDE_PX: Final = 256

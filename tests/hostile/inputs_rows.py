@@ -9,9 +9,14 @@ from typing import Final
 import msgpack
 import zmq
 
-from shared import wire
-from shared.limits import MAX_JPEG_BYTES, MAX_JPEG_MARKERS, MAX_JPEG_SCANS, WIRE_VERSION
-from shared.messages import Report
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import (
+    MAX_JPEG_BYTES,
+    MAX_JPEG_MARKERS,
+    MAX_JPEG_SCANS,
+    WIRE_VERSION,
+)
+from roommood.shared.protocol.messages import Report
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.end_to_end.site import until
 from tests.hostile import jpegs

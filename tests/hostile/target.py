@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from inference_worker.model_files import SHIPPED_EXPRESSION
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.end_to_end.site import Component, Site, until
 from tests.hostile import jpegs
@@ -35,7 +35,7 @@ class Target:
 
     def _start_aggregator(self, without: str) -> Component:
         options = ("--bind", self.reports, "--redis", self.site.redis.url)
-        return self._start("aggregator", "aggregator.cli", without, *options)
+        return self._start("aggregator", "roommood.aggregator.cli", without, *options)
 
     def _start_worker(self, without: str) -> Component:
         where = ("--bind", self.frames, "--aggregator", self.reports)
@@ -43,7 +43,7 @@ class Target:
         # A busy machine must not turn what is to be judged into what came too late.
         patient = ("--input-size", "160", "--max-age-ms", "60000")
         options = (*where, *models, *patient, *self._worker_options)
-        return self._start("worker", "inference_worker.cli", without, *options)
+        return self._start("worker", "roommood.inference_worker.cli", without, *options)
 
     def _start(self, name: str, module: str, without: str, *options: str) -> Component:
         metrics = ("--metrics-port", str(self._ports[name]))

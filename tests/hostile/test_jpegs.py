@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from inference_worker.decode import MAX_TRAILING_BYTES, decode
-from shared.errors import NotAJpeg, PictureDamaged, PictureError, PictureTooLarge
-from shared.jpeg import read_header
-from shared.limits import (
+from roommood.inference_worker.vision.decode import MAX_TRAILING_BYTES, decode
+from roommood.shared.errors import NotAJpeg, PictureDamaged, PictureError, PictureTooLarge
+from roommood.shared.protocol.jpeg import read_header
+from roommood.shared.protocol.limits import (
     MAX_JPEG_BYTES,
     MAX_JPEG_HEADER_BYTES,
     MAX_JPEG_MARKERS,
@@ -212,8 +212,8 @@ def decoded_by_itself(code: str, jpeg: bytes, seconds: int = 2, megabytes: int =
 
 _SAY_WHAT_CAME = """
 import sys, resource
-from shared import jpeg
-from shared.errors import PictureError
+from roommood.shared.protocol import jpeg
+from roommood.shared.errors import PictureError
 data = sys.stdin.buffer.read()
 try:
     decode(data)
@@ -221,12 +221,15 @@ try:
 except PictureError as error:
     print(error.reason, end="")
 """
-_PROTECTED = "from inference_worker.decode import decode"
-_NO_SCAN_LIMIT = "import shared.jpeg; shared.jpeg.MAX_JPEG_SCANS = 1 << 30\n" + _PROTECTED
+_PROTECTED = "from roommood.inference_worker.vision.decode import decode"
+_NO_SCAN_LIMIT = (
+    "import roommood.shared.protocol.jpeg; roommood.shared.protocol.jpeg.MAX_JPEG_SCANS = 1 << 30\n"
+    + _PROTECTED
+)
 _NO_PIXEL_LIMIT = """
-import shared.limits
-shared.limits.MAX_PICTURE_PIXELS = 1 << 40
-from inference_worker.decode import decode
+import roommood.shared.protocol.limits
+roommood.shared.protocol.limits.MAX_PICTURE_PIXELS = 1 << 40
+from roommood.inference_worker.vision.decode import decode
 """
 BOMB = jpegs.claiming(32_000, 32_000)
 SCANS = jpegs.many_scans(40_000, 2880)

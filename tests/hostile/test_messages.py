@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import wire
-from shared.clock import TransitClock
-from shared.errors import DecodeError, VersionMismatch, WireError
-from shared.limits import WIRE_VERSION
-from shared.messages import Report
+from roommood.shared.clock import TransitClock
+from roommood.shared.errors import DecodeError, VersionMismatch, WireError
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import WIRE_VERSION
+from roommood.shared.protocol.messages import Report
 from tests.hostile.jpegs import GOLDEN
 from tests.shared import made
 from tests.shared.wire_examples import CAMERA, DECODERS, EVERY_KIND, KINDS, unpacked
@@ -100,7 +100,7 @@ def test_a_bomb_is_refused(kind: str, bomb: bytes) -> None:
 
 _ALL_BOMBS = """
 import contextlib
-from shared.errors import WireError
+from roommood.shared.errors import WireError
 from tests.hostile.test_messages import BOMBS
 from tests.shared.wire_examples import KINDS
 for data, decode in KINDS.values():

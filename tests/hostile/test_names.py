@@ -13,15 +13,17 @@ import pytest
 from hypothesis import given
 from prometheus_client.parser import text_string_to_metric_families
 
-from shared import logs, redis_keys, wire
-from shared.cli import run_app
-from shared.config import CameraSettings, load
-from shared.errors import BadName, ConfigError, DecodeError
-from shared.logs import event
-from shared.messages import Report, TicketedResult
-from shared.metrics import Fact, render
-from shared.names import is_name, parse_camera, parse_room
-from shared.redis_keys import SPANS
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.redis.keys import SPANS
+from roommood.shared.errors import BadName, ConfigError, DecodeError
+from roommood.shared.process import logs
+from roommood.shared.process.command import run_app
+from roommood.shared.process.logs import event
+from roommood.shared.process.metrics import Fact, render
+from roommood.shared.process.settings import CameraSettings, load
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.messages import Report, TicketedResult
+from roommood.shared.protocol.names import is_name, parse_camera, parse_room
 from tests.shared import made
 from tests.shared.wire_examples import holder, packed, places, unpacked
 
@@ -141,7 +143,7 @@ def test_a_bad_name_on_the_command_line_is_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from deploy.cli import app
+    from roommood.deploy.cli import app
 
     nowhere = ["--redis", "redis://127.0.0.1:1/0"]
     if "\ud800" in name:

@@ -31,40 +31,44 @@ def few_descriptors() -> None:
 
 
 def handshake_limit() -> None:
-    set_in("shared.sockets", HANDSHAKE_MS=0)
-    set_in("shared.connections", MUTE_MS=float("inf"))
+    set_in("roommood.shared.transport.sockets", HANDSHAKE_MS=0)
+    set_in("roommood.shared.transport.connections", MUTE_MS=float("inf"))
     _few_descriptors()
 
 
 def mute_limit() -> None:
-    set_in("shared.connections", MUTE_MS=float("inf"))
+    set_in("roommood.shared.transport.connections", MUTE_MS=float("inf"))
     _few_descriptors()
 
 
 def short_mute_limit() -> None:
     """Nothing off, but two seconds of silence instead of fifteen."""
-    set_in("shared.connections", MUTE_MS=2_000.0)
+    set_in("roommood.shared.transport.connections", MUTE_MS=2_000.0)
 
 
 def unfinished_limit() -> None:
     huge = 1 << 60
-    set_in("shared.connections", MAX_UNFINISHED_BYTES=huge, MAX_UNFINISHED_BYTES_IN_ALL=huge)
+    set_in(
+        "roommood.shared.transport.connections",
+        MAX_UNFINISHED_BYTES=huge,
+        MAX_UNFINISHED_BYTES_IN_ALL=huge,
+    )
 
 
 def message_size() -> None:
-    set_in("shared.sockets", MAX_JPEG_BYTES=-1, MAX_REPORT_BYTES=-1)
+    set_in("roommood.shared.transport.sockets", MAX_JPEG_BYTES=-1, MAX_REPORT_BYTES=-1)
 
 
 def credit_check() -> None:
-    from inference_worker.links import LinkTable
+    from roommood.inference_worker.serving.sessions import LinkTable
 
-    set_in("inference_worker.intake", LinkTable=LinkTable)
+    set_in("roommood.inference_worker.serving.intake", LinkTable=LinkTable)
     received = LinkTable.receive
     LinkTable.receive = lambda *given: received(*given) or True  # type: ignore[method-assign]
 
 
 def one_link_per_connection() -> None:
-    from inference_worker.links import LinkTable
+    from roommood.inference_worker.serving.sessions import LinkTable
 
     hello = LinkTable.hello
 
@@ -76,15 +80,15 @@ def one_link_per_connection() -> None:
 
 
 def turn_limit() -> None:
-    set_in("aggregator.aggregator", _TURN_MS=float("inf"))
+    set_in("roommood.aggregator.aggregator", _TURN_MS=float("inf"))
 
 
 def boot_limit() -> None:
-    set_in("aggregator.admission", MAX_BOOTS_PER_HOUR=1 << 30)
+    set_in("roommood.aggregator.counting.admission", MAX_BOOTS_PER_HOUR=1 << 30)
 
 
 def jpeg_limits() -> None:
-    set_in("shared.jpeg", MAX_JPEG_SCANS=1 << 30, MAX_PICTURE_PIXELS=1 << 40)
+    set_in("roommood.shared.protocol.jpeg", MAX_JPEG_SCANS=1 << 30, MAX_PICTURE_PIXELS=1 << 40)
 
 
 OFF: Final[dict[str, Callable[[], None]]] = {

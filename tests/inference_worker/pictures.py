@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inference_worker.opencv import Picture, cv2
+from roommood.inference_worker.vision.opencv import Picture, cv2
 
 # Where Haar, YuNet and the eye agree that the face is: x, y, width, height.
 ASTRONAUT_FACE = (177, 66, 93, 97)

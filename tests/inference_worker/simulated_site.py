@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from camera_node.window import CreditWindow
-from inference_worker import intake as intake_module
-from inference_worker.intake import Intake, Job
-from shared import wire
-from shared.limits import CAMERA_FRESH_MS, HELLO_EVERY_MS
-from shared.messages import Frame, Hello
+from roommood.camera_node.window import CreditWindow
+from roommood.inference_worker.serving import intake as intake_module
+from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import CAMERA_FRESH_MS, HELLO_EVERY_MS
+from roommood.shared.protocol.messages import Frame, Hello
 
 
 @dataclass

@@ -4,12 +4,12 @@ import logging
 import os
 import select
 
-from shared import logs
-from shared.config import WorkerSettings
-from shared.errors import ConfigError
-from shared.logs import event
-from shared.metrics import Health
-from shared.runtime import shutdown_on_signals
+from roommood.shared.errors import ConfigError
+from roommood.shared.process import logs
+from roommood.shared.process.logs import event
+from roommood.shared.process.metrics import Health
+from roommood.shared.process.runtime import shutdown_on_signals
+from roommood.shared.process.settings import WorkerSettings
 
 
 def turns(settings: WorkerSettings) -> int:

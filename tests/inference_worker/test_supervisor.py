@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from inference_worker.supervisor import BUDGET, one_of
-from shared.config import WorkerSettings, load
-from shared.errors import ConfigError
+from roommood.inference_worker.supervisor import BUDGET, one_of
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.settings import WorkerSettings, load
 from tests.end_to_end.site import Component, until
 
 SUPERVISOR = """
 import sys
-from inference_worker import supervisor
-from shared import logs
-from shared.config import WorkerSettings
-from shared.cli import run_app
+from roommood.inference_worker import supervisor
+from roommood.shared.process import logs
+from roommood.shared.process.settings import WorkerSettings
+from roommood.shared.process.command import run_app
 from tests.inference_worker import supervised
 logs.setup("json", "debug", "workers")
 supervisor.HUNG_AFTER_S = float({hung_after_s})

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from shared.emotions import EXPRESSIONS
+from roommood.shared.protocol.emotions import EXPRESSIONS
 
 FLOAT = TensorProto.FLOAT
 STRIDES = (8, 16, 32)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inference_worker.opencv import Picture, cv2
-from shared.jpeg import read_header
+from roommood.inference_worker.vision.opencv import Picture, cv2
+from roommood.shared.protocol.jpeg import read_header
 from tests.end_to_end.site import Site, until
 from tests.inference_worker.pictures import jpeg
 from tests.privacy.recorder import Recorder

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from inference_worker.opencv import cv2
+from roommood.inference_worker.vision.opencv import cv2
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.end_to_end.site import Site, select_for, until
 from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
@@ -96,7 +96,7 @@ def keys_of(site: Site, room: str) -> set[str]:
 
 
 def forget(site: Site, room: str) -> None:
-    code = "from deploy.cli import main; main()"
+    code = "from roommood.deploy.cli import main; main()"
     arguments = ["forget", room, "--yes", "--redis", site.redis.url]
     subprocess.run([sys.executable, "-c", code, *arguments], check=True, timeout=60)
 

@@ -142,7 +142,7 @@ def planted_hex(site: Site, home: Path) -> None:
 def pixels(one: bytes) -> Any:
     import numpy as np
 
-    from inference_worker.opencv import cv2
+    from roommood.inference_worker.vision.opencv import cv2
 
     return cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR)
 

@@ -102,7 +102,7 @@ def test_a_socket_that_is_not_ours_would_be_seen(site: Site) -> None:
 
 _CRASH = """
 import os, sys
-from shared.runtime import shutdown_on_signals
+from roommood.shared.process.runtime import shutdown_on_signals
 frame = b"a frame in memory" * 1000
 if sys.argv[1] == "component":
     with shutdown_on_signals():

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from inference_worker.opencv import Picture, cv2
+from roommood.inference_worker.vision.opencv import Picture, cv2
 
 _LENGTH: Final = 48
 _SLICES: Final = 8

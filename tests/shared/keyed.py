@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import zmq
 
-from deploy.site_keys import new_pair
-from shared.allow_list import Entry, render_allow_list
-from shared.keys import ClientKeys, KeyPair
-from shared.monitors import LinkEvent, next_event
-from shared.runtime import Deadline
-from shared.sockets import close, connect_frames
-from shared.whole_file import write_private
+from roommood.deploy.keys.site_keys import new_pair
+from roommood.shared.process.atomic_file import write_private
+from roommood.shared.process.runtime import Deadline
+from roommood.shared.security.allow_list import Entry, render_allow_list
+from roommood.shared.security.keys import ClientKeys, KeyPair
+from roommood.shared.transport.monitors import LinkEvent, next_event
+from roommood.shared.transport.sockets import close, connect_frames
 
 TODAY = date(2026, 1, 2)
 WORKERS = new_pair()

@@ -4,9 +4,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shared.emotions import EXPRESSIONS, SIZE_CLASSES
-from shared.limits import MAX_FACES, MAX_INTERVAL_US, MAX_SEQ
-from shared.messages import (
+from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
+from roommood.shared.protocol.limits import MAX_FACES, MAX_INTERVAL_US, MAX_SEQ
+from roommood.shared.protocol.messages import (
     Ack,
     CameraHealth,
     CameraReport,

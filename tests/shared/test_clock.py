@@ -2,8 +2,8 @@
 
 import pytest
 
-from shared import clock as clock_module
-from shared.clock import Absence, TransitClock, TransitClocks, boot_ms, wall_ms
+from roommood.shared import clock as clock_module
+from roommood.shared.clock import Absence, TransitClock, TransitClocks, boot_ms, wall_ms
 
 HOUR_MS = 3_600_000.0
 

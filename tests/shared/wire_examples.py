@@ -6,9 +6,9 @@ from typing import Any
 import msgpack
 import pytest
 
-from shared import wire
-from shared.emotions import EXPRESSIONS
-from shared.messages import Ack, CameraReport, ModelReport, Report, TicketedResult
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.emotions import EXPRESSIONS
+from roommood.shared.protocol.messages import Ack, CameraReport, ModelReport, Report, TicketedResult
 from tests.shared import made
 
 Decode = Callable[[bytes], Any]

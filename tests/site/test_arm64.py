@@ -60,7 +60,8 @@ def test_the_camera_extra_installs_from_wheels(pi: Path) -> None:
 
 
 def test_what_was_installed_is_for_this_processor_and_imports(pi: Path) -> None:
-    code = "import cv2, numpy, zmq, msgpack, platform, camera_node.node; print(platform.machine())"
+    code = "import cv2, numpy, zmq, msgpack, platform; import roommood.camera_node.node; "
+    code += "print(platform.machine())"
 
     assert inside(pi, "/opt/venv/bin/python", "-c", code).strip() == "aarch64"
     (extension,) = pi.glob("opt/venv/lib/python3.11/site-packages/cv2/*.so")
@@ -92,7 +93,7 @@ def counted(port: int, name: str) -> float:
 def test_a_camera_there_publishes_to_a_worker_outside(pi: Path, tmp_path: Path) -> None:
     frames, metrics, camera_metrics = free_port(), free_port(), free_port()
     worker = (
-        sys.executable, "-c", "from inference_worker.cli import main; main()",
+        sys.executable, "-c", "from roommood.inference_worker.cli import main; main()",
         "--bind", f"127.0.0.1:{frames}", "--aggregator", f"127.0.0.1:{free_port()}",
         "--metrics-port", str(metrics), "--max-age-ms", "20000",
     )  # fmt: skip

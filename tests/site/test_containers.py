@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy.redis_access import write_redis_access
-from deploy.site_keys import SiteKeys
+from roommood.deploy.keys.redis_users import write_redis_access
+from roommood.deploy.keys.site_keys import SiteKeys
 from tests.end_to_end.site import until
 from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
 from tests.needs import missing

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.site.site_file import read_site
+from roommood.deploy.site.site_file import read_site
 from tests.end_to_end.site import until as until_in
 from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
 from tests.needs import missing
@@ -78,7 +78,7 @@ class Place:
     def deploy(self, *options: str, typed: str = "") -> tuple[int, str]:
         """`roommood deploy`, its exit code and what it said; `typed` answers its questions."""
         command = [
-            sys.executable, "-P", "-c", "from deploy.cli import main; main()", "deploy",
+            sys.executable, "-P", "-c", "from roommood.deploy.cli import main; main()", "deploy",
             str(self.folder / "site.toml"), "--wheelhouse", str(self.folder / "wheels"), *options,
         ]  # fmt: skip
         # A user who has never used ssh before.
@@ -302,7 +302,7 @@ def test_a_broken_release_is_taken_back(place: Place) -> None:
 def test_a_revoked_camera_is_refused_within_seconds(place: Place) -> None:
     command = ["keys", "revoke", "den-1", "--keys", str(place.folder / "keys")]
     subprocess.run(
-        [sys.executable, "-P", "-c", "from deploy.cli import main; main()", *command],
+        [sys.executable, "-P", "-c", "from roommood.deploy.cli import main; main()", *command],
         check=True, cwd=ROOT, timeout=60,
     )  # fmt: skip
     code, said = place.deploy("--only", "desktop")

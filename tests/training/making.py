@@ -7,7 +7,7 @@ import numpy as np
 
 def votes(**counts: int) -> list[int]:
     """Ten votes by name; `unknown` and `none` are the last two columns."""
-    from shared.emotions import EXPRESSIONS
+    from roommood.shared.protocol.emotions import EXPRESSIONS
 
     return [counts.get(name, 0) for name in (*EXPRESSIONS, "unknown", "none")]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from shared.errors import ConfigError
-from training.cli import app
+from roommood.shared.errors import ConfigError
+from roommood.training.cli import app
 
 COMMANDS = (
     ["collect"], ["import", "fer2013"], ["import", "folders"], ["train"], ["fine-tune"],
@@ -18,7 +18,7 @@ COMMANDS = (
 
 def test_help_needs_none_of_the_heavy_libraries() -> None:
     heavy = "{'torch', 'cv2', 'numpy', 'onnx', 'onnxruntime', 'matplotlib'}"
-    check = f"import sys, training.cli; print({heavy} & set(sys.modules))"
+    check = f"import sys, roommood.training.cli; print({heavy} & set(sys.modules))"
     shown = subprocess.run(
         [sys.executable, "-c", check], capture_output=True, text=True, check=True
     )

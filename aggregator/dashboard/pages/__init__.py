@@ -6,12 +6,12 @@ from fastapi import FastAPI
 from nicegui import Client, ui
 from starlette.responses import PlainTextResponse, Response
 
-from aggregator.dashboard.archive import Archive
-from aggregator.dashboard.hub import Hub
-from aggregator.dashboard.pages.health import health_page
-from aggregator.dashboard.pages.overview import overview_page
-from aggregator.dashboard.pages.room import room_page
-from shared.names import is_name
+from roommood.aggregator.dashboard.archive import Archive
+from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.pages.health import health_page
+from roommood.aggregator.dashboard.pages.overview import overview_page
+from roommood.aggregator.dashboard.pages.room import room_page
+from roommood.shared.protocol.names import is_name
 
 # Pages open at once; each costs the server some memory.
 _MOST_PAGES = 500

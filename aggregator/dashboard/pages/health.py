@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 
-from aggregator.dashboard.html import render
-from aggregator.dashboard.hub import Hub
-from aggregator.dashboard.pages.frame import Frame
-from aggregator.dashboard.pages.parts import block, words
-from aggregator.dashboard.scene import Scene
-from aggregator.health import SILENT_S, WorkerHealth
+from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.html import render
+from roommood.aggregator.dashboard.pages.layout import Frame
+from roommood.aggregator.dashboard.pages.parts import block, words
+from roommood.aggregator.stats.health import SILENT_S, WorkerHealth
 
 
 def health_page(hub: Hub) -> None:

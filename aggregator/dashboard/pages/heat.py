@@ -5,14 +5,14 @@ from datetime import timedelta
 
 from nicegui import ui
 
-from aggregator.dashboard import charts, windows
-from aggregator.dashboard.archive import Archive
-from aggregator.dashboard.html import number, percent, render, signed, zone
-from aggregator.dashboard.pages.parts import Chart, Folded, Select, element, words
-from aggregator.figures import RoomPeriod
-from aggregator.palette import DIVERGING, SEQUENTIAL
-from shared.emotions import EXPRESSIONS
-from shared.errors import ConfigError, StoreError
+from roommood.aggregator.dashboard import charts, windows
+from roommood.aggregator.dashboard.archive import Archive
+from roommood.aggregator.dashboard.html import number, percent, render, signed, zone
+from roommood.aggregator.dashboard.pages.parts import Chart, Folded, Select, element, words
+from roommood.aggregator.stats.figures import RoomPeriod
+from roommood.aggregator.stats.palette import DIVERGING, SEQUENTIAL
+from roommood.shared.errors import ConfigError, StoreError
+from roommood.shared.protocol.emotions import EXPRESSIONS
 
 _VALENCE, _PEOPLE = "valence", "people"
 _MEASURES = {

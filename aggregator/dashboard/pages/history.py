@@ -4,14 +4,22 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
-from aggregator.correction import Estimate
-from aggregator.dashboard import charts, windows
-from aggregator.dashboard.archive import Archive
-from aggregator.dashboard.html import number, percent, render, signed, zone
-from aggregator.dashboard.pages.parts import Chart, Choice, Folded, Select, block, element, words
-from aggregator.figures import RoomPeriod, Share
-from shared.emotions import EXPRESSIONS
-from shared.errors import ConfigError, StoreError
+from roommood.aggregator.dashboard import charts, windows
+from roommood.aggregator.dashboard.archive import Archive
+from roommood.aggregator.dashboard.html import number, percent, render, signed, zone
+from roommood.aggregator.dashboard.pages.parts import (
+    Chart,
+    Choice,
+    Folded,
+    Select,
+    block,
+    element,
+    words,
+)
+from roommood.aggregator.stats.correction import Estimate
+from roommood.aggregator.stats.figures import RoomPeriod, Share
+from roommood.shared.errors import ConfigError, StoreError
+from roommood.shared.protocol.emotions import EXPRESSIONS
 
 _ALL = "all"
 _RAW, _CORRECTED = "raw", "corrected"

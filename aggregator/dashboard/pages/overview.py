@@ -1,13 +1,13 @@
 """Every room at a glance."""
 
-from aggregator.dashboard import charts
-from aggregator.dashboard.html import ago, render
-from aggregator.dashboard.hub import Hub
-from aggregator.dashboard.pages.frame import Frame
-from aggregator.dashboard.pages.parts import Chart, block, element, words
-from aggregator.dashboard.scene import Scene
-from aggregator.dashboard.snapshot import Room
-from aggregator.health import SILENT_S
+from roommood.aggregator.dashboard import charts
+from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.html import ago, render
+from roommood.aggregator.dashboard.pages.layout import Frame
+from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
+from roommood.aggregator.dashboard.snapshot import Room
+from roommood.aggregator.stats.health import SILENT_S
 
 _NOW_LABEL = "Shares of the expressions shown now; the list below gives the figures."
 _HOUR_LABEL = "Expressions shown in the last hour, by minute; the room's page has the figures."

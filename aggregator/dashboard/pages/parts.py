@@ -5,7 +5,7 @@ from typing import Any
 
 from nicegui import ui
 
-from aggregator.dashboard.charts import Options
+from roommood.aggregator.dashboard.charts import Options
 
 
 def element(tag: str, classes: str = "", **attributes: str) -> ui.element:

@@ -2,17 +2,17 @@
 
 from nicegui import ui
 
-from aggregator.dashboard import charts
-from aggregator.dashboard.archive import Archive
-from aggregator.dashboard.html import render
-from aggregator.dashboard.hub import Hub
-from aggregator.dashboard.pages.frame import Frame
-from aggregator.dashboard.pages.heat import HeatSection
-from aggregator.dashboard.pages.history import HistorySection
-from aggregator.dashboard.pages.overview import freshness, now_html, shares_html
-from aggregator.dashboard.pages.parts import Chart, block, element, words
-from aggregator.dashboard.scene import Scene
-from aggregator.dashboard.snapshot import Room
+from roommood.aggregator.dashboard import charts
+from roommood.aggregator.dashboard.archive import Archive
+from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.html import render
+from roommood.aggregator.dashboard.pages.heat import HeatSection
+from roommood.aggregator.dashboard.pages.history import HistorySection
+from roommood.aggregator.dashboard.pages.layout import Frame
+from roommood.aggregator.dashboard.pages.overview import freshness, now_html, shares_html
+from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
+from roommood.aggregator.dashboard.snapshot import Room
 
 _NOW_LABEL = "Shares of the expressions shown now; the list below gives the figures."
 

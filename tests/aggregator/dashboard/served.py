@@ -56,7 +56,7 @@ def serving(folder: Path, redis_url: str, *options: str, bind: str = "") -> Iter
     """Starts it, and ends it in good order."""
     port = free_port()
     log = folder / f"dashboard-{port}.log"
-    code = "from aggregator.dashboard.cli import main; main()"
+    code = "from roommood.aggregator.dashboard.cli import main; main()"
     where = ("--bind", f"{bind or '127.0.0.1'}:{port}", "--redis", redis_url)
     with log.open("wb") as out:
         process = subprocess.Popen(

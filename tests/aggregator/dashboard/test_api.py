@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aggregator.stats import RoomStats
+from roommood.aggregator.stats.room_stats import RoomStats
 from tests.aggregator.dashboard.served import Served, serving
 from tests.aggregator.rooms import Rooms
 from tests.end_to_end.site import until

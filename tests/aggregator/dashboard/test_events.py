@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from aggregator.dashboard.events import MOST_CLIENTS
+from roommood.aggregator.dashboard.events import MOST_CLIENTS
 from tests.aggregator.dashboard.served import Served
 from tests.aggregator.rooms import Rooms
 from tests.end_to_end.site import PATIENCE_S, until

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from aggregator.dashboard.feed import Feed
-from aggregator.dashboard.snapshot import Room, Snapshot
+from roommood.aggregator.dashboard.poller import Feed
+from roommood.aggregator.dashboard.snapshot import Room, Snapshot
 from tests.aggregator.dashboard.served import PASSWORD, as_user
 from tests.aggregator.rooms import Rooms
 from tests.end_to_end.site import until

@@ -10,10 +10,10 @@ import pytest
 import websockets
 from nicegui import Client
 
-from aggregator.dashboard.guard import COOKIE
-from aggregator.dashboard.sessions import SESSION_S, Sessions
-from aggregator.dashboard.settings import DashboardSettings
-from shared.errors import ConfigError
+from roommood.aggregator.dashboard.guard import COOKIE
+from roommood.aggregator.dashboard.sessions import SESSION_S, Sessions
+from roommood.aggregator.dashboard.settings import DashboardSettings
+from roommood.shared.errors import ConfigError
 from tests.aggregator.dashboard.served import Served, serving
 from tests.redis_server import RedisServer
 

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from jinja2 import Environment, PackageLoader
 
-from aggregator.dashboard import charts, html, windows
-from aggregator.dashboard.pages.health import current
-from aggregator.dashboard.pages.heat import measured, scale
-from aggregator.dashboard.pages.history import estimates
-from aggregator.figures import RoomPeriod, room_period
-from aggregator.health import WorkerHealth, camera_health
-from aggregator.palette import COLOUR_OF
-from shared.emotions import EXPRESSIONS
+from roommood.aggregator.dashboard import charts, html, windows
+from roommood.aggregator.dashboard.pages.health import current
+from roommood.aggregator.dashboard.pages.heat import measured, scale
+from roommood.aggregator.dashboard.pages.history import estimates
+from roommood.aggregator.stats.figures import RoomPeriod, room_period
+from roommood.aggregator.stats.health import WorkerHealth, camera_health
+from roommood.aggregator.stats.palette import COLOUR_OF
+from roommood.shared.protocol.emotions import EXPRESSIONS
 
 START = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
@@ -146,7 +146,7 @@ def test_what_a_camera_says_of_itself_is_escaped() -> None:
 
 
 def test_without_escaping_it_would_be_markup() -> None:
-    templates = Environment(loader=PackageLoader("aggregator.dashboard"), autoescape=False)
+    templates = Environment(loader=PackageLoader("roommood.aggregator.dashboard"), autoescape=False)
     templates.filters.update(percent=html.percent, number=html.number, lasting=html.lasting)
     templates.globals["silent_s"] = 10.0
     assert "<img" in hostile_table(templates)

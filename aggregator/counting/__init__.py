@@ -1,0 +1,1 @@
+"""Results to Redis, each counted exactly once."""

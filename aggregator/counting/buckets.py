@@ -1,0 +1,201 @@
+"""Results to the keys and the argument of `count_once.lua`. Pure: time is an argument.
+
+A result is booked whole at its capture time by the aggregator's wall clock, which is the
+only wall clock that counts: capture = received - transit - age.
+"""
+
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.redis.keys import SPANS
+from roommood.shared.protocol.emotions import EXPRESSIONS, VALENCE
+from roommood.shared.protocol.limits import MAX_RESULT_AGE_MS, SEEN_BITS, SEEN_TTL_S
+from roommood.shared.protocol.messages import Face, Result, TicketedResult
+from roommood.shared.protocol.wire import pack_argument
+
+# Results of one script call: bounds the time for which one room holds up Redis.
+MAX_RESULTS_PER_CALL: Final = 256
+
+_camera_fields = lru_cache(4096)(redis_keys.camera_fields)
+_face_fields = lru_cache(256)(redis_keys.face_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A result on arrival. `ticket` is whatever names it to the caller (worker and number)."""
+
+    ticket: Hashable
+    captured_ms: float
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class RoomCall:
+    """One call of the script: `places` are the indices of its results in the caller's batch."""
+
+    room: str
+    places: tuple[int, ...]
+    keys: list[str]
+    argument: bytes
+
+
+def deliver(
+    ticket: Hashable, one: TicketedResult, received_ms: float, transit_ms: float
+) -> Delivery:
+    """Put a result at its capture time, in ms since 1970 by the clock of `received_ms`."""
+    return Delivery(ticket, received_ms - transit_ms - one.age_ms, one.result)
+
+
+def is_too_old(delivery: Delivery, now_ms: float) -> bool:
+    """Older than a seen-bitmap is sure to live; it could be counted twice, so it is refused."""
+    return now_ms - delivery.captured_ms > MAX_RESULT_AGE_MS
+
+
+def room_calls(
+    deliveries: Sequence[Delivery], now_ms: float, min_people: int = 0
+) -> list[RoomCall]:
+    """Sort a batch by room into script calls of at most MAX_RESULTS_PER_CALL results.
+
+    In a frame with fewer than `min_people` faces only the number of faces is passed on.
+    """
+    by_room: dict[str, list[int]] = {}
+    for place, delivery in enumerate(deliveries):
+        by_room.setdefault(delivery.result.room, []).append(place)
+    return [
+        _room_call(room, part, deliveries, now_ms, min_people)
+        for room, places in by_room.items()
+        for part in _parts(places)
+    ]
+
+
+def _parts(places: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(places), MAX_RESULTS_PER_CALL):
+        yield places[start : start + MAX_RESULTS_PER_CALL]
+
+
+def _room_call(
+    room: str, places: list[int], deliveries: Sequence[Delivery], now_ms: float, min_people: int
+) -> RoomCall:
+    call = _Call(room, now_ms)
+    rows = [call.row(deliveries[place], min_people) for place in places]
+    return RoomCall(room, tuple(places), call.keys(), pack_argument(call.argument(rows)))
+
+
+class _Call:
+    """Gathers the keys and field names that the rows of one call refer to, counted from 1."""
+
+    __slots__ = (
+        "_bucket_expire_s", "_buckets", "_camera_bases", "_cameras", "_faces",
+        "_fields", "_moment_buckets", "_moments", "_now_ms", "_room", "_seen",
+    )  # fmt: skip
+
+    def __init__(self, room: str, now_ms: float) -> None:
+        self._room = room
+        self._now_ms = now_ms
+        self._fields: list[str] = []
+        self._cameras: dict[str, int] = {}
+        self._camera_bases: list[int] = []
+        self._faces: dict[tuple[str, int], int] = {}
+        self._seen: dict[str, int] = {}
+        self._buckets: dict[str, int] = {}
+        self._bucket_expire_s: list[int] = []
+        self._moments: dict[int, int] = {}
+        self._moment_buckets: list[list[int]] = []
+
+    def row(self, delivery: Delivery, min_people: int) -> list[Any]:
+        """As described at the head of the script."""
+        result = delivery.result
+        faces = result.faces
+        suppressed = len(faces) < min_people
+        sure = [] if suppressed else [face for face in faces if face.sure]
+        row: list[Any] = [
+            self._seen_bitmap(result),
+            result.seq % SEEN_BITS,
+            self._moment(int(delivery.captured_ms // 1000)),
+            self._camera(result.camera),
+            round(delivery.captured_ms),
+            result.interval_us,
+            len(faces),
+            len(faces) if suppressed else 0,
+            0 if suppressed else len(faces) - len(sure),
+        ]
+        self._add_faces(row, result.model, sure)
+        return row
+
+    def _add_faces(self, row: list[Any], model: str, faces: Iterable[Face]) -> None:
+        for face in faces:
+            base = self._faces.get((model, face.size))
+            if base is None:
+                base = self._faces[model, face.size] = len(self._fields)
+                self._fields += _face_fields(model, face.size)
+            row.append(base)
+            row += face.probabilities
+
+    def _seen_bitmap(self, result: Result) -> int:
+        key = redis_keys.seen(self._room, result.camera, result.boot_id, result.seq)
+        return self._seen.setdefault(key, len(self._seen) + 1)
+
+    def _camera(self, camera: str) -> int:
+        number = self._cameras.get(camera)
+        if number is None:
+            number = self._cameras[camera] = len(self._cameras) + 1
+            self._camera_bases.append(len(self._fields))
+            self._fields += _camera_fields(camera)
+        return number
+
+    def _moment(self, captured_s: int) -> int:
+        start_s = captured_s - captured_s % SPANS[0].length_s
+        number = self._moments.get(start_s)
+        if number is None:
+            number = self._moments[start_s] = len(self._moments) + 1
+            self._moment_buckets.append(self._buckets_at(captured_s))
+        return number
+
+    def _buckets_at(self, captured_s: int) -> list[int]:
+        """Numbers of the buckets that hold this second and are still kept."""
+        numbers = []
+        for span in SPANS:
+            start_s = captured_s - captured_s % span.length_s
+            expire_s = start_s + span.length_s + span.keep_s
+            if expire_s * 1000 <= self._now_ms:
+                continue
+            key = redis_keys.bucket(self._room, span, start_s)
+            if key not in self._buckets:
+                self._buckets[key] = len(self._buckets) + 1
+                self._bucket_expire_s.append(expire_s)
+            numbers.append(self._buckets[key])
+        return numbers
+
+    def keys(self) -> list[str]:
+        room = self._room
+        return [redis_keys.live(room), redis_keys.forgotten(room), *self._buckets, *self._seen]
+
+    def argument(self, rows: list[list[Any]]) -> dict[str, Any]:
+        return {
+            **_CONSTANTS,
+            "room": self._room,
+            "channel": redis_keys.updates(self._room),
+            "now_ms": round(self._now_ms),
+            "seen_expire_s": int(self._now_ms // 1000) + SEEN_TTL_S,
+            "bucket_expire_s": self._bucket_expire_s,
+            "moments": self._moment_buckets,
+            "fields": self._fields,
+            "cameras": list(self._cameras),
+            "camera_bases": self._camera_bases,
+            "results": rows,
+        }
+
+
+_CONSTANTS: Final = {
+    "seen_bits": SEEN_BITS,
+    "labels": EXPRESSIONS,
+    "valence": VALENCE,
+    "live_ttl_s": redis_keys.LIVE_TTL_S,
+    "live_max_age_ms": redis_keys.LIVE_MAX_AGE_MS,
+    "half_life_ms": redis_keys.LIVE_HALF_LIFE_MS,
+    "margin": redis_keys.DOMINANT_MARGIN,
+    "updates_every_ms": redis_keys.UPDATES_EVERY_MS,
+}

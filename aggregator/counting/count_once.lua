@@ -1,0 +1,403 @@
+-- Counts the results of one batch and room, each exactly once.
+--
+-- KEYS[1]             the room's live hash
+-- KEYS[2]             its tombstone: results captured before that time (ms) are refused
+-- KEYS[3 .. 2 + B]    buckets, B of them
+-- KEYS[3 + B ..]      seen-bitmaps
+-- ARGV[1]             one msgpack map, made by aggregator/counting/buckets.py:
+--   room, channel     its name, and the channel on which changes of the live hash are told
+--   now_ms            the aggregator's wall clock; every time is in ms or s since 1970
+--   seen_bits         bits of one bitmap
+--   seen_expire_s     when the bitmaps expire
+--   bucket_expire_s   when each of the B buckets expires
+--   moments           array of arrays: the buckets (1 .. B) of one 10 s of capture time
+--   fields            names of the buckets' fields
+--   cameras           names of the cameras
+--   camera_bases      for each camera, the index in `fields` (from 0) of frames, observed_us,
+--                     face_us, suppressed_us, unsure_us
+--   labels, valence   name and pleasure of each expression
+--   live_ttl_s, live_max_age_ms, half_life_ms, margin, updates_every_ms: see redis_keys.py
+--   results           arrays: bitmap, bit, moment, camera, captured_ms, interval_us, number of
+--                     faces, of suppressed faces, of unsure faces; then for each sure face the
+--                     index in `fields` (from 0) of `us` and `label_us` for each expression,
+--                     and the probability of each expression
+--
+-- Replies with one letter per result: c counted, d duplicate, f forgotten (refused by the
+-- tombstone); or with an error, and then nothing was written. A script is atomic but is not
+-- rolled back, hence: first all reads and checks, then all writes, SETBIT first, because what
+-- Redis refuses for want of memory or rights it refuses at a script's first write.
+
+local floor, format = math.floor, string.format
+local LIVE, FORGOTTEN = KEYS[1], KEYS[2]
+local arg = cmsgpack.unpack(ARGV[1])
+local now_ms, results, fields = arg.now_ms, arg.results, arg.fields
+local labels, label_count = arg.labels, #arg.labels
+local first_bucket, first_seen = 2, 2 + #arg.bucket_expire_s
+local LIVE_FORMAT = '%.0f %.0f %.0f %.0f %.0f %.3f' .. string.rep(' %.0f', label_count)
+local CHUNK = 1000 -- Lua unpacks at most 8,000 values onto its stack
+
+local function whole(number)
+  return format('%.0f', number)
+end
+
+-- Checks -----------------------------------------------------------------------------------
+
+local function wrong_type()
+  for i, key in ipairs(KEYS) do
+    local wanted = (i == 2 or i > first_seen) and 'string' or 'hash'
+    local found = redis.call('TYPE', key).ok
+    if found ~= wanted and found ~= 'none' then
+      return 'WRONGTYPE ' .. key .. ' holds a ' .. found .. ' where a ' .. wanted .. ' was due'
+    end
+  end
+end
+
+-- One letter per result, and whether any is to be counted.
+local function outcomes()
+  local forgotten_ms = tonumber(redis.call('GET', FORGOTTEN) or 0) or now_ms
+  local letters, taken, any = {}, {}, false
+  for i, row in ipairs(results) do
+    local bit = row[1] * arg.seen_bits + row[2]
+    if row[5] < forgotten_ms then
+      letters[i] = 'f'
+    elseif taken[bit] or redis.call('GETBIT', KEYS[first_seen + row[1]], row[2]) == 1 then
+      letters[i] = 'd'
+    else
+      letters[i], taken[bit], any = 'c', true, true
+    end
+  end
+  return letters, any
+end
+
+-- Sums -------------------------------------------------------------------------------------
+
+-- Moves a camera's live sums on to time t; back in time, never.
+local function advance(camera, t)
+  if t <= camera.t then return end
+  local factor, us = 2 ^ ((camera.t - t) / arg.half_life_ms), camera.us
+  camera.obs, camera.face = camera.obs * factor, camera.face * factor
+  camera.unsure, camera.frames = camera.unsure * factor, camera.frames * factor
+  for e = 1, label_count do us[e] = us[e] * factor end
+  camera.t = t
+end
+
+local function new_camera(name)
+  local camera = { name = name, t = 0, sure_ms = 0, obs = 0, face = 0, unsure = 0, frames = 0 }
+  camera.us = {}
+  for e = 1, label_count do camera.us[e] = 0 end
+  return camera
+end
+
+-- A camera's live sums as one field of the hash: numbers between spaces, in this order.
+local function packed(camera)
+  return format(LIVE_FORMAT, camera.t, camera.sure_ms, camera.obs, camera.face, camera.unsure,
+    camera.frames, unpack(camera.us))
+end
+
+local function unpacked(name, text)
+  local camera, numbers = new_camera(name), {}
+  for word in string.gmatch(text, '%S+') do numbers[#numbers + 1] = tonumber(word) end
+  if #numbers ~= 6 + label_count then return camera end
+  camera.t, camera.sure_ms, camera.obs = numbers[1], numbers[2], numbers[3]
+  camera.face, camera.unsure, camera.frames = numbers[4], numbers[5], numbers[6]
+  for e = 1, label_count do camera.us[e] = numbers[6 + e] end
+  return camera
+end
+
+-- The cameras of the live hash by name, as they were stored; and all its fields.
+local function read_live()
+  local flat, hash, cameras = redis.call('HGETALL', LIVE), {}, {}
+  for i = 1, #flat, 2 do
+    local field, value = flat[i], flat[i + 1]
+    hash[field] = value
+    if string.sub(field, 1, 7) == 'camera:' then
+      local name = string.sub(field, 8)
+      cameras[name] = unpacked(name, value)
+    end
+  end
+  return hash, cameras
+end
+
+-- For each camera of the batch its live sums, advanced to its newest capture.
+local function live_of_batch(letters, cameras)
+  local batch, any = {}, false
+  for i, row in ipairs(results) do
+    if letters[i] == 'c' and now_ms - row[5] <= arg.live_max_age_ms then
+      local name = arg.cameras[row[4]]
+      local camera = cameras[name] or new_camera(name)
+      cameras[name], batch[row[4]], any = camera, camera, true
+      advance(camera, row[5])
+    end
+  end
+  return batch, any
+end
+
+-- Adds a result's sure faces to the sums of its moment and, weighed, to the live sums.
+local function add_faces(row, sum, us, weight)
+  local interval_us, last = row[6], label_count
+  for at = 10, #row, last + 1 do
+    local base, winner, most = row[at], 1, -1
+    for e = 1, last do
+      local p = row[at + e]
+      local time = floor(interval_us * p + 0.5)
+      sum[base + e] = (sum[base + e] or 0) + time
+      us[e] = us[e] + time * weight
+      if p > most then winner, most = e, p end
+    end
+    local label = base + last + winner
+    sum[label] = (sum[label] or 0) + interval_us
+  end
+end
+
+local function add_frame(row, sum)
+  local base, interval_us = arg.camera_bases[row[4]], row[6]
+  sum[base + 1] = (sum[base + 1] or 0) + 1
+  sum[base + 2] = (sum[base + 2] or 0) + interval_us
+  sum[base + 3] = (sum[base + 3] or 0) + interval_us * row[7]
+  sum[base + 4] = (sum[base + 4] or 0) + interval_us * row[8]
+  sum[base + 5] = (sum[base + 5] or 0) + interval_us * row[9]
+end
+
+local function add_frame_live(row, camera, weight)
+  local time = row[6] * weight
+  camera.frames = camera.frames + weight
+  camera.obs = camera.obs + time
+  camera.face = camera.face + time * row[7]
+  camera.unsure = camera.unsure + time * row[9]
+  if #row >= 10 and row[5] > camera.sure_ms then camera.sure_ms = row[5] end
+end
+
+-- Sums per moment: field index -> number.
+local function add_up(letters, live)
+  local sums, nowhere = {}, new_camera('')
+  for moment = 1, #arg.moments do sums[moment] = {} end
+  for i, row in ipairs(results) do
+    if letters[i] == 'c' then
+      local camera, weight = nowhere, 0
+      if live[row[4]] and now_ms - row[5] <= arg.live_max_age_ms then
+        camera = live[row[4]]
+        weight = 2 ^ ((row[5] - camera.t) / arg.half_life_ms)
+        add_frame_live(row, camera, weight)
+      end
+      add_frame(row, sums[row[3]])
+      add_faces(row, sums[row[3]], camera.us, weight)
+    end
+  end
+  return sums
+end
+
+local function merged(one, other)
+  local both = {}
+  for field, sum in pairs(one) do both[field] = sum end
+  for field, sum in pairs(other) do both[field] = (both[field] or 0) + sum end
+  return both
+end
+
+-- For each bucket the sums of all moments in it. Mostly there is one, and no copy is made.
+local function sums_of_buckets(sums)
+  local buckets = {}
+  for moment, numbers in ipairs(arg.moments) do
+    for _, b in ipairs(numbers) do
+      buckets[b] = buckets[b] and merged(buckets[b], sums[moment]) or sums[moment]
+    end
+  end
+  return buckets
+end
+
+-- Names and sums of the fields that grow.
+local function grown(sums)
+  local names, added, n = {}, {}, 0
+  for field, sum in pairs(sums) do
+    if sum > 0 then
+      n = n + 1
+      names[n], added[n] = fields[field], sum
+    end
+  end
+  return { names = names, added = added }
+end
+
+-- Fields first .. last of a bucket with their new values, for HSET; or nil and the bad field.
+local function new_values(key, grow, first, last)
+  local stored = redis.call('HMGET', key, unpack(grow.names, first, last))
+  local out, n = {}, 0
+  for i = first, last do
+    local before = tonumber(stored[i - first + 1] or 0)
+    if not before then return nil, grow.names[i] end
+    out[n + 1], out[n + 2] = grow.names[i], format('%.0f', before + grow.added[i])
+    n = n + 2
+  end
+  return out
+end
+
+-- One {key, fields and values} for each HSET; or nil and what is wrong.
+local function bucket_writes(buckets)
+  local writes, cache = {}, {}
+  for b, sums in ipairs(buckets) do
+    local key, grow = KEYS[first_bucket + b], cache[sums] or grown(sums)
+    cache[sums] = grow
+    for first = 1, #grow.names, CHUNK do
+      local values, bad = new_values(key, grow, first, math.min(first + CHUNK - 1, #grow.names))
+      if bad then return nil, 'ERR ' .. bad .. ' of ' .. key .. ' is not a number' end
+      writes[#writes + 1] = { key, values }
+    end
+  end
+  return writes
+end
+
+-- What the live hash says -------------------------------------------------------------------
+
+-- Cameras as of the newest capture; and the fields of those silent for too long.
+local function present(cameras)
+  local here, gone, newest = {}, {}, 0
+  for _, camera in pairs(cameras) do newest = math.max(newest, camera.t) end
+  for name, camera in pairs(cameras) do
+    if newest - camera.t > arg.live_max_age_ms then
+      gone[#gone + 1] = 'camera:' .. name
+    else
+      local factor = 2 ^ ((camera.t - newest) / arg.half_life_ms)
+      here[#here + 1] = { camera = camera, factor = factor, obs = camera.obs * factor }
+      if newest - camera.sure_ms > arg.live_max_age_ms then
+        for e = 1, label_count do camera.us[e] = 0 end
+      end
+    end
+  end
+  return here, gone, newest
+end
+
+-- Faces at once and frames per second, over the cameras with a tenth of the best one's time.
+local function people_and_rate(here)
+  local best, people, rate = 0, 0, 0
+  for _, one in ipairs(here) do best = math.max(best, one.obs) end
+  for _, one in ipairs(here) do
+    if one.obs > 0 and one.obs * 10 >= best then
+      people = math.max(people, one.camera.face / one.camera.obs)
+      rate = rate + one.camera.frames * 1e6 / one.camera.obs
+    end
+  end
+  return people, rate
+end
+
+-- Share of each expression, and the sure share of the face time.
+local function shares_of(here)
+  local us, sure, unsure = {}, 0, 0
+  for e = 1, label_count do us[e] = 0 end
+  for _, one in ipairs(here) do
+    unsure = unsure + one.camera.unsure * one.factor
+    for e = 1, label_count do
+      us[e] = us[e] + one.camera.us[e] * one.factor
+      sure = sure + one.camera.us[e] * one.factor
+    end
+  end
+  local shares = {}
+  for e = 1, label_count do shares[e] = sure > 0 and us[e] / sure or 0 end
+  return shares, sure + unsure > 0 and sure / (sure + unsure) or 0
+end
+
+-- The expression shown most, which changes only by a margin, so that it does not flicker.
+local function dominant_of(shares, before)
+  local top, held = 1, 0
+  for e = 1, label_count do
+    if shares[e] > shares[top] then top = e end
+    if labels[e] == before then held = shares[e] end
+  end
+  if shares[top] == 0 then return '' end
+  if held > 0 and shares[top] < held + arg.margin then return before end
+  return labels[top]
+end
+
+local function rounded(number)
+  return tonumber(format('%.4f', number)) + 0 -- no negative zero
+end
+
+local function summary(here, newest, dominant_before)
+  local people, rate = people_and_rate(here)
+  local shares, sure_share = shares_of(here)
+  local valence, named = 0, {}
+  for e = 1, label_count do
+    valence = valence + shares[e] * arg.valence[e]
+    named[labels[e]] = rounded(shares[e])
+  end
+  return {
+    room = arg.room, people = rounded(people), frames_per_s = rounded(rate), shares = named,
+    dominant = dominant_of(shares, dominant_before), valence = rounded(valence),
+    sure_share = rounded(sure_share), captured_ms = newest, updated_ms = now_ms,
+  }
+end
+
+-- Field names and values, for HSET.
+local function live_values(said, batch)
+  local out = {}
+  local function put(field, value)
+    out[#out + 1] = field
+    out[#out + 1] = value
+  end
+  for field, value in pairs(said) do
+    if field == 'captured_ms' or field == 'updated_ms' then
+      put(field, whole(value))
+    elseif field ~= 'shares' and field ~= 'room' then
+      put(field, tostring(value))
+    end
+  end
+  for label, share in pairs(said.shares) do put('share:' .. label, tostring(share)) end
+  for _, camera in pairs(batch) do put('camera:' .. camera.name, packed(camera)) end
+  return out
+end
+
+-- Writes -----------------------------------------------------------------------------------
+
+local function mark_seen(letters)
+  local marked = {}
+  for i, row in ipairs(results) do
+    if letters[i] == 'c' then
+      redis.call('SETBIT', KEYS[first_seen + row[1]], row[2], 1)
+      marked[row[1]] = true
+    end
+  end
+  for bitmap in pairs(marked) do
+    redis.call('EXPIREAT', KEYS[first_seen + bitmap], arg.seen_expire_s)
+  end
+end
+
+local function write_buckets(writes)
+  for _, write in ipairs(writes) do redis.call('HSET', write[1], unpack(write[2])) end
+  for b, expire_s in ipairs(arg.bucket_expire_s) do
+    redis.call('EXPIREAT', KEYS[first_bucket + b], expire_s)
+  end
+end
+
+local function publish(said, published_ms)
+  if now_ms - published_ms < arg.updates_every_ms and now_ms >= published_ms then return end
+  redis.call('HSET', LIVE, 'published_ms', whole(now_ms))
+  redis.call('PUBLISH', arg.channel, cjson.encode(said))
+end
+
+local function write_live(hash, cameras, batch)
+  local here, gone, newest = present(cameras)
+  local said = summary(here, newest, hash.dominant)
+  local values = live_values(said, batch)
+  for first = 1, #values, CHUNK do
+    redis.call('HSET', LIVE, unpack(values, first, math.min(first + CHUNK - 1, #values)))
+  end
+  if #gone > 0 then redis.call('HDEL', LIVE, unpack(gone, 1, math.min(#gone, CHUNK))) end
+  redis.call('EXPIRE', LIVE, arg.live_ttl_s)
+  publish(said, tonumber(hash.published_ms) or 0)
+end
+
+-- The whole story ----------------------------------------------------------------------------
+
+local problem = wrong_type()
+if problem then return redis.error_reply(problem) end
+
+local letters, any = outcomes()
+if not any then return table.concat(letters) end
+
+local hash, cameras = read_live()
+local batch, any_live = live_of_batch(letters, cameras)
+local sums = sums_of_buckets(add_up(letters, batch))
+local writes, fault = bucket_writes(sums)
+if fault then return redis.error_reply(fault) end
+
+mark_seen(letters)
+write_buckets(writes)
+if any_live then write_live(hash, cameras, batch) end
+return table.concat(letters)

@@ -1,0 +1,61 @@
+"""Reports to the fields of the health hashes: flat names, numbers with units."""
+
+from collections.abc import Iterable, Mapping
+
+from roommood.shared.protocol.messages import PICTURE_PROBLEMS, CameraReport, Report
+
+HealthFields = Mapping[str, str | float]
+
+
+def worker_fields(report: Report) -> HealthFields:
+    """Fields of `roommood:worker:<id>`."""
+    numbers = {name: round(value, 3) for name, value in report.health.items()}
+    cameras = len(report.cameras)
+    return {"address": report.address, "release": report.release, "cameras": cameras, **numbers}
+
+
+def camera_fields(reports: Iterable[Report]) -> dict[str, HealthFields]:
+    """Fields of `roommood:camera:<id>`, by camera.
+
+    What the camera says of itself comes from the worker that heard it last; counts that each
+    worker keeps (`analysed`, `refused-...`, `lost-on-wire`) are given by worker.
+    """
+    merged: dict[str, dict[str, str | float]] = {}
+    heard: dict[str, float] = {}
+    for report in reports:
+        for one in report.cameras:
+            fields = merged.setdefault(one.camera, {})
+            fields |= {f"{name}@{report.worker_id}": round(n, 3) for name, n in one.counts.items()}
+            if one.silent_ms < heard.get(one.camera, float("inf")):
+                heard[one.camera] = one.silent_ms
+                fields |= _own_words(one)
+    return dict(merged)
+
+
+def _own_words(one: CameraReport) -> dict[str, str | float]:
+    health = one.health
+    return {
+        "room": one.room,
+        "boot_id": one.boot_id,
+        "release": one.release,
+        "silent_ms": round(one.silent_ms),
+        "rate_hz": round(one.rate_hz, 2),
+        "width": one.width,
+        "height": one.height,
+        "captured": health.captured,
+        "sent": health.sent,
+        "skipped": health.skipped,
+        "lost_with_worker": health.lost_with_worker,
+        "encode_ms": round(health.encode_ms, 3),
+        "temperature_c": round(health.temperature_c, 1),
+        "source": health.source,
+        "picture": _picture(health.source),
+    }
+
+
+def _picture(source: str) -> str:
+    """What is wrong with the picture, as the camera says it in its source's status; "ok" if nothing
+    is, "" while no pictures come."""
+    if source == "ok":
+        return "ok"
+    return source if source.partition(":")[0] in PICTURE_PROBLEMS else ""

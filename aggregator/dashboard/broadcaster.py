@@ -1,0 +1,54 @@
+"""Hands what the feed's thread finds to everybody who looks, on the server's event loop."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.snapshot import Snapshot
+
+Listener = Callable[[Scene], None]
+
+_log = logging.getLogger(__name__)
+
+
+class Hub:
+    """The newest scene, and who is told of it. All but `publish` belong to the event loop."""
+
+    def __init__(self) -> None:
+        self.scene = Scene(Snapshot(datetime.now(UTC), away="Redis has not been asked yet."))
+        self._listeners: dict[object, Listener] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def attach(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """The loop that listeners run on; None once it ends."""
+        self._loop = loop
+
+    def publish(self, snapshot: Snapshot) -> None:
+        """May be called from any thread."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(self._tell, Scene(snapshot))
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Calls `listener` with each new scene, until what is returned is called."""
+        token = object()
+        self._listeners[token] = listener
+        return lambda: void(self._listeners.pop(token, None))
+
+    def wake(self) -> None:
+        """Tells everybody of the newest scene once more."""
+        self._tell(self.scene)
+
+    def _tell(self, scene: Scene) -> None:
+        self.scene = scene
+        for listener in list(self._listeners.values()):
+            try:
+                listener(scene)
+            except Exception:
+                _log.exception("one who looks could not be told")
+
+
+def void(_: object) -> None:
+    """For a callback whose result nobody wants."""

@@ -1,0 +1,101 @@
+"""What all pages have: header, a banner while Redis is away, footer; and how they follow."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nicegui import ui
+
+from roommood.aggregator.dashboard.broadcaster import Hub, Listener
+from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.html import clock
+from roommood.aggregator.dashboard.pages.parts import element, words
+from roommood.shared.process.runtime import release
+
+_PAGES = {"/": "Rooms", "/health": "Cameras and workers"}
+
+
+class Frame:
+    """One open page. It follows the hub until the page is closed, or its user pauses it."""
+
+    def __init__(self, hub: Hub, path: str) -> None:
+        self._hub = hub
+        self._path = path
+        self._show: Listener = lambda _scene: None
+        self._paused = False
+
+    @contextmanager
+    def body(self) -> Iterator[None]:
+        """Where the page's own elements go: Quasar's page is the `main` of the document, and what
+        stands around it belongs into its layout."""
+        layout = ui.context.client.layout
+        with layout:
+            for place, part in enumerate((self._header(), self._banner())):
+                part.move(target_index=place)
+        with element("div", "rm-main") as main:
+            yield
+        with layout:
+            self._footer()
+        ui.skip_link(target=main)
+
+    def follow(self, show: Listener) -> None:
+        """Calls `show` now, and whenever there is something new."""
+        self._show = show
+        self._tell(self._hub.scene)
+        ui.context.client.on_delete(self._hub.listen(self._tell))
+
+    def _header(self) -> ui.element:
+        with element("header", "rm-header") as header:
+            brand = words("a", "roommood", "rm-brand")
+            brand.props["href"] = "/"
+            with element("nav", aria_label="Pages"):
+                for path, title in _PAGES.items():
+                    link = words("a", title)
+                    link.props["href"] = path
+                    if path == self._path:
+                        link.props["aria-current"] = "page"
+            with element("div", "rm-status"):
+                self._status = words("span", "", "rm-pill")
+                self._status.props["role"] = "status"
+                self._pause = words("button", "Pause", "rm-button")
+                self._pause.props["type"] = "button"
+                self._pause.on("click", self._toggle)
+        return header
+
+    def _banner(self) -> ui.element:
+        with element("div", "rm-banner", role="alert") as self._alert:
+            self._why = words("p", "")
+        self._alert.set_visibility(False)
+        return self._alert
+
+    def _footer(self) -> None:
+        with element("footer", "rm-footer"):
+            words("p", "This is the expression shown on faces, not what anybody feels.")
+            with element("p"):
+                words("span", f"roommood {release()} · ")
+                words("a", "JSON API").props["href"] = "/api/openapi.json"
+
+    def _toggle(self) -> None:
+        self._paused = not self._paused
+        self._pause.text = "Go on" if self._paused else "Pause"
+        self._tell(self._hub.scene, even_if_paused=True)
+
+    def _tell(self, scene: Scene, even_if_paused: bool = False) -> None:
+        away = scene.snapshot.away
+        if self._paused and not even_if_paused and not away:
+            return
+        self._say_state(scene)
+        self._show(scene)
+
+    def _say_state(self, scene: Scene) -> None:
+        snapshot = scene.snapshot
+        text, mood = "live", "rm-good"
+        if snapshot.away:
+            text, mood = "Redis is away", "rm-bad"
+        elif self._paused:
+            text, mood = f"as of {clock(snapshot.taken)}", "rm-waiting"
+        self._status.text = text
+        self._status.classes(replace=f"rm-pill {mood}")
+        self._alert.set_visibility(bool(snapshot.away))
+        if snapshot.away:
+            since = f" since {clock(snapshot.away_since)}" if snapshot.away_since else ""
+            self._why.text = f"No answer{since}. {snapshot.away} This page goes on by itself."

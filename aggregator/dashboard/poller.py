@@ -1,0 +1,169 @@
+"""Follows Redis for everybody who looks: one subscription, one snapshot, shared by all."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from roommood.aggregator.dashboard.snapshot import Hours, Snapshot
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.redis.client import connect, translated
+from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
+from roommood.aggregator.stats.inventory import RollCall
+from roommood.aggregator.stats.live import RoomNow
+from roommood.aggregator.stats.room_stats import KnownRoom, RoomStats
+from roommood.shared.errors import ConfigError, StoreError
+from roommood.shared.process.logs import event
+
+# From a change in Redis to the look at it, and from one look to the next, changes or none.
+_PACE_S: Final = 0.4
+_LOOK_AT_LEAST_EVERY_S: Final = 1.0
+_TRY_AGAIN_S: Final = 0.5
+_HEALTH_EVERY_S: Final = 2.0
+_HOUR_EVERY_S: Final = 10.0
+# So much of our time at most goes into health, and as much into the rooms' last hours.
+_BUSY: Final = 0.1
+# Messages taken at once; what they say is read from the live hashes.
+_MOST_MESSAGES: Final = 10_000
+_HOUR: Final = timedelta(hours=1)
+_MINUTE: Final = timedelta(minutes=1)
+
+_log = logging.getLogger(__name__)
+
+
+class Feed:
+    """A thread that hands each new snapshot to `publish`, from 1 to 2.5 times a second.
+
+    A message on a room's channel makes it look at once; what it then reads are the live hashes,
+    whose time to live tells their age. While Redis is away it says so, and tries again.
+    """
+
+    def __init__(
+        self, url: str, password_file: Path | None, publish: Callable[[Snapshot], None]
+    ) -> None:
+        self._url = url
+        self._password_file = password_file
+        self._publish = publish
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self._snapshot = Snapshot(datetime.now(UTC), away="Redis has not been asked yet.")
+        self._hours = Hours()
+        self._hour_due: dict[str, float] = {}
+        self._hours_from_s = self._health_from_s = 0.0
+        self._health: tuple[list[CameraHealth], list[WorkerHealth]] = ([], [])
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(5.0)
+
+    # The thread
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                with translated(self._url):
+                    self._follow()
+            except (StoreError, ConfigError) as error:
+                self._is_away(str(error))
+            except Exception:
+                _log.exception("the feed failed")
+                self._is_away("The dashboard could not read Redis; its log says why.")
+            self._stop.wait(_TRY_AGAIN_S)
+
+    def _follow(self) -> None:
+        """Until Redis goes away, or we end."""
+        redis = connect(self._url, self._password_file)
+        with _closing(redis), RoomStats(self._url, self._password_file) as stats:
+            self._follow_with(redis, stats)
+
+    def _follow_with(self, redis: Any, stats: RoomStats) -> None:
+        roll_call = RollCall(redis)
+        with _subscribed(redis) as inbox:
+            while not self._stop.is_set():
+                self._look(stats, roll_call)
+                self._stop.wait(_PACE_S)
+                self._await_change(inbox)
+
+    def _await_change(self, inbox: Any) -> None:
+        message = inbox.get_message(timeout=_LOOK_AT_LEAST_EVERY_S - _PACE_S)
+        for _ in range(_MOST_MESSAGES):
+            if message is None:
+                return
+            message = inbox.get_message(timeout=0)
+
+    def _look(self, stats: RoomStats, roll_call: RollCall) -> None:
+        known = stats.rooms()
+        now = stats.live_of([one.room for one in known])
+        self._take_roll_call(roll_call, now)
+        self._read_an_hour(stats, known)
+        cameras, workers = self._health
+        rooms = tuple(map(self._hours.of, known, now))
+        self._say(Snapshot(datetime.now(UTC), rooms, tuple(cameras), tuple(workers)))
+
+    def _take_roll_call(self, roll_call: RollCall, rooms: list[RoomNow]) -> None:
+        began_s = time.monotonic()
+        if began_s < self._health_from_s:
+            return
+        self._health = roll_call.take(camera.camera for room in rooms for camera in room.cameras)
+        self._health_from_s = _next(began_s, _HEALTH_EVERY_S)
+
+    def _read_an_hour(self, stats: RoomStats, known: list[KnownRoom]) -> None:
+        """Of the room that waits longest for it, so that many rooms delay nothing else."""
+        began_s = time.monotonic()
+        if not known or began_s < self._hours_from_s:
+            return
+        self._hour_due = {one.room: self._hour_due.get(one.room, 0.0) for one in known}
+        self._hours.keep_only(self._hour_due)
+        room = min(self._hour_due, key=self._hour_due.__getitem__)
+        if began_s < self._hour_due[room]:
+            return
+        with suppress(ConfigError):  # the room was forgotten a moment ago
+            self._hours.by_room[room] = tuple(stats.history(room, _HOUR, _MINUTE))
+        self._hour_due[room] = began_s + _HOUR_EVERY_S
+        self._hours_from_s = _next(began_s, 0.0)
+
+    def _is_away(self, why: str) -> None:
+        before, taken = self._snapshot, datetime.now(UTC)
+        if before.away_since is None:
+            event(_log, logging.WARNING, "Redis lost", why=why)
+        rooms = tuple(Hours().of(one.known, RoomNow(one.name)) for one in before.rooms)
+        since = before.away_since or taken
+        self._say(Snapshot(taken, rooms, before.cameras, before.workers, why, since))
+
+    def _say(self, snapshot: Snapshot) -> None:
+        if self._snapshot.away and not snapshot.away:
+            event(_log, logging.INFO, "Redis found")
+        self._snapshot = snapshot
+        self._publish(snapshot)
+
+
+def _next(began_s: float, every_s: float) -> float:
+    """When to do it again: no earlier than keeps us idle for most of the time."""
+    now_s = time.monotonic()
+    return max(began_s + every_s, now_s + (now_s - began_s) / _BUSY)
+
+
+@contextmanager
+def _closing(redis: Any) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        redis.close()
+
+
+@contextmanager
+def _subscribed(redis: Any) -> Iterator[Any]:
+    inbox = redis.pubsub(ignore_subscribe_messages=True)
+    try:
+        inbox.psubscribe(redis_keys.EVERYTHING)
+        yield inbox
+    finally:
+        inbox.close()

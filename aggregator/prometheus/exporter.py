@@ -1,0 +1,189 @@
+"""Rooms and cameras for Prometheus, read from Redis at each scrape: `roommood exporter`.
+
+What is not known has no sample: a silent room has no people and no shares, never old ones.
+"""
+
+import logging
+import select
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from roommood.aggregator.redis.client import DEFAULT_URL
+from roommood.aggregator.stats.figures import RoomPeriod
+from roommood.aggregator.stats.site import Site, SiteReader, is_up
+from roommood.shared.errors import ConfigError, StoreError
+from roommood.shared.process.logs import event
+from roommood.shared.process.metrics import Fact, Health, serve
+from roommood.shared.process.runtime import PeerLog, shutdown_on_signals
+from roommood.shared.protocol.messages import PICTURE_PROBLEMS
+from roommood.shared.transport.addresses import host_of, is_loopback, parse_address
+
+DEFAULT_BIND: Final = "127.0.0.1:9704"
+_LAST: Final = timedelta(minutes=1)
+# Scrapes within this are told the same: somebody may ask all the time.
+_KEPT_S: Final = 1.0
+_TURN_S: Final = 1.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterSettings:
+    """Raises ConfigError where strangers could ask without anybody having allowed it."""
+
+    bind: str = DEFAULT_BIND
+    redis_url: str = DEFAULT_URL
+    redis_password_file: Path | None = None
+    insecure: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.insecure or is_loopback(parse_address(self.bind))):
+            raise ConfigError(
+                f"{self.bind} can be reached from other machines, and whoever asks is told what "
+                "the rooms show: let Prometheus run here, or allow it with --insecure"
+            )
+
+
+class Exporter:
+    """Answers scrapes until told to stop."""
+
+    def __init__(self, settings: ExporterSettings) -> None:
+        self._settings = settings
+        self._reader = SiteReader(settings.redis_url, settings.redis_password_file)
+        self._lock = threading.Lock()
+        self._facts: list[Fact] = []
+        self._read_s = float("-inf")
+        self._log_of_redis = PeerLog("redis")
+        self.health = Health("exporter")
+
+    def run(self) -> int:
+        """Serves until SIGTERM or SIGINT; returns the exit code."""
+        address = parse_address(self._settings.bind)
+        host, port = host_of(address), int(address.rpartition(":")[2])
+        with shutdown_on_signals() as shutdown:
+            stop = serve("" if host == "*" else host, port, self.health, self.facts)
+            event(_log, logging.INFO, "exporter ready", bind=self._settings.bind)
+            try:
+                # Whether Redis answers is known before anybody asks.
+                self.facts()
+                while not shutdown.requested:
+                    select.select([shutdown.waker], [], [], _TURN_S)
+                    self.health.tick()
+            finally:
+                self.health.draining()
+                stop()
+                self._reader.close()
+        return shutdown.forced_exit_code if shutdown.forced else 0
+
+    def facts(self) -> list[Fact]:
+        """What Redis says, at most a second old. From any thread."""
+        with self._lock:
+            began_s = time.monotonic()
+            if began_s - self._read_s > _KEPT_S:
+                self._facts = [*self._read()]
+                took = Fact("roommood_exporter_read_seconds", _TOOK, time.monotonic() - began_s)
+                self._facts.append(took)
+                self._read_s = time.monotonic()
+            return self._facts
+
+    def _read(self) -> Iterator[Fact]:
+        try:
+            site = self._reader.look()
+            lately = self._reader.lately([one.room for one in site.rooms], _LAST)
+        except StoreError as error:
+            self._note_redis(str(error))
+            yield Fact("roommood_exporter_redis_up", _REDIS_UP, 0)
+            return
+        self._note_redis("")
+        yield Fact("roommood_exporter_redis_up", _REDIS_UP, 1)
+        yield from site_facts(site, lately)
+
+    def _note_redis(self, away: str) -> None:
+        self.health.ready = not away
+        if away:
+            self._log_of_redis.lost("redis", away)
+        else:
+            self._log_of_redis.back("redis")
+
+
+def site_facts(site: Site, lately: Sequence[RoomPeriod]) -> Iterator[Fact]:
+    """Of all rooms, their last minute in the same order, and of all cameras."""
+    yield Fact("roommood_exporter_rooms_left_out", _LEFT_OUT, site.rooms_left_out)
+    yield Fact("roommood_site_workers", "Workers heard in the last 10 s.", site.workers_alive)
+    for known, now in zip(site.rooms, site.now, strict=True):
+        labels = {"room": known.room}
+        yield Fact("roommood_room_up", "1 if a frame came in 10 s.", not now.silent, labels)
+        yield Fact("roommood_room_paused", "1 while the room is paused.", known.paused, labels)
+        last_s = known.last_seen.timestamp()
+        yield Fact("roommood_room_last_result_timestamp_seconds", _LAST_SEEN, last_s, labels)
+    for period in lately:
+        yield from _room_facts(period)
+    paused = {one.room for one in site.rooms if one.paused}
+    for camera in site.cameras:
+        labels = {"camera": camera.camera, "room": camera.room}
+        up = is_up(camera)
+        yield Fact("roommood_site_camera_up", "1 if heard in 10 s.", up, labels)
+        yield Fact("roommood_site_camera_silent_seconds", _SILENT, camera.silent_s, labels)
+        resting = camera.room in paused or camera.source in ("paused", "quiet")
+        yield Fact("roommood_site_camera_resting", _RESTING, resting, labels)
+        if up:
+            yield from _known(
+                (
+                    ("roommood_site_camera_capture_rate_hertz", _RATE, camera.rate_hz),
+                    ("roommood_site_camera_temperature_celsius", _BOARD, camera.temperature_c),
+                ),
+                labels,
+            )
+            yield from _problem(camera.picture, labels)
+
+
+def _room_facts(period: RoomPeriod) -> Iterator[Fact]:
+    labels = {"room": period.room}
+    yield Fact("roommood_room_coverage_ratio", _COVERAGE, period.coverage, labels)
+    yield from _known(
+        (
+            ("roommood_room_people", _PEOPLE, period.people),
+            ("roommood_room_valence", _VALENCE, period.valence),
+            ("roommood_room_sure_ratio", _SURE, period.sure_share),
+        ),
+        labels,
+    )
+    for expression, share in period.shares.items():
+        both = {**labels, "expression": expression}
+        yield Fact("roommood_room_expression_ratio", _SHARE, share.raw, both)
+
+
+def _known(
+    figures: Iterable[tuple[str, str, float | None]], labels: dict[str, str]
+) -> Iterator[Fact]:
+    for name, what, value in figures:
+        if value is not None:
+            yield Fact(name, what, value, labels)
+
+
+def _problem(picture: str, labels: dict[str, str]) -> Iterator[Fact]:
+    """What is wrong with a camera's picture, by its own word, where it says that."""
+    for problem in PICTURE_PROBLEMS if picture else ():
+        is_so = picture.partition(":")[0] == problem
+        both = {**labels, "problem": problem}
+        yield Fact("roommood_site_camera_picture_problem", _PICTURE, is_so, both)
+
+
+_TOOK: Final = "Time that reading Redis took."
+_REDIS_UP: Final = "1 if Redis answers."
+_LEFT_OUT: Final = "Rooms beyond the first 1,000, of which nothing is told."
+_LAST_SEEN: Final = "Capture of the room's newest result, since 1970."
+_SILENT: Final = "Since the camera was last heard."
+_RESTING: Final = "1 while its room is paused, or in its quiet hours."
+_RATE: Final = "Frames captured a second."
+_BOARD: Final = "Of the camera's board."
+_PICTURE: Final = "1 for what is wrong with the camera's picture."
+_COVERAGE: Final = "Part of the last minute that was observed."
+_PEOPLE: Final = "Faces at once, over the last minute."
+_VALENCE: Final = "Mean pleasure of the expressions shown in the last minute, -1 to 1."
+_SURE: Final = "Part of the last minute's face time that was classified surely."
+_SHARE: Final = "An expression's part of the last minute's sure face time, as the model saw it."

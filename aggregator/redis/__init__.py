@@ -1,0 +1,1 @@
+"""The Redis behind it: keys, connections, credentials, shards."""

@@ -1,0 +1,167 @@
+"""Every Redis key, with its type, fields and time to live. Nobody else spells a key.
+
+| Key | Type | Holds | Lives |
+| --- | --- | --- | --- |
+| `roommood:schema` | string | version of this table | for ever |
+| `roommood:rooms` | sorted set | room, last seen (ms since 1970) | for ever |
+| `roommood:paused` | set | rooms that `roommood pause` paused | for ever |
+| `roommood:{room}:live` | hash | decayed sums per camera, and what is derived from them | 10 s |
+| `roommood:{room}:10s:<start>` | hash | counters of 10 s from <start>, s since 1970 | end + 6 h |
+| `roommood:{room}:1m:<start>` | hash | counters of a minute | end + 7 d |
+| `roommood:{room}:1h:<start>` | hash | counters of an hour | end + 400 d |
+| `roommood:{room}:seen:<camera>:<boot>:<n>` | bitmap | one bit per frame counted | 24 h |
+| `roommood:{room}:forgotten` | string | tombstone: what was captured before (ms) is refused | 6 h |
+| `roommood:{room}:updates` | channel | each change of the live hash, at most 5 a second | - |
+| `roommood:model:<id>` | hash | labels, temperature, confusion matrices by size class | for ever |
+| `roommood:camera:<id>` | hash | a camera's health | 10 s |
+| `roommood:worker:<id>` | hash | a worker's health | 10 s |
+
+`{room}` is a Redis Cluster hash tag: all that one script touches lies in one slot.
+
+Fields of a bucket (10s, 1m, 1h); times in microseconds, whole numbers:
+
+    frames:<camera>         frames analysed
+    observed_us:<camera>    time that those frames stand for
+    face_us:<camera>        the same, times the faces in each
+    suppressed_us:<camera>  face time of frames with fewer faces than min_people
+    unsure_us:<camera>      face time of faces that are not sure, in the other frames
+    us:<model>:<size>:<expression>        sure face time times probability
+    label_us:<model>:<size>:<expression>  sure face time by winning label
+
+so that, over cameras, models and sizes, face_us = suppressed_us + unsure_us + label_us.
+
+Fields of the live hash; a decayed sum weighs a frame by 2^(-(t - capture) / 3 s):
+
+    people               faces at once: the largest face / obs over the cameras that have at
+                         least a tenth of the best camera's obs
+    share:<expression>   its part of the sure face time, 0..1; all 0 without a sure face
+    dominant             an expression, "" without a sure face in the last 10 s; another
+                         takes its place when its share is larger by 0.1
+    valence              mean pleasure, -1..1     sure_share  sure / (sure + unsure) face time
+    frames_per_s         frames per second of observed time, added up over cameras
+    captured_ms          newest capture           updated_ms  last change, ms since 1970
+    published_ms         last message on the updates channel
+    camera:<camera>      numbers between spaces: t (newest capture, ms), newest capture with a
+                         sure face (ms, 0: none), and the decayed sums: obs, face and unsure
+                         face time (us), frames, sure face time of each expression (us)
+
+A message on the updates channel is a JSON object: `room`, `people`, `shares`, `dominant`,
+`valence`, `sure_share`, `frames_per_s`, `captured_ms`, `updated_ms`.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
+from roommood.shared.protocol.limits import SEEN_BITS
+
+SCHEMA_VERSION: Final = "1"
+# Matches every key and channel. Readers may subscribe to this pattern and no narrower one: Redis
+# compares a pattern with the patterns of its ACL letter by letter.
+EVERYTHING: Final = "roommood:*"
+SCHEMA: Final = "roommood:schema"
+ROOMS: Final = "roommood:rooms"
+PAUSED: Final = "roommood:paused"
+
+LIVE_TTL_S: Final = 10
+# Results older than this never touch the live hash; a camera silent for longer leaves it.
+LIVE_MAX_AGE_MS: Final = 10_000
+LIVE_HALF_LIFE_MS: Final = 3_000
+DOMINANT_MARGIN: Final = 0.1
+UPDATES_EVERY_MS: Final = 200
+# What the live hash's fields of one camera begin with.
+LIVE_CAMERA: Final = "camera:"
+HEALTH_TTL_S: Final = 10
+FORGOTTEN_TTL_S: Final = 6 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSpan:
+    """A length of bucket: its name in the key, its length and how long it is kept after its end."""
+
+    name: str
+    length_s: int
+    keep_s: int
+
+
+SPANS: Final = (
+    BucketSpan("10s", 10, 6 * 3600),
+    BucketSpan("1m", 60, 7 * 86400),
+    BucketSpan("1h", 3600, 400 * 86400),
+)
+
+
+def live(room: str) -> str:
+    return f"roommood:{{{room}}}:live"
+
+
+def bucket(room: str, span: BucketSpan, start_s: int) -> str:
+    return f"roommood:{{{room}}}:{span.name}:{start_s}"
+
+
+def seen(room: str, camera: str, boot_id: str, seq: int) -> str:
+    """The bitmap that holds the bit of frame `seq` (bit `seq % SEEN_BITS`)."""
+    return f"{seen_prefix(room)}{camera}:{boot_id}:{seq // SEEN_BITS}"
+
+
+def forgotten(room: str) -> str:
+    return f"roommood:{{{room}}}:forgotten"
+
+
+def updates(room: str) -> str:
+    return f"roommood:{{{room}}}:updates"
+
+
+def of_room(room: str) -> str:
+    """Pattern for SCAN that matches every key of a room."""
+    return f"roommood:{{{room}}}:*"
+
+
+def seen_prefix(room: str) -> str:
+    """What the key of every seen-bitmap of a room begins with."""
+    return f"roommood:{{{room}}}:seen:"
+
+
+def seen_of_room(room: str) -> str:
+    """Pattern for SCAN that matches every seen-bitmap of a room."""
+    return f"{seen_prefix(room)}*"
+
+
+def model(model_id: str) -> str:
+    return f"roommood:model:{model_id}"
+
+
+def camera(camera_id: str) -> str:
+    return f"roommood:camera:{camera_id}"
+
+
+def worker(worker_id: str) -> str:
+    return f"roommood:worker:{worker_id}"
+
+
+def camera_of(key: str) -> str | None:
+    """The camera that a health hash or a seen-bitmap is about, None for any other key."""
+    kind, *rest = key.removeprefix("roommood:").split(":")
+    if kind == "camera" and len(rest) == 1:
+        return rest[0]
+    return rest[1] if len(rest) == 4 and rest[0] == "seen" else None
+
+
+def worker_of(key: str) -> str | None:
+    """The worker that a health hash is about, None for any other key."""
+    kind, *rest = key.removeprefix("roommood:").split(":")
+    return rest[0] if kind == "worker" and len(rest) == 1 else None
+
+
+CAMERA_FIELDS: Final = ("frames", "observed_us", "face_us", "suppressed_us", "unsure_us")
+
+
+def camera_fields(camera_id: str) -> list[str]:
+    """A bucket's fields of one camera, in the order of `CAMERA_FIELDS`."""
+    return [f"{name}:{camera_id}" for name in CAMERA_FIELDS]
+
+
+def face_fields(model_id: str, size: int) -> list[str]:
+    """A bucket's fields of one model and size class: `us` per expression, then `label_us`."""
+    tail = f"{model_id}:{SIZE_CLASSES[size]}"
+    return [f"{kind}:{tail}:{one}" for kind in ("us", "label_us") for one in EXPRESSIONS]

@@ -1,0 +1,1 @@
+"""The read side: what the counters say about a room."""

@@ -1,0 +1,218 @@
+"""The mix of expressions that a room showed, corrected for what its model confuses.
+
+A model shows every expression as a mix: row i of its confusion matrix M holds the mean
+probabilities over faces that truly show i. So a room of the true mix x has the mean
+probabilities Mᵀx, and x is found from those seen: quantification by a confusion matrix
+(Vucetic & Obradovic 2001, ECML; Saerens et al. 2002, Neural Computation 14; Lipton et al.
+2018, arXiv 1802.03916), here from sums of probabilities (Bella et al. 2010, ICDM), which vary
+less than counts of winning labels. Pure, and small enough to need no numpy.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import starmap
+from math import sqrt
+from operator import mul, truediv
+from typing import Final
+
+from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
+
+Matrix = Sequence[Sequence[float]]
+
+# The 97.5 % point of the normal distribution.
+Z: Final = 1.959964
+
+_COUNT: Final = len(EXPRESSIONS)
+# A matrix is itself measured on a few thousand faces: however much face time there is, the
+# evidence is never worth more observations than this. Chosen so that intervals hold with
+# matrices from other faces (benchmarks/honest_room.py).
+_MATRIX_WORTH: Final = 2000.0
+# The pull towards the raw shares, in observations: decides where data or matrix say little.
+_PULL: Final = 4.0
+# The part of it that pulls evenly, so that no share is pulled to 0.
+_EVEN: Final = 0.02
+# No expression is ever taken for impossible, however a matrix rounds.
+_SMALLEST: Final = 1e-4
+_TOLERANCE: Final = 1e-9
+_MOST_STEPS: Final = 60
+_TOWARDS_ZERO: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What faces of one size showed to one model.
+
+    Attributes:
+        us: sure face time times probability, by expression in wire order.
+        observations: how many independent observations that is worth, above 0.
+        matrix: the model's mean probabilities for this size, 8x8, rows: true expression. A
+            row of zeros (an expression it was never measured on) is taken at its word.
+    """
+
+    us: Sequence[float]
+    observations: float
+    matrix: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A share in 0..1 and its 95 % interval."""
+
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Mix:
+    """Shares that add up to 1, and the variance that each has from a single observation."""
+
+    shares: Sequence[float]
+    spreads: Sequence[float]
+
+
+def matrices(model: Mapping[str, str]) -> dict[str, Matrix]:
+    """The matrices of a model by size class, from its hash in Redis; none where it has none."""
+    return {
+        size: json.loads(model[f"soft:{size}"]) for size in SIZE_CLASSES if f"soft:{size}" in model
+    }
+
+
+def corrected(evidence: Sequence[Evidence]) -> list[Estimate]:
+    """The mix shown, by expression in wire order, over all sizes and models.
+
+    Each piece of evidence is corrected by its own matrix and weighs as much as its face time.
+    The shares are at least 0 and add up to 1; without face time the list is empty.
+
+    The interval is the delta method's: the curvature of the likelihood says how far the
+    correction amplifies chance, in the form of Wilson (1927) so that it holds near 0 and 1.
+    Chance differs from one piece of evidence to the next; the matrices' own errors may agree.
+    """
+    seen = [one for one in evidence if sum(one.us) > 0]
+    if not seen:
+        return []
+    total = sum(sum(one.us) for one in seen)
+    parts = [(sum(one.us) / total, one.observations, _mix(one)) for one in seen]
+    observations = sum(one.observations for one in seen)
+    return [
+        interval(
+            sum(weight * mix.shares[i] for weight, _, mix in parts),
+            sum(weight * weight * mix.spreads[i] / n for weight, n, mix in parts)
+            + sum(weight * sqrt(mix.spreads[i] / _MATRIX_WORTH) for weight, _, mix in parts) ** 2,
+            observations,
+        )
+        for i in range(_COUNT)
+    ]
+
+
+def interval(share: float, variance: float, observations: float) -> Estimate:
+    """A share with its 95 % interval; Wilson's where variance is share (1 - share) / n."""
+    spread = Z * Z / observations
+    middle = share + spread / 2
+    half = Z * sqrt(max(0.0, variance) + spread / observations / 4)
+    low, high = (middle - half) / (1 + spread), (middle + half) / (1 + spread)
+    return Estimate(share, min(share, max(0.0, low)), max(share, min(1.0, high)))
+
+
+def _mix(one: Evidence) -> _Mix:
+    total = sum(one.us)
+    raw = [us / total for us in one.us]
+    worth = 1 / (1 / one.observations + 1 / _MATRIX_WORTH)
+    centre = [(1 - _EVEN) * share + _EVEN / _COUNT for share in raw]
+    matrix, pull = _usable(one.matrix), _PULL / worth
+    shares = _most_likely(matrix, raw, centre, pull)
+    return _Mix(shares, _spreads(matrix, shares))
+
+
+def _usable(matrix: Matrix) -> Matrix:
+    """Rows that add up to 1, without a zero."""
+    return [_usable_row(i, row) for i, row in enumerate(matrix)]
+
+
+def _usable_row(i: int, row: Sequence[float]) -> list[float]:
+    if sum(row) <= 0:
+        row = [float(i == j) for j in range(_COUNT)]
+    raised = [max(share, _SMALLEST) for share in row]
+    return [share / sum(raised) for share in raised]
+
+
+def _most_likely(
+    matrix: Matrix, raw: Sequence[float], centre: Sequence[float], pull: float
+) -> list[float]:
+    """The x >= 0 that makes `raw` most likely, pulled towards `centre`, by Newton's method.
+
+    Minimises sum(q - raw log q) + pull sum(x - centre log x) with q = Mᵀx: the likelihood of
+    independent counts, whose minimum adds up to 1 by itself. It is convex; the pull keeps x
+    above 0 and the curvature regular, also where the matrix is singular.
+    """
+    mix = list(centre)
+    for _ in range(_MOST_STEPS):
+        shown = _shown(matrix, mix)
+        slope = _slope(matrix, raw, shown, mix, centre, pull)
+        if max(abs(a * b) for a, b in zip(slope, mix, strict=True)) < _TOLERANCE:
+            break
+        tied = [pull * c / (x * x) for c, x in zip(centre, mix, strict=True)]
+        bend = [o / (q * q) for o, q in zip(raw, shown, strict=True)]
+        mix = _moved(mix, _solved(_curvature(matrix, bend, tied), slope))
+    return [share / sum(mix) for share in mix]
+
+
+def _spreads(matrix: Matrix, mix: Sequence[float]) -> list[float]:
+    """The diagonal of the inverse information, less what a fixed total takes away."""
+    # The pull is no information; this much keeps a singular matrix solvable, and it shows.
+    least = [_PULL / _MATRIX_WORTH] * _COUNT
+    curvature = _curvature(matrix, [1 / q for q in _shown(matrix, mix)], least)
+    units = [[float(i == j) for j in range(_COUNT)] for i in range(_COUNT)]
+    free = [_solved(curvature, unit)[i] for i, unit in enumerate(units)]
+    return [max(0.0, f - x * x) for f, x in zip(free, mix, strict=True)]
+
+
+def _shown(matrix: Matrix, mix: Sequence[float]) -> list[float]:
+    """Mᵀx: the mean probabilities that this mix would give."""
+    return [sum(map(mul, column, mix)) for column in zip(*matrix, strict=True)]
+
+
+def _slope(
+    matrix: Matrix,
+    raw: Sequence[float],
+    shown: Sequence[float],
+    mix: Sequence[float],
+    centre: Sequence[float],
+    pull: float,
+) -> list[float]:
+    excess = [1 - o / q for o, q in zip(raw, shown, strict=True)]
+    return [
+        sum(map(mul, row, excess)) + pull * (1 - c / x)
+        for row, x, c in zip(matrix, mix, centre, strict=True)
+    ]
+
+
+def _curvature(matrix: Matrix, bend: Sequence[float], tied: Sequence[float]) -> list[list[float]]:
+    """M diag(bend) Mᵀ + diag(tied)."""
+    bent = [list(map(mul, row, bend)) for row in matrix]
+    full = [[sum(map(mul, one, other)) for other in matrix] for one in bent]
+    for i, more in enumerate(tied):
+        full[i][i] += more
+    return full
+
+
+def _moved(mix: Sequence[float], step: Sequence[float]) -> list[float]:
+    """mix - step, shortened so that no share loses more than nine tenths of itself."""
+    most = max(starmap(truediv, zip(step, mix, strict=True)))
+    scale = min(1.0, _TOWARDS_ZERO / most) if most > 0 else 1.0
+    return [x - scale * s for x, s in zip(mix, step, strict=True)]
+
+
+def _solved(matrix: Matrix, right: Sequence[float]) -> list[float]:
+    """x of A x = b for a symmetric positive definite A, which needs no pivoting."""
+    rows = [[*row, value] for row, value in zip(matrix, right, strict=True)]
+    for i, pivot in enumerate(rows):
+        for row in rows[i + 1 :]:
+            factor = row[i] / pivot[i]
+            row[i:] = [a - factor * b for a, b in zip(row[i:], pivot[i:], strict=True)]
+    x = [0.0] * len(rows)
+    for i in reversed(range(len(rows))):
+        row = rows[i]
+        x[i] = (row[-1] - sum(map(mul, row[i + 1 : -1], x[i + 1 :]))) / row[i]
+    return x

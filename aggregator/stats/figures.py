@@ -1,0 +1,239 @@
+"""What a room's counters say about a period. Pure: hashes and times in, figures out."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from roommood.aggregator.redis.keys import CAMERA_FIELDS
+from roommood.aggregator.stats.correction import Estimate, Evidence, Matrix, corrected, interval
+from roommood.shared.protocol.emotions import EXPRESSIONS, valence
+
+# Consecutive frames show the same people: so much face time counts as one observation.
+INDEPENDENT_AFTER_S: Final = 10.0
+
+Counters = Mapping[str, int]
+# By model and size class, the mean probabilities of each true expression.
+Matrices = Mapping[str, Mapping[str, Matrix]]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """An expression's part, 0..1, of the time for which sure faces were seen.
+
+    `raw` is the mean probability; `low` and `high` are its 95 % interval after Wilson (1927,
+    J. Am. Stat. Assoc. 22) with one observation for each 10 s of face time: the chance in
+    what was seen, not the model's mistakes. `corrected` allows for those by the model's own
+    confusion matrix, and `corrected_low` and `corrected_high` for both. These three are None
+    where a model in the period has no matrix for a size of face that was seen.
+    """
+
+    raw: float
+    low: float
+    high: float
+    corrected: float | None = None
+    corrected_low: float | None = None
+    corrected_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CameraPeriod:
+    """One camera in a period. `people` is None where it observed nothing; `coverage` 0..1."""
+
+    camera: str
+    frames: int
+    observed_s: float
+    face_s: float
+    suppressed_s: float
+    unsure_s: float
+    people: float | None
+    coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoomPeriod:
+    """A room from `start` to `end` (UTC; the last period of a history is still under way).
+
+    What was not observed is not made up: without a frame `coverage` is 0 and `people` None;
+    without a sure face `shares` is empty, `dominant` "" and `valence` None.
+
+    Attributes:
+        coverage: observed time of the best camera / elapsed time, 0..1.
+        people: faces at once, by the camera that sees most of those with at least a tenth of
+            the best camera's observed time.
+        shares: by expression shown, adding up to 1.
+        valence: mean pleasure of the expressions shown, -1..1.
+        sure_share: part of the face time, outside suppressed frames, of sure faces.
+        suppressed_share: part of the face time in frames with fewer faces than min_people.
+        face_s: face time of all cameras, seconds.
+    """
+
+    room: str
+    start: datetime
+    end: datetime
+    coverage: float
+    people: float | None
+    shares: Mapping[str, Share]
+    dominant: str
+    valence: float | None
+    sure_share: float | None
+    suppressed_share: float | None
+    frames: int
+    face_s: float
+    cameras: tuple[CameraPeriod, ...]
+
+
+@dataclass(slots=True)
+class _Sure:
+    """Sure faces of one size, seen by one model: times in microseconds, `us` in wire order."""
+
+    us: list[int] = field(default_factory=lambda: [0] * len(EXPRESSIONS))
+    face_us: int = 0
+
+    @property
+    def observations(self) -> float:
+        return self.face_us / 1e6 / INDEPENDENT_AFTER_S
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Counters sorted out: by camera; by model and size class."""
+
+    cameras: dict[str, dict[str, int]] = field(default_factory=dict)
+    sure: dict[tuple[str, str], _Sure] = field(default_factory=dict)
+
+    def total(self, name: str) -> int:
+        return sum(camera[name] for camera in self.cameras.values())
+
+    def all_sure(self) -> _Sure:
+        us = [sum(column) for column in zip(*(one.us for one in self.sure.values()), strict=True)]
+        return _Sure(us, sum(one.face_us for one in self.sure.values()))
+
+
+def add_up(hashes: Iterable[Mapping[str, str]]) -> dict[str, int]:
+    """Add bucket hashes field by field."""
+    sums: dict[str, int] = defaultdict(int)
+    for one in hashes:
+        for name, value in one.items():
+            sums[name] += int(value)
+    return sums
+
+
+def models_of(counters: Counters) -> set[str]:
+    """The models that saw sure faces."""
+    return {name.split(":")[1] for name in counters if name.startswith("us:")}
+
+
+def room_period(
+    room: str,
+    counters: Counters,
+    start_s: float,
+    end_s: float,
+    now_s: float,
+    matrices: Matrices | None = None,
+) -> RoomPeriod:
+    """Figures of a period from the counters of its buckets; it has elapsed up to `now_s`."""
+    sums = _sort(counters)
+    sure_us = sums.all_sure().face_us
+    elapsed_us = max(0.0, min(end_s, now_s) - start_s) * 1e6
+    cameras = [_camera(name, sums.cameras[name], elapsed_us) for name in sorted(sums.cameras)]
+    shares = _shares(sums, matrices or {})
+    face_us, suppressed_us = sums.total("face_us"), sums.total("suppressed_us")
+    return RoomPeriod(
+        room=room,
+        start=utc(start_s),
+        end=utc(end_s),
+        coverage=max((camera.coverage for camera in cameras), default=0.0),
+        people=_people(cameras),
+        shares=shares,
+        dominant=max(shares, key=lambda one: shares[one].raw, default=""),
+        valence=valence([shares[one].raw for one in EXPRESSIONS]) if shares else None,
+        sure_share=part_of(sure_us, sure_us + sums.total("unsure_us")),
+        suppressed_share=part_of(suppressed_us, face_us),
+        frames=sums.total("frames"),
+        face_s=face_us / 1e6,
+        cameras=tuple(cameras),
+    )
+
+
+def wilson(share: float, observations: float) -> Estimate:
+    """A share seen in so many independent observations (a real number > 0)."""
+    return interval(share, share * (1 - share) / observations, observations)
+
+
+def _sort(counters: Counters) -> _Sums:
+    sums = _Sums()
+    for name, value in counters.items():
+        kind, *rest = name.split(":")
+        if kind in CAMERA_FIELDS:
+            camera = sums.cameras.setdefault(rest[0], dict.fromkeys(CAMERA_FIELDS, 0))
+            camera[kind] = value
+        elif kind in {"us", "label_us"}:
+            model, size, expression = rest
+            sure = sums.sure.setdefault((model, size), _Sure())
+            if kind == "us":
+                sure.us[EXPRESSIONS.index(expression)] += value
+            else:
+                sure.face_us += value
+    return sums
+
+
+def _camera(name: str, counters: Mapping[str, int], elapsed_us: float) -> CameraPeriod:
+    observed_us = counters["observed_us"]
+    return CameraPeriod(
+        camera=name,
+        frames=counters["frames"],
+        observed_s=observed_us / 1e6,
+        face_s=counters["face_us"] / 1e6,
+        suppressed_s=counters["suppressed_us"] / 1e6,
+        unsure_s=counters["unsure_us"] / 1e6,
+        people=part_of(counters["face_us"], observed_us),
+        coverage=min(1.0, observed_us / elapsed_us) if elapsed_us else 0.0,
+    )
+
+
+def _people(cameras: Sequence[CameraPeriod]) -> float | None:
+    best_s = max((camera.observed_s for camera in cameras), default=0.0)
+    near = (one.people for one in cameras if one.observed_s * 10 >= best_s)
+    return max((people for people in near if people is not None), default=None)
+
+
+def _shares(sums: _Sums, matrices: Matrices) -> dict[str, Share]:
+    sure = sums.all_sure()
+    total_us = sum(sure.us)
+    if total_us == 0 or sure.face_us == 0:
+        return {}
+    raw = [wilson(us / total_us, sure.observations) for us in sure.us]
+    mix: Sequence[Estimate | None] = _corrected(sums, matrices) or [None] * len(raw)
+    shares = map(_share, raw, mix)
+    return dict(zip(EXPRESSIONS, shares, strict=True))
+
+
+def _corrected(sums: _Sums, matrices: Matrices) -> list[Estimate]:
+    """Empty where a matrix is missing: a mix of corrected and raw parts would be neither."""
+    seen = {place: one for place, one in sums.sure.items() if one.face_us > 0}
+    if any(size not in matrices.get(model, {}) for model, size in seen):
+        return []
+    return corrected(
+        [
+            Evidence(one.us, one.observations, matrices[model][size])
+            for (model, size), one in seen.items()
+        ]
+    )
+
+
+def _share(raw: Estimate, mix: Estimate | None) -> Share:
+    if mix is None:
+        return Share(raw.share, raw.low, raw.high)
+    return Share(raw.share, raw.low, raw.high, mix.share, mix.low, mix.high)
+
+
+def part_of(part: float, whole: float) -> float | None:
+    """part / whole; None of nothing."""
+    return part / whole if whole > 0 else None
+
+
+def utc(seconds: float) -> datetime:
+    """Seconds since 1970 as a time."""
+    return datetime.fromtimestamp(seconds, UTC)

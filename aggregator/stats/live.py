@@ -1,0 +1,85 @@
+"""What a room's live hash says about this moment. Pure: a hash in, figures out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from roommood.aggregator.redis.keys import LIVE_CAMERA, LIVE_MAX_AGE_MS, LIVE_TTL_S
+from roommood.aggregator.stats.figures import part_of, utc
+from roommood.shared.protocol.emotions import EXPRESSIONS
+
+
+@dataclass(frozen=True, slots=True)
+class CameraNow:
+    """One camera of a room at this moment; `age_s` is that of its newest frame."""
+
+    camera: str
+    people: float | None
+    frames_per_s: float
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RoomNow:
+    """A room at this moment, over about the last 4 s; each frame's weight halves in 3 s.
+
+    A room without a frame in the last 10 s is `silent` and has no figures, never old ones.
+    """
+
+    room: str
+    people: float | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    dominant: str = ""
+    valence: float | None = None
+    sure_share: float | None = None
+    frames_per_s: float = 0.0
+    captured: datetime | None = None
+    updated: datetime | None = None
+    age_s: float | None = None
+    cameras: tuple[CameraNow, ...] = ()
+
+    @property
+    def silent(self) -> bool:
+        return self.age_s is None
+
+
+def room_now(room: str, live: Mapping[str, str], ttl_ms: float) -> RoomNow:
+    """Figures of a live hash that has `ttl_ms` to live.
+
+    Its age comes from that, so that the reader's clock does not matter.
+    """
+    if not live or ttl_ms < 0:
+        return RoomNow(room)
+    updated_ms = float(live["updated_ms"])
+    said_ago_ms = max(0.0, LIVE_TTL_S * 1000 - ttl_ms)
+    age_ms = said_ago_ms + max(0.0, updated_ms - float(live["captured_ms"]))
+    if age_ms > LIVE_MAX_AGE_MS:
+        return RoomNow(room)
+    shares = {one: float(live[f"share:{one}"]) for one in EXPRESSIONS}
+    has_sure_face = any(shares.values())
+    return RoomNow(
+        room=room,
+        people=float(live["people"]),
+        shares=shares if has_sure_face else {},
+        dominant=live["dominant"],
+        valence=float(live["valence"]) if has_sure_face else None,
+        sure_share=float(live["sure_share"]) if float(live["people"]) > 0 else None,
+        frames_per_s=float(live["frames_per_s"]),
+        captured=utc(float(live["captured_ms"]) / 1000),
+        updated=utc(updated_ms / 1000),
+        age_s=age_ms / 1000,
+        cameras=tuple(_cameras_now(live, updated_ms + said_ago_ms)),
+    )
+
+
+def _cameras_now(live: Mapping[str, str], now_ms: float) -> Iterator[CameraNow]:
+    for name in sorted(live):
+        if not name.startswith(LIVE_CAMERA):
+            continue
+        t_ms, _, obs_us, face_us, _, frames, *_ = map(float, live[name].split())
+        yield CameraNow(
+            camera=name.removeprefix(LIVE_CAMERA),
+            people=part_of(face_us, obs_us),
+            frames_per_s=frames * 1e6 / obs_us if obs_us else 0.0,
+            age_s=max(0.0, now_ms - t_ms) / 1000,
+        )

@@ -1,0 +1,309 @@
+"""The statistics in Redis, to be read from Python.
+
+    from datetime import timedelta
+    from roommood.aggregator.stats.room_stats import RoomStats
+
+    with RoomStats("redis://127.0.0.1:6379/0") as stats:
+        for hour in stats.history("kitchen", last=timedelta(days=1), by=timedelta(hours=1)):
+            print(hour.start, hour.coverage, hour.people, hour.dominant)
+
+Reads only, with commands that a reader of the shipped ACL file may use.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.redis.client import DEFAULT_URL, connect, translated
+from roommood.aggregator.redis.keys import SPANS, BucketSpan
+from roommood.aggregator.stats.correction import matrices
+from roommood.aggregator.stats.figures import (
+    Counters,
+    Matrices,
+    RoomPeriod,
+    add_up,
+    models_of,
+    room_period,
+)
+from roommood.aggregator.stats.live import RoomNow, room_now
+from roommood.shared import clock
+from roommood.shared.errors import ConfigError
+from roommood.shared.protocol.names import parse_room
+
+# Buckets read at a time, and at most for one summary and one history.
+_READ_AT_ONCE: Final = 500
+_MOST_OF_SUMMARY: Final = 2_000
+_MOST_ROWS: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRoom:
+    """A room of which something was counted. `last_seen` is when results last came (UTC)."""
+
+    room: str
+    last_seen: datetime
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Periods:
+    """Consecutive periods of a room, to be gone through once; `count` is how many there are.
+
+    Going through them reads Redis, and raises StoreAway or StoreError where it fails.
+    """
+
+    count: int
+    _each: Iterator[RoomPeriod]
+
+    def __iter__(self) -> Iterator[RoomPeriod]:
+        return self._each
+
+
+class RoomStats:
+    """Rooms, now and then. Every method raises StoreAway or StoreError where Redis fails, and
+    ConfigError for a room that is not known or a time that is not kept.
+    """
+
+    def __init__(
+        self,
+        redis: Any = DEFAULT_URL,
+        password_file: Path | None = None,
+        now_ms: Callable[[], float] = clock.wall_ms,
+    ) -> None:
+        """`redis` is a URL as in `redis_client.connect`, or a client with decode_responses."""
+        self._url = redis if isinstance(redis, str) else "redis://"
+        self._redis = connect(redis, password_file) if isinstance(redis, str) else redis
+        self._now_ms = now_ms
+
+    def __enter__(self) -> "RoomStats":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._redis.close()
+
+    def rooms(self) -> list[KnownRoom]:
+        """By name."""
+        with translated(self._url):
+            last_seen = dict(self._redis.zrange(redis_keys.ROOMS, 0, -1, withscores=True))
+            paused = self._redis.smembers(redis_keys.PAUSED)
+        return [
+            KnownRoom(room, datetime.fromtimestamp(last_seen[room] / 1000, UTC), room in paused)
+            for room in sorted(last_seen)
+        ]
+
+    def camera_states(self, rooms: Iterable[str]) -> dict[str, dict[str, str]]:
+        """By room, the cameras that gave frames in this hour or the last, and how each is now:
+        ok, silent, or what it says of its source (frozen, black, reconnecting: ...)."""
+        hour, names = SPANS[-1], list(rooms)
+        newest = int(self._now_ms() // 1000 // hour.length_s) * hour.length_s
+        cameras: dict[str, list[str]] = {}
+        for room in names:
+            hashes = self._hashes(room, hour, [newest - hour.length_s, newest])
+            fields = (name.partition(":") for name in add_up(hashes))
+            cameras[room] = sorted(camera for kind, _, camera in fields if kind == "frames")
+        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
+            for room in names:
+                for camera in cameras[room]:
+                    pipe.hget(redis_keys.camera(camera), "source")
+            said = iter(pipe.execute())
+        return {room: {one: next(said) or "silent" for one in cameras[room]} for room in names}
+
+    def live(self, room: str) -> RoomNow:
+        """The room over about the last 4 s; `silent` where nothing came for 10 s."""
+        self._require(room)
+        return self.live_of([room])[0]
+
+    def live_rooms(self) -> list[RoomNow]:
+        """All known rooms, by name."""
+        return self.live_of([known.room for known in self.rooms()])
+
+    def history(self, room: str, last: timedelta, by: timedelta | None = None) -> list[RoomPeriod]:
+        """Consecutive periods of `by`, oldest first; the last one is still under way.
+
+        Periods begin at whole multiples of `by` since 1970 (UTC). `by` is a multiple of 10 s,
+        of 1 min beyond 6 h, of 1 h beyond 7 d; without it the shortest of these that is kept.
+        Periods without a frame are there, empty.
+        """
+        return list(self.periods(room, last, by))
+
+    def periods(self, room: str, last: timedelta, by: timedelta | None = None) -> Periods:
+        """The same as `history`, read as one goes along: for more than one wants in memory."""
+        self._require(room)
+        by = _shortest_kept(last) if by is None else by
+        span = _span_for_history(last, by)
+        by_s, now_s = round(by.total_seconds()), self._now_ms() / 1000
+        starts = _starts(last, by_s, now_s)
+        return Periods(len(starts), self._read_periods(room, span, starts, by_s, now_s))
+
+    def summary(self, room: str, last: timedelta) -> RoomPeriod:
+        """One period up to now. It begins with a whole bucket: up to 10 s early for `last` up
+        to 5 h, 1 min up to 33 h, 1 h beyond.
+        """
+        self._require(room)
+        span = _span_for_summary(last)
+        now_s = self._now_ms() / 1000
+        start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
+        hashes = self._hashes(room, span, range(start, int(now_s) + 1, span.length_s))
+        counters = add_up(hashes)
+        return room_period(room, counters, start, now_s, now_s, self._matrices([counters]))
+
+    def raw_summaries(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod]:
+        """`summary` of many known rooms at once, without correction, which takes 3 ms a room."""
+        span = _span_for_summary(last)
+        now_s = self._now_ms() / 1000
+        start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
+        starts = range(start, int(now_s) + 1, span.length_s)
+        each = self._sums(rooms, span, [starts])
+        return [
+            room_period(room, rows[0], start, now_s, now_s)
+            for room, rows in zip(rooms, each, strict=True)
+        ]
+
+    def raw_histories(
+        self, rooms: Sequence[str], last: timedelta, by: timedelta
+    ) -> list[list[RoomPeriod]]:
+        """`history` of many known rooms at once, without correction."""
+        span, by_s, now_s = _span_for_history(last, by), _seconds("by", by), self._now_ms() / 1000
+        starts = _starts(last, by_s, now_s)
+        steps = [range(start, start + by_s, span.length_s) for start in starts]
+        return [
+            [
+                room_period(room, counters, start, start + by_s, now_s)
+                for counters, start in zip(rows, starts, strict=True)
+            ]
+            for room, rows in zip(rooms, self._sums(rooms, span, steps), strict=True)
+        ]
+
+    def _sums(
+        self, rooms: Sequence[str], span: BucketSpan, steps: Sequence[range]
+    ) -> list[list[Counters]]:
+        """By room, the counters of each step added up."""
+        keys = [
+            redis_keys.bucket(room, span, start)
+            for room in rooms
+            for step in steps
+            for start in step
+        ]
+        hashes = iter(self._read(keys))
+        return [[add_up(islice(hashes, len(step))) for step in steps] for _ in rooms]
+
+    def _read_periods(
+        self, room: str, span: BucketSpan, starts: Sequence[int], by_s: int, now_s: float
+    ) -> Iterator[RoomPeriod]:
+        each = range(0, by_s, span.length_s)
+        at_once = max(1, _READ_AT_ONCE // len(each))
+        for first in range(0, len(starts), at_once):
+            some = starts[first : first + at_once]
+            hashes = self._hashes(room, span, [start + offset for start in some for offset in each])
+            parts = (hashes[i : i + len(each)] for i in range(0, len(hashes), len(each)))
+            rows = [add_up(part) for part in parts]
+            known = self._matrices(rows)
+            for counters, start in zip(rows, some, strict=True):
+                yield room_period(room, counters, start, start + by_s, now_s, known)
+
+    def _require(self, room: str) -> None:
+        name = parse_room(room)
+        with translated(self._url):
+            if self._redis.zscore(redis_keys.ROOMS, name) is not None:
+                return
+        known = ", ".join(one.room for one in self.rooms()) or "none yet"
+        raise ConfigError(f"no room {room!r} in Redis; known rooms: {known}")
+
+    def live_of(self, rooms: Sequence[str]) -> list[RoomNow]:
+        """These rooms, in one round trip; one that is not known is silent."""
+        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
+            for room in rooms:
+                pipe.hgetall(redis_keys.live(room))
+                pipe.pttl(redis_keys.live(room))
+            replies = pipe.execute()
+        answers = zip(rooms, replies[::2], replies[1::2], strict=True)
+        return [room_now(room, live, ttl_ms) for room, live, ttl_ms in answers]
+
+    def _hashes(
+        self, room: str, span: BucketSpan, starts_s: Iterable[int]
+    ) -> list[Mapping[str, str]]:
+        return self._read([redis_keys.bucket(room, span, start) for start in starts_s])
+
+    def _read(self, keys: Sequence[str]) -> list[Mapping[str, str]]:
+        hashes: list[Mapping[str, str]] = []
+        with translated(self._url):
+            for first in range(0, len(keys), _READ_AT_ONCE):
+                with self._redis.pipeline(transaction=False) as pipe:
+                    for key in keys[first : first + _READ_AT_ONCE]:
+                        pipe.hgetall(key)
+                    hashes += pipe.execute()
+        return hashes
+
+    def _matrices(self, rows: Iterable[Counters]) -> Matrices:
+        """Those of every model that counted in these rows."""
+        models = sorted(set[str]().union(*map(models_of, rows)))
+        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
+            for model in models:
+                pipe.hgetall(redis_keys.model(model))
+            return dict(zip(models, map(matrices, pipe.execute()), strict=True))
+
+
+def _starts(last: timedelta, step_s: int, now_s: float) -> list[int]:
+    """Starts of the steps that end with the one under way and make up `last`, rounded up."""
+    count = -(-round(last.total_seconds()) // step_s)
+    newest = int(now_s // step_s) * step_s
+    return [newest - i * step_s for i in reversed(range(count))]
+
+
+def _span_for_history(last: timedelta, by: timedelta) -> BucketSpan:
+    """The longest bucket that divides `by`, provided it is kept for `last`."""
+    last_s, by_s = _seconds("last", last), _seconds("by", by)
+    dividing = [span for span in SPANS if by_s % span.length_s == 0]
+    if not dividing:
+        raise ConfigError(f"by {_said(by_s)}: it must be a multiple of {SPANS[0].length_s}s")
+    if max(last_s, by_s) > dividing[-1].keep_s:
+        raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is not kept: {_kept()}")
+    if last_s > by_s * _MOST_ROWS:
+        raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is more than {_MOST_ROWS} rows")
+    return dividing[-1]
+
+
+def _shortest_kept(last: timedelta) -> timedelta:
+    last_s = _seconds("last", last)
+    lengths = [span.length_s for span in SPANS if last_s <= span.keep_s]
+    return timedelta(seconds=lengths[0] if lengths else SPANS[-1].length_s)
+
+
+def _span_for_summary(last: timedelta) -> BucketSpan:
+    """The shortest bucket that is kept for `last` and is not read too many times."""
+    last_s = _seconds("last", last)
+    for span in SPANS:
+        most_s = span.length_s * _MOST_OF_SUMMARY
+        if last_s <= (span.keep_s if span is SPANS[-1] else min(span.keep_s, most_s)):
+            return span
+    raise ConfigError(f"last {_said(last_s)} is not kept: {_kept()}")
+
+
+def _kept() -> str:
+    each = (f"multiples of {span.name} go back {_said(span.keep_s)}" for span in SPANS)
+    return ", ".join(each)
+
+
+def _said(seconds: int) -> str:
+    units = (("d", 86400), ("h", 3600), ("m", 60))
+    return next((f"{seconds // n}{u}" for u, n in units if seconds % n == 0), f"{seconds}s")
+
+
+def _seconds(name: str, duration: timedelta) -> int:
+    seconds = duration.total_seconds()
+    if seconds < 1 or seconds != int(seconds):
+        raise ConfigError(f"{name} {duration}: it must be a whole number of seconds, 1 or more")
+    return int(seconds)

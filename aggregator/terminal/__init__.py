@@ -1,0 +1,1 @@
+"""Rooms on a terminal: `roommood rooms`, `stats`, `watch`, `export`."""

@@ -1,0 +1,277 @@
+"""Commands that look at rooms (reading rights suffice), and three that change how they are kept.
+
+They speak of the "expression shown": what a face shows is not what its owner feels.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from roommood.aggregator.redis.client import DEFAULT_URL
+from roommood.aggregator.redis.options import PasswordOption, RedisOption, RoomArgument
+from roommood.shared.errors import ConfigError
+from roommood.shared.protocol.names import parse_room
+
+if TYPE_CHECKING:
+    from roommood.aggregator.counting.store import Store
+    from roommood.aggregator.stats.room_stats import RoomStats
+
+_OUTPUT_PANEL: Final = "Output"
+_PERIOD_PANEL: Final = "Period"
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def rooms(redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None) -> None:
+    """List the rooms of which something was counted.
+
+    Example: roommood rooms
+    """
+    from roommood.aggregator.terminal.tables import rooms_table
+
+    with _stats(redis, password_file) as stats:
+        known = stats.rooms()
+        states = stats.camera_states(one.room for one in known)
+    _print(rooms_table(known, states) if known else "No room yet: nothing has been counted.")
+
+
+def stats(
+    room: RoomArgument,
+    last: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", rich_help_panel=_PERIOD_PANEL,
+            help="How far back: 30s, 10m, 1h, 7d.",
+        ),
+    ] = "1h",
+    by: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", show_default="one summary", rich_help_panel=_PERIOD_PANEL,
+            help="Length of each row: a multiple of 10s (kept 6 h), 1m (7 d) or 1h (400 d).",
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT_PANEL)
+    ] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=_OUTPUT_PANEL)
+    ] = False,
+    redis: RedisOption = DEFAULT_URL,
+    password_file: PasswordOption = None,
+) -> None:  # fmt: skip
+    """Say what a room's faces showed: people, share of each expression, coverage.
+
+    Example: roommood stats kitchen --last 1d --by 1h --csv
+    """
+    from roommood.aggregator.stats.export import as_json, csv_lines
+    from roommood.aggregator.terminal import tables as read_view
+
+    if json and csv:
+        raise ConfigError("--json and --csv: choose one")
+    with _stats(redis, password_file) as reader:
+        summary = reader.summary(room, parse_duration(last))
+        cameras = reader.camera_states([summary.room])[summary.room]
+        history = reader.history(room, parse_duration(last), parse_duration(by)) if by else []
+    if json:
+        typer.echo(as_json(summary, history))
+    elif csv:
+        typer.echo("".join(csv_lines(history or [summary])), nl=False)
+    else:
+        typer.echo(read_view.headline(summary))
+        for line in read_view.camera_lines(cameras):
+            typer.echo(f"camera {line}")
+        if summary.shares:
+            _print(read_view.summary_table(summary))
+        if history:
+            _print(read_view.history_table(history))
+
+
+def export(
+    room: RoomArgument,
+    last: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", rich_help_panel=_PERIOD_PANEL, help="How far back: 6h, 7d, 400d.",
+        ),
+    ] = "7d",
+    bucket: Annotated[
+        str | None,
+        typer.Option(
+            "--bucket", "--by", metavar="TIME", show_default="the shortest that is kept",
+            rich_help_panel=_PERIOD_PANEL,
+            help="Length of each row: a multiple of 10s (kept 6 h), 1m (7 d) or 1h (400 d).",
+        ),
+    ] = None,
+    csv: Annotated[
+        bool,
+        typer.Option(
+            "--csv", help="A header and a line for each row: what you get unless you say --json.",
+            rich_help_panel=_OUTPUT_PANEL,
+        ),
+    ] = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="A JSON object on a line for each row.", rich_help_panel=_OUTPUT_PANEL
+        ),
+    ] = False,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="FILE", show_default="standard output",
+            rich_help_panel=_OUTPUT_PANEL,
+            help="File that is replaced once all is there; - is the standard output.",
+        ),
+    ] = Path("-"),
+    redis: RedisOption = DEFAULT_URL,
+    password_file: PasswordOption = None,
+) -> None:  # fmt: skip
+    """Write a room's history for other programs. Times are UTC, shares parts of 1.
+
+    Example: roommood export kitchen --last 7d --csv --output kitchen.csv
+    """
+    from roommood.aggregator.stats.export import csv_lines, export_room, json_lines
+
+    if json and csv:
+        raise ConfigError("--json and --csv: choose one")
+    length = parse_duration(bucket) if bucket else None
+    with _stats(redis, password_file) as reader:
+        periods = reader.periods(room, parse_duration(last), length)
+        observed = export_room(periods, json_lines if json else csv_lines, output)
+    if not observed:
+        typer.echo(
+            f"note: nothing of {room} was observed in the last {last}: "
+            f"all {periods.count} rows are empty",
+            err=True,
+        )
+
+
+def watch(
+    room: Annotated[
+        str | None,
+        typer.Argument(metavar="[ROOM]", show_default="all rooms", help="Name of one room."),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, metavar="S", show_default="until Ctrl+C", rich_help_panel=_OUTPUT_PANEL,
+            help="End by itself after so many seconds.",
+        ),
+    ] = None,
+    redis: RedisOption = DEFAULT_URL,
+    password_file: PasswordOption = None,
+) -> None:  # fmt: skip
+    """Show the rooms at this moment, twice a second; piped, a line for each change.
+
+    Example: roommood watch kitchen --seconds 60
+    """
+    from roommood.aggregator.terminal.watch import show
+
+    with _stats(redis, password_file) as reader:
+        show(reader, room, seconds)
+
+
+def pause(
+    room: RoomArgument, redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None
+) -> None:
+    """Make the cameras of a room send nothing, until `resume`.
+
+    Example: roommood pause kitchen
+    """
+    name = parse_room(room)
+    with _stats(redis, password_file) as reader:
+        known = [one.room for one in reader.rooms()]
+    with _store(redis, password_file) as store:
+        store.pause(name)
+    typer.echo(f"{name} is paused")
+    if name not in known:
+        typer.echo(f"note: nothing of {name} was counted yet; known: {_names(known)}", err=True)
+
+
+def resume(
+    room: RoomArgument, redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None
+) -> None:
+    """Let the cameras of a paused room send again.
+
+    Example: roommood resume kitchen
+    """
+    name = parse_room(room)
+    with _store(redis, password_file) as store:
+        was_paused = name in store.paused_rooms()
+        store.resume(name)
+    typer.echo(f"{name} is no longer paused" if was_paused else f"{name} was not paused")
+
+
+def forget(
+    room: RoomArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    redis: RedisOption = DEFAULT_URL,
+    password_file: PasswordOption = None,
+) -> None:
+    """Delete all that was counted of a room; results still on their way are refused.
+
+    Its cameras go on: pause the room, or stop them, if nothing new is to be counted.
+
+    Example: roommood forget kitchen --yes
+    """
+    name = parse_room(room)
+    if not yes:
+        typer.confirm(f"Delete all statistics of {name}, for good?", abort=True)
+    with _store(redis, password_file) as store:
+        deleted = store.forget(name)
+    typer.echo(f"{name} is forgotten: {deleted} keys deleted")
+
+
+def parse_duration(text: str) -> timedelta:
+    """30s, 10m, 1h, 7d to a time; raises ConfigError that says what is allowed."""
+    match = re.fullmatch(r"([0-9]{1,8})([smhd])", text)
+    if match is None or int(match[1]) == 0:
+        raise ConfigError(
+            f"{text!r} is not a time: a whole number above 0 with s, m, h or d, "
+            "such as 30s, 10m, 1h or 7d"
+        )
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def mount(app: typer.Typer) -> None:
+    """Add these commands to a typer app."""
+    for look in (rooms, stats, export, watch):
+        app.command(rich_help_panel="Look at rooms")(look)
+    for change in (pause, resume, forget):
+        app.command(rich_help_panel="Change what is kept")(change)
+
+
+def _stats(url: str, password_file: Path | None) -> "RoomStats":
+    from roommood.aggregator.stats.room_stats import RoomStats
+
+    return RoomStats(url, password_file)
+
+
+@contextmanager
+def _store(url: str, password_file: Path | None) -> "Iterator[Store]":
+    from roommood.aggregator.counting.store import Store
+
+    store = Store(url, password_file)
+    try:
+        store.check_schema()
+        yield store
+    finally:
+        store.close()
+
+
+def _print(what: object) -> None:
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=160)
+    console.print(what)
+
+
+def _names(rooms: list[str]) -> str:
+    return ", ".join(rooms) or "none"

@@ -1,0 +1,133 @@
+"""Rooms as tables and lines: what `roommood stats` and `roommood watch` print."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from rich.table import Column, Table
+
+from roommood.aggregator.stats.export import iso
+from roommood.aggregator.stats.figures import RoomPeriod, Share
+from roommood.aggregator.stats.live import RoomNow
+from roommood.aggregator.stats.room_stats import KnownRoom
+
+# Shares below this are left out where space is short.
+_WORTH_SHOWING = 0.01
+
+
+def rooms_table(rooms: Sequence[KnownRoom], states: Mapping[str, Mapping[str, str]]) -> Table:
+    """`states`: of each room's cameras, as `RoomStats.camera_states` has it."""
+    table = Table("Room", "Last result (UTC)", "Paused", "Cameras")
+    for one in rooms:
+        lines = [*camera_lines(states[one.room])]
+        ok = sum(state == "ok" for state in states[one.room].values())
+        cameras = "\n".join([f"{ok} ok", *lines] if ok else lines)
+        table.add_row(one.room, _clock(one.last_seen), "yes" if one.paused else "", cameras)
+    return table
+
+
+def camera_lines(states: Mapping[str, str]) -> Iterator[str]:
+    """A line for each camera that is not well."""
+    return (f"{camera}: {state}" for camera, state in sorted(states.items()) if state != "ok")
+
+
+def live_table(stats: Sequence[RoomNow]) -> Table:
+    """One row per room: what its cameras show at this moment. Silent rooms say so."""
+    table = Table("Room", _right("People"), "Shown most", "Expressions shown")
+    for header in ("Frames/s", "Newest frame"):
+        table.add_column(header, justify="right")
+    for now in stats:
+        table.add_row(*_live_cells(now))
+    return table
+
+
+def live_line(now: RoomNow) -> str:
+    """One room as one line of text, for a pipe or a log."""
+    if now.silent or now.updated is None:
+        return f"{now.room}: silent"
+    room, people, dominant, shares, rate, age = _live_cells(now)
+    shown = f"most: {dominant} ({shares})" if shares else "no expression shown"
+    return f"{iso(now.updated)} {room}: people {people}, {shown}, {rate} frames/s, {age}"
+
+
+def headline(period: RoomPeriod) -> str:
+    """The figures of a period that belong to the whole room, as lines of text."""
+    between = f"{period.room}, {_clock(period.start)} to {_clock(period.end)} UTC"
+    if not period.frames:
+        return f"{between}\nNothing was observed."
+    valence = "" if period.valence is None else f", valence {period.valence:+.2f}"
+    return (
+        f"{between}\n"
+        f"Coverage {_percent(period.coverage)}, {period.frames} frames, "
+        f"people {_number(period.people)}{valence}\n"
+        f"{period.face_s:.0f} s of face time, {_percent(period.sure_share) or 'nothing'} sure, "
+        f"{_percent(period.suppressed_share) or 'nothing'} suppressed (too few faces)"
+    )
+
+
+def summary_table(period: RoomPeriod) -> Table:
+    """Shares per expression with their intervals: as the model saw them, and corrected."""
+    table = Table("Expression shown", _right("Corrected"), _right("95 % interval"))
+    for header in ("As the model saw it", "95 % interval (chance alone)"):
+        table.add_column(header, justify="right")
+    for name, share in sorted(period.shares.items(), key=_largest_first):
+        corrected = _between(share.corrected_low, share.corrected_high) or "no matrix"
+        raw = _between(share.low, share.high)
+        table.add_row(name, _percent(share.corrected), corrected, _percent(share.raw), raw)
+    return table
+
+
+def history_table(periods: Sequence[RoomPeriod]) -> Table:
+    table = Table("From (UTC)", _right("Coverage"), _right("People"), "Shown most")
+    for header in ("Valence", "Sure", "Frames"):
+        table.add_column(header, justify="right")
+    for one in periods:
+        table.add_row(
+            _clock(one.start),
+            _percent(one.coverage),
+            _number(one.people),
+            _most(one),
+            _number(one.valence),
+            _percent(one.sure_share),
+            str(one.frames),
+        )
+    return table
+
+
+def _live_cells(now: RoomNow) -> tuple[str, str, str, str, str, str]:
+    if now.age_s is None:
+        return now.room, "", "", "no frame in the last 10 s", "", "silent"
+    shown = sorted(now.shares.items(), key=lambda item: -item[1])
+    shares = ", ".join(f"{n} {_percent(s)}" for n, s in shown if s >= _WORTH_SHOWING)
+    rate, age = f"{now.frames_per_s:.1f}", f"{now.age_s:.1f} s ago"
+    return now.room, _number(now.people), now.dominant, shares, rate, age
+
+
+def _largest_first(named: tuple[str, Share]) -> float:
+    _, share = named
+    return -(share.raw if share.corrected is None else share.corrected)
+
+
+def _between(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{_percent(low)} to {_percent(high)}"
+
+
+def _most(period: RoomPeriod) -> str:
+    if not period.dominant:
+        return ""
+    return f"{period.dominant} {_percent(period.shares[period.dominant].raw)}"
+
+
+def _right(header: str) -> Column:
+    return Column(header, justify="right")
+
+
+def _clock(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def _percent(part: float | None) -> str:
+    return "" if part is None else f"{part * 100:.0f} %"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

@@ -1,0 +1,110 @@
+"""Showing rooms as they change: a table on a terminal, lines in a pipe."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from typing import Final
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from roommood.aggregator.stats.figures import RoomPeriod
+from roommood.aggregator.stats.live import RoomNow
+from roommood.aggregator.stats.room_stats import RoomStats
+from roommood.aggregator.terminal.tables import live_line
+from roommood.aggregator.terminal.watch_view import Scene, Screen, watch_screen
+from roommood.shared.errors import StoreAway, StoreError
+
+_REFRESH_S: Final = 0.5
+_MINUTES: Final = timedelta(minutes=10)
+_STEP: Final = timedelta(seconds=30)
+# The last minutes change slowly; reading them takes so much of our time at most.
+_MINUTES_EVERY_S: Final = 10.0
+_BUSY: Final = 0.1
+_Look = Callable[[], list[RoomNow]]
+
+
+def show(stats: RoomStats, room: str | None, seconds: float | None) -> None:
+    """Show one room, or all, for so many seconds or until Ctrl+C.
+
+    A Redis that is away at the start raises StoreAway, an unknown room ConfigError; one that
+    goes away later is waited for.
+    """
+    look: _Look = stats.live_rooms if room is None else lambda: [stats.live(room)]
+    look()
+    console = Console()
+    try:
+        if console.is_terminal and not console.is_dumb_terminal:
+            _table(console, look, _Minutes(stats), seconds)
+        else:
+            _lines(look, seconds)
+    except KeyboardInterrupt:
+        return
+
+
+class _Minutes:
+    """The last minutes of rooms, read now and then."""
+
+    def __init__(self, stats: RoomStats) -> None:
+        self._stats = stats
+        self._by_room: dict[str, Sequence[RoomPeriod]] = {}
+        self._due_s = 0.0
+
+    def of(self, rooms: Sequence[str]) -> dict[str, Sequence[RoomPeriod]]:
+        """By room. Raises StoreError."""
+        began_s = time.monotonic()
+        if began_s >= self._due_s or not self._by_room.keys() >= set(rooms):
+            found = self._stats.raw_histories(rooms, _MINUTES, _STEP)
+            self._by_room = dict(zip(rooms, found, strict=True))
+            now_s = time.monotonic()
+            self._due_s = now_s + max(_MINUTES_EVERY_S, (now_s - began_s) / _BUSY)
+        return self._by_room
+
+
+def _table(console: Console, look: _Look, minutes: _Minutes, seconds: float | None) -> None:
+    scene = Scene()
+    with Live(console=console, auto_refresh=False) as live:
+        for found in _looks(look, seconds):
+            scene = _scene(found, minutes, scene)
+            live.update(watch_screen(scene, Screen.of(console)), refresh=True)
+
+
+def _scene(found: list[RoomNow] | StoreAway, minutes: _Minutes, before: Scene) -> Scene:
+    """While Redis is away the rooms stay, without figures."""
+    try:
+        if isinstance(found, StoreAway):
+            raise found
+        return Scene(found, minutes.of([now.room for now in found]))
+    except StoreError as error:
+        silent = [RoomNow(now.room) for now in before.rooms]
+        return Scene(silent, before.minutes, str(error))
+
+
+def _lines(look: _Look, seconds: float | None) -> None:
+    """A line for a room when it has changed, or has fallen silent."""
+    said: dict[str, object] = {}
+    for found in _looks(look, seconds):
+        if isinstance(found, StoreAway):
+            typer.echo(str(found), err=True)
+            continue
+        for now in found:
+            if said.get(now.room, "") != now.updated:
+                typer.echo(live_line(now))
+                sys.stdout.flush()
+            said[now.room] = now.updated
+
+
+def _looks(look: _Look, seconds: float | None) -> Iterator[list[RoomNow] | StoreAway]:
+    """What there is to see, twice a second."""
+    end_s = float("inf") if seconds is None else time.monotonic() + seconds
+    while True:
+        try:
+            yield look()
+        except StoreAway as error:
+            yield error
+        left_s = end_s - time.monotonic()
+        if left_s <= 0:
+            return
+        time.sleep(min(_REFRESH_S, left_s))

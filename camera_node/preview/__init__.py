@@ -1,0 +1,1 @@
+"""A small page of what a camera sees, to aim it and to draw masks."""

@@ -1,0 +1,1 @@
+"""Where pictures come from: webcams, Pi cameras, streams, files, a simulation."""

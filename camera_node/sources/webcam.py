@@ -1,0 +1,126 @@
+"""A webcam through V4L2, its own JPEGs passed through where it makes them."""
+
+import sys
+from pathlib import Path
+from typing import Final
+
+from roommood.camera_node.opencv import cv2, picture_of, retrieve
+from roommood.camera_node.sources.source import Picture, Source, Thinner, read_past_damage
+from roommood.shared.clock import boot_ms
+from roommood.shared.errors import SourceError
+
+_DEFAULT_RATE_HZ: Final = 30.0
+_MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
+_JPEG: Final = cv2.VideoWriter.fourcc(*"JPEG")
+_GONE: Final = "gives no picture: unplugged?"
+_END_OF_IMAGE: Final = b"\xff\xd9"
+
+
+class Webcam(Source):
+    """A camera by number or device path; MJPG as it comes if it has that, else BGR pixels."""
+
+    def __init__(
+        self,
+        device: int | str,
+        *,
+        rate_hz: float | None = None,
+        width: int | None = None,
+        height: int | None = None,
+    ) -> None:
+        self._device = device
+        self._asked_hz, self._asked_size = rate_hz, (width, height)
+        self._capture: cv2.VideoCapture | None = None
+        self._gives_jpeg = False
+        self.description = f"webcam {device}"
+        self.width, self.height, self.rate_hz = width or 0, height or 0, rate_hz or 0.0
+
+    def open(self) -> None:
+        self._thinner = Thinner(self._asked_hz)
+        backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
+        self._capture = cv2.VideoCapture(self._device, backend)
+        try:
+            self._require_open()
+            self._ask_for_mode()
+            first = self._first_picture()
+        except SourceError:
+            self.close()
+            raise
+        self.width, self.height = first.width, first.height
+        self.rate_hz = self._nominal_hz()
+
+    def read(self) -> Picture:
+        return read_past_damage(self.description, self._read_once)
+
+    def close(self) -> None:
+        if self._capture is not None:
+            self._capture.release()
+            self._capture = None
+
+    def interrupt(self) -> None:
+        """Nothing to do: a webcam's read is never longer than its next frame, or 10 s."""
+
+    def _require_open(self) -> None:
+        if self._opened().isOpened():
+            return
+        path = self._device if isinstance(self._device, str) else f"/dev/video{self._device}"
+        if sys.platform == "linux" and not Path(path).exists():
+            present = ", ".join(sorted(map(str, Path("/dev").glob("video*")))) or "none"
+            raise SourceError(f"there is no camera {path}; present: {present}. Is it plugged in?")
+        raise SourceError(
+            f"camera {path} cannot be opened: another program may be using it, or this user may "
+            f"not (sudo usermod -aG video $USER), or it is not a camera's capture device"
+        )
+
+    def _ask_for_mode(self) -> None:
+        capture = self._opened()
+        capture.set(cv2.CAP_PROP_FOURCC, _MJPG)
+        width, height = self._asked_size
+        if width and height:
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+        if self._asked_hz:
+            capture.set(cv2.CAP_PROP_FPS, self._asked_hz)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
+        is_mjpg = int(capture.get(cv2.CAP_PROP_FOURCC)) in (_MJPG, _JPEG)
+        self._gives_jpeg = is_mjpg and bool(capture.set(cv2.CAP_PROP_CONVERT_RGB, 0))
+
+    def _first_picture(self) -> Picture:
+        try:
+            return self.read()
+        except SourceError:
+            if not self._gives_jpeg:
+                raise
+        # It says MJPG, but what comes is not: let OpenCV convert.
+        self._gives_jpeg = False
+        self._opened().set(cv2.CAP_PROP_CONVERT_RGB, 1)
+        return self.read()
+
+    def _nominal_hz(self) -> float:
+        device_hz = float(self._opened().get(cv2.CAP_PROP_FPS))
+        if not 0 < device_hz <= 1000:
+            device_hz = _DEFAULT_RATE_HZ
+        return min(self._asked_hz or device_hz, device_hz)
+
+    def _read_once(self) -> Picture:
+        capture = self._opened()
+        while True:
+            if not capture.grab():
+                raise SourceError(f"{self.description} {_GONE}")
+            captured_ms = boot_ms()
+            if self._thinner.is_due(captured_ms):
+                break
+        frame = retrieve(capture, self.description, _GONE)
+        if self._gives_jpeg:
+            return Picture.of_jpeg(without_padding(frame.tobytes()), captured_ms)
+        return picture_of(frame, self.description, captured_ms)
+
+    def _opened(self) -> cv2.VideoCapture:
+        if self._capture is None:
+            raise SourceError(f"{self.description} is not open")
+        return self._capture
+
+
+def without_padding(jpeg: bytes) -> bytes:
+    """Webcams hand out whole buffers: the zeros after the end of the image go."""
+    end = jpeg.rfind(_END_OF_IMAGE)
+    return jpeg[: end + 2] if end >= 0 and not jpeg[end + 2 :].strip(b"\0") else jpeg

@@ -1,0 +1,1 @@
+"""Is this machine fit for what is to run on it?"""

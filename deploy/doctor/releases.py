@@ -1,0 +1,41 @@
+"""What `roommood doctor` reads in the health hashes: whether all machines run one release."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.deploy.doctor.findings import Finding, ok, warn
+
+_SAME: Final = "install the same roommood release on every machine"
+_Hashes = dict[str, dict[str, str]]
+
+
+def release_findings(client: Any) -> Iterator[Finding]:
+    """Findings on the workers and cameras that were heard of within the last 10 s, if any."""
+    workers = _hashes(client, redis_keys.worker(""))
+    cameras = _hashes(client, redis_keys.camera(""))
+    if workers or cameras:
+        yield _releases({**workers, **cameras})
+    for key, fields in workers.items():
+        refused = int(float(fields.get("refused_wire_version", 0)))
+        if refused:
+            who = f"the worker at {fields.get('address') or key}"
+            said = f"{who} refused {refused} messages of another wire version"
+            yield warn("wire version", said, f"{_SAME}: its log names both versions")
+
+
+def _releases(hashes: _Hashes) -> Finding:
+    by_release: dict[str, list[str]] = {}
+    for key, fields in sorted(hashes.items()):
+        by_release.setdefault(fields.get("release", ""), []).append(key.partition(":")[2])
+    said = "; ".join(
+        f"{release or 'unknown'}: {len(by_release[release])}" for release in by_release
+    )
+    if len(by_release) > 1:
+        return warn("releases", f"live workers and cameras differ: {said}", _SAME)
+    return ok("releases", f"live workers and cameras, by release: {said}")
+
+
+def _hashes(client: Any, prefix: str) -> _Hashes:
+    keys = sorted(client.scan_iter(match=f"{prefix}*", count=500))
+    return {key: client.hgetall(key) for key in keys}

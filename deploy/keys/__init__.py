@@ -1,0 +1,1 @@
+"""The keys and Redis users of a site."""

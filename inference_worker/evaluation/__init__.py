@@ -1,0 +1,1 @@
+"""How good a model is, measured the way the product runs it."""

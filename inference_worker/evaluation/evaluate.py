@@ -1,0 +1,60 @@
+"""What both evaluations share: which one a model needs, timing, progress."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Final, Literal, SupportsFloat
+
+from roommood.inference_worker.vision.onnx_model import OnnxModel
+from roommood.shared.errors import ConfigError
+
+Task = Literal["face", "expression"]
+# How many are done, of how many.
+Progress = Callable[[int, int], None]
+
+HAAR: Final = "haar"
+_DETECTOR_OUTPUT: Final = "cls_8"
+_WARM_UPS: Final = 5
+_DIGITS: Final = 5
+
+
+def no_progress(done: int, total: int) -> None:
+    """For callers that do not watch."""
+
+
+def is_haar(spec: str) -> bool:
+    return spec.partition(":")[0] == HAAR
+
+
+def task_of(spec: str) -> Task:
+    """What a model is for, told by its outputs. Raises ModelError for a file that is none."""
+    if is_haar(spec):
+        return "face"
+    return "face" if _DETECTOR_OUTPUT in OnnxModel(Path(spec)).output_shapes else "expression"
+
+
+def milliseconds(call: Callable[[], object], runs: int) -> float:
+    """The median processor time of a call, after some that do not count.
+
+    Processor time, since other programs on a busy machine would stretch wall time; with one
+    thread and an idle machine both are the same.
+    """
+    for _ in range(_WARM_UPS):
+        call()
+    times = []
+    for _ in range(runs):
+        began = time.process_time()
+        call()
+        times.append(time.process_time() - began)
+    return rounded(median(times) * 1000)
+
+
+def rounded(value: SupportsFloat) -> float:
+    """To the digits that a measurement on a few thousand faces bears, and two more."""
+    return round(float(value), _DIGITS)
+
+
+def check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 1:
+        raise ConfigError(f"--limit is {limit}: use 1 or more")

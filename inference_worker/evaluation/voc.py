@@ -1,0 +1,100 @@
+"""Photographs with boxes in the folder layout of Pascal VOC (Everingham et al. 2010).
+
+`images/` holds the pictures, `annotations/` an XML file of the same stem for each. Every box is
+a face, whatever its label; a picture without annotation file shows no face.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from xml.etree import ElementTree
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roommood.inference_worker.vision.opencv import Picture, cv2
+from roommood.shared.errors import ConfigError, PictureError
+
+Boxes = NDArray[np.float32]
+
+IMAGES: Final = "images"
+ANNOTATIONS: Final = "annotations"
+_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+_CORNERS: Final = ("xmin", "ymin", "xmax", "ymax")
+# EXIF orientation is ignored, as it is for a camera's frames.
+_FLAGS: Final = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """A picture's file and its true faces: `boxes` (N, 4) left, top, right, bottom in pixels,
+    each with its label; those marked `difficult` count neither as found nor as missed."""
+
+    path: Path
+    boxes: Boxes
+    labels: tuple[str, ...]
+    difficult: NDArray[np.bool_]
+
+    def read(self) -> Picture:
+        """(H, W, 3) BGR. Raises PictureError."""
+        picture = cv2.imread(str(self.path), _FLAGS)
+        if picture is None:
+            raise PictureError(f"{self.path}: not a readable picture")
+        return picture  # type: ignore[return-value]
+
+
+def is_voc(data: Path) -> bool:
+    return (data / IMAGES).is_dir()
+
+
+def read_photographs(data: Path, limit: int | None = None) -> list[Photograph]:
+    """All photographs of a folder, by name. Raises ConfigError, naming the file at fault."""
+    for folder in (IMAGES, ANNOTATIONS):
+        if not (data / folder).is_dir():
+            raise ConfigError(
+                f"{data}: it has no {folder}/: VOC data has {IMAGES}/ and {ANNOTATIONS}/"
+            )
+    paths = sorted(p for p in (data / IMAGES).iterdir() if p.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise ConfigError(f"{data / IMAGES}: no picture ({', '.join(sorted(_SUFFIXES))}) there")
+    _check_orphans(data, {path.stem for path in paths})
+    return [_photograph(path, data / ANNOTATIONS / f"{path.stem}.xml") for path in paths[:limit]]
+
+
+def _check_orphans(data: Path, stems: set[str]) -> None:
+    for annotation in sorted((data / ANNOTATIONS).glob("*.xml")):
+        if annotation.stem not in stems:
+            raise ConfigError(f"{annotation}: its picture is missing from {data / IMAGES}")
+
+
+def _photograph(path: Path, annotation: Path) -> Photograph:
+    objects = _objects(annotation) if annotation.is_file() else []
+    boxes = [_box(annotation, number, item) for number, item in enumerate(objects, 1)]
+    return Photograph(
+        path,
+        np.array(boxes, np.float32).reshape(-1, 4),
+        tuple(item.findtext("name", "face").strip() for item in objects),
+        np.array([item.findtext("difficult", "0").strip() == "1" for item in objects], np.bool_),
+    )
+
+
+def _objects(annotation: Path) -> list[ElementTree.Element]:
+    try:
+        return ElementTree.parse(annotation).getroot().findall("object")
+    except ElementTree.ParseError as error:
+        line, column = error.position
+        raise ConfigError(
+            f"{annotation}, line {line}, column {column}: not XML: {error}"
+        ) from error
+
+
+def _box(annotation: Path, number: int, item: ElementTree.Element) -> list[float]:
+    texts = [item.findtext(f"bndbox/{corner}", "missing") for corner in _CORNERS]
+    try:
+        left, top, right, bottom = map(float, texts)
+    except ValueError:
+        left = top = right = bottom = 0.0
+    if not (left < right and top < bottom):
+        shown = ", ".join(f"{name} {text}" for name, text in zip(_CORNERS, texts, strict=True))
+        raise ConfigError(f"{annotation}, object {number}: its bndbox is no box: {shown}")
+    return [left, top, right, bottom]

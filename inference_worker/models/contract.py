@@ -1,0 +1,245 @@
+"""What a model file says about itself, as typed and checked values.
+
+A contract stands in the ONNX file's metadata under `roommood.<key>` (structured values as
+JSON), or in a TOML file beside it under the same keys without the prefix.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
+
+from roommood.shared.errors import ModelError
+from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
+from roommood.shared.protocol.names import is_name
+
+PREFIX: Final = "roommood."
+# A class with no face in the evaluation has a row of zeros.
+_ROW_SUM_TOLERANCE: Final = 0.02
+_STRICT: Final = ConfigDict(extra="forbid")
+_TEXT_KEYS: Final = frozenset(
+    {"contract", "task", "model_id", "output", "box", "licence", "training_data"}
+)
+
+
+def _name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError("use 1 to 63 of a-z, 0-9, _ and -, starting with a letter or digit")
+    return text
+
+
+def _expressions(labels: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [label for label in labels if label not in EXPRESSIONS]
+    if unknown or len(set(labels)) != len(labels) or not labels:
+        raise ValueError(f"use some of {', '.join(EXPRESSIONS)}, each once")
+    return labels
+
+
+def _rows_of_shares(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+    if any(sum(row) and abs(sum(row) - 1) > _ROW_SUM_TOLERANCE for row in matrix):
+        raise ValueError("the sum of each row is 1, or 0 where the class was never seen")
+    return matrix
+
+
+_EIGHT: Final = Field(min_length=len(EXPRESSIONS), max_length=len(EXPRESSIONS))
+Share = Annotated[float, Field(ge=0, le=1)]
+Scale = Annotated[FiniteFloat, Field(gt=0)]
+Row = Annotated[tuple[Share, ...], _EIGHT]
+Matrix = Annotated[tuple[Row, ...], _EIGHT, AfterValidator(_rows_of_shares)]
+ModelId = Annotated[str, AfterValidator(_name)]
+Labels = Annotated[tuple[str, ...], AfterValidator(_expressions)]
+Side = Annotated[int, Field(ge=8, le=4096)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorContract:
+    """The input: (pixel 0..255 - mean) / std, per channel or one number for all."""
+
+    __pydantic_config__ = _STRICT
+
+    channels: Literal[1, 3]
+    colour: Literal["gray", "bgr", "rgb"]
+    mean: tuple[FiniteFloat, ...]
+    std: tuple[Scale, ...]
+    layout: Literal["NCHW", "NHWC"] = "NCHW"
+
+    def __post_init__(self) -> None:
+        if (self.colour == "gray") != (self.channels == 1):
+            raise ValueError("colour is gray with 1 channel, bgr or rgb with 3")
+        if not {len(self.mean), len(self.std)} <= {1, self.channels}:
+            raise ValueError(f"mean and std have 1 number or {self.channels}, one per channel")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CropTensor(TensorContract):
+    """A classifier's input: crops of one size in pixels."""
+
+    width: Side
+    height: Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureTensor(TensorContract):
+    """A detector's input: pictures of one size in pixels, or of any whose sides are a multiple
+    of the coarsest stride."""
+
+    width: Side | None = None
+    height: Side | None = None
+    multiple: Literal[32] = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The square crop of a detector's box: its side is `side` times the box's measure, its
+    centre the box's centre moved by (`dx`, `dy`) times the crop's side."""
+
+    __pydantic_config__ = _STRICT
+
+    side: Annotated[FiniteFloat, Field(gt=0, le=10)]
+    dx: Annotated[FiniteFloat, Field(ge=-2, le=2)] = 0.0
+    dy: Annotated[FiniteFloat, Field(ge=-2, le=2)] = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CropContract:
+    """How the face is cut out, by the style of the detector's boxes.
+
+    `of` is the box's measure: the longer side, the root of its area, or its width.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    of: Literal["max", "sqrt", "width"]
+    haar: Placement | None = None
+    tight: Placement | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """Two 8x8 matrices, rows: true expression, both in wire order: the share of each winning
+    label, and the mean probability of each expression."""
+
+    __pydantic_config__ = _STRICT
+
+    hard: Matrix
+    soft: Matrix
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """Two gray pictures of noise drawn with `seed`, and the probabilities due, in wire order."""
+
+    __pydantic_config__ = _STRICT
+
+    seed: Annotated[int, Field(ge=0)]
+    probabilities: Annotated[tuple[Row, ...], Field(min_length=2, max_length=2)]
+
+
+@dataclass(frozen=True, slots=True)
+class FaceSelfTest:
+    """One gray picture of noise drawn with `seed`, and the sum of each output due for it."""
+
+    __pydantic_config__ = _STRICT
+
+    seed: Annotated[int, Field(ge=0)]
+    height: Side
+    width: Side
+    sums: dict[str, FiniteFloat]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionContract:
+    """A classifier of expressions. `labels` are in the order of the model's output.
+
+    A face whose largest probability (after `temperature`) is below `sure_threshold` is unsure.
+    """
+
+    model_id: ModelId
+    labels: Labels
+    input: CropTensor
+    crop: CropContract
+    output: Literal["logits", "probabilities"]
+    contract: Literal["1"] = "1"
+    task: Literal["expression"] = "expression"
+    temperature: Annotated[FiniteFloat, Field(gt=0, le=1000)] = 1.0
+    sure_threshold: Share = 0.0
+    confusion: dict[Literal[SIZE_CLASSES], Confusion] = field(default_factory=dict)  # type: ignore[valid-type]
+    selftest: SelfTest | None = None
+    licence: str = ""
+    training_data: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceContract:
+    """A face detector with YuNet's outputs, whose scores are probabilities.
+
+    Of two boxes that overlap by more than `nms_iou` (intersection over union) the better one
+    stays; `box` is how they lie on a face.
+    """
+
+    model_id: ModelId
+    input: PictureTensor = PictureTensor(channels=3, colour="bgr", mean=(0.0,), std=(1.0,))
+    contract: Literal["1"] = "1"
+    task: Literal["face"] = "face"
+    output: Literal["probabilities"] = "probabilities"
+    score_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.45
+    box: Literal["haar", "tight"] = "tight"
+    selftest: FaceSelfTest | None = None
+    licence: str = ""
+    training_data: str = ""
+
+
+C = TypeVar("C", ExpressionContract, FaceContract)
+
+
+def from_metadata(kind: type[C], metadata: Mapping[str, str], source: str) -> C:
+    """The contract in an ONNX file's metadata. Keys it does not know are left for others.
+
+    Raises ModelError, naming source, key, value and what is allowed.
+    """
+    known = {PREFIX + name: name for name in _names(kind)}
+    found = {known[key]: text for key, text in metadata.items() if key in known}
+    values = {name: _from_text(name, text, source) for name, text in found.items()}
+    return _validate(kind, values, source, PREFIX)
+
+
+def from_table(kind: type[C], table: Mapping[str, Any], source: str) -> C:
+    """The contract in a sidecar's TOML table; an unknown key is an error."""
+    names = _names(kind)
+    for key in table:
+        if key not in names:
+            nearest = get_close_matches(key, names, 1, 0) or names
+            raise ModelError(f"{source}: {key} is not a key: did you mean {nearest[0]}?")
+    return _validate(kind, {**table, "contract": str(table.get("contract", "1"))}, source, "")
+
+
+def _names(kind: type[C]) -> list[str]:
+    return list(kind.__dataclass_fields__)
+
+
+def _from_text(name: str, text: str, source: str) -> Any:
+    if name in _TEXT_KEYS:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise ModelError(f"{source}: {PREFIX}{name} is {text[:60]!r}, not JSON: {error}") from error
+
+
+def _validate(kind: type[C], values: Mapping[str, Any], source: str, prefix: str) -> C:
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        faults = "; ".join(_fault(one, prefix) for one in error.errors()[:4])
+        raise ModelError(f"{source}: {faults}") from error
+
+
+def _fault(error: Any, prefix: str) -> str:
+    key = prefix + ".".join(str(part) for part in error["loc"])
+    if error["type"] in {"missing", "missing_argument"}:
+        return f"{key} is missing"
+    return f"{key} is {str(error['input'])[:60]!r}: {error['msg']}"

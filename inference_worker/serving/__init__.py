@@ -1,0 +1,1 @@
+"""The worker's two sides: frames taken on credit, results kept until acknowledged."""

@@ -1,0 +1,149 @@
+"""The compute threads: each takes a job, decides if it is still worth it, and analyses it."""
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from roommood.inference_worker.serving.intake import Job
+from roommood.inference_worker.vision.analysis import Analysis, Analyzer
+from roommood.shared.clock import boot_ms
+from roommood.shared.errors import PictureError, RoommoodError
+from roommood.shared.process.logs import Complaints
+from roommood.shared.protocol.limits import HUNG_ANALYSIS_MS
+
+_log = logging.getLogger(__name__)
+# Analyses that fail in a row before the worker gives up: the model is broken, not a picture.
+MAX_FAILURES_IN_A_ROW: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A thread began with a job whose frame was `age_ms` old."""
+
+    job: Job
+    now_ms: float
+    age_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A thread found that a job's frame was too old to begin with."""
+
+    job: Job
+    age_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A thread is done with a job: `analysis`, or else the reason why there is none."""
+
+    job: Job
+    now_ms: float
+    analysis: Analysis | None
+    why: str = ""
+
+
+ComputeEvent = Started | Stale | Finished
+
+
+class Compute:
+    """N threads over one queue. `events` holds what they did; `wake` is called after each, or
+    once for the end of one job and the start of the next."""
+
+    def __init__(
+        self,
+        analyzer: Analyzer,
+        threads: int,
+        wake: Callable[[], None],
+        *,
+        max_age_ms: float,
+        min_frame_ms: float,
+    ) -> None:
+        self._analyzer = analyzer
+        self._wake = wake
+        self._max_age_ms = max_age_ms
+        self._min_frame_ms = min_frame_ms
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._stopping = threading.Event()
+        self._failures = 0
+        self._complaints = Complaints(_log)
+        self._began_ms = [0.0] * threads
+        self.broken: RoommoodError | None = None
+        self.events: deque[ComputeEvent] = deque()
+        self._threads = [
+            threading.Thread(target=self._run, args=(n,), name=f"compute-{n}", daemon=True)
+            for n in range(threads)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, job: Job) -> None:
+        self._jobs.put(job)
+
+    def stop(self, timeout_s: float) -> None:
+        """Lets the threads end after the jobs that they were given."""
+        self._stopping.set()
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join(timeout_s)
+
+    @property
+    def hung(self) -> bool:
+        """True while a thread has been at one picture for longer than any picture takes."""
+        longest_ms = HUNG_ANALYSIS_MS + self._min_frame_ms
+        return any(began and boot_ms() - began > longest_ms for began in self._began_ms)
+
+    def _run(self, number: int) -> None:
+        while (job := self._jobs.get()) is not None:
+            now_ms = boot_ms()
+            age_ms = job.age_at(now_ms)
+            if age_ms > self._max_age_ms:
+                self._tell(Stale(job, age_ms))
+                continue
+            self._began_ms[number] = now_ms
+            self._tell(Started(job, now_ms, age_ms))
+            self.events.append(self._analyze(job, now_ms))
+            self._began_ms[number] = 0.0
+            # Whoever takes the next job tells so at once, and wakes for both.
+            if self._jobs.empty():
+                self._wake()
+        self._wake()
+
+    def _analyze(self, job: Job, started_ms: float) -> Finished:
+        analysis, why = self._try(job)
+        spare_ms = self._min_frame_ms - (boot_ms() - started_ms)
+        if spare_ms > 0:
+            self._stopping.wait(spare_ms / 1000.0)
+        return Finished(job, boot_ms(), analysis, why)
+
+    def _try(self, job: Job) -> tuple[Analysis | None, str]:
+        try:
+            analysis = self._analyzer.analyze(job.frame.jpeg, job.frame.rotation)
+        except PictureError as error:
+            self._complaints.event("picture refused", camera=job.frame.camera, why=str(error))
+            return None, error.reason
+        except Exception as error:
+            self._note_failure(error)
+            return None, "analysis-failed"
+        self._failures = 0
+        return analysis, ""
+
+    def _note_failure(self, error: Exception) -> None:
+        self._failures += 1
+        _log.error("analysis failed", exc_info=error)
+        if self._failures >= MAX_FAILURES_IN_A_ROW:
+            self.broken = RoommoodError(
+                f"{self._failures} analyses failed in a row, the last with: {error}. "
+                "The model file or its runtime is broken: try another --detector or --classifier"
+            )
+
+    def _tell(self, what: ComputeEvent) -> None:
+        self.events.append(what)
+        self._wake()

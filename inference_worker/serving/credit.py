@@ -1,0 +1,101 @@
+"""How many frames may be under way to a worker, so that none waits and no thread idles."""
+
+from roommood.shared.protocol.limits import MAX_WAIT_MS
+
+# Weight of the newest analysis in the moving average of their length.
+_ALPHA = 0.2
+# Milliseconds by which a frame should come early: arriving late costs idle time, early age.
+_EARLY_MS = 3.0
+_SHORTEST_PACE_MS = 2.0
+_LONGEST_PACE_MS = 50.0
+
+
+class CreditControl:
+    """Decides when one more frame may be asked for. Times are `boot_ms`.
+
+    Under way may be as many frames as threads are free, or will be within the time a frame
+    takes to come. A slow camera may hold a credit for long: the slack is the number of credits
+    on which nobody counts. It grows by one while a thread idles although some camera could be
+    asked, and shrinks by one when a frame had to wait.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._running: dict[object, float] = {}
+        self.analysis_ms = 0.0
+        self.slack = 0
+        self._granted_ms = 0.0
+        self._pace_ms = _SHORTEST_PACE_MS
+
+    # What happened
+
+    def granted(self, now_ms: float) -> None:
+        self._granted_ms = now_ms
+
+    def fetched(self, fetch_ms: float) -> None:
+        """A frame came this long after it was asked for."""
+        pace = min(max(2.0 * fetch_ms, _SHORTEST_PACE_MS), _LONGEST_PACE_MS)
+        self._pace_ms += _ALPHA * (pace - self._pace_ms)
+
+    def started(self, job: object, now_ms: float, waited_ms: float) -> None:
+        self._running[job] = now_ms
+        if waited_ms > MAX_WAIT_MS:
+            self.slack = max(0, self.slack - 1)
+
+    def finished(self, job: object, now_ms: float) -> None:
+        started_ms = self._running.pop(job, None)
+        if started_ms is None:
+            return
+        took_ms = now_ms - started_ms
+        first = self.analysis_ms == 0.0
+        self.analysis_ms = (
+            took_ms if first else self.analysis_ms + _ALPHA * (took_ms - self.analysis_ms)
+        )
+
+    # What follows
+
+    @property
+    def idle_threads(self) -> int:
+        return max(0, self._threads - len(self._running))
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._running)
+
+    def may_grant(self, asked: int, waiting: int, fetch_ms: float, now_ms: float) -> bool:
+        """True if a frame that takes `fetch_ms` to come would find a free thread.
+
+        `asked` frames are credited and have not come, `waiting` ones have come and not begun.
+        The slack makes up for cameras that do not answer, never for frames that wait.
+        """
+        return self._due(asked, waiting) < self._free_by(now_ms + fetch_ms + _EARLY_MS)
+
+    def may_grow(self, asked: int, waiting: int, now_ms: float) -> bool:
+        """True, and one more slack, if a thread idles because those asked do not answer."""
+        starved = waiting < self.idle_threads <= self._due(asked, waiting)
+        if not starved or now_ms - self._granted_ms < self._pace_ms:
+            return False
+        self.slack += 1
+        return True
+
+    def _due(self, asked: int, waiting: int) -> int:
+        return waiting + max(0, asked - self.slack)
+
+    def ready_ms(self, now_ms: float) -> float:
+        """Milliseconds until a thread is expected to be free."""
+        if self.idle_threads:
+            return 0.0
+        return max(0.0, min(self._ends()) - now_ms)
+
+    def next_look_ms(self, fetch_ms: float, now_ms: float) -> float:
+        """Milliseconds until `may_grant` or `may_grow` may say otherwise by time alone."""
+        looks = [end - fetch_ms - _EARLY_MS - now_ms for end in self._ends()]
+        if self.idle_threads:
+            looks.append(self._granted_ms + self._pace_ms - now_ms)
+        return max(0.0, min((look for look in looks if look > 0), default=_LONGEST_PACE_MS))
+
+    def _free_by(self, moment_ms: float) -> int:
+        return self.idle_threads + sum(end <= moment_ms for end in self._ends())
+
+    def _ends(self) -> list[float]:
+        return [start + self.analysis_ms for start in self._running.values()]

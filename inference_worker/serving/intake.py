@@ -1,0 +1,327 @@
+"""The worker's side of the frame protocol: hears Hellos and Frames, hands out Credit."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from roommood.inference_worker.serving.credit import CreditControl
+from roommood.inference_worker.serving.sessions import Link, LinkTable
+from roommood.shared.clock import Absence, boot_ms
+from roommood.shared.errors import NotYours, VersionMismatch, WireError
+from roommood.shared.process.logs import Complaints, event
+from roommood.shared.process.runtime import PeerLog
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.messages import Credit, Frame, Hello
+from roommood.shared.security.allow_list import REVOKED, AllowList
+from roommood.shared.security.keys import fingerprint
+from roommood.shared.transport.connections import Connections
+from roommood.shared.transport.sockets import Router, receive_from, send
+
+_log = logging.getLogger(__name__)
+# Messages taken in before the loop looks at anything else.
+_BURST: Final = 256
+# Milliseconds after which it does so in any case: large messages that nobody asked for.
+_TURN_MS: Final = 20.0
+_SWEEP_EVERY_MS: Final = 500.0
+# Connections without a Hello of which is remembered what they sent.
+_MAX_EARLY: Final = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A frame that waits for a thread; `age_ms` is its age when it arrived at `arrived_ms`."""
+
+    link: Link
+    frame: Frame
+    age_ms: float
+    arrived_ms: float
+
+    def age_at(self, now_ms: float) -> float:
+        """Milliseconds since capture, at `now_ms`."""
+        return self.age_ms + now_ms - self.arrived_ms
+
+
+class Intake:
+    """Turns messages into jobs, and free threads into credit.
+
+    With an allow-list, a message is taken only from a key that it admits, and that belongs to
+    the camera and room which the message claims.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        worker_id: str,
+        threads: int,
+        take_job: Callable[[Job], None],
+        allow_list: AllowList | None = None,
+        connections: Connections | None = None,
+    ) -> None:
+        self._router = router
+        self._allow_list = allow_list
+        self._allow_list_version = 0
+        self._connections = connections
+        self._worker_id = worker_id
+        self._take_job = take_job
+        self._cameras = PeerLog("camera")
+        self._complaints = Complaints(_log)
+        self._absence = Absence()
+        self._swept_ms = 0.0
+        self._early: dict[bytes, Counter[str]] = {}
+        self.links = LinkTable()
+        self.control = CreditControl(threads)
+        self.workers: tuple[str, ...] = ()
+        self.waiting = 0
+        self.leaving = False
+        self.refused: Counter[str] = Counter()
+
+    # The loop's turn
+
+    def turn(self, is_readable: bool = True) -> None:
+        """Takes in what came, and grants what may be granted."""
+        turn_ms = boot_ms()
+        self._put_out_revoked()
+        if absence_ms := self._absence.ended_ms(turn_ms):
+            self.links.excuse(absence_ms)
+        if is_readable:
+            self._receive()
+        self._sweep(turn_ms)
+        self._grant(boot_ms())
+
+    def _sweep(self, turn_ms: float) -> None:
+        """Silent is who was so when this turn began to read; what came since is read by now."""
+        if turn_ms - self._swept_ms <= _SWEEP_EVERY_MS:
+            return
+        self._swept_ms = turn_ms
+        for link in self.links.sweep(turn_ms):
+            if not self.links.is_heard(link.hello.camera):
+                self._cameras.lost(link.hello.camera, "silent")
+
+    def _receive(self) -> None:
+        end_ms = boot_ms() + _TURN_MS
+        for _ in range(_BURST):
+            message = receive_from(
+                self._router, self._connections, keyed=self._allow_list is not None
+            )
+            if message is None:
+                return
+            self._take(*message)
+            if boot_ms() > end_ms:
+                return
+
+    def next_look_ms(self) -> float:
+        """Milliseconds after which `turn` is due even if nothing comes."""
+        if not self.links.hungry or self.leaving:
+            return _SWEEP_EVERY_MS
+        link = next(iter(self.links.hungry.values()))
+        return self.control.next_look_ms(link.fetch_ms, boot_ms())
+
+    def _take(self, holder: str, parts: list[bytes]) -> None:
+        routing_id, *rest = parts
+        try:
+            self._take_message(routing_id, holder, rest)
+        except WireError as error:
+            self._refuse_message(routing_id, holder, rest, error)
+
+    def _take_message(self, routing_id: bytes, holder: str, parts: list[bytes]) -> None:
+        self._check_admitted(holder)
+        kind = wire.kind_of(parts[0]) if parts else b""
+        if kind == b"H" and len(parts) == 1:
+            self._take_hello(routing_id, holder, wire.decode_hello(parts[0]))
+        elif kind == b"F" and len(parts) == 2:
+            self._take_frame(routing_id, holder, wire.decode_frame(parts[0], parts[1]))
+        else:
+            raise WireError(f"a message of kind {kind!r} in {len(parts)} parts")
+
+    def _refuse_message(
+        self, routing_id: bytes, holder: str, parts: list[bytes], error: WireError
+    ) -> None:
+        self.refused[error.reason] += 1
+        self._complaints.event("message refused", why=str(error))
+        if not wire.looks_like_frame(parts):
+            if isinstance(error, VersionMismatch):
+                self._answer_other_version(routing_id)
+            return
+        link = self._link_of(routing_id, holder)
+        if link is None:
+            self._note_early(routing_id, error.reason)
+        else:
+            self.links.receive(link, boot_ms())
+            self._refuse_frame(link, error.reason)
+
+    def _answer_other_version(self, routing_id: bytes) -> None:
+        """Grants nothing; the other side sees which two versions have met, and can say so."""
+        why, now_ms = VersionMismatch.reason, boot_ms()
+        credit = Credit(self._worker_id, 0, 0, 0, 0.0, 0.0, now_ms, refused=why)
+        send(self._router, [routing_id, wire.encode_credit(credit)])
+
+    def _note_early(self, routing_id: bytes, why: str) -> None:
+        """A frame before its connection's Hello, which will claim to have sent it."""
+        self._early.setdefault(routing_id, Counter())[why] += 1
+        if len(self._early) > _MAX_EARLY:
+            del self._early[next(iter(self._early))]
+
+    def _link_of(self, routing_id: bytes, holder: str) -> Link | None:
+        """A peer chooses its routing id: it may be one that another key's camera had."""
+        link = self.links.find(routing_id)
+        return link if link is not None and link.holder == holder else None
+
+    # Keys
+
+    def _check_admitted(self, holder: str) -> None:
+        if self._allow_list is not None and not self._allow_list.admits(holder):
+            raise NotYours(REVOKED, f"{REVOKED}: key {fingerprint(holder)} serves no longer")
+
+    def _check_claim(self, holder: str, camera: str, room: str) -> None:
+        if self._allow_list is None:
+            return
+        why = self._allow_list.refusal(holder, camera, room)
+        if why:
+            key = fingerprint(holder)
+            raise NotYours(why, f"{why}: key {key} is not that of camera {camera} in room {room}")
+
+    def _put_out_revoked(self) -> None:
+        """Takes their credit from cameras whose key serves no longer."""
+        allow_list = self._allow_list
+        if allow_list is None or allow_list.version == self._allow_list_version:
+            return
+        self._allow_list_version = allow_list.version
+        for link in self.links.all:
+            hello = link.hello
+            why = allow_list.refusal(link.holder, hello.camera, hello.room)
+            if why and link.refused != why:
+                self.links.put_out(link, why)
+                event(_log, logging.WARNING, "camera put out", camera=hello.camera, why=why)
+
+    # Hello
+
+    def _take_hello(self, routing_id: bytes, holder: str, hello: Hello) -> None:
+        self._check_claim(holder, hello.camera, hello.room)
+        now_ms = boot_ms()
+        early = self._early.pop(routing_id, Counter())
+        link = self.links.hello(routing_id, hello, now_ms, early)
+        link.holder = holder
+        self._note_lost(link)
+        link.clock.transit_ms(hello.sent_ms, now_ms)
+        if not link.refused:
+            self._cameras.back(hello.camera)
+        self._send_credit(link, now_ms, self.workers)
+
+    def _note_lost(self, link: Link) -> None:
+        if link.newly_lost:
+            self._debug(link, "lost on wire", frames=link.newly_lost)
+
+    # Frames
+
+    def _take_frame(self, routing_id: bytes, holder: str, frame: Frame) -> None:
+        self._check_claim(holder, frame.camera, frame.room)
+        now_ms = boot_ms()
+        link = self._link_of(routing_id, holder)
+        if link is None:
+            self.refused["unsolicited"] += 1
+            self._complaints.event("frame before Hello refused", camera=frame.camera)
+            self._note_early(routing_id, "unsolicited")
+            return
+        credited = self.links.receive(link, now_ms)
+        link.transit_ms = link.clock.transit_ms(frame.sent_ms, now_ms)
+        self.control.fetched(link.fetch_ms)
+        why = self._why_not(link, frame, credited)
+        if why:
+            self.refused[why] += 1
+            self._refuse_frame(link, why)
+            return
+        self.waiting += 1
+        self._take_job(Job(link, frame, frame.age_ms + link.transit_ms, now_ms))
+
+    def _why_not(self, link: Link, frame: Frame, credited: bool) -> str:
+        hello = link.hello
+        if (frame.camera, frame.room, frame.boot_id) != (hello.camera, hello.room, hello.boot_id):
+            return "mismatch"
+        if link.refused:
+            return link.refused
+        if self.links.is_paused(link):
+            return "paused"
+        return "" if credited else "unsolicited"
+
+    def _refuse_frame(self, link: Link, why: str) -> None:
+        self._debug(link, "frame refused", why=why)
+        self._settle_refused(link, why)
+
+    def _settle_refused(self, link: Link, why: str) -> None:
+        self.links.count(link, f"refused-{why}")
+        self.links.settle(link)
+
+    def _debug(self, link: Link, text: str, **facts: object) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            hello = link.hello
+            event(_log, logging.DEBUG, text, camera=hello.camera, boot=hello.boot_id, **facts)
+
+    # What the compute threads did
+
+    def started(self, job: Job, now_ms: float) -> None:
+        """A thread began with a job."""
+        self.waiting -= 1
+        self.control.started(job, now_ms, now_ms - job.arrived_ms)
+        self.links.settle(job.link)
+
+    def refused_at_start(self, job: Job, why: str) -> None:
+        """A thread looked at a job and did not begin with it."""
+        self.waiting -= 1
+        self.refused[why] += 1
+        self._settle_refused(job.link, why)
+
+    def finished(self, job: Job, now_ms: float, outcome: str) -> None:
+        """A thread is done with a job: "analysed", or "refused-" and why."""
+        self.control.finished(job, now_ms)
+        self.links.count(job.link, outcome)
+        if outcome != "analysed":
+            self.refused[outcome.removeprefix("refused-")] += 1
+
+    # Credit
+
+    def _grant(self, now_ms: float) -> None:
+        hungry = self.links.hungry
+        while hungry and not self.leaving:
+            link = next(iter(hungry.values()))
+            asked = self.links.in_flight - self.waiting
+            if not (
+                self.control.may_grant(asked, self.waiting, link.fetch_ms, now_ms)
+                or self.control.may_grow(asked, self.waiting, now_ms)
+            ):
+                return
+            self.links.grant(link, now_ms)
+            self.control.granted(now_ms)
+            # The list of workers comes with each second's Hello; here it would cost a large site
+            # more than the frame's header.
+            self._send_credit(link, now_ms, ())
+
+    def _send_credit(self, link: Link, now_ms: float, workers: tuple[str, ...]) -> None:
+        credit = Credit(
+            worker_id=self._worker_id,
+            connection=link.hello.connection,
+            granted=link.granted,
+            started=link.started,
+            ready_ms=self.control.ready_ms(now_ms),
+            transit_ms=link.transit_ms,
+            sent_ms=now_ms,
+            workers=workers,
+            paused=self.links.is_paused(link),
+            leaving=self.leaving,
+            refused=link.refused,
+        )
+        if not send(self._router, [link.routing_id, wire.encode_credit(credit)]):
+            self.links.unreachable(link)
+
+    def pause(self, rooms: frozenset[str]) -> None:
+        """Rooms of which no frame is wanted now; their cameras are told at once."""
+        for link in self.links.set_paused(rooms):
+            if not link.silent:
+                self._send_credit(link, boot_ms(), self.workers)
+
+    def tell_all(self) -> None:
+        """Sends every camera how its link stands (before leaving, and after)."""
+        for link in self.links.all:
+            if not link.silent:
+                self._send_credit(link, boot_ms(), self.workers)

@@ -1,0 +1,221 @@
+"""Brings results to an aggregator and keeps them until it has acknowledged them."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Container, Iterable
+from typing import Final
+
+import zmq
+
+from roommood.inference_worker.serving.outbox import Outbox
+from roommood.shared.clock import Absence, boot_ms
+from roommood.shared.errors import WireError
+from roommood.shared.process.logs import Complaints, event
+from roommood.shared.process.runtime import PeerLog
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, WORKER_SILENT_MS
+from roommood.shared.protocol.messages import Ack, Report, Result, TicketedResult
+from roommood.shared.security.keys import ClientKeys
+from roommood.shared.transport.monitors import WHY_NOT, Dialler, LinkEvent
+from roommood.shared.transport.sockets import close, connect_reports, is_writable, receive, send
+
+_log = logging.getLogger(__name__)
+# Milliseconds that the last report may take to leave when the worker ends.
+_LINGER_MS: Final = 300
+# Milliseconds without an Ack, due every second, after which another aggregator is preferred.
+_SILENT_MS: Final = 2_500.0
+# Milliseconds from one report of results to the next: a slow stream goes out at once, a fast one
+# in batches, which cost this process, the aggregator and Redis less a result.
+_PACE_MS: Final = 20.0
+
+
+class _Aggregator:
+    """The socket to one aggregator."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        address: str,
+        insecure: bool,
+        keys: ClientKeys | None,
+    ) -> None:
+        self.address = address
+        connected = connect_reports(context, address, insecure=insecure, keys=keys)
+        self.socket, self.monitor = connected
+        self.dialler = Dialler(self.socket, address, self.monitor)
+        self.connected = False
+        self.heard_ms = 0.0
+        self.report_due_ms = 0.0
+        self.models_due_ms = 0.0
+
+
+class Reporter:
+    """The worker's side of the result protocol, over any number of aggregators.
+
+    `identify` makes a Report without content, `make_report` the one that tells the worker's
+    health, with or without the models' contracts; `on_ack` is told what every Ack says of
+    workers and pauses.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        poller: zmq.Poller,
+        addresses: Iterable[str],
+        identify: Callable[[], Report],
+        make_report: Callable[[bool], Report],
+        on_ack: Callable[[Ack], None],
+        *,
+        insecure: bool = False,
+        keys: ClientKeys | None = None,
+    ) -> None:
+        self._identify = identify
+        self._make_report = make_report
+        self._on_ack = on_ack
+        self._poller = poller
+        self._peers = PeerLog("aggregator")
+        self._complaints = Complaints(_log)
+        self.outbox = Outbox()
+        self._absence = Absence()
+        self._sent_ms = 0.0
+        self._aggregators = [_Aggregator(context, address, insecure, keys) for address in addresses]
+        for aggregator in self._aggregators:
+            poller.register(aggregator.socket, zmq.POLLIN)
+            poller.register(aggregator.dialler.descriptor, zmq.POLLIN)
+
+    def add(self, result: Result, captured_ms: float) -> None:
+        """Takes charge of a result whose frame was captured at `captured_ms` (`boot_ms`)."""
+        self.outbox.add(result, captured_ms)
+
+    @property
+    def connected(self) -> int:
+        return sum(aggregator.connected for aggregator in self._aggregators)
+
+    def turn(self, ready: Container[object] | None = None) -> None:
+        """Takes in Acks, sends results that wait, and the report of every second.
+
+        `ready` is what a poll has just found readable; None: all are looked at.
+        """
+        now_ms = turn_ms = boot_ms()
+        absence_ms = self._absence.ended_ms(turn_ms)
+        for aggregator in self._aggregators:
+            aggregator.heard_ms += absence_ms
+            self._take_events(aggregator, now_ms, ready)
+            aggregator.dialler.turn(now_ms)
+            if ready is None or aggregator.socket in ready:
+                self._take_acks(aggregator)
+        now_ms = boot_ms()
+        self._send_results(now_ms)
+        for aggregator in self._aggregators:
+            self._note_silence(aggregator, turn_ms)
+            if aggregator.connected and now_ms >= aggregator.report_due_ms:
+                self._send_health(aggregator, now_ms)
+
+    def next_look_ms(self) -> float:
+        """Milliseconds after which `turn` is due even if nothing comes."""
+        now_ms = boot_ms()
+        look_ms = min(self.outbox.next_due_ms(now_ms), REPORT_EVERY_MS / 4)
+        pause_ms = self._sent_ms + _PACE_MS - now_ms
+        return min(look_ms, pause_ms) if pause_ms > 0 and self.outbox.due(now_ms) else look_ms
+
+    def say_now(self) -> None:
+        """Sends every aggregator a report of how things stand."""
+        for aggregator in self._aggregators:
+            if aggregator.connected:
+                self._send_health(aggregator, boot_ms())
+
+    # Connections
+
+    def _take_events(
+        self, aggregator: _Aggregator, now_ms: float, ready: Container[object] | None
+    ) -> None:
+        for news in aggregator.dialler.news(now_ms, ready):
+            if news is LinkEvent.CONNECTED:
+                aggregator.connected = True
+                aggregator.heard_ms = boot_ms()
+                aggregator.report_due_ms = aggregator.models_due_ms = 0.0
+            elif news is LinkEvent.DISCONNECTED:
+                if aggregator.connected:
+                    self._peers.lost(aggregator.address, "connection closed")
+                aggregator.connected = False
+                self.outbox.expedite(aggregator.address)
+            elif news in WHY_NOT:
+                self._peers.lost(aggregator.address, WHY_NOT[news])
+
+    def _note_silence(self, aggregator: _Aggregator, now_ms: float) -> None:
+        if aggregator.connected and now_ms - aggregator.heard_ms > WORKER_SILENT_MS:
+            self._peers.lost(aggregator.address, "silent")
+
+    def _take_acks(self, aggregator: _Aggregator) -> None:
+        while (parts := receive(aggregator.socket)) is not None:
+            try:
+                ack = wire.decode_ack(parts[0])
+            except WireError as error:
+                self._complaints.event("ack refused", why=str(error))
+                continue
+            aggregator.heard_ms = boot_ms()
+            self._peers.back(aggregator.address)
+            self._log_settled(self.outbox.settle(ack))
+            self._on_ack(ack)
+
+    def _log_settled(self, settled: list[tuple[Result, str]]) -> None:
+        for result, outcome in settled:
+            ids = {"camera": result.camera, "boot": result.boot_id, "seq": result.seq}
+            event(_log, logging.DEBUG, "acknowledged", outcome=outcome, **ids)
+            if outcome.startswith("refused"):
+                self._complaints.event("result refused", outcome=outcome, **ids)
+
+    # Sending
+
+    def _send_results(self, now_ms: float) -> None:
+        if now_ms - self._sent_ms < _PACE_MS:
+            return
+        while self.outbox.due(now_ms):
+            live = self._live(now_ms)
+            if not live or not self._send_batch(live, now_ms):
+                return
+            self._sent_ms = now_ms
+
+    def _live(self, now_ms: float) -> dict[str, _Aggregator]:
+        """Those that take messages, in the order given; those that fell silent come last."""
+        able = [one for one in self._aggregators if one.connected and is_writable(one.socket)]
+        able.sort(key=lambda one: now_ms - one.heard_ms > _SILENT_MS)
+        return {one.address: one for one in able}
+
+    def _send_batch(self, live: dict[str, _Aggregator], now_ms: float) -> bool:
+        names = list(live)
+        batches = self.outbox.take(now_ms, lambda tries, last: _choose(names, tries, last))
+        sent = [self._send_rows(live[name], rows, now_ms) for name, rows in batches.items()]
+        return all(sent)
+
+    def _send_rows(
+        self, aggregator: _Aggregator, rows: list[TicketedResult], now_ms: float
+    ) -> bool:
+        report = dataclasses.replace(self._identify(), sent_ms=now_ms, results=tuple(rows))
+        if send(aggregator.socket, [wire.encode_report(report)]):
+            return True
+        self.outbox.expedite(aggregator.address)
+        return False
+
+    def _send_health(self, aggregator: _Aggregator, now_ms: float) -> None:
+        """One aggregator writes it to Redis; the others are told that this worker is there."""
+        is_told = aggregator.address == next(iter(self._live(now_ms)), aggregator.address)
+        with_models = is_told and now_ms >= aggregator.models_due_ms
+        report = self._make_report(with_models) if is_told else self._identify()
+        if send(aggregator.socket, [wire.encode_report(report)]):
+            aggregator.report_due_ms = now_ms + REPORT_EVERY_MS
+            if with_models:
+                aggregator.models_due_ms = now_ms + MODELS_EVERY_MS
+
+    def close(self) -> None:
+        for aggregator in self._aggregators:
+            self._poller.unregister(aggregator.socket)
+            self._poller.unregister(aggregator.dialler.descriptor)
+            close(aggregator.socket, aggregator.monitor, _LINGER_MS)
+
+
+def _choose(live: list[str], attempts: int, last: str) -> str:
+    """The first live aggregator; for a result that got no Ack, the one after the last tried."""
+    if attempts == 0 or last not in live:
+        return live[0]
+    return live[(live.index(last) + 1) % len(live)]

@@ -1,0 +1,161 @@
+"""What a worker tells of itself: numbers for the health hash and Prometheus, and its books.
+
+Written by the worker's thread, read by the metrics server's too: what may change meanwhile is
+copied first.
+"""
+
+import re
+import statistics
+from collections import deque
+from collections.abc import Iterator
+from typing import Final
+
+from roommood.inference_worker.serving.intake import Intake
+from roommood.inference_worker.serving.reporter import Reporter
+from roommood.inference_worker.serving.sessions import Link
+from roommood.inference_worker.vision.analysis import Analysis
+from roommood.shared.clock import boot_ms
+from roommood.shared.process.metrics import Fact, outcome_facts
+from roommood.shared.protocol.messages import CameraReport
+
+# Cameras of one report, of which one goes out each second: above this they take turns, all of
+# them within 5 s, since telling of a thousand costs a sixth of a core.
+CAMERAS_A_REPORT: Final = 256
+ROUND_REPORTS: Final = 5
+# Frames over which ages and stage times are told.
+_RECENT: Final = 512
+# Numbers of the health hash that are gauges by themselves: name, help, and what one counts.
+_GAUGES: Final = {
+    "up_s": ("uptime_seconds", "Since its start.", 1.0),
+    "threads": ("threads", "Compute threads.", 1.0),
+    "in_flight": ("frames_in_flight", "Frames credited or sent and not yet begun.", 1.0),
+    "waiting": ("frames_waiting", "Frames received and not yet begun.", 1.0),
+    "results_waiting": ("results_waiting", "Results not yet acknowledged.", 1.0),
+    "analysis_ms": ("analysis_seconds", "Time of one analysis, moving average.", 1e-3),
+}
+_AGE_HELP: Final = "Age of a frame when its analysis starts, over the latest 512."
+_STAGE_HELP: Final = "Time of one stage of an analysis, mean over the latest 512."
+# Told from the start, at 0: Prometheus does not see a counter rise that begins above it.
+_FRAMES: Final = (
+    "analysed", "lost-on-wire", "refused-stale", "refused-mismatch", "refused-unsolicited",
+    "refused-paused", "refused-superseded", "refused-malformed", "refused-wire-version",
+    "refused-not-a-jpeg", "refused-too-large", "refused-damaged",
+)  # fmt: skip
+_NONE_REFUSED: Final = {one.partition("-")[2]: 0 for one in _FRAMES if one.startswith("refused-")}
+_RESULTS: Final = ("committed", "duplicate", "dropped-full", "dropped-too-old", "refused-too-old")
+_QUANTILES: Final = {"p50": "0.5", "p95": "0.95", "max": "1"}
+
+
+class Vitals:
+    """Looks at the parts of a worker, and keeps the figures of its latest frames."""
+
+    def __init__(self, intake: Intake, reporter: Reporter, threads: int) -> None:
+        self._intake = intake
+        self._reporter = reporter
+        self._threads = threads
+        self._started_ms = boot_ms()
+        self._ages: deque[float] = deque(maxlen=_RECENT)
+        self._stages: deque[Analysis] = deque(maxlen=_RECENT)
+        self._next_camera = 0
+
+    def started(self, age_ms: float) -> None:
+        """An analysis began with a frame of this age."""
+        self._ages.append(age_ms)
+
+    def analysed(self, analysis: Analysis) -> None:
+        self._stages.append(analysis)
+
+    def books(self) -> dict[str, int]:
+        """Frames by what became of them, and results as `result-` and what became of them."""
+        results = dict(self._reporter.outbox.counts).items()
+        return {**self._intake.links.totals(), **{f"result-{how}": n for how, n in results}}
+
+    def numbers(self) -> dict[str, float]:
+        """Fields of the worker's health hash."""
+        intake = self._intake
+        numbers: dict[str, float] = {
+            "up_s": (boot_ms() - self._started_ms) / 1000.0,
+            "threads": self._threads,
+            "analysed": intake.links.totals()["analysed"],
+            "refused": sum(dict(intake.refused).values()),
+            "refused_wire_version": intake.refused["wire-version"],
+            "in_flight": intake.links.in_flight,
+            "waiting": intake.waiting,
+            "results_waiting": len(self._reporter.outbox),
+            "analysis_ms": intake.control.analysis_ms,
+        }
+        return numbers | dict(self._age_quantiles()) | dict(self._stage_means())
+
+    def cameras(self) -> list[CameraReport]:
+        """The next reports: of each link that was heard lately, or of some in turn."""
+        heard = [link for link in self._intake.links.all if not link.silent]
+        count = max(CAMERAS_A_REPORT, -(-len(heard) // ROUND_REPORTS))
+        first = self._next_camera if self._next_camera < len(heard) else 0
+        self._next_camera = first + count
+        return [_camera_report(link) for link in heard[first : first + count]]
+
+    def facts(self) -> Iterator[Fact]:
+        """The worker's metrics."""
+        yield from self._outcomes()
+        for field, value in self.numbers().items():
+            yield from _gauge(field, value)
+        links = self._intake.links.all
+        cameras = len({link.hello.camera for link in links if not link.silent})
+        yield Fact("roommood_worker_cameras", "Cameras heard lately.", cameras)
+        connected = self._reporter.connected
+        yield Fact("roommood_worker_aggregators", "Aggregators connected.", connected)
+
+    def _outcomes(self) -> Iterator[Fact]:
+        what_became = "by what became of them."
+        totals = self._intake.links.totals()
+        yield from outcome_facts(
+            "roommood_worker_frames_total", f"Frames {what_became}", totals, _FRAMES
+        )
+        for reason, count in {**_NONE_REFUSED, **self._intake.refused}.items():
+            name = "roommood_worker_refusals_total"
+            yield Fact(name, "All that was refused, of any peer.", count, {"reason": reason})
+        ended = dict(self._reporter.outbox.counts)
+        yield from outcome_facts(
+            "roommood_worker_results_total", f"Results {what_became}", ended, _RESULTS
+        )
+
+    def _age_quantiles(self) -> Iterator[tuple[str, float]]:
+        ages = sorted(self._ages.copy())
+        if ages:
+            yield "age_at_start_p50_ms", ages[len(ages) // 2]
+            yield "age_at_start_p95_ms", ages[min(len(ages) - 1, len(ages) * 95 // 100)]
+            yield "age_at_start_max_ms", ages[-1]
+
+    def _stage_means(self) -> Iterator[tuple[str, float]]:
+        recent = self._stages.copy()
+        for stage in ("decode_ms", "detect_ms", "classify_ms") if recent else ():
+            yield stage, statistics.fmean(getattr(one, stage) for one in recent)
+
+
+def _gauge(field: str, value: float) -> Iterator[Fact]:
+    """A number of the health hash in Prometheus' words; totals are told as counters instead."""
+    if field in _GAUGES:
+        name, help_text, unit = _GAUGES[field]
+        yield Fact(f"roommood_worker_{name}", help_text, value * unit)
+    elif age := re.fullmatch("age_at_start_(p50|p95|max)_ms", field):
+        labels = {"quantile": _QUANTILES[age[1]]}
+        yield Fact("roommood_worker_frame_age_seconds", _AGE_HELP, value / 1e3, labels)
+    elif stage := re.fullmatch("(decode|detect|classify)_ms", field):
+        labels = {"stage": stage[1]}
+        yield Fact("roommood_worker_stage_seconds", _STAGE_HELP, value / 1e3, labels)
+
+
+def _camera_report(link: Link) -> CameraReport:
+    hello = link.hello
+    return CameraReport(
+        camera=hello.camera,
+        room=hello.room,
+        boot_id=hello.boot_id,
+        release=hello.release,
+        silent_ms=max(0.0, boot_ms() - link.heard_ms),
+        rate_hz=hello.rate_hz,
+        width=hello.width,
+        height=hello.height,
+        health=hello.health,
+        counts={"transit_ms": link.transit_ms, **dict(link.counts)},
+    )

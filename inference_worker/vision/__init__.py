@@ -1,0 +1,1 @@
+"""From a JPEG to faces and the expressions they show."""

@@ -1,0 +1,69 @@
+"""JPEG bytes from a camera to an upright picture, refusing what is not whole."""
+
+from typing import Final
+
+import numpy as np
+
+from roommood.inference_worker.vision.opencv import Picture, cv2
+from roommood.shared.errors import PictureDamaged
+from roommood.shared.protocol.jpeg import JpegHeader, read_header
+
+# EXIF orientation is ignored: a camera says its rotation in the frame's header.
+_COLOUR: Final = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+_GRAY: Final = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+_TURNS: Final = {
+    90: cv2.ROTATE_90_CLOCKWISE,
+    180: cv2.ROTATE_180,
+    270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+_START_OF_SCAN: Final = b"\xff\xda"
+_END_OF_IMAGE: Final = b"\xff\xd9"
+# Some webcams pad their JPEGs with zeros up to a multiple of their buffer size.
+MAX_TRAILING_BYTES: Final = 64 * 1024
+
+
+def decode(jpeg: bytes, rotation: int = 0, *, as_gray: bool = False) -> Picture:
+    """The upright picture, (H, W, 3) uint8 BGR or (H, W) gray, of one JPEG.
+
+    Gray is the JPEG's own luma: its colours are not even decoded, which halves the cost.
+
+    `rotation` is 0, 90, 180 or 270: the degrees clockwise by which the picture must be turned
+    to stand upright. Size and kind are judged from the header before any memory is allotted.
+    Wrong bytes amid the picture's data show as wrong pixels: no decoder reports them.
+
+    Raises:
+        NotAJpeg, PictureTooLarge: as `shared.protocol.jpeg.read_header` says.
+        PictureDamaged: it does not decode, or it was cut off (no end-of-image marker within
+            its last `MAX_TRAILING_BYTES`), which decoders would fill with gray.
+        ValueError: another rotation.
+    """
+    header = read_header(jpeg)
+    _check_end(jpeg)
+    return _upright(_pixels(jpeg, header, as_gray), rotation)
+
+
+def _check_end(jpeg: bytes) -> None:
+    """An embedded thumbnail ends too, but before the picture's own scan starts."""
+    end = jpeg.rfind(_END_OF_IMAGE, -MAX_TRAILING_BYTES)
+    if end < 0 or jpeg.find(_START_OF_SCAN, end) >= 0:
+        raise PictureDamaged(f"a JPEG of {len(jpeg)} bytes without its end: it was cut off")
+
+
+def _pixels(jpeg: bytes, header: JpegHeader, as_gray: bool) -> Picture:
+    claim = f"a JPEG of {len(jpeg)} bytes that claims {header.width}x{header.height} pixels"
+    try:
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), _GRAY if as_gray else _COLOUR)
+    except (cv2.error, MemoryError) as error:
+        raise PictureDamaged(f"{claim} does not decode: {error}") from error
+    shape = (header.height, header.width) if as_gray else (header.height, header.width, 3)
+    if picture is None or picture.shape != shape:
+        raise PictureDamaged(f"{claim} does not decode")
+    return picture  # type: ignore[return-value]
+
+
+def _upright(picture: Picture, rotation: int) -> Picture:
+    if rotation == 0:
+        return picture
+    if rotation not in _TURNS:
+        raise ValueError(f"rotation {rotation}: only 0, 90, 180 and 270 are known")
+    return cv2.rotate(picture, _TURNS[rotation])  # type: ignore[return-value]

@@ -1,0 +1,177 @@
+"""From faces to expressions: cut, one batch, calibrated probabilities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from roommood.inference_worker.models.contract import ExpressionContract
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION, load_expression
+from roommood.inference_worker.vision.crops import cut, square_of
+from roommood.inference_worker.vision.faces import BoxStyle, Detection
+from roommood.inference_worker.vision.onnx_model import OnnxModel, Tensor
+from roommood.inference_worker.vision.opencv import Picture
+from roommood.inference_worker.vision.sharpness import blurred
+from roommood.shared.errors import ModelError
+from roommood.shared.protocol.emotions import EXPRESSIONS
+
+# A smaller face holds too few pixels for any classifier: it is always unsure.
+MIN_SURE_SIDE_PX: Final = 16
+# Where a network in eight bits is computed in floats, its answers are off by 0.006.
+SELF_TEST_TOLERANCE: Final = 0.02
+_SMALLEST: Final = 1e-9
+_WARM_UP_BATCHES: Final = (1, 2, 4)
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """What a face shows: a probability in 0..1 for each of `EXPRESSIONS`, in that order.
+
+    `sure` is False where the face is too small or too blurred, or no expression stands out.
+    """
+
+    probabilities: tuple[float, ...]
+    sure: bool
+
+
+class ExpressionClassifier:
+    """A classifier for the boxes of one detector. Calls may come from several threads.
+
+    Attributes:
+        contract: what the model says about itself.
+        provider: the execution provider that was really loaded.
+        reads_gray: True where it makes nothing of colour, and takes (H, W) pictures too.
+    """
+
+    def __init__(self, model: OnnxModel, contract: ExpressionContract, box_style: BoxStyle) -> None:
+        """Raises ModelError where the contract has no crop for such boxes."""
+        placement = getattr(contract.crop, box_style)
+        if placement is None:
+            raise ModelError(
+                f"{model.path}: its contract has no crop for {box_style!r} boxes: "
+                "add crop." + box_style + ", or choose another detector"
+            )
+        self.contract = contract
+        self.provider = model.provider
+        self.reads_gray = contract.input.channels == 1
+        self._model = model
+        self._placement = placement
+        self._outputs = list(model.output_shapes)[:1]
+        self._columns = [EXPRESSIONS.index(label) for label in contract.labels]
+        self._mean = np.asarray(contract.input.mean, np.float32)
+        self._std = np.asarray(contract.input.std, np.float32)
+
+    def classify(self, picture: Picture, detections: Sequence[Detection]) -> list[Expression]:
+        """One expression per detection, in their order, for an upright (H, W, 3) BGR picture.
+
+        All faces go through the model in one batch, unless the file fixes the batch at one.
+        Raises ModelError where the model fails or its output is not what its contract says.
+        """
+        if not detections:
+            return []
+        crops = [self._cut(picture, face) for face in detections]
+        probabilities, faint = self.answers(crops), blurred(np.stack(crops))
+        return [
+            Expression(tuple(row), not is_faint and self._is_sure(face, max(row)))
+            for face, row, is_faint in zip(
+                detections, probabilities.tolist(), faint.tolist(), strict=True
+            )
+        ]
+
+    def warm_up(self) -> None:
+        """Run small batches, so that the first frame finds memory allotted and code loaded."""
+        for faces in _WARM_UP_BATCHES:
+            self.answers([self._blank()] * faces)
+
+    def self_test(self) -> None:
+        """Raises ModelError where the model no longer gives the outputs recorded in its file.
+
+        A model without recorded outputs passes.
+        """
+        due = self.contract.selftest
+        if due is None:
+            return
+        size = (2, self.contract.input.height, self.contract.input.width)
+        noise = np.random.default_rng(due.seed).integers(0, 256, size, dtype=np.uint8)
+        found = self.answers([self._in_channels(picture) for picture in noise])
+        deviation = float(np.abs(found - np.array(due.probabilities)).max())
+        if deviation > SELF_TEST_TOLERANCE:
+            raise ModelError(
+                f"{self._model.path}: the self-test is off by {deviation:.4f} "
+                f"(at most {SELF_TEST_TOLERANCE}) on {self.provider}: the file is damaged, "
+                "or this provider computes it wrongly"
+            )
+
+    def _cut(self, picture: Picture, face: Detection) -> Picture:
+        due = self.contract.input
+        square = square_of(face, self.contract.crop, self._placement)
+        as_gray = due.channels == 1
+        crop = cut(picture, square, due.width, due.height, as_gray=as_gray)
+        return crop[..., ::-1] if due.colour == "rgb" else crop
+
+    def _blank(self) -> Picture:
+        due = self.contract.input
+        return self._in_channels(np.zeros((due.height, due.width), np.uint8))
+
+    def _in_channels(self, picture: Picture) -> Picture:
+        if self.contract.input.channels == 1:
+            return picture
+        return np.repeat(picture[:, :, None], 3, axis=2)
+
+    def answers(self, crops: list[Picture]) -> Tensor:
+        """Of N crops that are the model's input as they are: (N, 8) in wire order, rows summing
+        to 1; 0 for what the model does not tell apart."""
+        tensor = self._tensor(crops)
+        batches = np.split(tensor, len(crops)) if self._model.input_shape[0] == 1 else [tensor]
+        scores = np.concatenate([self._model(batch, self._outputs)[0] for batch in batches])
+        if scores.shape != (len(crops), len(self._columns)) or not np.isfinite(scores).all():
+            raise ModelError(
+                f"{self._model.path}: it gave {scores.shape} for {len(crops)} faces and "
+                f"{len(self._columns)} labels, or what is not a number: the file is damaged"
+            )
+        probabilities = np.zeros((len(crops), len(EXPRESSIONS)), np.float32)
+        probabilities[:, self._columns] = self._calibrated(scores)
+        return probabilities
+
+    def _tensor(self, crops: list[Picture]) -> Tensor:
+        """The crops as the contract's float32 tensor."""
+        pixels = np.stack(crops)
+        if pixels.ndim == 3:
+            pixels = pixels[..., None]
+        tensor: Tensor = (pixels - self._mean) / self._std
+        if self.contract.input.layout == "NCHW":
+            tensor = np.ascontiguousarray(tensor.transpose(0, 3, 1, 2))
+        return tensor
+
+    def _calibrated(self, scores: Tensor) -> Tensor:
+        """Softmax of the logits over the temperature (Guo et al. 2017, arXiv 1706.04599)."""
+        if self.contract.output == "probabilities":
+            self._check_probabilities(scores)
+            scores = np.log(np.maximum(scores, _SMALLEST))
+        scores = scores / np.float32(self.contract.temperature)
+        powers: Tensor = np.exp(scores - scores.max(1, keepdims=True))
+        powers /= powers.sum(1, keepdims=True)
+        return powers
+
+    def _check_probabilities(self, scores: Tensor) -> None:
+        if scores.min() < -0.01 or np.abs(scores.sum(1) - 1).max() > 0.05:
+            raise ModelError(
+                f"{self._model.path}: its outputs are no probabilities "
+                f"({scores.min():.3g} to {scores.max():.3g}): set output to 'logits'"
+            )
+
+    def _is_sure(self, face: Detection, best: float) -> bool:
+        return face.side >= MIN_SURE_SIDE_PX and best >= self.contract.sure_threshold
+
+
+def open_classifier(
+    spec: str = "", *, box_style: BoxStyle, provider: str = "cpu"
+) -> ExpressionClassifier:
+    """The classifier in the ONNX file `spec`, or the shipped one, for boxes of this style.
+
+    Raises ModelError: missing, damaged, without contract, or of the wrong shape.
+    """
+    path = Path(spec) if spec else SHIPPED_EXPRESSION
+    return ExpressionClassifier(*load_expression(path, provider), box_style)

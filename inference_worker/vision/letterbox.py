@@ -1,0 +1,89 @@
+"""From a camera's picture to a detector's input tensor, without allotting memory per frame."""
+
+import threading
+from typing import Final
+
+import numpy as np
+
+from roommood.inference_worker.models.contract import TensorContract
+from roommood.inference_worker.vision.onnx_model import Tensor
+from roommood.inference_worker.vision.opencv import Picture, cv2, gray, resize
+
+# The coarsest grid of the detector: sides are padded to a multiple of it.
+_GRID: Final = 32
+# Picture sizes for which a thread keeps a tensor; more sizes would be an attack on memory.
+_MAX_TENSORS: Final = 4
+
+
+class Letterbox:
+    """Fits pictures into the input that a contract describes; safe for several threads.
+
+    A picture is shrunk, its aspect kept, until its longer side has `input_size` pixels, and
+    never enlarged, unless the model's (height, width) is `fixed`. It lies at the top left; what
+    is padded is 0 after normalisation, as convolutions pad.
+
+    Fresh memory costs more than filling it (page faults), so each thread keeps its tensors.
+    """
+
+    def __init__(
+        self, contract: TensorContract, input_size: int, fixed: tuple[int, int] | None
+    ) -> None:
+        self._contract = contract
+        self._input_size = input_size
+        self._fixed = fixed
+        self._mean = np.broadcast_to(np.asarray(contract.mean, np.float32), contract.channels)
+        self._factor = np.broadcast_to(1 / np.asarray(contract.std, np.float32), contract.channels)
+        self._local = threading.local()
+
+    def fill(self, picture: Picture) -> tuple[Tensor, float, float]:
+        """The tensor, and by how much the picture's width and height were multiplied.
+
+        The tensor is valid until this thread's next call.
+        """
+        height, width = picture.shape[:2]
+        new_height, new_width = self._fit(height, width)
+        planes = self._planes(picture, new_height, new_width)
+        tensor = self._tensor(new_height, new_width)
+        channels_first = self._channels_first(tensor)
+        for place, plane in enumerate(planes):
+            target = channels_first[place, :new_height, :new_width]
+            np.subtract(plane, self._mean[place], out=target)
+            if self._factor[place] != 1:
+                np.multiply(target, self._factor[place], out=target)
+        return tensor, new_width / width, new_height / height
+
+    def size_of(self, tensor: Tensor) -> tuple[int, int]:
+        """Height and width of a tensor of this layout, in pixels."""
+        _, height, width = self._channels_first(tensor).shape
+        return int(height), int(width)
+
+    def _channels_first(self, tensor: Tensor) -> Tensor:
+        nchw = self._contract.layout == "NCHW"
+        picture: Tensor = tensor[0]
+        return picture if nchw else picture.transpose(2, 0, 1)
+
+    def _fit(self, height: int, width: int) -> tuple[int, int]:
+        if self._fixed:
+            scale = min(self._fixed[0] / height, self._fixed[1] / width)
+        else:
+            scale = min(1.0, self._input_size / max(height, width))
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def _planes(self, picture: Picture, height: int, width: int) -> list[Picture]:
+        if self._contract.colour == "gray":
+            return [resize(gray(picture), width, height)]
+        planes: list[Picture] = list(cv2.split(resize(picture, width, height)))  # type: ignore[arg-type]
+        return planes if self._contract.colour == "bgr" else planes[::-1]
+
+    def _tensor(self, height: int, width: int) -> Tensor:
+        tensors: dict[tuple[int, int], Tensor] = self._local.__dict__.setdefault("tensors", {})
+        if (height, width) not in tensors:
+            if len(tensors) >= _MAX_TENSORS:
+                tensors.clear()
+            tensors[height, width] = np.zeros(self._shape(height, width), np.float32)
+        return tensors[height, width]
+
+    def _shape(self, height: int, width: int) -> tuple[int, ...]:
+        sides = self._fixed or (-(-height // _GRID) * _GRID, -(-width // _GRID) * _GRID)
+        channels = self._contract.channels
+        return (1, channels, *sides) if self._contract.layout == "NCHW" else (1, *sides, channels)

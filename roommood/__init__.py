@@ -1,0 +1,36 @@
+"""Room mood from Raspberry Pi cameras: the statistics of a room, to be read from Python.
+
+    from roommood import RoomStats
+
+    with RoomStats("redis://127.0.0.1:6379/0") as stats:
+        print(stats.summary("kitchen", timedelta(hours=1)).dominant)
+
+What stands here is loaded when it is first used, so that a machine needs only the libraries of
+what it runs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from roommood.aggregator.stats.figures import RoomPeriod
+    from roommood.aggregator.stats.room_stats import RoomStats
+    from roommood.shared.errors import StoreAway
+
+__all__ = ["RoomPeriod", "RoomStats", "StoreAway"]
+
+_HOMES = {
+    "RoomPeriod": "roommood.aggregator.stats.figures",
+    "RoomStats": "roommood.aggregator.stats.room_stats",
+    "StoreAway": "roommood.shared.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

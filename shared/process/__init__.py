@@ -1,0 +1,1 @@
+"""How a process runs: settings, commands, signals, logs, health and metrics."""

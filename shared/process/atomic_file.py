@@ -1,0 +1,60 @@
+"""Files that are replaced whole: whoever reads one finds all of the new text, or the old file."""
+
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+from roommood.shared.errors import ConfigError
+
+
+@contextmanager
+def whole_file(path: Path, mode: int | None = None) -> Iterator[TextIO]:
+    """A text file that takes the place of `path` once all is written, or not at all.
+
+    A link goes on pointing to its file, and a file that was there keeps its mode unless another
+    is given. Raises ConfigError where it cannot be written; on any error what was there before
+    stays.
+    """
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        if mode is None and target.exists():
+            mode = stat.S_IMODE(target.stat().st_mode)
+        with _opened(part, mode) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error}") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def write_private(path: Path, text: str) -> None:
+    """A whole file that nobody but its owner may read, not for a moment. Raises ConfigError."""
+    with whole_file(path, 0o600) as file:
+        file.write(text)
+
+
+def _opened(part: Path, mode: int | None) -> TextIO:
+    allowed = 0o666 if mode is None else mode
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, allowed)
+    file = open(descriptor, "w", encoding="utf-8", newline="")  # noqa: SIM115
+    if mode is not None:
+        os.fchmod(descriptor, mode)  # the umask had its say above
+    return file
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

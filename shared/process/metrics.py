@@ -1,0 +1,218 @@
+"""Readiness, health and Prometheus metrics over HTTP, read from facts that the core keeps.
+
+/healthz   200 while the component's loop turns, else 503
+/readyz    200 once it does its work (a model is loaded, a socket bound), else 503
+/metrics   Prometheus text format
+"""
+
+import contextlib
+import json
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.logs import event
+from roommood.shared.process.runtime import release
+from roommood.shared.process.service import ServiceManager
+from roommood.shared.process.settings import Settings
+
+_STALLED_AFTER_S: Final = 10.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One number: a counter's name ends in `_total`; others are gauges with their unit."""
+
+    name: str
+    help: str
+    value: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def outcome_facts(
+    name: str, help: str, counts: Mapping[str, int], always: Iterable[str] = ()
+) -> Iterator[Fact]:
+    """A counter by `outcome` and `reason`: "refused-stale" is refused, because stale.
+
+    `always` are outcomes that are told even while they are 0.
+    """
+    for key in dict.fromkeys([*always, *counts]):
+        outcome, _, reason = key.partition("-")
+        labels = {"outcome": outcome, "reason": reason}
+        yield Fact(name, help, counts.get(key, 0), labels)
+
+
+class Health:
+    """What the HTTP server and the service manager are told; the component's loop calls `tick`."""
+
+    def __init__(self, component: str) -> None:
+        self.component = component
+        self._ready = False
+        # What keeps it from its work whatever else is well; "" if nothing does.
+        self.fault = ""
+        self.detail: dict[str, object] = {}
+        self._ticked = time.monotonic()
+        self._manager = ServiceManager()
+
+    def tick(self) -> None:
+        self._ticked = time.monotonic()
+        self._manager.turning("ready" if self.ready else "not ready")
+
+    def draining(self) -> None:
+        """No longer ready: it finishes what is under way."""
+        self.ready = False
+        self._manager.stopping()
+
+    @property
+    def ready(self) -> bool:
+        return self._ready and not self.fault
+
+    @ready.setter
+    def ready(self, ready: bool) -> None:
+        self._ready = ready
+
+    @property
+    def live(self) -> bool:
+        return time.monotonic() - self._ticked < _STALLED_AFTER_S
+
+    def facts(self) -> Iterator[Fact]:
+        """What every component tells: that it lives, its release, and its clock."""
+        labels = {"component": self.component}
+        yield Fact("roommood_live", "1 while the component's loop turns.", self.live, labels)
+        yield Fact("roommood_ready", "1 while it does its work.", self.live and self.ready, labels)
+        yield Fact("roommood_build_info", "Release.", 1, {**labels, "version": release()})
+        yield Fact("roommood_clock_seconds", "Its wall clock, since 1970.", time.time(), labels)
+
+
+def serve(
+    host: str, port: int, health: Health, facts: Callable[[], Iterable[Fact]]
+) -> Callable[[], None]:
+    """Serves from a daemon thread; returns what stops it. Raises ConfigError if it cannot."""
+    handler = type("Handler", (_Handler,), {"health": health, "facts": staticmethod(facts)})
+    try:
+        server = _Server((host, port), handler)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"cannot serve metrics at {host}:{port}: {error}") from error
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    event(_log, logging.INFO, "metrics served", url=f"http://{host}:{server.server_port}/metrics")
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+
+    return stop
+
+
+def serve_if_asked(
+    settings: Settings, health: Health, facts: Callable[[], Iterable[Fact]]
+) -> Callable[[], None]:
+    """Serves where the settings say so; returns what stops it. Raises ConfigError."""
+    if settings.metrics_port is None:
+        return lambda: None
+    return serve(settings.metrics_host, settings.metrics_port, health, facts)
+
+
+def render(facts: Iterable[Fact]) -> bytes:
+    """Prometheus text of the facts, sorted into families."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(list(facts)))
+    return bytes(generate_latest(registry))
+
+
+class _Server(ThreadingHTTPServer):
+    """Few requests at once, each for a short time: a peer may be slow on purpose."""
+
+    daemon_threads = True
+    _MOST: Final = 64
+    _PATIENCE_S: Final = 15.0
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._since: dict[socket.socket, float] = {}
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if len(self._since) >= self._MOST:
+            self.shutdown_request(request)
+            return
+        self._since[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._since.pop(request, None)
+        super().shutdown_request(request)
+
+    def handle_error(self, _request: Any, _client_address: Any) -> None:
+        event(_log, logging.DEBUG, "metrics request failed", why=repr(sys.exception()))
+
+    def service_actions(self) -> None:
+        """Called twice a second: cuts what takes too long, which ends its thread."""
+        for request, since in list(self._since.items()):
+            if time.monotonic() - since > self._PATIENCE_S:
+                with contextlib.suppress(OSError):
+                    request.shutdown(socket.SHUT_RDWR)
+
+
+class _Collector:
+    def __init__(self, facts: list[Fact]) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        families: dict[str, Any] = {}
+        for fact in self._facts:
+            kind = CounterMetricFamily if fact.name.endswith("_total") else GaugeMetricFamily
+            labels = sorted(fact.labels)
+            family = families.setdefault(fact.name, kind(fact.name, fact.help, labels=labels))
+            family.add_metric([fact.labels[name] for name in labels], fact.value)
+        yield from families.values()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    health: Health
+    facts: Callable[[], Iterable[Fact]]
+    server_version = "roommood"
+    timeout = 10
+
+    def do_GET(self) -> None:
+        if self.path == "/metrics":
+            self._answer(200, "text/plain; version=0.0.4; charset=utf-8", self._metrics())
+        elif self.path in ("/healthz", "/readyz"):
+            good = self.health.live and (self.health.ready or self.path == "/healthz")
+            self._answer(200 if good else 503, "application/json", self._state())
+        else:
+            self._answer(404, "text/plain", b"/healthz, /readyz and /metrics are here\n")
+
+    def _metrics(self) -> bytes:
+        return render([*self.health.facts(), *self.facts()])
+
+    def _state(self) -> bytes:
+        health = self.health
+        state: dict[str, object] = {
+            "component": health.component,
+            "live": health.live,
+            "ready": health.ready,
+        }
+        if health.fault:
+            state["fault"] = health.fault
+        return json.dumps({**state, **health.detail}, default=str).encode() + b"\n"
+
+    def _answer(self, status: int, content_type: str, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        _log.debug(format, *args)

@@ -1,0 +1,218 @@
+"""How every component starts, is told to stop, and is woken from another thread."""
+
+import contextlib
+import functools
+import gc
+import logging
+import resource
+import secrets
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from types import FrameType
+from typing import Final
+
+from roommood.shared.process.logs import event
+
+# Exit codes beside those of `shared.errors`: a drain that ran out of time lost something.
+EXIT_DRAIN_INCOMPLETE: Final = 3
+
+_log = logging.getLogger(__name__)
+
+
+def new_id() -> str:
+    """A random id of one start of one process, 16 hexadecimal digits."""
+    return secrets.token_hex(8)
+
+
+@functools.cache
+def release() -> str:
+    """The installed version, as in `pyproject.toml`."""
+    try:
+        return version("roommood")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+class Waker:
+    """Wakes a poll from another thread: register `fileno()` for reading, then `drain()`."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self._woken = False
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def write_fileno(self) -> int:
+        return self._writer.fileno()
+
+    def wake(self) -> None:
+        """Safe from any thread; many wakes before one drain are one."""
+        if self._woken:
+            return
+        self._woken = True
+        with contextlib.suppress(BlockingIOError, OSError):
+            self._writer.send(b"\0")
+
+    def drain(self) -> None:
+        """To be called before looking at what one may have been woken for.
+
+        The flag falls after the bytes are read: a wake in between sends none, and needs none.
+        """
+        with contextlib.suppress(BlockingIOError):
+            self._reader.recv(4096)
+        self._woken = False
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+
+class Shutdown:
+    """Whether this process was asked to stop: once (drain), or twice (at once)."""
+
+    def __init__(self) -> None:
+        self.waker = Waker()
+        self.requested = False
+        self.forced = False
+        self.signal_number = 0
+
+    def request(self) -> None:
+        self.forced = self.requested
+        self.requested = True
+        self.waker.wake()
+
+    @property
+    def forced_exit_code(self) -> int:
+        return 128 + self.signal_number
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        self.signal_number = number
+        self.request()
+
+
+def forbid_core_dumps() -> None:
+    """From now on no crash writes this process' memory, with frames and keys in it, to a disk.
+
+    The limit is inherited. systemd-coredump and apport keep to it, though the kernel hands them
+    the memory all the same (core(5)).
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+
+
+def allow_many_descriptors() -> None:
+    """As many open files as the system allows this process: each peer of a large site is one, and
+    the customary limit of 1,024 would keep the next camera out."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+@contextlib.contextmanager
+def shutdown_on_signals() -> Iterator[Shutdown]:
+    """SIGTERM and SIGINT request a shutdown while inside; a second one forces it.
+
+    The handlers only set flags and wake the poll; the previous handlers come back at the end.
+    Core dumps are forbidden from here on, and many peers allowed.
+    """
+    forbid_core_dumps()
+    allow_many_descriptors()
+    shutdown = Shutdown()
+    before = {
+        number: signal.signal(number, shutdown._handle)
+        for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    # What was loaded until now stays; the garbage collector need not look through it again.
+    gc.freeze()
+    before_fd = signal.set_wakeup_fd(shutdown.waker.write_fileno(), warn_on_full_buffer=False)
+    try:
+        yield shutdown
+    finally:
+        signal.set_wakeup_fd(before_fd)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        shutdown.waker.close()
+
+
+class Deadline:
+    """A point in time on the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def passed(self) -> bool:
+        return self.left_s <= 0
+
+    @property
+    def left_s(self) -> float:
+        return self._end - time.monotonic()
+
+
+class PeerLog:
+    """One line when a peer is lost, has left or is back, however often it is tried.
+
+    Remembers the latest few thousand peers, since peers choose their names, and writes at most
+    a thousand lines at once and ten a second: a line that comes later tells how many were not.
+    """
+
+    _MOST: Final = 4_096
+    _LINES: Final = 1_000
+    _LINES_A_SECOND: Final = 10
+    _LEFT: Final = float("inf")
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._lines_left = float(self._LINES)
+        self._filled_at = time.monotonic()
+        self._held_back = 0
+        self._lost_at: dict[str, float | None] = {}
+
+    def lost(self, peer: str, why: str = "") -> None:
+        if self._lost_at.get(peer) is not None:
+            return
+        self._note(peer, time.monotonic())
+        self._say(logging.WARNING, "lost", peer, why=why or "no answer")
+
+    def back(self, peer: str) -> None:
+        if peer in self._lost_at and self._lost_at[peer] is None:
+            return
+        since = self._lost_at.get(peer)
+        self._note(peer, None)
+        if since is None or since == self._LEFT:
+            self._say(logging.INFO, "found", peer)
+        else:
+            away_s = time.monotonic() - since
+            self._say(logging.INFO, "back", peer, away_s=round(away_s, 2))
+
+    def left(self, peer: str) -> None:
+        """It went in good order, so that it is not missed."""
+        if self._lost_at.get(peer) != self._LEFT:
+            self._note(peer, self._LEFT)
+            self._say(logging.INFO, "left", peer)
+
+    def forget(self, peer: str) -> None:
+        self._lost_at.pop(peer, None)
+
+    def _say(self, level: int, what: str, peer: str, **facts: object) -> None:
+        now = time.monotonic()
+        earned = (now - self._filled_at) * self._LINES_A_SECOND
+        self._lines_left, self._filled_at = min(self._LINES, self._lines_left + earned), now
+        if self._lines_left < 1:
+            self._held_back += 1
+            return
+        self._lines_left -= 1
+        held_back, self._held_back = self._held_back, 0
+        more = {"held_back": held_back} if held_back else {}
+        event(_log, level, f"{self._kind} {what}", peer=peer, **facts, **more)
+
+    def _note(self, peer: str, lost_at: float | None) -> None:
+        self._lost_at.pop(peer, None)
+        self._lost_at[peer] = lost_at
+        if len(self._lost_at) > self._MOST:
+            del self._lost_at[next(iter(self._lost_at))]

@@ -1,0 +1,203 @@
+"""What crosses a process boundary, as typed and frozen values. `wire` makes bytes of them.
+
+    Hello   camera -> worker      who I am and how many frames I have sent you
+    Credit  worker -> camera      how many frames you may have sent me
+    Frame   camera -> worker      one picture
+    Report  worker -> aggregator  health, and results to be counted
+    Ack     aggregator -> worker  which results are settled, and who else is there
+
+Every message carries `sent_ms`, its sender's `clock.boot_ms()` at sending.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+Numbers = Mapping[str, float]
+# How a camera calls a picture that does not live: `CameraHealth.source` begins with it.
+PICTURE_PROBLEMS: Final = ("black", "frozen", "blank")
+
+
+@dataclass(frozen=True, slots=True)
+class CameraHealth:
+    """What a camera counts and measures about itself, since its boot.
+
+    `captured == sent + skipped`, apart from the one newest frame that waits. `sent` counts
+    frames to all workers; `lost_with_worker` those of them whose worker ended first. `source` is
+    "ok", or what is wrong with it: one of PICTURE_PROBLEMS, reconnecting, paused, ... and why.
+    """
+
+    captured: int = 0
+    sent: int = 0
+    skipped: int = 0
+    lost_with_worker: int = 0
+    encode_ms: float = 0.0
+    temperature_c: float = 0.0
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Camera to worker: first on every connection, then every second.
+
+    `boot_id` is random per start of the camera; `link` numbers its sockets and `connection`
+    their handshakes, so that a Credit for an earlier connection is told apart. `sent` counts
+    the frames sent on this link since the camera's start, over all connections.
+    """
+
+    camera: str
+    room: str
+    boot_id: str
+    link: int
+    connection: int
+    sent: int
+    rate_hz: float
+    width: int
+    height: int
+    rotation: int
+    sent_ms: float
+    release: str = ""
+    health: CameraHealth = CameraHealth()
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """Worker to camera: like a TCP window, cumulative in the camera's own `sent` count.
+
+    The camera may send while its `sent` is below `granted`; all up to `started` are settled
+    (analysis begun, refused, or known to be lost). `ready_ms` is the time until a compute
+    thread is expected to be free, `transit_ms` what the last frame spent on the wire, `workers`
+    the addresses of all live workers, `refused` the reason why this camera is not served.
+    """
+
+    worker_id: str
+    connection: int
+    granted: int
+    started: int
+    ready_ms: float
+    transit_ms: float
+    sent_ms: float
+    workers: tuple[str, ...] = ()
+    paused: bool = False
+    leaving: bool = False
+    refused: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Camera to worker: one JPEG and what is needed to count it.
+
+    `seq` counts the frames this camera sent since its boot, to whichever worker; `age_ms` is
+    capture to sending; `interval_us` is capture to capture since the previous frame sent.
+    """
+
+    camera: str
+    room: str
+    boot_id: str
+    seq: int
+    width: int
+    height: int
+    rotation: int
+    age_ms: float
+    interval_us: int
+    sent_ms: float
+    jpeg: bytes = field(repr=False, default=b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One face of a result: box x, y, width, height in pixels of the upright picture.
+
+    `score` is the detector's in 0..1, `size` an index into `SIZE_CLASSES`, `probabilities`
+    one number in 0..1 per expression in the order of `EXPRESSIONS`; `sure` is False where
+    the face is too small, too blurred or too ambiguous to say.
+    """
+
+    box: tuple[int, int, int, int]
+    score: float
+    size: int
+    probabilities: tuple[float, ...]
+    sure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one frame showed. Never a pixel, never an identity."""
+
+    camera: str
+    room: str
+    boot_id: str
+    seq: int
+    interval_us: int
+    model: str
+    faces: tuple[Face, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketedResult:
+    """A result under way: `ticket` is the worker's own number for it, for the Ack."""
+
+    ticket: int
+    age_ms: float
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class CameraReport:
+    """A worker's view of one camera, for the health hash: counts since the worker's start."""
+
+    camera: str
+    room: str
+    boot_id: str
+    release: str
+    silent_ms: float
+    rate_hz: float
+    width: int
+    height: int
+    health: CameraHealth
+    counts: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """A classifier's contract, so that the reading side needs no ONNX.
+
+    `confusion` maps a size class to two 8x8 matrices (rows: true expression): `hard`, the
+    share of each winning label, and `soft`, the mean probability of each expression.
+    """
+
+    model: str
+    labels: tuple[str, ...]
+    temperature: float
+    confusion: Mapping[str, Mapping[str, Sequence[Sequence[float]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Worker to every aggregator: each second, and at once when results wait.
+
+    Health, cameras and models go to one of them, which writes them to Redis.
+    """
+
+    worker_id: str
+    address: str
+    sent_ms: float
+    release: str = ""
+    health: Numbers = field(default_factory=dict)
+    cameras: tuple[CameraReport, ...] = ()
+    models: tuple[ModelReport, ...] = ()
+    results: tuple[TicketedResult, ...] = ()
+    leaving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """Aggregator to worker: tickets that are settled. What is not named stays unacknowledged."""
+
+    aggregator_id: str
+    sent_ms: float
+    committed: tuple[int, ...] = ()
+    duplicate: tuple[int, ...] = ()
+    refused: tuple[tuple[int, str], ...] = ()
+    workers: tuple[str, ...] = ()
+    paused_rooms: tuple[str, ...] = ()

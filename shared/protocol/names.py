@@ -1,0 +1,44 @@
+"""Names of rooms and cameras: parsed once at the edge, then trusted.
+
+The alphabet is what is safe in a Redis key, a Prometheus label, a host name, a file
+name and a terminal at once.
+"""
+
+import re
+from typing import Final, NewType
+
+from roommood.shared.errors import BadName
+
+RoomName = NewType("RoomName", str)
+CameraId = NewType("CameraId", str)
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+
+
+def is_name(text: object) -> bool:
+    """True for 1 to 63 characters of a-z 0-9 _ - that start with a letter or digit."""
+    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+
+
+def parse_room(text: str) -> RoomName:
+    """Raises BadName, saying what is allowed."""
+    return RoomName(_parse("room", text))
+
+
+def parse_camera(text: str) -> CameraId:
+    """Raises BadName, saying what is allowed."""
+    return CameraId(_parse("camera", text))
+
+
+def _parse(what: str, text: str) -> str:
+    if not is_name(text):
+        raise BadName(
+            f"{text!r} is not a {what} name: use 1 to 63 of a-z, 0-9, _ and -, "
+            f"starting with a letter or digit{_suggestion(text)}"
+        )
+    return text
+
+
+def _suggestion(text: str) -> str:
+    nearest = re.sub(r"[^a-z0-9_-]+", "-", text.lower(), flags=re.ASCII).strip("-_")[:63]
+    return f" (for example {nearest!r})" if is_name(nearest) else ""

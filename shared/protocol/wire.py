@@ -1,0 +1,345 @@
+"""Bytes to messages and back, once, at the edge; the only use of msgpack.
+
+A message is one ZeroMQ part: `RM`, a version byte, a kind byte and a msgpack map. A Frame has
+its JPEG as a second part, which is never copied through msgpack. Unknown map fields and extra
+array elements are ignored, so that fields can be added within one version.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgpack
+
+from roommood.shared.errors import DecodeError, VersionMismatch
+from roommood.shared.protocol import limits
+from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
+from roommood.shared.protocol.fields import (
+    BadField,
+    Fields,
+    integer_in,
+    number_in,
+    short,
+    text_of,
+    typed,
+)
+from roommood.shared.protocol.messages import (
+    Ack,
+    CameraHealth,
+    CameraReport,
+    Credit,
+    Face,
+    Frame,
+    Hello,
+    ModelReport,
+    Report,
+    Result,
+    TicketedResult,
+)
+from roommood.shared.protocol.names import is_name
+
+_MAGIC: Final = b"RM"
+_PREFIX_BYTES: Final = 4
+_ROTATIONS: Final = frozenset({0, 90, 180, 270})
+
+T = TypeVar("T")
+
+
+def encode_hello(hello: Hello) -> bytes:
+    return _pack(b"H", dataclasses.asdict(hello))
+
+
+def encode_credit(credit: Credit) -> bytes:
+    return _pack(b"C", _fields(credit))
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """The header part only; the JPEG goes as the second part, as it is."""
+    fields = _fields(frame)
+    del fields["jpeg"]
+    return _pack(b"F", fields)
+
+
+def encode_report(report: Report) -> bytes:
+    fields = _fields(report)
+    fields["cameras"] = [dataclasses.asdict(camera) for camera in report.cameras]
+    fields["models"] = [_fields(model) for model in report.models]
+    fields["results"] = [_result_row(one) for one in report.results]
+    return _pack(b"R", fields)
+
+
+def encode_ack(ack: Ack) -> bytes:
+    return _pack(b"A", _fields(ack))
+
+
+def decode_hello(data: bytes) -> Hello:
+    """Raises DecodeError or VersionMismatch, as all of these decoders do."""
+    return _decode(data, b"H", limits.MAX_HEADER_BYTES, _read_hello)
+
+
+def decode_credit(data: bytes) -> Credit:
+    return _decode(data, b"C", limits.MAX_HEADER_BYTES * 8, _read_credit)
+
+
+def decode_frame(header: bytes, jpeg: bytes) -> Frame:
+    """The JPEG's bytes are taken as they are: `shared.protocol.jpeg` judges them."""
+    return _decode(header, b"F", limits.MAX_HEADER_BYTES, lambda fields: _read_frame(fields, jpeg))
+
+
+def decode_report(data: bytes) -> Report:
+    return _decode(data, b"R", limits.MAX_REPORT_BYTES, _read_report)
+
+
+def decode_ack(data: bytes) -> Ack:
+    return _decode(data, b"A", limits.MAX_REPORT_BYTES, _read_ack)
+
+
+def kind_of(data: bytes) -> bytes:
+    """The kind byte (b"H", b"C", b"F", b"R", b"A"), after checking magic and version."""
+    _check_prefix(data)
+    return data[3:4]
+
+
+def looks_like_frame(parts: list[bytes]) -> bool:
+    """True if the sender, sane, meant and counted this as a Frame, whatever is wrong with it."""
+    return len(parts) == 2 and parts[0][:2] == _MAGIC and parts[0][3:4] == b"F"
+
+
+def pack_argument(value: object) -> bytes:
+    """msgpack for the argument of a Redis script (its side is Lua's `cmsgpack.unpack`)."""
+    return bytes(msgpack.packb(value))
+
+
+def _fields(message: Any) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in message.__slots__}
+
+
+def _result_row(one: TicketedResult) -> list[object]:
+    r = one.result
+    faces = [(f.box, f.score, f.size, f.probabilities, f.sure) for f in r.faces]
+    row = [one.ticket, one.age_ms, r.camera, r.room, r.boot_id, r.seq]
+    return [*row, r.interval_us, r.model, faces]
+
+
+def _pack(kind: bytes, fields: Mapping[str, Any]) -> bytes:
+    return _MAGIC + bytes((limits.WIRE_VERSION,)) + kind + bytes(msgpack.packb(fields))
+
+
+def _check_prefix(data: bytes) -> None:
+    if data[:2] != _MAGIC or len(data) < _PREFIX_BYTES:
+        raise DecodeError("not a roommood message", bytes(data[:64]))
+    if data[2] != limits.WIRE_VERSION:
+        raise VersionMismatch(data[2], limits.WIRE_VERSION)
+
+
+def _decode(data: bytes, kind: bytes, limit: int, read: Callable[[Fields], T]) -> T:
+    _check_prefix(data)
+    if data[3:4] != kind:
+        raise DecodeError(f"a message of kind {data[3:4]!r} where {kind!r} was due", data)
+    if len(data) > limit:
+        raise DecodeError(f"a message of {len(data)} bytes; at most {limit}", data[:64])
+    try:
+        value = msgpack.unpackb(memoryview(data)[_PREFIX_BYTES:])
+    except (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException) as error:
+        raise DecodeError(f"not msgpack: {error}", data) from error
+    if not isinstance(value, dict):
+        raise DecodeError(f"a map was due, not {type(value).__name__}", data)
+    try:
+        return read(Fields(value))
+    except BadField as error:
+        raise DecodeError(str(error), data) from None
+
+
+def _read_hello(fields: Fields) -> Hello:
+    return Hello(
+        camera=fields.name("camera"),
+        room=fields.name("room"),
+        boot_id=fields.name("boot_id"),
+        link=fields.integer("link", 0, 1 << 31),
+        connection=fields.integer("connection"),
+        sent=fields.integer("sent", 0, limits.MAX_SEQ),
+        rate_hz=fields.number("rate_hz", 0.0, 10_000.0),
+        width=fields.integer("width", 0, 65_535),
+        height=fields.integer("height", 0, 65_535),
+        rotation=_rotation(fields),
+        sent_ms=fields.number("sent_ms"),
+        release=fields.text("release"),
+        health=_read_camera_health(fields.fields("health")),
+    )
+
+
+def _read_camera_health(fields: Fields) -> CameraHealth:
+    return CameraHealth(
+        captured=fields.integer("captured"),
+        sent=fields.integer("sent"),
+        skipped=fields.integer("skipped"),
+        lost_with_worker=fields.integer("lost_with_worker"),
+        encode_ms=fields.number("encode_ms"),
+        temperature_c=fields.number("temperature_c", -273.15, 1000.0),
+        source=fields.text("source", 200),
+    )
+
+
+def _rotation(fields: Fields) -> int:
+    rotation = fields.integer("rotation", 0, 270)
+    if rotation not in _ROTATIONS:
+        raise BadField(f"rotation is not 0, 90, 180 or 270: {rotation}")
+    return rotation
+
+
+def _read_credit(fields: Fields) -> Credit:
+    return Credit(
+        worker_id=fields.name("worker_id"),
+        connection=fields.integer("connection"),
+        granted=fields.integer("granted", 0, limits.MAX_SEQ),
+        started=fields.integer("started", 0, limits.MAX_SEQ),
+        ready_ms=fields.number("ready_ms"),
+        transit_ms=fields.number("transit_ms"),
+        sent_ms=fields.number("sent_ms"),
+        workers=fields.addresses("workers"),
+        paused=fields.flag("paused"),
+        leaving=fields.flag("leaving"),
+        refused=fields.text("refused"),
+    )
+
+
+def _read_frame(fields: Fields, jpeg: bytes) -> Frame:
+    return Frame(
+        camera=fields.name("camera"),
+        room=fields.name("room"),
+        boot_id=fields.name("boot_id"),
+        seq=fields.integer("seq", 0, limits.MAX_SEQ),
+        width=fields.integer("width", 1, 65_535),
+        height=fields.integer("height", 1, 65_535),
+        rotation=_rotation(fields),
+        age_ms=fields.number("age_ms"),
+        interval_us=fields.integer("interval_us", 0, limits.MAX_INTERVAL_US),
+        sent_ms=fields.number("sent_ms"),
+        jpeg=jpeg,
+    )
+
+
+def _read_report(fields: Fields) -> Report:
+    cameras = fields.sequence("cameras", limits.MAX_CAMERAS_PER_REPORT)
+    models = fields.sequence("models", limits.MAX_MODELS_PER_REPORT)
+    results = fields.sequence("results", limits.MAX_RESULTS_PER_REPORT)
+    return Report(
+        worker_id=fields.name("worker_id"),
+        address=fields.text("address", limits.MAX_ADDRESS_CHARS),
+        sent_ms=fields.number("sent_ms"),
+        release=fields.text("release"),
+        health=fields.numbers("health"),
+        cameras=tuple(_read_camera_report(Fields(camera)) for camera in cameras),
+        models=tuple(_read_model(Fields(model)) for model in models),
+        results=tuple(_read_result(row) for row in results),
+        leaving=fields.flag("leaving"),
+    )
+
+
+def _read_camera_report(fields: Fields) -> CameraReport:
+    return CameraReport(
+        camera=fields.name("camera"),
+        room=fields.name("room"),
+        boot_id=fields.name("boot_id"),
+        release=fields.text("release"),
+        silent_ms=fields.number("silent_ms"),
+        rate_hz=fields.number("rate_hz"),
+        width=fields.integer("width", 0, 65_535),
+        height=fields.integer("height", 0, 65_535),
+        health=_read_camera_health(fields.fields("health")),
+        counts=fields.numbers("counts"),
+    )
+
+
+def _read_model(fields: Fields) -> ModelReport:
+    labels = tuple(text_of("labels", label, 32) for label in fields.sequence("labels", 8))
+    if not set(labels) <= set(EXPRESSIONS):
+        raise BadField(f"labels are not among the expressions: {short(labels)}")
+    return ModelReport(
+        model=fields.name("model"),
+        labels=labels,
+        temperature=fields.number("temperature", 0.0, 1000.0),
+        confusion=_read_confusion(typed("confusion", fields.raw("confusion"), dict)),
+    )
+
+
+def _read_confusion(value: dict[Any, Any]) -> dict[str, dict[str, list[list[float]]]]:
+    if not set(value) <= set(SIZE_CLASSES):
+        raise BadField(f"confusion has an unknown size class: {short(list(value))}")
+    return {
+        size: {kind: _matrix(kind, matrices.get(kind)) for kind in ("hard", "soft")}
+        for size, matrices in value.items()
+        if typed("confusion", matrices, dict) is not None
+    }
+
+
+def _matrix(name: str, value: object) -> list[list[float]]:
+    side = len(EXPRESSIONS)
+    rows = typed(name, value, list)
+    if len(rows) != side or any(not isinstance(row, list) or len(row) != side for row in rows):
+        raise BadField(f"{name} is not a matrix of {side}x{side}")
+    return [[number_in(name, cell, 0.0, 1.0) for cell in row] for row in rows]
+
+
+def _read_result(row: object) -> TicketedResult:
+    if not isinstance(row, list) or len(row) < 9:
+        raise BadField(f"a result is not an array of 9: {short(row)}")
+    ticket, age_ms, camera, room, boot_id, seq, interval_us, model, faces = row[:9]
+    for what, name in (("camera", camera), ("room", room), ("boot", boot_id), ("model", model)):
+        if not is_name(name):
+            raise BadField(f"a result's {what} is not a name: {short(name)}")
+    if not isinstance(faces, list) or len(faces) > limits.MAX_FACES:
+        raise BadField(f"a result's faces are not an array of at most {limits.MAX_FACES}")
+    result = Result(
+        camera,
+        room,
+        boot_id,
+        integer_in("seq", seq, 0, limits.MAX_SEQ),
+        integer_in("interval_us", interval_us, 0, limits.MAX_INTERVAL_US),
+        model,
+        tuple(_read_face(face) for face in faces),
+    )
+    return TicketedResult(integer_in("ticket", ticket), number_in("age_ms", age_ms), result)
+
+
+def _read_face(row: object) -> Face:
+    if not isinstance(row, list) or len(row) < 5:
+        raise BadField(f"a face is not an array of 5: {short(row)}")
+    box, score, size, probabilities, sure = row[:5]
+    if not isinstance(box, list) or len(box) != 4:
+        raise BadField(f"a box is not an array of 4: {short(box)}")
+    if not isinstance(probabilities, list) or len(probabilities) != len(EXPRESSIONS):
+        raise BadField(f"probabilities are not an array of {len(EXPRESSIONS)}")
+    x, y, width, height = box
+    return Face(
+        (
+            integer_in("x", x, -65_535, 65_535),
+            integer_in("y", y, -65_535, 65_535),
+            integer_in("width", width, 0, 65_535),
+            integer_in("height", height, 0, 65_535),
+        ),
+        number_in("score", score, 0.0, 1.0),
+        integer_in("size", size, 0, len(SIZE_CLASSES) - 1),
+        tuple([number_in("probability", p, 0.0, 1.0001) for p in probabilities]),
+        typed("sure", sure, bool),
+    )
+
+
+def _read_ack(fields: Fields) -> Ack:
+    most = limits.MAX_TICKETS_PER_ACK
+    refused = fields.sequence("refused", most)
+    return Ack(
+        aggregator_id=fields.name("aggregator_id"),
+        sent_ms=fields.number("sent_ms"),
+        committed=tuple(integer_in("ticket", t) for t in fields.sequence("committed", most)),
+        duplicate=tuple(integer_in("ticket", t) for t in fields.sequence("duplicate", most)),
+        refused=tuple(_read_refusal(row) for row in refused),
+        workers=fields.addresses("workers"),
+        paused_rooms=tuple(text_of("room", r, 63) for r in fields.sequence("paused_rooms", 4096)),
+    )
+
+
+def _read_refusal(row: object) -> tuple[int, str]:
+    if not isinstance(row, list) or len(row) < 2:
+        raise BadField(f"a refusal is not an array of 2: {short(row)}")
+    return integer_in("ticket", row[0]), text_of("reason", row[1], 64)

@@ -1,0 +1,1 @@
+"""Who may take part: keys, the allow-list, the authenticator, files that hold secrets."""

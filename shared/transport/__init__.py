@@ -1,0 +1,1 @@
+"""Sockets between processes: addresses, roles, connections, discovery."""

@@ -1,0 +1,78 @@
+"""Addresses of workers and aggregators: `tcp://host:port`, parsed once."""
+
+import ipaddress
+import re
+import socket
+from typing import Final
+
+from roommood.shared.errors import ConfigError
+from roommood.shared.protocol.limits import MAX_ADDRESS_CHARS
+
+MAX_PORT: Final = 65_535
+_ADDRESS: Final = re.compile(
+    r"(?:tcp://)?(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+|\*):(?P<port>\d{1,5})", re.ASCII
+)
+
+
+def parse_address(text: str) -> str:
+    """`host:port` or `tcp://host:port` as `tcp://host:port`. Raises ConfigError."""
+    match = _ADDRESS.fullmatch(text) if len(text) <= MAX_ADDRESS_CHARS else None
+    if match is None or not 0 < int(match["port"]) <= MAX_PORT:
+        raise ConfigError(f"{text!r} is not an address: write host:port, for example desk:5701")
+    return f"tcp://{match['host']}:{match['port']}"
+
+
+def shifted(address: str, by: int) -> str:
+    """A parsed address with its port higher by `by`. Raises ConfigError beyond 65535."""
+    host, _, port = address.rpartition(":")
+    if int(port) + by > MAX_PORT:
+        raise ConfigError(f"{address} leaves no port for instance {by + 1}: take a lower one")
+    return f"{host}:{int(port) + by}"
+
+
+def host_of(address: str) -> str:
+    """Host of a parsed address, without the brackets of IPv6."""
+    return address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+
+
+def is_loopback(address: str) -> bool:
+    """True if the address can only be reached from its own machine."""
+    host = host_of(address)
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_wildcard(address: str) -> bool:
+    """True if the address stands for all interfaces, so that nobody can connect to it."""
+    return host_of(address) in ("*", "0.0.0.0", "::")
+
+
+def advertised(bound: str, wanted: str | None) -> str:
+    """The address by which others are to reach a socket bound at `bound`.
+
+    `wanted` wins; a wildcard is replaced by the address of the interface that has the default
+    route. "" if there is none: then the worker is used only by who was told its address.
+    """
+    if wanted:
+        address = parse_address(wanted)
+        if is_wildcard(address):
+            raise ConfigError(f"{address} names no machine: advertise a host that others can reach")
+        return address
+    if not is_wildcard(bound):
+        return bound
+    host = _default_interface()
+    return f"tcp://{host}:{bound.rpartition(':')[2]}" if host else ""
+
+
+def _default_interface() -> str:
+    # Connecting a datagram socket sends nothing; it asks the kernel which interface it would use.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return ""

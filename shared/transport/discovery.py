@@ -1,0 +1,154 @@
+"""Workers found on the local network by mDNS (RFC 6762, DNS-SD RFC 6763), with zeroconf.
+
+What is found says where, never who: anybody on the network can announce anything, and only the
+keys decide whom a camera talks to.
+"""
+
+import contextlib
+import ipaddress
+import logging
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from roommood.shared.errors import ConfigError, RoommoodError
+from roommood.shared.process.logs import event
+from roommood.shared.protocol.limits import MAX_ADDRESSES
+from roommood.shared.transport.addresses import host_of, is_loopback, parse_address
+
+if TYPE_CHECKING:
+    from zeroconf import ServiceInfo, Zeroconf
+
+SERVICE: Final = "_roommood._tcp.local."
+_ASK_MS: Final = 3_000
+_log = logging.getLogger(__name__)
+
+
+class Finder:
+    """The addresses of workers that announce themselves, as of now. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: dict[str, tuple[str, ...]] = {}
+
+    def __call__(self) -> frozenset[str]:
+        """Addresses as `shared.transport.addresses` writes them; at most `MAX_ADDRESSES`."""
+        with self._lock:
+            addresses = [one for some in self._found.values() for one in some]
+        return frozenset(addresses[:MAX_ADDRESSES])
+
+    # What zeroconf calls, in a thread of its own (its names: `zeroconf.ServiceListener`)
+
+    def add_service(self, zc: "Zeroconf", type_: str, name: str) -> None:
+        """A worker is announced."""
+        self.update_service(zc, type_, name)
+
+    def update_service(self, zc: "Zeroconf", type_: str, name: str) -> None:
+        """It is announced anew, perhaps at another address."""
+        from zeroconf import Error, EventLoopBlocked
+
+        try:
+            info = zc.get_service_info(type_, name, _ASK_MS)
+        except (Error, EventLoopBlocked) as error:
+            # It is announced again before long.
+            event(_log, logging.WARNING, "announcement not read", name=name, why=repr(error))
+            return
+        addresses = _addresses(info) if info else ()
+        with self._lock:
+            if addresses and (name in self._found or len(self._found) < MAX_ADDRESSES):
+                self._found[name] = addresses
+
+    def remove_service(self, zc: "Zeroconf", type_: str, name: str) -> None:  # noqa: ARG002
+        """It says that it leaves."""
+        with self._lock:
+            self._found.pop(name, None)
+
+
+@contextlib.contextmanager
+def finding(wanted: bool) -> Iterator[Finder]:
+    """Listens for workers while inside, if `wanted`; else nobody is ever found.
+
+    Raises ConfigError where multicast cannot be used.
+    """
+    finder = Finder()
+    if not wanted:
+        yield finder
+        return
+    from zeroconf import ServiceBrowser
+
+    with _network() as zeroconf:
+        listener: Any = finder  # it has the methods of zeroconf's base class
+        ServiceBrowser(zeroconf, SERVICE, listener=listener)
+        yield finder
+
+
+@contextlib.contextmanager
+def announced(worker_id: str, address: str, wanted: bool) -> Iterator[None]:
+    """Announces a worker at `address` while inside, if `wanted`.
+
+    Raises ConfigError where the address is loopback, or multicast cannot be used.
+    """
+    if not wanted:
+        yield
+        return
+    if not address or is_loopback(address):
+        raise ConfigError(
+            f"{address or 'no address'} means nothing to other machines: announce a worker that "
+            "binds an address of the network, or say which with --advertise"
+        )
+    info = _service(worker_id, address)
+    with _network() as zeroconf:
+        zeroconf.register_service(info)
+        event(_log, logging.INFO, "worker announced", address=address)
+        yield
+        zeroconf.unregister_service(info)
+
+
+@contextlib.contextmanager
+def _network() -> Iterator["Zeroconf"]:
+    from zeroconf import Zeroconf
+
+    try:
+        zeroconf = Zeroconf()
+    except OSError as error:
+        raise ConfigError(f"the network does not carry mDNS: {error}") from error
+    try:
+        yield zeroconf
+    finally:
+        zeroconf.close()
+
+
+def _service(worker_id: str, address: str) -> "ServiceInfo":
+    """The announcement. A host name travels as text, for the camera to ask about; zeroconf wants
+    an address all the same."""
+    from zeroconf import ServiceInfo
+
+    host, port = host_of(address), int(address.rpartition(":")[2])
+    is_number = _is_number(host)
+    return ServiceInfo(
+        SERVICE,
+        f"{worker_id}.{SERVICE}",
+        port=port,
+        properties={"host": "" if is_number else host},
+        parsed_addresses=[host if is_number else "0.0.0.0"],
+        server=f"roommood-{worker_id}.local.",
+    )
+
+
+def _addresses(info: "ServiceInfo") -> tuple[str, ...]:
+    named = (info.properties or {}).get(b"host") or b""
+    hosts = [named.decode("ascii", "replace")] if named else info.parsed_addresses()
+    found = []
+    for host in hosts:
+        bracketed = f"[{host}]" if ":" in host else host
+        with contextlib.suppress(RoommoodError):
+            found.append(parse_address(f"{bracketed}:{info.port}"))
+    return tuple(found)
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,84 @@
+"""Where others come in: a bound socket, who is let through, and what happens to the rest."""
+
+from collections.abc import Container, Iterator
+from typing import Protocol
+
+import zmq
+
+from roommood.shared.process.metrics import Fact, Health
+from roommood.shared.process.settings import AggregatorSettings, WorkerSettings
+from roommood.shared.security.allow_list import Guests
+from roommood.shared.security.keys import KeyPair
+from roommood.shared.security.zap import Authenticator
+from roommood.shared.transport.monitors import Door
+from roommood.shared.transport.sockets import Router, close
+
+
+class Bind(Protocol):
+    """`shared.transport.sockets.bind_frames` or `bind_reports`."""
+
+    def __call__(
+        self,
+        context: zmq.Context[Router],
+        address: str,
+        *,
+        insecure: bool,
+        keys: KeyPair | None = None,
+    ) -> Router: ...
+
+
+class Entrance:
+    """The bound socket of a component, as `router`, with an authenticator where it has keys.
+
+    Register `sources` with the poller for reading, and tell `connections` of each message (see
+    `receive_from`): those that stay mute are cut. Raises ConfigError if it cannot be bound.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[Router],
+        bind: Bind,
+        settings: WorkerSettings | AggregatorSettings,
+        keys: KeyPair | None,
+        guests: Guests | None,
+    ) -> None:
+        self._guests = guests
+        self._authenticator = Authenticator(context, guests) if guests is not None else None
+        try:
+            self.router = bind(context, settings.bind, insecure=settings.insecure, keys=keys)
+        except BaseException:
+            self._stop_authenticator()
+            raise
+        self._door = Door(self.router)
+        self.sources: tuple[Router | int, ...] = (self.router, self._door.descriptor)
+        self.connections = self._door.connections
+
+    def turn(self, health: Health, ready: Container[object] | None = None) -> None:
+        """Counts who did not get in; not ready while the authenticator is dead or hangs.
+
+        `ready` is what a poll of the sources has just found readable; None: all are looked at.
+        """
+        self._door.turn(ready)
+        if self._authenticator is None or self._guests is None:
+            return
+        health.fault = self._authenticator.fault
+        if not self._authenticator.alive:
+            # Who is revoked is still put out, though nobody new can be let in. Not so while it
+            # hangs: what holds it up would hold up this thread as well.
+            self._guests.refresh()
+
+    def facts(self, component: str) -> Iterator[Fact]:
+        """Metrics of who did not get in, and whether the list of those who may can be read."""
+        yield from self._door.facts(component)
+        if self._guests is not None:
+            name = f"roommood_{component}_allow_list_readable"
+            yield Fact(name, "1 if the list as it is now is in force.", not self._guests.problem)
+
+    def close(self, linger_ms: int) -> None:
+        """Closes all; what is queued has `linger_ms` to leave."""
+        close(self.router, self._door.monitor, linger_ms)
+        self._stop_authenticator()
+
+    def _stop_authenticator(self) -> None:
+        if self._authenticator is not None:
+            self._authenticator.stop()

@@ -1,0 +1,239 @@
+"""What ZeroMQ tells of a socket's connections, and what is done about those that fail."""
+
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
+from enum import Enum
+from typing import Any, Final
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from roommood.shared.clock import boot_ms
+from roommood.shared.process.logs import Complaints
+from roommood.shared.process.metrics import Fact
+from roommood.shared.process.runtime import new_id
+from roommood.shared.protocol.limits import REDIAL_MS
+from roommood.shared.transport import tcp
+from roommood.shared.transport.connections import Connections
+
+Monitor = zmq.Socket[bytes]
+
+_log = logging.getLogger(__name__)
+
+
+class LinkEvent(Enum):
+    """What the monitor of a connecting socket tells.
+
+    REFUSED: the other side does not admit this key. UNSAFE: it has another key than the one
+    trusted here, or one side has keys and the other none.
+    """
+
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    RETRYING = "retrying"
+    REFUSED = "refused"
+    UNSAFE = "unsafe"
+
+
+LINK_EVENTS: Final = {
+    zmq.Event.HANDSHAKE_SUCCEEDED: LinkEvent.CONNECTED,
+    zmq.Event.DISCONNECTED: LinkEvent.DISCONNECTED,
+    zmq.Event.CONNECT_RETRIED: LinkEvent.RETRYING,
+    zmq.Event.HANDSHAKE_FAILED_AUTH: LinkEvent.REFUSED,
+    zmq.Event.HANDSHAKE_FAILED_PROTOCOL: LinkEvent.UNSAFE,
+}
+# What to say of a peer with whom no handshake comes about.
+WHY_NOT: Final = {
+    LinkEvent.REFUSED: "it does not admit this key: was it added to its allow-list, or revoked?",
+    LinkEvent.UNSAFE: "it has other keys than those trusted here, or only one side has keys",
+}
+# A TCP connection stands, no handshake yet: for what the kernel knows of it.
+LINK_NEWS: Final = zmq.Event.CONNECTED | sum(LINK_EVENTS)
+_LOOK_EVERY_MS: Final = 250.0
+# A plain number: with pyzmq's flags each operation costs as much as the question itself.
+_POLLIN: Final = int(zmq.POLLIN)
+_DOOR_EVENTS: Final = (
+    zmq.Event.ACCEPTED
+    | zmq.Event.HANDSHAKE_FAILED_AUTH
+    | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
+    | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.Event.DISCONNECTED
+)
+_PROTOCOL_REASONS: Final[Mapping[int, str]] = {
+    int(zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC): "not-encrypted-for-us",
+    int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH): "other-security",
+}
+
+
+def watch(socket: zmq.Socket[bytes], events: int) -> Monitor:
+    """Where the events of a socket can be read; they are never lost.
+
+    Without a limit, since libzmq's I/O thread would wait for a reader that is late.
+    """
+    address = f"inproc://monitor-{new_id()}"
+    socket.monitor(address, events)
+    monitor: Monitor = socket.context.socket(zmq.PAIR)
+    monitor.setsockopt(zmq.RCVHWM, 0)
+    monitor.setsockopt(zmq.LINGER, 0)
+    monitor.connect(address)
+    has_news(monitor)  # whoever has looked in vain is told at once of what comes: see News
+    return monitor
+
+
+def has_news(socket: zmq.Socket[bytes]) -> bool:
+    """True if something waits to be received.
+
+    Asking first is cheaper than the exception for a queue that is empty, as most often it is.
+    """
+    return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLIN)
+
+
+class News:
+    """What a monitor tells, by a plain `descriptor` that a poller may watch in its place.
+
+    A poll asks each ZeroMQ socket twice how it stands, a system call each time, and a descriptor
+    not at all. It becomes readable when the first message comes after a look in vain, so that
+    whoever looks must read all; in any case one looks four times a second.
+    """
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+        self._looked_ms = 0.0
+        self.descriptor = int(monitor.getsockopt(zmq.FD))
+
+    def read(
+        self, now_ms: float, ready: Container[object] | None = None
+    ) -> Iterator[Mapping[str, Any]]:
+        """All that was told since. `ready` is what a poll found readable; None: look here."""
+        hinted = ready is None or self.descriptor in ready
+        if not hinted and now_ms - self._looked_ms < _LOOK_EVERY_MS:
+            return
+        self._looked_ms = now_ms
+        while has_news(self._monitor):
+            yield recv_monitor_message(self._monitor, zmq.NOBLOCK)
+
+
+def next_event(monitor: Monitor) -> LinkEvent | None:
+    """The next event of a watched socket, or None if there is none."""
+    while has_news(monitor):
+        told = recv_monitor_message(monitor, zmq.NOBLOCK)["event"]
+        if told != zmq.Event.CONNECTED:
+            return LINK_EVENTS[zmq.Event(told)]
+    return None
+
+
+class Dialler:
+    """Tells what becomes of a connecting socket, and connects again where libzmq does not.
+
+    libzmq retries what breaks off, but never what was refused or broke the protocol; a camera
+    whose key is admitted a minute later would stay out for ever. And a connection from an address
+    that this machine has lost stands until heartbeats have failed for seconds: it is ended here.
+    Time is an argument.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], address: str, monitor: Monitor) -> None:
+        self._socket = socket
+        self._address = address
+        self._news = News(monitor)
+        self.descriptor = self._news.descriptor
+        self._given_up_ms: float | None = None
+        self._fd, self._from = -1, ()
+        self._looked_ms = 0.0
+
+    def news(self, now_ms: float, ready: Container[object] | None = None) -> Iterator[LinkEvent]:
+        """All that has happened since; see `News.read`."""
+        for told in self._news.read(now_ms, ready):
+            if told["event"] == zmq.Event.CONNECTED:
+                self._fd = told["value"]
+                self._from = tcp.own_address_of(self._fd) or ()
+                continue
+            event = LINK_EVENTS[zmq.Event(told["event"])]
+            self._note(event, now_ms)
+            yield event
+
+    def _note(self, news: LinkEvent, now_ms: float) -> None:
+        if news is LinkEvent.DISCONNECTED:
+            self._from = ()
+            self._given_up_ms = now_ms
+        elif news in (LinkEvent.RETRYING, LinkEvent.CONNECTED):
+            self._given_up_ms = None
+
+    def turn(self, now_ms: float) -> None:
+        """Dials again, a second after libzmq was last seen to have given up."""
+        if now_ms - self._looked_ms >= _LOOK_EVERY_MS:
+            self._looked_ms = now_ms
+            self._end_if_stranded()
+        if self._given_up_ms is None or now_ms - self._given_up_ms < REDIAL_MS:
+            return
+        self._given_up_ms = None
+        with contextlib.suppress(zmq.ZMQError):
+            self._socket.disconnect(self._address)
+        self._socket.connect(self._address)
+
+    def _end_if_stranded(self) -> None:
+        """libzmq then sees the connection end, and connects again from where it is now."""
+        if not self._from or tcp.is_of_this_machine(self._from):
+            return
+        # The number may be another connection's by now.
+        if tcp.own_address_of(self._fd) == self._from:
+            tcp.shut_down(self._fd)
+        self._from = ()
+
+
+class Door:
+    """Counts, by reason, the connections to a bound socket that did not come to anything.
+
+    `unknown-key`: not admitted. `other-security`: it has no keys, or keys where none are used.
+    `not-encrypted-for-us`: it trusts another key. `broken-off`: silent too long, or gone.
+    `protocol`: no ZeroMQ. `mute`, `endless`: cut, see `Connections`, which wants to be told of
+    each message. `closed`: connections that ended, also the good ones.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.monitor = watch(socket, _DOOR_EVENTS)
+        self._news = News(self.monitor)
+        self.descriptor = self._news.descriptor
+        self.connections = Connections()
+        self.counts: Counter[str] = Counter()
+        self._complaints = Complaints(_log)
+
+    def turn(self, ready: Container[object] | None = None) -> None:
+        """Takes in what the socket's monitor tells (see `News.read`); ends who is mute."""
+        now_ms = boot_ms()
+        for told in self._news.read(now_ms, ready):
+            self._take(told)
+        for reason in self.connections.cut(now_ms):
+            self._note(reason)
+
+    def _take(self, told: Mapping[str, Any]) -> None:
+        event, value = told["event"], told["value"]
+        if event == zmq.Event.ACCEPTED:
+            self.connections.accepted(value, boot_ms())
+            return
+        if event == zmq.Event.DISCONNECTED:
+            self.connections.closed(value)
+        self._note(_reason(event, value))
+
+    def _note(self, reason: str) -> None:
+        self.counts[reason] += 1
+        # Who has an unknown key is logged by the authenticator, with its address.
+        if reason not in ("closed", "unknown-key"):
+            self._complaints.event("connection failed", why=reason)
+
+    def facts(self, component: str) -> Iterator[Fact]:
+        """The metric of a component's connections that ended, by reason."""
+        for reason, count in Counter(self.counts).items():
+            name = f"roommood_{component}_connections_ended_total"
+            yield Fact(name, "Connections that ended, by reason.", count, {"reason": reason})
+
+
+def _reason(event: zmq.Event, value: int) -> str:
+    if event == zmq.Event.DISCONNECTED:
+        return "closed"
+    if event == zmq.Event.HANDSHAKE_FAILED_AUTH:
+        return "unknown-key"
+    if event == zmq.Event.HANDSHAKE_FAILED_NO_DETAIL:
+        return "broken-off"
+    return _PROTOCOL_REASONS.get(value, "protocol")

@@ -1,0 +1,186 @@
+"""The store and the read side on a real Redis Cluster of three nodes."""
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from redis.cluster import RedisCluster
+
+from roommood.aggregator.counting.buckets import Delivery
+from roommood.aggregator.counting.store import Outcome, Store
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.redis.client import connect
+from roommood.aggregator.stats.room_stats import RoomStats
+from roommood.shared.clock import wall_ms
+from roommood.shared.errors import ConfigError, ShardAway, StoreAway
+from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream
+from tests.redis_cluster import Cluster
+from tests.redis_server import free_port
+
+NOW_MS = HOUR_MS + 301_000
+# Enough for each of the three nodes to keep some.
+ROOMS = tuple(f"room-{number}" for number in range(12))
+
+
+@pytest.fixture(scope="module")
+def shared_cluster() -> Iterator[Cluster]:
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def client(cluster: Cluster) -> Iterator[RedisCluster]:
+    client = cluster.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def cluster(shared_cluster: Cluster) -> Cluster:
+    shared_cluster.client().flushall()
+    return shared_cluster
+
+
+@pytest.fixture
+def store(cluster: Cluster) -> Iterator[Store]:
+    store = Store(cluster.url)
+    yield store
+    store.close()
+
+
+def deliver_until_acknowledged(store: Store, deliveries: list[Delivery]) -> int:
+    """Sends 24 at a time, again and again, each twice; returns the attempts left unsettled."""
+    waiting, unsettled = list(deliveries), 0
+    while waiting:
+        sent, waiting = waiting[:24], waiting[24:]
+        outcomes = store.commit(sent, NOW_MS).outcomes
+        again = [one for one, o in zip(sent, outcomes, strict=True) if o is Outcome.UNSETTLED]
+        settled = [one for one in sent if one not in again]
+        repeated = store.commit(settled, NOW_MS).outcomes
+        assert set(repeated) <= {Outcome.DUPLICATE, Outcome.UNSETTLED}
+        unsettled += len(again)
+        waiting += again
+    return unsettled
+
+
+def test_the_rooms_of_these_tests_lie_on_all_nodes(cluster: Cluster) -> None:
+    assert {cluster.node_of(room) for room in ROOMS} == {0, 1, 2}
+
+
+def test_results_of_rooms_on_all_nodes_are_counted_once(store: Store, client: RedisCluster) -> None:
+    deliveries = stream(21, 40, ROOMS)
+    assert deliver_until_acknowledged(store, deliveries) == 0
+    assert stored(client, *ROOMS) == counters(deliveries)
+
+
+def test_a_node_that_is_lost_takes_only_its_own_rooms_and_is_caught_up_with() -> None:
+    deliveries = stream(22, 30, ROOMS)
+    with Cluster() as cluster:
+        lost = cluster.node_of(ROOMS[0])
+        store = Store(cluster.url)
+        store.commit(deliveries[:24], NOW_MS)
+        cluster.nodes[lost].kill()
+        report = store.commit(deliveries, NOW_MS)
+        settled = {
+            one.result.room
+            for one, outcome in zip(deliveries, report.outcomes, strict=True)
+            if outcome is not Outcome.UNSETTLED
+        }
+        assert settled == {room for room in ROOMS if cluster.node_of(room) != lost}
+        assert {type(error) for error in report.errors.values()} == {ShardAway}
+        assert report.away is None
+        assert store.shards_away == {f"127.0.0.1:{cluster.ports[lost]}"}
+        cluster.nodes[lost].start()
+        assert deliver_until_acknowledged(store, deliveries) > 0
+        assert store.shards_away == frozenset()
+        with cluster.client() as client:
+            assert stored(client, *ROOMS) == counters(deliveries)
+        for node in cluster.nodes:
+            node.kill()
+        store.commit(deliveries, NOW_MS)
+        assert isinstance(store.commit(deliveries, NOW_MS).away, StoreAway)
+        store.close()
+
+
+def test_nodes_that_keep_nothing_on_disk_fail_the_same_check() -> None:
+    deliveries = stream(22, 30, ROOMS)
+    with Cluster(appendonly="no") as cluster:
+        lost = cluster.node_of(ROOMS[0])
+        store = Store(cluster.url)
+        store.commit(deliveries, NOW_MS)
+        cluster.nodes[lost].kill()
+        cluster.nodes[lost].start()
+        deliver_until_acknowledged(store, deliveries[24:])
+        with cluster.client() as client:
+            assert stored(client, *ROOMS) != counters(deliveries)
+        store.close()
+
+
+def test_nodes_that_forgot_the_script_are_told_it_again(
+    store: Store, cluster: Cluster, client: RedisCluster
+) -> None:
+    deliveries = stream(23, 2, ROOMS)
+    store.commit(deliveries[:12], NOW_MS)
+    for node in cluster.nodes:
+        with node.client() as one:
+            one.script_flush()
+    store.commit(deliveries, NOW_MS)
+    assert stored(client, *ROOMS) == counters(deliveries)
+
+
+def test_a_cluster_is_read_paused_and_forgotten_as_one_redis_is(
+    store: Store, cluster: Cluster, client: RedisCluster
+) -> None:
+    now_ms = wall_ms()
+    store.check_schema()
+    kept = [delivery(result(0, face(), room=room), now_ms - 100) for room in ROOMS]
+    store.commit(kept, now_ms)
+    store.touch_rooms(dict.fromkeys(ROOMS, now_ms))
+    store.write_health({"door": {"sent": 1}}, {"w": {"threads": 1}}, now_ms)
+    store.pause("room-3")
+    with RoomStats(cluster.url) as stats:
+        assert [one.room for one in stats.rooms()] == sorted(ROOMS)
+        assert [one.room for one in stats.rooms() if one.paused] == ["room-3"]
+        assert all(now.people == 1 for now in stats.live_rooms())
+        assert all(stats.summary(room, timedelta(hours=1)).people == 1 for room in ROOMS)
+        assert stats.history("room-0", timedelta(minutes=2), timedelta(seconds=10))[-1]
+        assert store.forget("room-0", now_ms) > 4
+        assert "room-0" not in [one.room for one in stats.rooms()]
+    assert client.hgetall(redis_keys.camera("door"))["sent"] == "1"
+    assert set(store.commit(kept[:1], now_ms).outcomes) == {Outcome.FORGOTTEN}
+    assert list(client.scan_iter(redis_keys.of_room("room-0"))) == [redis_keys.forgotten("room-0")]
+
+
+def test_one_node_that_answers_suffices_to_find_the_others(cluster: Cluster) -> None:
+    url = f"redis://127.0.0.1:{free_port()},127.0.0.1:{cluster.ports[2]}?cluster=true"
+    with connect(url) as client:
+        assert len(client.get_primaries()) == 3
+
+
+def test_a_store_is_made_while_its_cluster_is_away() -> None:
+    store = Store(f"redis://127.0.0.1:{free_port()}?cluster=true")
+    report = store.commit([delivery(result())], NOW_MS)
+    assert isinstance(report.away, StoreAway)
+    assert not isinstance(report.away, ShardAway)
+    with pytest.raises(StoreAway):
+        store.check_schema()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "unix:///run/redis.sock?cluster=true",
+        "redis://127.0.0.1:6379/1?cluster=true",
+        "redis://127.0.0.1:6379,elsewhere?cluster=true",
+    ],
+)
+def test_a_url_that_no_cluster_can_have_is_refused(url: str) -> None:
+    with pytest.raises(ConfigError):
+        connect(url)
+
+
+def test_what_was_acknowledged_twice_is_told_as_a_duplicate(store: Store) -> None:
+    one = delivery(result(7, face()))
+    other = dataclasses.replace(one, ticket="again")
+    assert store.commit([one, other], NOW_MS).outcomes == (Outcome.COMMITTED, Outcome.DUPLICATE)

@@ -1,0 +1,260 @@
+"""Shares corrected by a model's confusion matrix: on made rooms, and read through a real Redis."""
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+import redis
+
+from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.stats.correction import Estimate, Evidence, Matrix, corrected, matrices
+from roommood.aggregator.stats.export import csv_lines
+from roommood.aggregator.stats.figures import Share, room_period
+from roommood.aggregator.stats.room_stats import RoomStats
+from roommood.aggregator.terminal.tables import summary_table
+from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
+from roommood.shared.protocol.messages import ModelReport
+from tests.aggregator.made import HOUR_MS, delivery, face, result
+
+COUNT = len(EXPRESSIONS)
+PLENTY = 1e6
+MINUTE = timedelta(minutes=1)
+NOW_MS = HOUR_MS + 600_000
+NEUTRAL_ROOM = (0.85, 0.06, 0.02, 0.04, 0.02, 0.0, 0.01, 0.0)
+SAD_ROOM = (0.40, 0.05, 0.03, 0.40, 0.08, 0.01, 0.03, 0.0)
+UNIFORM = (1 / COUNT,) * COUNT
+ROOMS = [NEUTRAL_ROOM, SAD_ROOM, UNIFORM]
+
+
+def _blurred(right: float, mostly: int = 0) -> list[list[float]]:
+    """Each expression is shown as itself by this much, else mostly as the one given."""
+    rest = (1 - right) / 2
+    return [
+        [
+            right * (i == j) + rest * (j == mostly) + rest * (1 / COUNT)
+            for j in range(COUNT)
+        ]
+        for i in range(COUNT)
+    ]  # fmt: skip
+
+
+IDENTITY = [[float(i == j) for j in range(COUNT)] for i in range(COUNT)]
+CLEAR = _blurred(0.8)
+WEAK = _blurred(0.45)
+BLIND = [[0.5, 0.2, 0.1, 0.1, 0.05, 0.02, 0.02, 0.01]] * COUNT
+
+
+def _as_shown(mix: Sequence[float], matrix: Matrix, us: float = 1e9) -> list[float]:
+    return [
+        us * sum(x * row[j] for x, row in zip(mix, matrix, strict=True)) for j in range(COUNT)
+    ]  # fmt: skip
+
+
+def _drawn(mix: Sequence[float], matrix: Matrix, count: int, rng: random.Random) -> list[float]:
+    """Winning labels of so many faces, each drawn by itself."""
+    truth = rng.choices(range(COUNT), mix, k=count)
+    labels = Counter(rng.choices(range(COUNT), matrix[one])[0] for one in truth)
+    return [float(labels[j]) for j in range(COUNT)]
+
+
+def _shares(estimates: Sequence[Estimate]) -> list[float]:
+    return [one.share for one in estimates]
+
+
+def _error(shares: Sequence[float], mix: Sequence[float]) -> float:
+    return sum(abs(a - b) for a, b in zip(shares, mix, strict=True)) / 2
+
+
+@pytest.mark.parametrize("mix", ROOMS)
+@pytest.mark.parametrize("matrix", [IDENTITY, CLEAR, WEAK])
+def test_without_noise_the_true_mix_comes_back(mix: Sequence[float], matrix: Matrix) -> None:
+    shown = _as_shown(mix, matrix)
+    found = corrected([Evidence(shown, PLENTY, matrix)])
+    assert _error(_shares(found), mix) < 0.01
+
+
+@pytest.mark.parametrize("mix", ROOMS)
+@pytest.mark.parametrize("matrix", [CLEAR, WEAK])
+def test_with_noise_it_is_nearer_to_the_truth_than_the_raw_shares(
+    mix: Sequence[float], matrix: Matrix
+) -> None:
+    rng, raw_errors, errors = random.Random(3), 0.0, 0.0
+    for _ in range(10):
+        labels = _drawn(mix, matrix, 500, rng)
+        raw_errors += _error([one / 500 for one in labels], mix)
+        errors += _error(_shares(corrected([Evidence(labels, 500, matrix)])), mix)
+    assert errors < raw_errors * 0.75
+
+
+@pytest.mark.parametrize("observations", [0.1, 1.0, 30.0, 1e4])
+@pytest.mark.parametrize("seed", range(20))
+def test_shares_are_never_negative_and_add_up_to_1_whatever_the_matrix(
+    seed: int, observations: float
+) -> None:
+    rng = random.Random(seed)
+    weights = [[rng.random() ** 8 for _ in range(COUNT)] for _ in range(COUNT)]
+    matrix = [[one / sum(row) for one in row] for row in weights]
+    us = [rng.random() ** 6 * rng.choice((0, 1)) + 1e-6 for _ in range(COUNT)]
+    found = corrected([Evidence(us, observations, matrix)])
+    assert sum(_shares(found)) == pytest.approx(1)
+    assert all(0 <= one.low <= one.share <= one.high <= 1 for one in found)
+
+
+def test_without_face_time_there_are_no_shares() -> None:
+    assert corrected([]) == []
+    assert corrected([Evidence([0] * COUNT, 0.0, CLEAR)]) == []
+
+
+def test_a_matrix_that_tells_nothing_apart_leaves_the_raw_shares_and_a_wide_interval() -> None:
+    shown = _as_shown(SAD_ROOM, CLEAR, us=1.0)
+    for observations in (10.0, 1000.0):
+        found = corrected([Evidence(shown, observations, BLIND)])
+        assert _error(_shares(found), shown) < 0.05
+        assert found[0].high - found[0].low > 0.5
+
+
+def test_two_expressions_that_look_alike_share_what_was_seen_of_them() -> None:
+    twins = [list(row) for row in CLEAR]
+    twins[7] = list(twins[0])
+    found = corrected([Evidence(_as_shown(SAD_ROOM, twins), PLENTY, twins)])
+    assert found[0].share + found[7].share == pytest.approx(0.4, abs=0.01)
+    assert found[7].high > 0.3
+    assert found[3].share == pytest.approx(0.4, abs=0.01)
+
+
+def test_an_expression_that_the_matrix_was_never_measured_on_is_taken_at_its_word() -> None:
+    unmeasured = [list(row) for row in IDENTITY]
+    unmeasured[7] = [0.0] * COUNT
+    found = corrected([Evidence(UNIFORM, PLENTY, unmeasured)])
+    assert found[7].share == pytest.approx(1 / COUNT, abs=0.01)
+
+
+def test_each_size_of_face_is_corrected_by_its_own_matrix_and_weighs_its_face_time() -> None:
+    large = Evidence(_as_shown(NEUTRAL_ROOM, CLEAR, 3e9), PLENTY, CLEAR)
+    tiny = Evidence(_as_shown(SAD_ROOM, WEAK, 1e9), PLENTY, WEAK)
+    mix = [0.75 * a + 0.25 * b for a, b in zip(NEUTRAL_ROOM, SAD_ROOM, strict=True)]
+    assert _error(_shares(corrected([large, tiny])), mix) < 0.01
+
+
+def test_a_worse_matrix_and_less_face_time_widen_the_interval() -> None:
+    widths = []
+    for matrix, observations in [(IDENTITY, 1000), (CLEAR, 1000), (WEAK, 1000), (WEAK, 100)]:
+        shown = _as_shown(SAD_ROOM, matrix)
+        sad = corrected([Evidence(shown, observations, matrix)])[3]
+        widths.append(sad.high - sad.low)
+    assert all(a < b for a, b in pairwise(widths))
+
+
+@pytest.mark.parametrize("count", [30, 300])
+@pytest.mark.parametrize("matrix", [CLEAR, WEAK])
+def test_the_interval_holds_the_truth_about_95_times_in_100(matrix: Matrix, count: int) -> None:
+    rng, held, asked = random.Random(7), 0, 0
+    for n in range(90):
+        mix = ROOMS[n % len(ROOMS)]
+        found = corrected([Evidence(_drawn(mix, matrix, count, rng), count, matrix)])
+        held += sum(one.low <= share <= one.high for one, share in zip(found, mix, strict=True))
+        asked += COUNT
+    assert 0.93 <= held / asked <= 0.995
+
+
+# Through Redis -----------------------------------------------------------------------------
+
+
+def _report(model: str, sizes: Sequence[str] = SIZE_CLASSES) -> ModelReport:
+    kinds = {"hard": CLEAR, "soft": CLEAR}
+    return ModelReport(model, EXPRESSIONS, 1.0, dict.fromkeys(sizes, kinds))
+
+
+def _counted(store: Store, mix: Sequence[float], model: str = "net-1", size: int = 2) -> None:
+    """A minute of one face that shows this mix to a model as `CLEAR` says."""
+    shown = face(_as_shown(mix, CLEAR, us=1.0), size)
+    frames = [
+        delivery(
+            result(n, shown, camera=f"{model}-{size}", interval_us=1_000_000, model=model),
+            NOW_MS - 60_000 + n * 1000,
+        )
+        for n in range(60)
+    ]
+    store.commit(frames, NOW_MS)
+    store.touch_rooms({"kitchen": NOW_MS})
+
+
+@pytest.fixture
+def stats(client: redis.Redis) -> RoomStats:
+    return RoomStats(client, now_ms=lambda: NOW_MS)
+
+
+def _summary(stats: RoomStats) -> dict[str, Share]:
+    return dict(stats.summary("kitchen", MINUTE).shares)
+
+
+def test_a_room_is_read_with_its_shares_corrected(store: Store, stats: RoomStats) -> None:
+    store.write_models([_report("net-1")])
+    _counted(store, SAD_ROOM)
+    shares = _summary(stats)
+    sad = shares["sadness"]
+    assert sad.raw == pytest.approx(0.3325, abs=0.001)
+    assert sad.corrected is not None
+    assert sad.raw < sad.corrected <= 0.41
+    assert sad.corrected_low is not None
+    assert sad.corrected_high is not None
+    assert sad.corrected_low < 0.4 < sad.corrected_high
+    assert sad.corrected_high - sad.corrected_low > sad.high - sad.low
+    assert sum(one.corrected or 0 for one in shares.values()) == pytest.approx(1)
+
+
+def test_a_history_is_corrected_row_by_row(store: Store, stats: RoomStats) -> None:
+    store.write_models([_report("net-1")])
+    _counted(store, SAD_ROOM)
+    rows = stats.history("kitchen", 3 * MINUTE, MINUTE)
+    assert [len(row.shares) for row in rows] == [0, COUNT, 0]
+    assert all(share.corrected is not None for share in rows[1].shares.values())
+
+
+def test_without_a_matrix_nothing_is_corrected(store: Store, stats: RoomStats) -> None:
+    store.write_models([_report("net-1")])
+    _counted(store, SAD_ROOM)
+    _counted(store, SAD_ROOM, model="net-2")
+    assert {one.corrected for one in _summary(stats).values()} == {None}
+    store.write_models([_report("net-2")])
+    assert None not in {one.corrected for one in _summary(stats).values()}
+
+
+def test_a_size_without_a_matrix_is_not_corrected_by_that_of_another(
+    store: Store, stats: RoomStats
+) -> None:
+    store.write_models([_report("net-1", ["medium", "large"])])
+    _counted(store, SAD_ROOM, size=2)
+    assert None not in {one.corrected for one in _summary(stats).values()}
+    _counted(store, SAD_ROOM, size=0)
+    assert {one.corrected for one in _summary(stats).values()} == {None}
+
+
+def test_the_matrices_are_read_by_size(store: Store, client: redis.Redis) -> None:
+    store.write_models([_report("net-1", ["tiny", "large"])])
+    stored: dict[str, str] = client.hgetall(redis_keys.model("net-1"))  # type: ignore[assignment]
+    assert matrices(stored) == {"tiny": CLEAR, "large": CLEAR}
+    assert matrices({}) == {}
+
+
+def test_tables_and_csv_say_which_share_is_which(store: Store, stats: RoomStats) -> None:
+    _counted(store, SAD_ROOM)
+    raw = stats.summary("kitchen", MINUTE)
+    assert "no matrix" in list(summary_table(raw).columns[2].cells)
+    assert ",corrected_sadness," in next(csv_lines([raw]))
+    store.write_models([_report("net-1")])
+    table = summary_table(stats.summary("kitchen", MINUTE))
+    assert [str(column.header) for column in table.columns] == [
+        "Expression shown", "Corrected", "95 % interval",
+        "As the model saw it", "95 % interval (chance alone)",
+    ]  # fmt: skip
+    assert "no matrix" not in list(table.columns[2].cells)
+
+
+def test_a_period_of_nothing_has_no_shares_to_correct() -> None:
+    empty = room_period("kitchen", {}, 0, 60, 60, {"net-1": {"large": CLEAR}})
+    assert empty.shares == {}

@@ -1,0 +1,170 @@
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.deploy.doctor import clock as clock_check
+from roommood.deploy.doctor import findings
+from roommood.deploy.doctor.doctor import Targets, examine, run_doctor
+from roommood.deploy.doctor.findings import Finding, Level, checked, ok
+from roommood.deploy.doctor.redis import check_redis
+from roommood.shared.errors import ModelError
+from tests.redis_server import RedisServer
+
+
+def levels(found: list[Finding]) -> dict[str, Level]:
+    return {one.about: one.level for one in found}
+
+
+@contextlib.contextmanager
+def listener(says: bytes) -> Iterator[str]:
+    """Something that listens, and sends this to the first who connects."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            link, _ = server.accept()
+            with link:
+                link.sendall(says)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[RedisServer]:
+    with RedisServer() as server:
+        yield server
+
+
+def test_this_machine_is_looked_at_from_python_to_source() -> None:
+    abouts = [one.about for one in examine(Targets(redis_url="redis://127.0.0.1:1/0"))]
+
+    assert abouts[:2] == ["roommood", "packages"]
+    for about in (
+        "extra worker",
+        "disk",
+        "clock",
+        "transport",
+        "models",
+        "redis",
+        "worker",
+        "source",
+    ):
+        assert about in abouts
+
+
+def test_what_was_not_asked_for_is_skipped() -> None:
+    found = levels(list(examine(Targets())))
+
+    assert found["worker"] == found["source"] == Level.SKIPPED
+    assert found["redis"] in (Level.WARN, Level.OK)
+
+
+def test_a_redis_that_was_asked_for_must_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_doctor(Targets(redis_url="redis://127.0.0.1:1/0")) == 1
+    assert "does not answer" in capsys.readouterr().out
+
+
+def test_a_plain_redis_is_warned_of_its_disk(redis_server: RedisServer) -> None:
+    found = levels(list(check_redis(redis_server.url, None)))
+
+    assert found["redis memory"] is Level.OK
+    assert found["redis disk"] is Level.WARN
+    assert found["redis keys"] is Level.OK
+
+
+def test_a_redis_that_forgets_when_full_fails(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        unlimited = levels(list(check_redis(redis_server.url, None)))
+        client.config_set("maxmemory", "100mb")
+        limited = levels(list(check_redis(redis_server.url, None)))
+        client.config_set("maxmemory-policy", "noeviction")
+
+    assert (unlimited["redis memory"], limited["redis memory"]) == (Level.WARN, Level.FAIL)
+
+
+def test_keys_of_another_version_fail(redis_server: RedisServer) -> None:
+    with redis_server.client() as client:
+        client.set(redis_keys.SCHEMA, "999")
+        found = list(check_redis(redis_server.url, None))
+        client.delete(redis_keys.SCHEMA)
+
+    (keys,) = [one for one in found if one.about == "redis keys"]
+    assert keys.level is Level.FAIL
+    assert "999" in keys.found
+
+
+@pytest.mark.parametrize(
+    ("state", "level"), [(0, Level.OK), (5, Level.WARN), (None, Level.SKIPPED)]
+)
+def test_a_clock_that_nobody_keeps_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch, state: int | None, level: Level
+) -> None:
+    monkeypatch.setattr(clock_check, "_kernel_state", lambda: state)
+    assert clock_check.clock_finding().level is level
+
+
+def test_the_kernel_is_asked_and_nothing_is_changed() -> None:
+    before = time.time()
+    assert clock_check._kernel_state() in (None, *range(6))
+    assert abs(time.time() - before) < 5
+
+
+def test_a_worker_is_told_from_another_server() -> None:
+    with listener(b"\xff\0\0\0\0\0\0\0\x01\x7f") as address:
+        assert levels(list(examine(Targets(worker=address))))["worker"] is Level.OK
+    with listener(b"HTTP/1.1 200 OK\r\n") as address:
+        assert levels(list(examine(Targets(worker=address))))["worker"] is Level.FAIL
+
+
+def test_a_worker_that_is_not_there_fails() -> None:
+    assert levels(list(examine(Targets(worker="127.0.0.1:1"))))["worker"] is Level.FAIL
+
+
+def test_an_address_that_is_none_fails_with_the_reason() -> None:
+    (found,) = [one for one in examine(Targets(worker="desk")) if one.about == "worker"]
+
+    assert found.level is Level.FAIL
+    assert "host:port" in found.found
+
+
+def test_a_source_must_give_a_picture(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "wall.jpg"), np.full((48, 64, 3), 90, np.uint8))
+    (good,) = [one for one in examine(Targets(source=str(tmp_path))) if one.about == "source"]
+    (bad,) = [one for one in examine(Targets(source="/no/such")) if one.about == "source"]
+
+    assert (good.level, bad.level) == (Level.OK, Level.FAIL)
+    assert "64x48" in good.found
+    assert "/no/such" in bad.found
+
+
+def test_a_check_without_its_modules_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(findings, "find_spec", lambda _name: None)
+
+    (found,) = checked("models", list, ("onnxruntime",), "worker")
+
+    assert found.level is Level.SKIPPED
+    assert 'pip install "roommood[worker]"' in found.found
+
+
+def test_an_error_of_ours_is_a_failure_and_the_rest_goes_on(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def broken() -> Iterator[Finding]:
+        yield ok("first", "fine")
+        raise ModelError("the file is damaged")
+
+    assert not findings.show([*checked("models", broken, (), "worker"), ok("last", "fine")])
+    said = capsys.readouterr().out
+    assert "fail    models: the file is damaged" in said
+    assert "2 ok, 1 fail" in said

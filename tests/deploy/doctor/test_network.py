@@ -1,0 +1,127 @@
+"""What the doctor says of the way to a worker and of the frames that arrive there."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roommood.deploy.doctor import network as network_checks
+from roommood.deploy.doctor.findings import Finding, Level
+from roommood.deploy.doctor.network import check_rate, check_worker, describe_link
+from roommood.shared.process.metrics import Fact, Health, serve
+from tests.redis_server import free_port
+
+_GREETING = b"\xff\0\0\0\0\0\0\0\x01\x7f"
+
+
+@contextlib.contextmanager
+def peer(*, links: int) -> Iterator[str]:
+    """Greets as ZeroMQ does, for so many connections; then nobody listens any more."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def greet() -> None:
+        for left in reversed(range(links)):
+            link, _ = server.accept()
+            if not left:
+                # Before the last one is greeted: the kernel would let in who comes just then.
+                server.close()
+            with link, contextlib.suppress(OSError):
+                link.sendall(_GREETING)
+
+    thread = threading.Thread(target=greet)
+    address = f"127.0.0.1:{server.getsockname()[1]}"
+    thread.start()
+    yield address
+    thread.join(30)
+
+
+def of(about: str, found: Iterator[Finding]) -> Finding:
+    return next(one for one in found if one.about == about)
+
+
+def test_the_path_to_a_worker_is_named_with_its_connect_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # On a busy machine even loopback may take long; what is slow is another test's matter.
+    monkeypatch.setattr(network_checks, "_LOST_S", 60.0)
+    monkeypatch.setattr(network_checks, "_SLOW_S", 60.0)
+    with peer(links=6) as address:
+        found = of("path to worker", check_worker(address))
+
+    assert found.level is Level.OK
+    assert "by lo" in found.found
+    assert "connects in" in found.found
+
+
+@pytest.mark.parametrize(("bound", "todo"), [("_LOST_S", "get lost"), ("_SLOW_S", "late")])
+def test_a_slow_path_is_warned_of(bound: str, todo: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_checks, "_LOST_S", 60.0)
+    monkeypatch.setattr(network_checks, bound, 0.0)
+    with peer(links=6) as address:
+        found = of("path to worker", check_worker(address))
+
+    assert found.level is Level.WARN
+    assert todo in found.found + found.todo
+
+
+def test_a_worker_that_goes_in_between_is_warned_of() -> None:
+    with peer(links=1) as address:
+        found = list(check_worker(address))
+
+    assert [one.level for one in found] == [Level.OK, Level.WARN]
+    assert "reached once" in found[1].found
+
+
+@pytest.mark.parametrize(("signal_dbm", "is_weak"), [(-45, False), (-82, True)])
+def test_a_weak_radio_signal_is_told(tmp_path: Path, signal_dbm: int, is_weak: bool) -> None:
+    (tmp_path / "sys/class/net/wlan0/wireless").mkdir(parents=True)
+    (tmp_path / "proc/net").mkdir(parents=True)
+    table = f"Inter-| sta-|\n face | tus |\n wlan0: 0000   50.  {signal_dbm}.  -256  0 0 0 0 0 0\n"
+    (tmp_path / "proc/net/wireless").write_text(table)
+
+    assert describe_link("wlan0", tmp_path) == (f"wlan0 (Wi-Fi, {signal_dbm} dBm)", is_weak)
+
+
+def test_the_speed_of_a_cable_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "sys/class/net/eth0"
+    folder.mkdir(parents=True)
+    assert describe_link("eth0", tmp_path) == ("eth0", False)
+    (folder / "speed").write_text("100\n")
+    assert describe_link("eth0", tmp_path) == ("eth0 (100 Mbit/s)", False)
+
+
+@contextlib.contextmanager
+def camera_metrics(sent_each_time: int) -> Iterator[int]:
+    """The metrics of a camera that got so many more frames to its worker at each look."""
+    counts = {"sent": 0}
+
+    def facts() -> Iterator[Fact]:
+        counts["sent"] += sent_each_time
+        yield Fact("roommood_camera_info", "Which.", 1, {"camera": "a", "room": "b"})
+        yield Fact("roommood_camera_frames_sent_total", "Sent.", counts["sent"])
+        yield Fact("roommood_camera_capture_rate_hertz", "Captured.", 10.0)
+
+    port = free_port()
+    stop = serve("127.0.0.1", port, Health("camera"), facts)
+    try:
+        yield port
+    finally:
+        stop()
+
+
+@pytest.mark.parametrize(("sent", "level"), [(5, Level.OK), (0, Level.WARN)])
+def test_the_frames_that_arrive_are_counted_where_a_camera_node_runs(
+    sent: int, level: Level
+) -> None:
+    with camera_metrics(sent) as port:
+        found = of("frames to worker", check_rate(port, 0.1))
+
+    assert found.level is level
+    assert "of 10.0 captured" in found.found
+
+
+def test_without_a_camera_node_there_is_no_rate_to_tell() -> None:
+    assert of("frames to worker", check_rate(free_port(), 0.1)).level is Level.SKIPPED

@@ -1,0 +1,164 @@
+"""What each machine of a site is to hold follows from the site's file alone."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from roommood.deploy.site.release import (
+    camera_release,
+    desktop_release,
+    prometheus_targets,
+    ready_ports,
+)
+from roommood.deploy.site.site_file import Site, read_site
+from roommood.deploy.site.wheels import Python, choose_wheels
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.settings import (
+    AggregatorSettings,
+    CameraSettings,
+    WorkerSettings,
+    load,
+)
+
+TEXT = """
+[desktop]
+host = "desk.local"
+workers = 3
+aggregator = { min_people = 2 }
+
+[[camera]]
+name = "kitchen-1"
+room = "kitchen"
+host = "pi-kitchen.local"
+source = "picamera"
+jpeg_quality = 70
+quiet_hours = ["Mon-Fri 22:00-06:00"]
+masks = [[[0, 0], [0.3, 0], [0.3, 1.0]]]
+
+[[camera]]
+name = "den-1"
+room = "den"
+host = "pi-den.local"
+source = "rtsp://cam/\\u00fc \\"x\\""
+"""
+PI = Python("3.11", "aarch64")
+DESK = Python("3.13", "x86_64")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    path = tmp_path / "site.toml"
+    path.write_text(TEXT)
+    return read_site(path)
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "written.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_what_a_pi_is_told_is_what_its_node_understands(site: Site, tmp_path: Path) -> None:
+    for camera, source in zip(site.cameras, ("picamera", 'rtsp://cam/ü "x"'), strict=True):
+        text = camera_release(site, camera).files["etc/camera.toml"]
+        settings = load(CameraSettings, written(tmp_path, text), {})
+        assert (settings.name, settings.room) == (camera.name, camera.room)
+        assert settings.source == source
+        assert settings.workers == ["tcp://desk.local:5701"]
+    first = camera_release(site, site.cameras[0]).files["etc/camera.toml"]
+    assert tomllib.loads(first)["camera"]["masks"] == [[[0, 0], [0.3, 0], [0.3, 1.0]]]
+
+
+def test_what_the_desktop_is_told_is_what_its_components_understand(
+    site: Site, tmp_path: Path
+) -> None:
+    files = desktop_release(site).files
+    worker = load(WorkerSettings, written(tmp_path, files["etc/worker.toml"]), {})
+    assert (worker.bind, worker.advertise) == ("tcp://0.0.0.0:5701", "tcp://desk.local:5701")
+    aggregator = load(AggregatorSettings, written(tmp_path, files["etc/aggregator.toml"]), {})
+    assert aggregator.min_people == 2
+    assert aggregator.bind in worker.aggregators
+
+
+def test_a_pi_camera_comes_with_debians_library(site: Site) -> None:
+    with_picamera, other = (camera_release(site, camera) for camera in site.cameras)
+    assert "python3-picamera2" in with_picamera.packages
+    assert with_picamera.system_site_packages
+    assert "python3-picamera2" not in other.packages
+    assert not other.system_site_packages
+
+
+def test_a_pi_gets_neither_onnxruntime_nor_redis(site: Site) -> None:
+    with_picamera, other = (camera_release(site, camera) for camera in site.cameras)
+    assert (with_picamera.extras, other.extras) == (("picamera",), ("camera",))
+
+
+def test_the_same_site_is_the_same_release_and_any_change_another(site: Site) -> None:
+    release = camera_release(site, site.cameras[0])
+    assert release.digest("w") == camera_release(site, site.cameras[0]).digest("w")
+    others = {camera_release(site, site.cameras[1]).digest("w"), release.digest("other wheels")}
+    assert len(others | {release.digest("w")}) == 3
+
+
+def test_every_unit_that_is_to_run_is_shipped_with_the_release(site: Site) -> None:
+    release = desktop_release(site)
+    assert [unit for unit in release.units if unit.startswith("inference")] == [
+        f"inference-worker@{n}.service" for n in (1, 2, 3)
+    ]
+    for unit in release.units:
+        name, _, rest = unit.partition("@")
+        assert f"units/{name}{'@.service' if rest else ''}" in release.files
+
+
+def test_prometheus_is_told_of_every_component(site: Site) -> None:
+    groups = json.loads(prometheus_targets(site))
+    targets = {target for group in groups for target in group["targets"]}
+    assert targets == {f"127.0.0.1:{port}" for _, port in ready_ports(desktop_release(site))}
+
+
+def wheels(folder: Path, *names: str) -> Path:
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+    return folder
+
+
+OURS = "roommood-1.2.0-py3-none-any.whl"
+
+
+def chosen(folder: Path, python: Python) -> set[str]:
+    return {path.name for path in choose_wheels(folder, python, ("camera",)).files}
+
+
+def test_of_a_folder_of_wheels_each_machine_gets_those_that_fit(tmp_path: Path) -> None:
+    arm = "numpy-2.1.0-cp311-cp311-manylinux_2_17_aarch64.manylinux2014_aarch64.whl"
+    intel = "numpy-2.1.0-cp313-cp313-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
+    stable = "opencv_python_headless-4.12.0-cp37-abi3-manylinux_2_17_x86_64.whl"
+    unlocked = "numpy-2.1.0-cp313-cp313t-manylinux_2_17_x86_64.whl"
+    alpine = "numpy-2.1.0-cp311-cp311-musllinux_1_2_aarch64.whl"
+    both = "six-1.16.0-py2.py3-none-any.whl"
+    future = "new-1.0-cp314-abi3-manylinux_2_17_x86_64.whl"
+    names = (OURS, arm, intel, stable, unlocked, alpine, both, future, "notes.txt", "bad.whl")
+    folder = wheels(tmp_path, *names)
+    assert chosen(folder, PI) == {OURS, arm, both}
+    assert chosen(folder, DESK) == {OURS, intel, stable, both}
+
+
+def test_the_newest_wheel_of_ours_is_taken(tmp_path: Path) -> None:
+    folder = wheels(tmp_path, *(f"roommood-{v}-py3-none-any.whl" for v in ("1.9.0", "1.10.0")))
+    wanted = choose_wheels(folder, PI, ("camera", "worker"))
+    assert wanted.requirement == "roommood[camera,worker]==1.10.0"
+
+
+def test_another_content_under_the_same_name_is_another_installation(tmp_path: Path) -> None:
+    folder = wheels(tmp_path, OURS)
+    before = choose_wheels(folder, PI, ("camera",)).digest
+    assert choose_wheels(folder, PI, ("camera",)).digest == before
+    (folder / OURS).write_bytes(b"changed")
+    assert choose_wheels(folder, PI, ("camera",)).digest != before
+
+
+def test_a_folder_without_our_wheel_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="pip wheel"):
+        choose_wheels(tmp_path, PI, ("camera",))

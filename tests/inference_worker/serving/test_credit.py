@@ -1,0 +1,237 @@
+"""How many frames may be under way: the rules one by one, then a whole site in virtual time."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from roommood.inference_worker.serving.credit import CreditControl
+from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_WAIT_MS
+from tests.inference_worker.simulated_site import Began, SimulatedCamera, SimulatedSite
+
+NOW = 50_000.0
+
+
+def busy(threads: int = 1, analysis_ms: float = 200.0) -> CreditControl:
+    """All threads began at NOW, and an analysis is known to take so long."""
+    control = CreditControl(threads)
+    control.started("warm-up", NOW - analysis_ms, 0.0)
+    control.finished("warm-up", NOW)
+    for thread in range(threads):
+        control.started(thread, NOW, 0.0)
+    return control
+
+
+def test_an_idle_worker_asks_for_one_frame_a_thread() -> None:
+    control = CreditControl(2)
+    assert [control.may_grant(n, 0, 5.0, NOW) for n in range(4)] == [True, True, False, False]
+
+
+def test_a_busy_worker_asks_one_fetch_time_before_a_thread_falls_free() -> None:
+    control = busy()
+    assert not control.may_grant(0, 0, 50.0, NOW + 140)
+    assert control.may_grant(0, 0, 50.0, NOW + 150)
+    assert not control.may_grant(1, 0, 50.0, NOW + 150)
+
+
+def test_the_time_until_a_thread_falls_free_is_told() -> None:
+    assert busy().ready_ms(NOW + 50) == 150
+    assert busy().ready_ms(NOW + 500) == 0
+    assert CreditControl(1).ready_ms(NOW) == 0
+
+
+def test_the_length_of_an_analysis_is_a_moving_average() -> None:
+    control = busy(1, 200.0)
+    assert control.analysis_ms == 200
+    control.finished(0, NOW + 100)
+    assert control.analysis_ms == 180
+
+
+def test_the_end_of_what_never_began_changes_nothing() -> None:
+    control = busy()
+    control.finished("unknown", NOW)
+    assert (control.analysis_ms, control.idle_threads) == (200.0, 0)
+
+
+def test_slack_grows_while_a_thread_idles_because_a_slow_camera_holds_the_credit() -> None:
+    control = CreditControl(1)
+    control.granted(NOW)
+    assert not control.may_grow(1, 0, NOW + 1)
+    assert control.may_grow(1, 0, NOW + 60)
+    assert control.slack == 1
+    assert control.may_grant(1, 0, 5.0, NOW + 60)
+    assert not control.may_grant(2, 0, 5.0, NOW + 60)
+
+
+def test_slack_makes_up_for_cameras_that_do_not_answer_never_for_frames_that_wait() -> None:
+    control = busy()
+    control.slack = 5
+    soon = NOW + 195
+    assert control.may_grant(5, 0, 5.0, soon)
+    assert not control.may_grant(5, 1, 5.0, soon)
+    assert not control.may_grant(0, 1, 5.0, soon)
+
+
+@pytest.mark.parametrize(("asked", "waiting"), [(0, 0), (0, 1), (1, 1)])
+def test_slack_does_not_grow_while_credit_is_left_or_a_frame_waits(
+    asked: int, waiting: int
+) -> None:
+    assert not CreditControl(1).may_grow(asked, waiting, NOW + 1e6)
+
+
+def test_slack_does_not_grow_while_no_thread_idles() -> None:
+    assert not busy().may_grow(5, 0, NOW + 1e6)
+
+
+def test_slack_shrinks_when_a_frame_had_to_wait_and_never_below_none() -> None:
+    control = CreditControl(3)
+    control.slack = 2
+    control.started("prompt", NOW, MAX_WAIT_MS)
+    assert control.slack == 2
+    for name in "abc":
+        control.started(name, NOW, MAX_WAIT_MS + 0.1)
+    assert control.slack == 0
+
+
+@pytest.mark.parametrize("elapsed_ms", [0.0, 100.0, 191.9, 192.0, 200.0, 1e6])
+def test_the_next_look_never_lets_the_loop_spin_or_sleep_on(elapsed_ms: float) -> None:
+    control = busy()
+    look_ms = control.next_look_ms(5.0, NOW + elapsed_ms)
+    assert 0 < look_ms <= 200
+    if not control.may_grant(0, 0, 5.0, NOW + elapsed_ms):
+        assert control.may_grant(0, 0, 5.0, NOW + elapsed_ms + look_ms)
+
+
+# A whole site. `began` leaves out the first ten seconds, in which it finds its pace.
+
+
+def began(site: SimulatedSite, for_ms: float = 60_000.0) -> list[Began]:
+    site.run(10_000)
+    before = len(site.began)
+    site.run(for_ms)
+    return site.began[before:]
+
+
+def share_used(frames: list[Began], work_ms: float, threads: int = 1) -> float:
+    return len(frames) * work_ms / (60_000.0 * threads)
+
+
+def p95_age_ms(frames: list[Began]) -> float:
+    ages = sorted(frame.age_ms for frame in frames)
+    return ages[len(ages) * 95 // 100]
+
+
+def jain(frames: list[Began], cameras: int) -> float:
+    """Jain's fairness of the cameras' shares: 1 if all are equal, 1/n if one has all."""
+    counts = Counter(frame.camera for frame in frames).values()
+    return len(frames) ** 2 / (cameras * sum(count**2 for count in counts))
+
+
+def many(count: int, rate_hz: float, **more: float) -> list[SimulatedCamera]:
+    return [
+        SimulatedCamera(f"c{n}", rate_hz, phase_ms=n * 7.3 % (1000 / rate_hz), **more)  # type: ignore[arg-type]
+        for n in range(count)
+    ]
+
+
+def site(
+    monkeypatch: pytest.MonkeyPatch,
+    cameras: list[SimulatedCamera],
+    work_ms: float,
+    threads: int = 1,
+    spread: float = 0.0,
+) -> SimulatedSite:
+    rng = random.Random(1)
+
+    def work() -> float:
+        return max(1.0, rng.gauss(work_ms, spread * work_ms))
+
+    return SimulatedSite(monkeypatch, cameras, work, threads)
+
+
+@pytest.mark.parametrize("phase_ms", [0.0, 11.0, 29.0])
+@pytest.mark.parametrize("threads", [1, 2, 4])
+def test_one_fast_camera_keeps_a_slow_worker_busy_with_fresh_frames(
+    monkeypatch: pytest.MonkeyPatch, threads: int, phase_ms: float
+) -> None:
+    one = SimulatedCamera("door", 30, phase_ms=phase_ms)
+    running = site(monkeypatch, [one], 200, threads)
+    frames = began(running)
+    assert share_used(frames, 200, threads) >= 0.95
+    assert p95_age_ms(frames) <= 50
+    assert not running.intake.refused
+
+
+def test_analyses_of_unequal_length_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = began(site(monkeypatch, many(1, 30), 200, spread=0.15))
+    assert share_used(frames, 200) >= 0.93
+    assert p95_age_ms(frames) <= 100
+
+
+def test_three_cameras_get_equal_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = began(site(monkeypatch, many(3, 30), 200))
+    shares = Counter(frame.camera for frame in frames)
+    assert max(shares.values()) - min(shares.values()) <= 1
+    assert share_used(frames, 200) >= 0.95
+
+
+def test_a_camera_behind_a_slower_link_gets_its_share_and_stays_fresh(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cameras = [*many(2, 30), SimulatedCamera("far", 30, fetch_ms=60, phase_ms=3)]
+    frames = began(site(monkeypatch, cameras, 200))
+    assert jain(frames, 3) >= 0.98
+    assert share_used(frames, 200) >= 0.95
+    assert p95_age_ms(frames) <= 100
+
+
+@pytest.mark.parametrize("work_ms", [50.0, 200.0])
+def test_a_slow_camera_that_holds_a_credit_does_not_idle_the_worker(
+    monkeypatch: pytest.MonkeyPatch, work_ms: float
+) -> None:
+    cameras = [*many(1, 30), SimulatedCamera("slow", 1, phase_ms=13)]
+    if work_ms < 1000 / 30:
+        cameras += many(1, 30)
+    frames = began(site(monkeypatch, cameras, work_ms))
+    assert share_used(frames, work_ms) >= 0.95
+    assert Counter(frame.camera for frame in frames)["slow"] >= 59
+
+
+@pytest.mark.parametrize("rate_hz", [5.0, 10.0, 30.0])
+def test_fifty_cameras_share_one_fast_worker(
+    monkeypatch: pytest.MonkeyPatch, rate_hz: float
+) -> None:
+    running = site(monkeypatch, many(50, rate_hz), 10)
+    running.run(5_000)
+    before = len(running.began)
+    running.run(10_000)
+    frames = running.began[before:]
+    assert len(frames) * 10 / 10_000 >= 0.9
+    assert jain(frames, 50) >= 0.98
+    assert not running.intake.refused
+
+
+def test_two_threads_share_many_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = began(site(monkeypatch, many(7, 30), 200, threads=2, spread=0.1))
+    assert share_used(frames, 200, 2) >= 0.95
+    assert jain(frames, 7) >= 0.98
+
+
+def test_a_worker_that_is_fast_enough_analyses_every_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = began(site(monkeypatch, many(3, 10), 20))
+    assert abs(len(frames) - 1800) <= 6
+    assert p95_age_ms(frames) <= 50
+
+
+def test_a_camera_that_vanishes_with_a_credit_costs_at_most_three_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gone = SimulatedCamera("gone", 30, gone_at_ms=115_000.0, phase_ms=5)
+    running = site(monkeypatch, [SimulatedCamera("stays", 30), gone], 200)
+    running.run(15_000 + CREDIT_VOID_MS + 1_500)
+    assert running.intake.links.in_flight <= 1 + running.intake.control.slack
+    before = len(running.began)
+    running.run(20_000)
+    frames = running.began[before:]
+    assert {frame.camera for frame in frames} == {"stays"}
+    assert len(frames) * 200 / 20_000 >= 0.95

@@ -1,0 +1,395 @@
+"""The worker's side of the frame protocol, spoken to by fake cameras over real sockets."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import pytest
+import zmq
+
+from roommood.inference_worker.serving import intake as intake_module
+from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import CREDIT_VOID_MS
+from roommood.shared.protocol.messages import Credit
+from roommood.shared.security.keys import ClientKeys
+from roommood.shared.transport.sockets import bind_frames, close, connect_frames, receive, send
+from tests.shared.made import frame, hello
+from tests.shared.peers import free_address, until
+
+Context = zmq.Context[zmq.Socket[bytes]]
+T = TypeVar("T")
+
+
+class FakeCamera:
+    """Says what it is told to; keeps the Credits that come."""
+
+    def __init__(
+        self,
+        context: Context,
+        address: str,
+        poller: zmq.Poller,
+        name: str,
+        keys: ClientKeys | None = None,
+    ) -> None:
+        self.name = name
+        self.socket, self.monitor = connect_frames(context, address, keys=keys)
+        poller.register(self.socket, zmq.POLLIN)
+        self.credits: list[Credit] = []
+        self.sent = 0
+
+    def say(self, *parts: bytes) -> None:
+        assert self.socket.poll(20_000, zmq.POLLOUT)
+        assert send(self.socket, list(parts))
+
+    def hello(self, **changes: Any) -> None:
+        plain = {"camera": self.name, "sent": self.sent, "sent_ms": boot_ms()}
+        self.say(wire.encode_hello(hello(**plain | changes)))
+
+    def frame(self, **changes: Any) -> None:
+        plain = {"camera": self.name, "seq": self.sent, "sent_ms": boot_ms()}
+        one = frame(**plain | changes)
+        self.sent += 1
+        self.say(wire.encode_frame(one), one.jpeg)
+
+    def turn(self) -> None:
+        while (parts := receive(self.socket)) is not None:
+            self.credits.append(wire.decode_credit(parts[0]))
+
+    @property
+    def credit(self) -> Credit:
+        return self.credits[-1]
+
+
+class Site:
+    """An Intake at a real socket, with jobs that wait until they are started."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.context: Context = zmq.Context()
+        self.poller = zmq.Poller()
+        self.address = free_address()
+        self.router = bind_frames(self.context, self.address, insecure=False)
+        self.poller.register(self.router, zmq.POLLIN)
+        self.jobs: list[Job] = []
+        self.intake = Intake(self.router, "worker", threads, self.jobs.append)
+        self.cameras: list[FakeCamera] = []
+
+    def camera(self, name: str = "door") -> FakeCamera:
+        one = FakeCamera(self.context, self.address, self.poller, name)
+        self.cameras.append(one)
+        return one
+
+    def turn(self) -> None:
+        self.intake.turn()
+        for camera in self.cameras:
+            camera.turn()
+
+    def until(self, is_so: Callable[[], T]) -> T:
+        return until(is_so, self.turn, self.poller)
+
+    def greeted(self, name: str = "door") -> FakeCamera:
+        """A camera that has said Hello and holds a credit."""
+        camera = self.camera(name)
+        camera.hello()
+        self.until(lambda: camera.credits and camera.credit.granted > camera.sent)
+        return camera
+
+    def close(self) -> None:
+        for camera in self.cameras:
+            close(camera.socket, camera.monitor)
+        close(self.router)
+        self.context.term()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    one = Site()
+    yield one
+    one.close()
+
+
+def counts(site: Site) -> dict[str, int]:
+    (link,) = site.intake.links.all
+    return dict(link.counts)
+
+
+# Hello and Credit
+
+
+def test_every_hello_is_answered_with_a_credit(site: Site) -> None:
+    camera = site.camera()
+    for connection in range(3):
+        camera.hello(connection=connection)
+    site.until(lambda: camera.credits and camera.credit.connection == 2)
+    assert {credit.connection for credit in camera.credits} == {0, 1, 2}
+    assert camera.credit.worker_id == "worker"
+
+
+def test_an_idle_worker_grants_a_frame(site: Site) -> None:
+    assert site.greeted().credit.granted == 1
+    assert site.intake.links.in_flight == 1
+
+
+def test_the_answer_to_hello_passes_the_list_of_workers_on_and_a_grant_does_not(
+    site: Site,
+) -> None:
+    site.intake.workers = ("tcp://desk-2:5701",)
+    answer, *_, grant = site.greeted().credits
+    assert answer.workers == ("tcp://desk-2:5701",)
+    assert grant.granted == 1
+    assert grant.workers == ()
+
+
+def test_a_worker_that_leaves_grants_nothing_and_says_so(site: Site) -> None:
+    site.intake.leaving = True
+    camera = site.camera()
+    camera.hello()
+    site.until(lambda: camera.credits)
+    assert (camera.credit.leaving, camera.credit.granted) == (True, 0)
+
+
+def test_cameras_are_told_at_once_when_a_worker_leaves(site: Site) -> None:
+    camera = site.greeted()
+    site.intake.leaving = True
+    site.intake.tell_all()
+    # Without another turn of the intake, which would tell it too.
+    assert until(lambda: camera.credit.leaving, camera.turn, site.poller)
+
+
+# Frames
+
+
+def test_a_frame_on_credit_becomes_a_job_with_its_age(site: Site) -> None:
+    camera = site.greeted()
+    camera.frame(age_ms=12.0, jpeg=b"\xff\xd8\xffpicture")
+    site.until(lambda: site.jobs)
+    (job,) = site.jobs
+    assert job.frame.jpeg == b"\xff\xd8\xffpicture"
+    assert 12.0 <= job.age_ms < 10_000
+    assert job.age_at(job.arrived_ms + 5) == job.age_ms + 5
+    assert site.intake.waiting == 1
+
+
+def test_a_frame_begun_makes_room_for_the_next(site: Site) -> None:
+    camera = site.greeted()
+    camera.frame()
+    site.until(lambda: site.jobs)
+    site.intake.started(site.jobs[0], boot_ms())
+    site.intake.finished(site.jobs[0], boot_ms(), "analysed")
+    site.until(lambda: camera.credit.granted == 2)
+    assert (camera.credit.started, counts(site), site.intake.waiting) == (1, {"analysed": 1}, 0)
+
+
+def test_a_job_found_stale_is_refused_and_settled(site: Site) -> None:
+    camera = site.greeted()
+    camera.frame()
+    site.until(lambda: site.jobs)
+    site.intake.refused_at_start(site.jobs[0], "stale")
+    site.until(lambda: camera.credit.started == 1)
+    assert (counts(site), site.intake.refused) == ({"refused-stale": 1}, {"stale": 1})
+
+
+def test_a_failed_analysis_is_counted_as_refused_and_why(site: Site) -> None:
+    camera = site.greeted()
+    camera.frame()
+    site.until(lambda: site.jobs)
+    site.intake.started(site.jobs[0], boot_ms())
+    site.intake.finished(site.jobs[0], boot_ms(), "refused-damaged")
+    assert (counts(site), site.intake.refused) == ({"refused-damaged": 1}, {"damaged": 1})
+
+
+def test_a_frame_before_hello_is_refused_as_unsolicited(site: Site) -> None:
+    site.camera().frame()
+    site.until(lambda: site.intake.refused)
+    assert site.intake.refused == {"unsolicited": 1}
+    assert (site.jobs, site.intake.links.in_flight) == ([], 0)
+
+
+def test_a_frame_before_hello_ends_in_one_count_and_is_not_lost_as_well(site: Site) -> None:
+    camera = site.greeted()
+    link = site.intake.links.all[0]
+    again = site.camera("door")
+    again.frame()
+    site.until(lambda: site.intake.refused["unsolicited"] == 1)
+    again.hello(connection=2, sent=1)
+    site.until(lambda: again.credits)
+    assert dict(link.counts) == {"refused-unsolicited": 1}
+    assert (link.received, link.started) == (1, 1)
+    assert camera.credit.granted == 1
+
+
+def test_spoilt_frames_before_a_first_hello_are_booked_under_their_reason(site: Site) -> None:
+    camera = site.camera()
+    camera.say(b"RM\x01F spoilt", b"jpeg")
+    camera.say(b"RM\x09F newer", b"jpeg")
+    site.until(lambda: site.intake.refused.total() == 2)
+    camera.hello(sent=2)
+    site.until(lambda: camera.credits)
+    assert counts(site) == {"refused-malformed": 1, "refused-wire-version": 1}
+
+
+def test_what_connections_without_hello_sent_is_remembered_of_a_few_only(site: Site) -> None:
+    for number in range(600):
+        site.intake._note_early(number.to_bytes(4, "big"), "unsolicited")
+    assert len(site.intake._early) <= 256
+
+
+def test_a_frame_beyond_its_credit_is_refused_as_unsolicited(site: Site) -> None:
+    camera = site.greeted()
+    camera.frame()
+    camera.frame()
+    camera.hello()
+    site.until(lambda: site.intake.refused and len(camera.credits) >= 3)
+    assert len(site.jobs) == 1
+    assert counts(site) == {"refused-unsolicited": 1}
+    assert camera.credit.started == 1
+
+
+@pytest.mark.parametrize("claim", [{"camera": "other"}, {"room": "hall"}, {"boot_id": "x"}])
+def test_a_frame_that_claims_to_be_anothers_is_refused(site: Site, claim: dict[str, str]) -> None:
+    camera = site.greeted()
+    camera.frame(**claim)
+    site.until(lambda: counts(site))
+    assert (counts(site), site.jobs) == ({"refused-mismatch": 1}, [])
+    site.until(lambda: camera.credit.granted == 2)
+
+
+def test_a_frame_of_a_paused_room_is_refused_and_its_camera_told(site: Site) -> None:
+    camera = site.greeted()
+    site.intake.pause(frozenset({"kitchen"}))
+    site.until(lambda: camera.credit.paused)
+    camera.frame()
+    site.until(lambda: counts(site))
+    assert counts(site) == {"refused-paused": 1}
+    assert site.intake.links.in_flight == 0
+    site.intake.pause(frozenset())
+    site.until(lambda: not camera.credit.paused and camera.credit.granted == 2)
+
+
+def test_frames_lost_on_the_wire_are_booked_at_the_next_hello(site: Site) -> None:
+    camera = site.greeted()
+    camera.sent += 1
+    camera.hello()
+    site.until(lambda: camera.credit.started == 1 and camera.credit.granted == 2)
+    assert counts(site) == {"lost-on-wire": 1}
+
+
+def test_a_second_live_boot_wins_and_the_first_is_told(site: Site) -> None:
+    old = site.greeted()
+    new = site.camera()
+    new.hello(boot_id="new")
+    site.until(lambda: new.credits)
+    old.hello()
+    site.until(lambda: old.credit.refused)
+    assert (old.credit.refused, new.credit.refused) == ("superseded", "")
+    old.frame()
+    site.until(lambda: site.intake.refused)
+    assert site.intake.refused == {"superseded": 1}
+
+
+def test_a_camera_that_vanishes_gives_its_credit_to_another(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.greeted("gone")
+    began_ms = boot_ms()
+    for passed_ms in range(500, CREDIT_VOID_MS + 1_500, 500):
+        monkeypatch.setattr(intake_module, "boot_ms", lambda ms=began_ms + passed_ms: ms)
+        site.intake.turn()
+    assert site.intake.links.in_flight == 0
+    assert site.greeted("other").credit.granted == 1
+
+
+def test_a_camera_is_not_silent_because_the_worker_stalled(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.greeted()
+    (link,) = site.intake.links.all
+    later = boot_ms() + CREDIT_VOID_MS + 5_000
+    monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
+    site.intake.turn()
+    assert (link.silent, site.intake.links.in_flight) == (False, 1)
+
+
+def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: Site) -> None:
+    camera = site.greeted()
+    (link,) = site.intake.links.all
+    close(camera.socket, camera.monitor)
+    site.cameras.clear()
+
+    def told() -> None:
+        site.turn()
+        site.intake.tell_all()
+
+    until(lambda: link.silent, told, zmq.Poller())
+    assert site.intake.links.in_flight == 0
+
+
+# Bad messages
+
+HELLO = wire.encode_hello(hello())
+BAD: dict[str, tuple[list[bytes], str]] = {
+    "nothing": ([b""], "malformed"),
+    "noise": ([b"noise"], "malformed"),
+    "another version": ([HELLO[:2] + b"\x63" + HELLO[3:]], "wire-version"),
+    "a report": ([b"RM\x01R\x80"], "malformed"),
+    "a hello in two parts": ([HELLO, b""], "malformed"),
+    "a frame in one part": ([wire.encode_frame(frame())], "malformed"),
+    "seven parts": ([b"x"] * 7, "malformed"),
+    "an empty hello": ([HELLO[:4] + b"\x80"], "malformed"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_message_is_refused_and_the_next_good_one_is_heard(site: Site, name: str) -> None:
+    parts, reason = BAD[name]
+    camera = site.camera()
+    camera.say(*parts)
+    camera.hello()
+    site.until(lambda: camera.credits)
+    assert site.intake.refused == {reason: 1}
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "reason"), [(2, 99, "wire-version"), (5, 0, "malformed")]
+)
+def test_a_bad_frame_on_credit_is_counted_once_and_settled(
+    site: Site, place: int, value: int, reason: str
+) -> None:
+    camera = site.greeted()
+    header = bytearray(wire.encode_frame(frame()))
+    header[place] = value
+    camera.sent += 1
+    camera.say(bytes(header), b"jpeg")
+    site.until(lambda: counts(site))
+    assert counts(site) == {f"refused-{reason}": 1}
+    camera.hello()
+    site.until(lambda: camera.credit.granted == 2 and camera.credit.started == 1)
+    assert counts(site) == {f"refused-{reason}": 1}
+
+
+# The loop
+
+
+def test_another_wire_version_is_answered_so_that_its_sender_can_name_both(site: Site) -> None:
+    camera = site.camera()
+    own = wire.encode_hello(hello(camera="door", sent=0, sent_ms=boot_ms()))
+    camera.say(own[:2] + bytes((own[2] + 1,)) + own[3:])
+    site.until(lambda: camera.credits)
+    assert (camera.credit.refused, camera.credit.granted) == ("wire-version", 0)
+    assert site.intake.refused["wire-version"] == 1
+
+
+def test_the_next_look_is_far_off_while_no_camera_is_hungry(site: Site) -> None:
+    assert site.intake.next_look_ms() >= 100
+    site.greeted()
+    assert site.intake.next_look_ms() >= 100
+
+
+def test_the_next_look_is_near_but_not_now_while_a_camera_is_hungry(site: Site) -> None:
+    site.greeted("slow")
+    other = site.camera("other")
+    other.hello()
+    site.until(lambda: other.credits)
+    # On a busy machine the slack may have grown by now, and the other camera been asked.
+    still_hungry = bool(site.intake.links.hungry)
+    assert 0 <= site.intake.next_look_ms() <= (50 if still_hungry else 500)

@@ -1,0 +1,247 @@
+"""What a worker's intake takes from a key: only what that key may say."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import zmq
+
+from roommood.deploy.keys.site_keys import new_pair
+from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol import wire
+from roommood.shared.security.allow_list import AllowList
+from roommood.shared.security.keys import ClientKeys, KeyPair
+from roommood.shared.security.zap import Authenticator
+from roommood.shared.transport.sockets import bind_frames, close, send
+from tests.inference_worker.serving.test_intake import Context, FakeCamera, Site
+from tests.shared.keyed import WORKERS, client, entry, write_list
+from tests.shared.made import frame
+from tests.shared.peers import free_address
+
+KEYS = {name: new_pair() for name in ("door", "hall")}
+
+
+class KeyedSite(Site):
+    """An intake with an allow-list; each camera connects with the key of its name."""
+
+    def __init__(self, path: Path, checks: bool) -> None:
+        self.context: Context = zmq.Context()
+        self.poller = zmq.Poller()
+        self.address = free_address()
+        self.allow_list = AllowList(path)
+        self.authenticator = Authenticator(self.context, self.allow_list)
+        self.router = bind_frames(self.context, self.address, insecure=False, keys=WORKERS)
+        self.poller.register(self.router, zmq.POLLIN)
+        self.jobs: list[Job] = []
+        checked = self.allow_list if checks else None
+        self.intake = Intake(self.router, "worker", 1, self.jobs.append, checked)
+        self.cameras: list[FakeCamera] = []
+
+    def camera(self, name: str = "door") -> FakeCamera:
+        keys = client(KEYS[name])
+        one = FakeCamera(self.context, self.address, self.poller, name, keys)
+        self.cameras.append(one)
+        return one
+
+    def close(self) -> None:
+        for camera in self.cameras:
+            close(camera.socket, camera.monitor)
+        close(self.router)
+        self.authenticator.stop()
+        self.context.term()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    entries = [entry(pair, name, "kitchen") for name, pair in KEYS.items()]
+    return write_list(tmp_path / "cameras.toml", entries)
+
+
+@pytest.fixture
+def site(path: Path) -> Iterator[KeyedSite]:
+    one = KeyedSite(path, checks=True)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def unchecked(path: Path) -> Iterator[KeyedSite]:
+    """The control: the same, and no message is held against the key of its sender."""
+    one = KeyedSite(path, checks=False)
+    yield one
+    one.close()
+
+
+# Claims
+
+
+def test_a_camera_with_its_own_key_is_served(site: KeyedSite) -> None:
+    camera = site.greeted("door")
+    camera.frame()
+    site.until(lambda: site.jobs)
+    assert not site.intake.refused
+
+
+def claims_another(site: KeyedSite, **claim: str) -> FakeCamera:
+    """A camera with the key of `door` that says another name or room, and one that is honest."""
+    liar = site.camera("door")
+    liar.hello(**claim)
+    liar.frame(**claim)
+    site.greeted("hall")
+    return liar
+
+
+@pytest.mark.parametrize("claim", [{"camera": "hall"}, {"room": "den"}], ids=str)
+def test_a_key_cannot_speak_for_another_camera_or_room(
+    site: KeyedSite, claim: dict[str, str]
+) -> None:
+    liar = claims_another(site, **claim)
+    assert site.intake.refused["key-mismatch"] == 2
+    assert liar.credits == []
+    assert site.jobs == []
+
+
+def test_but_it_could_if_its_claim_were_not_checked(unchecked: KeyedSite) -> None:
+    """The control."""
+    assert claims_another(unchecked, room="den").credits != []
+
+
+def test_a_frame_that_claims_another_camera_settles_its_credit_and_counts(site: KeyedSite) -> None:
+    camera = site.greeted("door")
+    camera.frame(camera="hall")
+    site.until(lambda: site.intake.refused["key-mismatch"])
+    (link,) = site.intake.links.all
+    assert dict(link.counts) == {"refused-key-mismatch": 1}
+    site.until(lambda: camera.credit.granted == 2)
+
+
+# Routing ids, which a peer may choose
+
+
+def steal(site: KeyedSite) -> None:
+    """`door` leaves; `hall` comes with its routing id, and sends a frame in its name."""
+    victim = site.greeted("door")
+    (link,) = site.intake.links.all
+    stolen = link.routing_id
+    site.cameras.remove(victim)
+    site.poller.unregister(victim.socket)
+    close(victim.socket, victim.monitor)
+    site.until(lambda: not send(site.router, [stolen, b"gone?"]))
+    thief = site.context.socket(zmq.DEALER)
+    thief.setsockopt(zmq.ROUTING_ID, stolen)
+    _set_keys(thief, client(KEYS["hall"]))
+    thief.connect(site.address)
+    one = frame(camera="door", seq=0, sent_ms=boot_ms())
+    thief.send_multipart([wire.encode_frame(one), one.jpeg])
+    try:
+        site.until(lambda: site.jobs or site.intake.refused)
+    finally:
+        thief.close(0)
+
+
+def _set_keys(socket: zmq.Socket[bytes], keys: ClientKeys) -> None:
+    own: KeyPair = keys.own
+    socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server.encode())
+    socket.setsockopt(zmq.CURVE_PUBLICKEY, own.public.encode())
+    socket.setsockopt(zmq.CURVE_SECRETKEY, own.secret.encode())
+
+
+def test_a_stolen_routing_id_does_not_pass_for_its_former_owner(site: KeyedSite) -> None:
+    steal(site)
+    assert site.intake.refused["key-mismatch"] == 1
+    assert site.jobs == []
+    (link,) = site.intake.links.all
+    assert (link.received, dict(link.counts)) == (0, {})
+
+
+def test_it_would_if_neither_claim_nor_connection_were_checked(
+    unchecked: KeyedSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: ROUTER hands a routing id that has become free to whoever asks for it."""
+    find = unchecked.intake.links.find
+    monkeypatch.setattr(unchecked.intake, "_link_of", lambda routing_id, _: find(routing_id))
+    steal(unchecked)
+    (job,) = unchecked.jobs
+    assert job.frame.camera == "door"
+
+
+# Revocation
+
+
+def revoke(path: Path, *names: str) -> None:
+    pairs = KEYS.items()
+    write_list(path, [entry(pair, name, "kitchen", name in names) for name, pair in pairs])
+
+
+def test_a_revoked_camera_gets_no_credit_and_its_next_message_is_refused(
+    site: KeyedSite, path: Path
+) -> None:
+    camera, other = site.greeted("door"), site.greeted("hall")
+    revoke(path, "door")
+    site.until(lambda: site.allow_list.version)
+    site.turn()
+    heard = len(camera.credits)
+    camera.hello()
+    camera.frame()
+    site.until(lambda: site.intake.refused["revoked"] == 2)
+    site.intake.tell_all()
+    site.intake.pause(frozenset({"kitchen"}))
+    site.intake.pause(frozenset())
+    before = len(other.credits)
+    other.hello()
+    site.until(lambda: len(other.credits) > before)
+    assert len(camera.credits) == heard
+    assert site.jobs == []
+
+
+def test_a_site_whose_every_camera_is_revoked_takes_nothing(site: KeyedSite, path: Path) -> None:
+    """An empty list is a list: it must not be taken for none."""
+    camera = site.greeted("door")
+    revoke(path, "door", "hall")
+    site.until(lambda: site.allow_list.version)
+    site.turn()
+    heard = len(camera.credits)
+    camera.say(b"no message at all")
+    camera.say(b"RM\xffH\x80")
+    camera.hello()
+    camera.frame()
+    site.until(lambda: sum(site.intake.refused.values()) == 4)
+    assert dict(site.intake.refused) == {"revoked": 4}
+    assert site.jobs == []
+    assert len(camera.credits) == heard
+
+
+def test_its_credit_is_taken_back_at_once_so_that_others_are_served(
+    site: KeyedSite, path: Path
+) -> None:
+    site.greeted("door")
+    assert site.intake.links.in_flight == 1
+    revoke(path, "door")
+    site.until(lambda: site.allow_list.version)
+    site.turn()
+    assert site.intake.links.in_flight == 0
+
+
+def test_without_the_check_a_revoked_camera_would_be_served(
+    unchecked: KeyedSite, path: Path
+) -> None:
+    """The control."""
+    camera = unchecked.greeted("door")
+    revoke(path, "door")
+    unchecked.until(lambda: unchecked.allow_list.version)
+    camera.frame()
+    (job,) = unchecked.until(lambda: unchecked.jobs)
+    assert job.frame.camera == "door"
+
+
+def test_a_camera_that_is_admitted_again_is_served_again(site: KeyedSite, path: Path) -> None:
+    camera = site.greeted("door")
+    revoke(path, "door")
+    site.until(lambda: site.allow_list.version == 1)
+    site.turn()
+    revoke(path)
+    site.until(lambda: site.allow_list.version == 2)
+    before = len(camera.credits)
+    camera.hello()
+    assert site.until(lambda: len(camera.credits) > before and camera.credit.granted > camera.sent)

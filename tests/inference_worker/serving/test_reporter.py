@@ -1,0 +1,265 @@
+"""The worker's side of the result protocol, spoken to by fake aggregators over real sockets."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+
+import pytest
+import zmq
+
+from roommood.inference_worker.serving import reporter as reporter_module
+from roommood.inference_worker.serving.reporter import Reporter
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import MODELS_EVERY_MS, REPORT_EVERY_MS
+from roommood.shared.protocol.messages import Ack, ModelReport, Report
+from roommood.shared.transport.sockets import Router, bind_reports, close, receive, send
+from tests.shared.made import face, result
+from tests.shared.peers import free_address, until
+
+Context = zmq.Context[zmq.Socket[bytes]]
+T = TypeVar("T")
+MODEL = ModelReport("net-1", (), 1.0, {})
+
+
+class FakeAggregator:
+    """Hears Reports; acknowledges what it is told to."""
+
+    def __init__(self, context: Context, poller: zmq.Poller, address: str) -> None:
+        self.address = address
+        self.router: Router = bind_reports(context, address, insecure=False)
+        poller.register(self.router, zmq.POLLIN)
+        self._poller = poller
+        self.reports: list[Report] = []
+        self.routing = b""
+
+    def turn(self) -> None:
+        while (parts := receive(self.router)) is not None:
+            self.routing = parts[0]
+            self.reports.append(wire.decode_report(parts[1]))
+
+    @property
+    def tickets(self) -> list[int]:
+        return [row.ticket for report in self.reports for row in report.results]
+
+    def ack(self, *tickets: int, **more: Any) -> None:
+        ack = Ack("agg", boot_ms(), committed=tickets, **more)
+        assert send(self.router, [self.routing, wire.encode_ack(ack)])
+
+    def close(self) -> None:
+        self._poller.unregister(self.router)
+        close(self.router)
+
+
+class Site:
+    """A Reporter and two aggregators, of which the second may come later."""
+
+    def __init__(self) -> None:
+        self.context: Context = zmq.Context()
+        self.poller = zmq.Poller()
+        self.addresses = [free_address(), free_address()]
+        self.acks: list[Ack] = []
+        self.leaving = False
+        self.reporter = Reporter(
+            self.context,
+            self.poller,
+            self.addresses,
+            partial(self.report, False),
+            self.report,
+            self.acks.append,
+        )
+        self.aggregators: list[FakeAggregator] = []
+
+    def report(self, with_models: bool) -> Report:
+        models = (MODEL,) if with_models else ()
+        return Report(
+            "worker", "", boot_ms(), health={"up_s": 1.0}, models=models, leaving=self.leaving
+        )
+
+    def aggregator(self, place: int) -> FakeAggregator:
+        one = FakeAggregator(self.context, self.poller, self.addresses[place])
+        self.aggregators.append(one)
+        self.until(lambda: one.reports)
+        return one
+
+    def lose(self, aggregator: FakeAggregator) -> None:
+        aggregator.close()
+        self.aggregators.remove(aggregator)
+        self.until(lambda: self.reporter.connected == len(self.aggregators))
+
+    def turn(self) -> None:
+        self.reporter.turn()
+        for aggregator in self.aggregators:
+            aggregator.turn()
+
+    def until(self, is_so: Callable[[], T]) -> T:
+        return until(is_so, self.turn, self.poller)
+
+    def add(self, count: int = 1) -> None:
+        for seq in range(count):
+            self.reporter.add(result(seq, face()), boot_ms())
+
+    def close(self) -> None:
+        self.reporter.close()
+        for aggregator in self.aggregators:
+            aggregator.close()
+        self.context.term()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    one = Site()
+    yield one
+    one.close()
+
+
+def later(monkeypatch: pytest.MonkeyPatch, by_ms: float) -> None:
+    now_ms = boot_ms() + by_ms
+    monkeypatch.setattr(reporter_module, "boot_ms", lambda: now_ms)
+
+
+# Health
+
+
+def test_an_aggregator_is_told_of_health_and_models_as_soon_as_it_is_there(site: Site) -> None:
+    aggregator = site.aggregator(0)
+    assert aggregator.reports[0].health == {"up_s": 1.0}
+    assert aggregator.reports[0].models == (MODEL,)
+
+
+def test_health_is_told_each_second_and_models_each_minute(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aggregator = site.aggregator(0)
+    later(monkeypatch, REPORT_EVERY_MS)
+    site.until(lambda: len(aggregator.reports) == 2)
+    assert aggregator.reports[1].models == ()
+    later(monkeypatch, MODELS_EVERY_MS)
+    site.until(lambda: len(aggregator.reports) == 3)
+    assert aggregator.reports[2].models == (MODEL,)
+
+
+def test_every_aggregator_is_told_of_the_worker_and_one_of_its_health(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = site.aggregator(0), site.aggregator(1)
+    assert one.reports[0].worker_id == two.reports[0].worker_id == "worker"
+    assert (one.reports[0].models, two.reports[0].models) == ((MODEL,), ())
+    site.lose(one)
+    later(monkeypatch, REPORT_EVERY_MS)
+    site.until(lambda: len(two.reports) == 2)
+    assert two.reports[1].models == (MODEL,)
+
+
+# Results
+
+
+def test_a_result_goes_out_at_once_to_one_aggregator_and_ends_with_its_ack(site: Site) -> None:
+    one, two = site.aggregator(0), site.aggregator(1)
+    site.add()
+    site.until(lambda: one.tickets)
+    assert (one.tickets, two.tickets) == ([0], [])
+    one.ack(0)
+    site.until(lambda: not len(site.reporter.outbox))
+    assert site.reporter.outbox.counts == {"committed": 1}
+
+
+def test_results_made_while_no_aggregator_is_there_are_kept(site: Site) -> None:
+    site.add(300)
+    site.turn()
+    assert (len(site.reporter.outbox), site.reporter.outbox.in_flight) == (300, 0)
+    aggregator = site.aggregator(0)
+    site.until(lambda: len(aggregator.tickets) == 300)
+    assert max(len(report.results) for report in aggregator.reports) == 256
+
+
+def test_results_sent_to_an_aggregator_that_is_gone_go_to_the_other_at_once(site: Site) -> None:
+    one, two = site.aggregator(0), site.aggregator(1)
+    site.add(3)
+    site.until(lambda: one.tickets == [0, 1, 2])
+    site.lose(one)
+    site.until(lambda: two.tickets == [0, 1, 2])
+    assert site.reporter.outbox.resent == 3
+
+
+def test_results_without_an_ack_go_to_the_next_aggregator_after_two_seconds(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = site.aggregator(0), site.aggregator(1)
+    site.add()
+    site.until(lambda: one.tickets)
+    site.turn()
+    assert two.tickets == []
+    later(monkeypatch, 2001)
+    site.until(lambda: two.tickets == [0])
+    assert one.tickets == [0]
+
+
+def test_a_silent_aggregator_comes_last(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two = site.aggregator(0), site.aggregator(1)
+    for passed_ms in range(0, 3_000, 500):
+        later(monkeypatch, passed_ms)
+        site.turn()
+    two.ack()
+    site.until(lambda: site.acks)
+    site.add()
+    site.until(lambda: two.tickets)
+    assert one.tickets == []
+
+
+def test_an_ack_through_another_aggregator_counts_too(site: Site) -> None:
+    one, two = site.aggregator(0), site.aggregator(1)
+    site.add()
+    site.until(lambda: one.tickets)
+    two.ack(0)
+    site.until(lambda: not len(site.reporter.outbox))
+    assert site.reporter.outbox.counts == {"committed": 1}
+
+
+def test_acks_pass_on_what_they_say_of_workers_and_pauses(site: Site) -> None:
+    one = site.aggregator(0)
+    one.ack(workers=("tcp://desk:5701",), paused_rooms=("kitchen",))
+    site.until(lambda: site.acks)
+    assert site.acks[0].workers == ("tcp://desk:5701",)
+    assert site.acks[0].paused_rooms == ("kitchen",)
+
+
+def test_an_ack_after_a_stall_may_name_more_than_is_under_way(site: Site) -> None:
+    one = site.aggregator(0)
+    site.add(2)
+    site.until(lambda: len(one.tickets) == 2)
+    one.ack(*range(5_000), duplicate=tuple(range(5_000)))
+    site.until(lambda: not len(site.reporter.outbox))
+    assert site.reporter.outbox.counts == {"committed": 2}
+
+
+def test_a_bad_ack_is_ignored(site: Site) -> None:
+    one = site.aggregator(0)
+    for bad in (b"noise", b"RM\x63A\x80", b"RM\x01A\x80"):
+        send(one.router, [one.routing, bad])
+    one.ack(99)
+    (heard,) = site.until(lambda: site.acks)
+    assert heard.committed == (99,)
+
+
+def test_results_of_a_leaving_worker_say_that_it_leaves(site: Site) -> None:
+    one = site.aggregator(0)
+    site.leaving = True
+    site.add()
+    site.until(lambda: one.tickets)
+    assert [report.leaving for report in one.reports if report.results] == [True]
+
+
+def test_the_loop_looks_again_before_the_next_report_and_never_spins(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert site.reporter.next_look_ms() == REPORT_EVERY_MS / 4
+    one = site.aggregator(0)
+    site.add()
+    site.until(lambda: one.tickets)
+    later(monkeypatch, 1900)
+    assert 50 < site.reporter.next_look_ms() <= 110
+    later(monkeypatch, 2001)
+    assert site.reporter.next_look_ms() == 0
+    site.turn()
+    assert site.reporter.next_look_ms() > 0

@@ -1,0 +1,88 @@
+"""A file is replaced whole or stays as it was, and stays its owner's."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.atomic_file import whole_file, write_private
+
+
+def write(path: Path, text: str = "new") -> None:
+    with whole_file(path) as file:
+        file.write(text)
+
+
+def broken() -> Iterator[str]:
+    yield "half"
+    raise KeyError
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_the_file_appears_when_all_is_written_and_nothing_else_does(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with whole_file(path) as file:
+        file.write("new")
+        file.flush()
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_breaks_off_leaves_all_as_it_was(tmp_path: Path, there: bool) -> None:
+    path = tmp_path / "file"
+    if there:
+        path.write_text("old")
+    with pytest.raises(KeyError), whole_file(path) as file:
+        file.writelines(broken())
+    assert os.listdir(tmp_path) == (["file"] if there else [])
+    assert not there or path.read_text() == "old"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o664])
+def test_a_file_keeps_its_mode_and_a_new_one_has_the_usual(tmp_path: Path, mode: int) -> None:
+    old, usual = tmp_path / "old", tmp_path / "usual"
+    old.touch()
+    old.chmod(mode)
+    usual.touch()
+    write(old)
+    write(tmp_path / "new")
+    assert mode_of(old) == mode
+    assert mode_of(tmp_path / "new") == mode_of(usual)
+
+
+def test_a_link_goes_on_pointing_to_its_file(tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    link.symlink_to(file)
+    write(link)
+    assert link.is_symlink()
+    assert file.read_text() == "new"
+
+
+def test_where_nothing_can_be_written_the_error_names_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "file"
+    with pytest.raises(ConfigError, match=f"{path} cannot be written"):
+        write(path)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_private_file_is_its_owners_alone_whatever_was_there(tmp_path: Path, there: bool) -> None:
+    path = tmp_path / "secret"
+    if there:
+        path.write_text("old")
+        path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        write_private(path, "new")
+    finally:
+        os.umask(before)
+    assert (path.read_text(), mode_of(path)) == ("new", 0o600)
+    assert os.listdir(tmp_path) == ["secret"]

@@ -1,0 +1,115 @@
+"""What an operator's tools ask over HTTP, asked over real HTTP."""
+
+import json
+import re
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.metrics import Fact, Health, render, serve
+
+FACTS = [
+    Fact("roommood_frames_total", "Frames.", 3, {"outcome": "analysed"}),
+    Fact("roommood_frames_total", "Frames.", 1, {"outcome": 'odd "one"\n'}),
+    Fact("roommood_threads", "Threads.", 2),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Server:
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.health = Health("worker")
+        self.stop: Callable[[], None] = serve("127.0.0.1", self.port, self.health, lambda: FACTS)
+
+    def get(self, path: str) -> tuple[int, str, str]:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return answer.status, answer.headers["Content-Type"], answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.headers["Content-Type"], error.read().decode()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    one = Server()
+    yield one
+    one.stop()
+
+
+def stall(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = time.monotonic() + 11.0
+    monkeypatch.setattr("roommood.shared.process.metrics.time.monotonic", lambda: later)
+
+
+def test_a_turning_loop_is_healthy_before_it_is_ready(server: Server) -> None:
+    status, kind, body = server.get("/healthz")
+    assert (status, kind) == (200, "application/json")
+    assert json.loads(body) == {"component": "worker", "live": True, "ready": False}
+    assert server.get("/readyz")[0] == 503
+
+
+def test_a_component_that_does_its_work_is_ready(server: Server) -> None:
+    server.health.ready = True
+    server.health.detail = {"workers": 2}
+    status, _, body = server.get("/readyz")
+    assert status == 200
+    assert json.loads(body)["workers"] == 2
+
+
+def test_a_loop_that_stands_still_is_neither(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.health.ready = True
+    stall(server, monkeypatch)
+    assert server.get("/healthz")[0] == 503
+    assert server.get("/readyz")[0] == 503
+    server.health.tick()
+    assert server.get("/healthz")[0] == 200
+
+
+def test_facts_are_prometheus_text_in_families(server: Server) -> None:
+    status, kind, body = server.get("/metrics")
+    assert status == 200
+    assert kind.startswith("text/plain; version=0.0.4")
+    assert body.count("# TYPE roommood_frames_total counter") == 1
+    assert 'roommood_frames_total{outcome="analysed"} 3.0\n' in body
+    assert r'roommood_frames_total{outcome="odd \"one\"\n"} 1.0' in body
+    assert "# TYPE roommood_threads gauge" in body
+    assert re.search(r"^roommood_threads 2\.0$", body, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/../etc/passwd", "/favicon.ico"])
+def test_anything_else_is_not_found_and_says_what_is(server: Server, path: str) -> None:
+    status, _, body = server.get(path)
+    assert status == 404
+    assert "/metrics" in body
+
+
+def test_nothing_is_text_too() -> None:
+    assert render([]) == b""
+
+
+def test_a_taken_port_is_an_error_that_names_it(server: Server) -> None:
+    with pytest.raises(ConfigError, match=f"127.0.0.1:{server.port}"):
+        serve("127.0.0.1", server.port, server.health, list)
+
+
+def test_once_stopped_the_port_is_free_again() -> None:
+    server = Server()
+    server.stop()
+    server.stop = serve("127.0.0.1", server.port, server.health, list)
+    assert server.get("/healthz")[0] == 200
+    server.stop()

@@ -1,0 +1,226 @@
+"""Bytes become messages or one of our errors, never anything else."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from roommood.shared.errors import DecodeError, VersionMismatch
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import (
+    WIRE_VERSION,
+)
+from tests.shared import made
+from tests.shared.wire_examples import (
+    ACK,
+    DECODERS,
+    EVEN,
+    EVERY_KIND,
+    KINDS,
+    REPORT,
+    decoded,
+    holder,
+    packed,
+    places,
+    unpacked,
+)
+
+# Of maps with free keys only the values are judged.
+FIELDS = [
+    pytest.param(kind, place, id=f"{kind}-{'.'.join(map(str, place))}")
+    for kind in KINDS
+    for place in places(unpacked(kind))
+    if "confusion" not in place[:-1] and not set(place[:-1]) & {"counts"}
+    if not (kind == "report" and place[0] == "health" and len(place) > 1)
+]
+
+
+# There and back
+
+
+@given(made.hellos)
+def test_any_hello_comes_back_as_it_was(message: Any) -> None:
+    assert wire.decode_hello(wire.encode_hello(message)) == message
+
+
+@given(made.credits)
+def test_any_credit_comes_back_as_it_was(message: Any) -> None:
+    assert wire.decode_credit(wire.encode_credit(message)) == message
+
+
+@given(made.frames)
+def test_any_frame_comes_back_as_it_was(message: Any) -> None:
+    assert wire.decode_frame(wire.encode_frame(message), message.jpeg) == message
+
+
+@given(made.reports)
+def test_any_report_comes_back_as_it_was(message: Any) -> None:
+    assert wire.decode_report(wire.encode_report(message)) == message
+
+
+@given(made.acks)
+def test_any_ack_comes_back_as_it_was(message: Any) -> None:
+    assert wire.decode_ack(wire.encode_ack(message)) == message
+
+
+def test_the_jpeg_never_passes_through_msgpack() -> None:
+    frame = made.frame(jpeg=b"\xff\xd8\xff" + bytes(100_000))
+    assert len(wire.encode_frame(frame)) < 500
+
+
+@pytest.mark.parametrize(("kind", "letter"), list(zip(KINDS, b"HCFRA", strict=True)))
+def test_the_kind_is_told_from_the_prefix(kind: str, letter: int) -> None:
+    assert wire.kind_of(KINDS[kind][0]) == bytes([letter])
+
+
+# Newer peers within one version
+
+
+@EVERY_KIND
+def test_unknown_fields_are_ignored(kind: str) -> None:
+    data, decode = KINDS[kind]
+    assert decoded(kind, unpacked(kind) | {"from_the_future": [1, {"a": None}]}) == decode(data)
+
+
+def test_extra_array_elements_are_ignored() -> None:
+    report = unpacked("report")
+    report["results"][0].append("new")
+    report["results"][0][8][0].append({"pose": 3})
+    assert decoded("report", report) == REPORT
+    ack = unpacked("ack")
+    ack["refused"][0].append("new")
+    assert decoded("ack", ack) == ACK
+
+
+# What is wrong is named
+
+
+@pytest.mark.parametrize(("kind", "place"), FIELDS)
+def test_a_missing_field_is_named(kind: str, place: tuple[Any, ...]) -> None:
+    value = unpacked(kind)
+    del holder(value, place)[place[-1]]
+    with pytest.raises(DecodeError, match=f"{place[-1]} is missing"):
+        decoded(kind, value)
+
+
+@pytest.mark.parametrize("wrong", [None, b"bytes", float("nan"), float("-inf"), -1e300, [[[]]]])
+@pytest.mark.parametrize(("kind", "place"), FIELDS)
+def test_a_field_of_the_wrong_type_or_range_is_refused(
+    kind: str, place: tuple[Any, ...], wrong: object
+) -> None:
+    value = unpacked(kind)
+    holder(value, place)[place[-1]] = wrong
+    with pytest.raises(DecodeError) as caught:
+        decoded(kind, value)
+    named = {str(place[-1]), "map", "result", "ticket", "room", "labels", "refusal"}
+    assert any(name in str(caught.value) for name in named)
+
+
+def test_true_is_no_number_and_one_is_no_flag() -> None:
+    with pytest.raises(DecodeError, match="sent is not a whole number"):
+        decoded("hello", unpacked("hello") | {"sent": True})
+    with pytest.raises(DecodeError, match="paused is not bool"):
+        decoded("credit", unpacked("credit") | {"paused": 1})
+
+
+RESULT_ELEMENTS = ["ticket", "age_ms", "camera", "room", "boot", "seq", "interval_us", "model"]
+
+
+@pytest.mark.parametrize("place", range(8))
+@pytest.mark.parametrize("wrong", [None, -1, float("nan"), "Not A Name", True, [], 1 << 63])
+def test_a_wrong_element_of_a_result_is_named(place: int, wrong: object) -> None:
+    report = unpacked("report")
+    report["results"][0][place] = wrong
+    if place == 1 and wrong == 1 << 63:
+        report["results"][0][place] = 1e300
+    with pytest.raises(DecodeError, match=RESULT_ELEMENTS[place]):
+        decoded("report", report)
+
+
+FACE_ELEMENTS = ["box", "score", "size", "probabilit", "sure"]
+
+
+@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("wrong", [None, -1, float("nan"), 5, [1, 2], [2.0] * 8])
+def test_a_wrong_element_of_a_face_is_named(place: int, wrong: object) -> None:
+    report = unpacked("report")
+    report["results"][0][8][0][place] = wrong
+    with pytest.raises(DecodeError, match=FACE_ELEMENTS[place]):
+        decoded("report", report)
+
+
+@pytest.mark.parametrize("short_by", [1, 5])
+def test_a_short_array_is_refused(short_by: int) -> None:
+    report = unpacked("report")
+    del report["results"][0][-short_by:]
+    with pytest.raises(DecodeError, match="not an array of 9"):
+        decoded("report", report)
+    report = unpacked("report")
+    del report["results"][0][8][0][-short_by:]
+    with pytest.raises(DecodeError, match="not an array of 5"):
+        decoded("report", report)
+
+
+@pytest.mark.parametrize(
+    ("confusion", "named"),
+    [
+        ({"huge": {"hard": EVEN, "soft": EVEN}}, "unknown size class"),
+        ({"large": {"hard": EVEN}}, "soft"),
+        ({"large": {"hard": EVEN[:7], "soft": EVEN}}, "8x8"),
+        ({"large": {"hard": EVEN, "soft": [[2.0] * 8] * 8}}, "soft"),
+        ({"large": None}, "confusion"),
+    ],
+)
+def test_a_wrong_confusion_matrix_is_refused(confusion: object, named: str) -> None:
+    report = unpacked("report")
+    report["models"][0]["confusion"] = confusion
+    with pytest.raises(DecodeError, match=named):
+        decoded("report", report)
+
+
+def test_labels_must_be_expressions() -> None:
+    report = unpacked("report")
+    report["models"][0]["labels"] = ["joy"]
+    with pytest.raises(DecodeError, match="not among the expressions"):
+        decoded("report", report)
+
+
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\nb", "x" * 65])
+def test_text_that_would_rewrite_a_terminal_is_refused(text: str) -> None:
+    with pytest.raises(DecodeError, match="release"):
+        decoded("hello", unpacked("hello") | {"release": text})
+
+
+@pytest.mark.parametrize("rotation", [1, 89, 45, 271, 360])
+def test_a_rotation_is_a_quarter_turn(rotation: int) -> None:
+    with pytest.raises(DecodeError, match="rotation"):
+        decoded("hello", unpacked("hello") | {"rotation": rotation})
+
+
+def test_an_error_keeps_the_bytes() -> None:
+    data = packed("hello", {})
+    with pytest.raises(DecodeError) as caught:
+        wire.decode_hello(data)
+    assert caught.value.data == data
+
+
+# Versions
+
+
+@pytest.mark.parametrize("version", [0, WIRE_VERSION + 1, 255])
+@EVERY_KIND
+def test_another_version_is_refused_naming_both(kind: str, version: int) -> None:
+    data, decode = KINDS[kind]
+    with pytest.raises(VersionMismatch) as caught:
+        decode(data[:2] + bytes([version]) + data[3:])
+    assert (caught.value.theirs, caught.value.ours) == (version, WIRE_VERSION)
+    assert f"version {version} " in str(caught.value)
+    assert f"version {WIRE_VERSION} " in str(caught.value)
+
+
+@EVERY_KIND
+def test_one_kind_is_not_taken_for_another(kind: str) -> None:
+    for decode in DECODERS:
+        if decode is not KINDS[kind][1]:
+            with pytest.raises(DecodeError, match="of kind"):
+                decode(KINDS[kind][0])

@@ -1,0 +1,156 @@
+"""Which connections to a bound socket are cut: those that never end a message, or say nothing."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from roommood.shared.protocol.limits import (
+    MAX_UNFINISHED_BYTES,
+    MAX_UNFINISHED_BYTES_IN_ALL,
+    MUTE_MS,
+)
+from roommood.shared.transport.connections import Connections
+
+_CHUNK = bytes(1 << 20)
+
+
+class Pair:
+    """Both ends of a TCP connection; what is sent is read at once, as libzmq does."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.client = socket.create_connection(listener.getsockname())
+        self.server, _ = listener.accept()
+        self.fd = self.server.fileno()
+
+    def send(self, count: int) -> None:
+        while count:
+            sent = self.client.send(_CHUNK[: min(count, len(_CHUNK))])
+            left = sent
+            while left:
+                left -= len(self.server.recv(left))
+            count -= sent
+
+    def is_cut(self) -> bool:
+        self.client.settimeout(0.0)
+        try:
+            return self.client.recv(1) == b""
+        except BlockingIOError:
+            return False
+        finally:
+            self.client.settimeout(None)
+
+    def close(self) -> None:
+        self.client.close()
+        self.server.close()
+
+
+class Crowd:
+    """Connections and the time, which a test moves on."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.listener = listener
+        self.connections = Connections()
+        self.pairs: list[Pair] = []
+        self.now_ms = 1_000_000.0
+
+    def accept(self) -> Pair:
+        pair = Pair(self.listener)
+        self.pairs.append(pair)
+        self.connections.accepted(pair.fd, self.now_ms)
+        return pair
+
+    def look(self, after_ms: float = 300.0) -> list[str]:
+        self.now_ms += after_ms
+        return self.connections.cut(self.now_ms)
+
+
+@pytest.fixture
+def crowd() -> Iterator[Crowd]:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        one = Crowd(listener)
+        yield one
+        for pair in one.pairs:
+            pair.close()
+
+
+def test_a_connection_that_speaks_is_left_alone_however_much_it_says(crowd: Crowd) -> None:
+    pair = crowd.accept()
+    for _ in range(5):
+        pair.send(MAX_UNFINISHED_BYTES // 2)
+        crowd.connections.heard(pair.fd)
+        assert crowd.look() == []
+    assert not pair.is_cut()
+
+
+@pytest.mark.parametrize(("more", "due"), [(-1, []), (0, []), (1, ["endless"])])
+def test_a_message_may_take_so_many_bytes_to_end(crowd: Crowd, more: int, due: list[str]) -> None:
+    pair = crowd.accept()
+    pair.send(1000)
+    crowd.connections.heard(pair.fd)
+    crowd.look()
+    pair.send(MAX_UNFINISHED_BYTES + more)
+    assert crowd.look() == due
+    assert pair.is_cut() == bool(due)
+
+
+def test_of_many_that_end_nothing_the_worst_is_cut_until_they_fit(crowd: Crowd) -> None:
+    each = MAX_UNFINISHED_BYTES - 1
+    many = MAX_UNFINISHED_BYTES_IN_ALL // each + 1
+    small = crowd.accept()
+    small.send(1000)
+    pairs = [crowd.accept() for _ in range(many)]
+    for pair in pairs:
+        pair.send(each)
+    assert crowd.look() == ["endless"]
+    assert sum(pair.is_cut() for pair in pairs) == 1
+    assert not small.is_cut()
+    assert crowd.look() == []
+
+
+@pytest.mark.parametrize(
+    ("after_ms", "due"), [(MUTE_MS - 1, []), (MUTE_MS, []), (MUTE_MS + 1, ["mute"])]
+)
+def test_a_connection_may_be_mute_for_so_long(
+    crowd: Crowd, after_ms: float, due: list[str]
+) -> None:
+    pair = crowd.accept()
+    assert crowd.look(after_ms) == due
+    assert pair.is_cut() == bool(due)
+    assert len(crowd.connections) == (not due)
+
+
+def test_each_message_starts_the_time_anew(crowd: Crowd) -> None:
+    pair = crowd.accept()
+    for _ in range(4):
+        crowd.connections.heard(pair.fd)
+        assert crowd.look(MUTE_MS * 0.9) == []
+
+
+def test_a_connection_that_closed_is_forgotten(crowd: Crowd) -> None:
+    pair = crowd.accept()
+    crowd.connections.closed(pair.fd)
+    crowd.connections.heard(pair.fd)
+    assert crowd.look(2 * MUTE_MS) == []
+    assert not pair.is_cut()
+
+
+def test_a_descriptor_that_is_another_s_by_now_is_not_touched(crowd: Crowd) -> None:
+    old = crowd.accept()
+    fd = old.fd
+    old.close()
+    newcomer = Pair(crowd.listener)
+    crowd.pairs.append(newcomer)
+    assert newcomer.client.fileno() == fd or newcomer.fd == fd
+    assert crowd.look(MUTE_MS + 1) == ["mute"]
+    assert not newcomer.is_cut()
+
+
+def test_a_descriptor_that_is_closed_or_no_socket_costs_nothing(crowd: Crowd) -> None:
+    pair = crowd.accept()
+    pair.close()
+    with open("/dev/null", "rb") as no_socket:
+        crowd.connections.accepted(no_socket.fileno(), crowd.now_ms)
+        assert crowd.look() == []
+        assert sorted(crowd.look(MUTE_MS)) == ["mute", "mute"]

@@ -1,0 +1,88 @@
+"""Workers announced over real multicast are found; the announcement is trusted with nothing."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from roommood.shared.errors import ConfigError
+from roommood.shared.transport import discovery
+from roommood.shared.transport.discovery import SERVICE, Finder, announced, finding
+from tests.end_to_end.site import until
+
+zeroconf = pytest.importorskip("zeroconf")
+ADDRESS = "tcp://192.0.2.7:5701"
+
+
+@pytest.fixture
+def finder() -> Iterator[Finder]:
+    try:
+        with finding(True) as one:
+            yield one
+    except ConfigError as error:
+        pytest.skip(str(error))
+
+
+def test_an_announced_worker_is_found_and_forgotten_when_it_leaves(finder: Finder) -> None:
+    with announced("aa01", ADDRESS, True):
+        assert until(lambda: ADDRESS in finder(), "it is found")
+    assert until(lambda: ADDRESS not in finder(), "it is forgotten")
+
+
+def test_two_workers_are_both_found(finder: Finder) -> None:
+    second = "tcp://192.0.2.8:5702"
+    with announced("aa02", ADDRESS, True), announced("aa03", second, True):
+        assert until(lambda: {ADDRESS, second} <= finder(), "both are found")
+
+
+def test_a_worker_that_moves_is_found_at_its_new_address_though_the_table_be_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discovery, "MAX_ADDRESSES", 1)
+    moved, network = "tcp://192.0.2.9:5701", Announcements()
+    finder: Any = Finder()
+    network.address = "192.0.2.7"
+    finder.add_service(network, SERVICE, f"aa09.{SERVICE}")
+    finder.add_service(network, SERVICE, f"aa10.{SERVICE}")
+    assert finder() == {ADDRESS}
+    network.address = "192.0.2.9"
+    finder.update_service(network, SERVICE, f"aa09.{SERVICE}")
+    assert finder() == {moved}
+
+
+class Announcements:
+    """A network on which every name is announced at `address`."""
+
+    address = ""
+
+    def get_service_info(self, type_: str, name: str, _ms: int) -> Any:
+        return zeroconf.ServiceInfo(type_, name, port=5701, parsed_addresses=[self.address])
+
+
+def test_a_host_by_name_is_passed_on_by_name(finder: Finder) -> None:
+    with announced("aa04", "tcp://desk.example:5701", True):
+        assert until(lambda: "tcp://desk.example:5701" in finder(), "it is found")
+
+
+def test_what_is_no_address_is_left_out(finder: Finder) -> None:
+    bad = zeroconf.ServiceInfo(
+        SERVICE, f"aa05.{SERVICE}", port=5701, properties={"host": "x y;\n"},
+        server="roommood-aa05.local.", parsed_addresses=[],
+    )  # fmt: skip
+    with zeroconf.Zeroconf() as network, announced("aa06", ADDRESS, True):
+        network.register_service(bad)
+        until(lambda: ADDRESS in finder(), "the good one is found")
+        assert finder() == {ADDRESS}
+
+
+def test_a_loopback_address_is_not_announced_to_others() -> None:
+    with (
+        pytest.raises(ConfigError, match="--advertise"),
+        announced("aa07", "tcp://127.0.0.1:5701", True),
+    ):
+        pass
+
+
+def test_nobody_listens_who_was_not_asked_to() -> None:
+    with finding(False) as finder, announced("aa08", "tcp://127.0.0.1:5701", False):
+        assert finder() == frozenset()

@@ -1,0 +1,144 @@
+"""Public sets into the layout that training reads, as a whole or not at all."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.collecting import collected_names, write_pictures
+
+pytest.importorskip("cv2")
+
+from roommood.shared.errors import ConfigError
+from roommood.training.collect.collection import FACTS
+from roommood.training.collect.imports import import_fer2013, import_folders
+from roommood.training.expression.ferplus import majority_labels, read_split
+
+HEAD = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
+USAGES = ["Training", "Training", "Training", "PublicTest", "PrivateTest"]
+
+
+def pixels(number: int) -> str:
+    return " ".join([str(number)] * (48 * 48))
+
+
+def pixel_file(folder: Path, usages: Iterable[str] = USAGES) -> Path:
+    rows = [f"0,{pixels(n)},{usage}" for n, usage in enumerate(usages)]
+    return written(folder / "fer2013.csv", "emotion,pixels,Usage", rows)
+
+
+def vote_file(folder: Path, usages: Iterable[str] = USAGES) -> Path:
+    rows = [f"{usage},fer{n:07d}.png,1,9,0,0,0,0,0,0,0,0" for n, usage in enumerate(usages)]
+    rows[1] = f"{USAGES[1]},,0,0,0,0,0,0,0,0,0,10"
+    return written(folder / "fer2013new.csv", HEAD, rows)
+
+
+def written(path: Path, head: str, rows: list[str]) -> Path:
+    path.write_text("\n".join([head, *rows]) + "\n")
+    return path
+
+
+def test_rows_of_both_files_become_three_splits_without_faceless_pictures(tmp_path: Path) -> None:
+    counts = import_fer2013(pixel_file(tmp_path), vote_file(tmp_path), tmp_path / "out")
+    assert counts == {"FER2013Train": 2, "FER2013Valid": 1, "FER2013Test": 1}
+    train = read_split(tmp_path / "out" / "FER2013Train")
+    assert train.names == ("fer0000000.png", "fer0000002.png")
+    assert (train.pictures[1] == 2).all()
+    assert majority_labels(train.votes).tolist() == [1, 1]
+
+
+def test_the_columns_of_the_other_published_file_are_read_by_name(tmp_path: Path) -> None:
+    rows = [f"0, {usage}, {pixels(n)}" for n, usage in enumerate(USAGES)]
+    other = written(tmp_path / "icml_face_data.csv", "emotion, Usage, pixels", rows)
+    counts = import_fer2013(other, vote_file(tmp_path), tmp_path / "out")
+    assert sum(counts.values()) == 4
+
+
+def broken(folder: Path, case: str) -> tuple[Path, Path]:
+    first, second = pixel_file(folder), vote_file(folder)
+    if case == "usage":
+        return pixel_file(folder, [*USAGES[:3], "PrivateTest", "PrivateTest"]), second
+    if case == "short":
+        return pixel_file(folder, USAGES[:4]), second
+    target = second if case in {"votes", "name"} else first
+    old, new = {
+        "pixels": (pixels(3), pixels(3) + " 9"),
+        "range": (pixels(3), pixels(300)),
+        "number": (pixels(3), pixels(3).replace("3", "x", 1)),
+        "column": ("pixels", "px"),
+        "votes": ("fer0000003.png,1,9", "fer0000003.png,1,many"),
+        "name": ("fer0000003.png", "../fer3.png"),
+    }[case]
+    target.write_text(target.read_text().replace(old, new, 1))
+    return first, second
+
+
+@pytest.mark.parametrize(
+    ("case", "told"),
+    [
+        ("usage", r"fer2013new\.csv, line 5: its usage is 'PublicTest'"),
+        ("short", r"fer2013new\.csv, line 6: fer2013\.csv has no row"),
+        ("pixels", r"fer2013\.csv, line 5: 2305 pixels"),
+        ("range", r"fer2013\.csv, line 5"),
+        ("number", r"fer2013\.csv, line 5: a pixel is not a number"),
+        ("column", r"fer2013\.csv, line 1: no column 'pixels'"),
+        ("votes", r"fer2013new\.csv, line 5: votes"),
+        ("name", r"fer2013new\.csv, line 5: the image name"),
+    ],
+)
+def test_what_does_not_match_is_named_by_line_and_leaves_nothing(
+    case: str, told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        import_fer2013(*broken(tmp_path, case), tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fer2013.csv", "fer2013new.csv"]
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("kept")
+    with pytest.raises(ConfigError, match="there already"):
+        import_fer2013(pixel_file(tmp_path), vote_file(tmp_path), tmp_path / "out")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "kept"
+
+
+def test_folders_by_class_become_ten_votes_each(tmp_path: Path) -> None:
+    source = tmp_path / "mine"
+    write_pictures(source / "Happy", [f"{n}.png" for n in range(30)], side=60)
+    write_pictures(source / "sad", [f"{n}.jpg" for n in range(20)], seed=1)
+    counts = import_folders(source, tmp_path / "out", 30)
+    assert sum(counts.values()) == 50
+    assert min(counts.values()) > 0
+    splits = [read_split(tmp_path / "out" / name) for name in counts]
+    labels = np.concatenate([majority_labels(split.votes) for split in splits])
+    assert np.bincount(labels).tolist() == [0, 30, 0, 20]
+
+
+def test_collected_pictures_lose_their_margin(tmp_path: Path) -> None:
+    import cv2
+
+    (tmp_path / "mine" / "anger").mkdir(parents=True)
+    framed = np.zeros((144, 144), np.uint8)
+    framed[24:120, 24:120] = 200
+    for name in collected_names("20260304T050607-0a1b", 3):
+        cv2.imwrite(str(tmp_path / "mine" / "anger" / name), framed)
+    (tmp_path / "mine" / FACTS).write_text('{"margin": 0.25}')
+    counts = import_folders(tmp_path / "mine", tmp_path / "out", 10)
+    split = next(name for name, number in counts.items() if number)
+    assert read_split(tmp_path / "out" / split).pictures.min() > 180
+
+
+def test_an_unknown_class_is_an_error_with_the_nearest_and_leaves_nothing(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "mine" / "hapiness", ["a.png"])
+    with pytest.raises(ConfigError, match="did you mean happiness"):
+        import_folders(tmp_path / "mine", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_that_is_no_picture_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "mine" / "fear", ["a.png"])
+    (tmp_path / "mine" / "fear" / "b.png").write_text("no picture")
+    with pytest.raises(ConfigError, match=r"b\.png is not a readable picture"):
+        import_folders(tmp_path / "mine", tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]

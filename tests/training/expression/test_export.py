@@ -1,0 +1,123 @@
+"""An exported model runs in onnxruntime and says truthfully what it is."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.training.making import write_data
+
+pytest.importorskip("torch")
+pytest.importorskip("cv2")
+pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+pytest.importorskip("onnxruntime")
+
+from roommood.inference_worker.models.contract import ExpressionContract, from_metadata
+from roommood.shared.errors import ConfigError
+from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
+from roommood.training.expression.card import read_recipe
+from roommood.training.expression.evaluate import Classifier, softmax
+from roommood.training.expression.export import ExportSettings, export, fit_temperature
+from roommood.training.expression.net import NetShape
+from roommood.training.expression.train import Run, TrainSettings, load_net, predict
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_data(tmp_path_factory.mktemp("data"))
+    shape = NetShape(widths=(16, 16, 16), blocks=(1, 1, 1))
+    path = folder / "run.pt"
+    settings = TrainSettings(folder, path, shape, epochs=1, batch=8, held_out_percent=50)
+    Run(settings).train(lambda *_: None)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(checkpoint: Path) -> Path:
+    path = checkpoint.parent / "expression.onnx"
+    recipe = path.with_suffix(".toml")
+    recipe.write_text('training_data = "noise"\nhow = "In a hurry."\ncommands = ["one", "two"]\n')
+    # One epoch makes nobody sure of anything.
+    export(ExportSettings(checkpoint, checkpoint.parent, path, "tiny-1", 50, 0.1, recipe=recipe))
+    return path
+
+
+@pytest.mark.parametrize(("eight_bits", "near"), [(False, 5e-3), (True, 5e-2)])
+def test_the_graph_answers_as_the_network_did(
+    checkpoint: Path, tmp_path: Path, eight_bits: bool, near: float
+) -> None:
+    model = tmp_path / "expression.onnx"
+    data = checkpoint.parent
+    export(ExportSettings(checkpoint, data, model, "tiny-1", 50, eight_bits=eight_bits))
+    faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    classifier = Classifier(model)
+    expected = softmax(predict(load_net(checkpoint), faces) / classifier.temperature)
+    assert np.abs(classifier.probabilities(faces) - expected).max() < near
+
+
+def test_weights_in_bytes_leave_room_for_processors_that_add_in_sixteen_bits(model: Path) -> None:
+    import onnx
+
+    weights = [onnx.numpy_helper.to_array(one) for one in onnx.load(model).graph.initializer]
+    small = [one for one in weights if one.dtype == np.int8 and one.ndim == 4]
+    assert small
+    assert max(int(np.abs(one.astype(int)).max()) for one in small) <= 64
+
+
+def test_any_number_of_faces_fits_in_a_batch(model: Path) -> None:
+    session = Classifier(model).session
+    for count in (1, 3, 8):
+        (logits,) = session.run(["logits"], {"faces": np.zeros((count, 1, 48, 48), np.float32)})
+        assert logits.shape == (count, 8)
+
+
+def test_the_worker_accepts_the_contract(model: Path) -> None:
+    metadata = Classifier(model).metadata
+    contract = from_metadata(ExpressionContract, metadata, "tiny")
+    assert contract.model_id == "tiny-1"
+    assert contract.labels == EXPRESSIONS
+    assert set(contract.confusion) == set(SIZE_CLASSES)
+    assert json.loads(metadata["roommood.accuracy"])["n"] == 40
+
+
+def test_the_selftest_repeats_what_was_recorded(model: Path) -> None:
+    classifier = Classifier(model)
+    recorded = json.loads(classifier.metadata["roommood.selftest"])
+    made = np.random.default_rng(recorded["seed"]).integers(0, 256, (2, 48, 48), dtype=np.uint8)
+    assert np.abs(classifier.probabilities(made) - recorded["probabilities"]).max() < 1e-3
+
+
+def test_an_expression_never_seen_has_an_empty_row_of_confusion(model: Path) -> None:
+    tables = json.loads(Classifier(model).metadata["roommood.confusion"])
+    assert tables["tiny"]["hard"][EXPRESSIONS.index("contempt")] == [0.0] * 8
+    assert sum(tables["large"]["soft"][0]) == pytest.approx(1, abs=1e-3)
+
+
+def test_the_card_beside_the_model_holds_its_figures_and_commands(model: Path) -> None:
+    card = model.with_suffix(".MODEL_CARD.md").read_text()
+    accuracy = json.loads(Classifier(model).metadata["roommood.accuracy"])["accuracy"]
+    assert f"**{accuracy:.1%}**" in card
+    assert "    one\n    two\n" in card
+    assert "$" not in card
+
+
+def test_a_recipe_with_an_unknown_key_is_an_error_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('training_data = "x"\nhow = "y"\ncommands = []\nhaste = 1\n')
+    with pytest.raises(ConfigError, match="haste"):
+        read_recipe(path)
+
+
+def test_the_file_tells_nothing_about_the_machine_that_wrote_it(model: Path) -> None:
+    content = model.read_bytes()
+    assert b"stack_trace" not in content
+    assert str(Path(__file__).parent.parent).encode() not in content
+
+
+def test_the_temperature_undoes_a_known_overconfidence() -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0, 1.5, (4000, 8)).astype(np.float32)
+    truth = (honest + rng.gumbel(size=honest.shape)).argmax(axis=1)
+    assert fit_temperature(honest * 2, truth) == pytest.approx(2, rel=0.1)

@@ -1,0 +1,1 @@
+"""Labelled face pictures: from a camera, and from public sets."""

@@ -1,0 +1,135 @@
+"""A folder of labelled face crops, `<expression>/*.jpg`, as `collect` writes it.
+
+A file's name tells when its session began and which picture of it this is, never who it shows.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from roommood.inference_worker.vision.opencv import Picture, cv2
+from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.protocol.emotions import EXPRESSIONS
+from roommood.training.collect.labels import expression_named
+
+FACTS: Final = "collection.json"
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
+# Of the classifier's crop, on each side: what training needs to move and turn faces.
+MARGIN: Final = 0.25
+_JPEG_QUALITY: Final = 95
+_SESSION: Final = re.compile(r"(\d{8}T\d{6}-[0-9a-f]{4})-\d{5}\.jpg")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One picture that was kept, and its label."""
+
+    path: Path
+    expression: str
+
+
+class Collection:
+    """Keeps crops under their labels for one session; `counts` are of the whole folder."""
+
+    def __init__(self, folder: Path, session: str) -> None:
+        """Raises ConfigError where the folder's crops were cut with another margin."""
+        self.folder = folder
+        self.session = session
+        self.counts = count(folder)
+        self._number = 0
+        _check_margin(folder)
+
+    def keep(self, expression: str, crop: Picture) -> Kept:
+        """Write one crop; gives what `drop` takes back. Raises PictureError."""
+        folder = self.folder / expression
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_facts(self.folder)
+        path = folder / f"{self.session}-{self._number:05d}.jpg"
+        if not cv2.imwrite(str(path), crop, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
+            raise PictureError(f"{path} cannot be written: is there room, may you write there?")
+        self._number += 1
+        self.counts[expression] += 1
+        return Kept(path, expression)
+
+    def drop(self, kept: Kept) -> None:
+        """Undo one `keep`."""
+        kept.path.unlink(missing_ok=True)
+        self.counts[kept.expression] -= 1
+
+
+def session_name(now: datetime, random: int) -> str:
+    """A name for a session that begins `now`; `random` (0..65535) tells apart those of a second."""
+    return f"{now:%Y%m%dT%H%M%S}-{random:04x}"
+
+
+def session_of(name: str) -> str | None:
+    """The session in a file's name, or None for a picture that `collect` did not write."""
+    found = _SESSION.fullmatch(name)
+    return found[1] if found else None
+
+
+def labelled_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every picture in `folder`/<class>/ with its expression, in a fixed order.
+
+    Raises ConfigError for a class that is not known, naming the nearest, and for no class at all.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder: give one with a folder for each expression")
+    classes = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+    named = [(_expression_of(path), path) for path in classes]
+    if not named:
+        raise ConfigError(f"{folder} has no folder for any expression, such as happiness/")
+    for expression, path in named:
+        yield from ((expression, file) for file in sorted(path.iterdir()) if _is_picture(file))
+
+
+def count(folder: Path) -> dict[str, int]:
+    """Pictures for each expression; all zero for a folder that is not there or empty."""
+    counts = dict.fromkeys(EXPRESSIONS, 0)
+    if folder.is_dir() and any(path.is_dir() for path in folder.iterdir()):
+        for expression, _ in labelled_files(folder):
+            counts[expression] += 1
+    return counts
+
+
+def margin_of(folder: Path) -> float:
+    """How much more than the classifier's crop the pictures show on each side, in crop sides.
+
+    0 where `collect` did not write the folder: then every picture is taken for the crop itself.
+    """
+    path = folder / FACTS
+    if not path.is_file():
+        return 0.0
+    try:
+        return float(json.loads(path.read_text(encoding="utf-8"))["margin"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} does not tell the margin: {error!r}") from error
+
+
+def _expression_of(path: Path) -> str:
+    try:
+        return expression_named(path.name)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.name[0] != "."
+
+
+def _check_margin(folder: Path) -> None:
+    if any(count(folder).values()) and margin_of(folder) != MARGIN:
+        raise ConfigError(
+            f"{folder} holds pictures that were not cut by this release's `collect`: "
+            "collect into another folder"
+        )
+
+
+def _write_facts(folder: Path) -> None:
+    path = folder / FACTS
+    if not path.is_file():
+        path.write_text(json.dumps({"margin": MARGIN}) + "\n", encoding="utf-8")

@@ -1,0 +1,1 @@
+"""How the expression classifier was made, and fine-tuning it."""

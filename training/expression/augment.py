@@ -1,0 +1,158 @@
+"""Making training faces look like faces that a room's camera delivers.
+
+Every function takes and returns 48x48 grey pictures, uint8, and draws from the
+generator that it is given, so a seed fixes a run.  `augment` and `warp` also take
+larger squares, whose middle 48x48 is the face: then what moves in is real.
+"""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from roommood.training.expression.ferplus import SIDE_PX, Pictures
+
+_CHANCES = ("light", "shrink", "blur", "noise", "jpeg", "lower_mask", "erase")
+_BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
+_SHRINKERS = (cv2.INTER_AREA, cv2.INTER_LINEAR)
+_GROWERS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How often (probabilities) and how far each distortion goes.
+
+    `crop_px` and `shift_px` are pixels of 48: a crop `crop_px` tighter loses that
+    much on each side.  `smallest_px` is the side to which faces are scaled down.
+    """
+
+    rotate_deg: float = 15.0
+    crop_px: float = 5.0
+    shift_px: float = 3.0
+    squeeze: float = 0.08
+    flip: float = 0.5
+    light: float = 0.6
+    shrink: float = 0.3
+    smallest_px: int = 14
+    blur: float = 0.1
+    noise: float = 0.15
+    jpeg: float = 0.2
+    lower_mask: float = 0.02
+    erase: float = 0.25
+
+    def scaled(self, strength: float) -> "Policy":
+        """The same distances, every distortion but the flip `strength` times as often."""
+        return replace(self, **{name: getattr(self, name) * strength for name in _CHANCES})
+
+
+def augment(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
+    """One distorted copy of a face, in the order in which a camera would distort it."""
+    picture = warp(picture, policy, rng)
+    for chance, distort in (
+        (policy.light, relight),
+        (policy.lower_mask, mask_lower_face),
+        (policy.blur, blur),
+        (policy.noise, add_noise),
+        (policy.jpeg, compress),
+        (policy.erase, erase),
+    ):
+        if rng.random() < chance:
+            picture = distort(picture, rng)
+    if rng.random() < policy.shrink:
+        picture = shrink(picture, int(rng.integers(policy.smallest_px, SIDE_PX)), rng)
+    return picture
+
+
+def warp(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
+    """Flip, rotation, crop jitter, shift and uneven scale in one resampling."""
+    margin = np.clip(rng.normal(0, policy.crop_px / 2), -policy.crop_px, policy.crop_px)
+    zoom = SIDE_PX / (SIDE_PX - 2 * margin)
+    angle = np.clip(rng.normal(0, policy.rotate_deg / 2), -policy.rotate_deg, policy.rotate_deg)
+    centre = (SIDE_PX - 1) / 2
+    matrix = np.asarray(
+        cv2.getRotationMatrix2D((centre, centre), float(angle), float(zoom)), dtype=np.float64
+    )
+    matrix[0] *= 1 + rng.uniform(-policy.squeeze, policy.squeeze)
+    matrix[0, 2] += centre - matrix[0] @ (centre, centre, 1)
+    if rng.random() < policy.flip:
+        matrix[0] *= -1
+        matrix[0, 2] += SIDE_PX - 1
+    matrix[:, 2] += rng.uniform(-policy.shift_px, policy.shift_px, 2)
+    edge = (picture.shape[0] - SIDE_PX) // 2
+    matrix[:, 2] -= matrix[:, :2] @ (edge, edge)
+    border = _BORDERS[int(rng.integers(len(_BORDERS)))]
+    grey = int(rng.integers(256))
+    size = (SIDE_PX, SIDE_PX)
+    return _uint8(cv2.warpAffine(picture, matrix, size, borderMode=border, borderValue=grey))
+
+
+def relight(picture: Pictures, rng: Generator) -> Pictures:
+    """Another brightness, contrast and gamma; sometimes light from one side."""
+    level = picture.astype(np.float32) / 255
+    level = level ** np.exp(rng.normal(0, 0.25))
+    level = (level - 0.5) * np.exp(rng.normal(0, 0.25)) + 0.5 + rng.normal(0, 0.1)
+    if rng.random() < 0.3:
+        level = level + _side_light(rng)
+    return _uint8(np.clip(level * 255, 0, 255))
+
+
+def shrink(picture: Pictures, side_px: int, rng: Generator) -> Pictures:
+    """Down to `side_px` and back up: what is left of a face that was small in the frame."""
+    down = _SHRINKERS[int(rng.integers(len(_SHRINKERS)))]
+    grow = _GROWERS[int(rng.integers(len(_GROWERS)))]
+    small = cv2.resize(picture, (side_px, side_px), interpolation=down)
+    if rng.random() < 0.3:
+        small = compress(_uint8(small), rng)
+    return _uint8(cv2.resize(small, (SIDE_PX, SIDE_PX), interpolation=grow))
+
+
+def blur(picture: Pictures, rng: Generator) -> Pictures:
+    """Out of focus, or smeared along a line by movement."""
+    if rng.random() < 0.5:
+        return _uint8(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.4)))
+    length = int(rng.integers(2, 6))
+    kernel = np.full((1, length), 1 / length, dtype=np.float32)
+    return _uint8(cv2.filter2D(picture, -1, kernel if rng.random() < 0.5 else kernel.T))
+
+
+def add_noise(picture: Pictures, rng: Generator) -> Pictures:
+    """The grain of a sensor in poor light."""
+    grain = rng.standard_normal(picture.shape, dtype=np.float32) * rng.uniform(2, 14)
+    return _uint8(np.clip(picture + grain, 0, 255))
+
+
+def compress(picture: Pictures, rng: Generator) -> Pictures:
+    """Through JPEG at a quality of 30 to 90."""
+    quality = int(rng.integers(30, 91))
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return _uint8(np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE)))
+
+
+def mask_lower_face(picture: Pictures, rng: Generator) -> Pictures:
+    """A plain surgical mask: a light trapezium from the bridge of the nose down."""
+    masked = picture.copy()
+    top = rng.uniform(0.48, 0.6) * SIDE_PX
+    outline = np.array(
+        [(5, top), (SIDE_PX / 2, top - 4), (43, top), (38, 46), (10, 46)], dtype=np.int32
+    )
+    cv2.fillPoly(masked, [outline], int(rng.integers(60, 255)))
+    return masked
+
+
+def erase(picture: Pictures, rng: Generator) -> Pictures:
+    """A grey box over a part: a hand, hair, another head."""
+    height, width = rng.integers(6, 18, 2)
+    top, left = rng.integers(0, SIDE_PX - height), rng.integers(0, SIDE_PX - width)
+    erased = picture.copy()
+    erased[top : top + height, left : left + width] = rng.integers(256)
+    return erased
+
+
+def _side_light(rng: Generator) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    slope = np.linspace(-0.5, 0.5, SIDE_PX, dtype=np.float32) * np.float32(rng.uniform(-0.6, 0.6))
+    return slope[None, :] if rng.random() < 0.7 else slope[:, None]
+
+
+def _uint8(picture: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Pictures:
+    return picture.astype(np.uint8, copy=False)

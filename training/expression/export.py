@@ -1,0 +1,287 @@
+"""From a checkpoint to an ONNX file that carries its own contract.
+
+What is fitted (the temperature) is fitted on the held-out part of Train; what is
+stated (accuracy, confusion by face size) is measured through onnxruntime on the
+finished graph.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from roommood.shared.process.progress import Progress, no_progress
+from roommood.shared.protocol.emotions import EXPRESSIONS
+from roommood.training.expression.card import read_recipe, write_card
+from roommood.training.expression.eight_bits import in_eight_bits
+from roommood.training.expression.evaluate import (
+    COUNT,
+    Classifier,
+    Evaluation,
+    at_size,
+    clear_faces,
+    evaluate,
+    scaled,
+    softmax,
+    view,
+)
+from roommood.training.expression.ferplus import (
+    SIDE_PX,
+    FaceSet,
+    Floats,
+    Labels,
+    held_out,
+    majority_labels,
+    read_split,
+)
+from roommood.training.expression.net import MEAN, STD, ExpressionNet, count_multiply_adds
+from roommood.training.expression.train import load_net
+
+CONTRACT = "1"
+SIZE_CLASS_PX = {"tiny": 16, "small": 24, "medium": 40, "large": 48}
+VIEWS_PX = (-3, 0, 3)
+SELFTEST_SEED = 7
+SMALLEST_HALVED = 64
+# Faces of Train whose activations set the ranges of a network in eight bits.
+CALIBRATION_FACES, CALIBRATION_SEED = 1000, 1
+SURE_THRESHOLD = 0.5
+# Measured by training/expression/crop.py; natural photographs agree within 2 %.
+CROP = {
+    "of": "sqrt",
+    "haar": {"side": 1.0, "dx": 0.0, "dy": 0.0},
+    "tight": {"side": 1.13, "dx": 0.0, "dy": 0.0},
+}
+LICENCE = (
+    "Weights: Apache-2.0. FER+ labels: MIT. The rights in the FER2013 pictures are not settled."
+)
+TRAINING_DATA = (
+    "FER2013 (Goodfellow et al. 2013) with FER+ votes (Barsoum et al. 2016), Train split"
+)
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """`data` holds FER2013Train and FER2013Valid; with a `recipe` (TOML) a model card is written.
+
+    In `eight_bits` the network computes with bytes; else in fp32, with weights stored as fp16.
+
+    Below a `sure_threshold` of 0.5 the answer is, as far as the model is calibrated, more
+    often wrong than right.
+    """
+
+    checkpoint: Path
+    data: Path
+    model: Path
+    model_id: str = "expression-2"
+    held_out_percent: int = 5
+    sure_threshold: float = SURE_THRESHOLD
+    recipe: Path | None = None
+    training_data: str = TRAINING_DATA
+    eight_bits: bool = True
+
+
+def export(settings: ExportSettings, progress: Progress = no_progress) -> Evaluation:
+    """Write `settings.model` with its whole contract; gives what was measured on Valid."""
+    net = load_net(settings.checkpoint)
+    kept_out = held_out_faces(settings.data, settings.held_out_percent)
+    graph = _finished(to_graph(net), settings)
+    told = read_recipe(settings.recipe).training_data if settings.recipe else settings.training_data
+    contract = _fixed_contract(settings.model_id, told, 1.0, settings.sure_threshold)
+    save(graph, contract, settings.model)
+    logits = Classifier(settings.model).logits(kept_out.pictures)
+    temperature = fit_temperature(logits, majority_labels(kept_out.votes))
+    contract["roommood.temperature"] = str(temperature)
+    save(graph, contract, settings.model)
+    measured = evaluate(settings.model, settings.data / "FER2013Valid", progress)
+    save(graph, contract | _measured_contract(settings, kept_out, measured), settings.model)
+    if settings.recipe:
+        recipe = read_recipe(settings.recipe)
+        write_card(settings.model, measured, recipe, count_multiply_adds(net))
+    return measured
+
+
+def _finished(graph: ModelProto, settings: ExportSettings) -> ModelProto:
+    if not settings.eight_bits:
+        return halve_weights(graph)
+    split = read_split(settings.data / "FER2013Train")
+    chosen = np.random.default_rng(CALIBRATION_SEED).permutation(len(split.names))
+    faces = split.pictures[np.sort(chosen[:CALIBRATION_FACES])]
+    return _without_traces(in_eight_bits(graph, scaled(faces, MEAN, STD)))
+
+
+def export_alone(
+    net: ExpressionNet, model: Path, model_id: str, training_data: str, temperature: float
+) -> None:
+    """Write `model` where there is no FER+ to measure it on: without confusion and accuracy."""
+    graph = halve_weights(to_graph(net))
+    contract = _fixed_contract(model_id, training_data, temperature)
+    save(graph, contract, model)
+    save(graph, contract | {"roommood.selftest": json.dumps(selftest(model))}, model)
+
+
+def held_out_faces(data: Path, percent: int) -> FaceSet:
+    """The faces with a clear majority in that part of Train which no run has learned from."""
+    split = read_split(data / "FER2013Train")
+    return clear_faces(split.take(held_out(split.names, percent)))
+
+
+def fit_temperature(logits: Floats, truth: Labels) -> float:
+    """The T in softmax(logits / T) that makes the labels (N,) most likely (Guo et al. 2017)."""
+    candidates = np.exp(np.linspace(np.log(0.2), np.log(3), 200))
+    rows = np.arange(len(truth))
+    losses = [-np.log(softmax(logits / t)[rows, truth] + 1e-9).mean() for t in candidates]
+    return round(float(candidates[int(np.argmin(losses))]), 4)
+
+
+def to_graph(net: ExpressionNet) -> ModelProto:
+    """The network as ONNX: `faces` (n, 1, 48, 48) to `logits` (n, 8), batch norms folded away."""
+    # It tells at length of operators that this network does not use.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    program = torch.onnx.export(
+        net.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
+        (torch.zeros(2, 1, SIDE_PX, SIDE_PX),),
+        dynamo=True,
+        opset_version=18,
+        input_names=["faces"],
+        output_names=["logits"],
+        dynamic_shapes={"faces": {0: torch.export.Dim("n")}},
+        verbose=False,
+    )
+    assert program is not None
+    return _without_traces(program.model_proto)
+
+
+def halve_weights(graph: ModelProto) -> ModelProto:
+    """Weights stored as fp16 and cast when loaded: half the file, the same fp32 arithmetic."""
+    halved = ModelProto()
+    halved.CopyFrom(graph)
+    casts = []
+    for weight in halved.graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or values.size < SMALLEST_HALVED:
+            continue
+        name = weight.name
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
+        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *halved.graph.node]
+    del halved.graph.node[:]
+    halved.graph.node.extend(nodes)
+    return halved
+
+
+def confusion_by_size(
+    model: Path, faces: FaceSet, sure_threshold: float
+) -> dict[str, dict[str, list[list[float]]]]:
+    """Per size class P(winning label | truth) and mean probabilities given the truth, (8, 8) each.
+
+    Over the faces that the worker would call sure: only those reach the sums to be corrected.
+    Each face counts once per view, so that rare rows rest on more than one crop of a face.
+    The row of an expression that no face shows is zero.
+    """
+    classifier = Classifier(model)
+    truth = np.tile(majority_labels(faces.votes), len(VIEWS_PX))
+    views = np.concatenate([view(faces.pictures, SIDE_PX, step) for step in VIEWS_PX])
+    tables = {}
+    for size, px in SIZE_CLASS_PX.items():
+        answers = classifier.probabilities(at_size(views, px))
+        sure = answers.max(axis=1) >= sure_threshold
+        winners = np.eye(COUNT, dtype=np.float32)[answers.argmax(axis=1)]
+        tables[size] = {
+            "hard": _row_means(truth[sure], winners[sure]),
+            "soft": _row_means(truth[sure], answers[sure]),
+        }
+    return tables
+
+
+def selftest(model: Path) -> dict[str, object]:
+    """Two made pictures' seed and this model's answers, for the check at start-up."""
+    made = np.random.default_rng(SELFTEST_SEED).integers(0, 256, (2, SIDE_PX, SIDE_PX), np.uint8)
+    answers = Classifier(model).probabilities(made)
+    return {"seed": SELFTEST_SEED, "probabilities": answers.round(6).tolist()}
+
+
+def save(graph: ModelProto, contract: Mapping[str, str], path: Path) -> None:
+    """Write the graph with `contract` as its metadata, after onnx has checked it."""
+    stamped = ModelProto()
+    stamped.CopyFrom(graph)
+    helper.set_model_props(stamped, dict(contract))
+    onnx.checker.check_model(stamped)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(stamped, path)
+
+
+def _fixed_contract(
+    model_id: str, training_data: str, temperature: float, sure_threshold: float = SURE_THRESHOLD
+) -> dict[str, str]:
+    shape = {"width": SIDE_PX, "height": SIDE_PX, "channels": 1, "colour": "gray", "layout": "NCHW"}
+    return {
+        "roommood.contract": CONTRACT,
+        "roommood.task": "expression",
+        "roommood.model_id": model_id,
+        "roommood.labels": json.dumps(EXPRESSIONS),
+        "roommood.input": json.dumps(shape | {"mean": [MEAN], "std": [STD]}),
+        "roommood.output": "logits",
+        "roommood.temperature": str(temperature),
+        "roommood.crop": json.dumps(CROP),
+        "roommood.sure_threshold": str(sure_threshold),
+        "roommood.licence": LICENCE,
+        "roommood.training_data": training_data,
+    }
+
+
+def _measured_contract(
+    settings: ExportSettings, kept_out: FaceSet, measured: Evaluation
+) -> dict[str, str]:
+    valid = clear_faces(read_split(settings.data / "FER2013Valid"))
+    faces = FaceSet(
+        np.concatenate([valid.pictures, kept_out.pictures]),
+        np.concatenate([valid.votes, kept_out.votes]),
+        valid.names + kept_out.names,
+    )
+    confusion = confusion_by_size(settings.model, faces, settings.sure_threshold)
+    return {
+        "roommood.confusion": json.dumps(confusion),
+        "roommood.selftest": json.dumps(selftest(settings.model)),
+        "roommood.accuracy": json.dumps(summary(measured)),
+    }
+
+
+def summary(measured: Evaluation) -> dict[str, object]:
+    """The figures of an evaluation that travel with the model."""
+    return {
+        "split": "FER2013Valid, eight expressions, majority of votes, single view",
+        "n": measured.n,
+        "accuracy": round(measured.accuracy, 4),
+        "ece": round(measured.ece, 4),
+        "mean_recall_of_seven": round(measured.mean_recall_of_seven, 4),
+        "recall": {name: round(value, 3) for name, value in measured.recall.items()},
+        "accuracy_by_px": {px: round(value, 4) for px, value in measured.accuracy_by_px.items()},
+        "accuracy_by_crop_px": {
+            px: round(value, 4) for px, value in measured.accuracy_by_crop_px.items()
+        },
+    }
+
+
+def _without_traces(graph: ModelProto) -> ModelProto:
+    # torch notes source paths and stack traces on every node; a shipped file must not tell them
+    del graph.metadata_props[:]
+    graph.doc_string = ""
+    del graph.graph.value_info[:]
+    del graph.graph.metadata_props[:]
+    parts = (graph.graph.node, graph.graph.input, graph.graph.output, graph.graph.initializer)
+    for part in (item for items in parts for item in items):
+        del part.metadata_props[:]
+        part.doc_string = ""
+    return graph
+
+
+def _row_means(truth: Labels, answers: Floats) -> list[list[float]]:
+    rows = [answers[truth == label] for label in range(COUNT)]
+    means = [row.mean(axis=0) if len(row) else np.zeros(COUNT) for row in rows]
+    return [[round(float(value), 4) for value in mean] for mean in means]

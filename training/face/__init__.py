@@ -1,0 +1,1 @@
+"""How the face detector was made."""

@@ -1,0 +1,204 @@
+"""`python -m roommood.training.face.cli`: make the face detector again: label, render, train,
+export."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Train, evaluate and export the face detector.")
+
+Data = Annotated[
+    Path,
+    typer.Option(help="Folder with faces-boxes/, portraits/, no-faces/ ... (see face_sources)."),
+]
+Labels = Annotated[Path, typer.Option(help="Folder of the teacher's labels.")]
+Teacher = Annotated[Path, typer.Option(help="A YuNet file with dynamic input.")]
+Shards = Annotated[Path, typer.Option(help="Folder of rendered crops.")]
+
+
+@app.command()
+def label(data: Data, labels: Labels, teacher: Teacher) -> None:
+    """Let the teacher label every picture of every source."""
+    from functools import partial
+
+    import cv2
+    from rich.progress import Progress
+
+    from roommood.training.face.data import pictures, save_faces
+    from roommood.training.face.sources import SOURCES, label_source
+    from roommood.training.face.teacher import Detector
+
+    cv2.setNumThreads(1)
+    labels.mkdir(parents=True, exist_ok=True)
+    detector = Detector.open(teacher)
+    with Progress() as progress:
+        for item in SOURCES:
+            paths = pictures(data / item.folder)
+            task = progress.add_task(item.name, total=len(paths))
+            found = label_source(data, item, paths, detector, partial(progress.advance, task))
+            save_faces(labels / f"{item.name}.npz", found)
+
+
+@app.command()
+def render(
+    data: Data,
+    labels: Labels,
+    shards: Shards,
+    count: Annotated[int, typer.Option(min=1, help="How many shards to render.")] = 8,
+    size: Annotated[int, typer.Option(min=1, help="Crops in a shard.")] = 4000,
+    first: Annotated[int, typer.Option(min=0, help="Number, and seed, of the first shard.")] = 0,
+    keep: Annotated[int, typer.Option(min=1, help="Remove the oldest shards beyond so many.")] = 8,
+    earlier: Annotated[
+        Path | None, typer.Option(help="A detector whose false alarms are to be shown often.")
+    ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="A YuNet file that looks at every finished crop.")
+    ] = None,
+    rest: Annotated[
+        float, typer.Option(min=0, help="Once `keep` are there: sleep so many rendering times.")
+    ] = 0,
+) -> None:
+    """Render training crops; may run beside `train`, which takes up new shards as they come."""
+    import time
+
+    import cv2
+
+    from roommood.training.face.stock import load_stock, remove_old, render_shard
+    from roommood.training.face.teacher import Detector
+
+    cv2.setNumThreads(1)
+    shards.mkdir(parents=True, exist_ok=True)
+    detector = Detector.open(earlier) if earlier else None
+    critic = Detector.open(teacher) if teacher else None
+    stock = load_stock(data, labels, lambda name: typer.echo(f"reading {name}"), detector, critic)
+    typer.echo(f"{len(stock.traps)} traps")
+    for number in range(first, first + count):
+        start = time.monotonic()
+        render_shard(stock, shards / f"shard-{number:04d}.npy", size, number)
+        took = time.monotonic() - start
+        typer.echo(f"shard {number}: {took:.0f} s")
+        if remove_old(shards, keep):
+            time.sleep(rest * took)
+
+
+@app.command()
+def train(
+    shards: Shards,
+    checkpoint: Annotated[Path, typer.Option(help="Written as it goes; resumed from.")],
+    steps: Annotated[int, typer.Option(min=1)] = 14_000,
+    batch: Annotated[int, typer.Option(min=1)] = 20,
+    decay: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Last share of the steps, with a falling rate.")
+    ] = 0.35,
+    rate: Annotated[float, typer.Option(min=0)] = 2e-3,
+    seed: Annotated[int, typer.Option()] = 1,
+    start: Annotated[
+        Path | None, typer.Option(help="Begin with the weights of another run's checkpoint.")
+    ] = None,
+) -> None:
+    """Train on rendered crops, on one thread."""
+    from roommood.training.face.net import NetShape
+    from roommood.training.face.train import Recipe
+    from roommood.training.face.train import train as run
+
+    recipe = Recipe(steps=steps, batch=batch, decay=decay, rate=rate, seed=seed)
+    run(shards, checkpoint, recipe, NetShape(), typer.echo, start)
+
+
+@app.command()
+def average(
+    checkpoints: Annotated[list[Path], typer.Argument(help="Of runs that went on from another.")],
+    output: Annotated[Path, typer.Option(help="The checkpoint to write, for `export`.")],
+) -> None:
+    """Average the weights of several runs."""
+    from roommood.training.face.train import average_checkpoints
+
+    average_checkpoints(checkpoints, output)
+
+
+@app.command()
+def evaluate(
+    models: Annotated[list[Path], typer.Argument(help="Detectors to compare, ours and YuNet's.")],
+    data: Data,
+    labels: Labels,
+    teacher: Teacher,
+    every: Annotated[
+        int, typer.Option(min=1, help="Take every so-many-th frame of the rooms.")
+    ] = 1,
+) -> None:
+    """Judge detectors on the pictures kept out of training, in one run; prints JSON."""
+    import json
+
+    import cv2
+
+    from roommood.training.face.evaluate import milliseconds
+    from roommood.training.face.report import examine, prepare
+    from roommood.training.face.teacher import Detector
+
+    cv2.setNumThreads(1)
+    exam = prepare(data, labels, Detector.open(teacher), every)
+    detectors = [Detector.open(path) for path in models]
+    times = milliseconds(detectors)
+    figures = {
+        path.name: {**examine(detector, exam), "ms at 640x480": round(time, 2)}
+        for path, detector, time in zip(models, detectors, times, strict=True)
+    }
+    typer.echo(json.dumps(figures, indent=2))
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Option(help="From `train`.")],
+    output: Annotated[Path, typer.Option(help="The ONNX file to write.")],
+    data: Data,
+    labels: Labels,
+    teacher: Teacher,
+    peer: Annotated[
+        Path, typer.Option(help="The detector whose false positives are allowed (YuNet-s at 0.6).")
+    ],
+    model_id: Annotated[str, typer.Option()] = "face-4",
+) -> None:
+    """Write the ONNX file, its operating point chosen so that it raises no more false alarms than
+    the peer."""
+    import json
+
+    import cv2
+
+    from roommood.training.face.export import finish, write
+    from roommood.training.face.report import prepare
+    from roommood.training.face.teacher import Detector
+    from roommood.training.face.train import load_average
+
+    cv2.setNumThreads(1)
+    net = load_average(checkpoint)
+    exam = prepare(data, labels, Detector.open(teacher))
+    card = finish(net, output, model_id, exam, Detector.open(peer))
+    write(net, output, card)
+    typer.echo(json.dumps(card.accuracy, indent=2))
+
+
+@app.command()
+def align(
+    faces: Annotated[Path, typer.Argument(help="Folder with images/ and labels.csv.")],
+    detector: Annotated[str, typer.Option(help="As the worker's --detector.")] = "",
+    most: Annotated[int, typer.Option(min=1, help="Faces of one expression.")] = 130,
+    share: Annotated[float, typer.Option(min=0.05, help="Scale of the pictures.")] = 0.4,
+) -> None:
+    """Measure whether turning crops upright by the eyes pays; prints JSON."""
+    import json
+
+    from roommood.inference_worker.vision.emotions import open_classifier
+    from roommood.inference_worker.vision.faces import open_detector
+    from roommood.training.face.align import compare, labelled
+
+    found = open_detector(detector)
+    classifier = open_classifier(box_style=found.box_style)
+    figures = compare(labelled(faces, most), found, classifier, share)
+    typer.echo(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    app()

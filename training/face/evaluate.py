@@ -1,0 +1,194 @@
+"""How good a detector is: average precision at IoU 0.5 by face size, false positives, time per
+picture."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from roommood.training.face.data import Faces, Floats, Picture, iou_matrix
+from roommood.training.face.sources import (
+    PEOPLE_AMONG_NO_FACES,
+    held_out_pictures,
+    read_picture,
+    source,
+)
+from roommood.training.face.teacher import Detector
+
+BANDS: Mapping[str, tuple[float, float]] = {
+    "16-32": (16, 32),
+    "32-64": (32, 64),
+    ">=64": (64, np.inf),
+    ">=32": (32, np.inf),
+}
+MATCH_IOU = 0.5
+LOWEST_SCORE = 0.02
+STRAY_IOU = 0.2
+FRAME_HEIGHT, FRAME_WIDTH = 480, 640
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A picture with its true boxes (n, 4); boxes marked in `optional` (n,) count neither as
+    found nor as missed."""
+
+    picture: Picture
+    boxes: Floats
+    optional: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Average precision (0..1, NaN without faces) overall and by size band, and how many faces
+    there were."""
+
+    ap: float
+    ap_by_px: Mapping[str, float]
+    faces: int
+
+
+def fit(
+    picture: Picture, height: int = FRAME_HEIGHT, width: int = FRAME_WIDTH
+) -> tuple[Picture, float]:
+    """Scale a picture until it just fits into a frame of that size; also returns the scale."""
+    import cv2
+
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+    return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8), scale
+
+
+def sizes(boxes: Floats) -> Floats:
+    """The side of a square as large as each box, in pixels."""
+    side: Floats = np.sqrt(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(-1)).astype(
+        np.float32
+    )
+    return side
+
+
+def average_precision(
+    found: Sequence[Faces], judged: Sequence[Judged], low: float = 0.0, high: float = np.inf
+) -> float:
+    """Area under the precision-recall curve over all pictures, for faces of low to high pixels.
+
+    As in COCO (Lin et al. 2014): faces outside the band, and detections that match them or are
+    themselves outside it without matching anything, do not count.
+    """
+    marks, scores, faces = [], [], 0
+    for detections, truth in zip(found, judged, strict=True):
+        optional = truth.optional | (sizes(truth.boxes) < low) | (sizes(truth.boxes) >= high)
+        mark = _marks(detections, truth.boxes, optional)
+        outside = (sizes(detections.boxes) < low) | (sizes(detections.boxes) >= high)
+        counts = (mark == 1) | ((mark == 0) & ~outside)
+        marks.append(mark[counts])
+        scores.append(detections.scores[counts])
+        faces += int((~optional).sum())
+    return (
+        _area_under(np.concatenate(marks), np.concatenate(scores), faces) if faces else float("nan")
+    )
+
+
+def _marks(detections: Faces, boxes: Floats, optional: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """1 for a detection that finds a face, 0 for one that finds nothing, -1 for one that does not
+    count."""
+    overlap = iou_matrix(detections.boxes, boxes)
+    free, marks = np.ones(len(boxes), bool), np.zeros(len(detections), np.int64)
+    for i in np.argsort(-detections.scores, kind="stable"):
+        reach = np.where(free & (overlap[i] >= MATCH_IOU), overlap[i] - optional, -np.inf)
+        if len(reach) == 0 or reach.max() == -np.inf:
+            continue
+        best = int(reach.argmax())
+        marks[i] = -1 if optional[best] else 1
+        free[best] = bool(optional[best])
+    return marks
+
+
+def _area_under(marks: NDArray[np.int64], scores: Floats, faces: int) -> float:
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(marks[order])
+    precision = hits / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    steps = np.diff(np.concatenate([[0.0], hits / faces]))
+    return float((steps * envelope).sum())
+
+
+def judge(
+    detector: Detector, judged: Sequence[Judged], iou: float = 0.4
+) -> tuple[list[Faces], Score]:
+    """Run a detector over pictures; its detections and its score."""
+    found = [detector.detect(truth.picture, LOWEST_SCORE, iou) for truth in judged]
+    bands = {name: average_precision(found, judged, *band) for name, band in BANDS.items()}
+    faces = sum(int((~truth.optional).sum()) for truth in judged)
+    return found, Score(average_precision(found, judged), bands, faces)
+
+
+def recall(
+    found: Sequence[Faces], judged: Sequence[Judged], threshold: float, low: float = 0.0
+) -> float:
+    """The share of the faces of at least `low` pixels that detections above the threshold find."""
+    hits, faces = 0, 0
+    for detections, truth in zip(found, judged, strict=True):
+        optional = truth.optional | (sizes(truth.boxes) < low)
+        sure = detections.where(detections.scores >= threshold)
+        hits += int((_marks(sure, truth.boxes, optional) == 1).sum())
+        faces += int((~optional).sum())
+    return round(hits / max(faces, 1), 4)
+
+
+def strays(found: Sequence[Faces], judged: Sequence[Judged], threshold: float) -> float:
+    """Detections above the threshold, per picture, that hardly overlap any true box."""
+    count = 0
+    for detections, truth in zip(found, judged, strict=True):
+        sure = detections.where(detections.scores >= threshold)
+        overlap = iou_matrix(sure.boxes, truth.boxes)
+        count += len(sure) - int((overlap > STRAY_IOU).any(1).sum())
+    return round(count / max(len(judged), 1), 4)
+
+
+def milliseconds(detectors: Sequence[Detector], rounds: int = 100) -> list[float]:
+    """The time of each net alone on a 640x480 picture, on one thread.
+
+    They take turns, and the fastest of all rounds counts, since other work only adds to it.
+    """
+    noise = np.random.default_rng(0)
+    tensors = [
+        noise.integers(0, 256, (1, d.channels, 480, 640)).astype(np.float32) for d in detectors
+    ]
+    times = np.zeros((rounds, len(detectors)))
+    for row in times:
+        for place, (detector, tensor) in enumerate(zip(detectors, tensors, strict=True)):
+            start = time.perf_counter()
+            detector.outputs(tensor)
+            row[place] = time.perf_counter() - start
+    fastest: list[float] = (times.min(0) * 1000).tolist()
+    return fastest
+
+
+def rooms(
+    root: Path, teacher: Detector, every: int = 1, sure: float = 0.6, unsure: float = 0.3
+) -> list[Judged]:
+    """The panoramas of meeting rooms, with what the teacher sees in them; what it is unsure of
+    does not count."""
+    paths = sorted((root / source("rooms").folder).glob("*.jpg"))[::every]
+    result = []
+    for path in paths:
+        picture = read_picture(path)
+        faces = teacher.detect(picture, unsure)
+        result.append(Judged(picture, faces.boxes, faces.scores < sure))
+    return result
+
+
+def face_free(root: Path, fitted: bool = True) -> list[Picture]:
+    """The photographs without people that are kept out of training."""
+    paths = [
+        path
+        for path in held_out_pictures(root, source("no-faces"))
+        if path.name not in PEOPLE_AMONG_NO_FACES
+    ]
+    return [fit(read_picture(path))[0] if fitted else read_picture(path) for path in paths]
