@@ -11,7 +11,7 @@ import zmq
 from roommood.aggregator.counting.admission import Admission
 from roommood.aggregator.counting.buckets import Delivery, deliver
 from roommood.aggregator.counting.health_fields import camera_fields, worker_fields
-from roommood.aggregator.counting.metrics import aggregator_facts
+from roommood.aggregator.counting.metrics import aggregator_samples
 from roommood.aggregator.counting.peers import Peers
 from roommood.aggregator.counting.store import CommitReport, Outcome, Store
 from roommood.aggregator.redis.shards import PAUSE_TIMES
@@ -25,15 +25,21 @@ from roommood.shared.errors import (
     VersionMismatch,
     WireError,
 )
-from roommood.shared.process.logs import Complaints, event
-from roommood.shared.process.metrics import Fact, Health, serve_if_asked
-from roommood.shared.process.runtime import Deadline, PeerLog, Shutdown, new_id, shutdown_on_signals
+from roommood.shared.process.logs import RateLimitedLog, event
+from roommood.shared.process.metrics import Health, Sample, serve_if_asked
+from roommood.shared.process.runtime import (
+    ConnectionLog,
+    Deadline,
+    Shutdown,
+    new_id,
+    shutdown_on_signals,
+)
 from roommood.shared.process.settings import AggregatorSettings
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.messages import Ack, ModelReport, Report
-from roommood.shared.security.allow_list import Holders
+from roommood.shared.security.allow_list import FixedPolicy
 from roommood.shared.security.keys import aggregator_keys
-from roommood.shared.transport.listener import Entrance
+from roommood.shared.transport.listener import Listener
 from roommood.shared.transport.sockets import Router, bind_reports, receive_from, send
 
 _log = logging.getLogger(__name__)
@@ -65,8 +71,8 @@ class Aggregator:
         self._keys = aggregator_keys(settings.keys)
         self._aggregator_id = new_id()
         self._peers = Peers()
-        self._log_of_redis = PeerLog("redis")
-        self._complaints = Complaints(_log)
+        self._log_of_redis = ConnectionLog("redis")
+        self._limited_log = RateLimitedLog(_log)
         self._admission = Admission()
         self._answers: dict[bytes, _Answer] = {}
         self._deliveries: list[Delivery] = []
@@ -101,14 +107,14 @@ class Aggregator:
         settings = self._settings
         self._context: zmq.Context[Router] = zmq.Context()
         keys = self._keys
-        own, workers = (keys.own, Holders(frozenset({keys.workers}))) if keys else (None, None)
-        self._entrance = Entrance(self._context, bind_reports, settings, own, workers)
-        self._router = self._entrance.router
+        own, workers = (keys.own, FixedPolicy(frozenset({keys.workers}))) if keys else (None, None)
+        self._listener = Listener(self._context, bind_reports, settings, own, workers)
+        self._router = self._listener.router
         self._poller = zmq.Poller()
-        for source in (*self._entrance.sources, shutdown.waker.fileno()):
+        for source in (*self._listener.sources, shutdown.waker.fileno()):
             self._poller.register(source, zmq.POLLIN)
-        self._stop_metrics = serve_if_asked(self._settings, self.health, self.facts)
-        self._keep_house()
+        self._stop_metrics = serve_if_asked(self._settings, self.health, self.samples)
+        self._periodic_work()
         event(_log, logging.INFO, "aggregator ready", bind=settings.bind, id=self._aggregator_id)
 
     # Work
@@ -124,14 +130,14 @@ class Aggregator:
         self._receive()
         self._commit()
         self._acknowledge()
-        self._keep_house()
-        self._entrance.turn(self.health, ready)
+        self._periodic_work()
+        self._listener.turn(self.health, ready)
         self.health.tick()
 
     def _receive(self) -> None:
         end_ms = boot_ms() + _TURN_MS
         while boot_ms() < end_ms:
-            message = receive_from(self._router, self._entrance.connections, keyed=False)
+            message = receive_from(self._router, self._listener.connections, keyed=False)
             if message is None:
                 return
             parts = message[1]
@@ -144,7 +150,7 @@ class Aggregator:
 
     def _refuse_message(self, routing_id: bytes, error: WireError) -> None:
         self.counts[f"message-refused-{error.reason}"] += 1
-        self._complaints.event("message refused", why=str(error))
+        self._limited_log.event("message refused", why=str(error))
         if isinstance(error, VersionMismatch):
             # An Ack of nothing: the other side sees which two versions have met, and can say so.
             self._answers.setdefault(routing_id, _Answer())
@@ -220,9 +226,9 @@ class Aggregator:
                 self.counts["room-errors"] += 1
                 if isinstance(error, ShardAway):
                     continue  # told by shard
-                self._complaints.event("room not written", room=room, why=str(error))
+                self._limited_log.event("room not written", room=room, why=str(error))
 
-    def _keep_house(self) -> None:
+    def _periodic_work(self) -> None:
         now_ms = boot_ms()
         every_ms = _HOUSEKEEPING_MS if self._schema_checked else _RETRY_MS
         if now_ms - self._housekeeping_ms < every_ms or not self._redis_may_answer():
@@ -259,13 +265,13 @@ class Aggregator:
             except (StoreAway, StoreRefuses) as error:
                 if not isinstance(error, ShardAway):
                     raise
-                self._complaints.event("housekeeping waits", why=str(error))
+                self._limited_log.event("housekeeping waits", why=str(error))
                 took_ms = boot_ms() - began_ms
                 self._housekeeping_ms = boot_ms() + PAUSE_TIMES * took_ms
                 if took_ms > _HOUSEKEEPING_MS:
                     return
             except StoreError as error:  # of one key: nobody else has to wait for it
-                self._complaints.event("not written", why=str(error))
+                self._limited_log.event("not written", why=str(error))
 
     def _read_wishes(self) -> None:
         self._paused = self._store.paused_rooms()
@@ -314,17 +320,17 @@ class Aggregator:
 
     def _shut_down(self) -> None:
         self._stop_metrics()
-        self._entrance.close(linger_ms=300)
+        self._listener.close(linger_ms=300)
         self._context.term()
         self._store.close()
 
     # What others may know
 
-    def facts(self) -> Iterator[Fact]:
+    def samples(self) -> Iterator[Sample]:
         """The aggregator's metrics."""
         counts, workers, shards = Counter(self.counts), len(self._peers), len(self._shards_away)
-        yield from self._entrance.facts("aggregator")
-        yield from aggregator_facts(counts, workers, self._redis_away, shards)
+        yield from self._listener.samples("aggregator")
+        yield from aggregator_samples(counts, workers, self._redis_away, shards)
 
 
 def _ticket(delivery: Delivery) -> Ticket:

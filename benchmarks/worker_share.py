@@ -21,7 +21,7 @@ from benchmarks.plant import ROOM, Plant
 from benchmarks.rows import Options, Row, at_least, run_alone, stated
 from roommood.inference_worker.serving.compute import Compute, Finished
 from roommood.inference_worker.serving.intake import Job
-from roommood.inference_worker.serving.sessions import Link
+from roommood.inference_worker.serving.sessions import CameraSession
 from roommood.inference_worker.vision.analysis import open_analyzer
 from roommood.shared.clock import TransitClock, boot_ms
 from roommood.shared.protocol.messages import Frame, Hello
@@ -118,7 +118,7 @@ def _pictures() -> list[bytes]:
 def _job(seq: int, jpeg: bytes) -> Job:
     hello = Hello("cam", "room", "b00t", 0, 1, 0, 30.0, 640, 480, 0, boot_ms())
     frame = Frame("cam", "room", "b00t", seq, 640, 480, 0, 0.0, 1, boot_ms(), jpeg)
-    link = Link(("cam", "b00t", 0), b"id", hello, 0, 0, 0, boot_ms(), TransitClock())
+    link = CameraSession(("cam", "b00t", 0), b"id", hello, 0, 0, 0, boot_ms(), TransitClock())
     return Job(link, frame, 0.0, boot_ms())
 
 

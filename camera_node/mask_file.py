@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.atomic_file import whole_file
+from roommood.shared.process.atomic_file import atomic_file
 
 Polygons = Sequence[Sequence[Sequence[float]]]
 _TABLE: Final = re.compile(r"^[ \t]*\[[ \t]*camera[ \t]*\][ \t]*(?:#.*)?$", re.MULTILINE)
@@ -36,7 +36,7 @@ def save(path: Path, polygons: Polygons) -> None:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     changed = _with_masks(text, as_toml(polygons))
     _check(path, before, changed, polygons)
-    with whole_file(target) as file:
+    with atomic_file(target) as file:
         file.write(changed)
 
 

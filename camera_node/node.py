@@ -20,7 +20,7 @@ from roommood.camera_node.stillness import PROBLEMS
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, SourceError
 from roommood.shared.process.logs import event
-from roommood.shared.process.metrics import Fact, Health, serve_if_asked
+from roommood.shared.process.metrics import Health, Sample, serve_if_asked
 from roommood.shared.process.runtime import (
     EXIT_DRAIN_INCOMPLETE,
     Deadline,
@@ -116,7 +116,7 @@ class CameraNode:
         for waker in (self._waker, shutdown.waker):
             self._poller.register(waker.fileno(), zmq.POLLIN)
             self._wakers.register(waker.fileno(), select.POLLIN)
-        self._stop_metrics = serve_if_asked(self._settings, self.health, self.facts)
+        self._stop_metrics = serve_if_asked(self._settings, self.health, self.samples)
         event(
             _log,
             logging.INFO,
@@ -291,26 +291,26 @@ class CameraNode:
             source=self._capture.status[:200],
         )
 
-    def facts(self) -> Iterator[Fact]:
+    def samples(self) -> Iterator[Sample]:
         """The camera's metrics."""
         settings, health = self._settings, self._health()
         labels = {"camera": settings.name, "room": settings.room}
-        yield Fact("roommood_camera_info", "Which camera this is.", 1, labels)
+        yield Sample("roommood_camera_info", "Which camera this is.", 1, labels)
         for outcome in ("captured", "sent", "skipped", "lost_with_worker"):
             name = f"roommood_camera_frames_{outcome}_total"
-            yield Fact(name, f"Frames {outcome.replace('_', ' ')}.", getattr(health, outcome))
+            yield Sample(name, f"Frames {outcome.replace('_', ' ')}.", getattr(health, outcome))
         rate_hz, encode_s = self._capture.rate_hz, health.encode_ms / 1e3
-        yield Fact("roommood_camera_capture_rate_hertz", "Frames captured a second.", rate_hz)
-        yield Fact("roommood_camera_encode_seconds", "Time that one encoding takes.", encode_s)
+        yield Sample("roommood_camera_capture_rate_hertz", "Frames captured a second.", rate_hz)
+        yield Sample("roommood_camera_encode_seconds", "Time that one encoding takes.", encode_s)
         for status in ("ok", *PROBLEMS, "paused", "quiet", "reconnecting", "failed"):
             is_so = health.source.partition(":")[0] == status
             name = "roommood_camera_source_status"
-            yield Fact(name, "1 for how its source is.", is_so, {"status": status})
+            yield Sample(name, "1 for how its source is.", is_so, {"status": status})
         connected = self._publisher.connected_workers
-        yield Fact("roommood_camera_workers", "Workers connected.", connected)
+        yield Sample("roommood_camera_workers", "Workers connected.", connected)
         if health.temperature_c:
             name = "roommood_camera_temperature_celsius"
-            yield Fact(name, "Of the board.", health.temperature_c)
+            yield Sample(name, "Of the board.", health.temperature_c)
 
 
 def _temperature_c() -> float:

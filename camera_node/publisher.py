@@ -13,14 +13,14 @@ from roommood.camera_node.membership import Membership
 from roommood.camera_node.window import CreditWindow
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import ConfigError, WireError
-from roommood.shared.process.logs import Complaints, event
-from roommood.shared.process.runtime import PeerLog
+from roommood.shared.process.logs import RateLimitedLog, event
+from roommood.shared.process.runtime import ConnectionLog
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import CREDIT_VOID_MS, HELLO_EVERY_MS, MAX_INTERVAL_US
 from roommood.shared.protocol.messages import Credit, Frame, Hello
 from roommood.shared.security.keys import ClientKeys
 from roommood.shared.transport import sockets
-from roommood.shared.transport.monitors import WHY_NOT, Dialler, LinkEvent, Monitor
+from roommood.shared.transport.monitors import WHY_NOT, ConnectionEvent, Monitor, Reconnector
 from roommood.shared.transport.sockets import Dealer
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Outgoing:
     captured_ms: float
 
 
-class Link:
+class WorkerConnection:
     """One socket to one worker address."""
 
     def __init__(
@@ -62,7 +62,7 @@ class Link:
         socket, monitor = sockets.connect_frames(context, address, insecure=insecure, keys=keys)
         self.socket: Dealer = socket
         self.monitor: Monitor = monitor
-        self.dialler = Dialler(socket, address, monitor)
+        self.reconnector = Reconnector(socket, address, monitor)
 
 
 # Whom a discovered address is heard from: not this machine, so loopback ones are left out.
@@ -98,9 +98,9 @@ class Publisher:
         self._membership = Membership(self._identity.camera, workers)
         self._membership_due_ms = 0.0
         self._nominal_interval_us = nominal_interval_us
-        self._links: dict[str, Link] = {}
-        self._peers = PeerLog("worker")
-        self._complaints = Complaints(_log)
+        self._links: dict[str, WorkerConnection] = {}
+        self._peers = ConnectionLog("worker")
+        self._limited_log = RateLimitedLog(_log)
         self._next_link = 0
         self._connections = 0
         self._previous_captured_ms: float | None = None
@@ -151,7 +151,7 @@ class Publisher:
         now_ms = boot_ms()
         for link in self._links.values():
             self._take_events(link, now_ms, ready)
-            link.dialler.turn(now_ms)
+            link.reconnector.tick(now_ms)
             if ready is None or link.socket in ready:
                 self._take_messages(link)
         now_ms = boot_ms()
@@ -163,13 +163,15 @@ class Publisher:
             self._membership_due_ms = now_ms + _MEMBERSHIP_EVERY_MS
             self._keep_membership(now_ms)
 
-    def _take_events(self, link: Link, now_ms: float, ready: Container[object] | None) -> None:
-        for news in link.dialler.news(now_ms, ready):
-            if news is LinkEvent.CONNECTED:
+    def _take_events(
+        self, link: WorkerConnection, now_ms: float, ready: Container[object] | None
+    ) -> None:
+        for news in link.reconnector.events(now_ms, ready):
+            if news is ConnectionEvent.CONNECTED:
                 self._connections += 1
                 link.window.connect(self._connections, boot_ms())
                 link.hello_due_ms = 0.0
-            elif news is LinkEvent.DISCONNECTED:
+            elif news is ConnectionEvent.DISCONNECTED:
                 if link.window.connected and link.window.worker_id:
                     self._peers.lost(link.address, "connection closed")
                 link.window.disconnect()
@@ -177,16 +179,16 @@ class Publisher:
             elif news in WHY_NOT:
                 self._peers.lost(link.address, WHY_NOT[news])
 
-    def _take_messages(self, link: Link) -> None:
+    def _take_messages(self, link: WorkerConnection) -> None:
         while (parts := sockets.receive(link.socket)) is not None:
             try:
                 credit = wire.decode_credit(parts[0])
             except WireError as error:
-                self._complaints.event("credit refused", worker=link.address, why=str(error))
+                self._limited_log.event("credit refused", worker=link.address, why=str(error))
                 continue
             self._take_credit(link, credit)
 
-    def _take_credit(self, link: Link, credit: Credit) -> None:
+    def _take_credit(self, link: WorkerConnection, credit: Credit) -> None:
         now_ms = boot_ms()
         unsettled, worker_id = link.window.unsettled, link.window.worker_id
         if not link.window.take(credit, now_ms):
@@ -202,12 +204,12 @@ class Publisher:
         self._membership.heard(link.address, now_ms)
         self._membership.learn(credit.workers, link.address, now_ms)
 
-    def _note_refusal(self, link: Link, refused: str) -> None:
+    def _note_refusal(self, link: WorkerConnection, refused: str) -> None:
         if refused and refused != link.refused:
             event(_log, logging.ERROR, "refused by worker", worker=link.address, why=refused)
         link.refused = refused
 
-    def _say_hello(self, link: Link, now_ms: float) -> None:
+    def _say_hello(self, link: WorkerConnection, now_ms: float) -> None:
         if not sockets.is_writable(link.socket):
             return
         hello = dataclasses.replace(
@@ -245,13 +247,13 @@ class Publisher:
             link.window.disconnect()
         return False
 
-    def _book_sent(self, link: Link, outgoing: Outgoing, now_ms: float) -> None:
+    def _book_sent(self, link: WorkerConnection, outgoing: Outgoing, now_ms: float) -> None:
         link.window.spend()
         link.sent_ms = now_ms
         self.sent += 1
         self._previous_captured_ms = outgoing.captured_ms
 
-    def _soonest(self, now_ms: float) -> Link | None:
+    def _soonest(self, now_ms: float) -> WorkerConnection | None:
         """The link served soonest; of several that are free, the one that was longest unused."""
         soonest, best = None, (math.inf, math.inf)
         for link in self._links.values():
@@ -309,11 +311,11 @@ class Publisher:
         try:
             self._open(address)
         except ConfigError as error:
-            self._complaints.event("learned worker not used", why=str(error))
+            self._limited_log.event("learned worker not used", why=str(error))
             self._membership.reject(address)
 
     def _open(self, address: str) -> None:
-        link = Link(
+        link = WorkerConnection(
             self._context,
             address,
             self._next_link,
@@ -324,13 +326,13 @@ class Publisher:
         self._next_link += 1
         self._links[address] = link
         self._poller.register(link.socket, zmq.POLLIN)
-        self._poller.register(link.dialler.descriptor, zmq.POLLIN)
+        self._poller.register(link.reconnector.descriptor, zmq.POLLIN)
 
-    def _close(self, link: Link) -> None:
+    def _close(self, link: WorkerConnection) -> None:
         link.window.write_off()
         self._lost_on_closed_links += link.window.lost_with_worker
         self._poller.unregister(link.socket)
-        self._poller.unregister(link.dialler.descriptor)
+        self._poller.unregister(link.reconnector.descriptor)
         sockets.close(link.socket, link.monitor, _LINGER_MS)
         del self._links[link.address]
         self._peers.forget(link.address)

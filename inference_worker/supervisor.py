@@ -144,8 +144,8 @@ class Supervisor:
         if code == ConfigError.exit_code:
             raise ConfigError(f"worker {number} ended over a setting; its own line says which")
 
-    def _replace(self, number: int, why: str, **facts: object) -> None:
-        event(_log, logging.WARNING, f"worker {why}, is replaced", instance=number, **facts)
+    def _replace(self, number: int, why: str, **fields: object) -> None:
+        event(_log, logging.WARNING, f"worker {why}, is replaced", instance=number, **fields)
         now = time.monotonic()
         self._replaced_at.append(now)
         while now - self._replaced_at[0] > _BUDGET_S:

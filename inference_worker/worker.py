@@ -11,11 +11,11 @@ from roommood.inference_worker.models.files import to_report
 from roommood.inference_worker.serving.compute import Compute, Finished, Stale, Started
 from roommood.inference_worker.serving.intake import Intake, Job
 from roommood.inference_worker.serving.reporter import Reporter
-from roommood.inference_worker.serving.stats import Vitals
+from roommood.inference_worker.serving.stats import WorkerStats
 from roommood.inference_worker.vision.analysis import Analysis, Analyzer
 from roommood.shared.clock import boot_ms
 from roommood.shared.process.logs import event
-from roommood.shared.process.metrics import Fact, Health, serve_if_asked
+from roommood.shared.process.metrics import Health, Sample, serve_if_asked
 from roommood.shared.process.runtime import (
     EXIT_DRAIN_INCOMPLETE,
     Deadline,
@@ -32,7 +32,7 @@ from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import worker_keys
 from roommood.shared.transport.addresses import advertised
 from roommood.shared.transport.discovery import announced
-from roommood.shared.transport.listener import Entrance
+from roommood.shared.transport.listener import Listener
 from roommood.shared.transport.sockets import bind_frames
 
 _log = logging.getLogger(__name__)
@@ -94,20 +94,20 @@ class Worker:
             keys=self._keys.to_aggregators if self._keys else None,
         )
         own = self._keys.own if self._keys else None
-        self._entrance = Entrance(self._context, bind_frames, settings, own, self._allow_list)
+        self._listener = Listener(self._context, bind_frames, settings, own, self._allow_list)
         self._intake = Intake(
-            self._entrance.router,
+            self._listener.router,
             self._worker_id,
             settings.threads,
             self._compute.submit,
             self._allow_list,
-            self._entrance.connections,
+            self._listener.connections,
         )
-        self._vitals = Vitals(self._intake, self._reporter, settings.threads)
+        self._stats = WorkerStats(self._intake, self._reporter, settings.threads)
         wakers = (self._waker.fileno(), shutdown.waker.fileno())
-        for source in (*self._entrance.sources, *wakers):
+        for source in (*self._listener.sources, *wakers):
             self._poller.register(source, zmq.POLLIN)
-        self._stop_metrics = serve_if_asked(settings, self.health, self._facts)
+        self._stop_metrics = serve_if_asked(settings, self.health, self._samples)
         self.health.ready = True
         event(_log, logging.INFO, "worker ready", **self._introduction())
 
@@ -138,9 +138,9 @@ class Worker:
         if self._waker.fileno() in ready:
             self._waker.drain()
         self._take_events()
-        self._intake.turn(self._entrance.router in ready)
+        self._intake.turn(self._listener.router in ready)
         self._reporter.turn(ready)
-        self._entrance.turn(self.health, ready)
+        self._listener.turn(self.health, ready)
         if not self._compute.hung:
             self.health.tick()
 
@@ -158,7 +158,7 @@ class Worker:
 
     def _note_start(self, what: Started) -> None:
         self._intake.started(what.job, what.now_ms)
-        self._vitals.started(what.age_ms)
+        self._stats.started(what.age_ms)
         interval_us = what.job.frame.interval_us
         self._debug(what.job, "started", age_ms=what.age_ms, interval_us=interval_us)
 
@@ -168,7 +168,7 @@ class Worker:
         if what.analysis is None:
             self._debug(what.job, "refused", why=what.why)
             return
-        self._vitals.analysed(what.analysis)
+        self._stats.analysed(what.analysis)
         self._debug(what.job, "analysed", faces=len(what.analysis.faces))
         job = what.job
         self._reporter.add(self._result(job, what.analysis), job.arrived_ms - job.age_ms)
@@ -190,11 +190,11 @@ class Worker:
             self._intake.workers = ack.workers
         self._intake.pause(frozenset(ack.paused_rooms))
 
-    def _debug(self, job: Job, text: str, **facts: object) -> None:
+    def _debug(self, job: Job, text: str, **fields: object) -> None:
         if _log.isEnabledFor(logging.DEBUG):
             frame = job.frame
             ids = {"camera": frame.camera, "boot": frame.boot_id, "seq": frame.seq}
-            event(_log, logging.DEBUG, text, **ids, **facts)
+            event(_log, logging.DEBUG, text, **ids, **fields)
 
     # End
 
@@ -209,7 +209,7 @@ class Worker:
         deadline = Deadline(self._settings.drain_s)
         self._intake.leaving = True
         self._intake.tell_all()
-        event(_log, logging.INFO, "draining", frames=self._intake.links.in_flight)
+        event(_log, logging.INFO, "draining", frames=self._intake.sessions.in_flight)
         still_coming = Deadline(min(_ON_THE_WIRE_S, self._settings.drain_s))
         while not (shutdown.forced or deadline.passed):
             busy = self._intake.waiting or self._intake.control.busy or not still_coming.passed
@@ -225,19 +225,19 @@ class Worker:
         self._compute.stop(0.5)
         self._stop_metrics()
         self._reporter.close()
-        self._entrance.close(linger_ms=200)
+        self._listener.close(linger_ms=200)
         self._waker.close()
         self._context.term()
 
     def _log_books(self) -> None:
-        books = {**self._vitals.books(), "unacknowledged": len(self._reporter.outbox)}
-        event(_log, logging.INFO, "worker ended", **books)
+        totals = {**self._stats.totals(), "unacknowledged": len(self._reporter.outbox)}
+        event(_log, logging.INFO, "worker ended", **totals)
 
     # What others may know
 
-    def _facts(self) -> Iterator[Fact]:
-        yield from self._vitals.facts()
-        yield from self._entrance.facts("worker")
+    def _samples(self) -> Iterator[Sample]:
+        yield from self._stats.samples()
+        yield from self._listener.samples("worker")
 
     def _identify(self) -> Report:
         return Report(
@@ -251,7 +251,7 @@ class Worker:
     def _report(self, with_models: bool) -> Report:
         return dataclasses.replace(
             self._identify(),
-            health=self._vitals.numbers(),
-            cameras=tuple(self._vitals.cameras()[:MAX_CAMERAS_PER_REPORT]),
+            health=self._stats.numbers(),
+            cameras=tuple(self._stats.cameras()[:MAX_CAMERAS_PER_REPORT]),
             models=(to_report(self._analyzer.classifier.contract),) if with_models else (),
         )

@@ -51,9 +51,9 @@ class Trial:
     folder: Path
     quick: bool = False
 
-    def note(self, what: str, **facts: object) -> None:
+    def note(self, what: str, **fields: object) -> None:
         """Adds a line to the history of this run."""
-        line = {"at": round(time.time(), 3), "what": what, **facts}
+        line = {"at": round(time.time(), 3), "what": what, **fields}
         with (self.folder / "history.jsonl").open("a") as history:
             history.write(json.dumps(line, default=str) + "\n")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from roommood.shared.process.metrics import Fact, outcome_facts
+from roommood.shared.process.metrics import Sample, outcome_samples
 
 # Told from the start, at 0: Prometheus does not see a counter rise that begins above it.
 _OUTCOMES: Final = (
@@ -13,24 +13,24 @@ _OUTCOMES: Final = (
 _MESSAGES: Final = ("refused-malformed", "refused-wire-version")
 
 
-def aggregator_facts(
+def aggregator_samples(
     counts: Mapping[str, int], workers: int, redis_away: bool, shards_away: int
-) -> Iterator[Fact]:
+) -> Iterator[Sample]:
     """From an aggregator's counts, and what it hears of at this moment."""
     name = "roommood_aggregator_results_total"
     results = {key: n for key, n in counts.items() if key.partition("-")[0] in _RESULT_WORDS}
-    yield from outcome_facts(name, "Results by outcome.", results, _OUTCOMES)
+    yield from outcome_samples(name, "Results by outcome.", results, _OUTCOMES)
     name = "roommood_aggregator_messages_total"
     messages = {
         key.removeprefix("message-"): n for key, n in counts.items() if key.startswith("message-")
     }
-    yield from outcome_facts(name, "Messages that were no report.", messages, _MESSAGES)
+    yield from outcome_samples(name, "Messages that were no report.", messages, _MESSAGES)
     name = "roommood_aggregator_room_errors_total"
-    yield Fact(name, "Batches of a room that Redis refused.", counts.get("room-errors", 0))
-    yield Fact("roommood_aggregator_workers", "Workers heard in the last 5 s.", workers)
-    yield Fact("roommood_aggregator_redis_up", "1 if Redis answers.", float(not redis_away))
+    yield Sample(name, "Batches of a room that Redis refused.", counts.get("room-errors", 0))
+    yield Sample("roommood_aggregator_workers", "Workers heard in the last 5 s.", workers)
+    yield Sample("roommood_aggregator_redis_up", "1 if Redis answers.", float(not redis_away))
     name = "roommood_aggregator_shards_away"
-    yield Fact(name, "Nodes of a Redis Cluster that do not answer.", shards_away)
+    yield Sample(name, "Nodes of a Redis Cluster that do not answer.", shards_away)
 
 
 _RESULT_WORDS: Final = {outcome.partition("-")[0] for outcome in _OUTCOMES}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from roommood.shared.clock import TransitClock, TransitClocks
-from roommood.shared.process.runtime import PeerLog
+from roommood.shared.process.runtime import ConnectionLog
 from roommood.shared.protocol.limits import MAX_ADDRESSES, WORKER_SILENT_MS
 from roommood.shared.protocol.messages import Report
 
@@ -30,7 +30,7 @@ class Peers:
         self._routed: dict[bytes, str] = {}
         self._health: dict[str, Report] = {}
         self._clocks = TransitClocks()
-        self._told = PeerLog("worker")
+        self._told = ConnectionLog("worker")
 
     def __len__(self) -> int:
         return len(self._peers)

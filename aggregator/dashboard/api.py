@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from roommood.aggregator.dashboard import models
 from roommood.aggregator.dashboard.archive import Archive
-from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.events import MOST_CLIENTS, Events
 from roommood.aggregator.dashboard.snapshot import Room, Snapshot
 from roommood.aggregator.terminal.cli import parse_duration
@@ -43,7 +43,7 @@ BucketQuery = Annotated[
 ]
 
 
-def make_router(hub: Hub, archive: Archive, events: Events) -> APIRouter:
+def make_router(hub: Broadcaster, archive: Archive, events: Events) -> APIRouter:
     """Everything under /api."""
     router = APIRouter(prefix="/api")
 
@@ -86,7 +86,7 @@ def make_router(hub: Hub, archive: Archive, events: Events) -> APIRouter:
     return router
 
 
-def _answering(hub: Hub) -> Snapshot:
+def _answering(hub: Broadcaster) -> Snapshot:
     snapshot = hub.scene.snapshot
     if snapshot.away:
         raise HTTPException(503, snapshot.away)

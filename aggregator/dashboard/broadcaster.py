@@ -13,7 +13,7 @@ Listener = Callable[[Scene], None]
 _log = logging.getLogger(__name__)
 
 
-class Hub:
+class Broadcaster:
     """The newest scene, and who is told of it. All but `publish` belong to the event loop."""
 
     def __init__(self) -> None:

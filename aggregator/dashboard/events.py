@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 from roommood.aggregator.dashboard import models
-from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.cache import Scene
 from roommood.aggregator.dashboard.snapshot import Room
 
@@ -26,8 +26,8 @@ class Events:
     queue, only the newest scene.
     """
 
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
+    def __init__(self, hub: Broadcaster) -> None:
+        self._broadcaster = hub
         self._clients = 0
         self._ended = asyncio.Event()
 
@@ -38,14 +38,14 @@ class Events:
     def end(self) -> None:
         """Ends all streams, so that the server can."""
         self._ended.set()
-        self._hub.wake()
+        self._broadcaster.wake()
 
     async def stream(self) -> AsyncIterator[str]:
         """First all rooms, then those that changed, as `room` events; `redis` when it comes
         and goes; comments in between, so that a dead connection shows."""
         self._clients += 1
         changed = asyncio.Event()
-        leave = self._hub.listen(lambda _scene: changed.set())
+        leave = self._broadcaster.listen(lambda _scene: changed.set())
         try:
             yield _RETRY
             async for text in self._follow(changed):
@@ -58,7 +58,7 @@ class Events:
         told: dict[str, str] = {}
         while not self._ended.is_set():
             changed.clear()
-            for text in _news(self._hub.scene, told):
+            for text in _news(self._broadcaster.scene, told):
                 yield text
             try:
                 await asyncio.wait_for(changed.wait(), HEARTBEAT_S)

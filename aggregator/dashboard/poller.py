@@ -13,7 +13,7 @@ from roommood.aggregator.dashboard.snapshot import Hours, Snapshot
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.client import connect, translated
 from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
-from roommood.aggregator.stats.inventory import RollCall
+from roommood.aggregator.stats.inventory import Inventory
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import KnownRoom, RoomStats
 from roommood.shared.errors import ConfigError, StoreError
@@ -85,10 +85,10 @@ class Feed:
             self._follow_with(redis, stats)
 
     def _follow_with(self, redis: Any, stats: RoomStats) -> None:
-        roll_call = RollCall(redis)
+        inventory = Inventory(redis)
         with _subscribed(redis) as inbox:
             while not self._stop.is_set():
-                self._look(stats, roll_call)
+                self._look(stats, inventory)
                 self._stop.wait(_PACE_S)
                 self._await_change(inbox)
 
@@ -99,20 +99,20 @@ class Feed:
                 return
             message = inbox.get_message(timeout=0)
 
-    def _look(self, stats: RoomStats, roll_call: RollCall) -> None:
+    def _look(self, stats: RoomStats, inventory: Inventory) -> None:
         known = stats.rooms()
         now = stats.live_of([one.room for one in known])
-        self._take_roll_call(roll_call, now)
+        self._take_roll_call(inventory, now)
         self._read_an_hour(stats, known)
         cameras, workers = self._health
         rooms = tuple(map(self._hours.of, known, now))
         self._say(Snapshot(datetime.now(UTC), rooms, tuple(cameras), tuple(workers)))
 
-    def _take_roll_call(self, roll_call: RollCall, rooms: list[RoomNow]) -> None:
+    def _take_roll_call(self, inventory: Inventory, rooms: list[RoomNow]) -> None:
         began_s = time.monotonic()
         if began_s < self._health_from_s:
             return
-        self._health = roll_call.take(camera.camera for room in rooms for camera in room.cameras)
+        self._health = inventory.take(camera.camera for room in rooms for camera in room.cameras)
         self._health_from_s = _next(began_s, _HEALTH_EVERY_S)
 
     def _read_an_hour(self, stats: RoomStats, known: list[KnownRoom]) -> None:

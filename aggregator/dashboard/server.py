@@ -16,7 +16,7 @@ from starlette.staticfiles import StaticFiles
 from roommood.aggregator.dashboard import pages
 from roommood.aggregator.dashboard.api import make_router
 from roommood.aggregator.dashboard.archive import Archive
-from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.events import Events
 from roommood.aggregator.dashboard.guard import Guard
 from roommood.aggregator.dashboard.headers import SecurityHeaders
@@ -84,10 +84,12 @@ class Dashboard:
     """The feed, the API and the pages, put together as one ASGI app."""
 
     def __init__(self, settings: DashboardSettings) -> None:
-        self._hub = Hub()
+        self._broadcaster = Broadcaster()
         self._archive = Archive(settings.redis_url, settings.redis_password_file)
-        self._events = Events(self._hub)
-        self._feed = Feed(settings.redis_url, settings.redis_password_file, self._hub.publish)
+        self._events = Events(self._broadcaster)
+        self._feed = Feed(
+            settings.redis_url, settings.redis_password_file, self._broadcaster.publish
+        )
         self.app = self._make_app(settings)
         self.url = ""
 
@@ -105,24 +107,24 @@ class Dashboard:
             redoc_url=None,
             lifespan=self._lifespan,
         )
-        app.include_router(make_router(self._hub, self._archive, self._events))
+        app.include_router(make_router(self._broadcaster, self._archive, self._events))
         app.mount("/assets", StaticFiles(directory=_ASSETS))
         # The last one added is the first to be asked, and the last to see the answer.
         app.add_middleware(Guard, settings=settings)
         app.add_middleware(SecurityHeaders)
         app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=6)
-        pages.mount(app, self._hub, self._archive)
+        pages.mount(app, self._broadcaster, self._archive)
         return app
 
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
-        self._hub.attach(asyncio.get_running_loop())
+        self._broadcaster.attach(asyncio.get_running_loop())
         self._feed.start()
         event(_log, logging.INFO, "dashboard ready", url=self.url)
         try:
             yield
         finally:
-            self._hub.attach(None)
+            self._broadcaster.attach(None)
             self._feed.stop()
 
 

@@ -15,7 +15,7 @@ from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.site import Site, SiteReader
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.process.logs import event
-from roommood.shared.process.runtime import PeerLog, Waker, new_id, shutdown_on_signals
+from roommood.shared.process.runtime import ConnectionLog, Waker, new_id, shutdown_on_signals
 
 _log = logging.getLogger(__name__)
 _MINUTE: Final = timedelta(minutes=1)
@@ -41,7 +41,7 @@ class Bridge:
         self._settings = settings
         self._topics = settings.topics
         self._reader = SiteReader(settings.redis_url, settings.redis_password_file)
-        self._log_of_redis, self._log_of_broker = PeerLog("redis"), PeerLog("broker")
+        self._log_of_redis, self._log_of_broker = ConnectionLog("redis"), ConnectionLog("broker")
         self._mqtt = self._make_mqtt()
         self._waker = Waker()
         self._lock = threading.Lock()

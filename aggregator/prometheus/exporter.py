@@ -18,8 +18,8 @@ from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.aggregator.stats.site import Site, SiteReader, is_up
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.process.logs import event
-from roommood.shared.process.metrics import Fact, Health, serve
-from roommood.shared.process.runtime import PeerLog, shutdown_on_signals
+from roommood.shared.process.metrics import Health, Sample, serve
+from roommood.shared.process.runtime import ConnectionLog, shutdown_on_signals
 from roommood.shared.protocol.messages import PICTURE_PROBLEMS
 from roommood.shared.transport.addresses import host_of, is_loopback, parse_address
 
@@ -55,9 +55,9 @@ class Exporter:
         self._settings = settings
         self._reader = SiteReader(settings.redis_url, settings.redis_password_file)
         self._lock = threading.Lock()
-        self._facts: list[Fact] = []
+        self._samples: list[Sample] = []
         self._read_s = float("-inf")
-        self._log_of_redis = PeerLog("redis")
+        self._log_of_redis = ConnectionLog("redis")
         self.health = Health("exporter")
 
     def run(self) -> int:
@@ -65,11 +65,11 @@ class Exporter:
         address = parse_address(self._settings.bind)
         host, port = host_of(address), int(address.rpartition(":")[2])
         with shutdown_on_signals() as shutdown:
-            stop = serve("" if host == "*" else host, port, self.health, self.facts)
+            stop = serve("" if host == "*" else host, port, self.health, self.samples)
             event(_log, logging.INFO, "exporter ready", bind=self._settings.bind)
             try:
                 # Whether Redis answers is known before anybody asks.
-                self.facts()
+                self.samples()
                 while not shutdown.requested:
                     select.select([shutdown.waker], [], [], _TURN_S)
                     self.health.tick()
@@ -79,28 +79,28 @@ class Exporter:
                 self._reader.close()
         return shutdown.forced_exit_code if shutdown.forced else 0
 
-    def facts(self) -> list[Fact]:
+    def samples(self) -> list[Sample]:
         """What Redis says, at most a second old. From any thread."""
         with self._lock:
             began_s = time.monotonic()
             if began_s - self._read_s > _KEPT_S:
-                self._facts = [*self._read()]
-                took = Fact("roommood_exporter_read_seconds", _TOOK, time.monotonic() - began_s)
-                self._facts.append(took)
+                self._samples = [*self._read()]
+                took = Sample("roommood_exporter_read_seconds", _TOOK, time.monotonic() - began_s)
+                self._samples.append(took)
                 self._read_s = time.monotonic()
-            return self._facts
+            return self._samples
 
-    def _read(self) -> Iterator[Fact]:
+    def _read(self) -> Iterator[Sample]:
         try:
             site = self._reader.look()
             lately = self._reader.lately([one.room for one in site.rooms], _LAST)
         except StoreError as error:
             self._note_redis(str(error))
-            yield Fact("roommood_exporter_redis_up", _REDIS_UP, 0)
+            yield Sample("roommood_exporter_redis_up", _REDIS_UP, 0)
             return
         self._note_redis("")
-        yield Fact("roommood_exporter_redis_up", _REDIS_UP, 1)
-        yield from site_facts(site, lately)
+        yield Sample("roommood_exporter_redis_up", _REDIS_UP, 1)
+        yield from site_samples(site, lately)
 
     def _note_redis(self, away: str) -> None:
         self.health.ready = not away
@@ -110,26 +110,26 @@ class Exporter:
             self._log_of_redis.back("redis")
 
 
-def site_facts(site: Site, lately: Sequence[RoomPeriod]) -> Iterator[Fact]:
+def site_samples(site: Site, lately: Sequence[RoomPeriod]) -> Iterator[Sample]:
     """Of all rooms, their last minute in the same order, and of all cameras."""
-    yield Fact("roommood_exporter_rooms_left_out", _LEFT_OUT, site.rooms_left_out)
-    yield Fact("roommood_site_workers", "Workers heard in the last 10 s.", site.workers_alive)
+    yield Sample("roommood_exporter_rooms_left_out", _LEFT_OUT, site.rooms_left_out)
+    yield Sample("roommood_site_workers", "Workers heard in the last 10 s.", site.workers_alive)
     for known, now in zip(site.rooms, site.now, strict=True):
         labels = {"room": known.room}
-        yield Fact("roommood_room_up", "1 if a frame came in 10 s.", not now.silent, labels)
-        yield Fact("roommood_room_paused", "1 while the room is paused.", known.paused, labels)
+        yield Sample("roommood_room_up", "1 if a frame came in 10 s.", not now.silent, labels)
+        yield Sample("roommood_room_paused", "1 while the room is paused.", known.paused, labels)
         last_s = known.last_seen.timestamp()
-        yield Fact("roommood_room_last_result_timestamp_seconds", _LAST_SEEN, last_s, labels)
+        yield Sample("roommood_room_last_result_timestamp_seconds", _LAST_SEEN, last_s, labels)
     for period in lately:
-        yield from _room_facts(period)
+        yield from _room_samples(period)
     paused = {one.room for one in site.rooms if one.paused}
     for camera in site.cameras:
         labels = {"camera": camera.camera, "room": camera.room}
         up = is_up(camera)
-        yield Fact("roommood_site_camera_up", "1 if heard in 10 s.", up, labels)
-        yield Fact("roommood_site_camera_silent_seconds", _SILENT, camera.silent_s, labels)
+        yield Sample("roommood_site_camera_up", "1 if heard in 10 s.", up, labels)
+        yield Sample("roommood_site_camera_silent_seconds", _SILENT, camera.silent_s, labels)
         resting = camera.room in paused or camera.source in ("paused", "quiet")
-        yield Fact("roommood_site_camera_resting", _RESTING, resting, labels)
+        yield Sample("roommood_site_camera_resting", _RESTING, resting, labels)
         if up:
             yield from _known(
                 (
@@ -141,9 +141,9 @@ def site_facts(site: Site, lately: Sequence[RoomPeriod]) -> Iterator[Fact]:
             yield from _problem(camera.picture, labels)
 
 
-def _room_facts(period: RoomPeriod) -> Iterator[Fact]:
+def _room_samples(period: RoomPeriod) -> Iterator[Sample]:
     labels = {"room": period.room}
-    yield Fact("roommood_room_coverage_ratio", _COVERAGE, period.coverage, labels)
+    yield Sample("roommood_room_coverage_ratio", _COVERAGE, period.coverage, labels)
     yield from _known(
         (
             ("roommood_room_people", _PEOPLE, period.people),
@@ -154,23 +154,23 @@ def _room_facts(period: RoomPeriod) -> Iterator[Fact]:
     )
     for expression, share in period.shares.items():
         both = {**labels, "expression": expression}
-        yield Fact("roommood_room_expression_ratio", _SHARE, share.raw, both)
+        yield Sample("roommood_room_expression_ratio", _SHARE, share.raw, both)
 
 
 def _known(
     figures: Iterable[tuple[str, str, float | None]], labels: dict[str, str]
-) -> Iterator[Fact]:
+) -> Iterator[Sample]:
     for name, what, value in figures:
         if value is not None:
-            yield Fact(name, what, value, labels)
+            yield Sample(name, what, value, labels)
 
 
-def _problem(picture: str, labels: dict[str, str]) -> Iterator[Fact]:
+def _problem(picture: str, labels: dict[str, str]) -> Iterator[Sample]:
     """What is wrong with a camera's picture, by its own word, where it says that."""
     for problem in PICTURE_PROBLEMS if picture else ():
         is_so = picture.partition(":")[0] == problem
         both = {**labels, "problem": problem}
-        yield Fact("roommood_site_camera_picture_problem", _PICTURE, is_so, both)
+        yield Sample("roommood_site_camera_picture_problem", _PICTURE, is_so, both)
 
 
 _TOOK: Final = "Time that reading Redis took."

@@ -32,7 +32,7 @@ from typing import Any, Final
 from roommood.aggregator.stats.figures import RoomPeriod, Share
 from roommood.aggregator.stats.room_stats import Periods
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.atomic_file import whole_file
+from roommood.shared.process.atomic_file import atomic_file
 from roommood.shared.process.progress import bar, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
@@ -77,7 +77,7 @@ def export_room(periods: Periods, lines: Lines, output: Path) -> int:
     else:
         if output.exists() and not output.is_file():
             raise ConfigError(f"{output} is no file: give another, or - for the standard output")
-        with whole_file(output) as file:
+        with atomic_file(output) as file:
             file.writelines(lines(counted()))
     return observed
 

@@ -37,7 +37,7 @@ class _Heard:
     noted_s: float = 0.0
 
 
-class RollCall:
+class Inventory:
     """Asks all of which it has learned how they are.
 
     Names come from the rooms' live hashes and from cameras' own hashes at once, and from a walk

@@ -10,7 +10,7 @@ from typing import Any, Final
 from roommood.aggregator.redis.client import connect, translated
 from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
-from roommood.aggregator.stats.inventory import RollCall
+from roommood.aggregator.stats.inventory import Inventory
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import KnownRoom, RoomStats
 
@@ -50,7 +50,7 @@ class SiteReader:
     ) -> None:
         self._url, self._password_file, self._clock_s = url, password_file, clock_s
         self._redis: Any = None
-        self._roll_call: RollCall | None = None
+        self._roll_call: Inventory | None = None
         self._stats: RoomStats | None = None
 
     def close(self) -> None:
@@ -61,25 +61,25 @@ class SiteReader:
     def look(self) -> Site:
         """All at this moment; at most 1,000 rooms and 10,000 cameras, the first by name."""
         with translated(self._url):
-            stats, roll_call = self._parts()
+            stats, inventory = self._parts()
             every = stats.rooms()
             rooms = every[:MOST_ROOMS]
             now = stats.live_of([one.room for one in rooms])
             names = [camera.camera for room in now for camera in room.cameras]
-            cameras, workers = roll_call.take(names)
+            cameras, workers = inventory.take(names)
             return Site(rooms, now, cameras[:MOST_CAMERAS], workers, len(every) - len(rooms))
 
     def lately(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod]:
         """A period up to now of each room, shares as the model saw them."""
         return self._parts()[0].raw_summaries(rooms, last)
 
-    def _parts(self) -> tuple[RoomStats, RollCall]:
+    def _parts(self) -> tuple[RoomStats, Inventory]:
         if self._redis is None:
             self._redis = connect(self._url, self._password_file)
         # What the roll call remembers outlives a connection that broke: redis-py makes new ones.
         if self._stats is None or self._roll_call is None:
             self._stats = RoomStats(self._redis)
-            self._roll_call = RollCall(self._redis, self._clock_s)
+            self._roll_call = Inventory(self._redis, self._clock_s)
         return self._stats, self._roll_call
 
 

@@ -24,7 +24,7 @@ from roommood.shared.security.keys import (
 )
 from roommood.shared.security.private_file import credentials_folder
 from roommood.shared.transport.addresses import parse_address
-from roommood.shared.transport.monitors import LinkEvent, next_event
+from roommood.shared.transport.monitors import ConnectionEvent, next_event
 from roommood.shared.transport.sockets import close, connect_frames
 
 # Seconds in which a worker that is there has long answered a handshake.
@@ -110,16 +110,16 @@ def _on_the_list(about: str, bundle: CameraBundle, path: Path | None) -> Iterato
 def _let_in(about: str, keys: ClientKeys, address: str) -> Finding:
     """Shakes hands with a worker as the camera would."""
     news = _handshake(address, keys)
-    if news is LinkEvent.CONNECTED:
+    if news is ConnectionEvent.CONNECTED:
         return ok(about, f"let in by the worker at {address}, which has the trusted key")
-    if news is LinkEvent.REFUSED:
+    if news is ConnectionEvent.REFUSED:
         todo = "copy cameras.toml to that machine; was the camera revoked?"
         return fail(about, f"not let in by the worker at {address}", todo)
     todo = "is it running, with --keys, and from the same site? `roommood keys list` compares"
     return fail(about, f"nobody with the trusted key answers at {address}", todo)
 
 
-def _handshake(address: str, keys: ClientKeys) -> LinkEvent | None:
+def _handshake(address: str, keys: ClientKeys) -> ConnectionEvent | None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     socket, monitor = connect_frames(context, address, keys=keys)
     deadline = Deadline(_HANDSHAKE_S)
@@ -127,7 +127,7 @@ def _handshake(address: str, keys: ClientKeys) -> LinkEvent | None:
         while not deadline.passed:
             monitor.poll(100)
             news = next_event(monitor)
-            if news in (LinkEvent.CONNECTED, LinkEvent.REFUSED, LinkEvent.UNSAFE):
+            if news in (ConnectionEvent.CONNECTED, ConnectionEvent.REFUSED, ConnectionEvent.UNSAFE):
                 return news
         return None
     finally:

@@ -21,7 +21,7 @@ class MachineError(RoommoodError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class Operation:
     """One thing that is to hold on a machine: a pyinfra operation and its arguments."""
 
     name: str
@@ -88,7 +88,7 @@ class Machine:
     def attempt(self, command: str, *, timeout_s: int = 120) -> tuple[bool, str]:
         """Whether a shell command, run as root, ended well, and what it printed.
 
-        Complaints are part of it only where it failed: sudo, for one, warns of a host name.
+        RateLimitedLog are part of it only where it failed: sudo, for one, warns of a host name.
         """
         from pyinfra.api.command import StringCommand
 
@@ -100,7 +100,7 @@ class Machine:
             return False, f"the connection broke: {error}"
         return done, (output.stdout if done else output.output).strip()
 
-    def bring_to(self, wishes: Iterable[Wish], *, dry_run: bool = False) -> list[str]:
+    def apply(self, wishes: Iterable[Operation], *, dry_run: bool = False) -> list[str]:
         """Makes each wish hold, in order; returns the names of those that did not hold before.
 
         Raises MachineError where one cannot be had; those after it are not tried.
@@ -128,7 +128,7 @@ class Machine:
     def put_private(self, path: str, text: str, owner: str) -> None:
         """Replaces a file at once by one that only `owner` may read."""
         new = f"{path}.new"
-        self.bring_to([text_file(new, text, mode="600", owner=owner)])
+        self.apply([text_file(new, text, mode="600", owner=owner)])
         self.run(f"mv -f {new} {path}")
 
     def _reconnect(self) -> None:
@@ -142,13 +142,13 @@ class Machine:
         return {} if self.reached.user == "root" else {"_sudo": True}
 
 
-def text_file(path: str, text: str, *, mode: str = "644", owner: str = "root") -> Wish:
+def text_file(path: str, text: str, *, mode: str = "644", owner: str = "root") -> Operation:
     """A file of this content and these rights."""
     from pyinfra.operations import files
 
     source = io.StringIO(text)
     arguments = {"src": source, "dest": path, "mode": mode, "user": owner, "group": owner}
-    return Wish(path, files.put, arguments)
+    return Operation(path, files.put, arguments)
 
 
 def _first_failure(metas: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from roommood.deploy.site.machine import Machine, MachineError, Wish, text_file
+from roommood.deploy.site.machine import Machine, MachineError, Operation, text_file
 from roommood.deploy.site.release import DATA, ETC, ROOT, Release
 from roommood.deploy.site.wheels import Python, Wheels, choose_wheels
 
@@ -123,14 +123,16 @@ class Rollout:
             changed.append(f"packages {', '.join(lacking)}")
             if not dry_run:
                 self._note_packages(lacking)
-                wish = Wish("packages", apt.packages, {"packages": lacking, "no_recommends": True})
-                self._machine.bring_to([wish])
-        changed += self._machine.bring_to(
+                wish = Operation(
+                    "packages", apt.packages, {"packages": lacking, "no_recommends": True}
+                )
+                self._machine.apply([wish])
+        changed += self._machine.apply(
             [
                 text_file(_SYSUSERS, _shipped("systemd", "roommood.sysusers")),
                 text_file(ACTIVATE, _shipped("site", "activate.sh"), mode="755"),
                 *(text_file(f"{release}/{path}", text) for path, text in self._files()),
-                Wish("link to the programs", on_disk.link,
+                Operation("link to the programs", on_disk.link,
                      {"path": f"{release}/venv", "target": f"../../venvs/{programs}"}),
             ],
             dry_run=dry_run,
@@ -145,7 +147,7 @@ class Rollout:
         if not dry_run:
             # Some belong to the user that this makes.
             self._machine.run("systemd-sysusers roommood.conf")
-        return self._machine.bring_to(
+        return self._machine.apply(
             [text_file(one.path, one.text, mode="600", owner=one.owner) for one in self._secrets],
             dry_run=dry_run,
         )
@@ -174,8 +176,8 @@ class Rollout:
         machine, source = self._machine, ""
         if wheels.files:
             folder = f"{ROOT}/wheels"
-            machine.bring_to(
-                Wish(f"wheel {path.name}", on_disk.put,
+            machine.apply(
+                Operation(f"wheel {path.name}", on_disk.put,
                      {"src": str(path), "dest": f"{folder}/{path.name}", "mode": "644"})
                 for path in wheels.files
             )  # fmt: skip

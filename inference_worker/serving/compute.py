@@ -12,7 +12,7 @@ from roommood.inference_worker.serving.intake import Job
 from roommood.inference_worker.vision.analysis import Analysis, Analyzer
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, RoommoodError
-from roommood.shared.process.logs import Complaints
+from roommood.shared.process.logs import RateLimitedLog
 from roommood.shared.protocol.limits import HUNG_ANALYSIS_MS
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class Compute:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._failures = 0
-        self._complaints = Complaints(_log)
+        self._limited_log = RateLimitedLog(_log)
         self._began_ms = [0.0] * threads
         self.broken: RoommoodError | None = None
         self.events: deque[ComputeEvent] = deque()
@@ -127,7 +127,7 @@ class Compute:
         try:
             analysis = self._analyzer.analyze(job.frame.jpeg, job.frame.rotation)
         except PictureError as error:
-            self._complaints.event("picture refused", camera=job.frame.camera, why=str(error))
+            self._limited_log.event("picture refused", camera=job.frame.camera, why=str(error))
             return None, error.reason
         except Exception as error:
             self._note_failure(error)

@@ -14,7 +14,7 @@ class CreditControl:
     """Decides when one more frame may be asked for. Times are `boot_ms`.
 
     Under way may be as many frames as threads are free, or will be within the time a frame
-    takes to come. A slow camera may hold a credit for long: the slack is the number of credits
+    takes to come. A slow camera may hold a credit for long: the overcommit is the number of credits
     on which nobody counts. It grows by one while a thread idles although some camera could be
     asked, and shrinks by one when a frame had to wait.
     """
@@ -23,7 +23,7 @@ class CreditControl:
         self._threads = threads
         self._running: dict[object, float] = {}
         self.analysis_ms = 0.0
-        self.slack = 0
+        self.overcommit = 0
         self._granted_ms = 0.0
         self._pace_ms = _SHORTEST_PACE_MS
 
@@ -40,7 +40,7 @@ class CreditControl:
     def started(self, job: object, now_ms: float, waited_ms: float) -> None:
         self._running[job] = now_ms
         if waited_ms > MAX_WAIT_MS:
-            self.slack = max(0, self.slack - 1)
+            self.overcommit = max(0, self.overcommit - 1)
 
     def finished(self, job: object, now_ms: float) -> None:
         started_ms = self._running.pop(job, None)
@@ -66,20 +66,20 @@ class CreditControl:
         """True if a frame that takes `fetch_ms` to come would find a free thread.
 
         `asked` frames are credited and have not come, `waiting` ones have come and not begun.
-        The slack makes up for cameras that do not answer, never for frames that wait.
+        The overcommit makes up for cameras that do not answer, never for frames that wait.
         """
         return self._due(asked, waiting) < self._free_by(now_ms + fetch_ms + _EARLY_MS)
 
     def may_grow(self, asked: int, waiting: int, now_ms: float) -> bool:
-        """True, and one more slack, if a thread idles because those asked do not answer."""
+        """True, and one more overcommit, if a thread idles because those asked do not answer."""
         starved = waiting < self.idle_threads <= self._due(asked, waiting)
         if not starved or now_ms - self._granted_ms < self._pace_ms:
             return False
-        self.slack += 1
+        self.overcommit += 1
         return True
 
     def _due(self, asked: int, waiting: int) -> int:
-        return waiting + max(0, asked - self.slack)
+        return waiting + max(0, asked - self.overcommit)
 
     def ready_ms(self, now_ms: float) -> float:
         """Milliseconds until a thread is expected to be free."""

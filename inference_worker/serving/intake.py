@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from roommood.inference_worker.serving.credit import CreditControl
-from roommood.inference_worker.serving.sessions import Link, LinkTable
+from roommood.inference_worker.serving.sessions import CameraSession, SessionTable
 from roommood.shared.clock import Absence, boot_ms
 from roommood.shared.errors import NotYours, VersionMismatch, WireError
-from roommood.shared.process.logs import Complaints, event
-from roommood.shared.process.runtime import PeerLog
+from roommood.shared.process.logs import RateLimitedLog, event
+from roommood.shared.process.runtime import ConnectionLog
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.messages import Credit, Frame, Hello
 from roommood.shared.security.allow_list import REVOKED, AllowList
@@ -33,7 +33,7 @@ _MAX_EARLY: Final = 256
 class Job:
     """A frame that waits for a thread; `age_ms` is its age when it arrived at `arrived_ms`."""
 
-    link: Link
+    session: CameraSession
     frame: Frame
     age_ms: float
     arrived_ms: float
@@ -46,7 +46,7 @@ class Job:
 class Intake:
     """Turns messages into jobs, and free threads into credit.
 
-    With an allow-list, a message is taken only from a key that it admits, and that belongs to
+    With an allow-list, a message is taken only from a key that it authorizes, and that belongs to
     the camera and room which the message claims.
     """
 
@@ -65,12 +65,12 @@ class Intake:
         self._connections = connections
         self._worker_id = worker_id
         self._take_job = take_job
-        self._cameras = PeerLog("camera")
-        self._complaints = Complaints(_log)
+        self._cameras = ConnectionLog("camera")
+        self._limited_log = RateLimitedLog(_log)
         self._absence = Absence()
         self._swept_ms = 0.0
         self._early: dict[bytes, Counter[str]] = {}
-        self.links = LinkTable()
+        self.sessions = SessionTable()
         self.control = CreditControl(threads)
         self.workers: tuple[str, ...] = ()
         self.waiting = 0
@@ -84,7 +84,7 @@ class Intake:
         turn_ms = boot_ms()
         self._put_out_revoked()
         if absence_ms := self._absence.ended_ms(turn_ms):
-            self.links.excuse(absence_ms)
+            self.sessions.excuse(absence_ms)
         if is_readable:
             self._receive()
         self._sweep(turn_ms)
@@ -95,9 +95,9 @@ class Intake:
         if turn_ms - self._swept_ms <= _SWEEP_EVERY_MS:
             return
         self._swept_ms = turn_ms
-        for link in self.links.sweep(turn_ms):
-            if not self.links.is_heard(link.hello.camera):
-                self._cameras.lost(link.hello.camera, "silent")
+        for session in self.sessions.sweep(turn_ms):
+            if not self.sessions.is_heard(session.hello.camera):
+                self._cameras.lost(session.hello.camera, "silent")
 
     def _receive(self) -> None:
         end_ms = boot_ms() + _TURN_MS
@@ -113,10 +113,10 @@ class Intake:
 
     def next_look_ms(self) -> float:
         """Milliseconds after which `turn` is due even if nothing comes."""
-        if not self.links.hungry or self.leaving:
+        if not self.sessions.ready or self.leaving:
             return _SWEEP_EVERY_MS
-        link = next(iter(self.links.hungry.values()))
-        return self.control.next_look_ms(link.fetch_ms, boot_ms())
+        session = next(iter(self.sessions.ready.values()))
+        return self.control.next_look_ms(session.fetch_ms, boot_ms())
 
     def _take(self, holder: str, parts: list[bytes]) -> None:
         routing_id, *rest = parts
@@ -139,17 +139,17 @@ class Intake:
         self, routing_id: bytes, holder: str, parts: list[bytes], error: WireError
     ) -> None:
         self.refused[error.reason] += 1
-        self._complaints.event("message refused", why=str(error))
+        self._limited_log.event("message refused", why=str(error))
         if not wire.looks_like_frame(parts):
             if isinstance(error, VersionMismatch):
                 self._answer_other_version(routing_id)
             return
-        link = self._link_of(routing_id, holder)
-        if link is None:
+        session = self._link_of(routing_id, holder)
+        if session is None:
             self._note_early(routing_id, error.reason)
         else:
-            self.links.receive(link, boot_ms())
-            self._refuse_frame(link, error.reason)
+            self.sessions.receive(session, boot_ms())
+            self._refuse_frame(session, error.reason)
 
     def _answer_other_version(self, routing_id: bytes) -> None:
         """Grants nothing; the other side sees which two versions have met, and can say so."""
@@ -163,15 +163,15 @@ class Intake:
         if len(self._early) > _MAX_EARLY:
             del self._early[next(iter(self._early))]
 
-    def _link_of(self, routing_id: bytes, holder: str) -> Link | None:
+    def _link_of(self, routing_id: bytes, holder: str) -> CameraSession | None:
         """A peer chooses its routing id: it may be one that another key's camera had."""
-        link = self.links.find(routing_id)
-        return link if link is not None and link.holder == holder else None
+        session = self.sessions.find(routing_id)
+        return session if session is not None and session.holder == holder else None
 
     # Keys
 
     def _check_admitted(self, holder: str) -> None:
-        if self._allow_list is not None and not self._allow_list.admits(holder):
+        if self._allow_list is not None and not self._allow_list.authorizes(holder):
             raise NotYours(REVOKED, f"{REVOKED}: key {fingerprint(holder)} serves no longer")
 
     def _check_claim(self, holder: str, camera: str, room: str) -> None:
@@ -188,12 +188,12 @@ class Intake:
         if allow_list is None or allow_list.version == self._allow_list_version:
             return
         self._allow_list_version = allow_list.version
-        for link in self.links.all:
-            hello = link.hello
-            why = allow_list.refusal(link.holder, hello.camera, hello.room)
-            if why and link.refused != why:
-                self.links.put_out(link, why)
-                event(_log, logging.WARNING, "camera put out", camera=hello.camera, why=why)
+        for session in self.sessions.all:
+            hello = session.hello
+            why = allow_list.refusal(session.holder, hello.camera, hello.room)
+            if why and session.refused != why:
+                self.sessions.evict(session, why)
+                event(_log, logging.WARNING, "camera evicted", camera=hello.camera, why=why)
 
     # Hello
 
@@ -201,62 +201,62 @@ class Intake:
         self._check_claim(holder, hello.camera, hello.room)
         now_ms = boot_ms()
         early = self._early.pop(routing_id, Counter())
-        link = self.links.hello(routing_id, hello, now_ms, early)
-        link.holder = holder
-        self._note_lost(link)
-        link.clock.transit_ms(hello.sent_ms, now_ms)
-        if not link.refused:
+        session = self.sessions.hello(routing_id, hello, now_ms, early)
+        session.holder = holder
+        self._note_lost(session)
+        session.clock.transit_ms(hello.sent_ms, now_ms)
+        if not session.refused:
             self._cameras.back(hello.camera)
-        self._send_credit(link, now_ms, self.workers)
+        self._send_credit(session, now_ms, self.workers)
 
-    def _note_lost(self, link: Link) -> None:
-        if link.newly_lost:
-            self._debug(link, "lost on wire", frames=link.newly_lost)
+    def _note_lost(self, session: CameraSession) -> None:
+        if session.newly_lost:
+            self._debug(session, "lost on wire", frames=session.newly_lost)
 
     # Frames
 
     def _take_frame(self, routing_id: bytes, holder: str, frame: Frame) -> None:
         self._check_claim(holder, frame.camera, frame.room)
         now_ms = boot_ms()
-        link = self._link_of(routing_id, holder)
-        if link is None:
+        session = self._link_of(routing_id, holder)
+        if session is None:
             self.refused["unsolicited"] += 1
-            self._complaints.event("frame before Hello refused", camera=frame.camera)
+            self._limited_log.event("frame before Hello refused", camera=frame.camera)
             self._note_early(routing_id, "unsolicited")
             return
-        credited = self.links.receive(link, now_ms)
-        link.transit_ms = link.clock.transit_ms(frame.sent_ms, now_ms)
-        self.control.fetched(link.fetch_ms)
-        why = self._why_not(link, frame, credited)
+        credited = self.sessions.receive(session, now_ms)
+        session.transit_ms = session.clock.transit_ms(frame.sent_ms, now_ms)
+        self.control.fetched(session.fetch_ms)
+        why = self._why_not(session, frame, credited)
         if why:
             self.refused[why] += 1
-            self._refuse_frame(link, why)
+            self._refuse_frame(session, why)
             return
         self.waiting += 1
-        self._take_job(Job(link, frame, frame.age_ms + link.transit_ms, now_ms))
+        self._take_job(Job(session, frame, frame.age_ms + session.transit_ms, now_ms))
 
-    def _why_not(self, link: Link, frame: Frame, credited: bool) -> str:
-        hello = link.hello
+    def _why_not(self, session: CameraSession, frame: Frame, credited: bool) -> str:
+        hello = session.hello
         if (frame.camera, frame.room, frame.boot_id) != (hello.camera, hello.room, hello.boot_id):
             return "mismatch"
-        if link.refused:
-            return link.refused
-        if self.links.is_paused(link):
+        if session.refused:
+            return session.refused
+        if self.sessions.is_paused(session):
             return "paused"
         return "" if credited else "unsolicited"
 
-    def _refuse_frame(self, link: Link, why: str) -> None:
-        self._debug(link, "frame refused", why=why)
-        self._settle_refused(link, why)
+    def _refuse_frame(self, session: CameraSession, why: str) -> None:
+        self._debug(session, "frame refused", why=why)
+        self._settle_refused(session, why)
 
-    def _settle_refused(self, link: Link, why: str) -> None:
-        self.links.count(link, f"refused-{why}")
-        self.links.settle(link)
+    def _settle_refused(self, session: CameraSession, why: str) -> None:
+        self.sessions.count(session, f"refused-{why}")
+        self.sessions.settle(session)
 
-    def _debug(self, link: Link, text: str, **facts: object) -> None:
+    def _debug(self, session: CameraSession, text: str, **fields: object) -> None:
         if _log.isEnabledFor(logging.DEBUG):
-            hello = link.hello
-            event(_log, logging.DEBUG, text, camera=hello.camera, boot=hello.boot_id, **facts)
+            hello = session.hello
+            event(_log, logging.DEBUG, text, camera=hello.camera, boot=hello.boot_id, **fields)
 
     # What the compute threads did
 
@@ -264,64 +264,64 @@ class Intake:
         """A thread began with a job."""
         self.waiting -= 1
         self.control.started(job, now_ms, now_ms - job.arrived_ms)
-        self.links.settle(job.link)
+        self.sessions.settle(job.session)
 
     def refused_at_start(self, job: Job, why: str) -> None:
         """A thread looked at a job and did not begin with it."""
         self.waiting -= 1
         self.refused[why] += 1
-        self._settle_refused(job.link, why)
+        self._settle_refused(job.session, why)
 
     def finished(self, job: Job, now_ms: float, outcome: str) -> None:
         """A thread is done with a job: "analysed", or "refused-" and why."""
         self.control.finished(job, now_ms)
-        self.links.count(job.link, outcome)
+        self.sessions.count(job.session, outcome)
         if outcome != "analysed":
             self.refused[outcome.removeprefix("refused-")] += 1
 
     # Credit
 
     def _grant(self, now_ms: float) -> None:
-        hungry = self.links.hungry
-        while hungry and not self.leaving:
-            link = next(iter(hungry.values()))
-            asked = self.links.in_flight - self.waiting
+        ready = self.sessions.ready
+        while ready and not self.leaving:
+            session = next(iter(ready.values()))
+            asked = self.sessions.in_flight - self.waiting
             if not (
-                self.control.may_grant(asked, self.waiting, link.fetch_ms, now_ms)
+                self.control.may_grant(asked, self.waiting, session.fetch_ms, now_ms)
                 or self.control.may_grow(asked, self.waiting, now_ms)
             ):
                 return
-            self.links.grant(link, now_ms)
+            self.sessions.grant(session, now_ms)
             self.control.granted(now_ms)
             # The list of workers comes with each second's Hello; here it would cost a large site
             # more than the frame's header.
-            self._send_credit(link, now_ms, ())
+            self._send_credit(session, now_ms, ())
 
-    def _send_credit(self, link: Link, now_ms: float, workers: tuple[str, ...]) -> None:
+    def _send_credit(self, session: CameraSession, now_ms: float, workers: tuple[str, ...]) -> None:
         credit = Credit(
             worker_id=self._worker_id,
-            connection=link.hello.connection,
-            granted=link.granted,
-            started=link.started,
+            connection=session.hello.connection,
+            granted=session.granted,
+            started=session.started,
             ready_ms=self.control.ready_ms(now_ms),
-            transit_ms=link.transit_ms,
+            transit_ms=session.transit_ms,
             sent_ms=now_ms,
             workers=workers,
-            paused=self.links.is_paused(link),
+            paused=self.sessions.is_paused(session),
             leaving=self.leaving,
-            refused=link.refused,
+            refused=session.refused,
         )
-        if not send(self._router, [link.routing_id, wire.encode_credit(credit)]):
-            self.links.unreachable(link)
+        if not send(self._router, [session.routing_id, wire.encode_credit(credit)]):
+            self.sessions.unreachable(session)
 
     def pause(self, rooms: frozenset[str]) -> None:
         """Rooms of which no frame is wanted now; their cameras are told at once."""
-        for link in self.links.set_paused(rooms):
-            if not link.silent:
-                self._send_credit(link, boot_ms(), self.workers)
+        for session in self.sessions.set_paused(rooms):
+            if not session.silent:
+                self._send_credit(session, boot_ms(), self.workers)
 
     def tell_all(self) -> None:
-        """Sends every camera how its link stands (before leaving, and after)."""
-        for link in self.links.all:
-            if not link.silent:
-                self._send_credit(link, boot_ms(), self.workers)
+        """Sends every camera how its session stands (before leaving, and after)."""
+        for session in self.sessions.all:
+            if not session.silent:
+                self._send_credit(session, boot_ms(), self.workers)

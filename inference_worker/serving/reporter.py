@@ -10,13 +10,13 @@ import zmq
 from roommood.inference_worker.serving.outbox import Outbox
 from roommood.shared.clock import Absence, boot_ms
 from roommood.shared.errors import WireError
-from roommood.shared.process.logs import Complaints, event
-from roommood.shared.process.runtime import PeerLog
+from roommood.shared.process.logs import RateLimitedLog, event
+from roommood.shared.process.runtime import ConnectionLog
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, WORKER_SILENT_MS
 from roommood.shared.protocol.messages import Ack, Report, Result, TicketedResult
 from roommood.shared.security.keys import ClientKeys
-from roommood.shared.transport.monitors import WHY_NOT, Dialler, LinkEvent
+from roommood.shared.transport.monitors import WHY_NOT, ConnectionEvent, Reconnector
 from roommood.shared.transport.sockets import close, connect_reports, is_writable, receive, send
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class _Aggregator:
         self.address = address
         connected = connect_reports(context, address, insecure=insecure, keys=keys)
         self.socket, self.monitor = connected
-        self.dialler = Dialler(self.socket, address, self.monitor)
+        self.reconnector = Reconnector(self.socket, address, self.monitor)
         self.connected = False
         self.heard_ms = 0.0
         self.report_due_ms = 0.0
@@ -73,15 +73,15 @@ class Reporter:
         self._make_report = make_report
         self._on_ack = on_ack
         self._poller = poller
-        self._peers = PeerLog("aggregator")
-        self._complaints = Complaints(_log)
+        self._peers = ConnectionLog("aggregator")
+        self._limited_log = RateLimitedLog(_log)
         self.outbox = Outbox()
         self._absence = Absence()
         self._sent_ms = 0.0
         self._aggregators = [_Aggregator(context, address, insecure, keys) for address in addresses]
         for aggregator in self._aggregators:
             poller.register(aggregator.socket, zmq.POLLIN)
-            poller.register(aggregator.dialler.descriptor, zmq.POLLIN)
+            poller.register(aggregator.reconnector.descriptor, zmq.POLLIN)
 
     def add(self, result: Result, captured_ms: float) -> None:
         """Takes charge of a result whose frame was captured at `captured_ms` (`boot_ms`)."""
@@ -101,7 +101,7 @@ class Reporter:
         for aggregator in self._aggregators:
             aggregator.heard_ms += absence_ms
             self._take_events(aggregator, now_ms, ready)
-            aggregator.dialler.turn(now_ms)
+            aggregator.reconnector.tick(now_ms)
             if ready is None or aggregator.socket in ready:
                 self._take_acks(aggregator)
         now_ms = boot_ms()
@@ -129,12 +129,12 @@ class Reporter:
     def _take_events(
         self, aggregator: _Aggregator, now_ms: float, ready: Container[object] | None
     ) -> None:
-        for news in aggregator.dialler.news(now_ms, ready):
-            if news is LinkEvent.CONNECTED:
+        for news in aggregator.reconnector.events(now_ms, ready):
+            if news is ConnectionEvent.CONNECTED:
                 aggregator.connected = True
                 aggregator.heard_ms = boot_ms()
                 aggregator.report_due_ms = aggregator.models_due_ms = 0.0
-            elif news is LinkEvent.DISCONNECTED:
+            elif news is ConnectionEvent.DISCONNECTED:
                 if aggregator.connected:
                     self._peers.lost(aggregator.address, "connection closed")
                 aggregator.connected = False
@@ -151,7 +151,7 @@ class Reporter:
             try:
                 ack = wire.decode_ack(parts[0])
             except WireError as error:
-                self._complaints.event("ack refused", why=str(error))
+                self._limited_log.event("ack refused", why=str(error))
                 continue
             aggregator.heard_ms = boot_ms()
             self._peers.back(aggregator.address)
@@ -163,7 +163,7 @@ class Reporter:
             ids = {"camera": result.camera, "boot": result.boot_id, "seq": result.seq}
             event(_log, logging.DEBUG, "acknowledged", outcome=outcome, **ids)
             if outcome.startswith("refused"):
-                self._complaints.event("result refused", outcome=outcome, **ids)
+                self._limited_log.event("result refused", outcome=outcome, **ids)
 
     # Sending
 
@@ -210,7 +210,7 @@ class Reporter:
     def close(self) -> None:
         for aggregator in self._aggregators:
             self._poller.unregister(aggregator.socket)
-            self._poller.unregister(aggregator.dialler.descriptor)
+            self._poller.unregister(aggregator.reconnector.descriptor)
             close(aggregator.socket, aggregator.monitor, _LINGER_MS)
 
 

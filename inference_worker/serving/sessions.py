@@ -1,4 +1,4 @@
-"""The cameras that a worker knows: one `Link` for each of their sockets, and its books."""
+"""The cameras that a worker knows: one `CameraSession` for each of their sockets, and its books."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
@@ -6,16 +6,16 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from roommood.shared.clock import TransitClock, TransitClocks
-from roommood.shared.protocol.limits import BOOT_SILENT_MS, CREDIT_VOID_MS, MAX_LINKS
+from roommood.shared.protocol.limits import BOOT_SILENT_MS, CREDIT_VOID_MS, MAX_SESSIONS
 from roommood.shared.protocol.messages import Hello
 
-LinkKey = tuple[str, str, int]
+SessionKey = tuple[str, str, int]
 SUPERSEDED: Final = "superseded"
 _NONE: Final[Mapping[str, int]] = {}
 
 
 @dataclass(slots=True, eq=False)
-class Link:
+class CameraSession:
     """One camera's socket, over all its connections.
 
     `received`, `granted` and `started` count in the camera's own numbering of the frames it
@@ -24,7 +24,7 @@ class Link:
     public key that the camera has proved to hold, "" without keys.
     """
 
-    key: LinkKey
+    key: SessionKey
     routing_id: bytes
     hello: Hello
     received: int
@@ -52,47 +52,47 @@ class Link:
         return self.received - self.started
 
 
-class LinkTable:
-    """Finds links by routing id, keeps their books, and says who is to be served next.
+class SessionTable:
+    """Finds sessions by routing id, keeps their books, and says who is to be served next.
 
-    `hungry` holds the links without a frame in flight, the least recently served first.
+    `ready` holds the sessions without a frame in flight, the least recently served first.
     """
 
     def __init__(self) -> None:
-        self._by_routing: dict[bytes, Link] = {}
-        self._by_key: OrderedDict[LinkKey, Link] = OrderedDict()
+        self._by_routing: dict[bytes, CameraSession] = {}
+        self._by_key: OrderedDict[SessionKey, CameraSession] = OrderedDict()
         self._boots: dict[str, tuple[str, float]] = {}
         self._retired: dict[str, set[str]] = {}
         self._paused_rooms: frozenset[str] = frozenset()
         self._forgotten: Counter[str] = Counter()
         self._clocks = TransitClocks()
-        self.hungry: OrderedDict[LinkKey, Link] = OrderedDict()
+        self.ready: OrderedDict[SessionKey, CameraSession] = OrderedDict()
         self.in_flight = 0
 
     @property
-    def all(self) -> list[Link]:
+    def all(self) -> list[CameraSession]:
         return list(self._by_key.values())
 
     def totals(self) -> Counter[str]:
-        """Frames of all links ever met, by what became of them. From any thread."""
+        """Frames of all sessions ever met, by what became of them. From any thread."""
         totals = Counter(self._forgotten)
-        for link in self.all:
-            totals.update(dict(link.counts))
+        for session in self.all:
+            totals.update(dict(session.counts))
         return totals
 
     def is_heard(self, camera: str) -> bool:
-        """True if some link of this camera is not silent."""
-        return any(link.hello.camera == camera and not link.silent for link in self.all)
+        """True if some session of this camera is not silent."""
+        return any(session.hello.camera == camera and not session.silent for session in self.all)
 
-    def find(self, routing_id: bytes) -> Link | None:
-        """The link whose present connection has this routing id."""
+    def find(self, routing_id: bytes) -> CameraSession | None:
+        """The session whose present connection has this routing id."""
         return self._by_routing.get(routing_id)
 
     # Hello
 
     def hello(
         self, routing_id: bytes, hello: Hello, now_ms: float, early: Mapping[str, int] = _NONE
-    ) -> Link:
+    ) -> CameraSession:
         """Books a Hello: meets the camera, or sees what was lost since its last one.
 
         `early`: frames by the reason why they were refused before this connection's first Hello.
@@ -102,57 +102,59 @@ class LinkTable:
         if before is not None and before.key != key:
             # A connection is one camera's socket; else one peer could fill the table.
             self._forget(before)
-        link = self._by_key.get(key)
-        if link is None:
-            link = self._meet(key, routing_id, hello, now_ms)
+        session = self._by_key.get(key)
+        if session is None:
+            session = self._meet(key, routing_id, hello, now_ms)
         else:
-            if link.routing_id != routing_id:
-                self._rebind(link, routing_id)
-            self._take_in(link, min(sum(early.values()), max(0, hello.sent - link.received)))
+            if session.routing_id != routing_id:
+                self._rebind(session, routing_id)
+            self._take_in(session, min(sum(early.values()), max(0, hello.sent - session.received)))
         for why, frames in early.items():
-            link.counts[f"refused-{why}"] += frames
-        self._book_lost(link, hello)
-        link.hello = hello
-        link.heard_ms = now_ms
-        link.silent = False
-        link.refused = self._judge_boot(hello, now_ms)
+            session.counts[f"refused-{why}"] += frames
+        self._book_lost(session, hello)
+        session.hello = hello
+        session.heard_ms = now_ms
+        session.silent = False
+        session.refused = self._judge_boot(hello, now_ms)
         self._by_key.move_to_end(key)
-        if link.refused:
-            self.void(link)
-        self._feed(link)
-        return link
+        if session.refused:
+            self.void(session)
+        self._requeue(session)
+        return session
 
-    def _meet(self, key: LinkKey, routing_id: bytes, hello: Hello, now_ms: float) -> Link:
-        if len(self._by_key) >= MAX_LINKS:
+    def _meet(
+        self, key: SessionKey, routing_id: bytes, hello: Hello, now_ms: float
+    ) -> CameraSession:
+        if len(self._by_key) >= MAX_SESSIONS:
             self._forget(next(iter(self._by_key.values())))
         sent = hello.sent
         clock = self._clocks.of((hello.camera, hello.boot_id))
-        link = Link(key, routing_id, hello, sent, sent, sent, now_ms, clock)
-        self._by_key[key] = link
-        self._by_routing[routing_id] = link
-        return link
+        session = CameraSession(key, routing_id, hello, sent, sent, sent, now_ms, clock)
+        self._by_key[key] = session
+        self._by_routing[routing_id] = session
+        return session
 
-    def _rebind(self, link: Link, routing_id: bytes) -> None:
+    def _rebind(self, session: CameraSession, routing_id: bytes) -> None:
         # A new connection: what was credited on the old one was never spent.
-        self.void(link)
-        self._by_routing.pop(link.routing_id, None)
-        link.routing_id = routing_id
-        self._by_routing[routing_id] = link
+        self.void(session)
+        self._by_routing.pop(session.routing_id, None)
+        session.routing_id = routing_id
+        self._by_routing[routing_id] = session
 
-    def _book_lost(self, link: Link, hello: Hello) -> None:
-        lost = link.newly_lost = max(0, hello.sent - link.received)
+    def _book_lost(self, session: CameraSession, hello: Hello) -> None:
+        lost = session.newly_lost = max(0, hello.sent - session.received)
         if not lost:
             return
-        link.counts["lost-on-wire"] += lost
-        self._take_in(link, lost)
+        session.counts["lost-on-wire"] += lost
+        self._take_in(session, lost)
 
-    def _take_in(self, link: Link, frames: int) -> None:
+    def _take_in(self, session: CameraSession, frames: int) -> None:
         """Books frames as received and settled at once."""
-        link.received += frames
-        if link.received > link.granted:
-            self.in_flight += link.received - link.granted
-            link.granted = link.received
-        self.settle(link, frames)
+        session.received += frames
+        if session.received > session.granted:
+            self.in_flight += session.received - session.granted
+            session.granted = session.received
+        self.settle(session, frames)
 
     def _judge_boot(self, hello: Hello, now_ms: float) -> str:
         """ "" if this boot of the camera is served, else why not: the newest boot wins."""
@@ -170,105 +172,107 @@ class LinkTable:
 
     # Books
 
-    def receive(self, link: Link, now_ms: float) -> bool:
+    def receive(self, session: CameraSession, now_ms: float) -> bool:
         """Books a frame that came in; False if it was not credited."""
-        credited = link.received < link.granted
-        link.received += 1
-        link.heard_ms = now_ms
+        credited = session.received < session.granted
+        session.received += 1
+        session.heard_ms = now_ms
         if not credited:
-            link.granted += 1
+            session.granted += 1
             self.in_flight += 1
-        elif link.credited_ms is not None:
-            fetch_ms = now_ms - link.credited_ms
-            link.fetch_ms = min(fetch_ms, link.fetch_ms * 1.5 + 1.0)
-            link.credited_ms = None
+        elif session.credited_ms is not None:
+            fetch_ms = now_ms - session.credited_ms
+            session.fetch_ms = min(fetch_ms, session.fetch_ms * 1.5 + 1.0)
+            session.credited_ms = None
         return credited
 
-    def grant(self, link: Link, now_ms: float) -> None:
+    def grant(self, session: CameraSession, now_ms: float) -> None:
         """Allows one more frame."""
-        link.granted += 1
-        link.credited_ms = now_ms
+        session.granted += 1
+        session.credited_ms = now_ms
         self.in_flight += 1
-        self.hungry.pop(link.key, None)
+        self.ready.pop(session.key, None)
 
-    def settle(self, link: Link, frames: int = 1) -> None:
-        """Books frames of a link as begun, refused or lost; it may be hungry again."""
-        link.started += frames
-        if self._by_key.get(link.key) is link:
+    def settle(self, session: CameraSession, frames: int = 1) -> None:
+        """Books frames of a session as begun, refused or lost; it may be ready again."""
+        session.started += frames
+        if self._by_key.get(session.key) is session:
             self.in_flight -= frames
-            self._feed(link)
+            self._requeue(session)
 
-    def count(self, link: Link, outcome: str) -> None:
-        """What became of a frame, also where its link was forgotten meanwhile."""
-        known = self._by_key.get(link.key) is link
-        (link.counts if known else self._forgotten)[outcome] += 1
+    def count(self, session: CameraSession, outcome: str) -> None:
+        """What became of a frame, also where its session was forgotten meanwhile."""
+        known = self._by_key.get(session.key) is session
+        (session.counts if known else self._forgotten)[outcome] += 1
 
-    def void(self, link: Link) -> None:
+    def void(self, session: CameraSession) -> None:
         """Takes back what was credited and has not come."""
-        self.in_flight -= link.granted - link.received
-        link.granted = link.received
-        link.credited_ms = None
-        self._feed(link)
+        self.in_flight -= session.granted - session.received
+        session.granted = session.received
+        session.credited_ms = None
+        self._requeue(session)
 
-    def _feed(self, link: Link) -> None:
-        eats = not (link.silent or link.refused or link.hello.room in self._paused_rooms)
-        if not eats:
-            self.hungry.pop(link.key, None)
-        elif link.in_flight == 0:
-            self.hungry.setdefault(link.key, link)
+    def _requeue(self, session: CameraSession) -> None:
+        eligible = not (
+            session.silent or session.refused or session.hello.room in self._paused_rooms
+        )
+        if not eligible:
+            self.ready.pop(session.key, None)
+        elif session.in_flight == 0:
+            self.ready.setdefault(session.key, session)
 
     # Who is served
 
-    def set_paused(self, rooms: frozenset[str]) -> list[Link]:
-        """Rooms that are not served; returns the links for which this changed."""
+    def set_paused(self, rooms: frozenset[str]) -> list[CameraSession]:
+        """Rooms that are not served; returns the sessions for which this changed."""
         changed = rooms ^ self._paused_rooms
         self._paused_rooms = rooms
-        links = [link for link in self._by_key.values() if link.hello.room in changed]
-        for link in links:
-            if link.hello.room in rooms:
-                self.void(link)
-            self._feed(link)
-        return links
+        sessions = [session for session in self._by_key.values() if session.hello.room in changed]
+        for session in sessions:
+            if session.hello.room in rooms:
+                self.void(session)
+            self._requeue(session)
+        return sessions
 
-    def is_paused(self, link: Link) -> bool:
-        return link.hello.room in self._paused_rooms
+    def is_paused(self, session: CameraSession) -> bool:
+        return session.hello.room in self._paused_rooms
 
     def excuse(self, absence_ms: float) -> None:
         """No camera was heard for so long because nobody listened."""
-        for link in self._by_key.values():
-            link.heard_ms += absence_ms
+        for session in self._by_key.values():
+            session.heard_ms += absence_ms
 
-    def sweep(self, now_ms: float) -> list[Link]:
+    def sweep(self, now_ms: float) -> list[CameraSession]:
         """Voids the credit of cameras that fell silent; returns those newly silent."""
         newly = [
-            link
-            for link in self._by_key.values()
-            if not link.silent and now_ms - link.heard_ms > CREDIT_VOID_MS
+            session
+            for session in self._by_key.values()
+            if not session.silent and now_ms - session.heard_ms > CREDIT_VOID_MS
         ]
-        for link in newly:
-            link.silent = True
-            self.void(link)
+        for session in newly:
+            session.silent = True
+            self.void(session)
         return newly
 
-    def put_out(self, link: Link, why: str) -> None:
+    def evict(self, session: CameraSession, why: str) -> None:
         """This camera may not come in any more: no credit, not a word."""
-        link.refused = why
-        self.unreachable(link)
+        session.refused = why
+        self.unreachable(session)
 
-    def unreachable(self, link: Link) -> None:
-        """The connection of a link is gone, says the socket."""
-        self.void(link)
-        link.silent = True
-        self._feed(link)
+    def unreachable(self, session: CameraSession) -> None:
+        """The connection of a session is gone, says the socket."""
+        self.void(session)
+        session.silent = True
+        self._requeue(session)
 
-    def _forget(self, link: Link) -> None:
-        self.in_flight -= link.in_flight
-        self._forgotten.update(link.counts)
-        self.hungry.pop(link.key, None)
-        self._by_routing.pop(link.routing_id, None)
-        del self._by_key[link.key]
-        camera = link.hello.camera
-        self._clocks.keep((camera, link.hello.boot_id), link.clock)
+    def _forget(self, session: CameraSession) -> None:
+        self.in_flight -= session.in_flight
+        self._forgotten.update(session.counts)
+        self.ready.pop(session.key, None)
+        self._by_routing.pop(session.routing_id, None)
+        del self._by_key[session.key]
+        camera = session.hello.camera
+        self._clocks.keep((camera, session.hello.boot_id), session.clock)
         if not any(other.hello.camera == camera for other in self._by_key.values()):
             self._boots.pop(camera, None)
             self._retired.pop(camera, None)

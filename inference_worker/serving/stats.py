@@ -1,4 +1,4 @@
-"""What a worker tells of itself: numbers for the health hash and Prometheus, and its books.
+"""What a worker tells of itself: numbers for the health hash and Prometheus, and its totals.
 
 Written by the worker's thread, read by the metrics server's too: what may change meanwhile is
 copied first.
@@ -12,10 +12,10 @@ from typing import Final
 
 from roommood.inference_worker.serving.intake import Intake
 from roommood.inference_worker.serving.reporter import Reporter
-from roommood.inference_worker.serving.sessions import Link
+from roommood.inference_worker.serving.sessions import CameraSession
 from roommood.inference_worker.vision.analysis import Analysis
 from roommood.shared.clock import boot_ms
-from roommood.shared.process.metrics import Fact, outcome_facts
+from roommood.shared.process.metrics import Sample, outcome_samples
 from roommood.shared.protocol.messages import CameraReport
 
 # Cameras of one report, of which one goes out each second: above this they take turns, all of
@@ -46,7 +46,7 @@ _RESULTS: Final = ("committed", "duplicate", "dropped-full", "dropped-too-old", 
 _QUANTILES: Final = {"p50": "0.5", "p95": "0.95", "max": "1"}
 
 
-class Vitals:
+class WorkerStats:
     """Looks at the parts of a worker, and keeps the figures of its latest frames."""
 
     def __init__(self, intake: Intake, reporter: Reporter, threads: int) -> None:
@@ -65,10 +65,10 @@ class Vitals:
     def analysed(self, analysis: Analysis) -> None:
         self._stages.append(analysis)
 
-    def books(self) -> dict[str, int]:
+    def totals(self) -> dict[str, int]:
         """Frames by what became of them, and results as `result-` and what became of them."""
         results = dict(self._reporter.outbox.counts).items()
-        return {**self._intake.links.totals(), **{f"result-{how}": n for how, n in results}}
+        return {**self._intake.sessions.totals(), **{f"result-{how}": n for how, n in results}}
 
     def numbers(self) -> dict[str, float]:
         """Fields of the worker's health hash."""
@@ -76,10 +76,10 @@ class Vitals:
         numbers: dict[str, float] = {
             "up_s": (boot_ms() - self._started_ms) / 1000.0,
             "threads": self._threads,
-            "analysed": intake.links.totals()["analysed"],
+            "analysed": intake.sessions.totals()["analysed"],
             "refused": sum(dict(intake.refused).values()),
             "refused_wire_version": intake.refused["wire-version"],
-            "in_flight": intake.links.in_flight,
+            "in_flight": intake.sessions.in_flight,
             "waiting": intake.waiting,
             "results_waiting": len(self._reporter.outbox),
             "analysis_ms": intake.control.analysis_ms,
@@ -87,35 +87,35 @@ class Vitals:
         return numbers | dict(self._age_quantiles()) | dict(self._stage_means())
 
     def cameras(self) -> list[CameraReport]:
-        """The next reports: of each link that was heard lately, or of some in turn."""
-        heard = [link for link in self._intake.links.all if not link.silent]
+        """The next reports: of each session that was heard lately, or of some in turn."""
+        heard = [session for session in self._intake.sessions.all if not session.silent]
         count = max(CAMERAS_A_REPORT, -(-len(heard) // ROUND_REPORTS))
         first = self._next_camera if self._next_camera < len(heard) else 0
         self._next_camera = first + count
-        return [_camera_report(link) for link in heard[first : first + count]]
+        return [_camera_report(session) for session in heard[first : first + count]]
 
-    def facts(self) -> Iterator[Fact]:
+    def samples(self) -> Iterator[Sample]:
         """The worker's metrics."""
         yield from self._outcomes()
         for field, value in self.numbers().items():
             yield from _gauge(field, value)
-        links = self._intake.links.all
-        cameras = len({link.hello.camera for link in links if not link.silent})
-        yield Fact("roommood_worker_cameras", "Cameras heard lately.", cameras)
+        sessions = self._intake.sessions.all
+        cameras = len({session.hello.camera for session in sessions if not session.silent})
+        yield Sample("roommood_worker_cameras", "Cameras heard lately.", cameras)
         connected = self._reporter.connected
-        yield Fact("roommood_worker_aggregators", "Aggregators connected.", connected)
+        yield Sample("roommood_worker_aggregators", "Aggregators connected.", connected)
 
-    def _outcomes(self) -> Iterator[Fact]:
+    def _outcomes(self) -> Iterator[Sample]:
         what_became = "by what became of them."
-        totals = self._intake.links.totals()
-        yield from outcome_facts(
+        totals = self._intake.sessions.totals()
+        yield from outcome_samples(
             "roommood_worker_frames_total", f"Frames {what_became}", totals, _FRAMES
         )
         for reason, count in {**_NONE_REFUSED, **self._intake.refused}.items():
             name = "roommood_worker_refusals_total"
-            yield Fact(name, "All that was refused, of any peer.", count, {"reason": reason})
+            yield Sample(name, "All that was refused, of any peer.", count, {"reason": reason})
         ended = dict(self._reporter.outbox.counts)
-        yield from outcome_facts(
+        yield from outcome_samples(
             "roommood_worker_results_total", f"Results {what_became}", ended, _RESULTS
         )
 
@@ -132,30 +132,30 @@ class Vitals:
             yield stage, statistics.fmean(getattr(one, stage) for one in recent)
 
 
-def _gauge(field: str, value: float) -> Iterator[Fact]:
+def _gauge(field: str, value: float) -> Iterator[Sample]:
     """A number of the health hash in Prometheus' words; totals are told as counters instead."""
     if field in _GAUGES:
         name, help_text, unit = _GAUGES[field]
-        yield Fact(f"roommood_worker_{name}", help_text, value * unit)
+        yield Sample(f"roommood_worker_{name}", help_text, value * unit)
     elif age := re.fullmatch("age_at_start_(p50|p95|max)_ms", field):
         labels = {"quantile": _QUANTILES[age[1]]}
-        yield Fact("roommood_worker_frame_age_seconds", _AGE_HELP, value / 1e3, labels)
+        yield Sample("roommood_worker_frame_age_seconds", _AGE_HELP, value / 1e3, labels)
     elif stage := re.fullmatch("(decode|detect|classify)_ms", field):
         labels = {"stage": stage[1]}
-        yield Fact("roommood_worker_stage_seconds", _STAGE_HELP, value / 1e3, labels)
+        yield Sample("roommood_worker_stage_seconds", _STAGE_HELP, value / 1e3, labels)
 
 
-def _camera_report(link: Link) -> CameraReport:
-    hello = link.hello
+def _camera_report(session: CameraSession) -> CameraReport:
+    hello = session.hello
     return CameraReport(
         camera=hello.camera,
         room=hello.room,
         boot_id=hello.boot_id,
         release=hello.release,
-        silent_ms=max(0.0, boot_ms() - link.heard_ms),
+        silent_ms=max(0.0, boot_ms() - session.heard_ms),
         rate_hz=hello.rate_hz,
         width=hello.width,
         height=hello.height,
         health=hello.health,
-        counts={"transit_ms": link.transit_ms, **dict(link.counts)},
+        counts={"transit_ms": session.transit_ms, **dict(session.counts)},
     )

@@ -12,7 +12,7 @@ from roommood.shared.errors import ConfigError
 
 
 @contextmanager
-def whole_file(path: Path, mode: int | None = None) -> Iterator[TextIO]:
+def atomic_file(path: Path, mode: int | None = None) -> Iterator[TextIO]:
     """A text file that takes the place of `path` once all is written, or not at all.
 
     A link goes on pointing to its file, and a file that was there keeps its mode unless another
@@ -39,7 +39,7 @@ def whole_file(path: Path, mode: int | None = None) -> Iterator[TextIO]:
 
 def write_private(path: Path, text: str) -> None:
     """A whole file that nobody but its owner may read, not for a moment. Raises ConfigError."""
-    with whole_file(path, 0o600) as file:
+    with atomic_file(path, 0o600) as file:
         file.write(text)
 
 

@@ -19,13 +19,13 @@ def setup(log_format: str, level: str, component: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 
 
-def event(logger: logging.Logger, level: int, text: str, **facts: object) -> None:
-    """Logs `text` with facts that become `key=value` in text and fields in JSON."""
+def event(logger: logging.Logger, level: int, text: str, **fields: object) -> None:
+    """Logs `text` with fields that become `key=value` in text and fields in JSON."""
     if logger.isEnabledFor(level):
-        logger.log(level, text, extra={"facts": facts})
+        logger.log(level, text, extra={"fields": fields})
 
 
-class Complaints:
+class RateLimitedLog:
     """Warnings that a peer can cause at will: a burst of lines, then one every ten seconds.
 
     A line after a pause says how many were held back.
@@ -40,7 +40,7 @@ class Complaints:
         self._held_back = 0
         self._quiet_until = 0.0
 
-    def event(self, text: str, **facts: object) -> None:
+    def event(self, text: str, **fields: object) -> None:
         now = time.monotonic()
         if now >= self._quiet_until and self._left == 0:
             self._left = 1
@@ -51,7 +51,7 @@ class Complaints:
         self._quiet_until = now + self._PAUSE_S
         held_back, self._held_back = self._held_back, 0
         more = {"held_back": held_back} if held_back else {}
-        event(self._logger, logging.WARNING, text, **facts, **more)
+        event(self._logger, logging.WARNING, text, **fields, **more)
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -59,9 +59,9 @@ def _time(record: logging.LogRecord) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _facts(record: logging.LogRecord) -> dict[str, object]:
-    facts = getattr(record, "facts", {})
-    return facts if isinstance(facts, dict) else {}
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    fields = getattr(record, "fields", {})
+    return fields if isinstance(fields, dict) else {}
 
 
 class _Text(logging.Formatter):
@@ -70,9 +70,9 @@ class _Text(logging.Formatter):
         self._component = component
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = "".join(f" {name}={_plain(value)}" for name, value in _facts(record).items())
+        fields = "".join(f" {name}={_plain(value)}" for name, value in _fields(record).items())
         head = f"{_time(record)} {record.levelname:<7} {self._component}: "
-        lines = [f"{head}{record.getMessage()}{facts}"]
+        lines = [f"{head}{record.getMessage()}{fields}"]
         if record.exc_info:
             lines += self.formatException(record.exc_info).split("\n")
         return "\n".join(_printable(line) for line in lines)
@@ -89,7 +89,7 @@ class _Json(logging.Formatter):
             "level": record.levelname.lower(),
             "component": self._component,
             "message": record.getMessage(),
-            **_facts(record),
+            **_fields(record),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)

@@ -1,4 +1,4 @@
-"""Readiness, health and Prometheus metrics over HTTP, read from facts that the core keeps.
+"""Readiness, health and Prometheus metrics over HTTP, read from samples that the core keeps.
 
 /healthz   200 while the component's loop turns, else 503
 /readyz    200 once it does its work (a model is loaded, a socket bound), else 503
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class Sample:
     """One number: a counter's name ends in `_total`; others are gauges with their unit."""
 
     name: str
@@ -37,9 +37,9 @@ class Fact:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def outcome_facts(
+def outcome_samples(
     name: str, help: str, counts: Mapping[str, int], always: Iterable[str] = ()
-) -> Iterator[Fact]:
+) -> Iterator[Sample]:
     """A counter by `outcome` and `reason`: "refused-stale" is refused, because stale.
 
     `always` are outcomes that are told even while they are 0.
@@ -47,7 +47,7 @@ def outcome_facts(
     for key in dict.fromkeys([*always, *counts]):
         outcome, _, reason = key.partition("-")
         labels = {"outcome": outcome, "reason": reason}
-        yield Fact(name, help, counts.get(key, 0), labels)
+        yield Sample(name, help, counts.get(key, 0), labels)
 
 
 class Health:
@@ -83,20 +83,22 @@ class Health:
     def live(self) -> bool:
         return time.monotonic() - self._ticked < _STALLED_AFTER_S
 
-    def facts(self) -> Iterator[Fact]:
+    def samples(self) -> Iterator[Sample]:
         """What every component tells: that it lives, its release, and its clock."""
         labels = {"component": self.component}
-        yield Fact("roommood_live", "1 while the component's loop turns.", self.live, labels)
-        yield Fact("roommood_ready", "1 while it does its work.", self.live and self.ready, labels)
-        yield Fact("roommood_build_info", "Release.", 1, {**labels, "version": release()})
-        yield Fact("roommood_clock_seconds", "Its wall clock, since 1970.", time.time(), labels)
+        yield Sample("roommood_live", "1 while the component's loop turns.", self.live, labels)
+        yield Sample(
+            "roommood_ready", "1 while it does its work.", self.live and self.ready, labels
+        )
+        yield Sample("roommood_build_info", "Release.", 1, {**labels, "version": release()})
+        yield Sample("roommood_clock_seconds", "Its wall clock, since 1970.", time.time(), labels)
 
 
 def serve(
-    host: str, port: int, health: Health, facts: Callable[[], Iterable[Fact]]
+    host: str, port: int, health: Health, samples: Callable[[], Iterable[Sample]]
 ) -> Callable[[], None]:
     """Serves from a daemon thread; returns what stops it. Raises ConfigError if it cannot."""
-    handler = type("Handler", (_Handler,), {"health": health, "facts": staticmethod(facts)})
+    handler = type("Handler", (_Handler,), {"health": health, "samples": staticmethod(samples)})
     try:
         server = _Server((host, port), handler)
     except (OSError, OverflowError) as error:
@@ -112,20 +114,20 @@ def serve(
 
 
 def serve_if_asked(
-    settings: Settings, health: Health, facts: Callable[[], Iterable[Fact]]
+    settings: Settings, health: Health, samples: Callable[[], Iterable[Sample]]
 ) -> Callable[[], None]:
     """Serves where the settings say so; returns what stops it. Raises ConfigError."""
     if settings.metrics_port is None:
         return lambda: None
-    return serve(settings.metrics_host, settings.metrics_port, health, facts)
+    return serve(settings.metrics_host, settings.metrics_port, health, samples)
 
 
-def render(facts: Iterable[Fact]) -> bytes:
-    """Prometheus text of the facts, sorted into families."""
+def render(samples: Iterable[Sample]) -> bytes:
+    """Prometheus text of the samples, sorted into families."""
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(list(facts)))
+    registry.register(_Collector(list(samples)))
     return bytes(generate_latest(registry))
 
 
@@ -163,14 +165,14 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Collector:
-    def __init__(self, facts: list[Fact]) -> None:
-        self._facts = facts
+    def __init__(self, samples: list[Sample]) -> None:
+        self._samples = samples
 
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         families: dict[str, Any] = {}
-        for fact in self._facts:
+        for fact in self._samples:
             kind = CounterMetricFamily if fact.name.endswith("_total") else GaugeMetricFamily
             labels = sorted(fact.labels)
             family = families.setdefault(fact.name, kind(fact.name, fact.help, labels=labels))
@@ -180,7 +182,7 @@ class _Collector:
 
 class _Handler(BaseHTTPRequestHandler):
     health: Health
-    facts: Callable[[], Iterable[Fact]]
+    samples: Callable[[], Iterable[Sample]]
     server_version = "roommood"
     timeout = 10
 
@@ -194,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, "text/plain", b"/healthz, /readyz and /metrics are here\n")
 
     def _metrics(self) -> bytes:
-        return render([*self.health.facts(), *self.facts()])
+        return render([*self.health.samples(), *self.samples()])
 
     def _state(self) -> bytes:
         health = self.health

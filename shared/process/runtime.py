@@ -154,7 +154,7 @@ class Deadline:
         return self._end - time.monotonic()
 
 
-class PeerLog:
+class ConnectionLog:
     """One line when a peer is lost, has left or is back, however often it is tried.
 
     Remembers the latest few thousand peers, since peers choose their names, and writes at most
@@ -199,7 +199,7 @@ class PeerLog:
     def forget(self, peer: str) -> None:
         self._lost_at.pop(peer, None)
 
-    def _say(self, level: int, what: str, peer: str, **facts: object) -> None:
+    def _say(self, level: int, what: str, peer: str, **fields: object) -> None:
         now = time.monotonic()
         earned = (now - self._filled_at) * self._LINES_A_SECOND
         self._lines_left, self._filled_at = min(self._LINES, self._lines_left + earned), now
@@ -209,7 +209,7 @@ class PeerLog:
         self._lines_left -= 1
         held_back, self._held_back = self._held_back, 0
         more = {"held_back": held_back} if held_back else {}
-        event(_log, level, f"{self._kind} {what}", peer=peer, **facts, **more)
+        event(_log, level, f"{self._kind} {what}", peer=peer, **fields, **more)
 
     def _note(self, peer: str, lost_at: float | None) -> None:
         self._lost_at.pop(peer, None)

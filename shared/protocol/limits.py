@@ -68,7 +68,7 @@ BLACK_LUMA: Final = 16.0
 FLAT_LUMA: Final = 2.0
 
 # Links (camera, boot, socket) that a worker remembers; the longest silent one is forgotten.
-MAX_LINKS: Final = 8_192
+MAX_SESSIONS: Final = 8_192
 # Senders whose clock a worker or aggregator remembers, also while they are away.
 MAX_CLOCKS: Final = 16_384
 # Milliseconds of one turn of a component's loop; what lies beyond is time in which it heard nobody.

@@ -47,7 +47,7 @@ class Entry:
     revoked: date | None = None
 
 
-class Guests(Protocol):
+class AccessPolicy(Protocol):
     """Whose keys a bound socket lets in; `problem` says why that cannot be told anew, or ""."""
 
     @property
@@ -56,12 +56,12 @@ class Guests(Protocol):
     def refresh(self) -> None:
         """Looks whether the answer has changed; never raises."""
 
-    def admits(self, key: str) -> bool:
+    def authorizes(self, key: str) -> bool:
         """True if who proves to hold this key may come in."""
 
 
 @dataclass(frozen=True, slots=True)
-class Holders:
+class FixedPolicy:
     """The holders of some keys that stay the same while the process runs."""
 
     keys: frozenset[str]
@@ -70,7 +70,7 @@ class Holders:
     def refresh(self) -> None:
         """Nothing changes."""
 
-    def admits(self, key: str) -> bool:
+    def authorizes(self, key: str) -> bool:
         return key in self.keys
 
 
@@ -101,7 +101,7 @@ class AllowList:
         """Keys that serve."""
         return len(self._live)
 
-    def admits(self, key: str) -> bool:
+    def authorizes(self, key: str) -> bool:
         return key in self._live
 
     def refusal(self, key: str, camera: str, room: str) -> str:

@@ -12,9 +12,9 @@ import zmq
 from zmq.utils import z85
 
 from roommood.shared.clock import boot_ms
-from roommood.shared.process.logs import Complaints
+from roommood.shared.process.logs import RateLimitedLog
 from roommood.shared.process.runtime import Waker
-from roommood.shared.security.allow_list import Guests
+from roommood.shared.security.allow_list import AccessPolicy
 from roommood.shared.security.keys import fingerprint
 
 _ENDPOINT: Final = "inproc://zeromq.zap.01"
@@ -34,9 +34,9 @@ class Authenticator:
     it with each message. Start it before anything is bound and stop it after all is closed.
     """
 
-    def __init__(self, context: zmq.Context[Any], guests: Guests) -> None:
-        self._guests = guests
-        self._complaints = Complaints(_log)
+    def __init__(self, context: zmq.Context[Any], policy: AccessPolicy) -> None:
+        self._policy = policy
+        self._limited_log = RateLimitedLog(_log)
         self._waker = Waker()
         self._stopping = False
         self._looked_ms = boot_ms()
@@ -86,7 +86,7 @@ class Authenticator:
             self._socket.close(0)
 
     def _turn(self) -> None:
-        self._guests.refresh()
+        self._policy.refresh()
         while self._socket.poll(0):
             self._answer(self._socket.recv_multipart())
 
@@ -102,7 +102,7 @@ class Authenticator:
             return ""
         address, data = request[3].decode(errors="replace").removeprefix("::ffff:"), request[6]
         key = z85.encode(data).decode() if len(data) == 32 else ""
-        if key and self._guests.admits(key):
+        if key and self._policy.authorizes(key):
             return key
-        self._complaints.event("key not allowed", peer=address, key=fingerprint(key))
+        self._limited_log.event("key not allowed", peer=address, key=fingerprint(key))
         return ""

@@ -5,12 +5,12 @@ from typing import Protocol
 
 import zmq
 
-from roommood.shared.process.metrics import Fact, Health
+from roommood.shared.process.metrics import Health, Sample
 from roommood.shared.process.settings import AggregatorSettings, WorkerSettings
-from roommood.shared.security.allow_list import Guests
+from roommood.shared.security.allow_list import AccessPolicy
 from roommood.shared.security.keys import KeyPair
 from roommood.shared.security.zap import Authenticator
-from roommood.shared.transport.monitors import Door
+from roommood.shared.transport.monitors import ConnectionMonitor
 from roommood.shared.transport.sockets import Router, close
 
 
@@ -27,7 +27,7 @@ class Bind(Protocol):
     ) -> Router: ...
 
 
-class Entrance:
+class Listener:
     """The bound socket of a component, as `router`, with an authenticator where it has keys.
 
     Register `sources` with the poller for reading, and tell `connections` of each message (see
@@ -40,43 +40,43 @@ class Entrance:
         bind: Bind,
         settings: WorkerSettings | AggregatorSettings,
         keys: KeyPair | None,
-        guests: Guests | None,
+        policy: AccessPolicy | None,
     ) -> None:
-        self._guests = guests
-        self._authenticator = Authenticator(context, guests) if guests is not None else None
+        self._policy = policy
+        self._authenticator = Authenticator(context, policy) if policy is not None else None
         try:
             self.router = bind(context, settings.bind, insecure=settings.insecure, keys=keys)
         except BaseException:
             self._stop_authenticator()
             raise
-        self._door = Door(self.router)
-        self.sources: tuple[Router | int, ...] = (self.router, self._door.descriptor)
-        self.connections = self._door.connections
+        self._monitor = ConnectionMonitor(self.router)
+        self.sources: tuple[Router | int, ...] = (self.router, self._monitor.descriptor)
+        self.connections = self._monitor.connections
 
     def turn(self, health: Health, ready: Container[object] | None = None) -> None:
         """Counts who did not get in; not ready while the authenticator is dead or hangs.
 
         `ready` is what a poll of the sources has just found readable; None: all are looked at.
         """
-        self._door.turn(ready)
-        if self._authenticator is None or self._guests is None:
+        self._monitor.turn(ready)
+        if self._authenticator is None or self._policy is None:
             return
         health.fault = self._authenticator.fault
         if not self._authenticator.alive:
-            # Who is revoked is still put out, though nobody new can be let in. Not so while it
+            # Who is revoked is still evicted, though nobody new can be let in. Not so while it
             # hangs: what holds it up would hold up this thread as well.
-            self._guests.refresh()
+            self._policy.refresh()
 
-    def facts(self, component: str) -> Iterator[Fact]:
+    def samples(self, component: str) -> Iterator[Sample]:
         """Metrics of who did not get in, and whether the list of those who may can be read."""
-        yield from self._door.facts(component)
-        if self._guests is not None:
+        yield from self._monitor.samples(component)
+        if self._policy is not None:
             name = f"roommood_{component}_allow_list_readable"
-            yield Fact(name, "1 if the list as it is now is in force.", not self._guests.problem)
+            yield Sample(name, "1 if the list as it is now is in force.", not self._policy.problem)
 
     def close(self, linger_ms: int) -> None:
         """Closes all; what is queued has `linger_ms` to leave."""
-        close(self.router, self._door.monitor, linger_ms)
+        close(self.router, self._monitor.monitor, linger_ms)
         self._stop_authenticator()
 
     def _stop_authenticator(self) -> None:

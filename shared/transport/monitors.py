@@ -11,8 +11,8 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from roommood.shared.clock import boot_ms
-from roommood.shared.process.logs import Complaints
-from roommood.shared.process.metrics import Fact
+from roommood.shared.process.logs import RateLimitedLog
+from roommood.shared.process.metrics import Sample
 from roommood.shared.process.runtime import new_id
 from roommood.shared.protocol.limits import REDIAL_MS
 from roommood.shared.transport import tcp
@@ -23,7 +23,7 @@ Monitor = zmq.Socket[bytes]
 _log = logging.getLogger(__name__)
 
 
-class LinkEvent(Enum):
+class ConnectionEvent(Enum):
     """What the monitor of a connecting socket tells.
 
     REFUSED: the other side does not admit this key. UNSAFE: it has another key than the one
@@ -37,24 +37,24 @@ class LinkEvent(Enum):
     UNSAFE = "unsafe"
 
 
-LINK_EVENTS: Final = {
-    zmq.Event.HANDSHAKE_SUCCEEDED: LinkEvent.CONNECTED,
-    zmq.Event.DISCONNECTED: LinkEvent.DISCONNECTED,
-    zmq.Event.CONNECT_RETRIED: LinkEvent.RETRYING,
-    zmq.Event.HANDSHAKE_FAILED_AUTH: LinkEvent.REFUSED,
-    zmq.Event.HANDSHAKE_FAILED_PROTOCOL: LinkEvent.UNSAFE,
+CONNECTION_EVENTS: Final = {
+    zmq.Event.HANDSHAKE_SUCCEEDED: ConnectionEvent.CONNECTED,
+    zmq.Event.DISCONNECTED: ConnectionEvent.DISCONNECTED,
+    zmq.Event.CONNECT_RETRIED: ConnectionEvent.RETRYING,
+    zmq.Event.HANDSHAKE_FAILED_AUTH: ConnectionEvent.REFUSED,
+    zmq.Event.HANDSHAKE_FAILED_PROTOCOL: ConnectionEvent.UNSAFE,
 }
 # What to say of a peer with whom no handshake comes about.
 WHY_NOT: Final = {
-    LinkEvent.REFUSED: "it does not admit this key: was it added to its allow-list, or revoked?",
-    LinkEvent.UNSAFE: "it has other keys than those trusted here, or only one side has keys",
+    ConnectionEvent.REFUSED: "it does not admit this key: not on its allow-list, or revoked",
+    ConnectionEvent.UNSAFE: "it has other keys than those trusted here, or only one side has keys",
 }
 # A TCP connection stands, no handshake yet: for what the kernel knows of it.
-LINK_NEWS: Final = zmq.Event.CONNECTED | sum(LINK_EVENTS)
+LINK_NEWS: Final = zmq.Event.CONNECTED | sum(CONNECTION_EVENTS)
 _LOOK_EVERY_MS: Final = 250.0
 # A plain number: with pyzmq's flags each operation costs as much as the question itself.
 _POLLIN: Final = int(zmq.POLLIN)
-_DOOR_EVENTS: Final = (
+_LISTENER_EVENTS: Final = (
     zmq.Event.ACCEPTED
     | zmq.Event.HANDSHAKE_FAILED_AUTH
     | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
@@ -78,11 +78,13 @@ def watch(socket: zmq.Socket[bytes], events: int) -> Monitor:
     monitor.setsockopt(zmq.RCVHWM, 0)
     monitor.setsockopt(zmq.LINGER, 0)
     monitor.connect(address)
-    has_news(monitor)  # whoever has looked in vain is told at once of what comes: see News
+    has_events(
+        monitor
+    )  # whoever has looked in vain is told at once of what comes: see MonitorEvents
     return monitor
 
 
-def has_news(socket: zmq.Socket[bytes]) -> bool:
+def has_events(socket: zmq.Socket[bytes]) -> bool:
     """True if something waits to be received.
 
     Asking first is cheaper than the exception for a queue that is empty, as most often it is.
@@ -90,7 +92,7 @@ def has_news(socket: zmq.Socket[bytes]) -> bool:
     return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLIN)
 
 
-class News:
+class MonitorEvents:
     """What a monitor tells, by a plain `descriptor` that a poller may watch in its place.
 
     A poll asks each ZeroMQ socket twice how it stands, a system call each time, and a descriptor
@@ -111,20 +113,20 @@ class News:
         if not hinted and now_ms - self._looked_ms < _LOOK_EVERY_MS:
             return
         self._looked_ms = now_ms
-        while has_news(self._monitor):
+        while has_events(self._monitor):
             yield recv_monitor_message(self._monitor, zmq.NOBLOCK)
 
 
-def next_event(monitor: Monitor) -> LinkEvent | None:
+def next_event(monitor: Monitor) -> ConnectionEvent | None:
     """The next event of a watched socket, or None if there is none."""
-    while has_news(monitor):
+    while has_events(monitor):
         told = recv_monitor_message(monitor, zmq.NOBLOCK)["event"]
         if told != zmq.Event.CONNECTED:
-            return LINK_EVENTS[zmq.Event(told)]
+            return CONNECTION_EVENTS[zmq.Event(told)]
     return None
 
 
-class Dialler:
+class Reconnector:
     """Tells what becomes of a connecting socket, and connects again where libzmq does not.
 
     libzmq retries what breaks off, but never what was refused or broke the protocol; a camera
@@ -136,31 +138,33 @@ class Dialler:
     def __init__(self, socket: zmq.Socket[bytes], address: str, monitor: Monitor) -> None:
         self._socket = socket
         self._address = address
-        self._news = News(monitor)
-        self.descriptor = self._news.descriptor
+        self._events = MonitorEvents(monitor)
+        self.descriptor = self._events.descriptor
         self._given_up_ms: float | None = None
         self._fd, self._from = -1, ()
         self._looked_ms = 0.0
 
-    def news(self, now_ms: float, ready: Container[object] | None = None) -> Iterator[LinkEvent]:
-        """All that has happened since; see `News.read`."""
-        for told in self._news.read(now_ms, ready):
+    def events(
+        self, now_ms: float, ready: Container[object] | None = None
+    ) -> Iterator[ConnectionEvent]:
+        """All that has happened since; see `MonitorEvents.read`."""
+        for told in self._events.read(now_ms, ready):
             if told["event"] == zmq.Event.CONNECTED:
                 self._fd = told["value"]
                 self._from = tcp.own_address_of(self._fd) or ()
                 continue
-            event = LINK_EVENTS[zmq.Event(told["event"])]
+            event = CONNECTION_EVENTS[zmq.Event(told["event"])]
             self._note(event, now_ms)
             yield event
 
-    def _note(self, news: LinkEvent, now_ms: float) -> None:
-        if news is LinkEvent.DISCONNECTED:
+    def _note(self, event: ConnectionEvent, now_ms: float) -> None:
+        if event is ConnectionEvent.DISCONNECTED:
             self._from = ()
             self._given_up_ms = now_ms
-        elif news in (LinkEvent.RETRYING, LinkEvent.CONNECTED):
+        elif event in (ConnectionEvent.RETRYING, ConnectionEvent.CONNECTED):
             self._given_up_ms = None
 
-    def turn(self, now_ms: float) -> None:
+    def tick(self, now_ms: float) -> None:
         """Dials again, a second after libzmq was last seen to have given up."""
         if now_ms - self._looked_ms >= _LOOK_EVERY_MS:
             self._looked_ms = now_ms
@@ -182,7 +186,7 @@ class Dialler:
         self._from = ()
 
 
-class Door:
+class ConnectionMonitor:
     """Counts, by reason, the connections to a bound socket that did not come to anything.
 
     `unknown-key`: not admitted. `other-security`: it has no keys, or keys where none are used.
@@ -192,17 +196,17 @@ class Door:
     """
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self.monitor = watch(socket, _DOOR_EVENTS)
-        self._news = News(self.monitor)
-        self.descriptor = self._news.descriptor
+        self.monitor = watch(socket, _LISTENER_EVENTS)
+        self._events = MonitorEvents(self.monitor)
+        self.descriptor = self._events.descriptor
         self.connections = Connections()
         self.counts: Counter[str] = Counter()
-        self._complaints = Complaints(_log)
+        self._limited_log = RateLimitedLog(_log)
 
     def turn(self, ready: Container[object] | None = None) -> None:
-        """Takes in what the socket's monitor tells (see `News.read`); ends who is mute."""
+        """Takes in what the socket's monitor tells (see `MonitorEvents.read`); ends who is mute."""
         now_ms = boot_ms()
-        for told in self._news.read(now_ms, ready):
+        for told in self._events.read(now_ms, ready):
             self._take(told)
         for reason in self.connections.cut(now_ms):
             self._note(reason)
@@ -220,13 +224,13 @@ class Door:
         self.counts[reason] += 1
         # Who has an unknown key is logged by the authenticator, with its address.
         if reason not in ("closed", "unknown-key"):
-            self._complaints.event("connection failed", why=reason)
+            self._limited_log.event("connection failed", why=reason)
 
-    def facts(self, component: str) -> Iterator[Fact]:
+    def samples(self, component: str) -> Iterator[Sample]:
         """The metric of a component's connections that ended, by reason."""
         for reason, count in Counter(self.counts).items():
             name = f"roommood_{component}_connections_ended_total"
-            yield Fact(name, "Connections that ended, by reason.", count, {"reason": reason})
+            yield Sample(name, "Connections that ended, by reason.", count, {"reason": reason})
 
 
 def _reason(event: zmq.Event, value: int) -> str:

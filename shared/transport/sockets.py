@@ -4,7 +4,7 @@ Frames: a worker binds a ROUTER, a camera connects one DEALER to each worker. Re
 aggregator binds a ROUTER, a worker connects one DEALER to each aggregator.
 
 With keys every socket speaks CURVE (rfc.zeromq.org/spec/26), on loopback too, and a bound one
-lets in only whom the `Authenticator` of its context admits. Without keys, only loopback is used
+lets in only whom the `Authenticator` of its context authorizes. Without keys, only loopback is used
 unless the user says `insecure`.
 """
 
@@ -29,7 +29,7 @@ from roommood.shared.protocol.limits import (
 from roommood.shared.security.keys import ClientKeys, KeyPair
 from roommood.shared.transport.addresses import is_loopback
 from roommood.shared.transport.connections import Connections
-from roommood.shared.transport.monitors import LINK_NEWS, Monitor, has_news, watch
+from roommood.shared.transport.monitors import LINK_NEWS, Monitor, has_events, watch
 
 Router = zmq.Socket[bytes]
 Dealer = zmq.Socket[bytes]
@@ -89,7 +89,7 @@ def is_writable(socket: Dealer) -> bool:
 
 def receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
     """The next message, or None if none waits. Parts beyond the allowed are dropped unread."""
-    if not has_news(socket):
+    if not has_events(socket):
         return None
     return _with_rest(socket, socket.recv(_NOW, copy=False))
 
@@ -102,7 +102,7 @@ def receive_from(
     `connections` is told from which of them the message came. Without `keyed` nobody is asked for
     a key, which on a socket without keys costs an exception a message.
     """
-    if not has_news(router):
+    if not has_events(router):
         return None
     first = router.recv(_NOW, copy=False)
     if connections is not None:

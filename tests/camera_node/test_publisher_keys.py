@@ -8,7 +8,7 @@ import zmq
 from roommood.camera_node.publisher import Publisher
 from roommood.deploy.keys.site_keys import new_pair
 from roommood.shared.protocol import wire
-from roommood.shared.security.allow_list import Holders
+from roommood.shared.security.allow_list import FixedPolicy
 from roommood.shared.security.keys import KeyPair
 from roommood.shared.security.zap import Authenticator
 from roommood.shared.transport.sockets import bind_frames, close, receive
@@ -26,12 +26,12 @@ class Place:
 
     def __init__(self, poller: zmq.Poller, name: str, keys: KeyPair | None) -> None:
         self.context: Context = zmq.Context()
-        self.guests = Authenticator(self.context, Holders(frozenset({CAMERA.public})))
+        self.policy = Authenticator(self.context, FixedPolicy(frozenset({CAMERA.public})))
         self.worker = FakeWorker(self.context, poller, free_address(), name, keys)
 
     def close(self) -> None:
         self.worker.close()
-        self.guests.stop()
+        self.policy.stop()
         self.context.term()
 
 

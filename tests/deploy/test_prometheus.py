@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from roommood.aggregator.prometheus.exporter import Exporter, ExporterSettings, site_facts
+from roommood.aggregator.prometheus.exporter import Exporter, ExporterSettings, site_samples
 from roommood.aggregator.stats.health import CameraHealth
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.palette import COLOUR_OF
@@ -59,7 +59,7 @@ def made_site() -> str:
     """What a quiet test never shows: a camera with a thermometer and a frozen picture."""
     camera = CameraHealth("door", 1.0, "hall", temperature_c=50.0, picture="frozen: 12 s")
     room = KnownRoom("hall", datetime.now(UTC), False)
-    return render(site_facts(SiteNow([room], [RoomNow("hall")], [camera], []), [])).decode()
+    return render(site_samples(SiteNow([room], [RoomNow("hall")], [camera], []), [])).decode()
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,7 @@ def server() -> Iterator[RedisServer]:
 def scrape(exporter: Exporter) -> Callable[[str], float | None]:
     """Looks up a sample by its name and labels as written."""
     exporter._read_s = float("-inf")
-    text = render(exporter.facts()).decode()
+    text = render(exporter.samples()).decode()
     samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     return lambda name: float(samples[name]) if name in samples else None
 
@@ -267,8 +267,8 @@ def test_it_asks_redis_at_most_once_a_second_however_often_it_is_asked(
     server: RedisServer,
 ) -> None:
     exporter = Exporter(ExporterSettings(redis_url=server.url))
-    first = exporter.facts()
-    assert exporter.facts() is first
+    first = exporter.samples()
+    assert exporter.samples() is first
 
 
 def test_other_machines_are_told_only_where_that_was_allowed() -> None:

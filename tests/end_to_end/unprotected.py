@@ -27,7 +27,7 @@ def _switch_off(protection: str) -> None:
         _patch(zmq.Socket, "setsockopt", _set_unless_enforcing)
         _patch(zap, "_ENDPOINT", "inproc://elsewhere")
     if protection == "list":
-        _patch(AllowList, "admits", _always(True))
+        _patch(AllowList, "authorizes", _always(True))
     _patch(Intake, "_check_admitted", _always(None))
     _patch(Intake, "_check_claim", _always(None))
     _patch(Intake, "_put_out_revoked", _always(None))

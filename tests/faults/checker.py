@@ -25,10 +25,10 @@ class Verdict:
     unexplained: int = 0
     notes: list[str] = field(default_factory=list)
 
-    def outcome(self, **facts: object) -> Outcome:
+    def outcome(self, **fields: object) -> Outcome:
         """As a row's outcome; frames without a counted reason are lost too."""
         notes = "; ".join(self.notes[:5])
-        found = {"lost": self.lost + self.unexplained, "doubled": self.doubled, **facts}
+        found = {"lost": self.lost + self.unexplained, "doubled": self.doubled, **fields}
         wrong = "; ".join(one for one in (str(found.pop("wrong", "")), notes) if one)
         return Outcome(**{**found, "wrong": wrong})  # type: ignore[arg-type]
 

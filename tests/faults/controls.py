@@ -108,12 +108,12 @@ def _feed(self, link):
         self.hungry.pop(link.key, None)
     else:
         self.hungry.setdefault(link.key, link)
-links.LinkTable._feed = _feed
-_grant = links.LinkTable.grant
+links.SessionTable._feed = _feed
+_grant = links.SessionTable.grant
 def _grant_more(self, link, now_ms):
     _grant(self, link, now_ms)
     self._feed(link)
-links.LinkTable.grant = _grant_more
+links.SessionTable.grant = _grant_more
 """
 }
 
@@ -134,6 +134,6 @@ NO_SLACK: Final = {
     WORKER: """
 from roommood.inference_worker.serving import credit, sessions as links
 credit.CreditControl.may_grow = lambda self, asked, waiting, now_ms: False
-links.LinkTable.sweep = lambda self, now_ms: []
+links.SessionTable.sweep = lambda self, now_ms: []
 """
 }

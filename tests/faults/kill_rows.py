@@ -294,7 +294,7 @@ def _all_at_work(house: House, since: float) -> float:
 _FROZEN: Final = (
     Frozen(
         "camera", "a camera", lambda house, number: house.cameras["a"].signal(number),
-        "slack, and credit that goes void", controls.NO_SLACK,
+        "overcommit, and credit that goes void", controls.NO_SLACK,
     ),
     Frozen(
         "worker", "a worker", lambda house, number: house.workers[0].signal(number),

@@ -231,8 +231,12 @@ def _wrong_with_redis(before: dict[str, Any], after: dict[str, Any]) -> list[str
     for kind, expected in after["expected"].items():
         # A bucket or bitmap may begin between the counting of one kind and the next; a room of
         # which nothing was analysed for 10 s has no bucket for them.
-        slack = after["rooms"] if kind != "seen" else len(ROOMS)
-        if not expected * (1 - REDIS_BAR) - slack <= after["keys"][kind] <= expected + slack:
+        overcommit = after["rooms"] if kind != "seen" else len(ROOMS)
+        if (
+            not expected * (1 - REDIS_BAR) - overcommit
+            <= after["keys"][kind]
+            <= expected + overcommit
+        ):
             found.append(f"redis: {after['keys'][kind]} keys of {kind}, {expected} expected")
     more = {what: sum(after[what].values()) - sum(before[what].values()) for what in _SUMMED}
     predicted = before["used_bytes"] + more["bytes"] + more["keys"] * _EXPIRY_BYTES

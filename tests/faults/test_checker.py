@@ -32,9 +32,9 @@ def site(tmp_path: Path) -> Iterator[FaultSite]:
         yield site
 
 
-def line(message: str, **facts: object) -> dict[str, Any]:
+def line(message: str, **fields: object) -> dict[str, Any]:
     time = "2026-11-22T19:00:00.000Z"
-    return {"time": time, "message": message, "camera": "a", "boot": BOOT, **facts}
+    return {"time": time, "message": message, "camera": "a", "boot": BOOT, **fields}
 
 
 def ended(sent: int, lost_with_worker: int = 0, skipped: int = 0) -> dict[str, Any]:

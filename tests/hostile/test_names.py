@@ -19,7 +19,7 @@ from roommood.shared.errors import BadName, ConfigError, DecodeError
 from roommood.shared.process import logs
 from roommood.shared.process.command import run_app
 from roommood.shared.process.logs import event
-from roommood.shared.process.metrics import Fact, render
+from roommood.shared.process.metrics import Sample, render
 from roommood.shared.process.settings import CameraSettings, load
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.messages import Report, TicketedResult
@@ -185,8 +185,11 @@ def test_whatever_a_peer_says_is_one_harmless_line_in_the_log(
 def test_whatever_becomes_a_label_stays_one_label(name: str) -> None:
     if not holds_text(name):
         pytest.skip("no message carries it")
-    facts = [Fact("roommood_x_total", "Help.", 1, {"reason": name}), Fact("roommood_y", "H.", 2)]
-    families = list(text_string_to_metric_families(render(facts).decode()))
+    samples = [
+        Sample("roommood_x_total", "Help.", 1, {"reason": name}),
+        Sample("roommood_y", "H.", 2),
+    ]
+    families = list(text_string_to_metric_families(render(samples).decode()))
     (sample,) = next(one for one in families if one.name == "roommood_x").samples
     assert sample.labels == {"reason": name}
     assert [one.name for one in families] == ["roommood_x", "roommood_y"]

@@ -60,23 +60,23 @@ def message_size() -> None:
 
 
 def credit_check() -> None:
-    from roommood.inference_worker.serving.sessions import LinkTable
+    from roommood.inference_worker.serving.sessions import SessionTable
 
-    set_in("roommood.inference_worker.serving.intake", LinkTable=LinkTable)
-    received = LinkTable.receive
-    LinkTable.receive = lambda *given: received(*given) or True  # type: ignore[method-assign]
+    set_in("roommood.inference_worker.serving.intake", SessionTable=SessionTable)
+    received = SessionTable.receive
+    SessionTable.receive = lambda *given: received(*given) or True  # type: ignore[method-assign]
 
 
 def one_link_per_connection() -> None:
-    from roommood.inference_worker.serving.sessions import LinkTable
+    from roommood.inference_worker.serving.sessions import SessionTable
 
-    hello = LinkTable.hello
+    hello = SessionTable.hello
 
-    def forgetful(self: LinkTable, routing_id: bytes, *rest: Any) -> Any:
+    def forgetful(self: SessionTable, routing_id: bytes, *rest: Any) -> Any:
         self._by_routing.pop(routing_id, None)
         return hello(self, routing_id, *rest)
 
-    LinkTable.hello = forgetful  # type: ignore[assignment, method-assign]
+    SessionTable.hello = forgetful  # type: ignore[assignment, method-assign]
 
 
 def turn_limit() -> None:

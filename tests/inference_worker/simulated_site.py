@@ -1,4 +1,4 @@
-"""Cameras and one worker in virtual time: the real Intake, LinkTable, CreditControl and window.
+"""Cameras and one worker in virtual time: the real Intake, SessionTable, CreditControl and window.
 
 Only the sockets, the threads and the clock are made up, so a minute of a site takes a moment
 and comes out the same each time.

@@ -12,7 +12,7 @@ from roommood.shared.process.atomic_file import write_private
 from roommood.shared.process.runtime import Deadline
 from roommood.shared.security.allow_list import Entry, render_allow_list
 from roommood.shared.security.keys import ClientKeys, KeyPair
-from roommood.shared.transport.monitors import LinkEvent, next_event
+from roommood.shared.transport.monitors import ConnectionEvent, next_event
 from roommood.shared.transport.sockets import close, connect_frames
 
 TODAY = date(2026, 1, 2)
@@ -45,8 +45,8 @@ def connects(
         while not deadline.passed:
             monitor.poll(20)
             news = next_event(monitor)
-            if news in (LinkEvent.CONNECTED, LinkEvent.REFUSED):
-                return news is LinkEvent.CONNECTED
+            if news in (ConnectionEvent.CONNECTED, ConnectionEvent.REFUSED):
+                return news is ConnectionEvent.CONNECTED
         return False
     finally:
         close(socket, monitor)

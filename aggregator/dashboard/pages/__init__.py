@@ -7,7 +7,7 @@ from nicegui import Client, ui
 from starlette.responses import PlainTextResponse, Response
 
 from roommood.aggregator.dashboard.archive import Archive
-from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.pages.health import health_page
 from roommood.aggregator.dashboard.pages.overview import overview_page
 from roommood.aggregator.dashboard.pages.room import room_page
@@ -19,7 +19,7 @@ _MOST_PAGES = 500
 _RECONNECT_S = 20.0
 
 
-def mount(app: FastAPI, hub: Hub, archive: Archive) -> None:
+def mount(app: FastAPI, hub: Broadcaster, archive: Archive) -> None:
     """Adds the pages to an app, at most one in each process: NiceGUI keeps them in one place."""
 
     @ui.page("/", title="Rooms – roommood")

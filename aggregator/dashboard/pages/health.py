@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.cache import Scene
 from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.pages.layout import Frame
@@ -10,7 +10,7 @@ from roommood.aggregator.dashboard.pages.parts import block, words
 from roommood.aggregator.stats.health import SILENT_S, WorkerHealth
 
 
-def health_page(hub: Hub) -> None:
+def health_page(hub: Broadcaster) -> None:
     """Builds the page for one who looks."""
     frame = Frame(hub, "/health")
     with frame.body():

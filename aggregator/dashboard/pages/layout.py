@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from nicegui import ui
 
-from roommood.aggregator.dashboard.broadcaster import Hub, Listener
+from roommood.aggregator.dashboard.broadcaster import Broadcaster, Listener
 from roommood.aggregator.dashboard.cache import Scene
 from roommood.aggregator.dashboard.html import clock
 from roommood.aggregator.dashboard.pages.parts import element, words
@@ -17,8 +17,8 @@ _PAGES = {"/": "Rooms", "/health": "Cameras and workers"}
 class Frame:
     """One open page. It follows the hub until the page is closed, or its user pauses it."""
 
-    def __init__(self, hub: Hub, path: str) -> None:
-        self._hub = hub
+    def __init__(self, hub: Broadcaster, path: str) -> None:
+        self._broadcaster = hub
         self._path = path
         self._show: Listener = lambda _scene: None
         self._paused = False
@@ -40,8 +40,8 @@ class Frame:
     def follow(self, show: Listener) -> None:
         """Calls `show` now, and whenever there is something new."""
         self._show = show
-        self._tell(self._hub.scene)
-        ui.context.client.on_delete(self._hub.listen(self._tell))
+        self._tell(self._broadcaster.scene)
+        ui.context.client.on_delete(self._broadcaster.listen(self._tell))
 
     def _header(self) -> ui.element:
         with element("header", "rm-header") as header:
@@ -77,7 +77,7 @@ class Frame:
     def _toggle(self) -> None:
         self._paused = not self._paused
         self._pause.text = "Go on" if self._paused else "Pause"
-        self._tell(self._hub.scene, even_if_paused=True)
+        self._tell(self._broadcaster.scene, even_if_paused=True)
 
     def _tell(self, scene: Scene, even_if_paused: bool = False) -> None:
         away = scene.snapshot.away

@@ -1,7 +1,7 @@
 """Every room at a glance."""
 
 from roommood.aggregator.dashboard import charts
-from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.cache import Scene
 from roommood.aggregator.dashboard.html import ago, render
 from roommood.aggregator.dashboard.pages.layout import Frame
@@ -13,7 +13,7 @@ _NOW_LABEL = "Shares of the expressions shown now; the list below gives the figu
 _HOUR_LABEL = "Expressions shown in the last hour, by minute; the room's page has the figures."
 
 
-def overview_page(hub: Hub) -> None:
+def overview_page(hub: Broadcaster) -> None:
     """Builds the page for one who looks."""
     frame = Frame(hub, "/")
     with frame.body():

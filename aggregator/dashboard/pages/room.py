@@ -4,7 +4,7 @@ from nicegui import ui
 
 from roommood.aggregator.dashboard import charts
 from roommood.aggregator.dashboard.archive import Archive
-from roommood.aggregator.dashboard.broadcaster import Hub
+from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.cache import Scene
 from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.pages.heat import HeatSection
@@ -17,7 +17,7 @@ from roommood.aggregator.dashboard.snapshot import Room
 _NOW_LABEL = "Shares of the expressions shown now; the list below gives the figures."
 
 
-def room_page(hub: Hub, archive: Archive, name: str) -> None:
+def room_page(hub: Broadcaster, archive: Archive, name: str) -> None:
     """Builds the page for one who looks."""
     ui.page_title(f"{name} – roommood")
     frame = Frame(hub, "/room")

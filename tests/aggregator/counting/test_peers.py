@@ -33,7 +33,7 @@ def test_a_worker_that_leaves_is_gone_but_its_last_health_is_written() -> None:
 
 
 def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    return [(one.getMessage(), one.__dict__["facts"]["peer"]) for one in caplog.records]
+    return [(one.getMessage(), one.__dict__["fields"]["peer"]) for one in caplog.records]
 
 
 def test_that_a_worker_left_is_told_once_though_it_says_so_until_it_is_heard(

@@ -19,7 +19,7 @@ from roommood.aggregator.stats.export import COLUMNS, export_room, json_lines
 from roommood.aggregator.stats.room_stats import Periods, RoomStats
 from roommood.shared import clock
 from roommood.shared.errors import ConfigError, StoreAway
-from roommood.shared.process.atomic_file import whole_file
+from roommood.shared.process.atomic_file import atomic_file
 from tests.aggregator.made import delivery, face, only, result
 from tests.redis_server import RedisServer
 
@@ -105,7 +105,7 @@ def broken() -> Iterator[str]:
 def test_an_export_that_breaks_off_leaves_the_file_before_it_alone(tmp_path: Path) -> None:
     path = tmp_path / "kitchen.csv"
     path.write_text("an older one")
-    with pytest.raises(StoreAway), whole_file(path) as file:
+    with pytest.raises(StoreAway), atomic_file(path) as file:
         file.writelines(broken())
     assert path.read_text() == "an older one"
     assert os.listdir(tmp_path) == ["kitchen.csv"]

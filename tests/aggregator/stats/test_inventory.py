@@ -3,7 +3,7 @@
 from typing import Any
 
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.stats.inventory import RollCall
+from roommood.aggregator.stats.inventory import Inventory
 from tests.aggregator.rooms import Rooms
 
 
@@ -15,47 +15,47 @@ class Clock:
         return self.now_s
 
 
-def names(roll_call: RollCall, *known: str) -> tuple[list[str], list[str]]:
-    cameras, workers = roll_call.take(known)
+def names(inventory: Inventory, *known: str) -> tuple[list[str], list[str]]:
+    cameras, workers = inventory.take(known)
     return [one.camera for one in cameras], [one.worker for one in workers]
 
 
 def test_the_walk_finds_health_hashes_and_cameras_that_once_sent(client: Any, rooms: Rooms) -> None:
     rooms.show("kitchen", "neutral", camera="door")
     rooms.health({"hall-1": {"room": "hall"}}, {"w1": {"threads": 1}})
-    assert names(RollCall(client)) == (["door", "hall-1"], ["w1"])
+    assert names(Inventory(client)) == (["door", "hall-1"], ["w1"])
 
 
 def test_a_worker_is_found_by_its_counts_at_a_camera(client: Any, rooms: Rooms) -> None:
     rooms.health({"hall-1": {"analysed@w7": 3}}, {})
-    assert names(RollCall(client)) == (["hall-1"], ["w7"])
+    assert names(Inventory(client)) == (["hall-1"], ["w7"])
 
 
 def test_a_camera_of_a_live_room_is_asked_at_once(client: Any) -> None:
-    roll_call = RollCall(client)
-    assert names(roll_call) == ([], [])
-    assert names(roll_call, "new") == (["new"], [])
+    inventory = Inventory(client)
+    assert names(inventory) == ([], [])
+    assert names(inventory, "new") == (["new"], [])
 
 
 def test_what_is_no_name_is_not_noted(client: Any) -> None:
     client.hset(redis_keys.camera("<b>"), "room", "hall")
     client.hset(redis_keys.camera("hall-1"), "analysed@<b>", "1")
-    assert names(RollCall(client), "Two Words") == (["hall-1"], [])
+    assert names(Inventory(client), "Two Words") == (["hall-1"], [])
 
 
 def test_one_that_fell_silent_keeps_its_last_words_for_a_day(client: Any, rooms: Rooms) -> None:
     clock = Clock()
-    roll_call = RollCall(client, clock)
+    inventory = Inventory(client, clock)
     rooms.health({"hall-1": {"room": "hall", "silent_ms": 500}}, {})
-    (camera,), _ = roll_call.take(())
+    (camera,), _ = inventory.take(())
     assert camera.silent_s == 0.5
     client.flushall()
     clock.now_s += 3_600
-    (camera,), _ = roll_call.take(())
+    (camera,), _ = inventory.take(())
     assert (camera.room, camera.silent_s) == ("hall", 3_600.5)
     clock.now_s += 24 * 3_600
-    roll_call.take(())
-    assert roll_call.take(()) == ([], [])
+    inventory.take(())
+    assert inventory.take(()) == ([], [])
 
 
 def test_many_keys_are_walked_through_in_steps(client: Any, rooms: Rooms) -> None:
@@ -64,6 +64,6 @@ def test_many_keys_are_walked_through_in_steps(client: Any, rooms: Rooms) -> Non
         for number in range(12_000):
             pipe.set(f"{redis_keys.SCHEMA}:{number}", "")
         pipe.execute()
-    roll_call = RollCall(client)
-    steps = [names(roll_call)[0] for _ in range(4)]
+    inventory = Inventory(client)
+    steps = [names(inventory)[0] for _ in range(4)]
     assert steps[-1] == ["hall-1"]

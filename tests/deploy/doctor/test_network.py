@@ -11,7 +11,7 @@ import pytest
 from roommood.deploy.doctor import network as network_checks
 from roommood.deploy.doctor.findings import Finding, Level
 from roommood.deploy.doctor.network import check_rate, check_worker, describe_link
-from roommood.shared.process.metrics import Fact, Health, serve
+from roommood.shared.process.metrics import Health, Sample, serve
 from tests.redis_server import free_port
 
 _GREETING = b"\xff\0\0\0\0\0\0\0\x01\x7f"
@@ -98,14 +98,14 @@ def camera_metrics(sent_each_time: int) -> Iterator[int]:
     """The metrics of a camera that got so many more frames to its worker at each look."""
     counts = {"sent": 0}
 
-    def facts() -> Iterator[Fact]:
+    def samples() -> Iterator[Sample]:
         counts["sent"] += sent_each_time
-        yield Fact("roommood_camera_info", "Which.", 1, {"camera": "a", "room": "b"})
-        yield Fact("roommood_camera_frames_sent_total", "Sent.", counts["sent"])
-        yield Fact("roommood_camera_capture_rate_hertz", "Captured.", 10.0)
+        yield Sample("roommood_camera_info", "Which.", 1, {"camera": "a", "room": "b"})
+        yield Sample("roommood_camera_frames_sent_total", "Sent.", counts["sent"])
+        yield Sample("roommood_camera_capture_rate_hertz", "Captured.", 10.0)
 
     port = free_port()
-    stop = serve("127.0.0.1", port, Health("camera"), facts)
+    stop = serve("127.0.0.1", port, Health("camera"), samples)
     try:
         yield port
     finally:

@@ -17,7 +17,7 @@ from roommood.deploy.keys.cli import app
 from roommood.deploy.keys.site_keys import SiteKeys, new_pair
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import WorkerSettings, load
-from roommood.shared.security.allow_list import AllowList, Guests, Holders
+from roommood.shared.security.allow_list import AccessPolicy, AllowList, FixedPolicy
 from roommood.shared.security.keys import (
     KeyPair,
     aggregator_keys,
@@ -25,7 +25,7 @@ from roommood.shared.security.keys import (
     read_bundle,
     worker_keys,
 )
-from roommood.shared.transport.listener import Entrance
+from roommood.shared.transport.listener import Listener
 from roommood.shared.transport.sockets import bind_frames
 from tests.shared.peers import free_address
 
@@ -134,15 +134,15 @@ def test_both_keys_of_a_camera_serve_until_the_old_one_is_revoked(folder: Path) 
     assert "revoke door --old" in keys(folder, "rotate", "door").output
     new = read_bundle(site.to_copy / "camera-door.key").keys.own.public
     allow_list = AllowList(folder / "cameras.toml")
-    assert allow_list.admits(old)
-    assert allow_list.admits(new)
+    assert allow_list.authorizes(old)
+    assert allow_list.authorizes(new)
     keys(folder, "revoke", "door", "--old")
     allow_list.refresh()
-    assert not allow_list.admits(old)
-    assert allow_list.admits(new)
+    assert not allow_list.authorizes(old)
+    assert allow_list.authorizes(new)
     assert "only one key" in keys(folder, "revoke", "door", "--old").output
     allow_list.refresh()
-    assert allow_list.admits(new)
+    assert allow_list.authorizes(new)
 
 
 def test_new_keys_of_the_workers_are_trusted_by_aggregators_and_cameras(folder: Path) -> None:
@@ -157,7 +157,7 @@ def test_new_keys_of_the_workers_are_trusted_by_aggregators_and_cameras(folder: 
     assert before != workers.own.public == aggregators.workers
     bundle = read_bundle(site.to_copy / "camera-door.key").keys
     assert bundle.server == workers.own.public
-    assert AllowList(workers.allow_list).admits(bundle.own.public)
+    assert AllowList(workers.allow_list).authorizes(bundle.own.public)
     for name in ("workers.key", "aggregators.key", "camera-door.key", "restart"):
         assert name in said
 
@@ -181,7 +181,7 @@ def test_new_keys_of_the_aggregators_are_trusted_by_the_workers(folder: Path) ->
     ("words", "said"),
     [
         (["init"], "already holds the keys"),
-        (["add-camera", "Door!", "--room", "kitchen"], "not a camera name"),
+        (["add-camera", "ConnectionMonitor!", "--room", "kitchen"], "not a camera name"),
         (["add-camera", "door", "--room", "../x"], "not a room name"),
         (["add-camera", "hall", "--room", "den"], "keys rotate hall"),
         (["revoke", "nobody"], "known are hall"),
@@ -282,7 +282,7 @@ def test_the_doctor_finds_a_bundle_that_the_list_does_not_let_in(site: SiteKeys)
 
 
 @pytest.mark.parametrize(
-    ("guests", "keys_of_worker", "level"),
+    ("policy", "keys_of_worker", "level"),
     [
         ("the camera", "own", Level.OK),
         ("nobody", "own", Level.FAIL),
@@ -291,17 +291,17 @@ def test_the_doctor_finds_a_bundle_that_the_list_does_not_let_in(site: SiteKeys)
     ],
 )
 def test_the_doctor_shakes_hands_with_the_worker_as_the_camera_would(
-    site: SiteKeys, guests: str, keys_of_worker: str, level: Level
+    site: SiteKeys, policy: str, keys_of_worker: str, level: Level
 ) -> None:
     bundle = site.add_camera("door", "kitchen")
     camera = read_bundle(bundle).keys.own.public
-    admitted = {"the camera": Holders(frozenset({camera})), "nobody": Holders(frozenset())}
+    admitted = {"the camera": FixedPolicy(frozenset({camera})), "nobody": FixedPolicy(frozenset())}
     own: dict[str, KeyPair | None] = {"own": site.workers(), "other": new_pair(), "none": None}
     address = free_address()
     with zmq.Context() as context:
-        let_in: Guests | None = admitted[guests] if own[keys_of_worker] else None
+        allowed: AccessPolicy | None = admitted[policy] if own[keys_of_worker] else None
         settings = load(WorkerSettings, None, {"bind": address})
-        entrance = Entrance(context, bind_frames, settings, own[keys_of_worker], let_in)
+        listener = Listener(context, bind_frames, settings, own[keys_of_worker], allowed)
         last = [one for one in check_keys(bundle, address) if address in one.found]
-        entrance.close(0)
+        listener.close(0)
     assert [one.level for one in last] == [level]

@@ -61,8 +61,8 @@ class Running:
     def submit(
         self, jpeg: bytes = b"fine", age_ms: float = 0.0, rotation: int = 0, waited_ms: float = 0.0
     ) -> Job:
-        link: Any = None
-        job = Job(link, frame(jpeg=jpeg, rotation=rotation), age_ms, boot_ms() - waited_ms)
+        session: Any = None
+        job = Job(session, frame(jpeg=jpeg, rotation=rotation), age_ms, boot_ms() - waited_ms)
         self.compute.submit(job)
         return job
 

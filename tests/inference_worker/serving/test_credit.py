@@ -58,14 +58,14 @@ def test_slack_grows_while_a_thread_idles_because_a_slow_camera_holds_the_credit
     control.granted(NOW)
     assert not control.may_grow(1, 0, NOW + 1)
     assert control.may_grow(1, 0, NOW + 60)
-    assert control.slack == 1
+    assert control.overcommit == 1
     assert control.may_grant(1, 0, 5.0, NOW + 60)
     assert not control.may_grant(2, 0, 5.0, NOW + 60)
 
 
 def test_slack_makes_up_for_cameras_that_do_not_answer_never_for_frames_that_wait() -> None:
     control = busy()
-    control.slack = 5
+    control.overcommit = 5
     soon = NOW + 195
     assert control.may_grant(5, 0, 5.0, soon)
     assert not control.may_grant(5, 1, 5.0, soon)
@@ -85,12 +85,12 @@ def test_slack_does_not_grow_while_no_thread_idles() -> None:
 
 def test_slack_shrinks_when_a_frame_had_to_wait_and_never_below_none() -> None:
     control = CreditControl(3)
-    control.slack = 2
+    control.overcommit = 2
     control.started("prompt", NOW, MAX_WAIT_MS)
-    assert control.slack == 2
+    assert control.overcommit == 2
     for name in "abc":
         control.started(name, NOW, MAX_WAIT_MS + 0.1)
-    assert control.slack == 0
+    assert control.overcommit == 0
 
 
 @pytest.mark.parametrize("elapsed_ms", [0.0, 100.0, 191.9, 192.0, 200.0, 1e6])
@@ -229,7 +229,7 @@ def test_a_camera_that_vanishes_with_a_credit_costs_at_most_three_seconds(
     gone = SimulatedCamera("gone", 30, gone_at_ms=115_000.0, phase_ms=5)
     running = site(monkeypatch, [SimulatedCamera("stays", 30), gone], 200)
     running.run(15_000 + CREDIT_VOID_MS + 1_500)
-    assert running.intake.links.in_flight <= 1 + running.intake.control.slack
+    assert running.intake.sessions.in_flight <= 1 + running.intake.control.overcommit
     before = len(running.began)
     running.run(20_000)
     frames = running.began[before:]

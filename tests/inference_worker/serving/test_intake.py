@@ -109,8 +109,8 @@ def site() -> Iterator[Site]:
 
 
 def counts(site: Site) -> dict[str, int]:
-    (link,) = site.intake.links.all
-    return dict(link.counts)
+    (session,) = site.intake.sessions.all
+    return dict(session.counts)
 
 
 # Hello and Credit
@@ -127,7 +127,7 @@ def test_every_hello_is_answered_with_a_credit(site: Site) -> None:
 
 def test_an_idle_worker_grants_a_frame(site: Site) -> None:
     assert site.greeted().credit.granted == 1
-    assert site.intake.links.in_flight == 1
+    assert site.intake.sessions.in_flight == 1
 
 
 def test_the_answer_to_hello_passes_the_list_of_workers_on_and_a_grant_does_not(
@@ -202,19 +202,19 @@ def test_a_frame_before_hello_is_refused_as_unsolicited(site: Site) -> None:
     site.camera().frame()
     site.until(lambda: site.intake.refused)
     assert site.intake.refused == {"unsolicited": 1}
-    assert (site.jobs, site.intake.links.in_flight) == ([], 0)
+    assert (site.jobs, site.intake.sessions.in_flight) == ([], 0)
 
 
 def test_a_frame_before_hello_ends_in_one_count_and_is_not_lost_as_well(site: Site) -> None:
     camera = site.greeted()
-    link = site.intake.links.all[0]
+    session = site.intake.sessions.all[0]
     again = site.camera("door")
     again.frame()
     site.until(lambda: site.intake.refused["unsolicited"] == 1)
     again.hello(connection=2, sent=1)
     site.until(lambda: again.credits)
-    assert dict(link.counts) == {"refused-unsolicited": 1}
-    assert (link.received, link.started) == (1, 1)
+    assert dict(session.counts) == {"refused-unsolicited": 1}
+    assert (session.received, session.started) == (1, 1)
     assert camera.credit.granted == 1
 
 
@@ -261,7 +261,7 @@ def test_a_frame_of_a_paused_room_is_refused_and_its_camera_told(site: Site) -> 
     camera.frame()
     site.until(lambda: counts(site))
     assert counts(site) == {"refused-paused": 1}
-    assert site.intake.links.in_flight == 0
+    assert site.intake.sessions.in_flight == 0
     site.intake.pause(frozenset())
     site.until(lambda: not camera.credit.paused and camera.credit.granted == 2)
 
@@ -295,7 +295,7 @@ def test_a_camera_that_vanishes_gives_its_credit_to_another(
     for passed_ms in range(500, CREDIT_VOID_MS + 1_500, 500):
         monkeypatch.setattr(intake_module, "boot_ms", lambda ms=began_ms + passed_ms: ms)
         site.intake.turn()
-    assert site.intake.links.in_flight == 0
+    assert site.intake.sessions.in_flight == 0
     assert site.greeted("other").credit.granted == 1
 
 
@@ -303,16 +303,16 @@ def test_a_camera_is_not_silent_because_the_worker_stalled(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.greeted()
-    (link,) = site.intake.links.all
+    (session,) = site.intake.sessions.all
     later = boot_ms() + CREDIT_VOID_MS + 5_000
     monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
     site.intake.turn()
-    assert (link.silent, site.intake.links.in_flight) == (False, 1)
+    assert (session.silent, site.intake.sessions.in_flight) == (False, 1)
 
 
 def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: Site) -> None:
     camera = site.greeted()
-    (link,) = site.intake.links.all
+    (session,) = site.intake.sessions.all
     close(camera.socket, camera.monitor)
     site.cameras.clear()
 
@@ -320,8 +320,8 @@ def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: Site) -> None
         site.turn()
         site.intake.tell_all()
 
-    until(lambda: link.silent, told, zmq.Poller())
-    assert site.intake.links.in_flight == 0
+    until(lambda: session.silent, told, zmq.Poller())
+    assert site.intake.sessions.in_flight == 0
 
 
 # Bad messages
@@ -390,6 +390,6 @@ def test_the_next_look_is_near_but_not_now_while_a_camera_is_hungry(site: Site) 
     other = site.camera("other")
     other.hello()
     site.until(lambda: other.credits)
-    # On a busy machine the slack may have grown by now, and the other camera been asked.
-    still_hungry = bool(site.intake.links.hungry)
+    # On a busy machine the overcommit may have grown by now, and the other camera been asked.
+    still_hungry = bool(site.intake.sessions.ready)
     assert 0 <= site.intake.next_look_ms() <= (50 if still_hungry else 500)

@@ -111,8 +111,8 @@ def test_a_frame_that_claims_another_camera_settles_its_credit_and_counts(site: 
     camera = site.greeted("door")
     camera.frame(camera="hall")
     site.until(lambda: site.intake.refused["key-mismatch"])
-    (link,) = site.intake.links.all
-    assert dict(link.counts) == {"refused-key-mismatch": 1}
+    (session,) = site.intake.sessions.all
+    assert dict(session.counts) == {"refused-key-mismatch": 1}
     site.until(lambda: camera.credit.granted == 2)
 
 
@@ -122,8 +122,8 @@ def test_a_frame_that_claims_another_camera_settles_its_credit_and_counts(site: 
 def steal(site: KeyedSite) -> None:
     """`door` leaves; `hall` comes with its routing id, and sends a frame in its name."""
     victim = site.greeted("door")
-    (link,) = site.intake.links.all
-    stolen = link.routing_id
+    (session,) = site.intake.sessions.all
+    stolen = session.routing_id
     site.cameras.remove(victim)
     site.poller.unregister(victim.socket)
     close(victim.socket, victim.monitor)
@@ -151,15 +151,15 @@ def test_a_stolen_routing_id_does_not_pass_for_its_former_owner(site: KeyedSite)
     steal(site)
     assert site.intake.refused["key-mismatch"] == 1
     assert site.jobs == []
-    (link,) = site.intake.links.all
-    assert (link.received, dict(link.counts)) == (0, {})
+    (session,) = site.intake.sessions.all
+    assert (session.received, dict(session.counts)) == (0, {})
 
 
 def test_it_would_if_neither_claim_nor_connection_were_checked(
     unchecked: KeyedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: ROUTER hands a routing id that has become free to whoever asks for it."""
-    find = unchecked.intake.links.find
+    find = unchecked.intake.sessions.find
     monkeypatch.setattr(unchecked.intake, "_link_of", lambda routing_id, _: find(routing_id))
     steal(unchecked)
     (job,) = unchecked.jobs
@@ -216,11 +216,11 @@ def test_its_credit_is_taken_back_at_once_so_that_others_are_served(
     site: KeyedSite, path: Path
 ) -> None:
     site.greeted("door")
-    assert site.intake.links.in_flight == 1
+    assert site.intake.sessions.in_flight == 1
     revoke(path, "door")
     site.until(lambda: site.allow_list.version)
     site.turn()
-    assert site.intake.links.in_flight == 0
+    assert site.intake.sessions.in_flight == 0
 
 
 def test_without_the_check_a_revoked_camera_would_be_served(

@@ -1,4 +1,4 @@
-"""A worker's books: every frame counted once, and the number in flight always adds up."""
+"""A worker's totals: every frame counted once, and the number in flight always adds up."""
 
 import random
 from collections import Counter
@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from roommood.inference_worker.serving import sessions as links_module
-from roommood.inference_worker.serving.sessions import SUPERSEDED, Link, LinkTable
+from roommood.inference_worker.serving.sessions import SUPERSEDED, CameraSession, SessionTable
 from roommood.shared.protocol.limits import BOOT_SILENT_MS, CREDIT_VOID_MS
 from tests.shared.made import hello
 
@@ -14,200 +14,202 @@ NOW = 50_000.0
 
 
 @pytest.fixture
-def table() -> LinkTable:
-    return LinkTable()
+def table() -> SessionTable:
+    return SessionTable()
 
 
-def meet(table: LinkTable, camera: str, routing: bytes = b"", now_ms: float = NOW) -> Link:
+def meet(
+    table: SessionTable, camera: str, routing: bytes = b"", now_ms: float = NOW
+) -> CameraSession:
     return table.hello(routing or camera.encode(), hello(camera=camera), now_ms)
 
 
-def checked(table: LinkTable) -> None:
-    assert table.in_flight == sum(link.in_flight for link in table.all)
-    for link in table.all:
-        assert link.started <= link.received <= link.granted
-        eats = not (link.silent or link.refused or table.is_paused(link))
-        assert (link.key in table.hungry) == (eats and link.in_flight == 0), link
+def checked(table: SessionTable) -> None:
+    assert table.in_flight == sum(session.in_flight for session in table.all)
+    for session in table.all:
+        assert session.started <= session.received <= session.granted
+        eligible = not (session.silent or session.refused or table.is_paused(session))
+        assert (session.key in table.ready) == (eligible and session.in_flight == 0), session
 
 
 # Credit
 
 
-def test_a_camera_that_says_hello_is_hungry_and_has_no_credit(table: LinkTable) -> None:
-    link = meet(table, "door")
-    assert list(table.hungry.values()) == [link]
-    assert (link.in_flight, table.in_flight) == (0, 0)
-    assert table.find(b"door") is link
+def test_a_camera_that_says_hello_is_hungry_and_has_no_credit(table: SessionTable) -> None:
+    session = meet(table, "door")
+    assert list(table.ready.values()) == [session]
+    assert (session.in_flight, table.in_flight) == (0, 0)
+    assert table.find(b"door") is session
 
 
-def test_a_frame_goes_from_granted_to_received_to_settled(table: LinkTable) -> None:
-    link = meet(table, "door")
-    table.grant(link, NOW)
-    assert (table.in_flight, link.waiting, len(table.hungry)) == (1, 0, 0)
-    assert table.receive(link, NOW + 8)
-    assert (table.in_flight, link.waiting) == (1, 1)
-    table.settle(link)
-    assert (table.in_flight, link.waiting, len(table.hungry)) == (0, 0, 1)
+def test_a_frame_goes_from_granted_to_received_to_settled(table: SessionTable) -> None:
+    session = meet(table, "door")
+    table.grant(session, NOW)
+    assert (table.in_flight, session.waiting, len(table.ready)) == (1, 0, 0)
+    assert table.receive(session, NOW + 8)
+    assert (table.in_flight, session.waiting) == (1, 1)
+    table.settle(session)
+    assert (table.in_flight, session.waiting, len(table.ready)) == (0, 0, 1)
 
 
-def test_a_frame_beyond_its_credit_is_told_as_such_and_counted(table: LinkTable) -> None:
-    link = meet(table, "door")
-    assert not table.receive(link, NOW)
+def test_a_frame_beyond_its_credit_is_told_as_such_and_counted(table: SessionTable) -> None:
+    session = meet(table, "door")
+    assert not table.receive(session, NOW)
     assert table.in_flight == 1
-    table.settle(link)
+    table.settle(session)
     checked(table)
-    assert (table.in_flight, link.granted, link.started) == (0, 1, 1)
+    assert (table.in_flight, session.granted, session.started) == (0, 1, 1)
 
 
-def test_the_least_recently_served_camera_comes_first(table: LinkTable) -> None:
+def test_the_least_recently_served_camera_comes_first(table: SessionTable) -> None:
     served = []
     for name in "abc":
         meet(table, name)
     for _ in range(6):
-        link = next(iter(table.hungry.values()))
-        served.append(link.hello.camera)
-        table.grant(link, NOW)
-        table.receive(link, NOW)
-        table.settle(link)
+        session = next(iter(table.ready.values()))
+        served.append(session.hello.camera)
+        table.grant(session, NOW)
+        table.receive(session, NOW)
+        table.settle(session)
     assert "".join(served) == "abcabc"
 
 
-def test_the_time_to_fetch_falls_at_once_and_rises_slowly(table: LinkTable) -> None:
-    link = meet(table, "door")
+def test_the_time_to_fetch_falls_at_once_and_rises_slowly(table: SessionTable) -> None:
+    session = meet(table, "door")
     fetches = []
     for took_ms in (2.0, 100.0, 100.0, 3.0):
-        table.grant(link, NOW)
-        table.receive(link, NOW + took_ms)
-        table.settle(link)
-        fetches.append(link.fetch_ms)
+        table.grant(session, NOW)
+        table.receive(session, NOW + took_ms)
+        table.settle(session)
+        fetches.append(session.fetch_ms)
     assert fetches == [2.0, 4.0, 7.0, 3.0]
 
 
 # Lost on the wire
 
 
-def test_a_hello_tells_what_was_lost_and_the_count_goes_on_exactly(table: LinkTable) -> None:
-    link = meet(table, "door")
+def test_a_hello_tells_what_was_lost_and_the_count_goes_on_exactly(table: SessionTable) -> None:
+    session = meet(table, "door")
     for _ in range(2):
-        table.grant(link, NOW)
-    table.receive(link, NOW)
+        table.grant(session, NOW)
+    table.receive(session, NOW)
     table.hello(b"door", hello(camera="door", sent=2), NOW)
-    assert link.counts == {"lost-on-wire": 1}
-    assert (link.received, link.in_flight, link.waiting) == (2, 1, 1)
-    table.settle(link)
+    assert session.counts == {"lost-on-wire": 1}
+    assert (session.received, session.in_flight, session.waiting) == (2, 1, 1)
+    table.settle(session)
     table.hello(b"door", hello(camera="door", sent=2), NOW)
-    assert link.counts == {"lost-on-wire": 1}
+    assert session.counts == {"lost-on-wire": 1}
     checked(table)
 
 
-def test_frames_lost_that_were_never_credited_add_up_too(table: LinkTable) -> None:
-    link = meet(table, "door")
+def test_frames_lost_that_were_never_credited_add_up_too(table: SessionTable) -> None:
+    session = meet(table, "door")
     table.hello(b"door", hello(camera="door", sent=7), NOW)
-    assert link.counts == {"lost-on-wire": 7}
-    assert (link.granted, link.in_flight) == (7, 0)
+    assert session.counts == {"lost-on-wire": 7}
+    assert (session.granted, session.in_flight) == (7, 0)
     checked(table)
 
 
-def test_a_camera_met_in_the_middle_has_lost_nothing_here(table: LinkTable) -> None:
-    link = table.hello(b"door", hello(sent=900), NOW)
-    assert (link.counts, link.in_flight) == ({}, 0)
-    table.grant(link, NOW)
-    assert link.granted == 901
+def test_a_camera_met_in_the_middle_has_lost_nothing_here(table: SessionTable) -> None:
+    session = table.hello(b"door", hello(sent=900), NOW)
+    assert (session.counts, session.in_flight) == ({}, 0)
+    table.grant(session, NOW)
+    assert session.granted == 901
 
 
 # Connections
 
 
-def test_a_reconnect_voids_unspent_credit(table: LinkTable) -> None:
-    link = meet(table, "door", b"one")
-    table.grant(link, NOW)
-    assert meet(table, "door", b"two") is link
-    assert (table.in_flight, link.granted) == (0, 0)
+def test_a_reconnect_voids_unspent_credit(table: SessionTable) -> None:
+    session = meet(table, "door", b"one")
+    table.grant(session, NOW)
+    assert meet(table, "door", b"two") is session
+    assert (table.in_flight, session.granted) == (0, 0)
     assert table.find(b"one") is None
-    assert table.find(b"two") is link
+    assert table.find(b"two") is session
     checked(table)
 
 
-def test_a_frame_lost_in_a_reconnect_is_counted_once(table: LinkTable) -> None:
-    link = meet(table, "door", b"one")
-    table.grant(link, NOW)
+def test_a_frame_lost_in_a_reconnect_is_counted_once(table: SessionTable) -> None:
+    session = meet(table, "door", b"one")
+    table.grant(session, NOW)
     table.hello(b"two", hello(sent=1), NOW)
-    assert link.counts == {"lost-on-wire": 1}
-    assert (table.in_flight, link.granted, link.started) == (0, 1, 1)
+    assert session.counts == {"lost-on-wire": 1}
+    assert (table.in_flight, session.granted, session.started) == (0, 1, 1)
     checked(table)
 
 
-def test_what_waits_survives_a_reconnect(table: LinkTable) -> None:
-    link = meet(table, "door", b"one")
-    table.grant(link, NOW)
-    table.receive(link, NOW)
+def test_what_waits_survives_a_reconnect(table: SessionTable) -> None:
+    session = meet(table, "door", b"one")
+    table.grant(session, NOW)
+    table.receive(session, NOW)
     table.hello(b"two", hello(sent=1), NOW)
-    assert (table.in_flight, link.waiting, link.counts) == (1, 1, {})
+    assert (table.in_flight, session.waiting, session.counts) == (1, 1, {})
     checked(table)
 
 
 def test_a_camera_that_vanishes_gives_its_credit_back_after_three_seconds(
-    table: LinkTable,
+    table: SessionTable,
 ) -> None:
-    link = meet(table, "door")
-    table.grant(link, NOW)
+    session = meet(table, "door")
+    table.grant(session, NOW)
     assert table.sweep(NOW + CREDIT_VOID_MS) == []
     assert table.in_flight == 1
-    assert table.sweep(NOW + CREDIT_VOID_MS + 1) == [link]
+    assert table.sweep(NOW + CREDIT_VOID_MS + 1) == [session]
     assert table.in_flight == 0
     assert table.sweep(NOW + CREDIT_VOID_MS + 2) == []
     checked(table)
 
 
-def test_time_in_which_nobody_listened_is_not_a_cameras_silence(table: LinkTable) -> None:
-    link = meet(table, "door")
+def test_time_in_which_nobody_listened_is_not_a_cameras_silence(table: SessionTable) -> None:
+    session = meet(table, "door")
     table.excuse(9_000.0)
     assert table.sweep(NOW + CREDIT_VOID_MS + 9_000) == []
-    assert table.sweep(NOW + CREDIT_VOID_MS + 9_001) == [link]
+    assert table.sweep(NOW + CREDIT_VOID_MS + 9_001) == [session]
 
 
-def test_a_camera_whose_link_was_dropped_keeps_its_clock(table: LinkTable) -> None:
+def test_a_camera_whose_link_was_dropped_keeps_its_clock(table: SessionTable) -> None:
     clock = meet(table, "door").clock
     meet(table, "window", routing=b"door")
     assert meet(table, "door").clock is clock
     assert meet(table, "hall").clock is not clock
 
 
-def test_a_silent_camera_is_hungry_again_when_it_speaks(table: LinkTable) -> None:
-    link = meet(table, "door")
+def test_a_silent_camera_is_hungry_again_when_it_speaks(table: SessionTable) -> None:
+    session = meet(table, "door")
     table.sweep(NOW + CREDIT_VOID_MS + 1)
-    assert not table.hungry
+    assert not table.ready
     meet(table, "door", now_ms=NOW + 9_000)
-    assert list(table.hungry.values()) == [link]
+    assert list(table.ready.values()) == [session]
 
 
-def test_an_unreachable_camera_gives_its_credit_back_at_once(table: LinkTable) -> None:
-    link = meet(table, "door")
-    table.grant(link, NOW)
-    table.unreachable(link)
-    assert (table.in_flight, link.silent) == (0, True)
+def test_an_unreachable_camera_gives_its_credit_back_at_once(table: SessionTable) -> None:
+    session = meet(table, "door")
+    table.grant(session, NOW)
+    table.unreachable(session)
+    assert (table.in_flight, session.silent) == (0, True)
     checked(table)
 
 
 # Boots
 
 
-def boot(table: LinkTable, boot_id: str, now_ms: float) -> Link:
+def boot(table: SessionTable, boot_id: str, now_ms: float) -> CameraSession:
     return table.hello(boot_id.encode(), hello(boot_id=boot_id), now_ms)
 
 
-def test_of_two_live_boots_the_newest_wins_and_the_other_is_told(table: LinkTable) -> None:
+def test_of_two_live_boots_the_newest_wins_and_the_other_is_told(table: SessionTable) -> None:
     old = boot(table, "old", NOW)
     new = boot(table, "new", NOW + 100)
     for second in range(30):
         assert boot(table, "old", NOW + 1000 * second).refused == SUPERSEDED
         assert boot(table, "new", NOW + 1000 * second).refused == ""
-    assert list(table.hungry.values()) == [new]
+    assert list(table.ready.values()) == [new]
     assert old.in_flight == 0
     checked(table)
 
 
-def test_a_superseded_boot_gives_its_credit_back(table: LinkTable) -> None:
+def test_a_superseded_boot_gives_its_credit_back(table: SessionTable) -> None:
     old = boot(table, "old", NOW)
     table.grant(old, NOW)
     boot(table, "new", NOW)
@@ -216,7 +218,7 @@ def test_a_superseded_boot_gives_its_credit_back(table: LinkTable) -> None:
     checked(table)
 
 
-def test_the_other_boot_comes_back_when_the_winner_has_been_silent(table: LinkTable) -> None:
+def test_the_other_boot_comes_back_when_the_winner_has_been_silent(table: SessionTable) -> None:
     boot(table, "old", NOW)
     boot(table, "new", NOW)
     assert boot(table, "old", NOW + BOOT_SILENT_MS - 1).refused == SUPERSEDED
@@ -224,12 +226,12 @@ def test_the_other_boot_comes_back_when_the_winner_has_been_silent(table: LinkTa
     assert boot(table, "new", NOW + BOOT_SILENT_MS + 1).refused == SUPERSEDED
 
 
-def test_a_reboot_is_served_at_once(table: LinkTable) -> None:
+def test_a_reboot_is_served_at_once(table: SessionTable) -> None:
     for n in range(200):
         assert boot(table, f"b{n}", NOW + n).refused == ""
 
 
-def test_two_sockets_of_one_boot_are_two_links(table: LinkTable) -> None:
+def test_two_sockets_of_one_boot_are_two_links(table: SessionTable) -> None:
     one = table.hello(b"one", hello(link=1), NOW)
     two = table.hello(b"two", hello(link=2), NOW)
     assert one is not two
@@ -239,26 +241,26 @@ def test_two_sockets_of_one_boot_are_two_links(table: LinkTable) -> None:
 # Pauses
 
 
-def test_a_paused_room_is_not_served_and_gives_its_credit_back(table: LinkTable) -> None:
-    link, other = meet(table, "door"), table.hello(b"x", hello(camera="x", room="hall"), NOW)
-    table.grant(link, NOW)
-    assert table.set_paused(frozenset({"kitchen"})) == [link]
-    assert table.is_paused(link)
+def test_a_paused_room_is_not_served_and_gives_its_credit_back(table: SessionTable) -> None:
+    session, other = meet(table, "door"), table.hello(b"x", hello(camera="x", room="hall"), NOW)
+    table.grant(session, NOW)
+    assert table.set_paused(frozenset({"kitchen"})) == [session]
+    assert table.is_paused(session)
     assert table.in_flight == 0
-    assert list(table.hungry.values()) == [other]
+    assert list(table.ready.values()) == [other]
     assert table.set_paused(frozenset({"kitchen"})) == []
-    assert table.set_paused(frozenset()) == [link]
-    assert set(table.hungry.values()) == {link, other}
+    assert table.set_paused(frozenset()) == [session]
+    assert set(table.ready.values()) == {session, other}
     checked(table)
 
 
-def test_a_frame_already_under_way_when_its_room_is_paused_adds_up(table: LinkTable) -> None:
-    link = meet(table, "door")
-    table.grant(link, NOW)
+def test_a_frame_already_under_way_when_its_room_is_paused_adds_up(table: SessionTable) -> None:
+    session = meet(table, "door")
+    table.grant(session, NOW)
     table.set_paused(frozenset({"kitchen"}))
-    table.receive(link, NOW)
+    table.receive(session, NOW)
     checked(table)
-    table.settle(link)
+    table.settle(session)
     assert table.in_flight == 0
     checked(table)
 
@@ -267,14 +269,14 @@ def test_a_frame_already_under_way_when_its_room_is_paused_adds_up(table: LinkTa
 
 
 def test_only_so_many_links_are_remembered_the_longest_silent_goes(
-    table: LinkTable, monkeypatch: pytest.MonkeyPatch
+    table: SessionTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(links_module, "MAX_LINKS", 3)
+    monkeypatch.setattr(links_module, "MAX_SESSIONS", 3)
     first = meet(table, "c0")
     table.grant(first, NOW)
     for n in range(1, 4):
         meet(table, f"c{n}")
-    assert [link.hello.camera for link in table.all] == ["c1", "c2", "c3"]
+    assert [session.hello.camera for session in table.all] == ["c1", "c2", "c3"]
     assert table.find(b"c0") is None
     assert table.in_flight == 0
     table.receive(first, NOW)
@@ -290,12 +292,12 @@ class Site:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.table = LinkTable()
+        self.table = SessionTable()
         self.now_ms = NOW
         self.sent: Counter[str] = Counter()
         self.connection: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
-        self.waiting: list[Link] = []
+        self.waiting: list[CameraSession] = []
 
     def routing(self, camera: str) -> bytes:
         return f"{camera}-{self.connection[camera]}".encode()
@@ -309,27 +311,27 @@ class Site:
         self.hello(camera)
 
     def frame(self, camera: str) -> None:
-        link = self.table.find(self.routing(camera))
-        if link is None or self.sent[camera] != link.received:
+        session = self.table.find(self.routing(camera))
+        if session is None or self.sent[camera] != session.received:
             return  # ZeroMQ keeps the order: after a loss a Hello comes first
         self.sent[camera] += 1
         if self.rng.random() < 0.2:
             return  # lost
-        if self.table.receive(link, self.now_ms):
-            self.waiting.append(link)
+        if self.table.receive(session, self.now_ms):
+            self.waiting.append(session)
         else:
-            self.table.settle(link)
+            self.table.settle(session)
             self.ended[camera] += 1
 
     def serve(self, _camera: str) -> None:
-        if self.table.hungry:
-            self.table.grant(next(iter(self.table.hungry.values())), self.now_ms)
+        if self.table.ready:
+            self.table.grant(next(iter(self.table.ready.values())), self.now_ms)
 
     def start(self, _camera: str) -> None:
         if self.waiting:
-            link = self.waiting.pop(0)
-            self.table.settle(link)
-            self.ended[link.hello.camera] += 1
+            session = self.waiting.pop(0)
+            self.table.settle(session)
+            self.ended[session.hello.camera] += 1
 
     def sweep(self, _camera: str) -> None:
         self.now_ms += self.rng.choice((1.0, 100.0, 4_000.0))
@@ -340,9 +342,9 @@ class Site:
         self.table.set_paused(rooms)
 
     def unreachable(self, camera: str) -> None:
-        link = self.table.find(self.routing(camera))
-        if link is not None and self.rng.random() < 0.3:
-            self.table.unreachable(link)
+        session = self.table.find(self.routing(camera))
+        if session is not None and self.rng.random() < 0.3:
+            self.table.unreachable(session)
 
     def act(self) -> None:
         doing = (self.hello, self.frame, self.frame, self.serve, self.serve, self.start)
@@ -361,42 +363,44 @@ def test_whatever_happens_the_books_add_up(seed: int) -> None:
         site.reconnect(camera)
     while site.waiting:
         site.start("")
-    for link in site.table.all:
-        camera = link.hello.camera
-        assert link.received == link.started == site.sent[camera]
-        assert site.ended[camera] + link.counts["lost-on-wire"] == site.sent[camera]
+    for session in site.table.all:
+        camera = session.hello.camera
+        assert session.received == session.started == site.sent[camera]
+        assert site.ended[camera] + session.counts["lost-on-wire"] == site.sent[camera]
 
 
 # One connection is one camera's
 
 
-def test_a_connection_holds_one_link_however_many_names_it_says(table: LinkTable) -> None:
+def test_a_connection_holds_one_link_however_many_names_it_says(table: SessionTable) -> None:
     other = meet(table, "other")
     for number in range(1000):
-        link = meet(table, f"name-{number}", routing=b"liar")
-        table.grant(link, NOW)
+        session = meet(table, f"name-{number}", routing=b"liar")
+        table.grant(session, NOW)
     checked(table)
     assert len(table.all) == 2
-    assert table.find(b"liar") is link
+    assert table.find(b"liar") is session
     assert table.find(b"other") is other
 
 
-def test_a_frame_of_a_link_that_was_forgotten_is_counted_all_the_same(table: LinkTable) -> None:
-    link = meet(table, "door", routing=b"one")
-    table.grant(link, NOW)
-    table.receive(link, NOW)
+def test_a_frame_of_a_link_that_was_forgotten_is_counted_all_the_same(table: SessionTable) -> None:
+    session = meet(table, "door", routing=b"one")
+    table.grant(session, NOW)
+    table.receive(session, NOW)
     meet(table, "hall", routing=b"one")
-    table.count(link, "analysed")
-    table.settle(link)
+    table.count(session, "analysed")
+    table.settle(session)
     checked(table)
     assert table.totals() == {"analysed": 1}
 
 
 @pytest.mark.parametrize("claimed", [0, 3, 5, 9])
-def test_frames_refused_before_a_hello_are_not_lost_as_well(table: LinkTable, claimed: int) -> None:
-    link = meet(table, "door", routing=b"first")
+def test_frames_refused_before_a_hello_are_not_lost_as_well(
+    table: SessionTable, claimed: int
+) -> None:
+    session = meet(table, "door", routing=b"first")
     table.hello(b"second", hello(camera="door", sent=claimed), NOW, {"unsolicited": 5})
     checked(table)
-    assert link.counts["refused-unsolicited"] == 5
-    assert link.counts["lost-on-wire"] == max(0, claimed - 5)
-    assert link.received == claimed
+    assert session.counts["refused-unsolicited"] == 5
+    assert session.counts["lost-on-wire"] == max(0, claimed - 5)
+    assert session.received == claimed

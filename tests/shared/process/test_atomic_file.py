@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.atomic_file import whole_file, write_private
+from roommood.shared.process.atomic_file import atomic_file, write_private
 
 
 def write(path: Path, text: str = "new") -> None:
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write(text)
 
 
@@ -28,7 +28,7 @@ def mode_of(path: Path) -> int:
 def test_the_file_appears_when_all_is_written_and_nothing_else_does(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
-    with whole_file(path) as file:
+    with atomic_file(path) as file:
         file.write("new")
         file.flush()
         assert path.read_text() == "old"
@@ -41,7 +41,7 @@ def test_what_breaks_off_leaves_all_as_it_was(tmp_path: Path, there: bool) -> No
     path = tmp_path / "file"
     if there:
         path.write_text("old")
-    with pytest.raises(KeyError), whole_file(path) as file:
+    with pytest.raises(KeyError), atomic_file(path) as file:
         file.writelines(broken())
     assert os.listdir(tmp_path) == (["file"] if there else [])
     assert not there or path.read_text() == "old"

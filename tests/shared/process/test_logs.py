@@ -21,8 +21,8 @@ def restored() -> Iterator[None]:
     root.setLevel(level)
 
 
-def line_of(capsys: pytest.CaptureFixture[str], text: str, **facts: object) -> str:
-    logs.event(_log, logging.INFO, text, **facts)
+def line_of(capsys: pytest.CaptureFixture[str], text: str, **fields: object) -> str:
+    logs.event(_log, logging.INFO, text, **fields)
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.endswith("\n")
@@ -100,7 +100,7 @@ def test_a_value_that_json_does_not_know_is_told_as_text(
 def test_complaints_that_a_peer_causes_are_held_back_after_a_burst(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    complaints = logs.Complaints(logging.getLogger("peer"))
+    complaints = logs.RateLimitedLog(logging.getLogger("peer"))
     for number in range(100):
         complaints.event("message refused", number=number)
     assert len(caplog.records) == 5

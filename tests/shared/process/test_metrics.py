@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.metrics import Fact, Health, render, serve
+from roommood.shared.process.metrics import Health, Sample, render, serve
 
 FACTS = [
-    Fact("roommood_frames_total", "Frames.", 3, {"outcome": "analysed"}),
-    Fact("roommood_frames_total", "Frames.", 1, {"outcome": 'odd "one"\n'}),
-    Fact("roommood_threads", "Threads.", 2),
+    Sample("roommood_frames_total", "Frames.", 3, {"outcome": "analysed"}),
+    Sample("roommood_frames_total", "Frames.", 1, {"outcome": 'odd "one"\n'}),
+    Sample("roommood_threads", "Threads.", 2),
 ]
 
 

@@ -12,8 +12,8 @@ import threading
 import pytest
 
 from roommood.shared.process.runtime import (
+    ConnectionLog,
     Deadline,
-    PeerLog,
     Shutdown,
     Waker,
     new_id,
@@ -126,7 +126,7 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def test_a_peer_is_found_lost_and_back_in_one_line_each(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    peers = PeerLog("worker")
+    peers = ConnectionLog("worker")
     for _ in range(3):
         peers.back("a")
     for _ in range(3):
@@ -140,7 +140,7 @@ def test_a_peer_that_never_came_is_lost_once_and_then_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    peers = PeerLog("redis")
+    peers = ConnectionLog("redis")
     peers.lost("redis")
     peers.lost("redis")
     peers.back("redis")
@@ -149,7 +149,7 @@ def test_a_peer_that_never_came_is_lost_once_and_then_back(
 
 def test_peers_are_told_apart_and_a_forgotten_one_is_new(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    peers = PeerLog("worker")
+    peers = ConnectionLog("worker")
     peers.back("a")
     peers.lost("b")
     peers.forget("a")
@@ -161,7 +161,7 @@ def test_a_peer_that_left_is_told_once_is_not_missed_and_may_come_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    peers = PeerLog("worker")
+    peers = ConnectionLog("worker")
     for _ in range(3):
         peers.left("a")
     peers.lost("a", "silent")
@@ -190,7 +190,7 @@ def test_the_release_is_that_of_the_package() -> None:
 
 
 def test_a_flood_of_new_peers_is_not_a_flood_of_lines(caplog: pytest.LogCaptureFixture) -> None:
-    peers = PeerLog("camera")
+    peers = ConnectionLog("camera")
     with caplog.at_level(logging.INFO):
         for number in range(5_000):
             peers.back(f"cam-{number}")

@@ -214,12 +214,12 @@ def test_a_key_serves_one_camera_in_one_room(tmp_path: Path) -> None:
 def test_two_keys_of_one_camera_serve_until_the_old_one_is_revoked(tmp_path: Path) -> None:
     path = write_list(tmp_path / "cameras.toml", [entry(DOOR), entry(HALL)])
     allow_list = AllowList(path)
-    assert allow_list.admits(DOOR.public)
-    assert allow_list.admits(HALL.public)
+    assert allow_list.authorizes(DOOR.public)
+    assert allow_list.authorizes(HALL.public)
     write_list(path, [entry(DOOR, gone=True), entry(HALL)])
     allow_list.refresh()
-    assert not allow_list.admits(DOOR.public)
-    assert allow_list.admits(HALL.public)
+    assert not allow_list.authorizes(DOOR.public)
+    assert allow_list.authorizes(HALL.public)
 
 
 def test_a_file_that_has_not_changed_is_not_read_again(tmp_path: Path) -> None:
@@ -261,14 +261,14 @@ def test_a_broken_list_is_an_error_at_the_start_and_later_keeps_who_was_allowed(
     assert len(caplog.records) == 1
     assert "nobody new is let in" in caplog.text
     assert allow_list.problem
-    assert allow_list.admits(DOOR.public)
-    assert not allow_list.admits(STRANGER.public)
+    assert allow_list.authorizes(DOOR.public)
+    assert not allow_list.authorizes(STRANGER.public)
     path.unlink(missing_ok=True)
     write_list(path, [entry(HALL, "hall")])
     allow_list.refresh()
     assert not allow_list.problem
-    assert not allow_list.admits(DOOR.public)
-    assert allow_list.admits(HALL.public)
+    assert not allow_list.authorizes(DOOR.public)
+    assert allow_list.authorizes(HALL.public)
 
 
 def test_ten_thousand_cameras_are_read_in_seconds(tmp_path: Path) -> None:

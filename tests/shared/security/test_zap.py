@@ -16,11 +16,11 @@ from roommood.shared.process.metrics import Health
 from roommood.shared.process.settings import AggregatorSettings, WorkerSettings, load
 from roommood.shared.protocol.limits import REDIAL_MS
 from roommood.shared.security import zap
-from roommood.shared.security.allow_list import AllowList, Guests, Holders
+from roommood.shared.security.allow_list import AccessPolicy, AllowList, FixedPolicy
 from roommood.shared.security.keys import ClientKeys, KeyPair
 from roommood.shared.security.zap import Authenticator
-from roommood.shared.transport.listener import Entrance
-from roommood.shared.transport.monitors import Dialler, LinkEvent
+from roommood.shared.transport.listener import Listener
+from roommood.shared.transport.monitors import ConnectionEvent, Reconnector
 from roommood.shared.transport.sockets import (
     bind_frames,
     bind_reports,
@@ -36,8 +36,8 @@ from tests.shared.peers import free_address, until
 Context = zmq.Context[zmq.Socket[bytes]]
 DOOR = new_pair()
 STRANGER = new_pair()
-NOBODY = Holders(frozenset())
-DOOR_ONLY = Holders(frozenset({DOOR.public}))
+NOBODY = FixedPolicy(frozenset())
+DOOR_ONLY = FixedPolicy(frozenset({DOOR.public}))
 
 
 class Everyone:
@@ -48,7 +48,7 @@ class Everyone:
     def refresh(self) -> None:
         pass
 
-    def admits(self, key: str) -> bool:
+    def authorizes(self, key: str) -> bool:
         return bool(key)
 
 
@@ -64,7 +64,7 @@ class Failing:
     def refresh(self) -> None:
         self.refreshed += 1
 
-    def admits(self, key: str) -> bool:
+    def authorizes(self, key: str) -> bool:
         if self.broken:
             raise RuntimeError("as if there were a bug")
         return bool(key)
@@ -83,13 +83,13 @@ def address() -> str:
 
 
 @pytest.fixture
-def enter(context: Context, address: str) -> Iterator[Callable[[Guests | None], Entrance]]:
-    """Opens a worker's entrance to these guests."""
-    opened: list[Entrance] = []
+def enter(context: Context, address: str) -> Iterator[Callable[[AccessPolicy | None], Listener]]:
+    """Opens a worker's listener to these policy."""
+    opened: list[Listener] = []
 
-    def make(guests: Guests | None, keys: KeyPair | None = WORKERS) -> Entrance:
+    def make(policy: AccessPolicy | None, keys: KeyPair | None = WORKERS) -> Listener:
         settings = load(WorkerSettings, None, {"bind": address})
-        opened.append(Entrance(context, bind_frames, settings, keys, guests))
+        opened.append(Listener(context, bind_frames, settings, keys, policy))
         return opened[-1]
 
     yield make
@@ -101,7 +101,7 @@ def enter(context: Context, address: str) -> Iterator[Callable[[Guests | None], 
 
 
 def test_an_admitted_key_comes_in_and_its_messages_tell_whose_they_are(
-    context: Context, address: str, enter: Callable[[Guests], Entrance]
+    context: Context, address: str, enter: Callable[[AccessPolicy], Listener]
 ) -> None:
     router = enter(DOOR_ONLY).router
     socket, monitor = connect_frames(context, address, keys=client(DOOR))
@@ -117,7 +117,7 @@ def test_an_admitted_key_comes_in_and_its_messages_tell_whose_they_are(
 
 
 def test_without_keys_a_message_is_nobodys(
-    context: Context, address: str, enter: Callable[..., Entrance]
+    context: Context, address: str, enter: Callable[..., Listener]
 ) -> None:
     router = enter(None, None).router
     socket, monitor = connect_frames(context, address)
@@ -141,23 +141,23 @@ REFUSED = {
 def test_who_has_no_good_key_does_not_come_in_and_is_counted(
     context: Context,
     address: str,
-    enter: Callable[[Guests], Entrance],
+    enter: Callable[[AccessPolicy], Listener],
     reason: str,
 ) -> None:
-    entrance = enter(DOOR_ONLY)
+    listener = enter(DOOR_ONLY)
     health = Health("worker")
     assert not connects(context, address, REFUSED[reason], timeout_s=0.6)
-    until(lambda: reason in ended(entrance), lambda: entrance.turn(health), zmq.Poller())
+    until(lambda: reason in ended(listener), lambda: listener.turn(health), zmq.Poller())
     assert connects(context, address, client(DOOR))
 
 
-def ended(entrance: Entrance) -> dict[str, float]:
-    facts = entrance.facts("worker")
+def ended(listener: Listener) -> dict[str, float]:
+    facts = listener.samples("worker")
     return {fact.labels["reason"]: fact.value for fact in facts if "reason" in fact.labels}
 
 
 def test_an_unknown_key_does_come_in_without_an_allow_list(
-    context: Context, address: str, enter: Callable[[Guests], Entrance]
+    context: Context, address: str, enter: Callable[[AccessPolicy], Listener]
 ) -> None:
     """The control of the test above: the keys alone keep nobody out."""
     enter(Everyone())
@@ -187,28 +187,28 @@ def test_but_anyone_would_if_the_domain_were_not_enforced(
 def test_when_the_authenticator_has_died_nobody_new_comes_in_and_the_process_is_not_ready(
     context: Context,
     address: str,
-    enter: Callable[[Guests], Entrance],
+    enter: Callable[[AccessPolicy], Listener],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    guests, health = Failing(), Health("worker")
-    entrance = enter(guests)
+    policy, health = Failing(), Health("worker")
+    listener = enter(policy)
     health.ready = True
     inside, monitor = connect_frames(context, address, keys=client(DOOR))
     assert inside.poll(20_000, zmq.POLLOUT)
-    entrance.turn(health)
+    listener.turn(health)
     assert health.ready
     with caplog.at_level(logging.ERROR):
-        guests.broken = True
+        policy.broken = True
         assert not connects(context, address, client(DOOR), timeout_s=0.6)
-        until(lambda: not health.ready, lambda: entrance.turn(health), zmq.Poller())
+        until(lambda: not health.ready, lambda: listener.turn(health), zmq.Poller())
     assert "nobody new gets in" in health.fault
     assert "nobody new gets in" in caplog.text
     assert not connects(context, address, client(DOOR), timeout_s=0.6)
-    refreshed = guests.refreshed
-    entrance.turn(health)
-    assert guests.refreshed > refreshed
+    refreshed = policy.refreshed
+    listener.turn(health)
+    assert policy.refreshed > refreshed
     assert send(inside, [b"still here"])
-    assert entrance.router.poll(20_000)
+    assert listener.router.poll(20_000)
     close(inside, monitor)
 
 
@@ -224,20 +224,20 @@ class Stuck(Everyone):
 
 
 def test_while_the_authenticator_hangs_the_process_is_not_ready_and_works_on(
-    enter: Callable[[Guests], Entrance], monkeypatch: pytest.MonkeyPatch
+    enter: Callable[[AccessPolicy], Listener], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(zap, "_LOOK_MS", 20)
     monkeypatch.setattr(zap, "_HUNG_MS", 2_000.0)
-    guests, health = Stuck(), Health("worker")
-    entrance = enter(guests)
+    policy, health = Stuck(), Health("worker")
+    listener = enter(policy)
     health.ready = True
-    look = partial(entrance.turn, health)
+    look = partial(listener.turn, health)
     look()
     assert health.ready
-    guests.there.clear()
+    policy.there.clear()
     until(lambda: not health.ready, look, zmq.Poller())
     assert "hangs for" in health.fault
-    guests.there.set()
+    policy.there.set()
     until(lambda: health.ready, look, zmq.Poller())
     assert health.fault == ""
 
@@ -274,7 +274,7 @@ def test_a_request_that_is_none_is_answered_with_a_refusal(context: Context) -> 
 
 
 def test_a_key_that_is_admitted_later_comes_in_by_itself(
-    context: Context, address: str, enter: Callable[[Guests], Entrance], tmp_path: Path
+    context: Context, address: str, enter: Callable[[AccessPolicy], Listener], tmp_path: Path
 ) -> None:
     path = write_list(tmp_path / "cameras.toml", [])
     enter(AllowList(path))
@@ -282,7 +282,7 @@ def test_a_key_that_is_admitted_later_comes_in_by_itself(
 
 
 def test_it_would_stay_out_for_ever_if_nobody_dialled_again(
-    context: Context, address: str, enter: Callable[[Guests], Entrance], tmp_path: Path
+    context: Context, address: str, enter: Callable[[AccessPolicy], Listener], tmp_path: Path
 ) -> None:
     """The control: libzmq gives up for good what was refused once."""
     path = write_list(tmp_path / "cameras.toml", [])
@@ -292,26 +292,26 @@ def test_it_would_stay_out_for_ever_if_nobody_dialled_again(
 
 def comes_in_after_refusal(context: Context, address: str, path: Path, redial: bool) -> bool:
     socket, monitor = connect_frames(context, address, keys=client(DOOR))
-    dialler = Dialler(socket, address, monitor)
-    seen: list[LinkEvent] = []
+    reconnector = Reconnector(socket, address, monitor)
+    seen: list[ConnectionEvent] = []
 
     def turn() -> None:
-        seen.extend(dialler.news(boot_ms()))
+        seen.extend(reconnector.events(boot_ms()))
         if redial:
-            dialler.turn(boot_ms())
+            reconnector.tick(boot_ms())
 
     poller = zmq.Poller()
     poller.register(monitor, zmq.POLLIN)
-    until(lambda: LinkEvent.REFUSED in seen, turn, poller)
+    until(lambda: ConnectionEvent.REFUSED in seen, turn, poller)
     write_list(path, [entry(DOOR)])
     until_ms = boot_ms() + (20_000 if redial else 2 * REDIAL_MS)
-    until(lambda: LinkEvent.CONNECTED in seen or boot_ms() > until_ms, turn, poller)
+    until(lambda: ConnectionEvent.CONNECTED in seen or boot_ms() > until_ms, turn, poller)
     close(socket, monitor)
-    return LinkEvent.CONNECTED in seen
+    return ConnectionEvent.CONNECTED in seen
 
 
 def test_a_revoked_key_does_not_come_in_again(
-    context: Context, address: str, enter: Callable[[Guests], Entrance], tmp_path: Path
+    context: Context, address: str, enter: Callable[[AccessPolicy], Listener], tmp_path: Path
 ) -> None:
     path = write_list(tmp_path / "cameras.toml", [entry(DOOR)])
     enter(AllowList(path))
@@ -321,21 +321,21 @@ def test_a_revoked_key_does_not_come_in_again(
 
 
 def test_a_list_that_cannot_be_read_any_more_shows_in_the_metrics(
-    enter: Callable[[Guests], Entrance], tmp_path: Path
+    enter: Callable[[AccessPolicy], Listener], tmp_path: Path
 ) -> None:
     path = write_list(tmp_path / "cameras.toml", [entry(DOOR)])
     allow_list = AllowList(path)
-    entrance = enter(allow_list)
-    assert readable(entrance)
+    listener = enter(allow_list)
+    assert readable(listener)
     path.write_text("[[camera]")
     until(lambda: allow_list.problem, lambda: None, zmq.Poller())
-    assert not readable(entrance)
-    assert allow_list.admits(DOOR.public)
+    assert not readable(listener)
+    assert allow_list.authorizes(DOOR.public)
 
 
-def readable(entrance: Entrance) -> bool:
+def readable(listener: Listener) -> bool:
     name = "roommood_worker_allow_list_readable"
-    (value,) = (fact.value for fact in entrance.facts("worker") if fact.name == name)
+    (value,) = (fact.value for fact in listener.samples("worker") if fact.name == name)
     return bool(value)
 
 
@@ -373,6 +373,6 @@ def test_an_entrance_that_cannot_be_bound_leaves_no_authenticator_behind(
     taken = bind_reports(context, address, insecure=False)
     settings = load(AggregatorSettings, None, {"bind": address})
     with pytest.raises(ConfigError, match="cannot listen"):
-        Entrance(context, bind_reports, settings, WORKERS, NOBODY)
+        Listener(context, bind_reports, settings, WORKERS, NOBODY)
     assert "authenticator" not in {thread.name for thread in threading.enumerate()}
     close(taken)

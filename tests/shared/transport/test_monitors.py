@@ -10,7 +10,7 @@ import zmq
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol.limits import REDIAL_MS
 from roommood.shared.transport import tcp
-from roommood.shared.transport.monitors import Dialler, LinkEvent
+from roommood.shared.transport.monitors import ConnectionEvent, Reconnector
 from roommood.shared.transport.sockets import bind_frames, close, connect_frames, receive, send
 from tests.shared.peers import free_address, until
 
@@ -61,22 +61,24 @@ def context() -> Iterator[Context]:
 
 
 class Followed:
-    """A dialler that is turned as a loop would, and all that it was told."""
+    """A reconnector that is turned as a loop would, and all that it was told."""
 
-    def __init__(self, dialler: Dialler, monitor: zmq.Socket[bytes], redial: bool = True) -> None:
-        self.seen: list[LinkEvent] = []
-        self._dialler = dialler
+    def __init__(
+        self, reconnector: Reconnector, monitor: zmq.Socket[bytes], redial: bool = True
+    ) -> None:
+        self.seen: list[ConnectionEvent] = []
+        self._reconnector = reconnector
         self._redial = redial
         self._poller = zmq.Poller()
         self._poller.register(monitor, zmq.POLLIN)
 
-    def until(self, is_so: Callable[[list[LinkEvent]], bool]) -> None:
+    def until(self, is_so: Callable[[list[ConnectionEvent]], bool]) -> None:
         until(lambda: is_so(self.seen), self._turn, self._poller)
 
     def _turn(self) -> None:
-        self.seen.extend(self._dialler.news(boot_ms()))
+        self.seen.extend(self._reconnector.events(boot_ms()))
         if self._redial:
-            self._dialler.turn(boot_ms())
+            self._reconnector.tick(boot_ms())
 
 
 def comes_back_from_nonsense(context: Context, redial: bool) -> bool:
@@ -84,20 +86,20 @@ def comes_back_from_nonsense(context: Context, redial: bool) -> bool:
     router = bind_frames(context, free_address(), insecure=False)
     garbler = Garbler(router.getsockopt_string(zmq.LAST_ENDPOINT))
     peer, monitor = connect_frames(context, garbler.address)
-    followed = Followed(Dialler(peer, garbler.address, monitor), monitor, redial)
-    followed.until(lambda seen: LinkEvent.CONNECTED in seen)
+    followed = Followed(Reconnector(peer, garbler.address, monitor), monitor, redial)
+    followed.until(lambda seen: ConnectionEvent.CONNECTED in seen)
     assert send(peer, [b"hello"])
     assert router.poll(20_000)
     (routing_id, _) = receive(router) or []
     garbler.garble_once.set()
     assert send(router, [routing_id, b"credit"])
-    followed.until(lambda seen: LinkEvent.DISCONNECTED in seen)
+    followed.until(lambda seen: ConnectionEvent.DISCONNECTED in seen)
     enough_ms = boot_ms() + (20_000 if redial else 2 * REDIAL_MS)
-    followed.until(lambda seen: seen.count(LinkEvent.CONNECTED) > 1 or boot_ms() > enough_ms)
+    followed.until(lambda seen: seen.count(ConnectionEvent.CONNECTED) > 1 or boot_ms() > enough_ms)
     close(peer, monitor)
     close(router)
     garbler.close()
-    return followed.seen.count(LinkEvent.CONNECTED) > 1
+    return followed.seen.count(ConnectionEvent.CONNECTED) > 1
 
 
 def test_a_connection_that_brought_nonsense_is_made_again(context: Context) -> None:
@@ -119,8 +121,8 @@ def test_what_libzmq_tries_again_by_itself_is_left_to_it(context: Context) -> No
             dialled.append(address)
 
     peer, monitor = connect_frames(context, free_address())
-    dialler = Dialler(Counting(), "unused", monitor)  # type: ignore[arg-type]
-    Followed(dialler, monitor).until(lambda seen: seen.count(LinkEvent.RETRYING) > 25)
+    reconnector = Reconnector(Counting(), "unused", monitor)  # type: ignore[arg-type]
+    Followed(reconnector, monitor).until(lambda seen: seen.count(ConnectionEvent.RETRYING) > 25)
     assert dialled == []
     close(peer, monitor)
 
@@ -133,17 +135,17 @@ def test_a_plain_descriptor_tells_each_time_that_there_is_news(context: Context)
     address = free_address()
     router = bind_frames(context, address, insecure=False)
     peer, monitor = connect_frames(context, address)
-    dialler = Dialler(peer, address, monitor)
-    ready = {dialler.descriptor}
-    seen: list[LinkEvent] = []
-    while LinkEvent.CONNECTED not in seen:
-        assert told_by(dialler.descriptor)
-        seen += dialler.news(boot_ms(), ready)
+    reconnector = Reconnector(peer, address, monitor)
+    ready = {reconnector.descriptor}
+    seen: list[ConnectionEvent] = []
+    while ConnectionEvent.CONNECTED not in seen:
+        assert told_by(reconnector.descriptor)
+        seen += reconnector.events(boot_ms(), ready)
     close(router)
-    while LinkEvent.RETRYING not in seen:
-        assert told_by(dialler.descriptor)
-        seen += dialler.news(boot_ms(), ready)
-    assert LinkEvent.DISCONNECTED in seen
+    while ConnectionEvent.RETRYING not in seen:
+        assert told_by(reconnector.descriptor)
+        seen += reconnector.events(boot_ms(), ready)
+    assert ConnectionEvent.DISCONNECTED in seen
     close(peer, monitor)
 
 
@@ -153,12 +155,12 @@ def test_news_that_the_descriptor_does_not_tell_are_seen_four_times_a_second(
     """Nobody listens, so that the socket tells again and again that it tries."""
     address = free_address()
     peer, monitor = connect_frames(context, address)
-    dialler = Dialler(peer, address, monitor)
+    reconnector = Reconnector(peer, address, monitor)
     now_ms = boot_ms()
-    list(dialler.news(now_ms))
+    list(reconnector.events(now_ms))
     assert monitor.poll(20_000)
-    assert not list(dialler.news(now_ms + 249, ready=()))
-    assert list(dialler.news(now_ms + 250, ready=()))
+    assert not list(reconnector.events(now_ms + 249, ready=()))
+    assert list(reconnector.events(now_ms + 250, ready=()))
     close(peer, monitor)
 
 
@@ -170,16 +172,16 @@ def test_a_connection_from_an_address_that_the_machine_has_lost_is_made_again_at
     address = free_address()
     router = bind_frames(context, address, insecure=False)
     peer, monitor = connect_frames(context, address)
-    dialler = Dialler(peer, address, monitor)
-    followed = Followed(dialler, monitor)
-    followed.until(lambda seen: LinkEvent.CONNECTED in seen)
-    lost = tcp.own_address_of(dialler._fd)
+    reconnector = Reconnector(peer, address, monitor)
+    followed = Followed(reconnector, monitor)
+    followed.until(lambda seen: ConnectionEvent.CONNECTED in seen)
+    lost = tcp.own_address_of(reconnector._fd)
     there = tcp.is_of_this_machine
     monkeypatch.setattr(tcp, "is_of_this_machine", lambda one: there(one) and not gone)
     soon_ms = boot_ms() + (20_000 if gone else 1_000)
-    followed.until(lambda seen: seen.count(LinkEvent.CONNECTED) > 1 or boot_ms() > soon_ms)
-    assert (LinkEvent.DISCONNECTED in followed.seen) is gone
-    assert (tcp.own_address_of(dialler._fd) == lost) is not gone
+    followed.until(lambda seen: seen.count(ConnectionEvent.CONNECTED) > 1 or boot_ms() > soon_ms)
+    assert (ConnectionEvent.DISCONNECTED in followed.seen) is gone
+    assert (tcp.own_address_of(reconnector._fd) == lost) is not gone
     close(peer, monitor)
     close(router)
 
