@@ -134,13 +134,13 @@ def two_halves(truth: Labels, seed: int) -> tuple[Labels, Labels]:
 
 
 def matrices(faces: Faces, half: Labels) -> Matrices:
-    """Mean probabilities by true expression, of the faces that count as sure, by size."""
+    """Mean probabilities by true expression, by size; those that are not sure add nothing."""
     return {size: _matrix(faces, answers, half) for size, answers in faces.answers.items()}
 
 
 def _matrix(faces: Faces, answers: Answers, half: Labels) -> Matrix:
-    sure = half[answers[half].max(axis=1) >= faces.sure_threshold]
-    rows = [answers[sure[faces.truth[sure] == one]] for one in range(COUNT)]
+    counted = answers * (answers.max(axis=1, keepdims=True) >= faces.sure_threshold)
+    rows = [counted[half[faces.truth[half] == one]] for one in range(COUNT)]
     return [row.mean(axis=0).tolist() if len(row) else [0.0] * COUNT for row in rows]
 
 

@@ -1,8 +1,9 @@
 """The mix of expressions that a room showed, corrected for what its model confuses.
 
-A model shows every expression as a mix: row i of its confusion matrix M holds the mean
-probabilities over faces that truly show i. So a room of the true mix x has the mean
-probabilities Mᵀx, and x is found from those seen: quantification by a confusion matrix
+A model shows every expression as a mix, and is sure of one more often than of another: row i of
+its confusion matrix M holds the mean probabilities over faces that truly show i, of which those
+that are not sure add nothing. So a room of the true mix x has the probabilities Mᵀx, up to a
+factor, and x is found from those seen: quantification by a confusion matrix
 (Vucetic & Obradovic 2001, ECML; Saerens et al. 2002, Neural Computation 14; Lipton et al.
 2018, arXiv 1802.03916), here from sums of probabilities (Bella et al. 2010, ICDM), which vary
 less than counts of winning labels. Pure, and small enough to need no numpy.
@@ -46,8 +47,9 @@ class Evidence:
     Attributes:
         us: sure face time times probability, by expression in wire order.
         observations: how many independent observations that is worth, above 0.
-        matrix: the model's mean probabilities for this size, 8x8, rows: true expression. A
-            row of zeros (an expression it was never measured on) is taken at its word.
+        matrix: the model's mean probabilities for this size, 8x8, rows: true expression, each
+            adding up to the part of its faces that is sure. A row of zeros (an expression it
+            was never measured on) is taken at its word.
     """
 
     us: Sequence[float]
@@ -121,20 +123,23 @@ def _mix(one: Evidence) -> _Mix:
     worth = 1 / (1 / one.observations + 1 / _MATRIX_WORTH)
     centre = [(1 - _EVEN) * share + _EVEN / _COUNT for share in raw]
     matrix, pull = _usable(one.matrix), _PULL / worth
-    shares = _most_likely(matrix, raw, centre, pull)
-    return _Mix(shares, _spreads(matrix, shares))
+    amounts = _most_likely(matrix, raw, centre, pull)
+    whole = sum(amounts)
+    return _Mix([amount / whole for amount in amounts], _spreads(matrix, amounts))
 
 
 def _usable(matrix: Matrix) -> Matrix:
-    """Rows that add up to 1, without a zero."""
-    return [_usable_row(i, row) for i, row in enumerate(matrix)]
+    """Rows without a zero, which add up to 1 on average."""
+    known = [sum(row) for row in matrix if sum(row) > 0]
+    usual = sum(known) / len(known) if known else 1.0
+    return [_usable_row(i, row, usual) for i, row in enumerate(matrix)]
 
 
-def _usable_row(i: int, row: Sequence[float]) -> list[float]:
+def _usable_row(i: int, row: Sequence[float], usual: float) -> list[float]:
     if sum(row) <= 0:
-        row = [float(i == j) for j in range(_COUNT)]
+        row = [usual * (i == j) for j in range(_COUNT)]
     raised = [max(share, _SMALLEST) for share in row]
-    return [share / sum(raised) for share in raised]
+    return [share / sum(raised) * sum(row) / usual for share in raised]
 
 
 def _most_likely(
@@ -143,7 +148,7 @@ def _most_likely(
     """The x >= 0 that makes `raw` most likely, pulled towards `centre`, by Newton's method.
 
     Minimises sum(q - raw log q) + pull sum(x - centre log x) with q = Mᵀx: the likelihood of
-    independent counts, whose minimum adds up to 1 by itself. It is convex; the pull keeps x
+    independent counts, at whose minimum q adds up to 1 by itself. It is convex; the pull keeps x
     above 0 and the curvature regular, also where the matrix is singular.
     """
     mix = list(centre)
@@ -155,17 +160,26 @@ def _most_likely(
         tied = [pull * c / (x * x) for c, x in zip(centre, mix, strict=True)]
         bend = [o / (q * q) for o, q in zip(raw, shown, strict=True)]
         mix = _moved(mix, _solved(_curvature(matrix, bend, tied), slope))
-    return [share / sum(mix) for share in mix]
+    return mix
 
 
-def _spreads(matrix: Matrix, mix: Sequence[float]) -> list[float]:
-    """The diagonal of the inverse information, less what a fixed total takes away."""
+def _spreads(matrix: Matrix, amounts: Sequence[float]) -> list[float]:
+    """The variance of each share: of the inverse information, less what a fixed total of sure
+    faces takes away, carried from amounts to shares."""
     # The pull is no information; this much keeps a singular matrix solvable, and it shows.
     least = [_PULL / _MATRIX_WORTH] * _COUNT
-    curvature = _curvature(matrix, [1 / q for q in _shown(matrix, mix)], least)
+    curvature = _curvature(matrix, [1 / q for q in _shown(matrix, amounts)], least)
     units = [[float(i == j) for j in range(_COUNT)] for i in range(_COUNT)]
-    free = [_solved(curvature, unit)[i] for i, unit in enumerate(units)]
-    return [max(0.0, f - x * x) for f, x in zip(free, mix, strict=True)]
+    free = [
+        [f - x * y for f, y in zip(_solved(curvature, unit), amounts, strict=True)]
+        for unit, x in zip(units, amounts, strict=True)
+    ]
+    whole, sums = sum(amounts), [sum(row) for row in free]
+    shares = [x / whole for x in amounts]
+    return [
+        max(0.0, free[i][i] - 2 * s * sums[i] + s * s * sum(sums)) / whole**2
+        for i, s in enumerate(shares)
+    ]
 
 
 def _shown(matrix: Matrix, mix: Sequence[float]) -> list[float]:

@@ -39,8 +39,11 @@ def _expressions(labels: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _rows_of_shares(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
-    if any(sum(row) and abs(sum(row) - 1) > _ROW_SUM_TOLERANCE for row in matrix):
-        raise ValueError("the sum of each row is 1, or 0 where the class was never seen")
+    if any(sum(row) > 1 + _ROW_SUM_TOLERANCE for row in matrix):
+        raise ValueError(
+            "the sum of each row is the part of its faces that is sure, at most 1, or 0 where the "
+            "class was never seen"
+        )
     return matrix
 
 
@@ -120,7 +123,8 @@ class CropContract:
 @dataclass(frozen=True, slots=True)
 class Confusion:
     """Two 8x8 matrices, rows: true expression, both in wire order: the share of each winning
-    label, and the mean probability of each expression."""
+    label, and the mean probability of each expression, among all faces; those that are not sure
+    add nothing, so that a row adds up to the part that is."""
 
     __pydantic_config__ = _STRICT
 
@@ -177,7 +181,8 @@ class FaceContract:
     """A face detector with YuNet's outputs, whose scores are probabilities.
 
     Of two boxes that overlap by more than `nms_iou` (intersection over union) the better one
-    stays; `box` is how they lie on a face.
+    stays; `box` is how they lie on a face. Below `sure_score` a box may be no face: what it shows
+    is unsure, whatever the classifier makes of it.
     """
 
     model_id: ModelId
@@ -186,6 +191,7 @@ class FaceContract:
     task: Literal["face"] = "face"
     output: Literal["probabilities"] = "probabilities"
     score_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    sure_score: Share = 0.0
     nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.45
     box: Literal["haar", "tight"] = "tight"
     selftest: FaceSelfTest | None = None

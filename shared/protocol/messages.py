@@ -163,7 +163,8 @@ class ModelReport:
     """A classifier's contract, so that the reading side needs no ONNX.
 
     `confusion` maps a size class to two 8x8 matrices (rows: true expression): `hard`, the
-    share of each winning label, and `soft`, the mean probability of each expression.
+    share of each winning label, and `soft`, the mean probability of each expression; rows add
+    up to the part of the faces that is sure.
     """
 
     model: str

@@ -69,6 +69,20 @@ def _error(shares: Sequence[float], mix: Sequence[float]) -> float:
     return sum(abs(a - b) for a, b in zip(shares, mix, strict=True)) / 2
 
 
+# Of happy faces nearly all are sure, of sad ones a third.
+SURE = (0.8, 0.95, 0.8, 0.35, 0.6, 0.5, 0.5, 0.4)
+
+
+@pytest.mark.parametrize("mix", ROOMS)
+def test_expressions_that_are_seldom_sure_keep_their_share(mix: Sequence[float]) -> None:
+    partly = [[sure * p for p in row] for sure, row in zip(SURE, CLEAR, strict=True)]
+    shown = _as_shown(mix, partly)
+    found = corrected([Evidence(shown, PLENTY, partly)])
+    assert _error(_shares(found), mix) < 0.01
+    blind = corrected([Evidence(shown, PLENTY, CLEAR)])  # a matrix of the sure faces alone
+    assert _error(_shares(blind), mix) > 0.02
+
+
 @pytest.mark.parametrize("mix", ROOMS)
 @pytest.mark.parametrize("matrix", [IDENTITY, CLEAR, WEAK])
 def test_without_noise_the_true_mix_comes_back(mix: Sequence[float], matrix: Matrix) -> None:
