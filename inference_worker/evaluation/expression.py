@@ -214,13 +214,19 @@ def accuracy(truth: Counts, answers: Probabilities) -> float:
     return rounded((answers.argmax(axis=1) == truth).mean())
 
 
-def calibration_error(truth: Counts, answers: Probabilities) -> float:
-    """How far the highest probability is from how often it is right, weighted over the bins."""
+def calibration_error(
+    truth: Counts, answers: Probabilities, weights: Probabilities | None = None
+) -> float:
+    """How far the highest probability is from how often it is right, weighted over the bins.
+
+    With `weights` (N,) each face counts as often as its own says.
+    """
+    weights = np.ones(len(truth)) if weights is None else weights
     best = answers.max(axis=1)
     right = answers.argmax(axis=1) == truth
     bins = np.minimum((best * BINS).astype(np.int64), BINS - 1)
-    gaps = np.bincount(bins, right, BINS) - np.bincount(bins, best, BINS)
-    return rounded(np.abs(gaps).sum() / len(truth))
+    gaps = np.bincount(bins, right * weights, BINS) - np.bincount(bins, best * weights, BINS)
+    return rounded(np.abs(gaps).sum() / weights.sum())
 
 
 def confusion(truth: Counts, answers: Probabilities) -> Counts:

@@ -7,11 +7,16 @@ from roommood.inference_worker.evaluation.evaluate import Progress, is_haar, no_
 from roommood.inference_worker.evaluation.expression import ExpressionFigures, evaluate_expression
 from roommood.inference_worker.evaluation.faces import FaceFigures, evaluate_faces
 from roommood.inference_worker.evaluation.ferplus import SPLITS
+from roommood.inference_worker.evaluation.photographs import (
+    PhotographFigures,
+    evaluate_photographs,
+    has_photographs,
+)
 from roommood.inference_worker.evaluation.voc import is_voc
 from roommood.inference_worker.models.store import resolve
 from roommood.shared.errors import ConfigError
 
-Figures = ExpressionFigures | FaceFigures
+Figures = ExpressionFigures | FaceFigures | PhotographFigures
 
 
 def evaluate_model(
@@ -25,7 +30,7 @@ def evaluate_model(
     """Measure what `spec` names (a path, a known model's name, or haar) on a data folder.
 
     Raises:
-        ConfigError: the folder's layout is neither FER+ nor VOC, or not what the model needs.
+        ConfigError: the folder's layout is none of those known, or not what the model needs.
         ModelError, PictureError: as the evaluations do.
     """
     if split is not None and split not in SPLITS:
@@ -36,6 +41,8 @@ def evaluate_model(
         if split is not None:
             sys.stderr.write(f"note: {data} has no splits: all of it is used\n")
         return evaluate_faces(file, data, limit=limit, progress=progress)
+    if has_photographs(data):
+        return evaluate_photographs(Path(file), data, limit=limit, progress=progress)
     _check_layout(spec, data, voc=False)
     return evaluate_expression(Path(file), data, split, limit=limit, progress=progress)
 
@@ -46,4 +53,7 @@ def _check_layout(spec: str, data: Path, *, voc: bool) -> None:
         raise ConfigError(f"{spec} finds faces: {data} needs images/ and annotations/ (VOC XML)")
     if not voc and not ferplus:
         folders = ", ".join(f"{folder}/" for folder in SPLITS.values())
-        raise ConfigError(f"{spec} tells expressions: {data} needs one of {folders} (FER+)")
+        raise ConfigError(
+            f"{spec} tells expressions: {data} needs one of {folders} (FER+), "
+            "or images/ and labels.csv"
+        )

@@ -120,7 +120,8 @@ def evaluate(
         Path,
         typer.Option(
             metavar="DIR", exists=True, file_okay=False,
-            help="FER+ (FER2013Test/ with label.csv) or VOC (images/ and annotations/).",
+            help="FER+ (FER2013Test/ with label.csv), labelled photographs (images/ and "
+            "labels.csv) or VOC (images/ and annotations/).",
         ),
     ],
     split: Annotated[
@@ -136,7 +137,8 @@ def evaluate(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:  # fmt: skip
-    """Measure a classifier on FER+ data, or a face detector on photographs with boxes.
+    """Measure a classifier on FER+ data or labelled photographs, or a face detector on
+    photographs with boxes.
 
     Example: `roommood models evaluate expression --data DIR --split valid --json`
     """

@@ -17,7 +17,20 @@ from roommood.shared.protocol.emotions import EXPRESSIONS
 # Long ones, which `--json` gives in full.
 _ABRIDGED: Final = frozenset({"confusion", "selftest"})
 _SHARES: Final = frozenset(
-    {"accuracy", "mean_recall_7", "ece", "sure", "accuracy_of_sure", "ap", "recall"}
+    {
+        "accuracy",
+        "mean_recall_7",
+        "mean_recall",
+        "ece",
+        "ece_alike",
+        "sure",
+        "sure_alike",
+        "accuracy_of_sure",
+        "accuracy_of_sure_alike",
+        "found",
+        "ap",
+        "recall",
+    }
 )
 
 

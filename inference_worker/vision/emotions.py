@@ -29,7 +29,8 @@ _WARM_UP_BATCHES: Final = (1, 2, 4)
 class Expression:
     """What a face shows: a probability in 0..1 for each of `EXPRESSIONS`, in that order.
 
-    `sure` is False where the face is too small or too blurred, or no expression stands out.
+    `sure` is False where the face is too small, too blurred or perhaps none, or no expression
+    stands out.
     """
 
     probabilities: tuple[float, ...]
@@ -163,7 +164,8 @@ class ExpressionClassifier:
             )
 
     def _is_sure(self, face: Detection, best: float) -> bool:
-        return face.side >= MIN_SURE_SIDE_PX and best >= self.contract.sure_threshold
+        is_readable = face.certain and face.side >= MIN_SURE_SIDE_PX
+        return is_readable and best >= self.contract.sure_threshold
 
 
 def open_classifier(

@@ -20,7 +20,8 @@ _HAAR_OPTIONS: Final = ("scale", "neighbours")
 class Detection:
     """One face: its box in pixels of the picture, which it may overlap, and a score in 0..1.
 
-    `landmarks`, where the detector gives them: the eyes (that at the left of the picture
+    `certain` is False where its detector often takes something else for a face with such a
+    score. `landmarks`, where the detector gives them: the eyes (that at the left of the picture
     first), the tip of the nose, the corners of the mouth (left first).
     """
 
@@ -30,6 +31,7 @@ class Detection:
     height: float
     score: float
     landmarks: tuple[Point, ...] | None = None
+    certain: bool = True
 
     @property
     def side(self) -> float:

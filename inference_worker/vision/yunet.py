@@ -71,7 +71,7 @@ class YuNetDetector:
         rows = self._best(np.concatenate(candidates))
         rows[:, 1::2] /= scale_x
         rows[:, 2::2] /= scale_y
-        return [_detection(row) for row in rows.tolist()]
+        return [_detection(row, self.contract.sure_score) for row in rows.tolist()]
 
     def self_test(self) -> None:
         """See `FaceDetector.self_test`."""
@@ -203,7 +203,7 @@ def _score(level: dict[str, Tensor], found: Any) -> Tensor:
     return score
 
 
-def _detection(row: list[float]) -> Detection:
+def _detection(row: list[float], sure_score: float) -> Detection:
     score, x, y, width, height, *points = row
     landmarks = tuple(zip(points[::2], points[1::2], strict=True)) if points else None
-    return Detection(x, y, width, height, score, landmarks)
+    return Detection(x, y, width, height, score, landmarks, score >= sure_score)

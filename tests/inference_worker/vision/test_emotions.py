@@ -170,8 +170,9 @@ def test_a_face_is_sure_when_it_is_large_enough_and_one_expression_stands_out(
     picture[50:] -= 160
     bright, small = Detection(40, 10, 16, 16, 1), Detection(40, 10, 15, 16, 1)
     dark = Detection(40, 60, 30, 30, 1)
-    assert [face.sure for face in tiny.classify(picture, [bright, small, dark])] == [
-        True, False, False,
+    doubtful = Detection(40, 10, 16, 16, 1, certain=False)
+    assert [face.sure for face in tiny.classify(picture, [bright, small, dark, doubtful])] == [
+        True, False, False, False,
     ]  # fmt: skip
 
 

@@ -52,6 +52,17 @@ def test_the_score_is_the_root_of_cls_times_obj(tmp_path: Path) -> None:
     assert face.score == pytest.approx(0.7)
 
 
+@pytest.mark.parametrize(("sure_score", "certain"), [("0.69", True), ("0.71", False)])
+def test_a_face_is_certain_from_the_contracts_sure_score_on(
+    tmp_path: Path, sure_score: str, certain: bool
+) -> None:
+    bgr = {"channels": 3, "colour": "bgr", "mean": [0.0], "std": [1.0]}
+    contract = face_metadata(input=bgr, sure_score=sure_score)
+    file = face_model(tmp_path / "f.onnx", contract, obj=0.49)
+    (face,) = open_detector(str(file)).detect(lit(64, 64, 8, 8))
+    assert face.certain is certain
+
+
 def test_without_obj_the_score_is_cls_and_without_kps_there_are_no_landmarks(
     tmp_path: Path,
 ) -> None:

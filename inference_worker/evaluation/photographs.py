@@ -1,0 +1,187 @@
+"""Measuring an expression classifier on labelled photographs, each of one face.
+
+The shipped detector finds the face, so that its boxes, crop, calibration and both rules of "sure"
+count as in a room. Every picture is scaled until the face that was found has a given side.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from roommood.inference_worker.evaluation.evaluate import (
+    Progress,
+    check_limit,
+    no_progress,
+    rounded,
+)
+from roommood.inference_worker.evaluation.expression import (
+    Probabilities,
+    calibration_error,
+    confusion,
+    recalls,
+)
+from roommood.inference_worker.evaluation.ferplus import Counts
+from roommood.inference_worker.vision.emotions import ExpressionClassifier, open_classifier
+from roommood.inference_worker.vision.faces import Detection, FaceDetector, open_detector
+from roommood.inference_worker.vision.opencv import Picture, cv2
+from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.protocol.emotions import EXPRESSIONS
+
+LABELS: Final = "labels.csv"
+FACE_SIDES_PX: Final = (64, 32)
+_COLUMNS: Final = ("image", "emotion")
+# Around each picture, in parts of its longer side: many are cut tightly around the face.
+_MARGIN: Final = 0.3
+_GREY: Final = (127, 127, 127)
+_DETECTED_PX: Final = 320
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotographFigures:
+    """What was measured. Shares are in 0..1, None where there was nothing to measure them on.
+
+    `alike` values weigh each expression that is there the same, however many faces show it.
+    Of `n` pictures with a label the detector found a face in the share `found`; all else is of
+    these, at the first of FACE_SIDES_PX.
+    """
+
+    task: str
+    model: str
+    n: int
+    found: float
+    accuracy: float | None
+    mean_recall: float | None
+    ece_alike: float | None
+    sure_alike: float | None
+    accuracy_of_sure_alike: float | None
+    recall: dict[str, float | None]
+    confusion: list[list[int]]
+    mean_recall_by_px: dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    truth: Counts
+    answers: Probabilities
+    sure: Counts
+
+
+def has_photographs(data: Path) -> bool:
+    """Whether the folder is in this layout: images/ beside a labels.csv."""
+    return (data / LABELS).is_file() and (data / "images").is_dir()
+
+
+def evaluate_photographs(
+    path: Path, data: Path, *, limit: int | None = None, progress: Progress = no_progress
+) -> PhotographFigures:
+    """Every figure of the classifier in `path` on `data`, images/ beside a labels.csv whose first
+    columns are image and emotion; rows with another word than the eight expressions are skipped.
+
+    Raises ModelError, and ConfigError or PictureError naming file and line.
+    """
+    check_limit(limit)
+    rows = list(_rows(data / LABELS))[:limit]
+    detector = open_detector(input_size=_DETECTED_PX)
+    classifier = open_classifier(str(path), box_style=detector.box_style)
+    found: list[tuple[int, Picture, Detection]] = []
+    for place, (name, label) in enumerate(rows):
+        progress(place, len(rows))
+        picture = _read(data / "images" / name)
+        face = _largest(detector, picture)
+        if face is not None:
+            found.append((label, picture, face))
+    told = {px: _told(classifier, found, px) for px in FACE_SIDES_PX}
+    return _figures(classifier.contract.model_id, len(rows), told)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, int]]:
+    with path.open(newline="") as lines:
+        table = csv.reader(lines)
+        if tuple(next(table, [])[:2]) != _COLUMNS:
+            raise ConfigError(f"{path}, line 1: the first columns are not {', '.join(_COLUMNS)}")
+        for number, row in enumerate(table, 2):
+            if len(row) < len(_COLUMNS):
+                raise ConfigError(f"{path}, line {number}: {len(row)} columns, at least 2 are due")
+            if row[1] in EXPRESSIONS:
+                yield row[0], EXPRESSIONS.index(row[1])
+
+
+def _read(path: Path) -> Picture:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise PictureError(f"{path} is missing or not a picture")
+    margin = round(_MARGIN * max(picture.shape[:2]))
+    framed: Any = cv2.copyMakeBorder(picture, *(margin,) * 4, cv2.BORDER_CONSTANT, value=_GREY)
+    return _scaled(framed, _DETECTED_PX / max(framed.shape[:2]))
+
+
+def _scaled(picture: Picture, scale: float) -> Picture:
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled: Any = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=how)
+    return np.asarray(scaled, np.uint8)
+
+
+def _largest(detector: FaceDetector, picture: Picture) -> Detection | None:
+    return max(detector.detect(picture), key=lambda face: face.side, default=None)
+
+
+def _told(
+    classifier: ExpressionClassifier, found: list[tuple[int, Picture, Detection]], px: int
+) -> _Told:
+    """What the classifier makes of each face at that side in pixels."""
+    answers, sure = [], []
+    for _, picture, face in found:
+        scale = px / face.side
+        place = (value * scale for value in (face.x, face.y, face.width, face.height))
+        moved = Detection(*place, face.score, certain=face.certain)
+        (told,) = classifier.classify(_scaled(picture, scale), [moved])
+        answers.append(told.probabilities)
+        sure.append(told.sure)
+    truth = np.array([label for label, _, _ in found], np.int64)
+    return _Told(truth, np.array(answers).reshape(-1, len(EXPRESSIONS)), np.array(sure, np.int64))
+
+
+def _figures(model: str, n: int, told: dict[int, _Told]) -> PhotographFigures:
+    first = told[FACE_SIDES_PX[0]]
+    recall = {px: recalls(confusion(one.truth, one.answers)) for px, one in told.items()}
+    right = first.answers.argmax(axis=1) == first.truth
+    weights = _alike(first.truth)
+    weight_of_sure = weights * first.sure
+    return PhotographFigures(
+        task="photographs",
+        model=model,
+        n=n,
+        found=rounded(len(right) / max(n, 1)),
+        accuracy=rounded(right.mean()) if right.size else None,
+        mean_recall=_mean(recall[FACE_SIDES_PX[0]]),
+        ece_alike=_calibration(first, weights),
+        sure_alike=rounded(weight_of_sure.sum()) if right.size else None,
+        accuracy_of_sure_alike=_share(weight_of_sure * right, weight_of_sure),
+        recall=recall[FACE_SIDES_PX[0]],
+        confusion=confusion(first.truth, first.answers).tolist(),
+        mean_recall_by_px={str(px): _mean(one) for px, one in recall.items()},
+    )
+
+
+def _alike(truth: Counts) -> Probabilities:
+    """Weights (N,), summing to 1, that give each expression the same."""
+    counts = np.bincount(truth, minlength=len(EXPRESSIONS))
+    weights = 1 / counts[truth] if truth.size else np.zeros(0)
+    return np.asarray(weights / max(np.count_nonzero(counts), 1), np.float64)
+
+
+def _calibration(told: _Told, weights: Probabilities) -> float | None:
+    return calibration_error(told.truth, told.answers, weights) if told.truth.size else None
+
+
+def _share(part: Probabilities, whole: Probabilities) -> float | None:
+    return rounded(part.sum() / whole.sum()) if whole.any() else None
+
+
+def _mean(recall: dict[str, float | None]) -> float | None:
+    known = [share for share in recall.values() if share is not None]
+    return rounded(np.mean(known)) if known else None

@@ -1,0 +1,74 @@
+"""Labelled photographs go through the shipped detector and the product's crop."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roommood.inference_worker.evaluation.model_evaluation import evaluate_model
+from roommood.inference_worker.evaluation.photographs import evaluate_photographs, has_photographs
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
+from roommood.inference_worker.vision.opencv import Picture, cv2
+from roommood.shared.errors import ConfigError, PictureError
+from tests.inference_worker.pictures import astronaut, grace_hopper, plain
+
+
+def folder(data: Path, pictures: dict[str, tuple[Picture, str]]) -> Path:
+    (data / "images").mkdir()
+    rows = [f"{name},{label}\n" for name, (_, label) in pictures.items()]
+    (data / "labels.csv").write_text("image,emotion\n" + "".join(rows))
+    for name, (picture, _) in pictures.items():
+        cv2.imwrite(str(data / "images" / name), picture)
+    return data
+
+
+def test_known_portraits_are_found_and_told(tmp_path: Path) -> None:
+    smiling, calm = (astronaut(), "happiness"), (grace_hopper(), "neutral")
+    data = folder(tmp_path, {"a.png": smiling, "b.png": calm, "c.png": (plain(90, 90), "fear")})
+    found = evaluate_photographs(SHIPPED_EXPRESSION, data)
+    assert found.n == 3
+    assert found.found == pytest.approx(2 / 3, abs=1e-4)
+    assert found.accuracy == found.mean_recall == found.mean_recall_by_px["64"] == 1.0
+    assert found.recall["fear"] is None
+    assert np.sum(found.confusion) == 2
+
+
+def test_a_wrong_label_costs_its_expression_alone(tmp_path: Path) -> None:
+    smiling, mislabelled = (astronaut(), "happiness"), (astronaut(), "sadness")
+    data = folder(tmp_path, {"a.png": smiling, "b.png": smiling, "c.png": mislabelled})
+    found = evaluate_photographs(SHIPPED_EXPRESSION, data)
+    assert found.accuracy == pytest.approx(2 / 3, abs=1e-4)
+    assert found.mean_recall == 0.5
+    assert found.accuracy_of_sure_alike == 0.5
+    assert found.ece_alike == pytest.approx(0.5, abs=0.2)
+
+
+def test_other_words_than_the_eight_are_skipped(tmp_path: Path) -> None:
+    data = folder(tmp_path, {"a.png": (astronaut(), "happiness"), "b.png": (plain(9, 9), "joy")})
+    assert evaluate_photographs(SHIPPED_EXPRESSION, data).n == 1
+
+
+def test_such_a_folder_is_known_by_its_layout(tmp_path: Path) -> None:
+    assert not has_photographs(tmp_path)
+    data = folder(tmp_path, {"a.png": (astronaut(), "happiness")})
+    assert evaluate_model("expression", data).task == "photographs"
+
+
+@pytest.mark.parametrize(
+    ("table", "error"),
+    [("name,label\n", "line 1"), ("image,emotion\na.png\n", "line 2: 1 column")],
+)
+def test_a_malformed_table_is_an_error_that_names_the_line(
+    tmp_path: Path, table: str, error: str
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "labels.csv").write_text(table)
+    with pytest.raises(ConfigError, match=error):
+        evaluate_photographs(SHIPPED_EXPRESSION, tmp_path)
+
+
+def test_a_picture_that_is_missing_is_an_error_that_names_it(tmp_path: Path) -> None:
+    data = folder(tmp_path, {"a.png": (astronaut(), "happiness")})
+    (data / "images" / "a.png").unlink()
+    with pytest.raises(PictureError, match=r"a\.png"):
+        evaluate_photographs(SHIPPED_EXPRESSION, data)
