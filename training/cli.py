@@ -28,6 +28,10 @@ Data = Annotated[Path, typer.Option(help="Folder with FER2013Train/ and FER2013V
 Checkpoint = Annotated[Path, typer.Option(help="The run's file: written after each epoch.")]
 HeldOut = Annotated[int, typer.Option(min=1, max=50, help="Percent of Train never trained on.")]
 
+LeaveOut = Annotated[
+    Path | None, typer.Option(help="Names of pictures never to learn from, one a line.")
+]
+
 
 @app.command()
 def train(
@@ -52,8 +56,18 @@ def train(
     teacher: Annotated[
         list[Path] | None, typer.Option(help="Checkpoint or .onnx to learn from; may be repeated.")
     ] = None,
+    teacher_share: Annotated[
+        float, typer.Option(min=0, max=0.95, help="Part of the target that teachers give.")
+    ] = 0.7,
     unlabelled: Annotated[
         Path | None, typer.Option(help="More faces, for teachers to label.")
+    ] = None,
+    non_faces: Annotated[
+        Path | None, typer.Option(help="Pictures that are no faces, to be unsure of.")
+    ] = None,
+    leave_out: LeaveOut = None,
+    first_labels: Annotated[
+        Path | None, typer.Option(help="CSV of the labels that FER2013 gave first.")
     ] = None,
 ) -> None:
     """Train an expression classifier on votes; the same command again resumes.
@@ -80,7 +94,11 @@ def train(
         held_out_percent=held_out,
         start_from=start_from,
         teachers=tuple(teacher or ()),
+        teacher_share=teacher_share,
         unlabelled=unlabelled,
+        non_faces=non_faces,
+        leave_out=leave_out,
+        first_labels=first_labels,
     )
     with bar("reading pictures") as progress:
         lesson = load_lesson(settings, progress)
@@ -167,8 +185,9 @@ def export(
     data: Data,
     checkpoint: Checkpoint,
     model: Annotated[Path, typer.Option(help="The .onnx file to write.")],
-    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-2",
+    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-3",
     held_out: HeldOut = 5,
+    leave_out: LeaveOut = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML; also writes a model card.")] = None,
     eight_bits: Annotated[
         bool, typer.Option("--eight-bits/--floats", help="Compute with bytes, or in fp32.")
@@ -183,7 +202,14 @@ def export(
     from roommood.training.expression.export import export as write
 
     settings = ExportSettings(
-        checkpoint, data, model, model_id, held_out, recipe=recipe, eight_bits=eight_bits
+        checkpoint,
+        data,
+        model,
+        model_id,
+        held_out,
+        recipe=recipe,
+        eight_bits=eight_bits,
+        leave_out=leave_out,
     )
     with bar("exporting and measuring") as progress:
         measured = write(settings, progress)

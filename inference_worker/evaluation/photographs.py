@@ -136,8 +136,8 @@ def _told(
     answers, sure = [], []
     for _, picture, face in found:
         scale = px / face.side
-        place = (value * scale for value in (face.x, face.y, face.width, face.height))
-        moved = Detection(*place, face.score, certain=face.certain)
+        x, y, width, height = (v * scale for v in (face.x, face.y, face.width, face.height))
+        moved = Detection(x, y, width, height, face.score, certain=face.certain)
         (told,) = classifier.classify(_scaled(picture, scale), [moved])
         answers.append(told.probabilities)
         sure.append(told.sure)
@@ -171,7 +171,7 @@ def _alike(truth: Counts) -> Probabilities:
     """Weights (N,), summing to 1, that give each expression the same."""
     counts = np.bincount(truth, minlength=len(EXPRESSIONS))
     weights = 1 / counts[truth] if truth.size else np.zeros(0)
-    return np.asarray(weights / max(np.count_nonzero(counts), 1), np.float64)
+    return np.asarray(weights / max(1, int(np.count_nonzero(counts))), np.float64)
 
 
 def _calibration(told: _Told, weights: Probabilities) -> float | None:

@@ -13,7 +13,18 @@ from numpy.random import Generator
 
 from roommood.training.expression.ferplus import SIDE_PX, Pictures
 
-_CHANCES = ("light", "shrink", "blur", "noise", "jpeg", "lower_mask", "erase")
+_CHANCES = (
+    "turn",
+    "light",
+    "dark",
+    "backlight",
+    "shrink",
+    "blur",
+    "noise",
+    "jpeg",
+    "lower_mask",
+    "erase",
+)
 _BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
 _SHRINKERS = (cv2.INTER_AREA, cv2.INTER_LINEAR)
 _GROWERS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)
@@ -24,18 +35,23 @@ class Policy:
     """How often (probabilities) and how far each distortion goes.
 
     `crop_px` and `shift_px` are pixels of 48: a crop `crop_px` tighter loses that
-    much on each side.  `smallest_px` is the side to which faces are scaled down.
+    much on each side; crops are `tighter_px` tighter on average, since detectors' boxes
+    are.  `smallest_px` is the side to which faces are scaled down.
     """
 
     rotate_deg: float = 15.0
     crop_px: float = 5.0
+    tighter_px: float = 1.0
     shift_px: float = 3.0
     squeeze: float = 0.08
     flip: float = 0.5
+    turn: float = 0.3
     light: float = 0.6
+    dark: float = 0.06
+    backlight: float = 0.06
     shrink: float = 0.3
     smallest_px: int = 14
-    blur: float = 0.1
+    blur: float = 0.15
     noise: float = 0.15
     jpeg: float = 0.2
     lower_mask: float = 0.02
@@ -50,9 +66,12 @@ def augment(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
     """One distorted copy of a face, in the order in which a camera would distort it."""
     picture = warp(picture, policy, rng)
     for chance, distort in (
+        (policy.turn, turn),
         (policy.light, relight),
         (policy.lower_mask, mask_lower_face),
+        (policy.backlight, light_from_behind),
         (policy.blur, blur),
+        (policy.dark, darken),
         (policy.noise, add_noise),
         (policy.jpeg, compress),
         (policy.erase, erase),
@@ -66,7 +85,8 @@ def augment(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
 
 def warp(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
     """Flip, rotation, crop jitter, shift and uneven scale in one resampling."""
-    margin = np.clip(rng.normal(0, policy.crop_px / 2), -policy.crop_px, policy.crop_px)
+    spread = np.clip(rng.normal(0, policy.crop_px / 2), -policy.crop_px, policy.crop_px)
+    margin = policy.tighter_px + spread
     zoom = SIDE_PX / (SIDE_PX - 2 * margin)
     angle = np.clip(rng.normal(0, policy.rotate_deg / 2), -policy.rotate_deg, policy.rotate_deg)
     centre = (SIDE_PX - 1) / 2
@@ -85,6 +105,17 @@ def warp(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
     grey = int(rng.integers(256))
     size = (SIDE_PX, SIDE_PX)
     return _uint8(cv2.warpAffine(picture, matrix, size, borderMode=border, borderValue=grey))
+
+
+def turn(picture: Pictures, rng: Generator) -> Pictures:
+    """The face as a flat sheet, turned a little to a side, up or down."""
+    half = SIDE_PX / 2
+    to_middle = np.array([[1, 0, half], [0, 1, half], [0, 0, 1]])
+    lean = np.eye(3)
+    lean[2, :2] = rng.uniform(-0.007, 0.007, 2)
+    matrix = to_middle @ lean @ np.linalg.inv(to_middle)
+    size = (SIDE_PX, SIDE_PX)
+    return _uint8(cv2.warpPerspective(picture, matrix, size, borderMode=cv2.BORDER_REPLICATE))
 
 
 def relight(picture: Pictures, rng: Generator) -> Pictures:
@@ -108,12 +139,32 @@ def shrink(picture: Pictures, side_px: int, rng: Generator) -> Pictures:
 
 
 def blur(picture: Pictures, rng: Generator) -> Pictures:
-    """Out of focus, or smeared along a line by movement."""
+    """Out of focus, or smeared along a line by movement; one in three past reading."""
+    strong = rng.random() < 0.33
     if rng.random() < 0.5:
-        return _uint8(cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.4)))
-    length = int(rng.integers(2, 6))
+        sigma = rng.uniform(1.4, 5) if strong else rng.uniform(0.4, 1.4)
+        return _uint8(cv2.GaussianBlur(picture, (0, 0), sigma))
+    length = int(rng.integers(6, 18) if strong else rng.integers(2, 6))
     kernel = np.full((1, length), 1 / length, dtype=np.float32)
     return _uint8(cv2.filter2D(picture, -1, kernel if rng.random() < 0.5 else kernel.T))
+
+
+def light_from_behind(picture: Pictures, rng: Generator) -> Pictures:
+    """A dark, flat face before a window: all around an oval is bright, and it spills over."""
+    behind = np.zeros(picture.shape, dtype=np.float32)
+    half = rng.uniform((14, 19), (24, 30))
+    middle = SIDE_PX / 2 + rng.uniform(-3, 3, 2)
+    outline = ((float(middle[0]), float(middle[1])), (2 * float(half[0]), 2 * float(half[1])), 0.0)
+    cv2.ellipse(behind, outline, 1.0, -1)
+    inside = cv2.GaussianBlur(behind, (0, 0), rng.uniform(0.7, 4))
+    face = picture * rng.uniform(0.12, 0.6) + rng.uniform(0, 60)
+    lit = face * inside + rng.uniform(170, 255) * (1 - inside)
+    return _uint8(np.clip(lit, 0, 255))
+
+
+def darken(picture: Pictures, rng: Generator) -> Pictures:
+    """So little light that a few grey levels are left between which the sensor's grain lies."""
+    return add_noise(_uint8(picture * rng.uniform(0.06, 0.35)), rng)
 
 
 def add_noise(picture: Pictures, rng: Generator) -> Pictures:

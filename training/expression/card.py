@@ -1,5 +1,6 @@
 """The model card of an exported classifier: fixed prose, measured figures, the trainer's recipe."""
 
+import json
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ TEMPLATE = Path(__file__).with_name("card.md")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What only the trainer knows; `more_data` is Markdown about data beside FER+."""
+    """What only the trainer knows; `more_data` is Markdown about data beside FER+, `unseen` about
+    figures on sources that were not learnt from."""
 
     training_data: str
     how: str
     commands: list[str]
     more_data: str = ""
+    unseen: str = ""
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -43,6 +46,7 @@ def write_card(model: Path, found: Evaluation, recipe: Recipe, multiply_adds: in
 def _told(recipe: Recipe) -> dict[str, str]:
     return {
         "how": recipe.how,
+        "unseen": recipe.unseen and f"{recipe.unseen}\n",
         "more_data": recipe.more_data and f"{recipe.more_data}\n",
         "commands": "\n    ".join(recipe.commands),
     }
@@ -53,6 +57,7 @@ def _figures(model: Path, found: Evaluation) -> dict[str, str]:
     return {
         "model_id": metadata["roommood.model_id"],
         "temperature": metadata["roommood.temperature"],
+        "tight": f"{json.loads(metadata['roommood.crop'])['tight']['side']:.2f}",
         "sure_threshold": metadata["roommood.sure_threshold"],
         "labels": ", ".join(EXPRESSIONS),
         "file": model.name,

@@ -11,19 +11,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from roommood.shared.process.progress import Progress, no_progress
+from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.augment import Policy, augment
 from roommood.training.expression.ferplus import (
     SIDE_PX,
+    FaceSet,
     Floats,
     Pictures,
-    expression_shares,
     held_out,
     majority_labels,
     read_split,
     trainable,
 )
 from roommood.training.expression.net import MEAN, STD
+from roommood.training.expression.targets import (
+    read_first_labels,
+    read_names,
+    shares_with_first_labels,
+    without_copies,
+    without_names,
+)
 
+TRAIN = "FER2013Train"
+JUDGED = ("FER2013Valid", "FER2013Test")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -60,17 +70,38 @@ class Lesson:
 
 
 def load_faces(
-    data: Path, held_out_percent: int, progress: Progress = no_progress
+    data: Path,
+    held_out_percent: int,
+    progress: Progress = no_progress,
+    leave_out: Path | None = None,
+    first_labels: Path | None = None,
 ) -> tuple[Faces, Faces]:
-    """The training faces of the FER+ folder `data`, and the held-out ones with a clear majority."""
-    split = read_split(data / "FER2013Train", progress)
+    """The training faces of the FER+ folder `data`, and the held-out ones with a clear majority.
+
+    Left out are the pictures that `leave_out` names, and those of which another split holds a
+    copy. For `first_labels` see `targets`.
+    """
+    split = learnable(data, leave_out, progress)
     out = held_out(split.names, held_out_percent)
     learn = split.take(~out & trainable(split.votes))
     check = split.take(out & (majority_labels(split.votes) >= 0))
+    first = read_first_labels(first_labels) if first_labels else {}
     return (
-        Faces(learn.pictures, expression_shares(learn.votes)),
+        Faces(learn.pictures, shares_with_first_labels(learn, TRAIN, first)),
         Faces(check.pictures, np.eye(8, dtype=np.float32)[majority_labels(check.votes)]),
     )
+
+
+def learnable(
+    data: Path, leave_out: Path | None = None, progress: Progress = no_progress
+) -> FaceSet:
+    """The faces of Train that may be learnt from: see `load_faces`."""
+    split = read_split(data / TRAIN, progress)
+    if leave_out:
+        split = without_names(split, TRAIN, read_names(leave_out))
+    for name in filter(lambda name: (data / name).is_dir(), JUDGED):
+        split = without_copies(split, read_split(data / name))
+    return split
 
 
 def load_unlabelled(folder: Path) -> Faces:
@@ -83,6 +114,25 @@ def load_unlabelled(folder: Path) -> Faces:
     faces = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in read if p is not None]
     pictures = np.array(faces, dtype=np.uint8).reshape(-1, *size)
     return Faces(pictures, np.zeros((len(pictures), 8), dtype=np.float32))
+
+
+def load_non_faces(folder: Path, teacher_share: float) -> Faces:
+    """Every picture below `folder` as one on which no expression is likelier than another.
+
+    Of its target nothing is left to teachers, who have `teacher_share` of the others'.
+    """
+    pictures = load_unlabelled(folder).pictures
+    even = 1 / (len(EXPRESSIONS) * (1 - teacher_share))
+    return Faces(pictures, np.full((len(pictures), len(EXPRESSIONS)), even, dtype=np.float32))
+
+
+def with_non_faces(
+    learn: Faces, odds: NDArray[np.float64], others: Faces
+) -> tuple[Faces, NDArray[np.float64]]:
+    """Both together, each of the others drawn half as often as the average of the first."""
+    each = np.full(len(others.pictures), odds.mean() / 2)
+    every = np.concatenate([odds, each])
+    return learn.joined(others), np.asarray(every / every.sum())
 
 
 def drawing_odds(shares: Floats, balance: float) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.card import read_recipe, write_card
+from roommood.training.expression.data import learnable
 from roommood.training.expression.eight_bits import in_eight_bits
 from roommood.training.expression.evaluate import (
     COUNT,
@@ -36,12 +37,13 @@ from roommood.training.expression.ferplus import (
     FaceSet,
     Floats,
     Labels,
+    expression_shares,
     held_out,
     majority_labels,
     read_split,
 )
 from roommood.training.expression.net import MEAN, STD, ExpressionNet, count_multiply_adds
-from roommood.training.expression.train import load_net
+from roommood.training.expression.train import load_net, predict
 
 CONTRACT = "1"
 SIZE_CLASS_PX = {"tiny": 16, "small": 24, "medium": 40, "large": 48}
@@ -50,7 +52,9 @@ SELFTEST_SEED = 7
 SMALLEST_HALVED = 64
 # Faces of Train whose activations set the ranges of a network in eight bits.
 CALIBRATION_FACES, CALIBRATION_SEED = 1000, 1
-SURE_THRESHOLD = 0.5
+SURE_THRESHOLD = 0.7
+PRIOR_POWER, LEAST_SHARE = 0.25, 1e-3
+CAUTION = 1.0
 # Measured by training/expression/crop.py; natural photographs agree within 2 %.
 CROP = {
     "of": "sqrt",
@@ -71,31 +75,41 @@ class ExportSettings:
 
     In `eight_bits` the network computes with bytes; else in fp32, with weights stored as fp16.
 
-    Below a `sure_threshold` of 0.5 the answer is, as far as the model is calibrated, more
-    often wrong than right.
+    Probabilities are divided by the share of their expression in what was learnt from, to the
+    power `prior_power`: rooms and photographs show other shares than FER+. The temperature is
+    fitted for faces mixed in that way, then multiplied by `caution`, since on pictures of other
+    sources the network errs more often than on FER+.
     """
 
     checkpoint: Path
     data: Path
     model: Path
-    model_id: str = "expression-2"
+    model_id: str = "expression-3"
     held_out_percent: int = 5
     sure_threshold: float = SURE_THRESHOLD
     recipe: Path | None = None
     training_data: str = TRAINING_DATA
     eight_bits: bool = True
+    leave_out: Path | None = None
+    prior_power: float = PRIOR_POWER
+    caution: float = CAUTION
 
 
 def export(settings: ExportSettings, progress: Progress = no_progress) -> Evaluation:
     """Write `settings.model` with its whole contract; gives what was measured on Valid."""
     net = load_net(settings.checkpoint)
-    kept_out = held_out_faces(settings.data, settings.held_out_percent)
+    learnt, kept_out = known_faces(settings)
+    truth = majority_labels(kept_out.votes)
+    odds = np.log(learnt.clip(LEAST_SHARE)) * -settings.prior_power
+    weights = np.exp(odds[truth])
+    even_out(net, odds * fit_temperature(predict(net, kept_out.pictures), truth, odds, weights))
     graph = _finished(to_graph(net), settings)
     told = read_recipe(settings.recipe).training_data if settings.recipe else settings.training_data
     contract = _fixed_contract(settings.model_id, told, 1.0, settings.sure_threshold)
     save(graph, contract, settings.model)
     logits = Classifier(settings.model).logits(kept_out.pictures)
-    temperature = fit_temperature(logits, majority_labels(kept_out.votes))
+    fitted = fit_temperature(logits, truth, weights=weights)
+    temperature = round(fitted * settings.caution, 4)
     contract["roommood.temperature"] = str(temperature)
     save(graph, contract, settings.model)
     measured = evaluate(settings.model, settings.data / "FER2013Valid", progress)
@@ -125,17 +139,32 @@ def export_alone(
     save(graph, contract | {"roommood.selftest": json.dumps(selftest(model))}, model)
 
 
-def held_out_faces(data: Path, percent: int) -> FaceSet:
-    """The faces with a clear majority in that part of Train which no run has learned from."""
-    split = read_split(data / "FER2013Train")
-    return clear_faces(split.take(held_out(split.names, percent)))
+def known_faces(settings: ExportSettings) -> tuple[Floats, FaceSet]:
+    """The share (8,) of each expression in what is learnt from, and the faces with a clear
+    majority in that part of Train which no run has learned from."""
+    split = learnable(settings.data, settings.leave_out)
+    out = held_out(split.names, settings.held_out_percent)
+    shares = expression_shares(split.votes[~out])
+    return shares.sum(axis=0) / shares.sum(), clear_faces(split.take(out))
 
 
-def fit_temperature(logits: Floats, truth: Labels) -> float:
-    """The T in softmax(logits / T) that makes the labels (N,) most likely (Guo et al. 2017)."""
+def even_out(net: ExpressionNet, odds: Floats) -> None:
+    """Add `odds` (8,) to all logits that the network gives."""
+    with torch.no_grad():
+        net.classify.bias += torch.from_numpy(odds.astype(np.float32))
+
+
+def fit_temperature(
+    logits: Floats, truth: Labels, odds: Floats | None = None, weights: Floats | None = None
+) -> float:
+    """The T in softmax(logits / T + odds) that makes the labels (N,) most likely, each as often
+    as its weight says (Guo et al. 2017)."""
     candidates = np.exp(np.linspace(np.log(0.2), np.log(3), 200))
-    rows = np.arange(len(truth))
-    losses = [-np.log(softmax(logits / t)[rows, truth] + 1e-9).mean() for t in candidates]
+    rows, odds = np.arange(len(truth)), np.zeros(COUNT) if odds is None else odds
+    losses = [
+        np.average(-np.log(softmax(logits / t + odds)[rows, truth] + 1e-9), weights=weights)
+        for t in candidates
+    ]
     return round(float(candidates[int(np.argmin(losses))]), 4)
 
 
@@ -180,7 +209,8 @@ def confusion_by_size(
 ) -> dict[str, dict[str, list[list[float]]]]:
     """Per size class P(winning label | truth) and mean probabilities given the truth, (8, 8) each.
 
-    Over the faces that the worker would call sure: only those reach the sums to be corrected.
+    Faces that the worker would not call sure add nothing, since only the others reach the sums
+    to be corrected: a row adds up to the part that is sure.
     Each face counts once per view, so that rare rows rest on more than one crop of a face.
     The row of an expression that no face shows is zero.
     """
@@ -193,8 +223,8 @@ def confusion_by_size(
         sure = answers.max(axis=1) >= sure_threshold
         winners = np.eye(COUNT, dtype=np.float32)[answers.argmax(axis=1)]
         tables[size] = {
-            "hard": _row_means(truth[sure], winners[sure]),
-            "soft": _row_means(truth[sure], answers[sure]),
+            "hard": _row_means(truth, winners * sure[:, None]),
+            "soft": _row_means(truth, answers * sure[:, None]),
         }
     return tables
 

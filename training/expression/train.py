@@ -30,8 +30,10 @@ from roommood.training.expression.data import (
     draw,
     drawing_odds,
     load_faces,
+    load_non_faces,
     load_unlabelled,
     mix,
+    with_non_faces,
 )
 from roommood.training.expression.ferplus import Floats, Pictures
 from roommood.training.expression.net import STUDENT, ExpressionNet, NetShape
@@ -50,7 +52,9 @@ class TrainSettings:
     `held_out_percent` of the pictures are never trained on; they serve to fit the temperature
     and, with a `patience` above zero, to stop after so many epochs without a better accuracy.
     `start_from` is a checkpoint, or an exported .onnx file, whose weights a new run begins with;
-    `unlabelled` a folder of face pictures for which only the teachers give the target.
+    `unlabelled` a folder of face pictures for which only the teachers give the target;
+    `non_faces` one of pictures that show no face, of which nothing is to be told; `leave_out`
+    and `first_labels` are files, see `targets`.
     """
 
     data: Path
@@ -72,6 +76,9 @@ class TrainSettings:
     teacher_share: float = 0.7
     start_from: Path | None = None
     unlabelled: Path | None = None
+    non_faces: Path | None = None
+    leave_out: Path | None = None
+    first_labels: Path | None = None
     frozen_norms: bool = False
 
     @property
@@ -159,11 +166,9 @@ class Run:
         if not self.teachers:
             return votes
         with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-            # A teacher is asked twice, the second time through a mirror: it errs less on average.
-            views = (pictures, pictures.flip(-1))
-            answers = [
-                teacher(view).float().softmax(1) for teacher in self.teachers for view in views
-            ]
+            # Every other step through a mirror: over the epochs the teachers err less.
+            view = pictures.flip(-1) if self.schedule.last_epoch % 2 else pictures
+            answers = [teacher(view).float().softmax(1) for teacher in self.teachers]
         voted = votes * (1 - self.settings.teacher_share)
         return voted + torch.stack(answers).mean(0) * (1 - voted.sum(1, keepdim=True))
 
@@ -237,10 +242,15 @@ def accuracy(net: nn.Module, faces: Faces) -> float:
 
 def load_lesson(settings: TrainSettings, progress: Progress = no_progress) -> Lesson:
     """The faces that the settings name, in FER+ layout. Raises FerPlusError."""
-    learn, check = load_faces(settings.data, settings.held_out_percent, progress)
-    if settings.unlabelled and settings.teachers:
-        learn = learn.joined(load_unlabelled(settings.unlabelled))
-    return Lesson(learn, drawing_odds(learn.shares, settings.balance), (check,))
+    s = settings
+    learn, check = load_faces(s.data, s.held_out_percent, progress, s.leave_out, s.first_labels)
+    if s.unlabelled and s.teachers:
+        learn = learn.joined(load_unlabelled(s.unlabelled))
+    odds = drawing_odds(learn.shares, s.balance)
+    if s.non_faces:
+        share = s.teacher_share if s.teachers else 0.0
+        learn, odds = with_non_faces(learn, odds, load_non_faces(s.non_faces, share))
+    return Lesson(learn, odds, (check,))
 
 
 def load_net(path: Path) -> ExpressionNet:

@@ -20,25 +20,36 @@ Shards = Annotated[Path, typer.Option(help="Folder of rendered crops.")]
 
 
 @app.command()
-def label(data: Data, labels: Labels, teacher: Teacher) -> None:
-    """Let the teacher label every picture of every source."""
+def label(
+    data: Data,
+    labels: Labels,
+    teacher: Teacher,
+    second: Annotated[
+        Path | None, typer.Option(help="SCRFD at 640x640, for the sources that two must label.")
+    ] = None,
+) -> None:
+    """Let the teachers label every picture of every source."""
     from functools import partial
 
     import cv2
     from rich.progress import Progress
 
     from roommood.training.face.data import pictures, save_faces
+    from roommood.training.face.scrfd import Scrfd
     from roommood.training.face.sources import SOURCES, label_source
     from roommood.training.face.teacher import Detector
 
     cv2.setNumThreads(1)
     labels.mkdir(parents=True, exist_ok=True)
     detector = Detector.open(teacher)
+    other = Scrfd.open(second) if second else None
     with Progress() as progress:
         for item in SOURCES:
             paths = pictures(data / item.folder)
             task = progress.add_task(item.name, total=len(paths))
-            found = label_source(data, item, paths, detector, partial(progress.advance, task))
+            found = label_source(
+                data, item, paths, detector, partial(progress.advance, task), other
+            )
             save_faces(labels / f"{item.name}.npz", found)
 
 
@@ -82,6 +93,22 @@ def render(
         typer.echo(f"shard {number}: {took:.0f} s")
         if remove_old(shards, keep):
             time.sleep(rest * took)
+
+
+@app.command()
+def crops(
+    data: Data,
+    labels: Labels,
+    earlier: Annotated[Path, typer.Option(help="A detector whose false alarms are wanted.")],
+    faces: Annotated[Path, typer.Option(help="Folder for faces, for `train --unlabelled`.")],
+    non_faces: Annotated[Path, typer.Option(help="Folder for `train --non-faces`.")],
+) -> None:
+    """Cut faces, and what is taken for faces, for the expression classifier to learn from."""
+    from roommood.training.face.crops import write_crops
+    from roommood.training.face.teacher import Detector
+
+    found = write_crops(data, labels, Detector.open(earlier), faces, non_faces, typer.echo)
+    typer.echo(f"{found[0]} faces, {found[1]} others")
 
 
 @app.command()
@@ -150,19 +177,42 @@ def evaluate(
 
 
 @app.command()
+def held_out(
+    data: Data,
+    labels: Labels,
+    out: Annotated[Path, typer.Option(help="Folder for `roommood models evaluate`.")],
+    name: Annotated[str, typer.Option("--source", help="people or things.")] = "people",
+) -> None:
+    """Write the pictures kept out of training, with what both teachers see, as Pascal VOC."""
+    from roommood.training.face.voc import write_held_out
+
+    typer.echo(f"{write_held_out(data, labels, name, out)} pictures")
+
+
+@app.command()
+def groups(
+    model: Annotated[Path, typer.Argument(help="A detector, ours or YuNet's.")],
+    data: Data,
+    labels: Labels,
+) -> None:
+    """How often it finds faces by skin tone, pose and light, in photographs never learnt from."""
+    from roommood.training.face.groups import by_group
+    from roommood.training.face.teacher import Detector
+
+    for name, group in by_group(data, labels, Detector.open(model)).items():
+        typer.echo(f"{name:24} {group.faces:4} faces, {group.found:.1%} found")
+
+
+@app.command()
 def export(
     checkpoint: Annotated[Path, typer.Option(help="From `train`.")],
     output: Annotated[Path, typer.Option(help="The ONNX file to write.")],
     data: Data,
     labels: Labels,
     teacher: Teacher,
-    peer: Annotated[
-        Path, typer.Option(help="The detector whose false positives are allowed (YuNet-s at 0.6).")
-    ],
-    model_id: Annotated[str, typer.Option()] = "face-4",
+    model_id: Annotated[str, typer.Option()] = "face-5",
 ) -> None:
-    """Write the ONNX file, its operating point chosen so that it raises no more false alarms than
-    the peer."""
+    """Write the ONNX file, its operating point chosen on pictures without faces."""
     import json
 
     import cv2
@@ -175,7 +225,7 @@ def export(
     cv2.setNumThreads(1)
     net = load_average(checkpoint)
     exam = prepare(data, labels, Detector.open(teacher))
-    card = finish(net, output, model_id, exam, Detector.open(peer))
+    card = finish(net, output, model_id, exam)
     write(net, output, card)
     typer.echo(json.dumps(card.accuracy, indent=2))
 

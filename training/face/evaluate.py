@@ -129,12 +129,16 @@ def judge(
 
 
 def recall(
-    found: Sequence[Faces], judged: Sequence[Judged], threshold: float, low: float = 0.0
+    found: Sequence[Faces],
+    judged: Sequence[Judged],
+    threshold: float,
+    low: float = 0.0,
+    high: float = np.inf,
 ) -> float:
-    """The share of the faces of at least `low` pixels that detections above the threshold find."""
+    """The share of the faces of `low` to `high` pixels that detections above the threshold find."""
     hits, faces = 0, 0
     for detections, truth in zip(found, judged, strict=True):
-        optional = truth.optional | (sizes(truth.boxes) < low)
+        optional = truth.optional | (sizes(truth.boxes) < low) | (sizes(truth.boxes) >= high)
         sure = detections.where(detections.scores >= threshold)
         hits += int((_marks(sure, truth.boxes, optional) == 1).sum())
         faces += int((~optional).sum())

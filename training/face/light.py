@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from roommood.training.face.data import Floats, Picture
+from roommood.training.face.data import Faces, Floats, Picture
 
 
 def grey(picture: Picture, rng: Generator | None = None) -> Picture:
@@ -31,6 +31,23 @@ def spoil(picture: Picture, rng: Generator) -> Picture:
     if rng.random() < 0.5:
         picture = _compress(picture, rng)
     return picture
+
+
+def light_from_behind(picture: Picture, faces: Faces, rng: Generator) -> Picture:
+    """Whoever sits before a window: faces, and what is below them, dark and flat; around them it
+    is bright, and some of that spills over."""
+    shade = np.zeros(picture.shape, np.float32)
+    for left, top, right, bottom in faces.boxes:
+        wide, high = float(right - left), float(bottom - top)
+        middle = ((float(left) + float(right)) / 2, (float(top) + float(bottom)) / 2 - 0.1 * high)
+        cv2.ellipse(shade, (middle, (wide * 1.3, high * 1.5), 0.0), 1.0, -1)
+        corners = (int(left - wide), int(bottom + 0.2 * high)), (int(right + wide), 10_000)
+        cv2.rectangle(shade, *corners, 1.0, -1)
+    inside = cv2.GaussianBlur(shade, (0, 0), rng.uniform(1, 5)) * np.float32(rng.uniform(0.7, 1))
+    dark = picture * rng.uniform(0.2, 0.6) + rng.uniform(0, 30)
+    bright = picture * rng.uniform(0.3, 1.0) + rng.uniform(90, 200)
+    lit = dark * inside + bright * (1 - inside)
+    return np.clip(lit, 0, 255).astype(np.uint8)
 
 
 def _coarsen(picture: Picture, rng: Generator) -> Picture:

@@ -1,4 +1,5 @@
-"""Traps: places without a face that a detector takes for one, to show the next one more often."""
+"""What a detector gets wrong, to show it more often to the next one: traps, places without a face
+that it takes for one, and faces that it hardly sees."""
 
 from __future__ import annotations
 
@@ -7,12 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from roommood.training.face.data import Faces, Floats
+from roommood.training.face.data import Faces, Floats, iou_matrix
 from roommood.training.face.render import Trap
 from roommood.training.face.teacher import Detector
 from roommood.training.face.warp import Photo
 
 TRAP_SCORE = 0.3
+CLEAR_SCORE, FAINT_SCORE = 0.6, 0.05
+MISSED_WEIGHT = 5.0
+SAME_IOU = 0.4
 SCALES = (0.6, 1.0, 1.6)
 FRAME = 640
 
@@ -28,6 +32,18 @@ def traps(detector: Detector, photos: Sequence[Photo]) -> tuple[Trap, ...]:
         for scale in SCALES
         for box in _alarms(detector, photo, scale)
     )
+
+
+def hardness(detector: Detector, photo: Photo) -> Floats:
+    """For each face (n,) how often it is to be shown: 1 if the detector sees it clearly, up to
+    MISSED_WEIGHT if it does not see it."""
+    found = detector.detect(photo.picture, FAINT_SCORE)
+    best = np.zeros(len(photo.faces), np.float32)
+    if len(found):
+        same = iou_matrix(photo.faces.boxes, found.boxes) >= SAME_IOU
+        best = (same * found.scores).max(1, initial=0.0)
+    missed: Floats = 1 - np.minimum(best / CLEAR_SCORE, 1)
+    return 1 + (MISSED_WEIGHT - 1) * missed
 
 
 def _alarms(detector: Detector, photo: Photo, scale: float) -> Floats:

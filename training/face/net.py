@@ -31,9 +31,9 @@ class NetShape:
 
     stem: int = 32
     widths: tuple[int, int, int] = (48, 80, 112)
-    depths: tuple[int, int, int] = (3, 4, 3)
+    depths: tuple[int, int, int] = (4, 5, 3)
     necks: tuple[int, int, int] = (48, 64, 64)
-    head_depths: tuple[int, int, int] = (0, 1, 1)
+    head_depths: tuple[int, int, int] = (1, 1, 1)
     stem_kernel: int = 6
     stem_depth: int = 1
 

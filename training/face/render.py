@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -10,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from roommood.training.face.data import Faces, Floats, Picture
-from roommood.training.face.light import spoil
+from roommood.training.face.light import light_from_behind, spoil
 from roommood.training.face.paste import (
     CROP,
     IGNORE_SCORE,
@@ -26,7 +27,7 @@ from roommood.training.face.paste import (
     paste_shape,
     size,
 )
-from roommood.training.face.review import review
+from roommood.training.face.review import doubted, review
 from roommood.training.face.teacher import Detector
 from roommood.training.face.warp import (
     Photo,
@@ -40,9 +41,10 @@ from roommood.training.face.warp import (
 MAX_FACES = 48
 LABEL_WIDTH = 16
 STREET_SHARE, STREET_TRIES = 0.5, 4
-ROOM_SHARE, PORTRAIT_SHARE = 0.35, 0.35
+ROOM_SHARE, PORTRAIT_SHARE = 0.35, 0.2
 DISGUISED_SHARE = 0.6
-TRAP_SHARE = 0.3
+TRAP_SHARE = 0.2
+BACKLIGHT_SHARE = 0.12
 TURNED = 0.12
 TURNED_WEIGHT = 3.0
 
@@ -112,32 +114,37 @@ def turned(faces: Faces) -> NDArray[np.bool_]:
     return aside
 
 
-def weigh(photos: tuple[Photo, ...]) -> Heads:
-    """The sure faces of some photos, a crowd's less likely each, turned or hard ones more."""
+def weigh(photos: tuple[Photo, ...], factors: Sequence[Floats] = ()) -> Heads:
+    """The sure faces of some photos, a crowd's less likely each, turned or hard ones more; with
+    `factors`, for each face of each photo, as much more often again."""
     index, weights = [], []
     for number, photo in enumerate(photos):
         sure = np.flatnonzero(photo.faces.scores >= LEARN_SCORE)
         hard = turned(photo.faces) | np.isnan(photo.faces.landmarks).any((1, 2))
         for face in sure.tolist():
             index.append((number, face))
-            weights.append((TURNED_WEIGHT if hard[face] else 1.0) / np.sqrt(len(sure)))
+            often = float(factors[number][face]) if factors else 1.0
+            weights.append(often * (TURNED_WEIGHT if hard[face] else 1.0) / np.sqrt(len(sure)))
     return Heads(np.array(index, np.int64).reshape(-1, 2), np.cumsum(weights))
 
 
 def render(stock: Stock, rng: Generator) -> Crop:
     """Draw one crop."""
     kind = rng.random()
-    if kind < 0.42:
+    if kind < 0.48:
         canvas = _scene(stock, rng)
-    elif kind < 0.6:
+    elif kind < 0.64:
         canvas = _paste_some(stock, _scene(stock, rng), rng, int(rng.integers(1, 7)))
-    elif kind < 0.86:
+    elif kind < 0.82:
         empty = Canvas(_backdrop(stock, rng), Faces.none())
         canvas = _paste_some(stock, empty, rng, int(rng.integers(3, 10)))
     else:
         canvas = Canvas(_backdrop(stock, rng), Faces.none())
     if rng.random() < 0.35:
         canvas = _distract(stock, canvas, rng)
+    if len(canvas.faces) and rng.random() < BACKLIGHT_SHARE:
+        lit = light_from_behind(canvas.picture, canvas.faces, rng)
+        canvas = Canvas(lit, doubted(canvas.faces))
     picture, faces = spoil(canvas.picture, rng), canvas.faces
     if stock.teacher is not None:
         faces = review(picture, faces, stock.teacher)

@@ -22,6 +22,7 @@ from roommood.training.face.evaluate import (
     strays,
 )
 from roommood.training.face.render import turned
+from roommood.training.face.review import CERTAIN
 from roommood.training.face.sources import held_out_pictures, read_picture, source
 from roommood.training.face.teacher import Detector
 
@@ -33,8 +34,14 @@ TILTS = (-45.0, 45.0)
 
 @dataclass(frozen=True)
 class Exam:
-    """The pictures that every detector of a report is judged on."""
+    """The pictures that every detector of a report is judged on.
 
+    Nothing of the sources of `unseen` and `things` was learnt from: photographs of people, with
+    what both teachers see, and pictures without any. Of the others' sources other pictures were.
+    """
+
+    unseen: Sequence[Judged]
+    things: Sequence[Judged]
     boxes: Sequence[Judged]
     names: Sequence[Sequence[str]]
     turned: Sequence[NDArray[np.bool_]]
@@ -57,7 +64,27 @@ def prepare(root: Path, labels: Path, teacher: Detector, every: int = 1) -> Exam
         names.append(hand.names)
         sideways.append(turned(known[path.name])[: len(hand.boxes)])
         tilted.append(tilt(judged, TILTS[len(tilted) % 2]))
-    return Exam(boxes, names, sideways, tilted, rooms(root, teacher, every), face_free(root))
+    return Exam(
+        unseen=judged_by_labels(root, labels, "people"),
+        things=judged_by_labels(root, labels, "things"),
+        boxes=boxes,
+        names=names,
+        turned=sideways,
+        tilted=tilted,
+        rooms=rooms(root, teacher, every),
+        empty=face_free(root),
+    )
+
+
+def judged_by_labels(root: Path, labels: Path, name: str) -> list[Judged]:
+    """The pictures of a source that are kept out of training, with what the teachers are certain
+    of; what they are not certain of does not count."""
+    paths = held_out_pictures(root, source(name))
+    known = load_faces(labels / f"{name}.npz") if paths else {}
+    return [
+        Judged(read_picture(path), known[path.name].boxes, known[path.name].scores < CERTAIN)
+        for path in paths
+    ]
 
 
 def tilt(judged: Judged, angle: float) -> Judged:
@@ -84,7 +111,9 @@ def examine(detector: Detector, exam: Exam, iou: float = 0.4) -> dict[str, objec
     found, score = judge(detector, exam.boxes, iou)
     _, tilted = judge(detector, exam.tilted, iou)
     in_rooms, room_score = judge(detector, exam.rooms, iou)
+    on_unseen, unseen_score = judge(detector, exam.unseen, iou)
     return {
+        "unseen": _figures(unseen_score.ap, unseen_score.ap_by_px, unseen_score.faces),
         "boxes": _figures(score.ap, score.ap_by_px, score.faces),
         "boxes >=32 by class": _by_class(found, exam),
         "boxes >=32 turned": _only(found, exam, exam.turned),
@@ -93,6 +122,13 @@ def examine(detector: Detector, exam: Exam, iou: float = 0.4) -> dict[str, objec
         "false positives per face-free picture": _false_positives(detector, exam.empty),
         "at its threshold": {
             "threshold": detector.threshold,
+            "unseen >=32 found": recall(on_unseen, exam.unseen, detector.threshold, LARGE_PX),
+            "unseen 16-32 found": recall(on_unseen, exam.unseen, detector.threshold, 16, LARGE_PX),
+            "strays per picture of things": strays(
+                [detector.detect(truth.picture, detector.threshold) for truth in exam.things],
+                exam.things,
+                detector.threshold,
+            ),
             "boxes >=32 found": recall(found, exam.boxes, detector.threshold, LARGE_PX),
             "rooms >=32 found": recall(in_rooms, exam.rooms, detector.threshold, LARGE_PX),
             "strays per boxes picture": strays(found, exam.boxes, detector.threshold),

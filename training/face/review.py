@@ -33,6 +33,12 @@ def review(picture: Picture, faces: Faces, teacher: Detector) -> Faces:
     return Faces(np.where(judged[:, None], boxes, faces.boxes), faces.landmarks, scores)
 
 
+def doubted(faces: Faces) -> Faces:
+    """The faces, none of them certain any more: the light was changed since somebody saw them."""
+    scores = np.minimum(faces.scores, np.float32(CERTAIN * 0.95))
+    return Faces(faces.boxes, faces.landmarks, scores.astype(np.float32))
+
+
 def _seen(faces: Faces, views: list[Faces]) -> tuple[Floats, Floats]:
     """The best score among all views for each face (n,), and its box (n, 4)."""
     best, boxes = np.zeros(len(faces), np.float32), faces.boxes.copy()

@@ -2,8 +2,8 @@
 see in it.
 
 Layout of the data folder: faces-boxes/{images,annotations}, portraits/images,
-single-faces/images, no-faces/images, ferplus/FER2013Train, rooms/images; a source that is not
-there is left out.
+single-faces/images, no-faces/images, people/images, things/images, ferplus/FER2013Train,
+rooms/images; a source that is not there is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from roommood.training.face.agree import agree, empty_of_people
 from roommood.training.face.data import (
     Faces,
     Floats,
@@ -24,12 +25,13 @@ from roommood.training.face.data import (
     read_voc,
     split,
 )
-from roommood.training.face.teacher import Detector, View, label
+from roommood.training.face.teacher import Detector, Teacher, View, label
 
 HAND_SHARE = 0.3
 WALLS_PREFIX = "frame"  # of the rooms' pictures whose walls and tables may be backdrops
 MATCH_IOU = 0.35
 SURE_SCORE = 0.9
+SECOND_VIEWS = (View(1.0), View(1.0, True))
 # Looked at by eye: the pictures of no-faces with people in them. What the teacher sees in the
 # others (kings on playing
 # cards, raccoons, a dog) is no face.
@@ -63,13 +65,21 @@ PEOPLE_AMONG_NO_FACES = frozenset(
 @dataclass(frozen=True)
 class Source:
     """One folder of photographs: where, how the teacher should look at them, whether a fifth is
-    kept out."""
+    kept out.
+
+    Of a folder with pictures of several origins, told by how their names begin, those that begin
+    with one of `judged_by` are kept out whole; `animals` are the beginnings of those on which a
+    teacher may take an animal for a person.
+    """
 
     name: str
     folder: str
     views: tuple[View, ...]
     keeps_out: bool = False
     annotations: str = ""
+    judged_by: tuple[str, ...] = ()
+    animals: tuple[str, ...] = ()
+    shows_people: bool = True
 
 
 def _both_ways(scale: float, border: float) -> tuple[View, View]:
@@ -88,6 +98,21 @@ SOURCES = (
     Source("single-faces", "single-faces/images", (View(0.5, False, 0.3), View(0.8, True, 0.3))),
     Source("no-faces", "no-faces/images", (View(1.0), View(0.6), View(1.5, True)), keeps_out=True),
     Source("ferplus", "ferplus/FER2013Train", _both_ways(2.0, 0.4)),
+    Source(
+        "people",
+        "people/images",
+        (View(1.0), View(1.6, True), View(2.2)),
+        judged_by=("coco_", "mmpose_", "u2net_", "compreface_"),
+        animals=("voc_",),
+    ),
+    Source(
+        "things",
+        "things/images",
+        (View(1.0), View(1.6, True)),
+        judged_by=("house_", "kitchen_"),
+        animals=("",),
+        shows_people=False,
+    ),
     Source("rooms", "rooms/images", (View(1.0),), annotations="rooms/annotations-person"),
 )
 
@@ -98,28 +123,63 @@ def source(name: str) -> Source:
 
 
 def training_pictures(root: Path, item: Source) -> list[Path]:
-    """The pictures of a source that may be trained on."""
+    """The pictures of a source that may be trained on: not those that root/leave-out.txt names."""
     paths = pictures(root / item.folder)
-    return list(split(paths).train) if item.keeps_out else paths
+    if item.judged_by:
+        paths = [path for path in paths if not path.name.startswith(item.judged_by)]
+    elif item.keeps_out:
+        paths = list(split(paths).train)
+    barred = left_out(root)
+    return [path for path in paths if f"{item.name}/{path.name}" not in barred]
+
+
+def left_out(root: Path) -> frozenset[str]:
+    """SOURCE/NAME of each line of root/leave-out.txt, if there is one: source, tab, path."""
+    path = root / "leave-out.txt"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    fields = [line.split("\t") for line in lines if "\t" in line]
+    return frozenset(f"{source.removesuffix('.zip')}/{Path(at).name}" for source, at in fields)
 
 
 def held_out_pictures(root: Path, item: Source) -> list[Path]:
     """The pictures of a source that are never trained on."""
-    return list(split(pictures(root / item.folder)).held_out)
+    paths = pictures(root / item.folder)
+    if item.judged_by:
+        return [path for path in paths if path.name.startswith(item.judged_by)]
+    return list(split(paths).held_out)
 
 
 def label_source(
-    root: Path, item: Source, paths: Iterable[Path], teacher: Detector, progress: Callable[[], None]
+    root: Path,
+    item: Source,
+    paths: Iterable[Path],
+    teacher: Detector,
+    progress: Callable[[], None],
+    second: Teacher | None = None,
 ) -> dict[str, Faces]:
-    """Label pictures with the teacher, and with the annotators' boxes where there are some."""
+    """Label pictures with the teacher, and with the annotators' boxes where there are some.
+
+    The pictures that ask for two teachers need the second: ValueError without.
+    """
+    if item.judged_by and second is None:
+        raise ValueError(f"{item.name}: these pictures need a second teacher")
     labels: dict[str, Faces] = {}
     for path in paths:
         faces = label(teacher, read_picture(path), item.views)
+        if item.judged_by and second is not None:
+            faces = _labelled_by_two(path, item, faces, second)
         if item.annotations and item.name != "rooms":
             faces = combine(read_voc(root / item.annotations / f"{path.stem}.xml"), faces)
         labels[path.name] = faces
         progress()
     return labels
+
+
+def _labelled_by_two(path: Path, item: Source, seen: Faces, second: Teacher) -> Faces:
+    also = label(second, read_picture(path), SECOND_VIEWS)
+    if not item.shows_people and empty_of_people(seen, also):
+        return Faces.none()
+    return agree(seen, also, path.name.startswith(item.animals))
 
 
 def combine(hand: HandLabels, seen: Faces) -> Faces:

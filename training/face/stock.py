@@ -10,8 +10,8 @@ import numpy as np
 
 from roommood.training.face.data import Faces, Floats, Picture, clip, load_faces, read_voc
 from roommood.training.face.light import grey
-from roommood.training.face.mine import traps
-from roommood.training.face.paste import CROP
+from roommood.training.face.mine import hardness, traps
+from roommood.training.face.paste import CROP, IGNORE_SCORE
 from roommood.training.face.render import LABEL_WIDTH, MAX_FACES, Stock, render, weigh
 from roommood.training.face.review import CERTAIN
 from roommood.training.face.sources import (
@@ -40,20 +40,10 @@ def load_stock(
 ) -> Stock:
     """Read every picture that may be trained on, as grey, with its labels (written by `label`).
 
-    With an earlier detector, what it falls for on them is shown more often; with a teacher, it
-    reviews every crop.
+    With an earlier detector, what it falls for on them, and the faces that it misses, are shown
+    more often; with a teacher, it reviews every crop.
     """
-    scenes = [_vouched(photo) for photo in _photos(root, labels, "faces-boxes", progress)]
-    empties = []
-    for path, photo in zip(
-        training_pictures(root, source("no-faces")),
-        _photos(root, labels, "no-faces", progress),
-        strict=True,
-    ):
-        if path.name in PEOPLE_AMONG_NO_FACES:
-            scenes.append(photo)
-        else:
-            empties.append(Photo(photo.picture, Faces.none()))
+    scenes, empties = load_photographs(root, labels, progress)
     groups, weights = [], []
     for name, weight in zip(GROUPS, GROUP_WEIGHTS, strict=True):
         group = tuple(filter(_one_sure_face, _photos(root, labels, name, progress)))
@@ -64,7 +54,7 @@ def load_stock(
     rooms = tuple(_walls(root, labels, progress))
     return Stock(
         scenes=tuple(scenes),
-        scene_heads=weigh(tuple(scenes)),
+        scene_heads=weigh(tuple(scenes), [hardness(earlier, p) for p in scenes] if earlier else ()),
         singles=tuple(groups),
         single_heads=tuple(weigh(group) for group in groups),
         single_shares=shares,
@@ -75,13 +65,36 @@ def load_stock(
     )
 
 
+def load_photographs(
+    root: Path, labels: Path, progress: Callable[[str], None]
+) -> tuple[list[Photo], list[Photo]]:
+    """The photographs with people that may be trained on, and those without, as grey."""
+    scenes = [_vouched(photo) for photo in _photos(root, labels, "faces-boxes", progress)]
+    empties = []
+    scenes += [photo for photo in _photos(root, labels, "people", progress) if len(photo.faces)]
+    for path, photo in zip(
+        training_pictures(root, source("no-faces")),
+        _photos(root, labels, "no-faces", progress),
+        strict=True,
+    ):
+        if path.name in PEOPLE_AMONG_NO_FACES:
+            scenes.append(photo)
+        else:
+            empties.append(Photo(photo.picture, Faces.none()))
+    for photo in _photos(root, labels, "things", progress):
+        shows_people = bool((photo.faces.scores >= IGNORE_SCORE).any())
+        (scenes if shows_people else empties).append(photo)
+    return scenes, empties
+
+
 def _walls(root: Path, labels: Path, progress: Callable[[str], None]) -> Iterable[Photo]:
     """Rooms whose walls and tables may be shown, and no person: people, and what the teacher takes
     for a face, are painted over."""
     item = source("rooms")
     progress(item.name)
-    known = load_faces(labels / f"{item.name}.npz")
-    for path in sorted((root / item.folder).glob(f"{WALLS_PREFIX}*.jpg")):
+    paths = sorted((root / item.folder).glob(f"{WALLS_PREFIX}*.jpg"))
+    known = load_faces(labels / f"{item.name}.npz") if paths else {}
+    for path in paths:
         people = read_voc(root / item.annotations / f"{path.stem}.xml").boxes
         margin = (people[:, 2:] - people[:, :2]) * PERSON_MARGIN
         boxes = np.concatenate([people[:, :2] - margin, people[:, 2:] + margin], 1)

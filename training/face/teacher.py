@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -127,6 +127,12 @@ class Detector:
         return clip(suppress(faces, iou), picture)
 
 
+class Teacher(Protocol):
+    """Whatever finds faces in a BGR picture (H, W, 3) from a score on."""
+
+    def detect(self, picture: Picture, threshold: float) -> Faces: ...
+
+
 @dataclass(frozen=True)
 class View:
     """One way to show a picture to the teacher: scaled, mirrored, with a border (a fraction of
@@ -138,7 +144,7 @@ class View:
 
 
 def label(
-    teacher: Detector, picture: Picture, views: Sequence[View], threshold: float = 0.3
+    teacher: Teacher, picture: Picture, views: Sequence[View], threshold: float = 0.3
 ) -> Faces:
     """Label a picture with the merged detections of several views; a face's score is its mean
     over the views.
@@ -153,7 +159,7 @@ def label(
     return merge(everything, len(views))
 
 
-def look(teacher: Detector, picture: Picture, view: View, threshold: float) -> Faces:
+def look(teacher: Teacher, picture: Picture, view: View, threshold: float) -> Faces:
     """What the teacher sees in one view of a picture, in the picture's own pixels."""
     import cv2
 

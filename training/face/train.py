@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from roommood.training.face.loss import Losses, losses
 from roommood.training.face.net import GREY_MEAN, GREY_STD, FaceNet, NetShape, cells
 from roommood.training.face.stock import Shard, shards
+from roommood.training.face.weights import net_from_onnx
 
 FIRST_STEM = {"stem_kernel": 8, "stem_depth": 0}  # of checkpoints that do not tell
 WINDOWS = (256, 256, 320)  # of a crop, drawn for each batch: a crop is never shown twice alike
+EXPORTED, MEASURED = ".onnx", 48  # crops from which norms folded into a file are measured again
 LEARN_SHARE, KEEP_SHARE = 0.5, 0.2
 SHADOW_SHARE = 0.35
 _BLOCK = re.compile(r"(stage\d+|blocks)\.\d+\.")
@@ -62,10 +64,11 @@ def train(
 ) -> None:
     """Train from the folder's shards until recipe.steps; goes on from the checkpoint, if any.
 
-    A new run may start from the averaged weights of another run's checkpoint; see grow.
+    A new run may start from the averaged weights of another run's checkpoint, or from an exported
+    file; see grow.
     """
     torch.set_num_threads(1)
-    run = _resume(checkpoint, recipe, shape, start)
+    run = _resume(checkpoint, recipe, shape, _start(start, folder) if start else None)
     batches = _batches(folder, recipe, run.step)
     seen, since = _Mean(), time.monotonic()
     while run.step < recipe.steps:
@@ -91,11 +94,18 @@ class _Run:
     step: int = 0
 
 
-def _resume(checkpoint: Path, recipe: Recipe, shape: NetShape, start: Path | None) -> _Run:
+def _start(path: Path, folder: Path) -> FaceNet:
+    if path.suffix != EXPORTED:
+        return load_average(path)
+    first = Shard.open(shards(folder)[0]).pictures[:MEASURED]
+    return net_from_onnx(path, torch.from_numpy(np.array(first)).float()[:, None])
+
+
+def _resume(checkpoint: Path, recipe: Recipe, shape: NetShape, start: FaceNet | None) -> _Run:
     torch.manual_seed(recipe.seed)
     net, average = _net(shape), _net(shape)
     if start is not None:
-        grow(net, load_average(start))
+        grow(net, start)
     average.load_state_dict(net.state_dict())
     run = _Run(net, average, _optimiser(net, recipe))
     if checkpoint.exists():

@@ -14,10 +14,13 @@ from roommood.training.expression.augment import (
     augment,
     blur,
     compress,
+    darken,
     erase,
+    light_from_behind,
     mask_lower_face,
     relight,
     shrink,
+    turn,
     warp,
 )
 from roommood.training.expression.ferplus import Pictures
@@ -31,7 +34,10 @@ def face() -> Pictures:
     return (ramp[:, None] * 0.5 + ramp[None, :] * 0.5).astype(np.uint8)
 
 
-@pytest.mark.parametrize("distort", [relight, blur, add_noise, compress, mask_lower_face, erase])
+@pytest.mark.parametrize(
+    "distort",
+    [relight, light_from_behind, darken, turn, blur, add_noise, compress, mask_lower_face, erase],
+)
 def test_each_distortion_changes_a_copy_and_keeps_shape_and_type(
     distort: Distort, face: Pictures
 ) -> None:
@@ -51,13 +57,13 @@ def test_a_seed_fixes_what_augment_draws(face: Pictures) -> None:
 
 
 def test_a_warp_without_freedom_leaves_the_picture_alone(face: Pictures) -> None:
-    still = Policy(rotate_deg=0, crop_px=0, shift_px=0, squeeze=0, flip=0)
+    still = Policy(rotate_deg=0, crop_px=0, tighter_px=0, shift_px=0, squeeze=0, flip=0)
     assert (warp(face, still, np.random.default_rng(0)) == face).all()
 
 
 def test_of_a_larger_picture_the_middle_is_the_face_and_the_rest_may_move_in() -> None:
     large = np.random.default_rng(1).integers(0, 256, (72, 72), dtype=np.uint8)
-    still = Policy(rotate_deg=0, crop_px=0, shift_px=0, squeeze=0, flip=0)
+    still = Policy(rotate_deg=0, crop_px=0, tighter_px=0, shift_px=0, squeeze=0, flip=0)
     assert (warp(large, still, np.random.default_rng(0)) == large[12:60, 12:60]).all()
     moved = Policy(rotate_deg=0, crop_px=0, shift_px=3, squeeze=0, flip=0)
     ramp = np.tile(np.arange(72, dtype=np.uint8) * 3, (72, 1))
@@ -73,7 +79,7 @@ def test_a_policy_without_strength_only_warps(face: Pictures) -> None:
 
 
 def test_a_sure_flip_mirrors_left_and_right(face: Pictures) -> None:
-    mirror = Policy(rotate_deg=0, crop_px=0, shift_px=0, squeeze=0, flip=1)
+    mirror = Policy(rotate_deg=0, crop_px=0, tighter_px=0, shift_px=0, squeeze=0, flip=1)
     flipped = warp(face, mirror, np.random.default_rng(0)).astype(int)
     assert np.abs(flipped - face[:, ::-1]).max() <= 1
 

@@ -19,7 +19,7 @@ from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
 from roommood.training.expression.card import read_recipe
 from roommood.training.expression.evaluate import Classifier, softmax
-from roommood.training.expression.export import ExportSettings, export, fit_temperature
+from roommood.training.expression.export import ExportSettings, export, fit_temperature, known_faces
 from roommood.training.expression.net import NetShape
 from roommood.training.expression.train import Run, TrainSettings, load_net, predict
 
@@ -50,7 +50,8 @@ def test_the_graph_answers_as_the_network_did(
 ) -> None:
     model = tmp_path / "expression.onnx"
     data = checkpoint.parent
-    export(ExportSettings(checkpoint, data, model, "tiny-1", 50, eight_bits=eight_bits))
+    bare = {"eight_bits": eight_bits, "prior_power": 0.0}
+    export(ExportSettings(checkpoint, data, model, "tiny-1", 50, **bare))
     faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48), dtype=np.uint8)
     classifier = Classifier(model)
     expected = softmax(predict(load_net(checkpoint), faces) / classifier.temperature)
@@ -114,6 +115,20 @@ def test_the_file_tells_nothing_about_the_machine_that_wrote_it(model: Path) -> 
     content = model.read_bytes()
     assert b"stack_trace" not in content
     assert str(Path(__file__).parent.parent).encode() not in content
+
+
+def test_probabilities_are_divided_by_the_shares_of_what_was_learnt(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    data, model = checkpoint.parent, tmp_path / "expression.onnx"
+    settings = ExportSettings(checkpoint, data, model, "tiny-1", 50, eight_bits=False)
+    export(settings)
+    faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    added = Classifier(model).logits(faces) - predict(load_net(checkpoint), faces)
+    learnt, _ = known_faces(settings)
+    common, rare = int(learnt.argmax()), int(learnt.argmin())
+    assert (added[:, rare] > added[:, common]).all()
+    assert added[:, learnt == learnt.max()] == pytest.approx(added[0, common], abs=0.01)
 
 
 def test_the_temperature_undoes_a_known_overconfidence() -> None:

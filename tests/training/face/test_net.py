@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from torch import Tensor  # noqa: E402
 
-from roommood.training.face.data import Faces, Floats, Picture  # noqa: E402
+from roommood.training.face.data import Faces, Floats  # noqa: E402
 from roommood.training.face.evaluate import Judged  # noqa: E402
 from roommood.training.face.export import (  # noqa: E402
     Card,
@@ -227,7 +227,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[FaceNet, Path]:
     for _ in range(3):
         net(torch.randn(2, 1, 64, 64) * 2)
     path = tmp_path_factory.mktemp("face") / "face.onnx"
-    write(net.eval(), path, Card("face-test", "none", "noise", {}, 0.5, 0.4))
+    write(net.eval(), path, Card("face-test", "none", "noise", {}, 0.5, 0.6, 0.4))
     return net, path
 
 
@@ -259,28 +259,24 @@ def test_the_file_is_small_and_carries_its_contract(exported: tuple[FaceNet, Pat
         assert outputs[name].sum() == pytest.approx(expected, rel=1e-3)
 
 
-class _Sees(Detector):
-    """Reports the scores that it finds in the picture's first row, far from each other."""
-
-    def detect(
-        self,
-        picture: Picture,
-        threshold: float = 0.6,
-        iou: float = 0.4,  # noqa: ARG002
-    ) -> Faces:
-        scores = picture[0].astype(np.float32) / 100
-        left = np.arange(len(scores), dtype=np.float32) * 100
-        boxes = np.stack([left, left, left + 10, left + 10], 1)
-        points = np.zeros((len(scores), 5, 2), np.float32)
-        return Faces(boxes, points, scores).where(scores >= threshold)
+def _false_faces(*scores: float) -> Faces:
+    """One picture's boxes with those scores, far from each other."""
+    left = np.arange(len(scores), dtype=np.float32) * 100
+    boxes = np.stack([left, left, left + 10, left + 10], 1)
+    return Faces(boxes, np.zeros((len(scores), 5, 2), np.float32), np.array(scores, np.float32))
 
 
-def test_the_operating_point_strays_no_more_than_the_peer() -> None:
-    def judged(*scores: int) -> Judged:
-        return Judged(np.array([scores], np.uint8).reshape(1, -1), NO_BOXES, NO_BOXES[:, 0] > 0)
+def test_at_the_operating_point_few_things_are_faces_and_a_tenth_of_these_sure() -> None:
+    nothing = Judged(np.zeros((1, 1), np.uint8), NO_BOXES, NO_BOXES[:, 0] > 0)
+    scores = [0.355, *[0.405 + step / 100 for step in range(9)], 0.905]
+    found = [_false_faces(score) for score in scores] + [Faces.none()] * 322
+    threshold, sure = operating_point([([nothing] * len(found), found)])
+    assert threshold == pytest.approx(0.36)  # ten of 333
+    assert sure == pytest.approx(0.49)  # one of these ten
 
-    pictures = [judged(42, 90), judged(), judged(35), judged()]
-    ours = _Sees(None, 1)
-    assert operating_point(ours, _Sees(None, 1, 0.6), pictures) == pytest.approx(0.42, abs=0.011)
-    assert operating_point(ours, _Sees(None, 1, 0.95), pictures) == pytest.approx(0.9, abs=0.011)
-    assert operating_point(ours, _Sees(None, 1, 0.1), pictures) == pytest.approx(0.3)
+
+def test_the_worst_set_of_pictures_decides_the_operating_point() -> None:
+    nothing = Judged(np.zeros((1, 1), np.uint8), NO_BOXES, NO_BOXES[:, 0] > 0)
+    quiet = ([nothing] * 100, [Faces.none()] * 100)
+    loud = ([nothing] * 10, [_false_faces(0.705)] * 10)
+    assert operating_point([quiet, loud])[0] == pytest.approx(0.71)

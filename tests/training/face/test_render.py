@@ -8,8 +8,8 @@ import pytest
 from roommood.training.face import render as face_render
 from roommood.training.face.cover import cover
 from roommood.training.face.data import Faces, Picture, clip
-from roommood.training.face.light import grey, spoil
-from roommood.training.face.mine import traps
+from roommood.training.face.light import grey, light_from_behind, spoil
+from roommood.training.face.mine import hardness, traps
 from roommood.training.face.paste import CROP, Canvas, cut, paste_face, paste_shape
 from roommood.training.face.render import MAX_FACES, Stock, pack, render, turned, weigh
 from roommood.training.face.teacher import Detector
@@ -159,6 +159,41 @@ def test_traps_are_false_alarms_away_from_every_face() -> None:
     found = traps(_SeesTwo(None, 1), [photo()])
     assert len(found) == 3
     assert all(trap.box == pytest.approx([0, 0, 9, 9], abs=0.1) for trap in found)
+
+
+class _SeesThePhotos(Detector):
+    """Reports the face of `photo()` with a score of 0.3, and nothing else."""
+
+    def detect(
+        self,
+        picture: Picture,  # noqa: ARG002
+        threshold: float = 0.6,  # noqa: ARG002
+        iou: float = 0.4,  # noqa: ARG002
+    ) -> Faces:
+        faces = photo().faces
+        return Faces(faces.boxes, faces.landmarks, np.array([0.3], np.float32))
+
+
+def test_faces_that_a_detector_hardly_sees_are_shown_more_often() -> None:
+    faces = photo().faces
+    away = Faces(faces.boxes + 200, faces.landmarks + 200, faces.scores)
+    seen = hardness(_SeesThePhotos(None, 1), Photo(photo().picture, faces.joined(away)))
+    assert seen.tolist() == pytest.approx([3.0, 5.0])
+
+
+def test_the_chances_of_faces_grow_with_their_factors() -> None:
+    two = (photo(), photo())
+    drawn = weigh(two, [np.array([1.0], np.float32), np.array([4.0], np.float32)])
+    assert drawn.up_to[0] / drawn.up_to[1] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_against_the_light_faces_are_darker_than_what_is_around_them(seed: int) -> None:
+    grey_picture = np.full((200, 200), 128, np.uint8)
+    known = photo().faces
+    face = Faces(np.array([[80, 60, 120, 110]], np.float32), known.landmarks, known.scores)
+    lit = light_from_behind(grey_picture, face, np.random.default_rng(seed))
+    assert lit[70:100, 90:110].mean() < 120 < lit[:30].mean()
 
 
 def test_what_people_wear_keeps_the_label_and_changes_the_picture() -> None:

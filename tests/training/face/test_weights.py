@@ -1,0 +1,48 @@
+"""An exported detector learns on from where it stands."""
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from roommood.training.face.graph import build
+from roommood.training.face.net import FaceNet, NetShape
+from roommood.training.face.weights import net_from_onnx
+
+SMALL = NetShape(8, (8, 16, 16), (1, 1, 1), (8, 16, 16), (0, 1, 0))
+
+
+def exported(path: Path) -> tuple[FaceNet, Path]:
+    torch.manual_seed(3)
+    net = FaceNet(SMALL)
+    net.train()(torch.randn(4, 1, 64, 64))  # so that the norms have measured something
+    onnx.save(build(net.eval()), str(path))
+    return net, path
+
+
+def test_the_net_of_a_file_answers_as_the_net_that_was_exported(tmp_path: Path) -> None:
+    net, file = exported(tmp_path / "f.onnx")
+    pictures = torch.rand(4, 1, 64, 64) * 255
+    again = net_from_onnx(file, pictures, SMALL)
+    inputs = (pictures - 117) / 64
+    with torch.no_grad():
+        for before, after in zip(net(inputs), again(inputs), strict=True):
+            assert torch.allclose(before, after, atol=0.02)
+
+
+def test_its_norms_hold_what_the_pictures_give_so_that_it_can_learn_on(tmp_path: Path) -> None:
+    _, file = exported(tmp_path / "f.onnx")
+    pictures = torch.rand(4, 1, 64, 64) * 255
+    again = net_from_onnx(file, pictures, SMALL)
+    inputs = (pictures - 117) / 64
+    with torch.no_grad():
+        still = again(inputs)[0]
+        learning = again.train()(inputs)[0]
+    assert torch.allclose(still, learning, atol=0.05)
+
+
+def test_a_file_of_another_shape_is_refused(tmp_path: Path) -> None:
+    _, file = exported(tmp_path / "f.onnx")
+    with pytest.raises(ValueError, match="not a net of"):
+        net_from_onnx(file, torch.rand(1, 1, 64, 64))
