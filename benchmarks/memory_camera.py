@@ -14,9 +14,9 @@ from pathlib import Path
 
 from roommood.camera_node import cli, node
 from roommood.camera_node.capture import Capture
-from roommood.camera_node.opencv import cv2, decode
-from roommood.camera_node.sources.source import Interrupted, Picture, Source
+from roommood.camera_node.sources.picture import Interrupted, Picture, Source
 from roommood.shared.clock import boot_ms
+from roommood.shared.opencv import cv2, decode
 
 
 class MemorySource(Source):

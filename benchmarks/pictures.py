@@ -5,9 +5,9 @@ from typing import Final
 
 import cv2
 
-from roommood.camera_node.opencv import Pixels
 from roommood.camera_node.sources.pictures import read_pixels
 from roommood.camera_node.sources.simulated import Scene, packaged_photographs, photograph_of
+from roommood.shared.opencv import Pixels
 
 QUALITY: Final = 80
 _APART_S: Final = 1.7

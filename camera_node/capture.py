@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from roommood.camera_node.sources.source import EndOfSource, Interrupted, Picture, Source
+from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture, Source
 from roommood.camera_node.stillness import Stillness
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError

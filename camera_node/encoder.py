@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from roommood.camera_node.masks import Mask, burn_in
-from roommood.camera_node.opencv import Pixels, cv2, decode
-from roommood.camera_node.sources.source import Picture
+from roommood.camera_node.sources.picture import Picture
 from roommood.shared.errors import ConfigError, PictureDamaged, PictureTooLarge
+from roommood.shared.opencv import Pixels, cv2, decode
 from roommood.shared.protocol.limits import MAX_JPEG_BYTES, MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX
 
 _AVERAGE_OF: Final = 16

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 from roommood.shared.errors import ConfigError
 
 if TYPE_CHECKING:
-    from roommood.camera_node.opencv import Pixels
+    from roommood.shared.opencv import Pixels
 
 _GREY: Final = (128, 128, 128)
 _MIN_AREA: Final = 1e-6
@@ -53,7 +53,7 @@ def burn_in(pixels: "Pixels", masks: Iterable[Mask]) -> "Pixels":
     """A copy of BGR pixels (H, W, 3) in which each mask's area, edges included, is mid grey."""
     import numpy as np
 
-    from roommood.camera_node.opencv import cv2
+    from roommood.shared.opencv import cv2
 
     covered = pixels.copy()
     height, width = pixels.shape[:2]

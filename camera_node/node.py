@@ -15,7 +15,8 @@ from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.masks import parse_masks
 from roommood.camera_node.publisher import Outgoing, Publisher
 from roommood.camera_node.quiet_hours import QuietHours
-from roommood.camera_node.sources.source import Picture, open_source
+from roommood.camera_node.sources.open import open_source
+from roommood.camera_node.sources.picture import Picture
 from roommood.camera_node.stillness import PROBLEMS
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, SourceError

@@ -10,7 +10,7 @@ import logging
 import zlib
 from typing import TYPE_CHECKING, Final
 
-from roommood.camera_node.sources.source import Picture
+from roommood.camera_node.sources.picture import Picture
 from roommood.shared.errors import PictureError
 from roommood.shared.protocol.limits import (
     BLACK_LUMA,
@@ -21,7 +21,7 @@ from roommood.shared.protocol.limits import (
 )
 
 if TYPE_CHECKING:
-    from roommood.camera_node.opencv import Pixels
+    from roommood.shared.opencv import Pixels
 
 _log = logging.getLogger("camera_node")
 # Pixels of raw pictures that are compared; and the fields of which the light is looked at.
@@ -112,7 +112,7 @@ def _grid(picture: Picture) -> "Pixels":
 
 def _without_light(picture: Picture) -> str:
     """ "black", "blank", or "" for a picture that shows something, or cannot be decoded."""
-    from roommood.camera_node.opencv import cv2, decode
+    from roommood.shared.opencv import cv2, decode
 
     try:
         seen = picture.pixels

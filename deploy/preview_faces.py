@@ -11,7 +11,7 @@ def face_finder() -> "FindFaces | None":
     """The shipped detector, as a worker has it; None where onnxruntime is not installed."""
     if find_spec("onnxruntime") is None:
         return None
-    from roommood.inference_worker.vision.faces import open_detector
+    from roommood.inference_worker.vision.detectors import open_detector
 
     detector = open_detector()
     return lambda pixels: [

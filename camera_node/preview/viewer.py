@@ -14,12 +14,13 @@ from roommood.camera_node.capture import Capture
 from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.masks import Mask, parse_masks
 from roommood.camera_node.sources.devices import who_holds
-from roommood.camera_node.sources.source import Source, open_source
+from roommood.camera_node.sources.open import open_source
+from roommood.camera_node.sources.picture import Source
 from roommood.shared.errors import PictureError, SourceError
 from roommood.shared.process.settings import CameraSettings
 
 if TYPE_CHECKING:
-    from roommood.camera_node.opencv import Pixels
+    from roommood.shared.opencv import Pixels
 
 # x, y, width, height in pixels of the upright picture.
 Box = tuple[float, float, float, float]
@@ -149,7 +150,7 @@ class Preview:
         """Faces are looked for in what a worker would get, and marked."""
         if self._find_faces is None:
             return view
-        from roommood.camera_node.opencv import cv2, decode
+        from roommood.shared.opencv import cv2, decode
 
         pixels = decode(view.jpeg)
         boxes = self._find_faces(turned(pixels, self._settings.rotation))

@@ -4,7 +4,7 @@ import contextlib
 import sys
 from typing import Any, Final
 
-from roommood.camera_node.sources.source import Picture, Source
+from roommood.camera_node.sources.picture import Picture, Source
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
 

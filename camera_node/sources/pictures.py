@@ -4,15 +4,11 @@ import logging
 from pathlib import Path
 from typing import Final, Literal
 
-from roommood.camera_node.opencv import Pixels, cv2, decode
-from roommood.camera_node.sources.source import (
-    PICTURE_SUFFIXES,
-    EndOfSource,
-    PacedSource,
-    Pacer,
-    Picture,
-)
+from roommood.camera_node.sources.endings import PICTURE_SUFFIXES
+from roommood.camera_node.sources.pacing import PacedSource, Pacer
+from roommood.camera_node.sources.picture import EndOfSource, Picture
 from roommood.shared.errors import PictureDamaged, PictureError, PictureTooLarge, SourceError
+from roommood.shared.opencv import Pixels, cv2, decode
 from roommood.shared.protocol.jpeg import is_jpeg
 from roommood.shared.protocol.limits import MAX_PICTURE_PIXELS
 

@@ -15,10 +15,11 @@ from urllib.parse import parse_qsl
 
 import numpy as np
 
-from roommood.camera_node.opencv import Pixels, cv2
+from roommood.camera_node.sources.pacing import PacedSource, Pacer
+from roommood.camera_node.sources.picture import Picture
 from roommood.camera_node.sources.pictures import picture_files, read_pixels
-from roommood.camera_node.sources.source import PacedSource, Pacer, Picture
 from roommood.shared.errors import PictureError, SourceError
+from roommood.shared.opencv import Pixels, cv2
 
 _DEFAULT_SIZE: Final = (640, 480)
 _DEFAULT_RATE_HZ: Final = 15.0

@@ -3,19 +3,13 @@
 from pathlib import Path
 from typing import Final
 
-from roommood.camera_node.opencv import cv2, picture_of, retrieve
-from roommood.camera_node.sources.source import (
-    EndOfSource,
-    PacedSource,
-    Pacer,
-    Picture,
-    Source,
-    Thinner,
-    read_past_damage,
-    redacted,
-)
+from roommood.camera_node.sources.address import redacted
+from roommood.camera_node.sources.grabbed import picture_of, retrieve
+from roommood.camera_node.sources.pacing import PacedSource, Pacer, Thinner
+from roommood.camera_node.sources.picture import EndOfSource, Picture, Source, read_past_damage
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
+from roommood.shared.opencv import cv2
 from roommood.shared.protocol.limits import MAX_PICTURE_PIXELS
 
 _TIMEOUT_MS: Final = 5_000

@@ -4,10 +4,12 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from roommood.camera_node.opencv import cv2, picture_of, retrieve
-from roommood.camera_node.sources.source import Picture, Source, Thinner, read_past_damage
+from roommood.camera_node.sources.grabbed import picture_of, retrieve
+from roommood.camera_node.sources.pacing import Thinner
+from roommood.camera_node.sources.picture import Picture, Source, read_past_damage
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
+from roommood.shared.opencv import cv2
 
 _DEFAULT_RATE_HZ: Final = 30.0
 _MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")

@@ -18,7 +18,7 @@ from roommood.deploy.doctor.network import check_rate, check_worker
 from roommood.shared.process.runtime import release
 
 if TYPE_CHECKING:
-    from roommood.camera_node.sources.source import Picture, Source
+    from roommood.camera_node.sources.picture import Picture, Source
 
 _EXTRAS: Final = {
     "camera": ("cv2", "numpy"),
@@ -156,7 +156,7 @@ def _source(spec: str | None) -> Iterator[Finding]:
     if spec is None:
         yield skipped("source", "give --source to see whether a camera or file gives pictures")
         return
-    from roommood.camera_node.sources.source import open_source
+    from roommood.camera_node.sources.open import open_source
 
     source = open_source(spec, name="doctor")
     with source:

@@ -30,12 +30,8 @@ from roommood.inference_worker.evaluation.evaluate import (
 )
 from roommood.inference_worker.evaluation.voc import Boxes, Photograph, read_photographs
 from roommood.inference_worker.models.params import count_params
-from roommood.inference_worker.vision.faces import (
-    DEFAULT_INPUT_SIZE,
-    Detection,
-    FaceDetector,
-    open_detector,
-)
+from roommood.inference_worker.vision.detectors import open_detector
+from roommood.inference_worker.vision.faces import DEFAULT_INPUT_SIZE, Detection, FaceDetector
 from roommood.inference_worker.vision.opencv import Picture, resize
 from roommood.inference_worker.vision.yunet import YuNetDetector
 from roommood.shared.errors import ModelError

@@ -7,17 +7,13 @@ from typing import Final
 import numpy as np
 
 from roommood.inference_worker.vision.decode import decode
+from roommood.inference_worker.vision.detectors import open_detector
 from roommood.inference_worker.vision.emotions import (
     Expression,
     ExpressionClassifier,
     open_classifier,
 )
-from roommood.inference_worker.vision.faces import (
-    DEFAULT_INPUT_SIZE,
-    Detection,
-    FaceDetector,
-    open_detector,
-)
+from roommood.inference_worker.vision.faces import DEFAULT_INPUT_SIZE, Detection, FaceDetector
 from roommood.shared.protocol.emotions import size_class
 from roommood.shared.protocol.limits import MAX_FACES
 from roommood.shared.protocol.messages import Face

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from roommood.camera_node.capture import BackOff, Capture, CaptureCounts
+from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture, Source
 from roommood.camera_node.sources.pictures import PictureFolder
 from roommood.camera_node.sources.simulated import packaged_photographs
-from roommood.camera_node.sources.source import EndOfSource, Interrupted, Picture, Source
 from roommood.shared.errors import PictureDamaged, SourceError
 
 SOON = BackOff(0.001, 0.002)

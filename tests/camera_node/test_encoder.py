@@ -7,11 +7,11 @@ import pytest
 
 from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.masks import parse_masks
-from roommood.camera_node.opencv import Pixels, cv2, decode
+from roommood.camera_node.sources.picture import Picture
 from roommood.camera_node.sources.pictures import read_pixels
 from roommood.camera_node.sources.simulated import packaged_photographs
-from roommood.camera_node.sources.source import Picture
 from roommood.shared.errors import ConfigError, PictureDamaged
+from roommood.shared.opencv import Pixels, cv2, decode
 from roommood.shared.protocol.jpeg import read_header
 from roommood.shared.protocol.limits import MAX_JPEG_BYTES, MAX_PICTURE_PIXELS
 

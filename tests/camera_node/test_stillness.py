@@ -7,12 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from roommood.camera_node.opencv import Pixels
+from roommood.camera_node.sources.open import open_source
+from roommood.camera_node.sources.picture import Picture
 from roommood.camera_node.sources.pictures import PictureFolder
 from roommood.camera_node.sources.simulated import SimulatedCamera
-from roommood.camera_node.sources.source import Picture, open_source
 from roommood.camera_node.sources.stream import Stream, VideoFile
 from roommood.camera_node.stillness import PROBLEMS, Stillness
+from roommood.shared.opencv import Pixels
 from roommood.shared.protocol.limits import STILL_AFTER_MS
 from roommood.shared.protocol.messages import PICTURE_PROBLEMS
 from tests.inference_worker.pictures import astronaut

@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from roommood.camera_node.sources.source import EndOfSource, Source
-from roommood.camera_node.sources.source import Picture as Capture
+from roommood.camera_node.sources.picture import EndOfSource, Source
+from roommood.camera_node.sources.picture import Picture as Capture
 from roommood.inference_worker.models.contract import CropContract
 from roommood.inference_worker.vision.crops import Square, cut, square_of
 from roommood.inference_worker.vision.decode import decode

@@ -240,8 +240,8 @@ def align(
     """Measure whether turning crops upright by the eyes pays; prints JSON."""
     import json
 
+    from roommood.inference_worker.vision.detectors import open_detector
     from roommood.inference_worker.vision.emotions import open_classifier
-    from roommood.inference_worker.vision.faces import open_detector
     from roommood.training.face.align import compare, labelled
 
     found = open_detector(detector)

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from roommood.camera_node.opencv import Pixels, decode
 from roommood.camera_node.preview.viewer import Box, Preview, turned, unturned
 from roommood.camera_node.sources.devices import who_holds
 from roommood.shared.errors import ConfigError, SourceError
+from roommood.shared.opencv import Pixels, decode
 from roommood.shared.process.settings import CameraSettings
 from tests.end_to_end.site import until
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roommood.camera_node.opencv import Pixels, cv2, decode
+from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture
 from roommood.camera_node.sources.pictures import PictureFolder, exif_orientation, read_picture
-from roommood.camera_node.sources.source import EndOfSource, Interrupted, Picture
 from roommood.shared.errors import SourceError
+from roommood.shared.opencv import Pixels, cv2, decode
 
 
 def grey(level: int, width: int = 160, height: int = 120) -> Pixels:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roommood.camera_node.opencv import Pixels, cv2
+from roommood.camera_node.sources.open import open_source
+from roommood.camera_node.sources.picture import Interrupted
 from roommood.camera_node.sources.pictures import read_pixels
 from roommood.camera_node.sources.simulated import (
     Photograph,
@@ -17,8 +18,8 @@ from roommood.camera_node.sources.simulated import (
     packaged_photographs,
     photograph_of,
 )
-from roommood.camera_node.sources.source import Interrupted, open_source
 from roommood.shared.errors import SourceError
+from roommood.shared.opencv import Pixels, cv2
 
 
 @pytest.fixture(scope="module")

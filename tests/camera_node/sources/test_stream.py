@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from roommood.camera_node.capture import BackOff, Capture
-from roommood.camera_node.opencv import cv2
-from roommood.camera_node.sources.source import EndOfSource, Interrupted, Picture, open_source
+from roommood.camera_node.sources.open import open_source
+from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture
 from roommood.camera_node.sources.stream import Stream, VideoFile
 from roommood.shared.errors import SourceError
+from roommood.shared.opencv import cv2
 
 FRAMES = 12
 

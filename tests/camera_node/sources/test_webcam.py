@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roommood.camera_node.opencv import Frame, cv2
 from roommood.camera_node.sources.webcam import Webcam, without_padding
 from roommood.shared.errors import SourceError
+from roommood.shared.opencv import Frame, cv2
 
 MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 PIXELS = np.full((120, 160, 3), 90, np.uint8)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from roommood.inference_worker.vision.analysis import Analyzer, open_analyzer
+from roommood.inference_worker.vision.detectors import open_detector
 from roommood.inference_worker.vision.emotions import open_classifier
-from roommood.inference_worker.vision.faces import BoxStyle, Detection, FaceDetector, open_detector
+from roommood.inference_worker.vision.faces import BoxStyle, Detection, FaceDetector
 from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.errors import ModelError, PictureDamaged
 from roommood.shared.protocol.emotions import SIZE_CLASSES

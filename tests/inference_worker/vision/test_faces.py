@@ -7,9 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from roommood.inference_worker.vision import faces, haar
+from roommood.inference_worker.vision import detectors, haar
 from roommood.inference_worker.vision.decode import decode
-from roommood.inference_worker.vision.faces import Detection, open_detector
+from roommood.inference_worker.vision.detectors import open_detector
+from roommood.inference_worker.vision.faces import Detection
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, ModelError
 from tests.inference_worker.pictures import (
@@ -107,7 +108,7 @@ def test_input_size_and_threshold_have_bounds() -> None:
 def test_no_setting_means_the_shipped_detector_else_haar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(faces, "SHIPPED_FACE", tmp_path / "face.onnx")
+    monkeypatch.setattr(detectors, "SHIPPED_FACE", tmp_path / "face.onnx")
     assert open_detector().detector_id == "haar"
     face_model(tmp_path / "face.onnx")
     assert open_detector().detector_id == "face"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from roommood.inference_worker.vision import yunet
-from roommood.inference_worker.vision.faces import open_detector
+from roommood.inference_worker.vision.detectors import open_detector
 from roommood.inference_worker.vision.yunet import YuNetDetector
 from roommood.shared.errors import ModelError
 from tests.inference_worker.pictures import plain

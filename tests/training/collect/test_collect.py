@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("cv2")
 pytest.importorskip("onnxruntime")
 
-from roommood.camera_node.sources.source import open_source
+from roommood.camera_node.sources.open import open_source
 from roommood.inference_worker.models.contract import CropContract, Placement
 from roommood.inference_worker.vision.faces import BoxStyle, Detection
 from roommood.inference_worker.vision.opencv import Picture, cv2

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from roommood.inference_worker.vision.detectors import open_detector
 from roommood.inference_worker.vision.emotions import open_classifier
-from roommood.inference_worker.vision.faces import Detection, open_detector
+from roommood.inference_worker.vision.faces import Detection
 from roommood.inference_worker.vision.opencv import cv2
 from roommood.training.face.align import compare, labelled, roll_degrees, tilted, turned_upright
 from tests.inference_worker.pictures import astronaut

@@ -1,0 +1,97 @@
+"""The port: what a picture is, what every source of pictures offers, and how its reading ends."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from roommood.shared.errors import PictureError, SourceError
+from roommood.shared.protocol.jpeg import read_header
+
+if TYPE_CHECKING:
+    from roommood.shared.opencv import Pixels
+
+# Damaged pictures in a row (a loose cable, a starved USB hub) before the source counts as gone.
+_MAX_DAMAGED: Final = 10
+
+
+class EndOfSource(SourceError):
+    """A file or folder that plays once has given its last picture."""
+
+
+class Interrupted(SourceError):
+    """A read was told to end before its picture was due."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """One captured picture: either raw `pixels` (H, W, 3) uint8 BGR, or a `jpeg` as it came.
+
+    `captured_ms` is `shared.clock.boot_ms()` at capture; width and height are in pixels.
+    """
+
+    captured_ms: float
+    width: int
+    height: int
+    pixels: "Pixels | None" = field(default=None, repr=False)
+    jpeg: bytes | None = field(default=None, repr=False)
+
+    @classmethod
+    def of_pixels(cls, pixels: "Pixels", captured_ms: float) -> Self:
+        height, width = pixels.shape[:2]
+        return cls(captured_ms, width, height, pixels=pixels)
+
+    @classmethod
+    def of_jpeg(cls, jpeg: bytes, captured_ms: float) -> Self:
+        """Raises PictureError if the bytes do not start as a JPEG within the limits does."""
+        header = read_header(jpeg)
+        return cls(captured_ms, header.width, header.height, jpeg=jpeg)
+
+
+class Source(Protocol):
+    """Gives pictures between `open` and `close`; may be opened again after `close`.
+
+    Known once open: `width`, `height` in pixels (of the first picture, where they vary) and
+    the nominal `rate_hz`. `description` never holds a password. `may_repeat`: the same picture
+    over and over is nothing to be told. All calls but `interrupt` come from one thread at a
+    time. As a context manager it opens and closes itself.
+    """
+
+    may_repeat: bool = False
+    description: str
+    width: int
+    height: int
+    rate_hz: float
+
+    def open(self) -> None:
+        """Raises SourceError, saying what is wrong and what to do."""
+
+    def read(self) -> Picture:
+        """The next picture, when it is due.
+
+        Raises:
+            EndOfSource: after the last one, where the source does not play for ever.
+            SourceError: the source has gone away; `close`, then `open` may bring it back.
+        """
+
+    def close(self) -> None:
+        """Lets the device go. Never raises; harmless when not open."""
+
+    def interrupt(self) -> None:
+        """From any thread: a `read` that only waits for its time raises Interrupted now."""
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_past_damage(description: str, read: Callable[[], Picture]) -> Picture:
+    """The first undamaged picture. Raises SourceError after 10 damaged ones in a row."""
+    for _ in range(_MAX_DAMAGED):
+        try:
+            return read()
+        except PictureError as error:
+            last = error
+    raise SourceError(f"{description} gives only damaged pictures: {last}") from last

@@ -1,0 +1,42 @@
+"""One door to OpenCV: its limit is the same whoever comes first."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roommood.shared.opencv import MAX_FILE_PIXELS, cv2
+
+WORKER = "roommood.inference_worker.vision.opencv"
+CAMERA = "roommood.camera_node.encoder"
+
+
+def python(code: str, **environment: str) -> str:
+    command = [sys.executable, "-c", code]
+    env = {**os.environ, **environment}
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("first", [WORKER, CAMERA])
+def test_a_photograph_of_12_megapixels_is_taken_whoever_imports_opencv_first(
+    first: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.png"
+    cv2.imwrite(str(path), np.zeros((3000, 4000, 3), np.uint8))
+    code = (
+        f"import {first}; from roommood.camera_node.sources.open import open_source\n"
+        f"with open_source({str(path)!r}) as source: print(source.width, source.height)"
+    )
+    assert python(code).split() == ["2000", "1500"]
+
+
+def test_the_limit_is_ours_whatever_the_environment_says_and_one_thread_is_used() -> None:
+    code = (
+        "import os; from roommood.shared.opencv import cv2; "
+        "print(os.environ['OPENCV_IO_MAX_IMAGE_PIXELS'], cv2.getNumThreads())"
+    )
+    told = python(code, OPENCV_IO_MAX_IMAGE_PIXELS="1000000000000")
+    assert told.split() == [str(MAX_FILE_PIXELS), "1"]
