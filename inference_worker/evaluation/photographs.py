@@ -25,8 +25,9 @@ from roommood.inference_worker.evaluation.expression import (
     recalls,
 )
 from roommood.inference_worker.evaluation.ferplus import Counts
+from roommood.inference_worker.vision.detectors import open_detector
 from roommood.inference_worker.vision.emotions import ExpressionClassifier, open_classifier
-from roommood.inference_worker.vision.faces import Detection, FaceDetector, open_detector
+from roommood.inference_worker.vision.faces import Detection, FaceDetector
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
 from roommood.shared.protocol.emotions import EXPRESSIONS
