@@ -19,7 +19,22 @@ def render(template: str, **values: object) -> str:
 
 
 def percent(part: float | None, digits: int = 0) -> str:
-    return "–" if part is None else f"{part * 100:.{digits}f}{_THIN}%"
+    """In percent; what is there but would be written as nothing is "< 1 %"."""
+    if part is None:
+        return "–"
+    least = 10.0**-digits
+    if 0.0 < part * 100 < least / 2:
+        return f"<{_THIN}{least:.{digits}f}{_THIN}%"
+    return f"{part * 100:.{digits}f}{_THIN}%"
+
+
+def count_of(people: float | None) -> str:
+    """How many people: whole numbers as such, and a mean with one decimal."""
+    return number(people, 0 if people is not None and round(people, 1) == round(people) else 1)
+
+
+def noun(people: float | None) -> str:
+    return "person" if people is not None and round(people, 1) == 1.0 else "people"
 
 
 def number(value: float | None, digits: int = 1, unit: str = "") -> str:
@@ -68,5 +83,6 @@ _templates: Final = Environment(
 )
 _templates.filters.update(
     percent=percent, number=number, signed=signed, lasting=lasting, ago=ago, clock=clock,
+    count_of=count_of, noun=noun,
 )  # fmt: skip
 _templates.globals.update(colour_of=COLOUR_OF, expressions=EXPRESSIONS, silent_s=SILENT_S)

@@ -7,6 +7,7 @@ from datetime import datetime
 from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
 from roommood.aggregator.stats.live import RoomNow
+from roommood.aggregator.stats.problems import Problem, problems
 from roommood.aggregator.stats.room_stats import KnownRoom
 
 
@@ -42,6 +43,14 @@ class Snapshot:
 
     def room(self, name: str) -> Room | None:
         return next((room for room in self.rooms if room.name == name), None)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong now; nothing is known of it while Redis is away."""
+        if self.away:
+            return []
+        paused = [room.name for room in self.rooms if room.known.paused]
+        return problems(self.cameras, self.workers, paused)
 
     def cameras_of(self, room: str) -> list[CameraHealth]:
         return [camera for camera in self.cameras if camera.room == room]

@@ -1,6 +1,8 @@
 """A room's past: shares, people and coverage over time, and the whole period summed up."""
 
+import time
 from collections.abc import Sequence
+from typing import Final
 
 from nicegui import ui
 
@@ -21,6 +23,8 @@ from roommood.aggregator.stats.figures import RoomPeriod, Share
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
+# How often it is asked whether what is shown is worth reading again.
+_TICK_S: Final = 2.0
 _ALL = "all"
 _RAW, _CORRECTED = "raw", "corrected"
 _SHARES = {_RAW: "As the model saw it", _CORRECTED: "Corrected"}
@@ -34,7 +38,7 @@ class HistorySection:
         self._room = room
         self._periods: Sequence[RoomPeriod] = ()
         self._summary: RoomPeriod | None = None
-        with element("section", "rm-card", aria_labelledby="history"):
+        with element("section", "rm-card", aria_labelledby="history") as self._section:
             words("h2", "History").props["id"] = "history"
             self._choices()
             self._note = words("p", "Reading …", "rm-note")
@@ -47,7 +51,8 @@ class HistorySection:
                 self._dots = Chart("rm-chart-dots", "Shares; the table beside gives the figures.")
                 self._rows = block("rm-block")
             words("p", _EXPLANATION, "rm-note")
-        self._timer = ui.timer(0.1, self._read)
+        self._due_s = 0.0
+        ui.timer(_TICK_S, self._read_if_due)
 
     def _choices(self) -> None:
         with element("div", "rm-controls"):
@@ -68,13 +73,23 @@ class HistorySection:
         self._bucket.offer({one: windows.BUCKETS[one][0] for one in buckets}, buckets[0])
 
     def _read_soon(self) -> None:
+        """At once, and not at the next tick: until then what is shown is not what was chosen."""
         self._note.text = "Reading …"
-        self._timer.interval = 0.1
+        self._is_stale(True)
+        ui.timer(0.0, self._read, once=True)
+
+    def _is_stale(self, stale: bool) -> None:
+        self._section.classes(**{"add" if stale else "remove": "rm-stale"})
+        self._section.props["aria-busy"] = "true" if stale else "false"
+
+    async def _read_if_due(self) -> None:
+        if time.monotonic() >= self._due_s:
+            await self._read()
 
     async def _read(self) -> None:
         window, bucket = self._window.value, self._bucket.value
         last = windows.WINDOWS[window].last
-        self._timer.interval = windows.again_after_s(bucket)
+        self._due_s = time.monotonic() + windows.again_after_s(bucket)
         try:
             periods = await self._archive.history(self._room, last, windows.length_of(bucket))
             summary = await self._archive.summary(self._room, last)
@@ -84,6 +99,7 @@ class HistorySection:
         if (window, bucket) == (self._window.value, self._bucket.value):
             self._periods, self._summary = periods, summary
             self._note.text = f"Times are {zone()}." if bucket != "1d" else "Days are those of UTC."
+            self._is_stale(False)
             self._draw()
 
     # What was read

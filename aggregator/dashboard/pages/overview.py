@@ -7,7 +7,6 @@ from roommood.aggregator.dashboard.html import ago, render
 from roommood.aggregator.dashboard.pages.layout import Frame
 from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
 from roommood.aggregator.dashboard.snapshot import Room
-from roommood.aggregator.stats.health import SILENT_S
 
 _NOW_LABEL = "Shares of the expressions shown now; the list below gives the figures."
 _HOUR_LABEL = "Expressions shown in the last hour, by minute; the room's page has the figures."
@@ -18,8 +17,30 @@ def overview_page(hub: Broadcaster) -> None:
     frame = Frame(hub, "/")
     with frame.body():
         words("h1", "Rooms", "rm-title")
+        problems = _Problems()
         rooms = _Rooms()
-    frame.follow(rooms.show)
+
+    def show(scene: Scene) -> None:
+        problems.show(scene)
+        rooms.show(scene)
+
+    frame.follow(show)
+
+
+class _Problems:
+    """What is wrong on the site, before all else."""
+
+    def __init__(self) -> None:
+        with element("section", "rm-card", aria_labelledby="wrong") as self._card:
+            words("h2", "What is wrong").props["id"] = "wrong"
+            self._list = block("rm-block")
+
+    def show(self, scene: Scene) -> None:
+        found = scene.once("problems", lambda: scene.snapshot.problems)
+        self._card.set_visibility(bool(found))
+        self._list.content = scene.once(
+            "problems as a list", lambda: render("problems.html", problems=found)
+        )
 
 
 class _Rooms:
@@ -34,7 +55,9 @@ class _Rooms:
         self._grid = element("div", "rm-rooms")
 
     def show(self, scene: Scene) -> None:
-        rooms = {room.name: room for room in scene.snapshot.rooms}
+        troubled = {one.room for one in scene.once("problems", lambda: scene.snapshot.problems)}
+        first = sorted(scene.snapshot.rooms, key=lambda room: room.name not in troubled)
+        rooms = {room.name: room for room in first}
         if list(rooms) != list(self._cards):
             self._build(list(rooms))
         for name, room in rooms.items():
@@ -92,8 +115,8 @@ def freshness(scene: Scene, room: Room) -> str:
 def now_html(scene: Scene, room: Room) -> str:
     """What a room shows, in words, with what is wrong with its cameras' pictures."""
     snapshot = scene.snapshot
-    heard = [one for one in snapshot.cameras_of(room.name) if one.silent_s < SILENT_S]
-    troubled = [] if snapshot.away else [one for one in heard if one.trouble]
+    every = scene.once("problems", lambda: snapshot.problems)
+    troubled = [one for one in every if one.room == room.name]
     return scene.once(
         ("now", room.name),
         lambda: render("now.html", room=room, away=bool(snapshot.away), troubled=troubled),

@@ -36,11 +36,11 @@ class _RoomPage:
         self._known = element("div", "rm-stack")
         with self._known:
             self._now = _NowSection()
-            HistorySection(archive, name)
-            HeatSection(archive, name)
             with element("section", "rm-card", aria_labelledby="cameras"):
                 words("h2", "Cameras").props["id"] = "cameras"
                 self._cameras = block("rm-block")
+            HistorySection(archive, name)
+            HeatSection(archive, name)
 
     def show(self, scene: Scene) -> None:
         room = scene.snapshot.room(self._name)

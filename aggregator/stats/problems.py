@@ -1,0 +1,68 @@
+"""What is wrong on a site, and what to do: from health and rooms to sentences. Pure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from roommood.aggregator.stats.health import SILENT_S, CameraHealth, WorkerHealth
+
+# What a camera says of its source while it is closed on purpose.
+_CLOSED: Final = ("paused", "quiet", "starting", "stopped", "ended")
+_TODO: Final = {
+    "frozen": "look at the camera: its driver or its stream stands still; restart it",
+    "black": "is its lens covered, or the room dark?",
+    "blank": "is its lens covered?",
+    "reconnecting": "is it plugged in? On its machine: roommood doctor",
+    "failed": "its log says more: journalctl --unit 'camera-node*'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: of which camera or worker, in which room ("": none), what it is,
+    and what to do about it."""
+
+    of: str
+    room: str
+    what: str
+    todo: str
+
+
+def camera_state(camera: CameraHealth) -> str:
+    """In a word: ok, silent, revoked, or what the camera says of its source."""
+    if camera.silent_s >= SILENT_S:
+        return "revoked" if "revoked" in camera.refused else "silent"
+    return (camera.trouble or "ok").partition(":")[0]
+
+
+def problems(
+    cameras: Iterable[CameraHealth], workers: Sequence[WorkerHealth], paused: Iterable[str]
+) -> list[Problem]:
+    """Cameras first, by room and name. `paused` are the rooms whose cameras are closed."""
+    closed = set(paused)
+    found = [one for camera in cameras for one in _of_camera(camera, closed)]
+    return sorted(found, key=lambda one: (one.room, one.of)) + list(_of_workers(workers))
+
+
+def _of_camera(camera: CameraHealth, paused: set[str]) -> Iterator[Problem]:
+    state = camera_state(camera)
+    if state in ("ok", "revoked", *_CLOSED) or (state == "silent" and camera.room in paused):
+        return
+    if state == "silent":
+        what = "silent: no worker has heard of it"
+        todo = "is it switched on and on the network? On its machine: roommood doctor"
+    else:
+        what, todo = camera.trouble, _TODO.get(state, "on its machine: roommood doctor")
+    yield Problem(camera.camera, camera.room, what, todo)
+
+
+def _of_workers(workers: Sequence[WorkerHealth]) -> Iterator[Problem]:
+    heard = {one.address for one in workers if one.silent_s < SILENT_S}
+    if workers and not heard:
+        todo = "start one: inference-worker --help; until then no frame is looked at"
+        yield Problem("workers", "", "none is heard", todo)
+        return
+    for one in workers:
+        if one.silent_s >= SILENT_S and one.address not in heard:
+            what, todo = "silent", "its log says why: journalctl --unit 'inference-worker*'"
+            yield Problem(one.address.removeprefix("tcp://") or one.worker, "", what, todo)

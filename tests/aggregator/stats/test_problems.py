@@ -1,0 +1,55 @@
+"""What is wrong on a site, told with what to do."""
+
+import pytest
+
+from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
+from roommood.aggregator.stats.problems import problems
+
+WORKER = WorkerHealth("w1", 0.5, address="tcp://desk:5701")
+
+
+def camera(name: str = "k-1", silent_s: float = 0.5, **more: str) -> CameraHealth:
+    return CameraHealth(name, silent_s, room="kitchen", **more)  # type: ignore[arg-type]
+
+
+def test_a_site_that_is_well_has_none() -> None:
+    assert problems([camera(picture="ok", source="ok")], [WORKER], []) == []
+
+
+def test_a_silent_camera_is_named_with_what_to_do() -> None:
+    (found,) = problems([camera(silent_s=30.0)], [WORKER], [])
+
+    assert (found.of, found.room) == ("k-1", "kitchen")
+    assert found.what.startswith("silent")
+    assert "roommood doctor" in found.todo
+
+
+@pytest.mark.parametrize("source", ["frozen: the same picture for 20 s", "reconnecting: no device"])
+def test_a_camera_in_trouble_says_so_in_its_own_words(source: str) -> None:
+    (found,) = problems([camera(source=source)], [WORKER], [])
+
+    assert found.what == source
+    assert found.todo
+
+
+@pytest.mark.parametrize("source", ["paused", "quiet", "starting", "ended"])
+def test_what_is_closed_on_purpose_is_no_problem(source: str) -> None:
+    assert problems([camera(source=source)], [WORKER], []) == []
+
+
+def test_a_paused_rooms_silent_camera_is_no_problem() -> None:
+    assert problems([camera(silent_s=30.0)], [WORKER], ["kitchen"]) == []
+    assert problems([camera(silent_s=30.0)], [WORKER], ["hall"]) != []
+
+
+def test_without_a_single_worker_that_is_heard_it_is_said_once() -> None:
+    gone = [WorkerHealth(name, 60.0, address=f"tcp://desk:{name}") for name in ("1", "2")]
+
+    assert [one.of for one in problems([], gone, [])] == ["workers"]
+
+
+def test_a_worker_whose_place_another_has_taken_is_none() -> None:
+    gone = WorkerHealth("w0", 60.0, address="tcp://desk:5701")
+    elsewhere = WorkerHealth("w2", 60.0, address="tcp://other:5701")
+
+    assert [one.of for one in problems([], [WORKER, gone, elsewhere], [])] == ["other:5701"]
