@@ -21,7 +21,8 @@ from roommood.deploy.site.release import (
     desktop_release,
     ready_ports,
 )
-from roommood.deploy.site.rollout import Outcome, Rollout, Secret, refuse_another_part, remove
+from roommood.deploy.site.rollout import Outcome, Rollout, refuse_another_part, remove
+from roommood.deploy.site.secrets import Secret, put_secrets
 from roommood.deploy.site.site_file import DESKTOP, Pi, Reached, Site
 from roommood.shared.errors import ConfigError
 from roommood.shared.security.allow_list import Entry
@@ -196,9 +197,8 @@ class Deployment:
 
     def _tell_desktop_of_cameras(self) -> None:
         """The list of those that may come in; workers notice by themselves."""
-        one = self._allow_list()
         with Machine(self._site.desktop) as machine:
-            machine.put_private(one.path, one.text, one.owner)
+            put_secrets(machine, [self._allow_list()])
 
     # Cameras
 

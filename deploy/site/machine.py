@@ -2,6 +2,7 @@
 
 import io
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,6 +15,17 @@ from roommood.shared.errors import RoommoodError
 if TYPE_CHECKING:
     from pyinfra.api.host import Host
     from pyinfra.api.inventory import Inventory
+    from pyinfra.connectors.util import CommandOutput
+
+_TRY_S: Final = 120
+_PRIVATE: Final = re.compile(r"/\S+")
+# It complains on stderr in the words of the user's language; the exit code suffices.
+_SUDO: Final = """
+command -v sudo >/dev/null || { echo there is no sudo; exit; }
+[ "$(LC_ALL=C sudo -n id -u 2>/dev/null)" = 0 ] && echo root && exit
+LC_ALL=C sudo -n true 2>&1 | grep -Eq 'a password is required|authentication is required' &&
+    echo asks || LC_ALL=C sudo -n true 2>&1 | tail -n 1
+"""
 
 
 class MachineError(RoommoodError):
@@ -40,12 +52,19 @@ class Machine:
         _quiet_pyinfra()
         self._inventory = _inventory(self.reached)
         self._connect()
+        try:
+            self._become_root()
+            # What pyinfra copies it first puts under a name that is known in advance.
+            self._private = self._as_user("mktemp -d")
+        except BaseException:
+            self._disconnect()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        from pyinfra.api.connect import disconnect_all
-
-        disconnect_all(self._state)
+        if _PRIVATE.fullmatch(self._private):
+            self.attempt(f"rm -rf {self._private}")
+        self._disconnect()
 
     def _connect(self) -> None:
         from pyinfra.api.config import Config
@@ -68,6 +87,33 @@ class Machine:
                 f"question ({why})"
             ) from error
 
+    def _disconnect(self) -> None:
+        from pyinfra.api.connect import disconnect_all
+
+        disconnect_all(self._state)
+
+    def _become_root(self) -> None:
+        """Raises MachineError where sudo is not there, or would ask for a password."""
+        if not self._rights():
+            return
+        user, said = self.reached.user, self._as_user(_SUDO)
+        if said == "asks":
+            raise MachineError(
+                f"{self.name}: sudo asks {user} for a password, which nobody is there to type. Let "
+                f"it be used without: `echo '{user} ALL=(ALL) NOPASSWD: ALL' | sudo tee "
+                f'/etc/sudoers.d/roommood` there, or give user = "root" in the site\'s file'
+            )
+        if said != "root":
+            raise MachineError(
+                f"{self.name}: {user} cannot become root: {said or 'sudo said nothing'}. Install "
+                'sudo there and let it be used without a password, or give user = "root"'
+            )
+
+    def _as_user(self, command: str) -> str:
+        """What a shell command prints, run as the user of the connection."""
+        _, output = self._shell(command, None, _TRY_S, {})
+        return output.stdout.strip()
+
     def _destination(self) -> str:
         port = f"-p {self.reached.ssh_port} " if self.reached.ssh_port != 22 else ""
         return f"{port}{self.reached.user}@{self.name}"
@@ -78,27 +124,35 @@ class Machine:
 
     # Ask and tell
 
-    def run(self, command: str, *, timeout_s: int = 120) -> str:
+    def run(self, command: str, *, timeout_s: int = _TRY_S) -> str:
         """What a shell command prints, run as root. Raises MachineError where it fails."""
         done, output = self.attempt(command, timeout_s=timeout_s)
         if not done:
             raise MachineError(f"{self.name}: this failed: {command}\n{_indented(output)}")
         return output
 
-    def attempt(self, command: str, *, timeout_s: int = 120) -> tuple[bool, str]:
+    def attempt(
+        self, command: str, *, stdin: str | None = None, timeout_s: int = _TRY_S
+    ) -> tuple[bool, str]:
         """Whether a shell command, run as root, ended well, and what it printed.
 
-        RateLimitedLog are part of it only where it failed: sudo, for one, warns of a host name.
+        Its complaints are part of it only where it failed: sudo, for one, warns of a host name.
         """
-        from pyinfra.api.command import StringCommand
-
         try:
-            done, output = self._host.run_shell_command(
-                StringCommand("sh", "-c", _quoted(command)), _timeout=timeout_s, **self._rights()
-            )
+            done, output = self._shell(command, stdin, timeout_s, self._rights())
+        except TimeoutError:
+            return False, f"no end within {timeout_s} s"
         except (OSError, EOFError) as error:
             return False, f"the connection broke: {error}"
         return done, (output.stdout if done else output.output).strip()
+
+    def _shell(
+        self, command: str, stdin: str | None, timeout_s: int, rights: dict[str, Any]
+    ) -> tuple[bool, "CommandOutput"]:
+        from pyinfra.api.command import StringCommand
+
+        words = StringCommand("sh", "-c", _quoted(command))
+        return self._host.run_shell_command(words, _timeout=timeout_s, _stdin=stdin, **rights)
 
     def apply(self, wishes: Iterable[Operation], *, dry_run: bool = False) -> list[str]:
         """Makes each wish hold, in order; returns the names of those that did not hold before.
@@ -115,8 +169,9 @@ class Machine:
         try:
             for wish in wishes:
                 added = add_op(
-                    self._state, wish.operation, name=wish.name, **wish.arguments, **self._rights()
-                )
+                    self._state, wish.operation, name=wish.name, _temp_dir=self._private,
+                    **wish.arguments, **self._rights(),
+                )  # fmt: skip
                 metas[wish.name] = added[self._host]
             changed = [name for name, meta in metas.items() if meta.will_change]
             if changed and not dry_run:
@@ -125,29 +180,23 @@ class Machine:
             raise MachineError(f"{self.name}: {_first_failure(metas) or error}") from error
         return changed
 
-    def put_private(self, path: str, text: str, owner: str) -> None:
-        """Replaces a file at once by one that only `owner` may read."""
-        new = f"{path}.new"
-        self.apply([text_file(new, text, mode="600", owner=owner)])
-        self.run(f"mv -f {new} {path}")
-
     def _reconnect(self) -> None:
-        from pyinfra.api.connect import disconnect_all
-
-        disconnect_all(self._state)
+        self._disconnect()
         self._inventory = _inventory(self.reached)
         self._connect()
 
     def _rights(self) -> dict[str, Any]:
-        return {} if self.reached.user == "root" else {"_sudo": True}
+        is_local = self.reached.host == LOCAL
+        is_root = os.geteuid() == 0 if is_local else self.reached.user == "root"
+        return {} if is_root else {"_sudo": True}
 
 
-def text_file(path: str, text: str, *, mode: str = "644", owner: str = "root") -> Operation:
-    """A file of this content and these rights."""
+def text_file(path: str, text: str, *, mode: str = "644") -> Operation:
+    """A file of this content, which everybody may read: what is secret goes another way."""
     from pyinfra.operations import files
 
     source = io.StringIO(text)
-    arguments = {"src": source, "dest": path, "mode": mode, "user": owner, "group": owner}
+    arguments = {"src": source, "dest": path, "mode": mode, "user": "root", "group": "root"}
     return Operation(path, files.put, arguments)
 
 

@@ -11,25 +11,13 @@ from pathlib import Path
 
 from roommood.deploy.site.machine import Machine, MachineError, Operation, text_file
 from roommood.deploy.site.release import DATA, ETC, ROOT, Release
+from roommood.deploy.site.secrets import Secret, put_secrets
 from roommood.deploy.site.wheels import Python, Wheels, choose_wheels
 
 ACTIVATE = str(ROOT / "activate")
 _LOWEST = (3, 11)
 _INSTALL_S = 1_800
 _SYSUSERS = "/etc/sysusers.d/roommood.conf"
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A file that only `owner` may read; `path` on the machine, `text` its content.
-
-    `is_live`: who uses it notices a change, so that nothing is restarted for it.
-    """
-
-    path: str
-    text: str = field(repr=False)
-    owner: str = "root"
-    is_live: bool = False
 
 
 @dataclass(slots=True)
@@ -147,10 +135,7 @@ class Rollout:
         if not dry_run:
             # Some belong to the user that this makes.
             self._machine.run("systemd-sysusers roommood.conf")
-        return self._machine.apply(
-            [text_file(one.path, one.text, mode="600", owner=one.owner) for one in self._secrets],
-            dry_run=dry_run,
-        )
+        return put_secrets(self._machine, self._secrets, dry_run=dry_run)
 
     def _files(self) -> list[tuple[str, str]]:
         units = "".join(f"{unit}\n" for unit in self._release.units)

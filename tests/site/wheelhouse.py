@@ -9,7 +9,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[2]
 _EXTRAS: Final = "camera,worker,aggregator,dashboard"
 _OURS: Final = (
-    "shared", "camera_node", "inference_worker", "aggregator", "deploy", "training",
+    "roommood", "shared", "camera_node", "inference_worker", "aggregator", "deploy", "training",
     "pyproject.toml", "README.md", "LICENSE",
 )  # fmt: skip
 # Python 3.11.2 of Debian 12 needs what 3.11.3 does not.

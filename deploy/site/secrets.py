@@ -1,0 +1,94 @@
+"""Files that only their owner may read, on a machine: at no moment anybody else.
+
+The content comes over the connection itself, into a folder that others cannot enter, under a name
+that nobody knows in advance, and takes its place by a rename.
+"""
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from shlex import quote
+from typing import Final
+
+from roommood.deploy.site.machine import Machine, MachineError
+
+_MODE: Final = "600"
+_PUT: Final = """
+set -eu
+umask 077
+mkdir -p -m 755 {above}
+[ -d {folder} ] || mkdir -m 700 {folder}
+chown root:{group} {folder}
+chmod {folder_mode} {folder}
+new=$(mktemp {folder}/.new.XXXXXXXX)
+trap 'rm -f "$new"' EXIT
+base64 -d >"$new"
+chown {owner}:{group} "$new"
+chmod {mode} "$new"
+mv -fT "$new" {path}
+"""
+_LOOK: Final = (
+    "stat -c '%a %U:%G' {folder} {path} 2>/dev/null; sha256sum {path} 2>/dev/null | cut -c-64"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A file that only `owner` may read; `path` on the machine, `text` its content.
+
+    `is_live`: who uses it notices a change, so that nothing is restarted for it.
+    """
+
+    path: str
+    text: str = field(repr=False)
+    owner: str = "root"
+    is_live: bool = False
+
+    @property
+    def folder(self) -> PurePosixPath:
+        return PurePosixPath(self.path).parent
+
+    @property
+    def folder_mode(self) -> str:
+        """Root's own folder; its owner may pass, where that is another."""
+        return "700" if self.owner == "root" else "750"
+
+
+def put_secrets(machine: Machine, secrets: Iterable[Secret], *, dry_run: bool = False) -> list[str]:
+    """Has each lie on the machine; returns the paths of those that did not, or not as privately."""
+    changed = [one for one in secrets if not _lies_there(machine, one)]
+    if not dry_run:
+        for one in changed:
+            _put(machine, one)
+    return [one.path for one in changed]
+
+
+def _lies_there(machine: Machine, secret: Secret) -> bool:
+    _, said = machine.attempt(_LOOK.format(**_words(secret)))
+    group = f"root:{secret.owner}"
+    return said.splitlines() == [
+        f"{secret.folder_mode} {group}",
+        f"{_MODE} {secret.owner}:{secret.owner}",
+        hashlib.sha256(secret.text.encode()).hexdigest(),
+    ]
+
+
+def _put(machine: Machine, secret: Secret) -> None:
+    content = base64.b64encode(secret.text.encode()).decode()
+    done, said = machine.attempt(_PUT.format(**_words(secret)), stdin=content)
+    if not done:
+        raise MachineError(f"{machine.name}: {secret.path} cannot be written: {said}")
+
+
+def _words(secret: Secret) -> dict[str, str]:
+    return {
+        "path": quote(secret.path),
+        "folder": quote(str(secret.folder)),
+        "above": quote(str(secret.folder.parent)),
+        "folder_mode": secret.folder_mode,
+        "owner": quote(secret.owner),
+        "group": quote(secret.owner),
+        "mode": _MODE,
+    }
