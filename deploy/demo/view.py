@@ -55,7 +55,8 @@ class DemoView:
         room = self._plan.rooms[0]
         self._say("\nWhile it runs, ask its Redis from another terminal:")
         self._command_line(self._stats_command(room, "1m"))
-        self._command_line(f'{self._redis.cli} HGETALL "{redis_keys.live(room)}"')
+        if self._redis.cli:
+            self._command_line(f'{self._redis.cli} HGETALL "{redis_keys.live(room)}"')
         self._say("")
 
     def opened(self, in_browser: bool) -> None:

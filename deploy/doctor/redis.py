@@ -86,7 +86,10 @@ def _hello(client: Any) -> _Info:
     answer = _allowed(client.execute_command, "HELLO")
     if isinstance(answer, list):
         answer = dict(zip(answer[::2], answer[1::2], strict=True))
-    return {"redis_version": answer["version"]} if answer else {}
+    if not answer:
+        return {}
+    made_by = "valkey" if answer["server"] == "valkey" else "redis"
+    return {f"{made_by}_version": answer["version"]}
 
 
 def _away(error: str, *, is_wanted: bool) -> Finding:

