@@ -14,7 +14,7 @@ from tests.redis_server import RedisServer, free_port
 
 # A busy machine takes its time over the imports.
 _START_S = 90.0
-READER, PASSWORD = "reader", "a-reader's-own"
+READER, PASSWORD = "page", "a-reader's-own"
 
 
 class Served:
