@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from roommood.camera_node.masks import Mask, burn_in
+from roommood.camera_node.sources.exif import UPRIGHT
 from roommood.camera_node.sources.picture import Picture
 from roommood.shared.errors import ConfigError, PictureDamaged, PictureTooLarge
-from roommood.shared.opencv import Pixels, cv2, decode
+from roommood.shared.opencv import Pixels, cv2, decode, reduced
 from roommood.shared.protocol.limits import MAX_JPEG_BYTES, MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX
 
 _AVERAGE_OF: Final = 16
@@ -88,15 +89,17 @@ class Encoder:
     def _passed_through(self, picture: Picture) -> Encoded | None:
         if picture.jpeg is None or self._masks or self._fitting(picture.width, picture.height) < 1:
             return None
+        if picture.orientation != UPRIGHT:
+            return None
         if len(picture.jpeg) > MAX_JPEG_BYTES:
             return None
         return Encoded(picture.jpeg, picture.width, picture.height)
 
     def _compressed(self, picture: Picture) -> Encoded:
-        pixels = _pixels_of(picture)
+        pixels = _pixels_of(picture, self.scale * self._fitting(picture.width, picture.height))
         if self._masks:
             pixels = burn_in(pixels, self._masks)
-        pixels = self._shrunk(pixels)
+        pixels = self._shrunk(pixels, picture)
         for quality in (self.quality, min(self.quality, _FALLBACK_QUALITY)):
             jpeg = _to_jpeg(pixels, quality)
             if len(jpeg) <= MAX_JPEG_BYTES:
@@ -106,12 +109,11 @@ class Encoder:
             "set a smaller max_width"
         )
 
-    def _shrunk(self, pixels: Pixels) -> Pixels:
-        height, width = pixels.shape[:2]
-        factor = self.scale * self._fitting(width, height)
-        if factor >= 1:
+    def _shrunk(self, pixels: Pixels, picture: Picture) -> Pixels:
+        factor = self.scale * self._fitting(picture.width, picture.height)
+        size = (_side(picture.width * factor), _side(picture.height * factor))
+        if factor >= 1 or size == pixels.shape[1::-1]:
             return pixels
-        size = (_side(width * factor), _side(height * factor))
         return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(pixels.dtype)
 
     def _fitting(self, width: int, height: int) -> float:
@@ -129,10 +131,12 @@ class Encoder:
         self.encode_ms += (latest_ms - self.encode_ms) / _AVERAGE_OF
 
 
-def _pixels_of(picture: Picture) -> Pixels:
+def _pixels_of(picture: Picture, factor: float) -> Pixels:
+    """Upright pixels; a JPEG's are already shrunk towards `factor` of its sides, never below it."""
     if picture.jpeg is not None:
-        # Not turned by EXIF: masks refer to the picture as the source gives it.
-        return decode(picture.jpeg, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        # What EXIF says is obeyed where we have read it, and nowhere else.
+        as_it_lies = cv2.IMREAD_IGNORE_ORIENTATION if picture.orientation == UPRIGHT else 0
+        return decode(picture.jpeg, reduced(factor) | as_it_lies)
     pixels = picture.pixels
     if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != "uint8":
         raise PictureDamaged("a picture that holds neither a JPEG nor BGR pixels (H, W, 3) uint8")

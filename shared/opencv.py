@@ -12,26 +12,35 @@ import numpy.typing as npt
 
 from roommood.shared.errors import PictureDamaged
 from roommood.shared.process.memory import keep_freed_memory
+from roommood.shared.protocol.jpeg import is_jpeg, read_header
+from roommood.shared.protocol.limits import MAX_FILE_BYTES, MAX_FILE_PIXELS
 
-# A telephone's still of 64 megapixels; without a limit a few hundred bytes can cost gigabytes.
-MAX_FILE_PIXELS: Final = 64_000_000
+# Without a limit a few hundred bytes can cost gigabytes.
 os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MAX_FILE_PIXELS)
 # Both would write to stderr what we raise as errors, addresses with passwords included.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-import cv2  # noqa: E402 -- reads the variables above when it is loaded
+import cv2
 
 # Its own threads would only fight with those that already fill the cores.
 cv2.setNumThreads(1)
 keep_freed_memory()
 
-__all__ = ["MAX_FILE_PIXELS", "Frame", "Pixels", "cv2", "decode"]
+__all__ = ["Frame", "Pixels", "cv2", "decode", "decode_within", "reduced"]
 
 # (H, W, 3) BGR or (H, W) gray, values 0..255.
 Pixels = npt.NDArray[np.uint8]
 # Whatever OpenCV gives for a frame: pixels, or a row of compressed bytes.
 Frame = npt.NDArray[np.generic]
+
+# A JPEG is decoded to 1, 1/2, 1/4 or 1/8 of its sides at a fraction of the cost.
+_REDUCED: Final = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 
 
 def decode(data: bytes, flags: int = cv2.IMREAD_COLOR) -> Pixels:
@@ -48,3 +57,24 @@ def decode(data: bytes, flags: int = cv2.IMREAD_COLOR) -> Pixels:
     if pixels is None:
         raise PictureDamaged(f"a picture of {len(data)} bytes that does not decode")
     return pixels.astype(np.uint8, copy=False)
+
+
+def reduced(factor: float) -> int:
+    """OpenCV's flags to decode a JPEG in colour no smaller than `factor` (up to 1) of its sides."""
+    return _REDUCED[max((n for n in _REDUCED if n * factor <= 1), default=1)]
+
+
+def decode_within(data: bytes, most_pixels: int) -> Pixels:
+    """Upright BGR pixels of a picture of any kind, halved until they are `most_pixels` at most.
+
+    Raises PictureError.
+    """
+    flags = cv2.IMREAD_COLOR
+    if is_jpeg(data):
+        header = read_header(data, most_bytes=MAX_FILE_BYTES, most_pixels=MAX_FILE_PIXELS)
+        flags = reduced(min(1.0, (most_pixels / (header.width * header.height)) ** 0.5))
+    pixels = decode(data, flags)
+    while pixels.shape[0] * pixels.shape[1] > most_pixels:
+        halved = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        pixels = halved.astype(np.uint8, copy=False)
+    return pixels

@@ -16,7 +16,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from roommood.camera_node.sources.address import redacted
-from roommood.camera_node.sources.endings import PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from roommood.camera_node.sources.endings import NOT_TAKEN, PICTURE_SUFFIXES, VIDEO_SUFFIXES
 from roommood.camera_node.sources.picture import Source
 from roommood.shared.errors import ConfigError, SourceError
 from roommood.shared.protocol.limits import MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX
@@ -121,4 +121,7 @@ def _open_path(spec: str, rate_hz: float | None, loop: bool) -> Source:
         from roommood.camera_node.sources.stream import VideoFile
 
         return VideoFile(path, rate_hz=rate_hz, loop=loop)
+    if suffix in NOT_TAKEN:
+        todo = NOT_TAKEN[suffix]
+        raise SourceError(f"source {spec!r}: files that end in {suffix} are not taken: {todo}")
     raise SourceError(f"source {spec!r} is neither a picture nor a video by its ending: {_KINDS}")

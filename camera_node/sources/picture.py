@@ -4,14 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
+from roommood.camera_node.sources.exif import UPRIGHT, exif_orientation
 from roommood.shared.errors import PictureError, SourceError
-from roommood.shared.protocol.jpeg import read_header
+from roommood.shared.protocol.jpeg import is_jpeg, read_header
+from roommood.shared.protocol.jpeg_end import whole
+from roommood.shared.protocol.limits import MAX_FILE_BYTES, MAX_FILE_PIXELS
 
 if TYPE_CHECKING:
     from roommood.shared.opencv import Pixels
 
 # Damaged pictures in a row (a loose cable, a starved USB hub) before the source counts as gone.
 _MAX_DAMAGED: Final = 10
+# EXIF's orientations from here on are turned by a quarter.
+_ON_ITS_SIDE: Final = 5
 
 
 class EndOfSource(SourceError):
@@ -26,7 +31,8 @@ class Interrupted(SourceError):
 class Picture:
     """One captured picture: either raw `pixels` (H, W, 3) uint8 BGR, or a `jpeg` as it came.
 
-    `captured_ms` is `shared.clock.boot_ms()` at capture; width and height are in pixels.
+    `captured_ms` is `shared.clock.boot_ms()` at capture. Width and height are in pixels, of the
+    upright picture: `orientation` is what a JPEG's EXIF says, 1 where it lies upright.
     """
 
     captured_ms: float
@@ -34,6 +40,7 @@ class Picture:
     height: int
     pixels: "Pixels | None" = field(default=None, repr=False)
     jpeg: bytes | None = field(default=None, repr=False)
+    orientation: int = UPRIGHT
 
     @classmethod
     def of_pixels(cls, pixels: "Pixels", captured_ms: float) -> Self:
@@ -41,10 +48,18 @@ class Picture:
         return cls(captured_ms, width, height, pixels=pixels)
 
     @classmethod
-    def of_jpeg(cls, jpeg: bytes, captured_ms: float) -> Self:
-        """Raises PictureError if the bytes do not start as a JPEG within the limits does."""
-        header = read_header(jpeg)
-        return cls(captured_ms, header.width, header.height, jpeg=jpeg)
+    def of_jpeg(cls, data: bytes, captured_ms: float) -> Self:
+        """The JPEG at the start of `data`; what follows its end is cut off.
+
+        Raises PictureError if it is none, was cut off, or is larger than a camera takes.
+        """
+        jpeg = whole(data) if is_jpeg(data) else data
+        header = read_header(jpeg, most_bytes=MAX_FILE_BYTES, most_pixels=MAX_FILE_PIXELS)
+        orientation = exif_orientation(jpeg)
+        width, height = header.width, header.height
+        if orientation >= _ON_ITS_SIDE:
+            width, height = height, width
+        return cls(captured_ms, width, height, jpeg=jpeg, orientation=orientation)
 
 
 class Source(Protocol):

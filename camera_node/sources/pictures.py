@@ -2,26 +2,18 @@
 
 import logging
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
-from roommood.camera_node.sources.endings import PICTURE_SUFFIXES
+from roommood.camera_node.sources.endings import NOT_TAKEN, PICTURE_SUFFIXES
 from roommood.camera_node.sources.pacing import PacedSource, Pacer
 from roommood.camera_node.sources.picture import EndOfSource, Picture
-from roommood.shared.errors import PictureDamaged, PictureError, PictureTooLarge, SourceError
-from roommood.shared.opencv import Pixels, cv2, decode
+from roommood.shared.clock import boot_ms
+from roommood.shared.errors import PictureError, PictureTooLarge, SourceError
+from roommood.shared.opencv import Pixels, decode_within
 from roommood.shared.protocol.jpeg import is_jpeg
-from roommood.shared.protocol.limits import MAX_PICTURE_PIXELS
+from roommood.shared.protocol.limits import MAX_FILE_BYTES, MAX_PICTURE_PIXELS
 
 _DEFAULT_RATE_HZ: Final = 5.0
-_MAX_FILE_BYTES: Final = 64 * 1024 * 1024
-_FULL_TO_EIGHTH: Final = (
-    cv2.IMREAD_COLOR,
-    cv2.IMREAD_REDUCED_COLOR_2,
-    cv2.IMREAD_REDUCED_COLOR_4,
-    cv2.IMREAD_REDUCED_COLOR_8,
-)
-_UPRIGHT: Final = 1
-_ORIENTATION_TAG: Final = 0x0112
 _log = logging.getLogger("camera_node")
 
 
@@ -43,7 +35,8 @@ class PictureFolder(PacedSource):
 
     def open(self) -> None:
         self._waiting = self._listed()
-        first = self._next_of_round(0.0)
+        self._name_what_is_not_taken()
+        first = self._next_of_round()
         if first is None:
             raise SourceError(self._why_nothing())
         self._waiting = self._listed()
@@ -51,24 +44,25 @@ class PictureFolder(PacedSource):
         self._pacer = Pacer(self.rate_hz)
 
     def read(self) -> Picture:
-        return self._next(self._wait())
+        self._wait()
+        return self._next()
 
-    def _next(self, captured_ms: float) -> Picture:
-        picture = self._next_of_round(captured_ms)
+    def _next(self) -> Picture:
+        picture = self._next_of_round()
         if picture is None and not self._loop:
             raise EndOfSource(f"{self.description} has ended")
         if picture is None:
             self._waiting = self._listed()
-            picture = self._next_of_round(captured_ms)
+            picture = self._next_of_round()
         if picture is None:
             raise SourceError(self._why_nothing())
         return picture
 
-    def _next_of_round(self, captured_ms: float) -> Picture | None:
+    def _next_of_round(self) -> Picture | None:
         while self._waiting:
             path = self._waiting.pop(0)
             try:
-                return read_picture(path, captured_ms)
+                return read_picture(path)
             except (PictureError, OSError) as error:
                 self._leave_out(path, error)
         return None
@@ -80,6 +74,12 @@ class PictureFolder(PacedSource):
             return picture_files(self._path)
         except OSError as error:
             raise SourceError(f"{self.description} cannot be listed: {error}") from error
+
+    def _name_what_is_not_taken(self) -> None:
+        files = self._path.iterdir() if self._path.is_dir() else ()
+        for suffix in sorted({path.suffix.lower() for path in files} & NOT_TAKEN.keys()):
+            todo = NOT_TAKEN[suffix]
+            _log.warning("%s: files that end in %s are left out: %s", self._path, suffix, todo)
 
     def _leave_out(self, path: Path, error: Exception) -> None:
         if path not in self._left_out:
@@ -98,71 +98,25 @@ def picture_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
-def read_picture(path: Path, captured_ms: float) -> Picture:
-    """A picture file: an upright JPEG within the limits as it is, anything else as pixels.
+def read_picture(path: Path) -> Picture:
+    """A picture file, captured when it was read: a JPEG as it is, anything else as pixels.
 
     Raises PictureError (damaged, or over 64 megapixels) or OSError.
     """
     data = _read_bytes(path)
-    if not is_jpeg(data):
-        return Picture.of_pixels(_decode_shrunk(data), captured_ms)
-    if not _is_complete(data):
-        raise PictureDamaged("the JPEG ends too early")
-    try:
-        picture = Picture.of_jpeg(data, captured_ms)
-    except PictureTooLarge:
-        return Picture.of_pixels(_decode_shrunk(data), captured_ms)
-    if exif_orientation(data) != _UPRIGHT:
-        return Picture.of_pixels(_decode_shrunk(data), captured_ms)
-    return picture
+    if is_jpeg(data):
+        return Picture.of_jpeg(data, boot_ms())
+    pixels = decode_within(data, MAX_PICTURE_PIXELS)
+    return Picture.of_pixels(pixels, boot_ms())
 
 
 def read_pixels(path: Path) -> Pixels:
     """A picture file as upright BGR pixels (H, W, 3). Raises PictureError or OSError."""
-    return _decode_shrunk(_read_bytes(path))
-
-
-def exif_orientation(jpeg: bytes) -> int:
-    """Orientation 1 (upright) to 8 as EXIF 2.32 has it in the first directory; 1 if unsaid."""
-    start = jpeg.find(b"Exif\0\0", 0, 65536) + 6
-    order: Literal["little", "big"] = "little" if jpeg[start : start + 2] == b"II" else "big"
-
-    def number(at: int, size: int) -> int:
-        return int.from_bytes(jpeg[start + at : start + at + size], order)
-
-    directory = number(4, 4)
-    if start < 6 or number(2, 2) != 42:
-        return _UPRIGHT
-    for entry in range(min(number(directory, 2), 64)):
-        at = directory + 2 + 12 * entry
-        if number(at, 2) == _ORIENTATION_TAG:
-            return number(at + 8, 2) if 1 <= number(at + 8, 2) <= 8 else _UPRIGHT
-    return _UPRIGHT
-
-
-def _is_complete(jpeg: bytes) -> bool:
-    """True if an end follows the first scan; a thumbnail inside a segment is stepped over."""
-    position = 2
-    while jpeg[position : position + 1] == b"\xff":
-        marker = jpeg[position + 1 : position + 2]
-        if marker == b"\xda":
-            return jpeg.find(b"\xff\xd9", position) > 0
-        length = int.from_bytes(jpeg[position + 2 : position + 4], "big")
-        position += 1 if marker == b"\xff" else 2 + length
-    return False
+    return decode_within(_read_bytes(path), MAX_PICTURE_PIXELS)
 
 
 def _read_bytes(path: Path) -> bytes:
     size = path.stat().st_size
-    if size > _MAX_FILE_BYTES:
-        raise PictureTooLarge(f"a file of {size} bytes; at most {_MAX_FILE_BYTES} are read")
+    if size > MAX_FILE_BYTES:
+        raise PictureTooLarge(f"a file of {size} bytes; at most {MAX_FILE_BYTES} are read")
     return path.read_bytes()
-
-
-def _decode_shrunk(data: bytes) -> Pixels:
-    """Upright BGR pixels, halved until they are within the limit of the wire."""
-    for flags in _FULL_TO_EIGHTH:
-        pixels = decode(data, flags)
-        if pixels.shape[0] * pixels.shape[1] <= MAX_PICTURE_PIXELS:
-            break
-    return pixels

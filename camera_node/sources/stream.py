@@ -10,7 +10,7 @@ from roommood.camera_node.sources.picture import EndOfSource, Picture, Source, r
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import cv2
-from roommood.shared.protocol.limits import MAX_PICTURE_PIXELS
+from roommood.shared.protocol.limits import MAX_FILE_PIXELS
 
 _TIMEOUT_MS: Final = 5_000
 _DEFAULT_RATE_HZ: Final = 25.0
@@ -32,10 +32,11 @@ class _Video:
         self.rate_hz = rate_hz if 0 < rate_hz <= 1000 else _DEFAULT_RATE_HZ
         is_mjpg = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == _MJPG
         self.gives_jpeg = is_mjpg and bool(self._capture.set(cv2.CAP_PROP_FORMAT, -1))
-        if self.is_open and not 0 < self.width * self.height <= MAX_PICTURE_PIXELS:
+        if self.is_open and not 0 < self.width * self.height <= MAX_FILE_PIXELS:
             self.close()
             raise SourceError(
-                f"{description} is {self.width}x{self.height} pixels; 1x1 to 3840x2160 are taken"
+                f"{description} is {self.width}x{self.height} pixels; at most {MAX_FILE_PIXELS} "
+                "are taken: use the camera's sub-stream"
             )
 
     def grab(self) -> bool:

@@ -15,7 +15,6 @@ _DEFAULT_RATE_HZ: Final = 30.0
 _MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
 _JPEG: Final = cv2.VideoWriter.fourcc(*"JPEG")
 _GONE: Final = "gives no picture: unplugged?"
-_END_OF_IMAGE: Final = b"\xff\xd9"
 
 
 class Webcam(Source):
@@ -113,16 +112,10 @@ class Webcam(Source):
                 break
         frame = retrieve(capture, self.description, _GONE)
         if self._gives_jpeg:
-            return Picture.of_jpeg(without_padding(frame.tobytes()), captured_ms)
+            return Picture.of_jpeg(frame.tobytes(), captured_ms)
         return picture_of(frame, self.description, captured_ms)
 
     def _opened(self) -> cv2.VideoCapture:
         if self._capture is None:
             raise SourceError(f"{self.description} is not open")
         return self._capture
-
-
-def without_padding(jpeg: bytes) -> bytes:
-    """Webcams hand out whole buffers: the zeros after the end of the image go."""
-    end = jpeg.rfind(_END_OF_IMAGE)
-    return jpeg[: end + 2] if end >= 0 and not jpeg[end + 2 :].strip(b"\0") else jpeg

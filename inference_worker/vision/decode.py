@@ -7,6 +7,7 @@ import numpy as np
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import PictureDamaged
 from roommood.shared.protocol.jpeg import JpegHeader, read_header
+from roommood.shared.protocol.jpeg_end import whole
 
 # EXIF orientation is ignored: a camera says its rotation in the frame's header.
 _COLOUR: Final = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -16,10 +17,6 @@ _TURNS: Final = {
     180: cv2.ROTATE_180,
     270: cv2.ROTATE_90_COUNTERCLOCKWISE,
 }
-_START_OF_SCAN: Final = b"\xff\xda"
-_END_OF_IMAGE: Final = b"\xff\xd9"
-# Some webcams pad their JPEGs with zeros up to a multiple of their buffer size.
-MAX_TRAILING_BYTES: Final = 64 * 1024
 
 
 def decode(jpeg: bytes, rotation: int = 0, *, as_gray: bool = False) -> Picture:
@@ -33,20 +30,12 @@ def decode(jpeg: bytes, rotation: int = 0, *, as_gray: bool = False) -> Picture:
 
     Raises:
         NotAJpeg, PictureTooLarge: as `shared.protocol.jpeg.read_header` says.
-        PictureDamaged: it does not decode, or it was cut off (no end-of-image marker within
-            its last `MAX_TRAILING_BYTES`), which decoders would fill with gray.
+        PictureDamaged: it does not decode, or was cut off (its markers lead to no end of the
+            image), which decoders would fill with gray. What follows its end is passed over.
         ValueError: another rotation.
     """
     header = read_header(jpeg)
-    _check_end(jpeg)
-    return _upright(_pixels(jpeg, header, as_gray), rotation)
-
-
-def _check_end(jpeg: bytes) -> None:
-    """An embedded thumbnail ends too, but before the picture's own scan starts."""
-    end = jpeg.rfind(_END_OF_IMAGE, -MAX_TRAILING_BYTES)
-    if end < 0 or jpeg.find(_START_OF_SCAN, end) >= 0:
-        raise PictureDamaged(f"a JPEG of {len(jpeg)} bytes without its end: it was cut off")
+    return _upright(_pixels(whole(jpeg), header, as_gray), rotation)
 
 
 def _pixels(jpeg: bytes, header: JpegHeader, as_gray: bool) -> Picture:

@@ -49,21 +49,29 @@ def is_jpeg(data: bytes) -> bool:
     return data[:3] == _START_OF_IMAGE
 
 
-def read_header(data: bytes) -> JpegHeader:
-    """Width and height in pixels as claimed, checked against the limits.
+def read_header(
+    data: bytes, *, most_bytes: int = MAX_JPEG_BYTES, most_pixels: int = MAX_PICTURE_PIXELS
+) -> JpegHeader:
+    """Width and height in pixels as claimed, checked against the limits: those of the wire, or
+    larger ones where a picture is made smaller before it goes out.
 
     Raises:
         NotAJpeg: no JPEG, or not one that decoders agree on (lossless, arithmetic, 12 bits).
         PictureDamaged: it ends, or its scan begins, before the frame marker, or too many
             other markers do.
-        PictureTooLarge: more bytes, pixels or scans than `shared.protocol.limits` allows.
+        PictureTooLarge: more bytes, pixels or scans than are allowed.
     """
     if not is_jpeg(data):
         raise NotAJpeg(f"not a JPEG: it starts with {bytes(data[:4]).hex(' ') or 'nothing'}")
-    if len(data) > MAX_JPEG_BYTES:
-        raise PictureTooLarge(f"a JPEG of {len(data)} bytes; at most {MAX_JPEG_BYTES} are taken")
+    if len(data) > most_bytes:
+        raise PictureTooLarge(f"a JPEG of {len(data)} bytes; at most {most_bytes} are taken")
     position, marker = _find_frame(data)
     header = _parse_frame(data, position, marker)
+    if header.width * header.height > most_pixels:
+        raise PictureTooLarge(
+            f"a JPEG that claims {header.width}x{header.height} pixels; at most {most_pixels} "
+            "are taken"
+        )
     # Within a scan's data 0xFF is always followed by 0x00; a thumbnail comes before the frame.
     # To count costs 0.1 ms a frame, so a camera's plain JPEG is spared it.
     if not _has_one_scan(data, position, header):
@@ -135,10 +143,6 @@ def _parse_frame(data: bytes, position: int, marker: int) -> JpegHeader:
     height = int.from_bytes(data[position + 3 : position + 5], "big")
     width = int.from_bytes(data[position + 5 : position + 7], "big")
     components = data[position + 7]
-    if width * height > MAX_PICTURE_PIXELS:
-        raise PictureTooLarge(
-            f"a JPEG that claims {width}x{height} pixels; at most {MAX_PICTURE_PIXELS} are taken"
-        )
     if min(width, height) < MIN_PICTURE_SIDE_PX or components not in _COMPONENTS:
         raise PictureDamaged(f"a JPEG of {width}x{height} pixels, {components} components")
     return JpegHeader(width, height, components, marker == _PROGRESSIVE)

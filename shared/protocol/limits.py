@@ -15,6 +15,10 @@ MAX_PARTS: Final = 2
 
 # Pixels that a JPEG may claim before it is decoded: a 631-byte file can claim 10^9.
 MAX_PICTURE_PIXELS: Final = 3840 * 2160
+# What a camera node takes from its source and makes smaller before it goes out: stills of 48 and
+# 64 megapixels, and photographs with a video behind them.
+MAX_FILE_PIXELS: Final = 64_000_000
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 # A side below this holds no face that could be classified.
 MIN_PICTURE_SIDE_PX: Final = 16
 # Start-of-frame must come within these bytes; EXIF and colour profiles lie before it.

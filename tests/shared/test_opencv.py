@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roommood.shared.opencv import MAX_FILE_PIXELS, cv2
+from roommood.shared.opencv import cv2, decode_within, reduced
+from roommood.shared.protocol.limits import MAX_FILE_PIXELS
 
 WORKER = "roommood.inference_worker.vision.opencv"
 CAMERA = "roommood.camera_node.encoder"
@@ -40,3 +41,19 @@ def test_the_limit_is_ours_whatever_the_environment_says_and_one_thread_is_used(
     )
     told = python(code, OPENCV_IO_MAX_IMAGE_PIXELS="1000000000000")
     assert told.split() == [str(MAX_FILE_PIXELS), "1"]
+
+
+@pytest.mark.parametrize(
+    ("factor", "side"), [(1.0, 800), (0.6, 800), (0.5, 400), (0.3, 400), (0.25, 200), (0.01, 100)]
+)
+def test_a_jpeg_is_decoded_no_smaller_than_asked_for(factor: float, side: int) -> None:
+    data = cv2.imencode(".jpg", np.zeros((800, 800, 3), np.uint8))[1]
+    assert cv2.imdecode(data, reduced(factor)).shape[0] == side  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("ending", [".jpg", ".png"])
+def test_a_picture_of_any_kind_is_halved_until_it_fits(ending: str) -> None:
+    data = cv2.imencode(ending, np.zeros((600, 800, 3), np.uint8))[1].tobytes()
+    assert decode_within(data, 800 * 600).shape == (600, 800, 3)
+    assert decode_within(data, 800 * 600 - 1).shape == (300, 400, 3)
+    assert decode_within(data, 10_000).shape == (75, 100, 3)

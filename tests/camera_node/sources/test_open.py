@@ -84,3 +84,13 @@ def test_opening_loads_neither_numpy_nor_opencv() -> None:
     code += "print({'numpy', 'cv2', 'roommood.shared.opencv'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(("ending", "todo"), [("heic", "heif-convert"), ("MTS", "ffmpeg")])
+def test_a_file_that_is_not_taken_is_told_with_what_to_do(
+    tmp_path: Path, ending: str, todo: str
+) -> None:
+    path = tmp_path / f"party.{ending}"
+    path.touch()
+    with pytest.raises(SourceError, match=rf"end in \.{ending.lower()} are not taken: {todo}"):
+        open_source(str(path))

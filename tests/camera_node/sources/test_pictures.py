@@ -3,17 +3,19 @@
 import contextlib
 import logging
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from roommood.camera_node.encoder import Encoder
+from roommood.camera_node.sources.exif import exif_orientation
 from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture
-from roommood.camera_node.sources.pictures import PictureFolder, exif_orientation, read_picture
+from roommood.camera_node.sources.pictures import PictureFolder, read_picture
+from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import Pixels, cv2, decode
+from roommood.shared.protocol.limits import MAX_PICTURE_PIXELS
 
 
 def grey(level: int, width: int = 160, height: int = 120) -> Pixels:
@@ -111,10 +113,10 @@ def test_a_truncated_jpeg_with_a_whole_thumbnail_is_left_out(tmp_path: Path) -> 
     assert len(once(tmp_path)) == 2
 
 
-def test_what_follows_the_end_of_a_jpeg_does_not_make_it_broken(tmp_path: Path) -> None:
-    data = write(tmp_path / "a.jpg", grey(10)) + b"a telephone's video \xff\xda\xff"
-    (tmp_path / "a.jpg").write_bytes(data)
-    assert [picture.jpeg for picture in once(tmp_path)] == [data]
+def test_what_follows_the_end_of_a_jpeg_is_cut_off(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.jpg", grey(10))
+    (tmp_path / "a.jpg").write_bytes(whole + b"a telephone's video \xff\xd8\xff\xda\xff")
+    assert [picture.jpeg for picture in once(tmp_path)] == [whole]
 
 
 @pytest.mark.parametrize("broken", [True, False])
@@ -140,36 +142,76 @@ def test_a_folder_that_vanishes_is_a_source_that_went_away(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_a_jpeg_that_lies_on_its_side_comes_as_upright_pixels(tmp_path: Path, order: str) -> None:
-    upright = cv2.imencode(".jpg", grey(90))[1].tobytes()
-    sideways = turned(upright, 6, order)
+def test_a_jpeg_that_lies_on_its_side_goes_out_upright(tmp_path: Path, order: str) -> None:
+    sideways = turned(cv2.imencode(".jpg", grey(90))[1].tobytes(), 6, order)
     assert exif_orientation(sideways) == 6
     (tmp_path / "a.jpg").write_bytes(sideways)
-    picture = read_picture(tmp_path / "a.jpg", 0.0)
-    assert picture.pixels is not None
+    picture = read_picture(tmp_path / "a.jpg")
     assert (picture.width, picture.height) == (120, 160)
+    encoded = Encoder().encode(picture)
+    assert (encoded.width, encoded.height) == (120, 160)
+    # Its red corner, at the upper left as it lies, is at the upper right when it stands.
+    upright = cv2.rotate(grey(90), cv2.ROTATE_90_CLOCKWISE).astype(int)
+    assert np.abs(decode(encoded.jpeg, cv2.IMREAD_COLOR).astype(int) - upright).mean() < 4
 
 
 @pytest.mark.parametrize("orientation", [1, 0, 99])
 def test_a_jpeg_whose_exif_says_upright_passes(tmp_path: Path, orientation: int) -> None:
     data = turned(cv2.imencode(".jpg", grey(90))[1].tobytes(), orientation)
     (tmp_path / "a.jpg").write_bytes(data)
-    assert read_picture(tmp_path / "a.jpg", 0.0).jpeg == data
+    picture = read_picture(tmp_path / "a.jpg")
+    assert Encoder().encode(picture).jpeg == data
 
 
-def test_a_photograph_over_the_limit_of_the_wire_is_shrunk(tmp_path: Path) -> None:
+def test_a_photograph_over_the_limit_of_the_wire_is_shrunk_when_it_goes_out(
+    tmp_path: Path,
+) -> None:
     write(tmp_path / "phone.jpg", np.zeros((3000, 4000, 3), np.uint8))
-    code = "import sys; from pathlib import Path;"
-    code += "from roommood.camera_node.sources.pictures import read_picture;"
-    code += "p = read_picture(Path(sys.argv[1]), 0.0); print(p.width, p.height, p.jpeg)"
-    # In a process of its own: OpenCV reads its limit once, when it is first imported.
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "phone.jpg")],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["2000", "1500", "None"]
+    picture = read_picture(tmp_path / "phone.jpg")
+    assert (picture.width, picture.height) == (4000, 3000)
+    encoded = Encoder().encode(picture)
+    assert encoded.width * encoded.height <= MAX_PICTURE_PIXELS
+    assert abs(encoded.width / encoded.height - 4 / 3) < 0.01
+
+
+def test_what_is_too_large_to_be_a_jpeg_of_the_wire_is_shrunk_when_it_is_read(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "scan.png", np.zeros((3000, 4000, 3), np.uint8))
+    picture = read_picture(tmp_path / "scan.png")
+    assert (picture.width, picture.height) == (2000, 1500)
+
+
+def test_a_still_of_48_megapixels_is_as_fresh_as_its_reading_not_as_its_tick(
+    tmp_path: Path,
+) -> None:
+    data = write(tmp_path / "still.jpg", np.full((6000, 8000, 3), 90, np.uint8))
+    before_ms = boot_ms()
+    (picture,) = once(tmp_path)
+    assert picture.jpeg == data
+    assert picture.captured_ms >= before_ms
+    encoded = Encoder(max_width=1000).encode(picture)
+    assert (encoded.width, encoded.height) == (1000, 750)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".tif", ".jfif"])
+def test_more_endings_are_taken(tmp_path: Path, suffix: str) -> None:
+    ending = ".jpg" if suffix == ".jfif" else suffix
+    (tmp_path / f"one{suffix}").write_bytes(cv2.imencode(ending, grey(90))[1].tobytes())
+    assert len(once(tmp_path)) == 1
+
+
+def test_endings_that_are_not_taken_are_named_with_what_to_do(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "a.jpg", grey(10))
+    for name in ("b.HEIC", "c.heic", "d.mts"):
+        (tmp_path / name).touch()
+    with caplog.at_level(logging.WARNING, "camera_node"), PictureFolder(tmp_path):
+        pass
+    heic, mts = caplog.messages
+    assert "end in .heic are left out: heif-convert" in heic
+    assert "end in .mts are left out: ffmpeg" in mts
 
 
 def test_reading_follows_the_rate_and_can_be_interrupted(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from roommood.camera_node.sources.webcam import Webcam, without_padding
+from roommood.camera_node.sources.webcam import Webcam
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import Frame, cv2
 
@@ -158,9 +158,3 @@ def test_a_missing_webcam_is_named_with_those_present() -> None:
 def test_a_device_that_is_no_camera_says_why_that_may_be() -> None:
     with pytest.raises(SourceError, match="cannot be opened: another program"):
         Webcam("/dev/null").open()
-
-
-def test_only_zeros_after_the_end_of_the_image_are_padding() -> None:
-    assert without_padding(JPEG + bytes(9)) == JPEG
-    assert without_padding(JPEG + b"tail") == JPEG + b"tail"
-    assert without_padding(JPEG[:-2]) == JPEG[:-2]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from roommood.inference_worker.vision.decode import MAX_TRAILING_BYTES, decode
+from roommood.inference_worker.vision.decode import decode
 from roommood.inference_worker.vision.opencv import cv2
 from roommood.shared.errors import NotAJpeg, PictureDamaged, PictureTooLarge
 from roommood.shared.protocol.limits import MAX_JPEG_BYTES, MAX_JPEG_SCANS
@@ -96,11 +96,14 @@ def test_the_end_of_an_embedded_thumbnail_is_not_the_end_of_the_picture() -> Non
         decode(whole[: len(whole) // 2])
 
 
-def test_padding_after_the_end_is_taken_up_to_its_bound() -> None:
-    fits = WHOLE + bytes(MAX_TRAILING_BYTES - 2)
-    assert decode(fits).shape == (512, 512, 3)
+@pytest.mark.parametrize("tail", [bytes(100_000), b"junk", WHOLE[:3000]])
+def test_what_follows_the_end_is_passed_over(tail: bytes) -> None:
+    assert np.array_equal(decode(WHOLE + tail), decode(WHOLE))
+
+
+def test_the_end_of_another_picture_is_not_the_end_of_this_one() -> None:
     with pytest.raises(PictureDamaged, match="cut off"):
-        decode(fits + b"\0")
+        decode(WHOLE[:-40] + WHOLE)
 
 
 def test_a_claim_of_gigabytes_is_refused_before_decoding() -> None:
