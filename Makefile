@@ -70,7 +70,7 @@ soak: $(VENV)/dev.stamp
 # over ssh, container images, and a camera on arm64 under emulation. Root is needed, and Debian's
 # debootstrap, systemd-container, buildah, qemu-user-static and docker-compose; half an hour.
 site: $(VENV)/dev.stamp
-	ROOMMOOD_SITE=1 $(BIN)/python -m pytest tests/site $(ARGS)
+	ROOMMOOD_TEST_SITE=1 $(BIN)/python -m pytest tests/site $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist

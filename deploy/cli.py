@@ -8,7 +8,6 @@ import typer
 from roommood.aggregator import bridge_cli
 from roommood.aggregator.cli import aggregator
 from roommood.aggregator.dashboard.cli import dashboard
-from roommood.aggregator.redis.options import redis_password_option, redis_url_option
 from roommood.aggregator.terminal import cli as read_cli
 from roommood.camera_node import cli as camera_cli
 from roommood.camera_node.preview import cli as preview_cli
@@ -104,14 +103,17 @@ def demo(
 def doctor(
     redis: Annotated[
         str | None,
-        redis_url_option(
-            "Redis that must answer.", _TARGETS, metavar="URL",
-            show_default="the usual one, if it is there",
+        typer.Option(
+            envvar="ROOMMOOD_REDIS_URL", metavar="URL", help="Redis that must answer.",
+            show_default="the usual one, if it is there", rich_help_panel=_TARGETS,
         ),
     ] = None,
     password_file: Annotated[
         Path | None,
-        redis_password_option("File whose first line is its password.", _TARGETS),
+        typer.Option(
+            "--redis-password-file", envvar="ROOMMOOD_REDIS_PASSWORD_FILE", show_default="none",
+            help="File whose first line is its password.", rich_help_panel=_TARGETS,
+        ),
     ] = None,
     worker: Annotated[
         str | None,

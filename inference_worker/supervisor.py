@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
@@ -195,14 +195,14 @@ def one_of(settings: WorkerSettings, number: int) -> WorkerSettings:
     metrics_port = settings.metrics_port
     if metrics_port is not None and metrics_port + by > MAX_PORT:
         raise ConfigError(f"--metrics-port {metrics_port} leaves no port for instance {number}")
-    changed = {
-        "bind": shifted(settings.bind, by),
-        "advertise": settings.advertise and shifted(settings.advertise, by),
-        "metrics_port": metrics_port and metrics_port + by,
-        "instance": 1,
-        "processes": 1,
-    }
-    return settings.model_copy(update=changed)
+    return replace(
+        settings,
+        bind=shifted(settings.bind, by),
+        advertise=settings.advertise and shifted(settings.advertise, by),
+        metrics_port=metrics_port and metrics_port + by,
+        instance=1,
+        processes=1,
+    )
 
 
 def _run_child(target: Target, settings: WorkerSettings, box: str, parent: int) -> None:

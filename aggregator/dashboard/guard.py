@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.sessions import SESSION_S, Sessions
-from roommood.aggregator.dashboard.settings import DashboardSettings
+from roommood.shared.process.settings import DashboardSettings
 from roommood.shared.security.page_password import given_password
 
 COOKIE: Final = "roommood_session"

@@ -21,12 +21,12 @@ from roommood.aggregator.dashboard.events import Events
 from roommood.aggregator.dashboard.guard import Guard
 from roommood.aggregator.dashboard.headers import SecurityHeaders
 from roommood.aggregator.dashboard.poller import Feed
-from roommood.aggregator.dashboard.settings import DashboardSettings
 from roommood.aggregator.redis.client import connect
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import release, shutdown_on_signals
 from roommood.shared.process.service import ServiceManager
+from roommood.shared.process.settings import DashboardSettings
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 # Connections at once; beyond them the server answers 503.

@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 from roommood.aggregator.mqtt import discovery
-from roommood.aggregator.mqtt.discovery import Json, as_payload
-from roommood.aggregator.mqtt.settings import BridgeSettings
+from roommood.aggregator.mqtt.discovery import Json, Topics, as_payload
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.site import Site, SiteReader
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import ConnectionLog, Waker, new_id, shutdown_on_signals
+from roommood.shared.process.settings import MqttSettings
 
 _log = logging.getLogger(__name__)
 _MINUTE: Final = timedelta(minutes=1)
@@ -36,10 +36,10 @@ class Bridge:
     The broker's client runs a thread of its own; what it hears is only noted.
     """
 
-    def __init__(self, settings: BridgeSettings) -> None:
+    def __init__(self, settings: MqttSettings) -> None:
         """Raises ConfigError for files that cannot be used."""
         self._settings = settings
-        self._topics = settings.topics
+        self._topics = Topics(settings.prefix, settings.discovery_prefix)
         self._reader = SiteReader(settings.redis_url, settings.redis_password_file)
         self._log_of_redis, self._log_of_broker = ConnectionLog("redis"), ConnectionLog("broker")
         self._mqtt = self._make_mqtt()

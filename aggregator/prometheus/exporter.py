@@ -8,44 +8,24 @@ import select
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Final
 
-from roommood.aggregator.redis.client import DEFAULT_URL
 from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.aggregator.stats.site import Site, SiteReader, is_up
-from roommood.shared.errors import ConfigError, StoreError
+from roommood.shared.errors import StoreError
 from roommood.shared.process.logs import event
 from roommood.shared.process.metrics import Health, Sample, serve
 from roommood.shared.process.runtime import ConnectionLog, shutdown_on_signals
+from roommood.shared.process.settings import ExporterSettings
+from roommood.shared.process.settings.readers import host_and_port
 from roommood.shared.protocol.messages import PICTURE_PROBLEMS
-from roommood.shared.transport.addresses import host_of, is_loopback, parse_address
 
-DEFAULT_BIND: Final = "127.0.0.1:9704"
 _LAST: Final = timedelta(minutes=1)
 # Scrapes within this are told the same: somebody may ask all the time.
 _KEPT_S: Final = 1.0
 _TURN_S: Final = 1.0
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ExporterSettings:
-    """Raises ConfigError where strangers could ask without anybody having allowed it."""
-
-    bind: str = DEFAULT_BIND
-    redis_url: str = DEFAULT_URL
-    redis_password_file: Path | None = None
-    insecure: bool = False
-
-    def __post_init__(self) -> None:
-        if not (self.insecure or is_loopback(parse_address(self.bind))):
-            raise ConfigError(
-                f"{self.bind} can be reached from other machines, and whoever asks is told what "
-                "the rooms show: let Prometheus run here, or allow it with --insecure"
-            )
 
 
 class Exporter:
@@ -62,10 +42,9 @@ class Exporter:
 
     def run(self) -> int:
         """Serves until SIGTERM or SIGINT; returns the exit code."""
-        address = parse_address(self._settings.bind)
-        host, port = host_of(address), int(address.rpartition(":")[2])
+        host, port = host_and_port(self._settings.bind)
         with shutdown_on_signals() as shutdown:
-            stop = serve("" if host == "*" else host, port, self.health, self.samples)
+            stop = serve(host, port, self.health, self.samples)
             event(_log, logging.INFO, "exporter ready", bind=self._settings.bind)
             try:
                 # Whether Redis answers is known before anybody asks.

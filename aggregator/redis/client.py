@@ -9,8 +9,9 @@ from urllib.parse import parse_qsl, urlencode
 
 from roommood.aggregator.redis.credentials import access, refuse_password_in
 from roommood.shared.errors import ConfigError, ShardAway, StoreAway, StoreError, StoreRefuses
+from roommood.shared.process.settings import DEFAULT_REDIS_URL
 
-DEFAULT_URL: Final = "redis://127.0.0.1:6379/0"
+DEFAULT_URL: Final = DEFAULT_REDIS_URL
 # Seconds until a silent Redis counts as away.
 TIMEOUT_S: Final = 2.0
 # Refusals that concern the server, not the key: a read-only replica, no memory, no disk, too few

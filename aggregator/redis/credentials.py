@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.security.password_file import read_password
+from roommood.shared.security.password_file import holds_password, read_password
 from roommood.shared.security.private_file import credentials_folder
 
 
@@ -54,9 +54,7 @@ def refuse_password_in(url: str) -> None:
 
     Every user of a machine sees the command lines of all processes.
     """
-    inside, at, _ = url.partition("://")[2].rpartition("@")
-    names = {name.lower() for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
-    if (at and ":" in inside) or "password" in names:
+    if holds_password(url):
         raise ConfigError(
             "the Redis URL holds a password, which others could read from it: change that "
             "password, write the new one into a file that only you can read, and give "

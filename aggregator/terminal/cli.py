@@ -12,34 +12,39 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from roommood.aggregator.redis.client import DEFAULT_URL
-from roommood.aggregator.redis.options import PasswordOption, RedisOption, RoomArgument
 from roommood.shared.errors import ConfigError
+from roommood.shared.process.settings import RedisSettings
+from roommood.shared.process.settings.options import with_settings
 from roommood.shared.protocol.names import parse_room
 
 if TYPE_CHECKING:
     from roommood.aggregator.counting.store import Store
     from roommood.aggregator.stats.room_stats import RoomStats
 
+RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="Name of the room.")]
+
 _OUTPUT_PANEL: Final = "Output"
 _PERIOD_PANEL: Final = "Period"
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def rooms(redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None) -> None:
+@with_settings(RedisSettings)
+def rooms(settings: RedisSettings) -> None:
     """List the rooms of which something was counted.
 
     Example: roommood rooms
     """
     from roommood.aggregator.terminal.tables import rooms_table
 
-    with _stats(redis, password_file) as stats:
+    with _stats(settings) as stats:
         known = stats.rooms()
         states = stats.camera_states(one.room for one in known)
     _print(rooms_table(known, states) if known else "No room yet: nothing has been counted.")
 
 
+@with_settings(RedisSettings)
 def stats(
+    settings: RedisSettings,
     room: RoomArgument,
     last: Annotated[
         str,
@@ -61,8 +66,6 @@ def stats(
     csv: Annotated[
         bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=_OUTPUT_PANEL)
     ] = False,
-    redis: RedisOption = DEFAULT_URL,
-    password_file: PasswordOption = None,
 ) -> None:  # fmt: skip
     """Say what a room's faces showed: people, share of each expression, coverage.
 
@@ -73,7 +76,7 @@ def stats(
 
     if json and csv:
         raise ConfigError("--json and --csv: choose one")
-    with _stats(redis, password_file) as reader:
+    with _stats(settings) as reader:
         summary = reader.summary(room, parse_duration(last))
         cameras = reader.camera_states([summary.room])[summary.room]
         history = reader.history(room, parse_duration(last), parse_duration(by)) if by else []
@@ -91,7 +94,9 @@ def stats(
             _print(read_view.history_table(history))
 
 
+@with_settings(RedisSettings)
 def export(
+    settings: RedisSettings,
     room: RoomArgument,
     last: Annotated[
         str,
@@ -128,8 +133,6 @@ def export(
             help="File that is replaced once all is there; - is the standard output.",
         ),
     ] = Path("-"),
-    redis: RedisOption = DEFAULT_URL,
-    password_file: PasswordOption = None,
 ) -> None:  # fmt: skip
     """Write a room's history for other programs. Times are UTC, shares parts of 1.
 
@@ -140,7 +143,7 @@ def export(
     if json and csv:
         raise ConfigError("--json and --csv: choose one")
     length = parse_duration(bucket) if bucket else None
-    with _stats(redis, password_file) as reader:
+    with _stats(settings) as reader:
         periods = reader.periods(room, parse_duration(last), length)
         observed = export_room(periods, json_lines if json else csv_lines, output)
     if not observed:
@@ -151,7 +154,9 @@ def export(
         )
 
 
+@with_settings(RedisSettings)
 def watch(
+    settings: RedisSettings,
     room: Annotated[
         str | None,
         typer.Argument(metavar="[ROOM]", show_default="all rooms", help="Name of one room."),
@@ -163,8 +168,6 @@ def watch(
             help="End by itself after so many seconds.",
         ),
     ] = None,
-    redis: RedisOption = DEFAULT_URL,
-    password_file: PasswordOption = None,
 ) -> None:  # fmt: skip
     """Show the rooms at this moment, twice a second; piped, a line for each change.
 
@@ -172,46 +175,44 @@ def watch(
     """
     from roommood.aggregator.terminal.watch import show
 
-    with _stats(redis, password_file) as reader:
+    with _stats(settings) as reader:
         show(reader, room, seconds)
 
 
-def pause(
-    room: RoomArgument, redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None
-) -> None:
+@with_settings(RedisSettings)
+def pause(settings: RedisSettings, room: RoomArgument) -> None:
     """Make the cameras of a room send nothing, until `resume`.
 
     Example: roommood pause kitchen
     """
     name = parse_room(room)
-    with _stats(redis, password_file) as reader:
+    with _stats(settings) as reader:
         known = [one.room for one in reader.rooms()]
-    with _store(redis, password_file) as store:
+    with _store(settings) as store:
         store.pause(name)
     typer.echo(f"{name} is paused")
     if name not in known:
         typer.echo(f"note: nothing of {name} was counted yet; known: {_names(known)}", err=True)
 
 
-def resume(
-    room: RoomArgument, redis: RedisOption = DEFAULT_URL, password_file: PasswordOption = None
-) -> None:
+@with_settings(RedisSettings)
+def resume(settings: RedisSettings, room: RoomArgument) -> None:
     """Let the cameras of a paused room send again.
 
     Example: roommood resume kitchen
     """
     name = parse_room(room)
-    with _store(redis, password_file) as store:
+    with _store(settings) as store:
         was_paused = name in store.paused_rooms()
         store.resume(name)
     typer.echo(f"{name} is no longer paused" if was_paused else f"{name} was not paused")
 
 
+@with_settings(RedisSettings)
 def forget(
+    settings: RedisSettings,
     room: RoomArgument,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    redis: RedisOption = DEFAULT_URL,
-    password_file: PasswordOption = None,
 ) -> None:
     """Delete all that was counted of a room; results still on their way are refused.
 
@@ -222,7 +223,7 @@ def forget(
     name = parse_room(room)
     if not yes:
         typer.confirm(f"Delete all statistics of {name}, for good?", abort=True)
-    with _store(redis, password_file) as store:
+    with _store(settings) as store:
         deleted = store.forget(name)
     typer.echo(f"{name} is forgotten: {deleted} keys deleted")
 
@@ -246,17 +247,17 @@ def mount(app: typer.Typer) -> None:
         app.command(rich_help_panel="Change what is kept")(change)
 
 
-def _stats(url: str, password_file: Path | None) -> "RoomStats":
+def _stats(settings: RedisSettings) -> "RoomStats":
     from roommood.aggregator.stats.room_stats import RoomStats
 
-    return RoomStats(url, password_file)
+    return RoomStats(settings.url, settings.password_file)
 
 
 @contextmanager
-def _store(url: str, password_file: Path | None) -> "Iterator[Store]":
+def _store(settings: RedisSettings) -> "Iterator[Store]":
     from roommood.aggregator.counting.store import Store
 
-    store = Store(url, password_file)
+    store = Store(settings.url, settings.password_file)
     try:
         store.check_schema()
         yield store

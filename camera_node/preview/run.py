@@ -8,13 +8,13 @@ import typer
 from roommood.camera_node.preview.server import Access, serve
 from roommood.camera_node.preview.viewer import FindFaces, Preview
 from roommood.shared.process.runtime import shutdown_on_signals
-from roommood.shared.process.settings import CameraSettings
+from roommood.shared.process.settings import PictureSettings
 
 _TURN_S: Final = 1.0
 
 
 def run_preview(
-    settings: CameraSettings, access: Access, find_faces: FindFaces | None, idle_s: float
+    settings: PictureSettings, access: Access, find_faces: FindFaces | None, idle_s: float
 ) -> int:
     """Returns the exit code. Raises SourceError and ConfigError where it cannot start."""
     _ = access.password

@@ -17,7 +17,7 @@ from roommood.camera_node.sources.devices import who_holds
 from roommood.camera_node.sources.open import open_source
 from roommood.camera_node.sources.picture import Source
 from roommood.shared.errors import PictureError, SourceError
-from roommood.shared.process.settings import CameraSettings
+from roommood.shared.process.settings import PictureSettings
 
 if TYPE_CHECKING:
     from roommood.shared.opencv import Pixels
@@ -47,7 +47,7 @@ class View:
 class Preview:
     """The newest picture for whoever looks. Methods may be called from any thread."""
 
-    def __init__(self, settings: CameraSettings, find_faces: FindFaces | None = None) -> None:
+    def __init__(self, settings: PictureSettings, find_faces: FindFaces | None = None) -> None:
         """Raises SourceError or ConfigError for a source that cannot be."""
         self._settings = settings
         self._find_faces = find_faces
@@ -173,7 +173,7 @@ class Preview:
             width=settings.width,
             height=settings.height,
             loop=True,
-            name=settings.name,
+            name="preview",
         )
 
 

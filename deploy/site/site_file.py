@@ -29,13 +29,8 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from roommood.shared.errors import ConfigError, RoommoodError
-from roommood.shared.process.settings import (
-    AggregatorSettings,
-    CameraSettings,
-    WorkerSettings,
-    load,
-)
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.settings.tables import problem_with
 from roommood.shared.transport.addresses import parse_address
 
 DESKTOP: Final = "desktop"
@@ -94,8 +89,8 @@ class Desktop(Reached):
     def _check(self) -> Self:
         if self.host == LOCAL and not self.address:
             raise ValueError('address is needed where host is "local": by it the Pis reach it')
-        _checked(WorkerSettings, "worker", self.worker, {})
-        _checked(AggregatorSettings, "aggregator", self.aggregator, {})
+        _check_settings("worker", self.worker)
+        _check_settings("aggregator", self.aggregator)
         return self
 
     @property
@@ -122,7 +117,7 @@ class Pi(Reached):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        _checked(CameraSettings, "camera", self.settings, {"name": self.name, "room": self.room})
+        _check_settings("camera", {**self.settings, "name": self.name, "room": self.room})
         return self
 
 
@@ -205,15 +200,13 @@ def _machine(host: str) -> str:
     return LOCAL if address.is_loopback or address.is_unspecified else str(address)
 
 
-def _checked(model: Any, table: str, values: dict[str, Any], given: dict[str, Any]) -> None:
+def _check_settings(table: str, values: dict[str, Any]) -> None:
     ours = _OURS & values.keys()
     if ours:
         raise ValueError(f"{', '.join(sorted(ours))}: the site itself sets this for every machine")
-    try:
-        load(model, None, {**values, **given})
-    except RoommoodError as error:
-        said = re.sub(r"(?m)^--[a-z-]+: ", "", str(error))
-        raise ValueError(f"{table}: {said}") from error
+    said = [problem_with(table, key, value) for key, value in values.items()]
+    if wrong := [one for one in said if one]:
+        raise ValueError(f"{table}: {'; '.join(wrong)}")
 
 
 def _said(one: Any) -> str:

@@ -21,7 +21,7 @@ from roommood.shared.errors import ConfigError
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import release
 from roommood.shared.process.service import ServiceManager
-from roommood.shared.process.settings import Settings
+from roommood.shared.process.settings import Component
 
 _STALLED_AFTER_S: Final = 10.0
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def serve(
 
 
 def serve_if_asked(
-    settings: Settings, health: Health, samples: Callable[[], Iterable[Sample]]
+    settings: Component, health: Health, samples: Callable[[], Iterable[Sample]]
 ) -> Callable[[], None]:
     """Serves where the settings say so; returns what stops it. Raises ConfigError."""
     if settings.metrics_port is None:

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from roommood.camera_node.preview.server import Access, serve
 from roommood.camera_node.preview.viewer import Preview
 from roommood.deploy.preview_faces import face_finder
-from roommood.shared.process.settings import CameraSettings
+from roommood.shared.process.settings import PreviewSettings
 from tests.browser.chromium import Watched, until, watching
 from tests.redis_server import free_port
 
@@ -53,9 +53,7 @@ def shown(
 ) -> Iterator[Shown]:
     file = folder / "roommood.toml"
     file.write_text(f'[camera]\nname = "door"\nroom = "hall"\nrotation = {rotation}\n')
-    settings = CameraSettings.model_validate(
-        {"name": "door", "room": "hall", "source": "simulated", "rotation": rotation}
-    )
+    settings = PreviewSettings(source="simulated", rotation=rotation)
     preview = Preview(settings, face_finder())
     preview.start()
     port, stop = serve(Access(f"127.0.0.1:{free_port()}", save_to=file), preview)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from roommood.aggregator.prometheus.exporter import Exporter, ExporterSettings, site_samples
+from roommood.aggregator.prometheus.exporter import Exporter, site_samples
 from roommood.aggregator.stats.health import CameraHealth
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.palette import COLOUR_OF
@@ -19,6 +19,7 @@ from roommood.aggregator.stats.room_stats import KnownRoom
 from roommood.aggregator.stats.site import Site as SiteNow
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.metrics import render
+from roommood.shared.process.settings import ExporterSettings
 from tests.aggregator.made import delivery, face, only, result
 from tests.end_to_end.site import Site, until
 from tests.end_to_end.test_wishes import fetch
@@ -273,5 +274,5 @@ def test_it_asks_redis_at_most_once_a_second_however_often_it_is_asked(
 
 def test_other_machines_are_told_only_where_that_was_allowed() -> None:
     with pytest.raises(ConfigError, match="--insecure"):
-        ExporterSettings("0.0.0.0:9704")
-    assert ExporterSettings("0.0.0.0:9704", insecure=True)
+        ExporterSettings(bind="0.0.0.0:9704")
+    assert ExporterSettings(bind="0.0.0.0:9704", insecure=True)

@@ -2,5 +2,5 @@
 
 import os
 
-if not os.environ.get("ROOMMOOD_SITE"):
+if not os.environ.get("ROOMMOOD_TEST_SITE"):
     collect_ignore_glob = ["test_*.py"]

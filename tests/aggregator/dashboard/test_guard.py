@@ -12,8 +12,9 @@ from nicegui import Client
 
 from roommood.aggregator.dashboard.guard import COOKIE
 from roommood.aggregator.dashboard.sessions import SESSION_S, Sessions
-from roommood.aggregator.dashboard.settings import DashboardSettings
 from roommood.shared.errors import ConfigError
+from roommood.shared.process.settings import DashboardSettings
+from roommood.shared.process.settings.readers import is_local
 from tests.aggregator.dashboard.served import Served, serving
 from tests.redis_server import RedisServer
 
@@ -65,14 +66,14 @@ def test_an_address_that_others_reach_needs_a_password_or_a_proxy(
     bind: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigError, match="can be reached from other machines"):
-        DashboardSettings(bind)
-    assert DashboardSettings(bind, behind_proxy=True).password is None
-    assert DashboardSettings(bind, password_file=secret(tmp_path, WORD)).password == WORD
+        DashboardSettings(bind=bind)
+    assert DashboardSettings(bind=bind, behind_proxy=True).password is None
+    assert DashboardSettings(bind=bind, password_file=secret(tmp_path, WORD)).password == WORD
 
 
 @pytest.mark.parametrize("bind", ["127.0.0.1:5780", "localhost:5780", "[::1]:5780"])
 def test_loopback_needs_neither(bind: str) -> None:
-    assert DashboardSettings(bind).is_local
+    assert is_local(DashboardSettings(bind=bind).bind)
 
 
 def test_a_password_that_others_can_read_is_refused(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.mqtt.discovery import Topics
-from roommood.aggregator.mqtt.settings import BridgeSettings
 from roommood.shared.clock import wall_ms
 from roommood.shared.errors import ConfigError
+from roommood.shared.process.settings import MqttSettings
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from tests.aggregator.made import delivery, face, only, result
 from tests.end_to_end.site import until
@@ -325,9 +325,9 @@ def test_a_broker_that_is_another_or_does_not_know_us_is_told_nothing(
 
 def test_the_network_reads_along_only_where_that_was_allowed() -> None:
     with pytest.raises(ConfigError, match="mqtts://"):
-        BridgeSettings("mqtt://home:1883")
-    assert BridgeSettings("mqtt://home:1883", insecure=True)
-    assert BridgeSettings("mqtts://home").port == 8883
+        MqttSettings(broker="mqtt://home:1883")
+    assert MqttSettings(broker="mqtt://home:1883", insecure=True)
+    assert MqttSettings(broker="mqtts://home").port == 8883
 
 
 @pytest.mark.parametrize(
@@ -338,13 +338,13 @@ def test_the_network_reads_along_only_where_that_was_allowed() -> None:
         ({"broker": "mqtt://localhost:99999"}, "no broker"),
         ({"ca_file": Path("x")}, "mqtts://"),
         ({"password_file": Path("x")}, "--user"),
-        ({"topics": Topics(base="a/b")}, "no topic prefix"),
-        ({"topics": Topics(discovery="#")}, "no topic prefix"),
+        ({"prefix": "a/b"}, "no topic prefix"),
+        ({"discovery_prefix": "#"}, "no topic prefix"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        BridgeSettings(**settings)
+        MqttSettings(**settings)
 
 
 def test_a_password_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
@@ -352,6 +352,6 @@ def test_a_password_file_that_others_may_read_is_refused(tmp_path: Path) -> None
     path.write_text("secret\n")
     path.chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        _ = BridgeSettings(user="me", password_file=path).password
+        _ = MqttSettings(user="me", password_file=path).password
     path.chmod(0o600)
-    assert BridgeSettings(user="me", password_file=path).password == "secret"
+    assert MqttSettings(user="me", password_file=path).password == "secret"

@@ -20,7 +20,7 @@ from roommood.camera_node.preview.run import run_preview
 from roommood.camera_node.preview.server import Access, serve
 from roommood.camera_node.preview.viewer import Preview
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.settings import CameraSettings
+from roommood.shared.process.settings import PreviewSettings
 from tests.end_to_end.site import until
 from tests.redis_server import free_port
 
@@ -38,9 +38,8 @@ def room(tmp_path: Path) -> Path:
     return folder
 
 
-def settings_for(room: Path) -> CameraSettings:
-    given = {"name": "preview", "room": "preview", "source": str(room)}
-    return CameraSettings.model_validate(given)
+def settings_for(room: Path) -> PreviewSettings:
+    return PreviewSettings(source=str(room))
 
 
 class Page:

@@ -14,7 +14,7 @@ from roommood.camera_node.preview.viewer import Box, Preview, turned, unturned
 from roommood.camera_node.sources.devices import who_holds
 from roommood.shared.errors import ConfigError, SourceError
 from roommood.shared.opencv import Pixels, decode
-from roommood.shared.process.settings import CameraSettings
+from roommood.shared.process.settings import PreviewSettings, load
 from tests.end_to_end.site import until
 
 WIDTH, HEIGHT = 64, 48
@@ -28,10 +28,8 @@ def room(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def settings(source: Path | str, **more: object) -> CameraSettings:
-    return CameraSettings.model_validate(
-        {"name": "preview", "room": "preview", "source": str(source), **more}
-    )
+def settings(source: Path | str, **more: object) -> PreviewSettings:
+    return load(PreviewSettings, None, {"source": str(source), **more})
 
 
 def is_red(pixels: Pixels) -> bool:

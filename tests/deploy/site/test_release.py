@@ -66,7 +66,7 @@ def test_what_a_pi_is_told_is_what_its_node_understands(site: Site, tmp_path: Pa
         settings = load(CameraSettings, written(tmp_path, text), {})
         assert (settings.name, settings.room) == (camera.name, camera.room)
         assert settings.source == source
-        assert settings.workers == ["tcp://desk.local:5701"]
+        assert settings.workers == ("tcp://desk.local:5701",)
     first = camera_release(site, site.cameras[0]).files["etc/camera.toml"]
     assert tomllib.loads(first)["camera"]["masks"] == [[[0, 0], [0.3, 0], [0.3, 1.0]]]
 

@@ -48,7 +48,7 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
     ("more", "said"),
     [
         ("rate_hzz = 3\n", "did you mean 'rate_hz'"),
-        ("rate_hz = -1\n", "greater than 0"),
+        ("rate_hz = -1\n", "above 0"),
         ('workers = ["other:5701"]\n', "the site itself sets this"),
         ('user = "A; rm -rf /"\n', "no user name"),
         ("ssh_port = 0\n", "camera 1 ssh_port"),
