@@ -10,33 +10,19 @@ import zmq
 
 from roommood.aggregator.counting.admission import Admission
 from roommood.aggregator.counting.buckets import Delivery, deliver
-from roommood.aggregator.counting.health_fields import camera_fields, worker_fields
+from roommood.aggregator.counting.housekeeping import Housekeeping
 from roommood.aggregator.counting.metrics import aggregator_samples
 from roommood.aggregator.counting.peers import Peers
+from roommood.aggregator.counting.redis_status import RedisStatus
 from roommood.aggregator.counting.store import CommitReport, Outcome, Store
-from roommood.aggregator.redis.shards import PAUSE_TIMES
 from roommood.shared.clock import Absence, boot_ms, wall_ms
-from roommood.shared.errors import (
-    SchemaMismatch,
-    ShardAway,
-    StoreAway,
-    StoreError,
-    StoreRefuses,
-    VersionMismatch,
-    WireError,
-)
+from roommood.shared.errors import ShardAway, VersionMismatch, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.process.metrics import Health, Sample, serve_if_asked
-from roommood.shared.process.runtime import (
-    ConnectionLog,
-    Deadline,
-    Shutdown,
-    new_id,
-    shutdown_on_signals,
-)
+from roommood.shared.process.runtime import Deadline, Shutdown, new_id, shutdown_on_signals
 from roommood.shared.process.settings import AggregatorSettings
 from roommood.shared.protocol import wire
-from roommood.shared.protocol.messages import Ack, ModelReport, Report
+from roommood.shared.protocol.messages import Ack, Report
 from roommood.shared.security.allow_list import FixedPolicy
 from roommood.shared.security.keys import aggregator_keys
 from roommood.shared.transport.listener import Listener
@@ -45,9 +31,6 @@ from roommood.shared.transport.sockets import Router, bind_reports, receive_from
 _log = logging.getLogger(__name__)
 # Milliseconds of taking in reports before they are committed together.
 _TURN_MS: Final = 100.0
-_HOUSEKEEPING_MS: Final = 1_000.0
-# Milliseconds between two tries to reach a Redis that is away.
-_RETRY_MS: Final = 500.0
 
 
 @dataclass(slots=True)
@@ -57,6 +40,7 @@ class _Answer:
     committed: list[int] = field(default_factory=list)
     duplicate: list[int] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
+    deferred: list[int] = field(default_factory=list)
 
 
 Ticket = tuple[bytes, int]
@@ -71,23 +55,16 @@ class Aggregator:
         self._keys = aggregator_keys(settings.keys)
         self._aggregator_id = new_id()
         self._peers = Peers()
-        self._log_of_redis = ConnectionLog("redis")
         self._limited_log = RateLimitedLog(_log)
         self._admission = Admission()
         self._answers: dict[bytes, _Answer] = {}
         self._deliveries: list[Delivery] = []
-        self._models_to_write: dict[str, ModelReport] = {}
-        self._rooms_seen: dict[str, float] = {}
-        self._paused: tuple[str, ...] = ()
         self._absence = Absence()
         self._turn_ms = 0.0
-        self._housekeeping_ms = 0.0
-        self._redis_tried_ms = 0.0
-        self._redis_away = False
-        self._shards_away: frozenset[str] = frozenset()
-        self._schema_checked = False
         self.counts: Counter[str] = Counter()
         self.health = Health("aggregator")
+        self._redis = RedisStatus(store, self.health)
+        self._housekeeping = Housekeeping(store, self._redis, self._peers, self._admission)
 
     def run(self) -> int:
         """Works until told to stop; returns the exit code."""
@@ -160,15 +137,25 @@ class Aggregator:
         peer = self._peers.meet(routing_id, report, now_ms)
         transit_ms = peer.clock.transit_ms(report.sent_ms, now_ms)
         self._answers.setdefault(routing_id, _Answer())
-        self._models_to_write.update({model.model: model for model in report.models})
+        for model in report.models:
+            self._housekeeping.tell_model(model, now_ms)
         received_ms = wall_ms()
         for one in report.results:
             delivery = deliver((routing_id, one.ticket), one, received_ms, transit_ms)
-            refused = self._admission.refusal(delivery, received_ms)
-            if refused:
+            if refused := self._admission.refusal(delivery, received_ms):
                 self._refuse(routing_id, one.ticket, refused)
+            elif waits_for := self._admission.waits_for(delivery, received_ms, now_ms):
+                self._defer(routing_id, delivery, waits_for)
             else:
                 self._deliveries.append(delivery)
+
+    def _defer(self, routing_id: bytes, delivery: Delivery, waits_for: str) -> None:
+        """It is one too many for now; the worker sends it again later."""
+        result = delivery.result
+        self.counts[f"deferred-{waits_for}"] += 1
+        self._answers[routing_id].deferred.append(_ticket(delivery)[1])
+        ids = {"camera": result.camera, "room": result.room, "key": result.key or "none"}
+        self._limited_log.event("result deferred", too_many=f"new {waits_for}s", **ids)
 
     def _refuse(self, routing_id: bytes, ticket: int, why: str) -> None:
         self.counts[why if why == Outcome.FORGOTTEN else f"refused-{why}"] += 1
@@ -182,11 +169,12 @@ class Aggregator:
         The workers send it again; while Redis is away nothing is kept here.
         """
         deliveries, self._deliveries = self._deliveries, []
-        if not deliveries or not self._schema_checked or not self._redis_may_answer():
+        redis = self._redis
+        if not deliveries or not redis.schema_checked or not redis.may_answer(boot_ms()):
             self.counts["unsettled"] += len(deliveries)
             return
         committed = self._store.commit(deliveries, wall_ms())
-        self._note_redis(committed.away)
+        redis.note(committed.away, boot_ms())
         self._log_room_errors(committed)
         for delivery, outcome in zip(deliveries, committed.outcomes, strict=True):
             self._settle(delivery, outcome)
@@ -197,28 +185,13 @@ class Aggregator:
         answer = self._answers[routing_id]
         if outcome is Outcome.COMMITTED:
             answer.committed.append(ticket)
-            room = delivery.result.room
-            self._rooms_seen[room] = max(self._rooms_seen.get(room, 0.0), delivery.captured_ms)
+            self._housekeeping.counted(delivery.result.room, delivery.captured_ms)
         elif outcome is Outcome.DUPLICATE:
             answer.duplicate.append(ticket)
         elif outcome is not Outcome.UNSETTLED:
             if outcome is Outcome.FORGOTTEN:
                 self._admission.forget(delivery)
             answer.refused.append((ticket, outcome))
-
-    def _redis_may_answer(self) -> bool:
-        return not self._redis_away or boot_ms() - self._redis_tried_ms > _RETRY_MS
-
-    def _note_redis(self, error: StoreError | None) -> None:
-        self._redis_tried_ms = boot_ms()
-        self._redis_away = error is not None
-        # Another Redis may answer at this address when it is back.
-        self._schema_checked = self._schema_checked and error is None
-        self.health.ready = error is None
-        if error is None:
-            self._log_of_redis.back("redis")
-        else:
-            self._log_of_redis.lost("redis", str(error))
 
     def _log_room_errors(self, committed: CommitReport) -> None:
         if committed.away is None:
@@ -229,68 +202,12 @@ class Aggregator:
                 self._limited_log.event("room not written", room=room, why=str(error))
 
     def _periodic_work(self) -> None:
-        now_ms = boot_ms()
-        every_ms = _HOUSEKEEPING_MS if self._schema_checked else _RETRY_MS
-        if now_ms - self._housekeeping_ms < every_ms or not self._redis_may_answer():
-            return
-        self._housekeeping_ms = now_ms
-        # As of when this turn began to read: Redis may have kept this process waiting since.
-        self._peers.drop_silent(self._turn_ms)
-        try:
-            self._write_house()
-        except SchemaMismatch:
-            raise
-        except StoreError as error:
-            self._note_redis(error)
-        else:
-            self._note_redis(None)
-        self._note_shards()
-
-    def _note_shards(self) -> None:
-        before, self._shards_away = self._shards_away, self._store.shards_away
-        for shard in self._shards_away - before:
-            self._log_of_redis.lost(shard, "its rooms wait, the others are served")
-        for shard in before - self._shards_away:
-            self._log_of_redis.back(shard)
-
-    def _write_house(self) -> None:
-        """What lies on a Cluster's shard that is away waits; the rest is written."""
-        began_ms = boot_ms()
-        if not self._schema_checked:
-            self._store.check_schema()
-            self._schema_checked = True
-        for step in (self._read_wishes, self._touch_rooms, self._write_health, self._write_models):
-            try:
-                step()
-            except (StoreAway, StoreRefuses) as error:
-                if not isinstance(error, ShardAway):
-                    raise
-                self._limited_log.event("housekeeping waits", why=str(error))
-                took_ms = boot_ms() - began_ms
-                self._housekeeping_ms = boot_ms() + PAUSE_TIMES * took_ms
-                if took_ms > _HOUSEKEEPING_MS:
-                    return
-            except StoreError as error:  # of one key: nobody else has to wait for it
-                self._limited_log.event("not written", why=str(error))
-
-    def _read_wishes(self) -> None:
-        self._paused = self._store.paused_rooms()
-
-    def _touch_rooms(self) -> None:
-        self._store.touch_rooms(self._rooms_seen)
-        self._rooms_seen = {}
-
-    def _write_health(self) -> None:
-        reports = self._peers.take_health()
-        cameras = camera_fields(reports)
-        workers = {report.worker_id: worker_fields(report) for report in reports}
-        self._store.write_health(cameras, workers, wall_ms())
-
-    def _write_models(self) -> None:
-        self._store.write_models(self._models_to_write.values())
-        self._models_to_write = {}
+        if self._housekeeping.turn(boot_ms(), wall_ms()):
+            # As of when this turn began to read: Redis may have kept this process waiting since.
+            self._peers.drop_silent(self._turn_ms)
 
     # Answers
+
     def _acknowledge(self) -> None:
         answers, self._answers = self._answers, {}
         workers = self._peers.addresses()
@@ -302,7 +219,8 @@ class Aggregator:
                 duplicate=tuple(answer.duplicate),
                 refused=tuple(answer.refused),
                 workers=workers,
-                paused_rooms=self._paused,
+                paused_rooms=self._housekeeping.paused_rooms,
+                deferred=tuple(answer.deferred),
             )
             # A worker that is gone by now sends its results again, and finds them duplicates.
             send(self._router, [routing_id, wire.encode_ack(ack)])
@@ -328,9 +246,9 @@ class Aggregator:
 
     def samples(self) -> Iterator[Sample]:
         """The aggregator's metrics."""
-        counts, workers, shards = Counter(self.counts), len(self._peers), len(self._shards_away)
+        counts, workers, redis = Counter(self.counts), len(self._peers), self._redis
         yield from self._listener.samples("aggregator")
-        yield from aggregator_samples(counts, workers, self._redis_away, shards)
+        yield from aggregator_samples(counts, workers, redis.away, len(redis.shards_away))
 
 
 def _ticket(delivery: Delivery) -> Ticket:

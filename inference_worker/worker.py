@@ -183,6 +183,7 @@ class Worker:
             interval_us=frame.interval_us,
             model=self._model,
             faces=analysis.faces,
+            key=job.session.fingerprint,
         )
 
     def _take_ack(self, ack: Ack) -> None:

@@ -1,93 +1,155 @@
-"""Which results may be counted at all: bounds on what a camera can make Redis store.
+"""Which results may be counted now, which later, and which never.
 
-Each boot of a camera, and each 4,096 of its frame numbers, allots a bitmap that lives 24 h;
-so new boots and leaps of the number are bounded. What was refused because its room was forgotten
-stays refused. Time is an argument.
+Each 4,096 frame numbers of a session of a camera allot a bitmap that lives for a day; each room,
+camera and model allots keys and fields. So what is new is bounded by time, and by the key that the
+worker saw the camera prove: what exceeds a bound waits, and is counted late. What was refused
+because its room was forgotten stays refused. Time is an argument.
 """
 
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Callable, Hashable, Iterable
+from typing import Final, Generic, TypeVar
 
 from roommood.aggregator.counting.buckets import Delivery, is_too_old
-from roommood.shared.protocol.limits import MAX_BOOTS_PER_HOUR, MAX_RESULT_AGE_MS, MAX_SEQ_JUMP
+from roommood.aggregator.counting.newcomers import Budget, Newcomers, Rate
+from roommood.aggregator.redis.keys import SPANS
+from roommood.shared.protocol.limits import (
+    BITMAP_EVERY_MS,
+    BITMAP_IN_ALL_EVERY_MS,
+    BITMAPS_AT_ONCE,
+    BITMAPS_IN_ALL_AT_ONCE,
+    LATE_BUCKET_EVERY_MS,
+    LATE_BUCKETS_AT_ONCE,
+    MODEL_EVERY_MS,
+    MODELS_AT_ONCE,
+    ROOM_EVERY_MS,
+    ROOMS_AT_ONCE,
+    SEEN_BITS,
+    SENDER_EVERY_MS,
+    SENDERS_AT_ONCE,
+)
+from roommood.shared.protocol.messages import Result
 
-_HOUR_MS: Final = 3_600_000
-# Cameras remembered; the one not heard of for longest is forgotten beyond it.
-MAX_CAMERAS: Final = 16_384
+# Rooms, and senders of all rooms, remembered.
+MAX_ROOMS: Final = 16_384
+MAX_SENDERS: Final = 16_384
+# Sessions of one sender of which is remembered what was forgotten.
+MAX_SESSIONS_FORGOTTEN: Final = 256
+# Milliseconds after capture from which on a bucket counts as late.
+LATE_MS: Final = 60_000.0
+
+ROOMS: Final = Rate(ROOMS_AT_ONCE, ROOM_EVERY_MS, MAX_ROOMS)
+MODELS: Final = Rate(MODELS_AT_ONCE, MODEL_EVERY_MS, 256)
+SENDERS: Final = Rate(SENDERS_AT_ONCE, SENDER_EVERY_MS, 1_024)
+BITMAPS: Final = Rate(BITMAPS_AT_ONCE, BITMAP_EVERY_MS, 512)
+BITMAPS_IN_ALL: Final = Rate(BITMAPS_IN_ALL_AT_ONCE, BITMAP_IN_ALL_EVERY_MS, 0)
+LATE_BUCKETS: Final = Rate(LATE_BUCKETS_AT_ONCE, LATE_BUCKET_EVERY_MS, 65_536)
+
+# A camera in its room, and the fingerprint of its key.
+_Sender = tuple[str, str, str]
+_Kept = TypeVar("_Kept")
 
 
 class Admission:
-    """What one aggregator remembers of cameras and their boots, within bounds of its own."""
+    """What one aggregator remembers of rooms, cameras and models, within bounds of its own."""
 
-    __slots__ = ("_cameras",)
+    __slots__ = ("_bitmaps", "_bitmaps_in_all", "_forgotten", "_late", "_models", "_rooms",
+                 "_senders")  # fmt: skip
 
     def __init__(self) -> None:
-        self._cameras: OrderedDict[str, _Boots] = OrderedDict()
+        self._rooms = Newcomers(ROOMS)
+        self._models = Newcomers(MODELS)
+        self._late = Newcomers(LATE_BUCKETS)
+        self._bitmaps_in_all = Budget(BITMAPS_IN_ALL)
+        self._senders = _Latest[str, Newcomers](MAX_ROOMS, lambda: Newcomers(SENDERS))
+        self._bitmaps = _Latest[_Sender, Newcomers](MAX_SENDERS, lambda: Newcomers(BITMAPS))
+        self._forgotten = _Latest[_Sender, _Forgotten](MAX_SENDERS, _Forgotten)
 
-    def refusal(self, delivery: Delivery, now_ms: float) -> str:
-        """Why a result must not be counted: "too-old", "forgotten", "boots" or "seq-jump"; "" if it
-        may."""
-        if is_too_old(delivery, now_ms):
+    def know_rooms(self, rooms: Iterable[str]) -> None:
+        """Rooms that are not new: Redis holds them."""
+        self._rooms.know(rooms)
+
+    def knows_model(self, model: str, now_ms: float) -> bool:
+        """Whether a model's contract may be written; a new one may within the bound."""
+        return self._models.admits(model, now_ms)
+
+    def refusal(self, delivery: Delivery, wall_ms: float) -> str:
+        """Why a result must never be counted: "too-old" or "forgotten"; "" if it may be."""
+        if is_too_old(delivery, wall_ms):
             return "too-old"
         result = delivery.result
-        return self._boots_of(result.camera).refusal(result.boot_id, result.seq, now_ms)
+        forgotten = self._forgotten.find(_sender(result))
+        return "forgotten" if forgotten and forgotten.covers(result) else ""
+
+    def waits_for(self, delivery: Delivery, wall_ms: float, now_ms: float) -> str:
+        """Of what the result is one too many for now: "room", "camera", "model", "bucket" or
+        "bitmap"; "" if it may be counted. `now_ms` is `boot_ms`, which never steps."""
+        result = delivery.result
+        room, sender = result.room, _sender(result)
+        if not self._rooms.admits(room, now_ms):
+            return "room"
+        if not self._senders.of(room).admits(sender, now_ms):
+            return "camera"
+        if not self._models.admits(result.model, now_ms):
+            return "model"
+        start = (room, delivery.captured_ms // (SPANS[0].length_s * 1000.0))
+        if wall_ms - delivery.captured_ms > LATE_MS and not self._late.admits(start, now_ms):
+            return "bucket"
+        bitmap = (result.boot_id, result.seq // SEEN_BITS)
+        bitmaps = self._bitmaps.of(sender)
+        return "" if bitmaps.admits(bitmap, now_ms, self._bitmaps_in_all) else "bitmap"
 
     def forget(self, delivery: Delivery) -> None:
         """A result's room was forgotten after its capture: neither it nor what its camera captured
         before is let in any more, however young it may seem when it comes again."""
-        result = delivery.result
-        self._boots_of(result.camera).forget(result.boot_id, result.seq)
-
-    def __len__(self) -> int:
-        return len(self._cameras)
-
-    def _boots_of(self, camera: str) -> "_Boots":
-        boots = self._cameras.get(camera)
-        if boots is None:
-            boots = self._cameras[camera] = _Boots()
-            if len(self._cameras) > MAX_CAMERAS:
-                self._cameras.popitem(last=False)
-        self._cameras.move_to_end(camera)
-        return boots
+        self._forgotten.of(_sender(delivery.result)).add(delivery.result)
 
 
-class _Boots:
-    """The boots of one camera: when each was first and last heard of, and its highest number."""
+def _sender(result: Result) -> _Sender:
+    return result.room, result.camera, result.key
 
-    __slots__ = ("_first_ms", "_forgotten_seq", "_last_ms", "_top_seq")
+
+class _Forgotten:
+    """By session of one sender, the highest frame number that was forgotten."""
+
+    __slots__ = ("_seq",)
 
     def __init__(self) -> None:
-        self._first_ms: dict[str, float] = {}
-        self._forgotten_seq: dict[str, int] = {}
-        self._last_ms: dict[str, float] = {}
-        self._top_seq: dict[str, int] = {}
+        self._seq = _Latest[str, list[int]](MAX_SESSIONS_FORGOTTEN, lambda: [-1])
 
-    def refusal(self, boot_id: str, seq: int, now_ms: float) -> str:
-        if seq <= self._forgotten_seq.get(boot_id, -1):
-            return "forgotten"
-        top_seq = self._top_seq.get(boot_id)
-        if top_seq is None:
-            self._drop_silent(now_ms)
-            if self._new_within_hour(now_ms) >= MAX_BOOTS_PER_HOUR:
-                return "boots"
-            self._first_ms[boot_id] = now_ms
-            top_seq = seq
-        elif abs(seq - top_seq) > MAX_SEQ_JUMP:
-            return "seq-jump"
-        self._last_ms[boot_id] = now_ms
-        self._top_seq[boot_id] = max(seq, top_seq)
-        return ""
+    def covers(self, result: Result) -> bool:
+        seq = self._seq.find(result.boot_id)
+        return seq is not None and result.seq <= seq[0]
 
-    def forget(self, boot_id: str, seq: int) -> None:
-        if boot_id in self._first_ms:
-            self._forgotten_seq[boot_id] = max(seq, self._forgotten_seq.get(boot_id, -1))
+    def add(self, result: Result) -> None:
+        seq = self._seq.of(result.boot_id)
+        seq[0] = max(seq[0], result.seq)
 
-    def _new_within_hour(self, now_ms: float) -> int:
-        return sum(now_ms - first_ms < _HOUR_MS for first_ms in self._first_ms.values())
 
-    def _drop_silent(self, now_ms: float) -> None:
-        """Forget boots of which nothing can still be under way: at most 60 an hour for 6 h stay."""
-        silent = [b for b, ms in self._last_ms.items() if now_ms - ms > MAX_RESULT_AGE_MS]
-        for boot_id in silent:
-            del self._first_ms[boot_id], self._last_ms[boot_id], self._top_seq[boot_id]
-            self._forgotten_seq.pop(boot_id, None)
+_Name = TypeVar("_Name", bound=Hashable)
+
+
+class _Latest(Generic[_Name, _Kept]):
+    """Something for each name, made when it is first asked for; at most so many, of which the one
+    not asked for longest goes first."""
+
+    __slots__ = ("_kept", "_make", "_most")
+
+    def __init__(self, most: int, make: Callable[[], _Kept]) -> None:
+        self._most, self._make = most, make
+        self._kept: OrderedDict[_Name, _Kept] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def find(self, name: _Name) -> _Kept | None:
+        return self._kept.get(name)
+
+    def of(self, name: _Name) -> _Kept:
+        kept = self._kept.get(name)
+        if kept is None:
+            kept = self._kept[name] = self._make()
+            if len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(name)
+        return kept

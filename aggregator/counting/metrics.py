@@ -8,7 +8,8 @@ from roommood.shared.process.metrics import Sample, outcome_samples
 # Told from the start, at 0: Prometheus does not see a counter rise that begins above it.
 _OUTCOMES: Final = (
     "committed", "duplicate", "forgotten", "unsettled",
-    "refused-too-old", "refused-boots", "refused-seq-jump",
+    "refused-too-old", "deferred-bitmap", "deferred-bucket", "deferred-camera", "deferred-model",
+    "deferred-room",
 )  # fmt: skip
 _MESSAGES: Final = ("refused-malformed", "refused-wire-version")
 

@@ -127,6 +127,11 @@ class Store:
             if gone:
                 self._redis.zrem(redis_keys.ROOMS, *gone)
 
+    def rooms(self) -> list[str]:
+        """Those of which something was counted."""
+        with translated(self._url):
+            return [str(room) for room in self._redis.zrange(redis_keys.ROOMS, 0, -1)]
+
     def _forgotten_since(self, seen: Mapping[str, int]) -> list[str]:
         """The rooms with a tombstone not older than when they were seen (ms)."""
         if not seen:

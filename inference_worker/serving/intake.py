@@ -202,7 +202,8 @@ class Intake:
         now_ms = boot_ms()
         early = self._early.pop(routing_id, Counter())
         session = self.sessions.hello(routing_id, hello, now_ms, early)
-        session.holder = holder
+        if session.holder != holder:
+            session.holder, session.fingerprint = holder, fingerprint(holder)
         self._note_lost(session)
         session.clock.transit_ms(hello.sent_ms, now_ms)
         if not session.refused:

@@ -2,10 +2,14 @@
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from roommood.shared.protocol.limits import (
+    DEFERRED_EVERY_MS,
+    MAX_DEFERRED_OF_CAMERA,
+    MAX_DEFERRED_TRIED,
     MAX_RESULT_AGE_MS,
     MAX_RESULTS_IN_FLIGHT,
     MAX_RESULTS_PER_REPORT,
@@ -30,8 +34,10 @@ class Outbox:
     """Keeps each result until it is acknowledged; sends it again, elsewhere, if it is not.
 
     New results go before resent ones, and resent ones leave half of the places free, so that
-    results which the store refuses for now do not hold up the others. `counts` ends each result
-    once: acknowledged as "committed", "duplicate" or "refused-" and why, else "dropped-full" or
+    results which the store refuses for now do not hold up the others. What an aggregator defers
+    takes no place, and comes again a few results of each camera at a time. When the window is full
+    the camera with the most results in it loses its oldest. `counts` ends each result once:
+    acknowledged as "committed", "duplicate" or "refused-" and why, else "dropped-full" or
     "dropped-too-old".
     """
 
@@ -42,6 +48,9 @@ class Outbox:
         self._resend: list[tuple[float, int]] = []
         self._ripe: deque[int] = deque()
         self._in_flight: set[int] = set()
+        self._by_camera: dict[str, dict[int, None]] = {}
+        self._deferred: dict[str, dict[int, None]] = {}
+        self._deferred_due_ms = 0.0
         self._next_ticket = 0
         self.counts: Counter[str] = Counter()
         self.resent = 0
@@ -54,10 +63,12 @@ class Outbox:
         return len(self._in_flight)
 
     def add(self, result: Result, captured_ms: float) -> None:
-        """Takes charge of a result; the oldest is dropped if the window is full."""
+        """Takes charge of a result; another is dropped if the window is full."""
         if len(self._entries) >= self._window:
-            self._end(next(iter(self._entries)), "dropped-full")
+            most = max(self._by_camera.values(), key=len)
+            self._end(next(iter(most)), "dropped-full")
         self._entries[self._next_ticket] = _Entry(result, captured_ms)
+        self._by_camera.setdefault(result.camera, {})[self._next_ticket] = None
         self._fresh.append(self._next_ticket)
         self._next_ticket += 1
 
@@ -66,6 +77,7 @@ class Outbox:
     def due(self, now_ms: float) -> bool:
         """True if something may be sent now."""
         self._ripen(now_ms)
+        self._try_deferred(now_ms)
         self._skip_settled()
         if self._fresh:
             return len(self._in_flight) < MAX_RESULTS_IN_FLIGHT
@@ -73,7 +85,10 @@ class Outbox:
 
     def next_due_ms(self, now_ms: float) -> float:
         """Milliseconds until a result is to be sent again, as things stand."""
-        return max(0.0, self._resend[0][0] - now_ms) if self._resend else float("inf")
+        due_ms = self._resend[0][0] if self._resend else float("inf")
+        if self._deferred:
+            due_ms = min(due_ms, self._deferred_due_ms)
+        return max(0.0, due_ms - now_ms)
 
     def take(
         self, now_ms: float, choose: Callable[[int, str], str]
@@ -128,6 +143,22 @@ class Outbox:
                 self._in_flight.discard(ticket)
                 self._ripe.append(ticket)
 
+    def _try_deferred(self, now_ms: float) -> None:
+        """A few of each camera, in turn: what is too much of one takes no place of the others."""
+        if now_ms < self._deferred_due_ms or not self._deferred:
+            return
+        self._deferred_due_ms = now_ms + DEFERRED_EVERY_MS
+        left = MAX_DEFERRED_TRIED
+        for camera, tickets in list(self._deferred.items())[:left]:
+            del self._deferred[camera]
+            few = list(islice(tickets, min(MAX_DEFERRED_OF_CAMERA, left)))
+            self._ripe.extend(few)
+            left -= len(few)
+            if rest := dict.fromkeys(islice(tickets, len(few), None)):
+                self._deferred[camera] = rest
+            if left <= 0:
+                return
+
     def expedite(self, aggregator: str) -> None:
         """What was sent to an aggregator whose connection ended is sent again at once."""
         lost = [t for t in self._in_flight if self._entries[t].sent_to == aggregator]
@@ -145,12 +176,26 @@ class Outbox:
         outcomes += [(ticket, "duplicate") for ticket in ack.duplicate]
         outcomes += [(ticket, f"refused-{why}") for ticket, why in ack.refused]
         ended = [(self._end(ticket, outcome), outcome) for ticket, outcome in outcomes]
+        self._defer(ack.deferred)
         return [(result, outcome) for result, outcome in ended if result is not None]
+
+    def _defer(self, tickets: Iterable[int]) -> None:
+        for ticket in tickets:
+            if ticket in self._in_flight:
+                self._in_flight.discard(ticket)
+                camera = self._entries[ticket].result.camera
+                self._deferred.setdefault(camera, {})[ticket] = None
 
     def _end(self, ticket: int, outcome: str) -> Result | None:
         entry = self._entries.pop(ticket, None)
         if entry is None:
             return None
+        camera = entry.result.camera
+        for kept in (self._by_camera, self._deferred):
+            tickets = kept.get(camera, {})
+            tickets.pop(ticket, None)
+            if not tickets:
+                kept.pop(camera, None)
         self._in_flight.discard(ticket)
         self.counts[outcome] += 1
         return entry.result

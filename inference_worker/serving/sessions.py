@@ -21,7 +21,7 @@ class CameraSession:
     `received`, `granted` and `started` count in the camera's own numbering of the frames it
     sent on this socket; `started` are those that are settled: begun, refused or lost;
     `newly_lost` those that the latest Hello showed to be lost on the wire. `holder` is the
-    public key that the camera has proved to hold, "" without keys.
+    public key that the camera has proved to hold, "" without keys; `fingerprint` is that key's.
     """
 
     key: SessionKey
@@ -39,6 +39,7 @@ class CameraSession:
     refused: str = ""
     newly_lost: int = 0
     holder: str = ""
+    fingerprint: str = ""
     counts: Counter[str] = field(default_factory=Counter)
 
     @property

@@ -1,6 +1,7 @@
 """Reading decoded maps and arrays by type and range, one field at a time."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 from roommood.shared.protocol.limits import MAX_ADDRESS_CHARS, MAX_ADDRESSES
@@ -57,7 +58,10 @@ class Fields:
     def text(self, name: str, most: int = 64) -> str:
         return text_of(name, self._get(name), most)
 
-    def sequence(self, name: str, most: int) -> list[Any]:
+    def sequence(self, name: str, most: int, default: Sequence[Any] | None = None) -> list[Any]:
+        """`default` is for a field that older versions do not send."""
+        if default is not None and name not in self._values:
+            return list(default)
         value = typed(name, self._get(name), list)
         if len(value) > most:
             raise BadField(f"{name} has {len(value)} elements; at most {most}")

@@ -40,11 +40,25 @@ MAX_RESULT_AGE_MS: Final = 6 * 3600 * 1000
 SEEN_TTL_S: Final = 24 * 3600
 # Bits of one seen-bitmap: 512 bytes of Redis for 4,096 frames.
 SEEN_BITS: Final = 4096
-# A jump of the frame number beyond this would allot bitmaps at will.
-MAX_SEQ_JUMP: Final = 1 << 20
 MAX_SEQ: Final = 1 << 48
-# New boots an hour and camera: each allots a bitmap.
-MAX_BOOTS_PER_HOUR: Final = 60
+
+# What may be new in Redis: so many at once, and then one each so many milliseconds. What exceeds a
+# bound is counted late. Bitmaps of one camera's key: 26 an hour at 30 frames/s, one a start.
+BITMAPS_AT_ONCE: Final = 64
+BITMAP_EVERY_MS: Final = 10_000.0
+# Bitmaps of all keys together, some 800 bytes each: whoever has the workers' key may invent keys.
+BITMAPS_IN_ALL_AT_ONCE: Final = 8_192
+BITMAP_IN_ALL_EVERY_MS: Final = 15.0
+# Rooms that Redis does not know; cameras (with their keys) of one room; models.
+ROOMS_AT_ONCE: Final = 64
+ROOM_EVERY_MS: Final = 10_000.0
+SENDERS_AT_ONCE: Final = 64
+SENDER_EVERY_MS: Final = 60_000.0
+MODELS_AT_ONCE: Final = 4
+MODEL_EVERY_MS: Final = 900_000.0
+# Buckets of 10 s of more than a minute ago, of all rooms: an outage of hours brings thousands.
+LATE_BUCKETS_AT_ONCE: Final = 8_192
+LATE_BUCKET_EVERY_MS: Final = 20.0
 
 # Milliseconds without a word after which a worker's credit is void.
 CREDIT_VOID_MS: Final = 3_000
@@ -100,6 +114,10 @@ RESULT_WINDOW: Final = 100_000
 # Milliseconds without Ack after which a result goes out again, doubling up to the second.
 RESEND_AFTER_MS: Final = 2_000
 RESEND_AFTER_MAX_MS: Final = 10_000
+# Results that an aggregator deferred: so often, so many of one camera and of all are tried again.
+DEFERRED_EVERY_MS: Final = 1_000.0
+MAX_DEFERRED_OF_CAMERA: Final = 64
+MAX_DEFERRED_TRIED: Final = 256
 REPORT_EVERY_MS: Final = 1_000
 # Milliseconds between two tellings of the models' contracts.
 MODELS_EVERY_MS: Final = 60_000

@@ -122,7 +122,10 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one frame showed. Never a pixel, never an identity."""
+    """What one frame showed. Never a pixel, never an identity of a person.
+
+    `key` is the fingerprint of the key that the camera proved to the worker, "" without keys.
+    """
 
     camera: str
     room: str
@@ -131,6 +134,7 @@ class Result:
     interval_us: int
     model: str
     faces: tuple[Face, ...]
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """Aggregator to worker: tickets that are settled. What is not named stays unacknowledged."""
+    """Aggregator to worker: tickets that are settled. What is not named stays unacknowledged.
+
+    `deferred` came, and is to be sent again later: it is not counted yet, and not under way.
+    """
 
     aggregator_id: str
     sent_ms: float
@@ -202,3 +209,4 @@ class Ack:
     refused: tuple[tuple[int, str], ...] = ()
     workers: tuple[str, ...] = ()
     paused_rooms: tuple[str, ...] = ()
+    deferred: tuple[int, ...] = ()

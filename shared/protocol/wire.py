@@ -28,15 +28,12 @@ from roommood.shared.protocol.messages import (
     CameraHealth,
     CameraReport,
     Credit,
-    Face,
     Frame,
     Hello,
     ModelReport,
     Report,
-    Result,
-    TicketedResult,
 )
-from roommood.shared.protocol.names import is_name
+from roommood.shared.protocol.results import read_result, result_row
 
 _MAGIC: Final = b"RM"
 _PREFIX_BYTES: Final = 4
@@ -64,12 +61,15 @@ def encode_report(report: Report) -> bytes:
     fields = _fields(report)
     fields["cameras"] = [dataclasses.asdict(camera) for camera in report.cameras]
     fields["models"] = [_fields(model) for model in report.models]
-    fields["results"] = [_result_row(one) for one in report.results]
+    fields["results"] = [result_row(one) for one in report.results]
     return _pack(b"R", fields)
 
 
 def encode_ack(ack: Ack) -> bytes:
-    return _pack(b"A", _fields(ack))
+    fields = _fields(ack)
+    if not ack.deferred:  # hardly ever
+        del fields["deferred"]
+    return _pack(b"A", fields)
 
 
 def decode_hello(data: bytes) -> Hello:
@@ -112,13 +112,6 @@ def pack_argument(value: object) -> bytes:
 
 def _fields(message: Any) -> dict[str, Any]:
     return {name: getattr(message, name) for name in message.__slots__}
-
-
-def _result_row(one: TicketedResult) -> list[object]:
-    r = one.result
-    faces = [(f.box, f.score, f.size, f.probabilities, f.sure) for f in r.faces]
-    row = [one.ticket, one.age_ms, r.camera, r.room, r.boot_id, r.seq]
-    return [*row, r.interval_us, r.model, faces]
 
 
 def _pack(kind: bytes, fields: Mapping[str, Any]) -> bytes:
@@ -231,7 +224,7 @@ def _read_report(fields: Fields) -> Report:
         health=fields.numbers("health"),
         cameras=tuple(_read_camera_report(Fields(camera)) for camera in cameras),
         models=tuple(_read_model(Fields(model)) for model in models),
-        results=tuple(_read_result(row) for row in results),
+        results=tuple(read_result(row) for row in results),
         leaving=fields.flag("leaving"),
     )
 
@@ -281,50 +274,6 @@ def _matrix(name: str, value: object) -> list[list[float]]:
     return [[number_in(name, cell, 0.0, 1.0) for cell in row] for row in rows]
 
 
-def _read_result(row: object) -> TicketedResult:
-    if not isinstance(row, list) or len(row) < 9:
-        raise BadField(f"a result is not an array of 9: {short(row)}")
-    ticket, age_ms, camera, room, boot_id, seq, interval_us, model, faces = row[:9]
-    for what, name in (("camera", camera), ("room", room), ("boot", boot_id), ("model", model)):
-        if not is_name(name):
-            raise BadField(f"a result's {what} is not a name: {short(name)}")
-    if not isinstance(faces, list) or len(faces) > limits.MAX_FACES:
-        raise BadField(f"a result's faces are not an array of at most {limits.MAX_FACES}")
-    result = Result(
-        camera,
-        room,
-        boot_id,
-        integer_in("seq", seq, 0, limits.MAX_SEQ),
-        integer_in("interval_us", interval_us, 0, limits.MAX_INTERVAL_US),
-        model,
-        tuple(_read_face(face) for face in faces),
-    )
-    return TicketedResult(integer_in("ticket", ticket), number_in("age_ms", age_ms), result)
-
-
-def _read_face(row: object) -> Face:
-    if not isinstance(row, list) or len(row) < 5:
-        raise BadField(f"a face is not an array of 5: {short(row)}")
-    box, score, size, probabilities, sure = row[:5]
-    if not isinstance(box, list) or len(box) != 4:
-        raise BadField(f"a box is not an array of 4: {short(box)}")
-    if not isinstance(probabilities, list) or len(probabilities) != len(EXPRESSIONS):
-        raise BadField(f"probabilities are not an array of {len(EXPRESSIONS)}")
-    x, y, width, height = box
-    return Face(
-        (
-            integer_in("x", x, -65_535, 65_535),
-            integer_in("y", y, -65_535, 65_535),
-            integer_in("width", width, 0, 65_535),
-            integer_in("height", height, 0, 65_535),
-        ),
-        number_in("score", score, 0.0, 1.0),
-        integer_in("size", size, 0, len(SIZE_CLASSES) - 1),
-        tuple([number_in("probability", p, 0.0, 1.0001) for p in probabilities]),
-        typed("sure", sure, bool),
-    )
-
-
 def _read_ack(fields: Fields) -> Ack:
     most = limits.MAX_TICKETS_PER_ACK
     refused = fields.sequence("refused", most)
@@ -336,6 +285,7 @@ def _read_ack(fields: Fields) -> Ack:
         refused=tuple(_read_refusal(row) for row in refused),
         workers=fields.addresses("workers"),
         paused_rooms=tuple(text_of("room", r, 63) for r in fields.sequence("paused_rooms", 4096)),
+        deferred=tuple(integer_in("ticket", t) for t in fields.sequence("deferred", most, ())),
     )
 
 

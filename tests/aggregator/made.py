@@ -33,8 +33,9 @@ def result(
     boot_id: str = "b00t",
     interval_us: int = 100_000,
     model: str = "net-1",
+    key: str = "",
 ) -> Result:
-    return Result(camera, room, boot_id, seq, interval_us, model, faces)
+    return Result(camera, room, boot_id, seq, interval_us, model, faces, key)
 
 
 def delivery(one: Result, captured_ms: float = HOUR_MS) -> Delivery:

@@ -83,8 +83,11 @@ def turn_limit() -> None:
     set_in("roommood.aggregator.aggregator", _TURN_MS=float("inf"))
 
 
-def boot_limit() -> None:
-    set_in("roommood.aggregator.counting.admission", MAX_BOOTS_PER_HOUR=1 << 30)
+def new_bitmaps() -> None:
+    from roommood.aggregator.counting.newcomers import Rate
+
+    endless = Rate(1 << 60, 1.0, 1 << 20)
+    set_in("roommood.aggregator.counting.admission", BITMAPS=endless, BITMAPS_IN_ALL=endless)
 
 
 def jpeg_limits() -> None:
@@ -95,7 +98,7 @@ OFF: Final[dict[str, Callable[[], None]]] = {
     one.__name__: one
     for one in (
         few_descriptors, handshake_limit, mute_limit, short_mute_limit, unfinished_limit,
-        message_size, credit_check, one_link_per_connection, turn_limit, boot_limit, jpeg_limits,
+        message_size, credit_check, one_link_per_connection, turn_limit, new_bitmaps, jpeg_limits,
     )
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from roommood.inference_worker.serving.intake import Intake, Job
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol import wire
 from roommood.shared.security.allow_list import AllowList
-from roommood.shared.security.keys import ClientKeys, KeyPair
+from roommood.shared.security.keys import ClientKeys, KeyPair, fingerprint
 from roommood.shared.security.zap import Authenticator
 from roommood.shared.transport.sockets import bind_frames, close, send
 from tests.inference_worker.serving.test_intake import Context, FakeCamera, Site
@@ -81,6 +81,16 @@ def test_a_camera_with_its_own_key_is_served(site: KeyedSite) -> None:
     camera.frame()
     site.until(lambda: site.jobs)
     assert not site.intake.refused
+
+
+def test_a_job_names_the_fingerprint_of_the_key_that_was_proved(
+    site: KeyedSite, unchecked: KeyedSite
+) -> None:
+    for one in (site, unchecked):
+        one.greeted("door").frame()
+        one.until(lambda one=one: one.jobs)
+    assert site.jobs[0].session.fingerprint == fingerprint(KEYS["door"].public)
+    assert unchecked.jobs[0].session.fingerprint == ""
 
 
 def claims_another(site: KeyedSite, **claim: str) -> FakeCamera:

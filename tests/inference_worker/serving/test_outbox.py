@@ -1,12 +1,16 @@
 """Results stay until they are acknowledged, go out again, and end in exactly one count."""
 
 import random
+from collections import Counter
 
 import pytest
 
 from roommood.inference_worker.serving import outbox as outbox_module
 from roommood.inference_worker.serving.outbox import Outbox
 from roommood.shared.protocol.limits import (
+    DEFERRED_EVERY_MS,
+    MAX_DEFERRED_OF_CAMERA,
+    MAX_DEFERRED_TRIED,
     MAX_RESULT_AGE_MS,
     MAX_RESULTS_IN_FLIGHT,
     MAX_RESULTS_PER_REPORT,
@@ -212,11 +216,68 @@ def test_a_refusal_ends_a_result_and_says_why() -> None:
     assert box.counts == {"refused-too-old": 1, "refused-boots": 1}
 
 
+def deferred(*tickets: int) -> Ack:
+    return Ack("agg", 0.0, deferred=tickets)
+
+
+def test_what_is_deferred_takes_no_place_and_comes_again() -> None:
+    box = outbox(2)
+    all_taken(box)
+    box.settle(deferred(0))
+    assert (len(box), box.in_flight) == (2, 1)
+    assert [row.ticket for row in all_taken(box, NOW + DEFERRED_EVERY_MS)] == [0]
+    box.settle(ack(0, 1))
+    assert box.counts == {"committed": 2}
+
+
+def test_a_camera_of_which_much_is_deferred_holds_up_no_other() -> None:
+    """Without deferral a thousand results under way would let nothing else go out for seconds."""
+    box, committed, now_ms = outbox(), 0, NOW
+    for second in range(30):
+        for n in range(600):
+            box.add(result(600 * second + n, camera="greedy"), now_ms)
+        for n in range(10):
+            box.add(result(10 * second + n, camera="honest"), now_ms)
+        for row in all_taken(box, now_ms):
+            honest = row.result.camera == "honest"
+            box.settle(ack(row.ticket) if honest else deferred(row.ticket))
+            committed += honest
+        assert committed == 10 * (second + 1)
+        now_ms += 1_000
+    assert box.in_flight == 0
+
+
+def test_a_few_of_each_camera_are_tried_again_in_turn() -> None:
+    box = outbox()
+    for seq in range(300):
+        for camera in ("a", "b", "c", "d", "e", "f"):
+            box.add(result(seq, camera=camera), NOW)
+    while box.due(NOW):
+        box.settle(deferred(*(row.ticket for row in taken(box))))
+    again = all_taken(box, NOW + DEFERRED_EVERY_MS)
+    tried = Counter(row.result.camera for row in again)
+    box.settle(deferred(*(row.ticket for row in again)))
+    tried += Counter(row.result.camera for row in all_taken(box, NOW + 2 * DEFERRED_EVERY_MS))
+    assert sum(tried.values()) == 2 * MAX_DEFERRED_TRIED
+    assert max(tried.values()) <= 2 * MAX_DEFERRED_OF_CAMERA
+    assert len(tried) == 6
+
+
+def test_when_it_is_full_the_camera_with_the_most_loses_its_oldest() -> None:
+    box = outbox(window=10)
+    box.add(result(0, camera="honest"), NOW)
+    for seq in range(50):
+        box.add(result(seq, camera="greedy"), NOW)
+    kept = [(row.result.camera, row.result.seq) for row in all_taken(box)]
+    assert kept == [("honest", 0), *(("greedy", seq) for seq in range(41, 50))]
+
+
 def any_ack(rng: random.Random, known: int) -> Ack:
     tickets = [rng.randrange(known + 2) for _ in range(rng.randrange(6))]
     cut = rng.randrange(len(tickets) + 1)
     refused = tuple((ticket, "boots") for ticket in tickets[:1])
-    return Ack("agg", 0.0, tuple(tickets[:cut]), tuple(tickets[cut:]), refused)
+    deferred = tuple(rng.randrange(known + 2) for _ in range(rng.randrange(3)))
+    return Ack("agg", 0.0, tuple(tickets[:cut]), tuple(tickets[cut:]), refused, deferred=deferred)
 
 
 @pytest.mark.parametrize("seed", range(60))

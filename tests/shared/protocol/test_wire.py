@@ -1,5 +1,6 @@
 """Bytes become messages or one of our errors, never anything else."""
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import (
     WIRE_VERSION,
 )
+from roommood.shared.protocol.messages import Ack, TicketedResult
+from roommood.shared.security.keys import fingerprint
 from tests.shared import made
 from tests.shared.wire_examples import (
     ACK,
@@ -90,6 +93,36 @@ def test_extra_array_elements_are_ignored() -> None:
     ack = unpacked("ack")
     ack["refused"][0].append("new")
     assert decoded("ack", ack) == ACK
+
+
+@pytest.mark.parametrize(
+    ("extra", "key"),
+    [
+        ([], ""),
+        (["0123-4567-89ab-cdef"], "0123-4567-89ab-cdef"),
+        (["0123-4567-89AB-cdef"], ""),
+        (["0123-4567-89ab-cdef-0123"], ""),
+        ([None], ""),
+        ([[[]]], ""),
+    ],
+)
+def test_a_result_may_name_the_fingerprint_of_its_cameras_key(extra: list[Any], key: str) -> None:
+    report = unpacked("report")
+    report["results"][0] += extra
+    assert decoded("report", report).results[0].result.key == key
+
+
+def test_a_fingerprint_comes_back_as_it_was() -> None:
+    row = TicketedResult(1, 2.0, made.result(key=fingerprint("any public key")))
+    report = dataclasses.replace(REPORT, results=(row,))
+    assert wire.decode_report(wire.encode_report(report)) == report
+
+
+def test_an_older_aggregators_ack_defers_nothing() -> None:
+    ack = Ack("agg", 1000.0, deferred=(3, 4))
+    assert wire.decode_ack(wire.encode_ack(ack)) == ack
+    older = {key: value for key, value in unpacked("ack").items() if key != "deferred"}
+    assert decoded("ack", older).deferred == ()
 
 
 # What is wrong is named
