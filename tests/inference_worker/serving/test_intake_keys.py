@@ -83,14 +83,17 @@ def test_a_camera_with_its_own_key_is_served(site: KeyedSite) -> None:
     assert not site.intake.refused
 
 
+def job_of(site: KeyedSite) -> Job:
+    site.greeted("door").frame()
+    site.until(lambda: site.jobs)
+    return site.jobs[0]
+
+
 def test_a_job_names_the_fingerprint_of_the_key_that_was_proved(
     site: KeyedSite, unchecked: KeyedSite
 ) -> None:
-    for one in (site, unchecked):
-        one.greeted("door").frame()
-        one.until(lambda one=one: one.jobs)
-    assert site.jobs[0].session.fingerprint == fingerprint(KEYS["door"].public)
-    assert unchecked.jobs[0].session.fingerprint == ""
+    assert job_of(site).session.fingerprint == fingerprint(KEYS["door"].public)
+    assert job_of(unchecked).session.fingerprint == ""
 
 
 def claims_another(site: KeyedSite, **claim: str) -> FakeCamera:
