@@ -20,7 +20,7 @@ from benchmarks.plant import ROOM, Plant
 from benchmarks.processes import answer, cpu_s, rss_mb, start
 from benchmarks.rows import Options, Row, at_most, run_alone
 from tests.end_to_end.site import select_for
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 _RATE_HZ: Final = 30
 _MJPEG_HZ: Final = 100.0

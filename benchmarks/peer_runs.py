@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from benchmarks import peers
 from benchmarks.processes import ROOT, answer, end, start
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 _T = TypeVar("_T")
 RATE_HZ: Final = 30

@@ -16,7 +16,7 @@ from benchmarks import peers
 from benchmarks.pictures import write_jpegs
 from benchmarks.processes import ROOT, answer, early_answer, end, start
 from benchmarks.rows import Options, Row, at_most, run_alone, stated
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 FULL_HZ: Final = 5000
 PACED_HZ: Final = 100

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from tests.end_to_end.site import until
 from tests.needs import missing
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 USER, PASSWORD = "roommood", "a secret of the tests"
 

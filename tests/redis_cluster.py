@@ -7,7 +7,8 @@ from typing import Any
 from redis.cluster import RedisCluster
 
 from tests.end_to_end.site import until
-from tests.redis_server import RedisServer, free_cluster_port
+from tests.ports import free_cluster_port
+from tests.redis_server import RedisServer
 
 _SLOTS = 16_384
 

@@ -1,11 +1,8 @@
 """A private Redis for tests: real, on a unix socket in a folder of its own, killable."""
 
-import contextlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from pathlib import Path
@@ -16,6 +13,7 @@ import redis
 
 from roommood.deploy.demo.private_redis import NoRedisServer, find_server
 from tests.needs import missing
+from tests.ports import free_port as free_port  # noqa: PLC0414 (where most look for it)
 
 _PATIENCE_S = 20.0
 
@@ -118,21 +116,3 @@ def server_program() -> str:
         return os.environ.get("REDIS_SERVER") or str(find_server())
     except NoRedisServer as error:
         missing(str(error))
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def free_cluster_port() -> int:
-    """A port for a node of a Redis Cluster, which also listens 10,000 above, for its fellows: there
-    beyond the ports that systems give to connections, so that none has just taken it."""
-    while True:
-        port = random.randrange(51_001, 55_500)
-        with contextlib.suppress(OSError), socket.socket() as own, socket.socket() as bus:
-            own.bind(("127.0.0.1", port))
-            bus.bind(("127.0.0.1", port + 10_000))
-            return port

@@ -14,7 +14,7 @@ from roommood.camera_node.preview.viewer import Preview
 from roommood.deploy.preview_faces import face_finder
 from roommood.shared.process.settings import PreviewSettings
 from tests.browser.chromium import Watched, until, watching
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 DESKTOP = {"viewport": {"width": 1200, "height": 760}}

@@ -24,7 +24,8 @@ from tests.aggregator.made import delivery, face, only, result
 from tests.end_to_end.site import Site, until
 from tests.end_to_end.test_wishes import fetch
 from tests.needs import missing
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 _DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = (_DEPLOY / "prometheus/alerts.yml").read_text()

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from roommood.deploy.keys.site_keys import SiteKeys
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 Line = dict[str, Any]
 # Every wait is for a condition; a machine that does much else may need longer.

@@ -11,7 +11,7 @@ from tests.end_to_end.site import (
     assert_counted_exactly_once,
     until,
 )
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 
 def two_ports() -> int:

@@ -8,7 +8,7 @@ import urllib.request
 from functools import partial
 
 from tests.end_to_end.site import Site, until
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 
 def roommood(site: Site, *arguments: str) -> str:

@@ -16,7 +16,7 @@ from tests.faults import controls
 from tests.faults.checker import judge
 from tests.faults.kitchen import Kitchen, kitchen
 from tests.faults.plant import AGGREGATOR, DURABLE, Frame
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.rows import Outcome, Row, Skipped, Trial
 
 # The file with the password is read once, when the process starts.

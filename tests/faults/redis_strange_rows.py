@@ -13,7 +13,7 @@ from tests.faults import controls
 from tests.faults.kitchen import Kitchen, kitchen
 from tests.faults.plant import AGGREGATOR, DURABLE, at, first_after, first_counted, ids
 from tests.faults.proxy import FaultProxy
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.rows import Outcome, Row, Trial
 
 # A script that Redis does not know stays unknown.

@@ -12,7 +12,7 @@ from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.end_to_end.site import Component, Site, until
 from tests.hostile import jpegs
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 # What each protection's name switches off is in `tests.hostile.unprotected`.
 _UNPROTECTED: Final = "tests.hostile.unprotected"

@@ -14,8 +14,8 @@ import pytest
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.end_to_end.site import Component, Site, until
 from tests.inference_worker.pictures import jpeg
+from tests.ports import free_port
 from tests.privacy.traces import Tracer, new_files, recognisable
-from tests.redis_server import free_port
 
 PICTURES = [jpeg(recognisable(seed)) for seed in (1, 2, 3)]
 SHM = Path("/dev/shm")

@@ -12,7 +12,7 @@ import pytest
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.end_to_end.site import Component, Site, until
 from tests.inference_worker.pictures import astronaut, jpeg
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 _LISTEN, _ESTABLISHED = "0A", "01"
 

@@ -14,7 +14,7 @@ import pytest
 from tests.end_to_end.site import until
 from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
 from tests.needs import missing
-from tests.redis_server import free_port
+from tests.ports import free_port
 from tests.site.arm64 import base_root, machine, peak_rss_mib, register, wheels, why_not_here
 from tests.site.containers import tell
 from tests.site.wheelhouse import ROOT, make_wheel

@@ -24,7 +24,8 @@ from roommood.shared.protocol.messages import Report, TicketedResult
 from roommood.shared.transport.sockets import close, connect_reports, receive, send
 from tests.aggregator.made import HOUR_MS, face, result
 from tests.end_to_end.site import until
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 # What the worker's clock is ahead of the aggregator's.
 _OFFSET_MS = 7e7

@@ -16,7 +16,8 @@ from roommood.aggregator.redis.client import connect, without_password
 from roommood.shared.errors import ConfigError, SchemaMismatch, StoreAway, StoreError, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream
-from tests.redis_server import RedisServer, free_cluster_port, free_port
+from tests.ports import free_cluster_port, free_port
+from tests.redis_server import RedisServer
 
 NOW_MS = HOUR_MS + 301_000
 

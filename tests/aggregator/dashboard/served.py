@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 
 from tests.end_to_end.site import until
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 # A busy machine takes its time over the imports.
 _START_S = 90.0

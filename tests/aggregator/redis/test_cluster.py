@@ -15,8 +15,8 @@ from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.shared.clock import wall_ms
 from roommood.shared.errors import ConfigError, ShardAway, StoreAway
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream
+from tests.ports import free_port
 from tests.redis_cluster import Cluster
-from tests.redis_server import free_port
 
 NOW_MS = HOUR_MS + 301_000
 # Enough for each of the three nodes to keep some.

@@ -19,7 +19,8 @@ from roommood.shared.errors import ConfigError, StoreAway, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
 from tests.aggregator.made import delivery, face, result
 from tests.needs import missing
-from tests.redis_server import RedisServer, free_port, server_program
+from tests.ports import free_port
+from tests.redis_server import RedisServer, server_program
 from tests.tls_front import TlsFront
 
 ADMIN = ("test-admin", "only-here")

@@ -22,7 +22,7 @@ from roommood.camera_node.preview.viewer import Preview
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import PreviewSettings
 from tests.end_to_end.site import until
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 PASSWORD = "correct horse"

@@ -12,7 +12,7 @@ from roommood.deploy.doctor import network as network_checks
 from roommood.deploy.doctor.findings import Finding, Level
 from roommood.deploy.doctor.network import check_rate, check_worker, describe_link
 from roommood.shared.process.metrics import Health, Sample, serve
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 _GREETING = b"\xff\0\0\0\0\0\0\0\x01\x7f"
 

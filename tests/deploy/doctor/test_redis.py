@@ -19,7 +19,8 @@ from roommood.deploy.doctor.redis_version import (
     version_finding,
 )
 from roommood.deploy.keys.redis_users import RedisAccess, write_redis_access
-from tests.redis_server import RedisServer, free_port
+from tests.ports import free_port
+from tests.redis_server import RedisServer
 
 ADMIN = ("test-admin", "only-here")
 ADMINISTRATOR = f"user {ADMIN[0]} on >{ADMIN[1]} ~* &* +@all\n"

@@ -17,7 +17,7 @@ import pytest
 from roommood.deploy.site.site_file import Reached
 from tests.end_to_end.site import until
 from tests.needs import missing
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 USERS: Final = {"pi": "NOPASSWD: ALL", "ada.lovelace": "ALL"}
 _INSIDE: Final = """

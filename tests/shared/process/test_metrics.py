@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import time
 import urllib.error
 import urllib.request
@@ -12,18 +11,13 @@ import pytest
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.metrics import Health, Sample, render, serve
+from tests.ports import free_port
 
 FACTS = [
     Sample("roommood_frames_total", "Frames.", 3, {"outcome": "analysed"}),
     Sample("roommood_frames_total", "Frames.", 1, {"outcome": 'odd "one"\n'}),
     Sample("roommood_threads", "Threads.", 2),
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

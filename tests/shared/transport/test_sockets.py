@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.redis_server import free_port
+from tests.ports import free_port
 
 # A peer sends more than the receiver's queue holds, and is reset before anyone has read it all.
 # The sleeps leave libzmq's own threads time to move bytes, and its heartbeats time to be due:
