@@ -184,6 +184,14 @@ class Store:
         with translated(self._url):
             self._redis.srem(redis_keys.PAUSED, room)
 
+    def set_views(self, room: str, apart: bool) -> None:
+        """Whether a room's cameras see different people, so that their counts add up."""
+        with translated(self._url):
+            if apart:
+                self._redis.hset(redis_keys.VIEWS, room, redis_keys.APART)
+            else:
+                self._redis.hdel(redis_keys.VIEWS, room)
+
     def forget(self, room: str, before_ms: float | None = None) -> int:
         """Delete all that is known of a room; returns the number of keys deleted.
 

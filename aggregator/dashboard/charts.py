@@ -92,9 +92,13 @@ def one_over_time(
     return _over_time(periods, labels, series, name.capitalize(), None)
 
 
-def dots(rows: Iterable[tuple[str, float, float, float]]) -> Options:
-    """Expressions with share, low and high end of the interval: a dot on a bar for each."""
-    each = list(rows)
+def dots(rows: Iterable[tuple[str, float, float | None, float | None]]) -> Options:
+    """Expressions with share, low and high end of the interval: a dot on a bar for each, and
+    without an interval the dot alone."""
+    each = [
+        (name, share, share if low is None else low, share if high is None else high)
+        for name, share, low, high in rows
+    ]
     names = [name for name, *_ in each]
     colours = [COLOUR_OF[name] for name in names]
     ranges = [

@@ -52,13 +52,14 @@ class RoomNow(_Answer):
 class Share(_Answer):
     """An expression's part of a period.
 
-    `raw` is as the model saw it, `low` and `high` its 95 % interval by chance alone; the
-    corrected three allow for what the model confuses, null where a matrix is missing.
+    `raw` is as the model saw it, `low` and `high` its 95 % interval by chance alone, null where
+    too little was seen yet; the corrected three allow for what the model confuses, null where no
+    matrix is at hand.
     """
 
     raw: Part
-    low: Part
-    high: Part
+    low: Part | None
+    high: Part | None
     corrected: Part | None
     corrected_low: Part | None
     corrected_high: Part | None
@@ -92,6 +93,9 @@ class Period(_Answer):
     frames: int
     face_s: float = Field(description="Face time of all cameras, in seconds.")
     cameras: list[CameraPeriod]
+    looks: float = Field(description="Independent looks at sure faces behind the shares.")
+    uncorrected_share: Part = Field(description="Sure face time without a confusion matrix.")
+    uncorrected_models: list[str]
 
 
 class History(_Answer):

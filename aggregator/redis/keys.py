@@ -5,6 +5,7 @@
 | `roommood:schema` | string | version of this table | for ever |
 | `roommood:rooms` | sorted set | room, last seen (ms since 1970) | for ever |
 | `roommood:paused` | set | rooms that `roommood pause` paused | for ever |
+| `roommood:views` | hash | room -> `apart`, where its cameras see different people | for ever |
 | `roommood:{room}:live` | hash | decayed sums per camera, and what is derived from them | 10 s |
 | `roommood:{room}:10s:<start>` | hash | counters of 10 s from <start>, s since 1970 | end + 6 h |
 | `roommood:{room}:1m:<start>` | hash | counters of a minute | end + 7 d |
@@ -62,6 +63,10 @@ EVERYTHING: Final = "roommood:*"
 SCHEMA: Final = "roommood:schema"
 ROOMS: Final = "roommood:rooms"
 PAUSED: Final = "roommood:paused"
+VIEWS: Final = "roommood:views"
+# What a room's cameras see: the same people, or each its own.
+SAME: Final = "same"
+APART: Final = "apart"
 
 LIVE_TTL_S: Final = 10
 # Results older than this never touch the live hash; a camera silent for longer leaves it.

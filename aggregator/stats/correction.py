@@ -50,11 +50,13 @@ class Evidence:
         matrix: the model's mean probabilities for this size, 8x8, rows: true expression, each
             adding up to the part of its faces that is sure. A row of zeros (an expression it
             was never measured on) is taken at its word.
+        chance: the part of an observation's variance that is left: 0 where all was observed.
     """
 
     us: Sequence[float]
     observations: float
     matrix: Matrix
+    chance: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +97,15 @@ def corrected(evidence: Sequence[Evidence]) -> list[Estimate]:
     if not seen:
         return []
     total = sum(sum(one.us) for one in seen)
-    parts = [(sum(one.us) / total, one.observations, _mix(one)) for one in seen]
-    observations = sum(one.observations for one in seen)
+    parts = [(sum(one.us) / total, one.chance / one.observations, _mix(one)) for one in seen]
+    looks = sum(one.observations for one in seen)
+    worth = 1 / max(1 / _MATRIX_WORTH, max(one.chance for one in seen) / looks)
     return [
         interval(
             sum(weight * mix.shares[i] for weight, _, mix in parts),
-            sum(weight * weight * mix.spreads[i] / n for weight, n, mix in parts)
+            sum(weight * weight * mix.spreads[i] * chance for weight, chance, mix in parts)
             + sum(weight * sqrt(mix.spreads[i] / _MATRIX_WORTH) for weight, _, mix in parts) ** 2,
-            observations,
+            worth,
         )
         for i in range(_COUNT)
     ]

@@ -46,7 +46,7 @@ _SHARE_COLUMNS: Final = {
 }
 _ROOM_COLUMNS: Final = (
     "coverage", "people", "dominant", "valence", "sure_share", "suppressed_share", "frames",
-    "face_s",
+    "face_s", "looks", "uncorrected_share",
 )  # fmt: skip
 COLUMNS: Final = (
     "room", "start_utc", "end_utc", *_ROOM_COLUMNS,

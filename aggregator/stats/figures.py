@@ -8,10 +8,11 @@ from typing import Final
 
 from roommood.aggregator.redis.keys import CAMERA_FIELDS
 from roommood.aggregator.stats.correction import Estimate, Evidence, Matrix, corrected, interval
+from roommood.aggregator.stats.sampling import Sampling, sampling
 from roommood.shared.protocol.emotions import EXPRESSIONS, valence
 
-# Consecutive frames show the same people: so much face time counts as one observation.
-INDEPENDENT_AFTER_S: Final = 10.0
+# A period observed up to so little is taken as observed whole: frames do not begin with it.
+_WHOLE: Final = 0.995
 
 Counters = Mapping[str, int]
 # By model and size class, the mean probabilities of each true expression.
@@ -23,15 +24,15 @@ class Share:
     """An expression's part, 0..1, of the time for which sure faces were seen.
 
     `raw` is the mean probability; `low` and `high` are its 95 % interval after Wilson (1927,
-    J. Am. Stat. Assoc. 22) with one observation for each 10 s of face time: the chance in
-    what was seen, not the model's mistakes. `corrected` allows for those by the model's own
-    confusion matrix, and `corrected_low` and `corrected_high` for both. These three are None
-    where a model in the period has no matrix for a size of face that was seen.
+    J. Am. Stat. Assoc. 22): the chance in what was not seen (`stats.sampling`), not the model's
+    mistakes. `corrected` allows for those by the model's own confusion matrix, and
+    `corrected_low` and `corrected_high` for both; faces without a matrix may show anything.
+    Without an interval too little was seen yet; without `corrected` no face has a matrix.
     """
 
     raw: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     corrected: float | None = None
     corrected_low: float | None = None
     corrected_high: float | None = None
@@ -61,12 +62,15 @@ class RoomPeriod:
     Attributes:
         coverage: observed time of the best camera / elapsed time, 0..1.
         people: faces at once, by the camera that sees most of those with at least a tenth of
-            the best camera's observed time.
+            the best camera's observed time; their sum where the cameras see different people.
         shares: by expression shown, adding up to 1.
         valence: mean pleasure of the expressions shown, -1..1.
         sure_share: part of the face time, outside suppressed frames, of sure faces.
         suppressed_share: part of the face time in frames with fewer faces than min_people.
         face_s: face time of all cameras, seconds.
+        looks: independent looks at sure faces that stand behind the shares.
+        uncorrected_share: part of the sure face time, 0..1, whose model has no confusion matrix.
+        uncorrected_models: these models.
     """
 
     room: str
@@ -82,6 +86,9 @@ class RoomPeriod:
     frames: int
     face_s: float
     cameras: tuple[CameraPeriod, ...]
+    looks: float = 0.0
+    uncorrected_share: float = 0.0
+    uncorrected_models: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -90,10 +97,6 @@ class _Sure:
 
     us: list[int] = field(default_factory=lambda: [0] * len(EXPRESSIONS))
     face_us: int = 0
-
-    @property
-    def observations(self) -> float:
-        return self.face_us / 1e6 / INDEPENDENT_AFTER_S
 
 
 @dataclass(slots=True)
@@ -132,20 +135,35 @@ def room_period(
     end_s: float,
     now_s: float,
     matrices: Matrices | None = None,
+    parts: Sequence[Counters] = (),
+    *,
+    apart: bool = False,
 ) -> RoomPeriod:
-    """Figures of a period from the counters of its buckets; it has elapsed up to `now_s`."""
+    """Figures of a period from the counters of its buckets; it has elapsed up to `now_s`.
+
+    `parts` are the counters of consecutive parts of it, where they are at hand. `apart`: its
+    cameras see different people.
+    """
     sums = _sort(counters)
     sure_us = sums.all_sure().face_us
     elapsed_us = max(0.0, min(end_s, now_s) - start_s) * 1e6
     cameras = [_camera(name, sums.cameras[name], elapsed_us) for name in sorted(sums.cameras)]
-    shares = _shares(sums, matrices or {})
+    coverage = max((camera.coverage for camera in cameras), default=0.0)
+    seen = sampling(
+        sure_us,
+        1.0 if coverage >= _WHOLE else coverage,
+        map(_sure_us, parts),
+        1.0 if apart else _one_view(sums),
+    )
+    evidence = _evidence(sums, matrices or {}, seen)
+    shares = _shares(sums, evidence, seen)
     face_us, suppressed_us = sums.total("face_us"), sums.total("suppressed_us")
     return RoomPeriod(
         room=room,
         start=utc(start_s),
         end=utc(end_s),
-        coverage=max((camera.coverage for camera in cameras), default=0.0),
-        people=_people(cameras),
+        coverage=coverage,
+        people=_people(cameras, apart),
         shares=shares,
         dominant=max(shares, key=lambda one: shares[one].raw, default=""),
         valence=valence([shares[one].raw for one in EXPRESSIONS]) if shares else None,
@@ -154,12 +172,18 @@ def room_period(
         frames=sums.total("frames"),
         face_s=face_us / 1e6,
         cameras=tuple(cameras),
+        looks=seen.looks,
+        uncorrected_share=evidence.uncorrected,
+        uncorrected_models=evidence.uncorrected_models,
     )
 
 
-def wilson(share: float, observations: float) -> Estimate:
-    """A share seen in so many independent observations (a real number > 0)."""
-    return interval(share, share * (1 - share) / observations, observations)
+def wilson(share: float, seen: Sampling) -> Estimate:
+    """A share in so many looks, with what chance is left in them."""
+    if seen.chance <= 0:
+        return Estimate(share, share, share)
+    worth = seen.looks / seen.chance
+    return interval(share, share * (1 - share) / worth, worth)
 
 
 def _sort(counters: Counters) -> _Sums:
@@ -193,37 +217,85 @@ def _camera(name: str, counters: Mapping[str, int], elapsed_us: float) -> Camera
     )
 
 
-def _people(cameras: Sequence[CameraPeriod]) -> float | None:
+def _people(cameras: Sequence[CameraPeriod], apart: bool) -> float | None:
     best_s = max((camera.observed_s for camera in cameras), default=0.0)
-    near = (one.people for one in cameras if one.observed_s * 10 >= best_s)
-    return max((people for people in near if people is not None), default=None)
+    near = [one.people for one in cameras if one.observed_s * 10 >= best_s]
+    known = [people for people in near if people is not None]
+    if not known:
+        return None
+    return sum(known) if apart else max(known)
 
 
-def _shares(sums: _Sums, matrices: Matrices) -> dict[str, Share]:
+def _one_view(sums: _Sums) -> float:
+    """Part of the face time that the camera with most of it saw: the others saw the same."""
+    each = [camera["face_us"] for camera in sums.cameras.values()]
+    return max(each) / sum(each) if sum(each) else 1.0
+
+
+def _sure_us(counters: Counters) -> list[int]:
+    us = [0] * len(EXPRESSIONS)
+    for name, value in counters.items():
+        if name.startswith("us:"):
+            us[EXPRESSIONS.index(name.rpartition(":")[2])] += value
+    return us
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What can be corrected, and which part of the sure face time cannot, by which models."""
+
+    each: list[Evidence]
+    uncorrected: float
+    uncorrected_models: tuple[str, ...]
+
+
+def _evidence(sums: _Sums, matrices: Matrices, seen: Sampling) -> _Evidence:
+    total = sums.all_sure().face_us
+    there = {place: one for place, one in sums.sure.items() if one.face_us > 0}
+    without = [place for place in there if place[1] not in matrices.get(place[0], {})]
+    each = [
+        Evidence(one.us, seen.of(one.face_us / total).looks, matrices[model][size], seen.chance)
+        for (model, size), one in there.items()
+        if (model, size) not in without
+    ]
+    missing = sum(there[place].face_us for place in without)
+    models = tuple(sorted({model for model, _ in without}))
+    return _Evidence(each, part_of(missing, total) or 0.0, models)
+
+
+def _shares(sums: _Sums, evidence: _Evidence, seen: Sampling) -> dict[str, Share]:
     sure = sums.all_sure()
     total_us = sum(sure.us)
     if total_us == 0 or sure.face_us == 0:
         return {}
-    raw = [wilson(us / total_us, sure.observations) for us in sure.us]
-    mix: Sequence[Estimate | None] = _corrected(sums, matrices) or [None] * len(raw)
-    shares = map(_share, raw, mix)
+    raw = [wilson(us / total_us, seen) for us in sure.us]
+    mix = _corrected(raw, evidence)
+    shares = [_share(one, two, seen) for one, two in zip(raw, mix, strict=True)]
     return dict(zip(EXPRESSIONS, shares, strict=True))
 
 
-def _corrected(sums: _Sums, matrices: Matrices) -> list[Estimate]:
-    """Empty where a matrix is missing: a mix of corrected and raw parts would be neither."""
-    seen = {place: one for place, one in sums.sure.items() if one.face_us > 0}
-    if any(size not in matrices.get(model, {}) for model, size in seen):
-        return []
-    return corrected(
-        [
-            Evidence(one.us, one.observations, matrices[model][size])
-            for (model, size), one in seen.items()
-        ]
-    )
+def _corrected(raw: Sequence[Estimate], evidence: _Evidence) -> Sequence[Estimate | None]:
+    """What has a matrix is corrected; the rest counts as the model saw it, and may be anything."""
+    found = corrected(evidence.each)
+    if not found:
+        return [None] * len(raw)
+    rest = evidence.uncorrected
+    if not rest:
+        return found
+    return [
+        Estimate(
+            (1 - rest) * one.share + rest * seen.share,
+            (1 - rest) * one.low,
+            (1 - rest) * one.high + rest,
+        )
+        for one, seen in zip(found, raw, strict=True)
+    ]
 
 
-def _share(raw: Estimate, mix: Estimate | None) -> Share:
+def _share(raw: Estimate, mix: Estimate | None, seen: Sampling) -> Share:
+    share = None if mix is None else mix.share
+    if seen.is_too_little:
+        return Share(raw.share, None, None, share)
     if mix is None:
         return Share(raw.share, raw.low, raw.high)
     return Share(raw.share, raw.low, raw.high, mix.share, mix.low, mix.high)

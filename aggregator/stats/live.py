@@ -43,10 +43,11 @@ class RoomNow:
         return self.age_s is None
 
 
-def room_now(room: str, live: Mapping[str, str], ttl_ms: float) -> RoomNow:
+def room_now(room: str, live: Mapping[str, str], ttl_ms: float, apart: bool = False) -> RoomNow:
     """Figures of a live hash that has `ttl_ms` to live.
 
-    Its age comes from that, so that the reader's clock does not matter.
+    Its age comes from that, so that the reader's clock does not matter. `apart`: the room's
+    cameras see different people, who add up.
     """
     if not live or ttl_ms < 0:
         return RoomNow(room)
@@ -57,9 +58,13 @@ def room_now(room: str, live: Mapping[str, str], ttl_ms: float) -> RoomNow:
         return RoomNow(room)
     shares = {one: float(live[f"share:{one}"]) for one in EXPRESSIONS}
     has_sure_face = any(shares.values())
+    cameras = tuple(_cameras_now(live, updated_ms + said_ago_ms))
+    people = float(live["people"])
+    if apart:
+        people = sum(one.people for one in cameras if one.people is not None)
     return RoomNow(
         room=room,
-        people=float(live["people"]),
+        people=people,
         shares=shares if has_sure_face else {},
         dominant=live["dominant"],
         valence=float(live["valence"]) if has_sure_face else None,
@@ -68,7 +73,7 @@ def room_now(room: str, live: Mapping[str, str], ttl_ms: float) -> RoomNow:
         captured=utc(float(live["captured_ms"]) / 1000),
         updated=utc(updated_ms / 1000),
         age_s=age_ms / 1000,
-        cameras=tuple(_cameras_now(live, updated_ms + said_ago_ms)),
+        cameras=cameras,
     )
 
 

@@ -157,8 +157,11 @@ class RoomStats:
         now_s = self._now_ms() / 1000
         start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
         hashes = self._hashes(room, span, range(start, int(now_s) + 1, span.length_s))
-        counters = add_up(hashes)
-        return room_period(room, counters, start, now_s, now_s, self._matrices([counters]))
+        counters, parts = add_up(hashes), [add_up([one]) for one in hashes]
+        return room_period(
+            room, counters, start, now_s, now_s, self._matrices([counters]), parts,
+            apart=room in self._apart(),
+        )  # fmt: skip
 
     def raw_summaries(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod]:
         """`summary` of many known rooms at once, without correction, which takes 3 ms a room."""
@@ -166,9 +169,9 @@ class RoomStats:
         now_s = self._now_ms() / 1000
         start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
         starts = range(start, int(now_s) + 1, span.length_s)
-        each = self._sums(rooms, span, [starts])
+        each, apart = self._sums(rooms, span, [starts]), self._apart()
         return [
-            room_period(room, rows[0], start, now_s, now_s)
+            room_period(room, rows[0], start, now_s, now_s, apart=room in apart)
             for room, rows in zip(rooms, each, strict=True)
         ]
 
@@ -179,9 +182,10 @@ class RoomStats:
         span, by_s, now_s = _span_for_history(last, by), _seconds("by", by), self._now_ms() / 1000
         starts = _starts(last, by_s, now_s)
         steps = [range(start, start + by_s, span.length_s) for start in starts]
+        apart = self._apart()
         return [
             [
-                room_period(room, counters, start, start + by_s, now_s)
+                room_period(room, counters, start, start + by_s, now_s, apart=room in apart)
                 for counters, start in zip(rows, starts, strict=True)
             ]
             for room, rows in zip(rooms, self._sums(rooms, span, steps), strict=True)
@@ -203,16 +207,25 @@ class RoomStats:
     def _read_periods(
         self, room: str, span: BucketSpan, starts: Sequence[int], by_s: int, now_s: float
     ) -> Iterator[RoomPeriod]:
-        each = range(0, by_s, span.length_s)
+        each, apart = range(0, by_s, span.length_s), room in self._apart()
         at_once = max(1, _READ_AT_ONCE // len(each))
         for first in range(0, len(starts), at_once):
             some = starts[first : first + at_once]
             hashes = self._hashes(room, span, [start + offset for start in some for offset in each])
-            parts = (hashes[i : i + len(each)] for i in range(0, len(hashes), len(each)))
-            rows = [add_up(part) for part in parts]
+            split = [hashes[i : i + len(each)] for i in range(0, len(hashes), len(each))]
+            rows = [add_up(one) for one in split]
             known = self._matrices(rows)
-            for counters, start in zip(rows, some, strict=True):
-                yield room_period(room, counters, start, start + by_s, now_s, known)
+            for counters, buckets, start in zip(rows, split, some, strict=True):
+                parts = [add_up([one]) for one in buckets]
+                yield room_period(
+                    room, counters, start, start + by_s, now_s, known, parts, apart=apart
+                )
+
+    def _apart(self) -> set[str]:
+        """Rooms whose cameras see different people."""
+        with translated(self._url):
+            views = self._redis.hgetall(redis_keys.VIEWS)
+        return {room for room, how in views.items() if how == redis_keys.APART}
 
     def _require(self, room: str) -> None:
         name = parse_room(room)
@@ -229,8 +242,8 @@ class RoomStats:
                 pipe.hgetall(redis_keys.live(room))
                 pipe.pttl(redis_keys.live(room))
             replies = pipe.execute()
-        answers = zip(rooms, replies[::2], replies[1::2], strict=True)
-        return [room_now(room, live, ttl_ms) for room, live, ttl_ms in answers]
+        answers, apart = zip(rooms, replies[::2], replies[1::2], strict=True), self._apart()
+        return [room_now(room, live, ttl_ms, room in apart) for room, live, ttl_ms in answers]
 
     def _hashes(
         self, room: str, span: BucketSpan, starts_s: Iterable[int]

@@ -180,19 +180,23 @@ def watch(
 
 
 @with_settings(RedisSettings)
-def pause(settings: RedisSettings, room: RoomArgument) -> None:
+def pause(
+    settings: RedisSettings,
+    room: RoomArgument,
+    new: Annotated[
+        bool, typer.Option("--new", help="Also a room of which nothing was counted yet.")
+    ] = False,
+) -> None:
     """Make the cameras of a room send nothing, until `resume`.
 
     Example: roommood pause kitchen
     """
     name = parse_room(room)
-    with _stats(settings) as reader:
-        known = [one.room for one in reader.rooms()]
+    if not new:
+        _require(name, settings, "--new pauses one that is still to come")
     with _store(settings) as store:
         store.pause(name)
     typer.echo(f"{name} is paused")
-    if name not in known:
-        typer.echo(f"note: nothing of {name} was counted yet; known: {_names(known)}", err=True)
 
 
 @with_settings(RedisSettings)
@@ -209,6 +213,32 @@ def resume(settings: RedisSettings, room: RoomArgument) -> None:
 
 
 @with_settings(RedisSettings)
+def views(
+    settings: RedisSettings,
+    room: RoomArgument,
+    how: Annotated[
+        str,
+        typer.Argument(
+            metavar="same|apart",
+            help="same: the cameras see the same people, the largest count holds. "
+            "apart: each sees its own, and the counts add up.",
+        ),
+    ],
+) -> None:
+    """Say whether a room's cameras see the same people or each its own part of the room.
+
+    Example: roommood views kitchen apart
+    """
+    name = parse_room(room)
+    if how not in ("same", "apart"):
+        raise ConfigError(f"{how!r} is not a way to look: use same or apart")
+    _require(name, settings)
+    with _store(settings) as store:
+        store.set_views(name, how == "apart")
+    typer.echo(f"the cameras of {name} see {'different' if how == 'apart' else 'the same'} people")
+
+
+@with_settings(RedisSettings)
 def forget(
     settings: RedisSettings,
     room: RoomArgument,
@@ -222,6 +252,7 @@ def forget(
     """
     name = parse_room(room)
     if not yes:
+        _require(name, settings, "--yes deletes what may be left of one that is not")
         typer.confirm(f"Delete all statistics of {name}, for good?", abort=True)
     with _store(settings) as store:
         deleted = store.forget(name)
@@ -243,8 +274,17 @@ def mount(app: typer.Typer) -> None:
     """Add these commands to a typer app."""
     for look in (rooms, stats, export, watch):
         app.command(rich_help_panel="Look at rooms")(look)
-    for change in (pause, resume, forget):
+    for change in (pause, resume, views, forget):
         app.command(rich_help_panel="Change what is kept")(change)
+
+
+def _require(name: str, settings: RedisSettings, unless: str = "") -> None:
+    """Raises ConfigError for a room of which nothing was counted: most often a slip of the pen."""
+    with _stats(settings) as reader:
+        known = [one.room for one in reader.rooms()]
+    if name not in known:
+        hint = f"; {unless}" if unless else ""
+        raise ConfigError(f"no room {name!r}; known rooms: {_names(known)}{hint}")
 
 
 def _stats(settings: RedisSettings) -> "RoomStats":

@@ -12,6 +12,7 @@ from roommood.aggregator.stats.room_stats import KnownRoom
 
 # Shares below this are left out where space is short.
 _WORTH_SHOWING = 0.01
+_TOO_LITTLE = "too little seen yet"
 
 
 def rooms_table(rooms: Sequence[KnownRoom], states: Mapping[str, Mapping[str, str]]) -> Table:
@@ -60,8 +61,16 @@ def headline(period: RoomPeriod) -> str:
         f"Coverage {_percent(period.coverage)}, {period.frames} frames, "
         f"people {_number(period.people)}{valence}\n"
         f"{period.face_s:.0f} s of face time, {_percent(period.sure_share) or 'nothing'} sure, "
-        f"{_percent(period.suppressed_share) or 'nothing'} suppressed (too few faces)"
+        f"{_percent(period.suppressed_share) or 'nothing'} suppressed (too few faces)\n"
+        f"{period.looks:.0f} looks at sure faces{_uncorrected(period)}"
     )
+
+
+def _uncorrected(period: RoomPeriod) -> str:
+    if not period.uncorrected_models:
+        return ""
+    models = ", ".join(period.uncorrected_models)
+    return f"; {_percent(period.uncorrected_share)} of them by {models}, which has no matrix"
 
 
 def summary_table(period: RoomPeriod) -> Table:
@@ -70,8 +79,10 @@ def summary_table(period: RoomPeriod) -> Table:
     for header in ("As the model saw it", "95 % interval (chance alone)"):
         table.add_column(header, justify="right")
     for name, share in sorted(period.shares.items(), key=_largest_first):
-        corrected = _between(share.corrected_low, share.corrected_high) or "no matrix"
-        raw = _between(share.low, share.high)
+        corrected = _between(share.corrected_low, share.corrected_high)
+        if not corrected:
+            corrected = "no matrix" if share.corrected is None else _TOO_LITTLE
+        raw = _between(share.low, share.high) or _TOO_LITTLE
         table.add_row(name, _percent(share.corrected), corrected, _percent(share.raw), raw)
     return table
 

@@ -11,7 +11,7 @@ from roommood.shared.process.runtime import release
 
 COMMANDS = (
     "demo", "doctor", "camera", "worker", "aggregator",
-    "rooms", "stats", "export", "watch", "pause", "resume", "forget",
+    "rooms", "stats", "export", "watch", "pause", "resume", "views", "forget",
     "exporter", "mqtt", "dashboard",
 )  # fmt: skip
 HEAVY = ("cv2", "numpy", "onnxruntime", "redis", "zmq", "pydantic", "prometheus_client", "skimage")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass
 from typing import Final
 
 from nicegui import ui
@@ -18,7 +19,6 @@ from roommood.aggregator.dashboard.pages.parts import (
     element,
     words,
 )
-from roommood.aggregator.stats.correction import Estimate
 from roommood.aggregator.stats.figures import RoomPeriod, Share
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.protocol.emotions import EXPRESSIONS
@@ -126,8 +126,7 @@ class HistorySection:
         rows = list(estimates(self._summary, self._corrected))
         self._dots.hide(not rows)
         if rows:
-            each = [(name, one.share, one.low, one.high) for name, one in rows]
-            self._dots.show(charts.dots(each))
+            self._dots.show(charts.dots((name, *astuple(one)) for name, one in rows))
         self._rows.content = render(
             "summary.html", rows=rows, missing=self._corrected and bool(self._summary.shares)
         )
@@ -148,18 +147,27 @@ _EXPLANATION = (
 )
 
 
-def estimates(period: RoomPeriod, corrected: bool) -> list[tuple[str, Estimate]]:
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A share, 0..1, and its interval; None where too little was seen for one."""
+
+    share: float
+    low: float | None
+    high: float | None
+
+
+def estimates(period: RoomPeriod, corrected: bool) -> list[tuple[str, Shown]]:
     """Share and interval of each expression; none where they are not known."""
-    each = [(name, _estimate(share, corrected)) for name, share in period.shares.items()]
+    each = [(name, _shown(share, corrected)) for name, share in period.shares.items()]
     return [(name, one) for name, one in each if one is not None]
 
 
-def _estimate(share: Share, corrected: bool) -> Estimate | None:
+def _shown(share: Share, corrected: bool) -> Shown | None:
     if not corrected:
-        return Estimate(share.raw, share.low, share.high)
-    if share.corrected is None or share.corrected_low is None or share.corrected_high is None:
+        return Shown(share.raw, share.low, share.high)
+    if share.corrected is None:
         return None
-    return Estimate(share.corrected, share.corrected_low, share.corrected_high)
+    return Shown(share.corrected, share.corrected_low, share.corrected_high)
 
 
 def _cells(period: RoomPeriod, corrected: bool) -> list[str]:

@@ -28,7 +28,8 @@ def period(start: datetime = START, seconds: int = 60, **shown_s: float) -> Room
     counters["label_us:net:large:neutral"] = face_us
     begin = start.timestamp()
     used = counters if face_us else {}
-    return room_period("kitchen", used, begin, begin + seconds, begin + seconds)
+    end = begin + seconds * 1.25  # a part was not seen, so that there is an interval
+    return room_period("kitchen", used, begin, end, end)
 
 
 EMPTY = period()
@@ -44,7 +45,7 @@ def test_a_period_that_was_not_observed_leaves_a_gap_and_no_zero() -> None:
     assert series(options, "happiness")["data"] == [50.0, None]
     assert series(options, "fear")["data"] == [0.0, None]
     assert series(options, "People")["data"] == [1.0, None]
-    assert series(options, "Coverage")["data"] == [100.0, 0.0]
+    assert series(options, "Coverage")["data"] == [80.0, 0.0]
 
 
 def test_what_was_not_corrected_is_not_shown_as_corrected() -> None:
@@ -65,6 +66,8 @@ def test_the_interval_is_drawn_from_its_low_end_to_its_high_end() -> None:
     options = charts.one_over_time([HALF_HAPPY, EMPTY], ["a", "b"], "happiness", corrected=False)
     low, spread = (one["data"] for one in options["series"][:2])
     share = HALF_HAPPY.shares["happiness"]
+    assert share.low is not None
+    assert share.high is not None
     assert low == [round(share.low * 100, 1), None]
     assert low[0] + spread[0] == pytest.approx(share.high * 100, abs=0.1)
     assert series(options, "happiness")["data"] == [50.0, None]

@@ -183,15 +183,17 @@ def _report(model: str, sizes: Sequence[str] = SIZE_CLASSES) -> ModelReport:
     return ModelReport(model, EXPRESSIONS, 1.0, dict.fromkeys(sizes, kinds))
 
 
-def _counted(store: Store, mix: Sequence[float], model: str = "net-1", size: int = 2) -> None:
-    """A minute of one face that shows this mix to a model as `CLEAR` says."""
+def _counted(
+    store: Store, mix: Sequence[float], model: str = "net-1", size: int = 2, seconds: int = 55
+) -> None:
+    """Nearly a minute of one face that shows this mix to a model as `CLEAR` says."""
     shown = face(_as_shown(mix, CLEAR, us=1.0), size)
     frames = [
         delivery(
             result(n, shown, camera=f"{model}-{size}", interval_us=1_000_000, model=model),
             NOW_MS - 60_000 + n * 1000,
         )
-        for n in range(60)
+        for n in range(seconds)
     ]
     store.commit(frames, NOW_MS)
     store.touch_rooms({"kitchen": NOW_MS})
@@ -217,6 +219,8 @@ def test_a_room_is_read_with_its_shares_corrected(store: Store, stats: RoomStats
     assert sad.corrected_low is not None
     assert sad.corrected_high is not None
     assert sad.corrected_low < 0.4 < sad.corrected_high
+    assert sad.low is not None
+    assert sad.high is not None
     assert sad.corrected_high - sad.corrected_low > sad.high - sad.low
     assert sum(one.corrected or 0 for one in shares.values()) == pytest.approx(1)
 
@@ -230,12 +234,31 @@ def test_a_history_is_corrected_row_by_row(store: Store, stats: RoomStats) -> No
 
 
 def test_without_a_matrix_nothing_is_corrected(store: Store, stats: RoomStats) -> None:
+    _counted(store, SAD_ROOM)
+    assert {one.corrected for one in _summary(stats).values()} == {None}
+    store.write_models([_report("net-1")])
+    assert None not in {one.corrected for one in _summary(stats).values()}
+
+
+def test_half_a_minute_of_another_model_does_not_take_the_correction_away(
+    store: Store, stats: RoomStats
+) -> None:
     store.write_models([_report("net-1")])
     _counted(store, SAD_ROOM)
-    _counted(store, SAD_ROOM, model="net-2")
-    assert {one.corrected for one in _summary(stats).values()} == {None}
-    store.write_models([_report("net-2")])
-    assert None not in {one.corrected for one in _summary(stats).values()}
+    alone = _summary(stats)["sadness"]
+    _counted(store, SAD_ROOM, model="net-2", seconds=6)
+    period = stats.summary("kitchen", MINUTE)
+    sad = period.shares["sadness"]
+    assert period.uncorrected_models == ("net-2",)
+    assert 0.05 < period.uncorrected_share < 0.15
+    assert sad.corrected == pytest.approx(alone.corrected, abs=0.03)
+    assert _width(sad) == pytest.approx(_width(alone) + period.uncorrected_share, abs=0.05)
+
+
+def _width(share: Share) -> float:
+    assert share.corrected_low is not None
+    assert share.corrected_high is not None
+    return share.corrected_high - share.corrected_low
 
 
 def test_a_size_without_a_matrix_is_not_corrected_by_that_of_another(
@@ -244,8 +267,9 @@ def test_a_size_without_a_matrix_is_not_corrected_by_that_of_another(
     store.write_models([_report("net-1", ["medium", "large"])])
     _counted(store, SAD_ROOM, size=2)
     assert None not in {one.corrected for one in _summary(stats).values()}
+    assert stats.summary("kitchen", MINUTE).uncorrected_share == 0.0
     _counted(store, SAD_ROOM, size=0)
-    assert {one.corrected for one in _summary(stats).values()} == {None}
+    assert stats.summary("kitchen", MINUTE).uncorrected_share == pytest.approx(0.5, abs=0.05)
 
 
 def test_the_matrices_are_read_by_size(store: Store, client: redis.Redis) -> None:

@@ -13,6 +13,7 @@ from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.stats.figures import wilson
 from roommood.aggregator.stats.room_stats import RoomStats
+from roommood.aggregator.stats.sampling import Sampling
 from roommood.shared.errors import BadName, ConfigError, StoreAway
 from roommood.shared.protocol.emotions import EXPRESSIONS, VALENCE
 from tests.aggregator.made import HOUR_MS, delivery, face, only, result, stream
@@ -193,12 +194,51 @@ def test_summaries_reach_back_as_far_as_the_hours_are_kept(store: Store, stats: 
 
 def test_intervals_narrow_with_face_time_and_hold_the_share(store: Store, stats: RoomStats) -> None:
     start_ms = NOW_MS - 300_000
-    _counted(store, *_seconds_of(0, 20, start_ms, faces=(HAPPY, SAD)))
+    _counted(store, *_seconds_of(0, 40, start_ms, faces=(HAPPY, SAD)))
     short = stats.summary("kitchen", timedelta(minutes=5)).shares["happiness"]
-    _counted(store, *_seconds_of(20, 280, start_ms + 20_000, faces=(HAPPY, SAD)))
+    _counted(store, *_seconds_of(40, 200, start_ms + 40_000, faces=(HAPPY, SAD)))
     long = stats.summary("kitchen", timedelta(minutes=5)).shares["happiness"]
+    assert short.low is not None
+    assert long.low is not None
+    assert long.high is not None
+    assert short.high is not None
     assert short.low < long.low < 0.5 < long.high < short.high
     assert long.corrected is None
+
+
+def test_of_a_period_that_was_seen_whole_nothing_is_left_to_chance(
+    store: Store, stats: RoomStats
+) -> None:
+    _counted(store, *_seconds_of(0, 300, NOW_MS - 300_000, faces=(HAPPY, SAD)))
+    happiness = stats.summary("kitchen", timedelta(minutes=5)).shares["happiness"]
+    assert happiness.low == happiness.raw == happiness.high == pytest.approx(0.5)
+
+
+def test_too_few_looks_give_no_interval(store: Store, stats: RoomStats) -> None:
+    _counted(store, *_seconds_of(0, 20, NOW_MS - 300_000, faces=(HAPPY,)))
+    period = stats.summary("kitchen", timedelta(minutes=5))
+    assert period.looks == pytest.approx(2.0)
+    assert (period.shares["happiness"].low, period.shares["happiness"].high) == (None, None)
+    assert period.shares["happiness"].raw > 0.9
+
+
+def test_several_cameras_of_one_face_are_one_look(store: Store, stats: RoomStats) -> None:
+    for camera in ("door", "window", "shelf"):
+        _counted(store, *_seconds_of(0, 60, NOW_MS - 300_000, faces=(HAPPY,), camera=camera))
+    assert stats.summary("kitchen", timedelta(minutes=5)).looks == pytest.approx(6.0)
+    store.set_views("kitchen", apart=True)
+    assert stats.summary("kitchen", timedelta(minutes=5)).looks == pytest.approx(18.0)
+
+
+def test_cameras_that_see_different_people_add_up(store: Store, stats: RoomStats) -> None:
+    for camera, faces in (("door", (HAPPY,)), ("window", (HAPPY, SAD))):
+        _counted(store, *_seconds_of(0, 60, NOW_MS - 60_000, faces=faces, camera=camera))
+    assert stats.summary("kitchen", timedelta(minutes=1)).people == pytest.approx(2.0)
+    store.set_views("kitchen", apart=True)
+    assert stats.summary("kitchen", timedelta(minutes=1)).people == pytest.approx(3.0)
+    assert stats.live("kitchen").people == pytest.approx(3.0, abs=0.1)
+    store.set_views("kitchen", apart=False)
+    assert stats.live("kitchen").people == pytest.approx(2.0, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +248,7 @@ def test_intervals_narrow_with_face_time_and_hold_the_share(store: Store, stats:
 def test_the_interval_is_wilsons(
     share: float, observations: float, low: float, high: float
 ) -> None:
-    found = wilson(share, observations)
+    found = wilson(share, Sampling(observations, 1.0))
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
 
 

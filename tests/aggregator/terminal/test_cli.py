@@ -120,6 +120,7 @@ def test_stats_as_json_has_the_documented_keys(fed: RedisServer, run: _Run) -> N
     assert set(document["summary"]) == {
         "room", "start", "end", "coverage", "people", "shares", "dominant", "valence",
         "sure_share", "suppressed_share", "frames", "face_s", "cameras",
+        "looks", "uncorrected_share", "uncorrected_models",
     }  # fmt: skip
     assert set(document["summary"]["shares"]["happiness"]) == {
         "raw", "low", "high", "corrected", "corrected_low", "corrected_high",
@@ -177,13 +178,30 @@ def test_rooms_are_paused_and_resumed(fed: RedisServer, run: _Run, client: redis
     assert run("resume", "kitchen")[1] == "kitchen was not paused\n"
 
 
-def test_pausing_a_room_never_heard_of_is_done_and_remarked_on(
+@pytest.mark.parametrize("command", [("pause",), ("forget",), ("views", "apart")])
+def test_a_room_never_heard_of_is_refused_with_those_that_are_known(
+    fed: RedisServer, run: _Run, client: redis.Redis, command: tuple[str, ...]
+) -> None:
+    code, _, err = run(command[0], "kichen", *command[1:])
+    assert code == 2
+    assert "no room 'kichen'; known rooms: kitchen" in err
+    assert not client.smembers(redis_keys.PAUSED)
+
+
+def test_a_room_that_is_still_to_come_can_be_paused(
     fed: RedisServer, run: _Run, client: redis.Redis
 ) -> None:
-    code, _, err = run("pause", "kichen")
-    assert code == 0
-    assert "known: kitchen" in err
-    assert client.smembers(redis_keys.PAUSED) == {"kichen"}
+    assert run("pause", "cellar", "--new")[0] == 0
+    assert client.smembers(redis_keys.PAUSED) == {"cellar"}
+
+
+def test_what_a_rooms_cameras_see_is_kept_for_every_reader(
+    fed: RedisServer, run: _Run, client: redis.Redis
+) -> None:
+    assert run("views", "kitchen", "apart")[1] == "the cameras of kitchen see different people\n"
+    assert client.hgetall(redis_keys.VIEWS) == {"kitchen": "apart"}
+    assert run("views", "kitchen", "same")[0] == 0
+    assert client.hgetall(redis_keys.VIEWS) == {}
 
 
 def test_forget_asks_first_and_deletes_when_told(
