@@ -16,7 +16,7 @@ from roommood.aggregator.terminal.cli import parse_duration
 from roommood.shared.errors import ConfigError, StoreError
 
 _NAME: Final = "^[a-z0-9][a-z0-9_-]{0,62}$"
-_TIME: Final = "^[1-9][0-9]{0,7}[smhd]$"
+_TIME: Final = "^[1-9][0-9]{0,7}[smhdw]$"
 _Answers = dict[int | str, dict[str, Any]]
 
 _AWAY: Final[_Answers] = {503: {"model": models.Problem, "description": "Redis is away."}}
@@ -82,6 +82,10 @@ def make_router(hub: Broadcaster, archive: Archive, events: Events) -> APIRouter
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
+
+    @router.get("/{path:path}", include_in_schema=False)
+    def nothing(path: str) -> None:
+        raise HTTPException(404, f"there is no /api/{path}: /api/openapi.json lists what there is")
 
     return router
 

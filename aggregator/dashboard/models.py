@@ -7,13 +7,14 @@ shown, 0..1 of the time for which sure faces were seen.
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from roommood.aggregator.dashboard import snapshot
 from roommood.aggregator.stats import health
 from roommood.aggregator.stats.figures import RoomPeriod
 
 Part = Annotated[float, Field(ge=0.0, le=1.0)]
+Dominant = Annotated[str | None, BeforeValidator(lambda named: named or None)]
 Pleasure = Annotated[float, Field(ge=-1.0, le=1.0)]
 
 
@@ -39,7 +40,7 @@ class RoomNow(_Answer):
     last_seen: datetime = Field(description="When a result last came.")
     people: float | None = Field(description="Faces at once.")
     shares: dict[str, Part] = Field(description="By expression; empty without a sure face.")
-    dominant: str = Field(description='The expression shown most; "" without a sure face.')
+    dominant: Dominant = Field(description="The expression shown most; null without a sure face.")
     valence: Pleasure | None = Field(description="Mean pleasure of the expressions, -1..1.")
     sure_share: Part | None
     frames_per_s: float
@@ -86,7 +87,7 @@ class Period(_Answer):
     coverage: Part = Field(description="Observed time of the best camera / elapsed time.")
     people: float | None
     shares: dict[str, Share]
-    dominant: str
+    dominant: Dominant
     valence: Pleasure | None
     sure_share: Part | None
     suppressed_share: Part | None

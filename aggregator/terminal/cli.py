@@ -25,7 +25,7 @@ RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="Name of the r
 
 _OUTPUT_PANEL: Final = "Output"
 _PERIOD_PANEL: Final = "Period"
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @with_settings(RedisSettings)
@@ -261,10 +261,10 @@ def forget(
 
 def parse_duration(text: str) -> timedelta:
     """30s, 10m, 1h, 7d to a time; raises ConfigError that says what is allowed."""
-    match = re.fullmatch(r"([0-9]{1,8})([smhd])", text)
+    match = re.fullmatch(r"([0-9]{1,8})([smhdw])", text)
     if match is None or int(match[1]) == 0:
         raise ConfigError(
-            f"{text!r} is not a time: a whole number above 0 with s, m, h or d, "
+            f"{text!r} is not a time: a whole number above 0 with s, m, h, d or w, "
             "such as 30s, 10m, 1h or 7d"
         )
     return timedelta(**{_UNITS[match[2]]: int(match[1])})

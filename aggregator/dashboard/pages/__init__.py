@@ -4,10 +4,13 @@ from collections.abc import Callable
 
 from fastapi import FastAPI
 from nicegui import Client, ui
-from starlette.responses import PlainTextResponse, Response
+from nicegui import app as nicegui_app
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from roommood.aggregator.dashboard.archive import Archive
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
+from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.pages.health import health_page
 from roommood.aggregator.dashboard.pages.overview import overview_page
 from roommood.aggregator.dashboard.pages.room import room_page
@@ -33,8 +36,12 @@ def mount(app: FastAPI, hub: Broadcaster, archive: Archive) -> None:
     @ui.page("/room/{name}")
     def room(name: str) -> Response | None:
         if not is_name(name):
-            return PlainTextResponse("no room has such a name\n", 404)
+            return HTMLResponse(render("not_found.html", path=f"/room/{name}"), 404)
         return _open(lambda: room_page(hub, archive, name))
+
+    @nicegui_app.exception_handler(404)
+    async def not_found(request: Request, _: Exception) -> Response:
+        return HTMLResponse(render("not_found.html", path=request.url.path), 404)
 
     ui.add_head_html('<link rel="stylesheet" href="/assets/dashboard.css">', shared=True)
     ui.run_with(

@@ -1,7 +1,7 @@
 """What all pages have: header, a banner while Redis is away, footer; and how they follow."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from nicegui import ui
 
@@ -11,6 +11,8 @@ from roommood.aggregator.dashboard.html import clock
 from roommood.aggregator.dashboard.pages.parts import element, words
 from roommood.shared.process.runtime import release
 
+# What the browser's tab keeps.
+_PAUSED = "roommood-paused"
 _PAGES = {"/": "Rooms", "/health": "Cameras and workers"}
 
 
@@ -42,6 +44,7 @@ class Frame:
         self._show = show
         self._tell(self._broadcaster.scene)
         ui.context.client.on_delete(self._broadcaster.listen(self._tell))
+        ui.timer(0.0, self._stay_paused, once=True)
 
     def _header(self) -> ui.element:
         with element("header", "rm-header") as header:
@@ -74,9 +77,20 @@ class Frame:
                 words("span", f"roommood {release()} · ")
                 words("a", "JSON API").props["href"] = "/api/openapi.json"
 
+    async def _stay_paused(self) -> None:
+        """A pause holds for the browser's tab, from page to page."""
+        with suppress(TimeoutError):
+            if await ui.run_javascript(f"sessionStorage.getItem('{_PAUSED}')") == "yes":
+                self._set_paused(True)
+
     def _toggle(self) -> None:
-        self._paused = not self._paused
-        self._pause.text = "Go on" if self._paused else "Pause"
+        self._set_paused(not self._paused)
+        kept = "yes" if self._paused else "no"
+        ui.run_javascript(f"sessionStorage.setItem('{_PAUSED}', '{kept}')")
+
+    def _set_paused(self, paused: bool) -> None:
+        self._paused = paused
+        self._pause.text = "Go on" if paused else "Pause"
         self._tell(self._broadcaster.scene, even_if_paused=True)
 
     def _tell(self, scene: Scene, even_if_paused: bool = False) -> None:

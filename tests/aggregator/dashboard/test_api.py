@@ -34,7 +34,7 @@ def test_a_silent_room_has_no_figures(dashboard: Served, rooms: Rooms) -> None:
     until(lambda: dashboard.room("attic"), "the room is there")
     rooms.fall_silent("attic")
     room = until(lambda: (now := dashboard.room("attic")) and now["silent"] and now, "it is silent")
-    assert (room["people"], room["shares"], room["dominant"]) == (None, {}, "")
+    assert (room["people"], room["shares"], room["dominant"]) == (None, {}, None)
     assert (room["valence"], room["age_s"], room["cameras"]) == (None, None, [])
 
 
@@ -58,6 +58,7 @@ def test_history_is_as_the_python_api_says(
     ("path", "status", "says"),
     [
         ("/api/rooms/nowhere", 404, "no room"),
+        ("/api/nowhere", 404, "openapi.json"),
         ("/api/rooms/nowhere/history", 404, "no room"),
         ("/api/rooms/No%20Room", 422, "pattern"),
         ("/api/rooms/porch/history?last=soon", 422, "pattern"),
@@ -113,3 +114,22 @@ def test_redis_away_is_said_and_got_over(tmp_path: Path) -> None:
             until(lambda: served.room("kitchen"), "Redis is back")
             assert served.json("/api/health") | {"redis": "answers", "why": ""}
         rooms.close()
+
+
+def test_a_page_that_does_not_exist_leads_back(dashboard: Served) -> None:
+    for path in ("/nowhere", "/room/No%20Such"):
+        answer = dashboard.get(path)
+        assert answer.status_code == 404
+        assert 'href="/"' in answer.text
+
+
+def test_a_week_is_a_length_of_time(dashboard: Served, rooms: Rooms) -> None:
+    rooms.show("study", "sadness")
+    until(lambda: dashboard.room("study"), "the room is there")
+    assert dashboard.json("/api/rooms/study/history?last=1w&bucket=1h")["last_s"] == 7 * 86_400
+
+
+def test_without_a_sure_face_nothing_is_dominant(dashboard: Served, rooms: Rooms) -> None:
+    rooms.show("empty", "sadness", people=0)
+    until(lambda: dashboard.room("empty"), "the room is there")
+    assert dashboard.json("/api/rooms/empty")["dominant"] is None
