@@ -15,6 +15,7 @@ from roommood.aggregator.stats.site import Site, SiteReader
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import ConnectionLog, Waker, new_id, shutdown_on_signals
+from roommood.shared.process.service import ServiceManager
 from roommood.shared.process.settings import MqttSettings
 
 _log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Bridge:
         self._topics = Topics(settings.prefix, settings.discovery_prefix)
         self._reader = SiteReader(settings.redis_url, settings.redis_password_file)
         self._log_of_redis, self._log_of_broker = ConnectionLog("redis"), ConnectionLog("broker")
+        self._service = ServiceManager()
         self._mqtt = self._make_mqtt()
         self._waker = Waker()
         self._lock = threading.Lock()
@@ -62,9 +64,11 @@ class Bridge:
             try:
                 while not shutdown.requested:
                     self.turn()
+                    self._service.turning(self._available or "no broker")
                     select.select([shutdown.waker, self._waker], [], [], settings.every_s)
                     self._waker.drain()
             finally:
+                self._service.stopping()
                 self._say_farewell()
         return shutdown.forced_exit_code if shutdown.forced else 0
 

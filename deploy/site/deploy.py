@@ -2,43 +2,41 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from roommood.deploy.keys.redis_users import write_redis_access
 from roommood.deploy.keys.site_keys import SiteKeys
+from roommood.deploy.site import neighbours
+from roommood.deploy.site.camera_keys import CameraKeys
+from roommood.deploy.site.checks import all_stay_up, frames_flow
+from roommood.deploy.site.hosts import machine_of
 from roommood.deploy.site.machine import Machine, MachineError
-from roommood.deploy.site.release import (
+from roommood.deploy.site.parts import (
     ALLOWED,
-    CAMERA_METRICS_PORT,
-    CAMERA_UNIT,
     DATA,
+    DESKTOP_PART,
     KEYS,
+    MQTT_PASSWORD,
+    READER_PASSWORD,
     REDIS,
-    Release,
-    camera_release,
-    desktop_release,
-    ready_ports,
+    WRITER_PASSWORD,
+    Part,
+    camera_part,
 )
-from roommood.deploy.site.rollout import Outcome, Rollout, refuse_another_part, remove
+from roommood.deploy.site.release import camera_release, desktop_release
+from roommood.deploy.site.rollout import Outcome, Rollout
 from roommood.deploy.site.secrets import Secret, put_secrets
-from roommood.deploy.site.site_file import DESKTOP, Pi, Reached, Site
+from roommood.deploy.site.site_file import DESKTOP, Camera, Reached, Site
 from roommood.shared.errors import ConfigError
-from roommood.shared.security.allow_list import Entry
-from roommood.shared.security.keys import (
-    AGGREGATORS_FILE,
-    ALLOW_LIST_FILE,
-    CAMERA_FILE,
-    WORKERS_FILE,
-)
+from roommood.shared.security.keys import AGGREGATORS_FILE, ALLOW_LIST_FILE, WORKERS_FILE
+from roommood.shared.security.password_file import read_password
 
 _REDIS_FOLDER: Final = "redis"
-# Seconds in which the first frames of a camera must have been asked for.
-_FRAMES_S: Final = 60.0
-_READY_S: Final = 30.0
-_ENOUGH_FRAMES: Final = 3
-_LOOK_EVERY_S: Final = 0.5
+_TWO_NAMES: Final = (
+    "{one} and {other} are the same machine under two names: write the same host for all that it "
+    "has. Nothing was changed there"
+)
 Say = Callable[[str], None]
 
 
@@ -53,6 +51,8 @@ class Deployment:
         self._wheelhouse = wheelhouse
         self._dry_run = dry_run
         self._keys = SiteKeys(site.key_folder)
+        self._camera_keys = CameraKeys(self._keys)
+        self._hosts: dict[str, str] = {}
 
     def run(self, only: tuple[str, ...] = ()) -> int:
         """Brings all, or only those named, to the site's file; returns the exit code.
@@ -63,35 +63,43 @@ class Deployment:
         self._prepare_keys()
         outcomes = []
         if not only or DESKTOP in only:
-            outcomes.append(self._try(DESKTOP, self._site.desktop, self._bring_desktop))
+            outcomes.append(self._try(DESKTOP_PART, self._site.desktop, self._bring_desktop))
             if outcomes[0].problem:
-                self._say("the Pis were not touched: they need the desktop")
+                self._say("the cameras were not touched: they need the desktop")
                 return 1
         for camera in cameras:
-            outcomes.append(self._try(camera.name, camera, self._bring_camera(camera)))
+            outcomes.append(self._try(camera_part(camera.name), camera, self._bring_camera(camera)))
         return 1 if any(one.problem for one in outcomes) else 0
 
     def remove(self, only: tuple[str, ...] = (), *, purge: bool = False) -> int:
         """Takes roommood off the machines, with `purge` also what was counted; returns the exit
         code."""
-        machines: list[tuple[str, Reached]] = [(one.name, one) for one in self._wanted(only)]
+        parts: list[tuple[Part, Reached]] = [
+            (camera_part(one.name), one) for one in self._wanted(only)
+        ]
         if not only or DESKTOP in only:
-            machines.append((DESKTOP, self._site.desktop))
+            parts.append((DESKTOP_PART, self._site.desktop))
         code = 0
-        for name, reached in machines:
+        for part, reached in parts:
             try:
-                with _part(name, reached) as machine:
-                    found = remove(machine, purge=purge and name == DESKTOP)
-                    stays = name == DESKTOP and machine.attempt(f"test -d {DATA}")[0]
-                self._say(f"{name}: removed {', '.join(found)}" if found else f"{name}: no change")
-                if stays:
-                    self._say(f"{name}: what was counted stays in {DATA}: --purge deletes it")
+                self._remove(part, reached, purge=purge and part.is_desktop)
             except MachineError as error:
-                self._say(f"{name}: FAILED: {error}")
+                self._say(f"{part.name}: FAILED: {error}")
                 code = 1
         return code
 
-    def _wanted(self, only: tuple[str, ...]) -> list[Pi]:
+    def _remove(self, part: Part, reached: Reached, *, purge: bool) -> None:
+        with Machine(reached) as machine:
+            found = neighbours.remove(machine, part, purge=purge)
+            stays = part.is_desktop and machine.attempt(f"test -d {DATA}")[0]
+            others = [one.name for one in neighbours.parts_of(machine)]
+        self._say(f"{part.name}: " + (f"removed {', '.join(found)}" if found else "no change"))
+        if stays:
+            self._say(f"{part.name}: what was counted stays in {DATA}: --purge deletes it")
+        if others and found:
+            self._say(f"{part.name}: {', '.join(others)} stays on that machine")
+
+    def _wanted(self, only: tuple[str, ...]) -> list[Camera]:
         known = {camera.name: camera for camera in self._site.cameras}
         unknown = set(only) - {DESKTOP, *known}
         if unknown:
@@ -100,16 +108,68 @@ class Deployment:
             )
         return [camera for name, camera in known.items() if not only or name in only]
 
-    def _try(self, name: str, reached: Reached, bring: Callable[[Machine], Outcome]) -> Outcome:
+    def _try(self, part: Part, reached: Reached, bring: Callable[[Machine], Outcome]) -> Outcome:
         began = time.monotonic()
         try:
-            with _part(name, reached) as machine:
+            with Machine(reached) as machine:
+                settled = self._settle(machine, reached, part)
                 outcome = bring(machine)
+                outcome.changed[:0] = settled
         except MachineError as error:
             outcome = Outcome(reached.host, problem=str(error))
-        for line in _lines(name, outcome, time.monotonic() - began, dry_run=self._dry_run):
+        for line in _lines(part.name, outcome, time.monotonic() - began, dry_run=self._dry_run):
             self._say(line)
         return outcome
+
+    # What else lies on the machine
+
+    def _settle(self, machine: Machine, reached: Reached, part: Part) -> list[str]:
+        """Makes the machine hold what the site's file says is there; returns what that changed."""
+        same = self._hosts.setdefault(neighbours.identity(machine) or reached.host, reached.host)
+        if machine_of(same) != machine_of(reached.host):
+            raise MachineError(_TWO_NAMES.format(one=same, other=reached.host))
+        if not self._dry_run:
+            neighbours.adopt(machine, part)
+        changed = []
+        for other in neighbours.parts_of(machine):
+            if other != part and self._has_left(other, reached, machine):
+                changed.append(f"{other.name}, which {reached.host} no longer has, goes")
+                if not self._dry_run:
+                    neighbours.remove(machine, other, purge=False)
+        return changed
+
+    def _has_left(self, other: Part, reached: Reached, machine: Machine) -> bool:
+        """Whether a part that lies here belongs elsewhere, or to no site any more.
+
+        Raises MachineError where that cannot be told, or where it is the desktop.
+        """
+        home = self._home_of(other)
+        if home is not None and machine_of(home.host) == machine_of(reached.host):
+            return False
+        if home is not None and self._is_same_machine(home, machine):
+            raise MachineError(_TWO_NAMES.format(one=home.host, other=reached.host))
+        if other.is_desktop:
+            raise MachineError(
+                f"{reached.host} is the desktop of a site, which the file has at "
+                f"{self._site.desktop.host}: take it off there first (--remove --only desktop)"
+            )
+        return True
+
+    def _home_of(self, part: Part) -> Reached | None:
+        if part.is_desktop:
+            return self._site.desktop
+        return next((one for one in self._site.cameras if one.name == part.name), None)
+
+    @staticmethod
+    def _is_same_machine(home: Reached, machine: Machine) -> bool:
+        try:
+            with Machine(home) as there:
+                return neighbours.identity(there) == neighbours.identity(machine)
+        except MachineError as error:
+            raise MachineError(
+                f"{machine.name} has a part that the file has at {home.host}, and whether that is "
+                f"the same machine cannot be told: {error}"
+            ) from error
 
     # Keys
 
@@ -129,53 +189,12 @@ class Deployment:
                 f"roommood keys revoke {name} --keys {folder}"
             )
 
-    def _camera_secrets(self, camera: Pi, machine: Machine) -> list[Secret]:
-        """The camera's key, where the Pi lacks a good one. Once a Pi has it, it is kept nowhere
-        else."""
-        path = f"{KEYS}/{CAMERA_FILE}"
-        if self._dry_run or self._is_good(camera, machine.attempt(f"cat {path}")[1]):
-            return []
-        bundle = self._keys.to_copy / f"camera-{camera.name}.key"
-        # One that was made for it before, and never got there, will do.
-        if not (bundle.exists() and self._is_good(camera, bundle.read_text())):
-            bundle = self._new_bundle(camera)
-        return [Secret(path, bundle.read_text())]
-
-    def _is_good(self, camera: Pi, key_file: str) -> bool:
-        """Whether workers let this camera in with this key, and it trusts them."""
-        serving = {one.key: one for one in self._serving(camera.name)}
-        entry = serving.get(_public_in(key_file))
-        return (
-            entry is not None
-            and entry.room == camera.room
-            and self._keys.workers().public in key_file
-        )
-
-    def _serving(self, name: str) -> list[Entry]:
-        return [one for one in self._keys.entries() if one.name == name and one.revoked is None]
-
-    def _new_bundle(self, camera: Pi) -> Path:
-        serving = self._serving(camera.name)
-        if serving and serving[-1].room != camera.room:
-            self._keys.revoke(camera.name)
-            serving = []
-        if serving:
-            return self._keys.rotate_camera(camera.name)
-        return self._keys.add_camera(camera.name, camera.room)
-
-    def _settle_key(self, camera: Pi) -> None:
-        """The Pi has its key: no copy stays here, and the one that it replaces lets nobody in."""
-        (self._keys.to_copy / f"camera-{camera.name}.key").unlink(missing_ok=True)
-        if len(self._serving(camera.name)) > 1:
-            self._keys.revoke(camera.name, all_but_newest=True)
-            self._tell_desktop_of_cameras()
-
     # Desktop
 
     def _bring_desktop(self, machine: Machine) -> Outcome:
         release = desktop_release(self._site)
         rollout = Rollout(machine, release, self._desktop_secrets(), self._wheelhouse)
-        return rollout.run(lambda one: _all_stay_up(one, release), dry_run=self._dry_run)
+        return rollout.run(all_stay_up, dry_run=self._dry_run)
 
     def _desktop_secrets(self) -> list[Secret]:
         folder = self._site.key_folder
@@ -183,13 +202,20 @@ class Deployment:
             return []
         access = folder / _REDIS_FOLDER
         names = (WORKERS_FILE, AGGREGATORS_FILE)
-        passwords = ("redis-writer.password", "redis-reader.password")
+        passwords = (WRITER_PASSWORD, READER_PASSWORD)
         return [
             *(Secret(f"{KEYS}/{name}", (folder / name).read_text()) for name in names),
             *(Secret(f"{KEYS}/{name}", (access / name).read_text()) for name in passwords),
             Secret(f"{REDIS}/users.acl", (access / "users.acl").read_text(), owner="redis"),
+            *self._mqtt_password(),
             self._allow_list(),
         ]
+
+    def _mqtt_password(self) -> list[Secret]:
+        mqtt = self._site.mqtt
+        if mqtt is None or mqtt.password_file is None:
+            return []
+        return [Secret(f"{KEYS}/{MQTT_PASSWORD}", f"{read_password(mqtt.password_file)}\n")]
 
     def _allow_list(self) -> Secret:
         text = (self._site.key_folder / ALLOW_LIST_FILE).read_text()
@@ -202,90 +228,25 @@ class Deployment:
 
     # Cameras
 
-    def _bring_camera(self, camera: Pi) -> Callable[[Machine], Outcome]:
+    def _bring_camera(self, camera: Camera) -> Callable[[Machine], Outcome]:
         def bring(machine: Machine) -> Outcome:
-            secrets = self._camera_secrets(camera, machine)
-            if secrets:
-                self._tell_desktop_of_cameras()
+            secrets = [] if self._dry_run else self._camera_secrets(camera, machine)
             release = camera_release(self._site, camera)
             rollout = Rollout(machine, release, secrets, self._wheelhouse)
-            outcome = rollout.run(_frames_flow, dry_run=self._dry_run)
+            outcome = rollout.run(frames_flow, dry_run=self._dry_run)
             if not (outcome.problem or self._dry_run):
-                self._settle_key(camera)
+                neighbours.forget_former(machine)
+                if self._camera_keys.settle(camera):
+                    self._tell_desktop_of_cameras()
             return outcome
 
         return bring
 
-
-@contextmanager
-def _part(name: str, reached: Reached) -> Iterator[Machine]:
-    """The machine of a part. Raises MachineError where it is the other kind of part already."""
-    with Machine(reached) as machine:
-        refuse_another_part(machine, "camera" if name == DESKTOP else "aggregator")
-        yield machine
-
-
-def _all_stay_up(machine: Machine, release: Release) -> None:
-    """Raises MachineError where a unit that came up ends again within seconds."""
-    units = " ".join(release.units)
-    done, said = machine.attempt(
-        f"sleep 3; systemctl is-active {units} && systemctl show -P NRestarts {units}"
-    )
-    restarts = [line for line in said.split() if line.isdecimal() and line != "0"]
-    if not done or restarts:
-        logs = _end_of_log(machine, " -u ".join(release.units))
-        raise MachineError(f"{machine.name}: not all units stay up:\n{logs}")
-    for what, port in ready_ports(release):
-        _until_ready(machine, what, port)
-
-
-def _until_ready(machine: Machine, unit: str, port: int) -> None:
-    def why() -> str:
-        return f"{machine.name}: {unit} is not ready:\n{_end_of_log(machine, unit)}"
-
-    _until(lambda: _get(machine, port, "readyz")[0], _READY_S, why)
-
-
-def _frames_flow(machine: Machine) -> None:
-    """Raises MachineError where no worker asks the camera for frames within a minute."""
-    _until(
-        lambda: _frames_sent(machine) >= _ENOUGH_FRAMES, _FRAMES_S,
-        lambda: f"{machine.name}: no frame arrived at a worker within {_FRAMES_S:g} s; its log "
-        f"ends:\n{_end_of_log(machine, CAMERA_UNIT)}",
-    )  # fmt: skip
-
-
-def _until(holds: Callable[[], bool], timeout_s: float, why: Callable[[], str]) -> None:
-    end = time.monotonic() + timeout_s
-    while not holds():
-        if time.monotonic() > end:
-            raise MachineError(why())
-        time.sleep(_LOOK_EVERY_S)
-
-
-def _end_of_log(machine: Machine, unit: str) -> str:
-    return machine.attempt(f"journalctl -u {unit} -n 10 --no-pager -o cat")[1]
-
-
-def _get(machine: Machine, port: int, path: str) -> tuple[bool, str]:
-    """What a component answers over HTTP, asked on its own machine."""
-    return machine.attempt(
-        'python3 -c "import urllib.request as u; '
-        f"print(u.urlopen('http://127.0.0.1:{port}/{path}', timeout=5).read().decode())\""
-    )
-
-
-def _frames_sent(machine: Machine) -> int:
-    """Frames that workers have asked for since the camera node started."""
-    done, said = _get(machine, CAMERA_METRICS_PORT, "metrics")
-    name = "roommood_camera_frames_sent_total"
-    counts = [line.split()[-1] for line in said.splitlines() if line.startswith(name)]
-    return int(float(counts[0])) if done and counts else 0
-
-
-def _public_in(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.startswith("public = ")]
-    return lines[0].split('"')[1] if lines else ""
+    def _camera_secrets(self, camera: Camera, machine: Machine) -> list[Secret]:
+        secret, is_new = self._camera_keys.secret_for(camera, machine)
+        if is_new:
+            self._tell_desktop_of_cameras()
+        return [secret]
 
 
 def _lines(name: str, outcome: Outcome, took_s: float, *, dry_run: bool) -> Iterator[str]:

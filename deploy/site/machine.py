@@ -1,6 +1,5 @@
 """The machines of a site, through pyinfra: brought to a wished-for state, and asked questions."""
 
-import io
 import logging
 import os
 import re
@@ -9,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from roommood.deploy.site.site_file import LOCAL, Reached
+from roommood.deploy.site.hosts import LOCAL
+from roommood.deploy.site.site_file import Reached
 from roommood.shared.errors import RoommoodError
 
 if TYPE_CHECKING:
@@ -124,9 +124,9 @@ class Machine:
 
     # Ask and tell
 
-    def run(self, command: str, *, timeout_s: int = _TRY_S) -> str:
+    def run(self, command: str, *, stdin: str | None = None, timeout_s: int = _TRY_S) -> str:
         """What a shell command prints, run as root. Raises MachineError where it fails."""
-        done, output = self.attempt(command, timeout_s=timeout_s)
+        done, output = self.attempt(command, stdin=stdin, timeout_s=timeout_s)
         if not done:
             raise MachineError(f"{self.name}: this failed: {command}\n{_indented(output)}")
         return output
@@ -191,15 +191,6 @@ class Machine:
         return {} if is_root else {"_sudo": True}
 
 
-def text_file(path: str, text: str, *, mode: str = "644") -> Operation:
-    """A file of this content, which everybody may read: what is secret goes another way."""
-    from pyinfra.operations import files
-
-    source = io.StringIO(text)
-    arguments = {"src": source, "dest": path, "mode": mode, "user": "root", "group": "root"}
-    return Operation(path, files.put, arguments)
-
-
 def _first_failure(metas: dict[str, Any]) -> str:
     for name, meta in metas.items():
         if meta.is_complete() and not meta.did_succeed(_raise_if_not_complete=False):
@@ -218,9 +209,30 @@ def _inventory(reached: Reached) -> "Inventory":
         "ssh_port": reached.ssh_port,
         "ssh_strict_host_key_checking": "accept-new",
     }
-    if reached.ssh_key is not None:
-        data["ssh_key"] = str(reached.ssh_key.expanduser())
+    if reached.ssh_key is not None and _can_be_used(reached.ssh_key):
+        data["ssh_key"] = str(reached.ssh_key)
     return make(([(reached.host, data)], {}))  # type: ignore[no-any-return]
+
+
+def _can_be_used(key: Path) -> bool:
+    """Whether a key can be read as it is; if not, the agent has it. Raises MachineError."""
+    import paramiko
+
+    try:
+        paramiko.PKey.from_path(key)
+    except FileNotFoundError:
+        raise MachineError(f"there is no ssh_key {key}: `ssh-keygen` makes one") from None
+    except (TypeError, paramiko.PasswordRequiredException):
+        # Both are said of a key with a passphrase, as is nothing else.
+        if os.environ.get("SSH_AUTH_SOCK"):
+            return False
+        raise MachineError(
+            f"the ssh_key {key} has a passphrase, which nobody is there to type: "
+            f'`eval "$(ssh-agent)" && ssh-add {key}` before'
+        ) from None
+    except (OSError, ValueError, paramiko.SSHException) as error:
+        raise MachineError(f"the ssh_key {key} cannot be read: {error}") from None
+    return True
 
 
 class _Complaints(logging.Handler):

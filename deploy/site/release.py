@@ -1,46 +1,61 @@
 """What must lie on each machine of a site: pure data, made from the site's file alone.
 
-A release is everything that a machine runs but its keys. Its folder is named by a digest of what
-it holds, so the same site is the same release, and to go back is to point at another folder:
-
-    /opt/roommood/releases/ID/     etc/*.toml, units/*, venv -> ../../venvs/DIGEST
-    /opt/roommood/current          -> releases/ID
-    /opt/roommood/activate ID      makes a release the current one
+A release is everything that one part of a site runs but its keys. Its folder is named by a digest
+of what it holds, so the same site is the same release, and to go back is to point at another
+folder. `parts.py` says where it lies.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
 from importlib.resources import files
-from pathlib import PurePosixPath
+from pathlib import Path
 from typing import Any, Final
 
-from roommood.deploy.site.site_file import DASHBOARD_PORT, REDIS_PORT, REPORTS_PORT, Pi, Site
+from roommood.deploy.site.parts import (
+    ALLOWED,
+    DATA,
+    DESKTOP_PART,
+    ETC,
+    MQTT_PASSWORD,
+    REDIS,
+    Part,
+    camera_part,
+)
+from roommood.deploy.site.site_file import (
+    DASHBOARD_PORT,
+    REDIS_PORT,
+    REPORTS_PORT,
+    Camera,
+    Mqtt,
+    Site,
+)
+from roommood.shared.errors import ConfigError
+from roommood.shared.transport.addresses import is_loopback
 
-ROOT: Final = PurePosixPath("/opt/roommood")
-ETC: Final = PurePosixPath("/etc/roommood")
-KEYS: Final = ETC / "keys"
-ALLOWED: Final = ETC / "allowed"
-REDIS: Final = ETC / "redis"
-# Of the desktop: what was counted.
-DATA: Final = PurePosixPath("/var/lib/roommood-redis")
-CAMERA_UNIT: Final = "camera-node.service"
-CAMERA_METRICS_PORT: Final = 9570
-# Of a desktop: the aggregator's, then one for each worker.
-_METRICS_PORT: Final = CAMERA_METRICS_PORT
+EXPORTER_PORT: Final = 9704
+# Of a desktop: the aggregator's, then one for each worker; 64 at most. Those of cameras follow.
+_METRICS_PORT: Final = 9570
+CAMERA_METRICS_PORT: Final = 9640
+_MQTT_CA: Final = "mqtt-ca.pem"
+_MQTT_CREDENTIALS: Final = "/run/credentials/roommood-mqtt.service"
+_READER_URL: Final = f"redis://reader@127.0.0.1:{REDIS_PORT}/0"
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
     """Files by path below the release's folder, the units to run, and what Python needs.
 
-    `extras` are those of the distribution; `packages` are Debian's.
+    `extras` are those of the distribution; `packages` are Debian's. `ready` has the units that
+    tell over HTTP when they are ready, and the ports at which they do.
     """
 
+    part: Part
     files: dict[str, str]
     units: tuple[str, ...]
     extras: tuple[str, ...]
     packages: tuple[str, ...]
+    ready: tuple[tuple[str, int], ...]
     system_site_packages: bool = False
 
     def digest(self, programs: str) -> str:
@@ -49,31 +64,48 @@ class Release:
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
-def camera_release(site: Site, camera: Pi) -> Release:
-    """What a Pi needs to show its camera's frames to the desktop."""
-    picamera = str(camera.settings.get("source", "")).startswith("picamera")
+def camera_release(site: Site, camera: Camera) -> Release:
+    """What a camera's machine needs to show its frames to the desktop."""
+    picamera = camera.source.startswith("picamera")
+    unit, port = f"camera-node@{camera.name}.service", camera_metrics_port(site, camera)
     settings = {
         "name": camera.name,
         "room": camera.room,
         "workers": [site.frames_address],
+        **({"metrics_host": "0.0.0.0"} if _tells_the_network(site, camera) else {}),
         **camera.settings,
-        "metrics_port": CAMERA_METRICS_PORT,
+        "metrics_port": port,
     }
     return Release(
-        files={"etc/camera.toml": _toml("camera", settings), **_units(CAMERA_UNIT)},
-        units=(CAMERA_UNIT,),
+        part=camera_part(camera.name),
+        files={
+            f"etc/cameras/{camera.name}.toml": _toml("camera", settings),
+            # Its own copy: another camera of the machine may run another release.
+            f"units/{unit}": _text("systemd", "camera-node@.service"),
+            **_units(),
+        },
+        units=(unit,),
         extras=("picamera",) if picamera else ("camera",),
         packages=("python3-venv", *(("python3-picamera2",) if picamera else ())),
+        ready=((unit, port),),
         system_site_packages=picamera,
     )
 
 
+def camera_metrics_port(site: Site, camera: Camera) -> int:
+    """Each camera of a machine has a port of its own, beside those of a desktop."""
+    names = [one.name for one in site.on_machine_of(camera)]
+    return CAMERA_METRICS_PORT + names.index(camera.name)
+
+
 def desktop_release(site: Site) -> Release:
-    """What the desktop needs to infer, count and show."""
+    """What the desktop needs to infer, count, show and tell others."""
     desktop = site.desktop
-    templates = ["roommood-redis.service", "aggregator.service", "inference-worker@.service"]
-    units = ["roommood-redis.service", "aggregator.service"]
-    units += [f"inference-worker@{n}.service" for n in range(1, desktop.workers + 1)]
+    workers = [f"inference-worker@{n}.service" for n in range(1, desktop.workers + 1)]
+    units = ["roommood-redis.service", "aggregator.service", *workers]
+    ready = [("aggregator.service", _METRICS_PORT)]
+    ready += [(unit, _METRICS_PORT + n) for n, unit in enumerate(workers, start=1)]
+    extras = ["worker", "aggregator"]
     contents = {
         "etc/redis.conf": _redis_conf(),
         "etc/aggregator.toml": _toml("aggregator", _aggregator(site)),
@@ -81,36 +113,92 @@ def desktop_release(site: Site) -> Release:
         "etc/prometheus-targets.json": prometheus_targets(site),
     }
     if desktop.dashboard:
-        templates.append("roommood-dashboard.service")
         units.append("roommood-dashboard.service")
-        contents["etc/dashboard.env"] = _dashboard()
+        extras.append("dashboard")
+        contents["etc/dashboard.env"] = _environment(
+            ROOMMOOD_REDIS_URL=_READER_URL, ROOMMOOD_DASHBOARD_BIND=f"127.0.0.1:{DASHBOARD_PORT}"
+        )
+    if site.exporter:
+        units.append("roommood-exporter.service")
+        ready.append(("roommood-exporter.service", EXPORTER_PORT))
+        contents["etc/exporter.env"] = _environment(
+            ROOMMOOD_REDIS_URL=_READER_URL, ROOMMOOD_EXPORTER_BIND=f"127.0.0.1:{EXPORTER_PORT}"
+        )
+    if site.mqtt:
+        units.append("roommood-mqtt.service")
+        extras.append("mqtt")
+        contents |= _mqtt(site.mqtt)
     return Release(
-        files={**contents, **_units(*templates)},
+        part=DESKTOP_PART,
+        files={**contents, **_units(*(_template(unit) for unit in units))},
         units=tuple(units),
-        extras=("worker", "aggregator", *(("dashboard",) if desktop.dashboard else ())),
+        extras=tuple(extras),
         packages=("python3-venv", "redis-server"),
+        ready=tuple(ready),
     )
-
-
-def ready_ports(release: Release) -> list[tuple[str, int]]:
-    """Units of a desktop that tell over HTTP when they are ready, and where."""
-    workers = [unit for unit in release.units if unit.startswith("inference-worker@")]
-    numbered = [(unit, _METRICS_PORT + n) for n, unit in enumerate(workers, start=1)]
-    return [("aggregator.service", _METRICS_PORT), *numbered]
 
 
 def prometheus_targets(site: Site) -> str:
     """Where Prometheus, on the desktop, finds each component's metrics (`file_sd_configs`)."""
-    ports = {"aggregator": [_METRICS_PORT]}
-    ports["inference-worker"] = [_METRICS_PORT + 1 + n for n in range(site.desktop.workers)]
+    workers = [f"127.0.0.1:{_METRICS_PORT + n}" for n in range(1, site.desktop.workers + 1)]
+    targets = {
+        "aggregator": [f"127.0.0.1:{_METRICS_PORT}"],
+        "inference-worker": workers,
+        "exporter": [f"127.0.0.1:{EXPORTER_PORT}"] if site.exporter else [],
+        "camera-node": [target for one in site.cameras for target in _camera_target(site, one)],
+    }
     groups = [
-        {
-            "targets": [f"127.0.0.1:{port}" for port in numbers],
-            "labels": {"job": "roommood", "component": component},
-        }
-        for component, numbers in ports.items()
+        {"targets": found, "labels": {"job": "roommood", "component": component}}
+        for component, found in targets.items()
+        if found
     ]
     return json.dumps(groups, indent=2) + "\n"
+
+
+def _camera_target(site: Site, camera: Camera) -> list[str]:
+    port = camera_metrics_port(site, camera)
+    if site.is_on_desktop(camera):
+        return [f"127.0.0.1:{port}"]
+    host = f"[{camera.host}]" if ":" in camera.host else camera.host
+    return [f"{host}:{port}"] if _tells_the_network(site, camera) else []
+
+
+def _tells_the_network(site: Site, camera: Camera) -> bool:
+    return site.camera_metrics and not site.is_on_desktop(camera)
+
+
+def _template(unit: str) -> str:
+    """The shipped file of a unit: of an instance, that of its template."""
+    name, at, _ = unit.partition("@")
+    return f"{name}@.service" if at else unit
+
+
+def _mqtt(mqtt: Mqtt) -> dict[str, str]:
+    """The bridge's settings; its password goes another way."""
+    told = {
+        "ROOMMOOD_REDIS_URL": _READER_URL,
+        "ROOMMOOD_MQTT_BROKER": mqtt.broker,
+        "ROOMMOOD_MQTT_PREFIX": mqtt.prefix,
+        "ROOMMOOD_MQTT_DISCOVERY_PREFIX": mqtt.discovery_prefix,
+        "ROOMMOOD_MQTT_EVERY_S": f"{mqtt.every_s:g}",
+        "ROOMMOOD_MQTT_INSECURE": "1" if mqtt.insecure else "0",
+    }
+    contents = {}
+    if mqtt.user:
+        told["ROOMMOOD_MQTT_USER"] = mqtt.user
+    if mqtt.password_file:
+        told["ROOMMOOD_MQTT_PASSWORD_FILE"] = f"{_MQTT_CREDENTIALS}/{MQTT_PASSWORD}"
+    if mqtt.ca_file:
+        told["ROOMMOOD_MQTT_CA_FILE"] = str(ETC / _MQTT_CA)
+        contents[f"etc/{_MQTT_CA}"] = _public_text(mqtt.ca_file)
+    return {**contents, "etc/mqtt.env": _environment(**told)}
+
+
+def _public_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read {path}: {error}") from error
 
 
 def _redis_conf() -> str:
@@ -131,8 +219,10 @@ def _aggregator(site: Site) -> dict[str, Any]:
 
 
 def _worker(site: Site) -> dict[str, Any]:
+    host, _, port = site.frames_address.removeprefix("tcp://").rpartition(":")
+    everywhere = "[::]" if host.startswith("[") else "0.0.0.0"
     return {
-        "bind": f"0.0.0.0:{site.frames_address.rpartition(':')[2]}",
+        "bind": f"{'127.0.0.1' if is_loopback(site.frames_address) else everywhere}:{port}",
         "advertise": site.frames_address.removeprefix("tcp://"),
         "aggregators": [f"127.0.0.1:{REPORTS_PORT}"],
         "keys": str(ALLOWED),
@@ -141,12 +231,10 @@ def _worker(site: Site) -> dict[str, Any]:
     }
 
 
-def _dashboard() -> str:
-    lines = {
-        "ROOMMOOD_REDIS_URL": f"redis://reader@127.0.0.1:{REDIS_PORT}/0",
-        "ROOMMOOD_DASHBOARD_BIND": f"127.0.0.1:{DASHBOARD_PORT}",
-    }
-    return "".join(f"{name}={value}\n" for name, value in lines.items())
+def _environment(**values: str) -> str:
+    """A file for systemd's EnvironmentFile."""
+    quoted = (value.replace("\\", "\\\\").replace('"', '\\"') for value in values.values())
+    return "".join(f'{name}="{value}"\n' for name, value in zip(values, quoted, strict=True))
 
 
 def _units(*names: str) -> dict[str, str]:
@@ -168,5 +256,11 @@ def _value(value: Any) -> str:
     """TOML of what TOML gave: text, numbers, truth, and lists of these."""
     if isinstance(value, list):
         return "[" + ", ".join(_value(one) for one in value) + "]"
-    # What JSON writes of a text, a number or a truth is TOML too.
-    return json.dumps(value, ensure_ascii=True)
+    if isinstance(value, str):
+        return '"' + "".join(_character(one) for one in value) + '"'
+    return json.dumps(value)
+
+
+def _character(one: str) -> str:
+    """Plain ASCII: TOML's long escape for whatever else there is."""
+    return one if " " <= one <= "~" and one not in '"\\' else f"\\U{ord(one):08X}"

@@ -9,15 +9,16 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
-from roommood.deploy.site.machine import Machine, MachineError, Operation, text_file
-from roommood.deploy.site.release import DATA, ETC, ROOT, Release
+from roommood.deploy.site.machine import Machine, MachineError, Operation
+from roommood.deploy.site.open_files import OpenFile, put_files
+from roommood.deploy.site.parts import ACTIVATE, ROOT
+from roommood.deploy.site.release import Release
 from roommood.deploy.site.secrets import Secret, put_secrets
 from roommood.deploy.site.wheels import Python, Wheels, choose_wheels
 
-ACTIVATE = str(ROOT / "activate")
 _LOWEST = (3, 11)
-_INSTALL_S = 1_800
-_SYSUSERS = "/etc/sysusers.d/roommood.conf"
+INSTALL_S = 1_800
+SYSUSERS = "/etc/sysusers.d/roommood.conf"
 
 
 @dataclass(slots=True)
@@ -38,10 +39,12 @@ class Rollout:
     ) -> None:
         self._machine = machine
         self._release = release
+        self._root = release.part.root
+        self._activate = f"{ACTIVATE} {release.part.folder}"
         self._secrets = tuple(secrets)
         self._wheelhouse = wheelhouse
 
-    def run(self, check: Callable[[Machine], None], *, dry_run: bool) -> Outcome:
+    def run(self, check: Callable[[Machine, Release], None], *, dry_run: bool) -> Outcome:
         """Stages, switches if anything is new, checks, and goes back where that fails.
 
         Raises MachineError where staging fails: what runs was not touched.
@@ -58,7 +61,7 @@ class Rollout:
         live = {one.path for one in self._secrets if one.is_live}
         idle = [unit for unit in self._release.units if not self._is_active(unit)]
         # What failed the last time is tried again although nothing is new.
-        failed = not self._machine.attempt(f"test -f {_good(new)}")[0]
+        failed = not self._machine.attempt(f"test -f {self._good(new)}")[0]
         if before != new or idle or failed or set(changed) - live:
             outcome.changed.append(
                 f"release {new} runs" + (f" ({idle[0]} did not)" if idle else "")
@@ -92,7 +95,7 @@ class Rollout:
         return f"{python.version}{system}-{wheels.digest}"
 
     def _current(self) -> str:
-        done, said = self._machine.attempt(f"readlink {ROOT}/current")
+        done, said = self._machine.attempt(f"readlink {self._root}/current")
         return said.rpartition("/")[2] if done else ""
 
     def _is_active(self, unit: str) -> bool:
@@ -102,9 +105,8 @@ class Rollout:
 
     def _stage(self, new: str, wheels: Wheels, programs: str, *, dry_run: bool) -> list[str]:
         from pyinfra.operations import apt
-        from pyinfra.operations import files as on_disk
 
-        release, venv = ROOT / "releases" / new, ROOT / "venvs" / programs
+        release, venv = self._root / "releases" / new, self._root / "venvs" / programs
         lacking = self._lacking_packages()
         changed = []
         if lacking:
@@ -115,16 +117,17 @@ class Rollout:
                     "packages", apt.packages, {"packages": lacking, "no_recommends": True}
                 )
                 self._machine.apply([wish])
-        changed += self._machine.apply(
+        changed += put_files(
+            self._machine,
             [
-                text_file(_SYSUSERS, _shipped("systemd", "roommood.sysusers")),
-                text_file(ACTIVATE, _shipped("site", "activate.sh"), mode="755"),
-                *(text_file(f"{release}/{path}", text) for path, text in self._files()),
-                Operation("link to the programs", on_disk.link,
-                     {"path": f"{release}/venv", "target": f"../../venvs/{programs}"}),
+                OpenFile(SYSUSERS, _shipped("systemd", "roommood.sysusers")),
+                activate_script(),
+                *(OpenFile(f"{release}/{path}", text) for path, text in self._files()),
             ],
             dry_run=dry_run,
-        )  # fmt: skip
+        )
+        if not dry_run:
+            self._machine.run(f"ln -sfn ../../venvs/{programs} {release}/venv")
         if not self._machine.attempt(f"test -f {venv}/complete")[0]:
             changed.append(f"programs {wheels.requirement}")
             if not dry_run:
@@ -160,7 +163,7 @@ class Rollout:
 
         machine, source = self._machine, ""
         if wheels.files:
-            folder = f"{ROOT}/wheels"
+            folder = f"{self._root}/wheels"
             machine.apply(
                 Operation(f"wheel {path.name}", on_disk.put,
                      {"src": str(path), "dest": f"{folder}/{path.name}", "mode": "644"})
@@ -172,7 +175,7 @@ class Rollout:
             f"rm -rf {venv} && python3 -m venv {site}{venv} && "
             f"{venv}/bin/pip install --quiet --disable-pip-version-check {source}"
             f"'{wheels.requirement}' && {venv}/bin/roommood --version && touch {venv}/complete",
-            timeout_s=_INSTALL_S,
+            timeout_s=INSTALL_S,
         )
         if not done:
             machine.attempt(f"rm -rf {venv}")
@@ -184,72 +187,46 @@ class Rollout:
     # Switch
 
     def _switch(
-        self, new: str, before: str, check: Callable[[Machine], None], outcome: Outcome
+        self, new: str, before: str, check: Callable[[Machine, Release], None], outcome: Outcome
     ) -> None:
-        self._machine.attempt(f"rm -f {_good(new)}")
+        self._machine.attempt(f"rm -f {self._good(new)}")
         try:
-            done, said = self._machine.attempt(f"{ACTIVATE} {new}", timeout_s=300)
+            done, said = self._machine.attempt(f"{self._activate} {new}", timeout_s=300)
             if not done:
                 raise MachineError(f"{self._machine.name}: release {new} does not start:\n{said}")
-            check(self._machine)
+            check(self._machine, self._release)
         except MachineError as error:
             outcome.problem = str(error)
-            if before not in ("", new) and self._machine.attempt(f"test -f {_good(before)}")[0]:
-                done, said = self._machine.attempt(f"{ACTIVATE} {before}", timeout_s=300)
+            if (
+                before not in ("", new)
+                and self._machine.attempt(f"test -f {self._good(before)}")[0]
+            ):
+                done, said = self._machine.attempt(f"{self._activate} {before}", timeout_s=300)
                 outcome.rolled_back_to = before if done else ""
                 outcome.problem += "" if done else f"\nand going back to {before} failed:\n{said}"
             return
-        self._machine.run(f"touch {_good(new)}")
+        self._machine.run(f"touch {self._good(new)}")
         self._tidy(new, before)
 
     def _tidy(self, new: str, before: str) -> None:
         """Keeps the release that runs and the one before; older ones and their programs go."""
         kept = " ".join(f"! -name {one}" for one in {new, before or new})
         self._machine.attempt(
-            f"cd {ROOT} && find releases -mindepth 1 -maxdepth 1 {kept} -exec rm -rf {{}} + ; "
+            f"cd {self._root} && "
+            f"find releases -mindepth 1 -maxdepth 1 {kept} -exec rm -rf {{}} + ; "
             'used=$(for r in releases/*/venv; do basename "$(readlink $r)"; done); '
             'for v in venvs/*; do case " $(echo $used) " in *" $(basename $v) "*) ;; '
             "*) rm -rf $v ;; esac; done; rm -rf wheels"
         )
 
-
-def _good(release: str) -> str:
-    """The mark of a release that came up once: one can go back to it."""
-    return f"{ROOT}/releases/{release}/good"
-
-
-def refuse_another_part(machine: Machine, word: str) -> None:
-    """Raises MachineError where a unit with this word in its name runs: the machine is another
-    part of a site, which a release of this one, or its removal, would end."""
-    said = machine.run(f"cat {ROOT}/current/units.run 2>/dev/null; true")
-    others = [one for one in said.split() if word in one]
-    if others:
-        raise MachineError(
-            f"{machine.name} runs {' '.join(others)}: it is another part of a site under another "
-            "name, and a machine has one part. Nothing was changed there. Give this part another "
-            "host in the site's file, or take the other off first, by its own name"
-        )
+    def _good(self, release: str) -> str:
+        """The mark of a release that came up once: one can go back to it."""
+        return f"{self._root}/releases/{release}/good"
 
 
-def remove(machine: Machine, *, purge: bool) -> list[str]:
-    """Takes everything of ours off a machine, with `purge` what was counted too; returns what was
-    there. Without it Debian's packages keep their data as well."""
-    places = f"{ROOT} {ETC} {_SYSUSERS} {DATA if purge else ''}"
-    found = machine.run(f"ls -d {places} 2>/dev/null; true").split()
-    if not found:
-        return []
-    machine.attempt(f"{ACTIVATE} --stop", timeout_s=300)
-    packages = machine.attempt(f"cat {ROOT}/packages")
-    if packages[0] and packages[1]:
-        names, verb = " ".join(packages[1].split()), "purge" if purge else "remove"
-        machine.run(
-            f"DEBIAN_FRONTEND=noninteractive apt-get {verb} -y -qq --autoremove {names}",
-            timeout_s=_INSTALL_S,
-        )
-        found.append(f"packages {names}")
-    machine.run(f"rm -rf {' '.join(one for one in found if one.startswith('/'))}")
-    machine.attempt("userdel roommood; groupdel roommood; true")
-    return found
+def activate_script() -> OpenFile:
+    """What makes a release current, and stops a part."""
+    return OpenFile(str(ACTIVATE), _shipped("site", "activate.sh"), mode=0o755)
 
 
 def _shipped(folder: str, name: str) -> str:

@@ -1,7 +1,10 @@
-"""The file that describes a site: one desktop, and a Pi with its camera for each room's corner.
+"""The file that describes a site: one desktop, and a camera for each room's corner.
 
     [site]
     keys = "keys"                 # folder of the site's keys, beside this file
+    exporter = true               # what the rooms show, for a Prometheus on the desktop
+    camera_metrics = false        # cameras tell the network about themselves, too
+    mqtt = "mqtts://home:8883"    # or a table: broker, user, password_file, ca_file, ...
 
     [desktop]
     host = "desk.local"           # as for ssh; "local" for the machine that deploys
@@ -17,24 +20,24 @@
     user = "pi"
     source = "picamera"           # and any other setting of a camera
 
-A camera's settings are those of `camera-node`; a key that is not known is an error.
+A camera's settings are those of `camera-node`; a key that is not known is an error. A machine may
+have several cameras, and the desktop's may have some too.
 """
 
-import ipaddress
 import re
-import socket
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Final, Self
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from roommood.shared.errors import ConfigError
-from roommood.shared.process.settings.tables import problem_with
+from roommood.deploy.site.hosts import LOCAL, Host, User, machine_of
+from roommood.shared.errors import ConfigError, RoommoodError
+from roommood.shared.process.settings import MqttSettings
+from roommood.shared.process.settings.tables import problem_with, rows_in
 from roommood.shared.transport.addresses import parse_address
 
 DESKTOP: Final = "desktop"
-LOCAL: Final = "local"
 FRAMES_PORT: Final = 5701
 REPORTS_PORT: Final = 5700
 REDIS_PORT: Final = 5770
@@ -42,26 +45,33 @@ DASHBOARD_PORT: Final = 5780
 # Set by the site itself, for every component alike.
 _OURS: Final = frozenset({"workers", "keys", "insecure", "bind", "advertise", "aggregators",
                           "instance", "processes", "redis_url", "redis_password_file"})  # fmt: skip
-_HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}", re.ASCII)
-_ON_DESKTOP: Final = (
-    "camera {name!r} has the host of the desktop, {host!r}, where it would take the place of "
-    "Redis, aggregator and workers. Take it out of this file, and run `camera-node` there by hand "
-    "(docs/site.md, A camera on the desktop)"
-)
-_USER: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
+# Keys whose value is a file beside the site's.
+_FILES: Final = frozenset({"ssh_key", "password_file", "ca_file"})
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
+_KNOWN_TABLES: Final = "[site], [desktop], [[camera]]"
 
 
-def _matching(pattern: re.Pattern[str], what: str) -> BeforeValidator:
-    def check(value: Any) -> Any:
-        if isinstance(value, str) and not pattern.fullmatch(value):
-            raise ValueError(f"{value!r} is no {what}")
-        return value
+class Mqtt(BaseModel):
+    """Whom `roommood mqtt` tells; each is an option of that command."""
 
-    return BeforeValidator(check)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
+    broker: str
+    user: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    insecure: bool = False
+    prefix: str = "roommood"
+    discovery_prefix: str = "homeassistant"
+    every_s: float = Field(5.0, ge=0.2, le=60.0)
 
-Host = Annotated[str, _matching(_HOST, "host name")]
-User = Annotated[str, _matching(_USER, "user name")]
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        try:
+            MqttSettings(**self.model_dump())
+        except RoommoodError as error:
+            raise ValueError(_without_flags(str(error))) from error
+        return self
 
 
 class Reached(BaseModel):
@@ -87,18 +97,12 @@ class Desktop(Reached):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.host == LOCAL and not self.address:
-            raise ValueError('address is needed where host is "local": by it the Pis reach it')
         _check_settings("worker", self.worker)
         _check_settings("aggregator", self.aggregator)
         return self
 
-    @property
-    def reached_at(self) -> str:
-        return self.address or self.host
 
-
-class Pi(Reached):
+class Camera(Reached):
     """One camera and the machine that it hangs on; `settings` are those of `camera-node`."""
 
     name: str
@@ -120,6 +124,11 @@ class Pi(Reached):
         _check_settings("camera", {**self.settings, "name": self.name, "room": self.room})
         return self
 
+    @property
+    def source(self) -> str:
+        """Where its pictures come from, as `camera-node` takes it."""
+        return str(self.settings.get("source", rows_in("camera")["source"].default))
+
 
 class Site(BaseModel):
     """Everything one file says. `folder` is where the file lies; relative paths start there."""
@@ -128,29 +137,69 @@ class Site(BaseModel):
 
     folder: Path
     keys: Path = Path("keys")
+    exporter: bool = True
+    camera_metrics: bool = False
+    mqtt: Mqtt | None = None
     desktop: Desktop
-    cameras: tuple[Pi, ...] = Field(min_length=1)
+    cameras: tuple[Camera, ...] = Field(min_length=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spell_out(cls, values: Any) -> Any:
+        broker = values.get("mqtt")
+        return {**values, "mqtt": {"broker": broker}} if isinstance(broker, str) else values
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        of_desktop = {_machine(self.desktop.host), _machine(self.desktop.reached_at)}
         names: set[str] = set()
-        machines: set[str] = set()
         for camera in self.cameras:
-            machine = _machine(camera.host)
             if camera.name == DESKTOP:
                 raise ValueError(f"a camera has the name {DESKTOP!r}, which stands for [desktop]")
             if camera.name in names:
                 raise ValueError(f"two cameras have the name {camera.name!r}: names are unique")
-            if machine in of_desktop:
-                raise ValueError(_ON_DESKTOP.format(name=camera.name, host=camera.host))
-            if machine in machines:
-                raise ValueError(
-                    f"two cameras have the host {camera.host!r}: a Pi has one camera node"
-                )
             names.add(camera.name)
-            machines.add(machine)
+        self._check_devices()
+        if self.desktop.host == LOCAL and not self.desktop.address and not self._is_one_machine:
+            raise ValueError(
+                'desktop: address is needed where host is "local" and a camera is elsewhere: by it '
+                "the cameras reach it"
+            )
         return self
+
+    def _check_devices(self) -> None:
+        """A device serves one camera: the second would wait for it for ever."""
+        taken: dict[tuple[str, str], str] = {}
+        for camera in self.cameras:
+            if _URL.match(camera.source) or camera.source.startswith("simulated"):
+                continue
+            device = f"/dev/video{camera.source}" if camera.source.isdecimal() else camera.source
+            first = taken.setdefault((machine_of(camera.host), device), camera.name)
+            if first != camera.name:
+                raise ValueError(
+                    f"cameras {first!r} and {camera.name!r} have the same source, {device!r}, on "
+                    f"{camera.host}: give each its own device"
+                )
+
+    @property
+    def _is_one_machine(self) -> bool:
+        return {machine_of(one.host) for one in (self.desktop, *self.cameras)} == {LOCAL}
+
+    @property
+    def desktop_address(self) -> str:
+        """By which the cameras reach the desktop, as it stands in `host:port`."""
+        told = self.desktop.address or self.desktop.host
+        if machine_of(told) == LOCAL and self._is_one_machine:
+            return "127.0.0.1"
+        return f"[{told}]" if ":" in told else told
+
+    def on_machine_of(self, camera: Camera) -> list[Camera]:
+        """All cameras of the machine that this one hangs on."""
+        return [one for one in self.cameras if machine_of(one.host) == machine_of(camera.host)]
+
+    def is_on_desktop(self, camera: Camera) -> bool:
+        """Whether the camera hangs on the desktop's machine, as far as the hosts tell."""
+        desktop = {machine_of(self.desktop.host), machine_of(self.desktop.address)}
+        return machine_of(camera.host) in desktop
 
     @property
     def key_folder(self) -> Path:
@@ -159,25 +208,19 @@ class Site(BaseModel):
     @property
     def frames_address(self) -> str:
         """Where every camera asks first; it learns the other workers."""
-        return parse_address(f"{self.desktop.reached_at}:{FRAMES_PORT}")
+        return parse_address(f"{self.desktop_address}:{FRAMES_PORT}")
 
 
 def read_site(path: Path) -> Site:
     """The site that a file describes. Raises ConfigError naming the file and what is wrong."""
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"cannot read the site file {path}: {error}") from error
-    unknown = document.keys() - {"site", "desktop", "camera"}
-    if unknown:
-        names = ", ".join(sorted(unknown))
-        raise ConfigError(f"{path}: unknown table {names}: known are [site], [desktop], [[camera]]")
+    folder = path.resolve().parent
+    document = _document(path)
     site = document.get("site", {})
     values = {
-        "folder": path.resolve().parent,
-        **(site if isinstance(site, dict) else {"site": site}),
-        "desktop": document.get("desktop", {}),
-        "cameras": document.get("camera", []),
+        "folder": folder,
+        **(_beside(folder, site) if isinstance(site, dict) else {"site": site}),
+        "desktop": _beside(folder, document.get("desktop", {})),
+        "cameras": [_beside(folder, one) for one in document.get("camera", [])],
     }
     try:
         return Site.model_validate(values)
@@ -187,17 +230,33 @@ def read_site(path: Path) -> Site:
         raise ConfigError("\n".join(f"{path}: {_said(one)}" for one in wrong)) from None
 
 
-def _machine(host: str) -> str:
-    """One word for a machine, however its host is written: "local" for the one that deploys."""
-    name = host.lower().rstrip(".")
+def _document(path: Path) -> dict[str, Any]:
+    """Its tables, each of the right kind."""
     try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        own = socket.gethostname().lower()
-        short = own.partition(".")[0]
-        is_local = name in (LOCAL, "localhost", "localhost.localdomain", own, short)
-        return LOCAL if is_local or name == f"{short}.local" else name
-    return LOCAL if address.is_loopback or address.is_unspecified else str(address)
+        # Windows' editors put a mark before the first letter.
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"cannot read the site file {path}: {error}") from error
+    for name, value in document.items():
+        if name not in ("site", "desktop", "camera"):
+            raise ConfigError(f"{path}: unknown table {name}: known are {_KNOWN_TABLES}")
+        is_list = isinstance(value, list) and all(isinstance(one, dict) for one in value)
+        if name == "camera" and not is_list:
+            raise ConfigError(f"{path}: write [[camera]], in two brackets, before each camera")
+        if name != "camera" and not isinstance(value, dict):
+            raise ConfigError(f"{path}: write [{name}], in one bracket, and once")
+    return document
+
+
+def _beside(folder: Path, table: Any) -> Any:
+    """A table whose files are looked for beside the site's file, those of its tables likewise."""
+    if not isinstance(table, dict):
+        return table
+    found = {key: _beside(folder, value) for key, value in table.items()}
+    for key in _FILES & found.keys():
+        if isinstance(found[key], str):
+            found[key] = str(folder / Path(found[key]).expanduser())
+    return found
 
 
 def _check_settings(table: str, values: dict[str, Any]) -> None:
@@ -207,6 +266,11 @@ def _check_settings(table: str, values: dict[str, Any]) -> None:
     said = [problem_with(table, key, value) for key, value in values.items()]
     if wrong := [one for one in said if one]:
         raise ValueError(f"{table}: {'; '.join(wrong)}")
+
+
+def _without_flags(said: str) -> str:
+    """A command's complaint in the words of a file: `ca_file` for `--ca-file`."""
+    return re.sub(r"--([a-z][a-z-]*)", lambda flag: flag[1].replace("-", "_"), said)
 
 
 def _said(one: Any) -> str:

@@ -50,7 +50,12 @@ def wheels(folder: Path) -> Path:
     """What the images install, fetched once, so that building them needs Debian's mirror alone."""
     if not (folder / "complete").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        wanted = (f"{ROOT}[camera,worker,dashboard]", "setuptools>=77", "wheel", "async-timeout")
+        wanted = (
+            f"{ROOT}[camera,worker,dashboard,mqtt]",
+            "setuptools>=77",
+            "wheel",
+            "async-timeout",
+        )
         tell(
             sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:",
             "--dest", str(folder), *wanted, timeout_s=900,

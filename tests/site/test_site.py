@@ -1,15 +1,21 @@
 """`roommood deploy` on a desktop and two Pis that boot, over ssh, from an empty disk to removal.
 
+The desktop has a camera too, and tells a broker and a Prometheus what the rooms show.
+
 The tests tell one story and run in the order in which they stand.
 """
 
+import contextlib
+import json
 import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +36,14 @@ from tests.site.wheelhouse import ROOT, fill, make_wheel
 
 pytestmark = pytest.mark.timeout(1_200)
 BUILD = ROOT / "build" / "site"
+ROOMS = ("kitchen", "study", "den")
+# Sending a broker's messages on to everybody: this test's own, on the machines' bridge.
+MOSQUITTO = "listener 18830 {here}\nallow_anonymous true\n"
 WANTED = """
+[site]
+camera_metrics = true
+mqtt = {{ broker = "mqtt://{here}:18830", insecure = true }}
+
 [desktop]
 host = "{desk}"
 user = "root"
@@ -45,6 +58,15 @@ user = "pi"
 ssh_key = "{key}"
 source = "simulated:/srv/portraits"
 rate_hz = 10
+
+[[camera]]
+name = "desk-1"
+room = "study"
+host = "{desk}"
+user = "root"
+ssh_key = "{key}"
+source = "simulated:/srv/portraits"
+rate_hz = 2
 
 [[camera]]
 name = "den-1"
@@ -70,6 +92,7 @@ class Place:
     kitchen: Booted
     den: Booted
     folder: Path
+    heard: Path
 
     @property
     def machines(self) -> tuple[Booted, Booted, Booted]:
@@ -98,7 +121,7 @@ class Place:
 
     def rooms(self) -> dict[str, int]:
         """Frames counted in each room, as Redis has them, in buckets of an hour."""
-        return {room: self._frames(room) for room in ("kitchen", "den")}
+        return {room: self._frames(room) for room in ROOMS}
 
     def _frames(self, room: str) -> int:
         keys = self.redis(f"--scan --pattern roommood:{{{room}}}:1h:*").split()
@@ -125,6 +148,33 @@ class Place:
         return lambda: self._frames(room) > before
 
 
+@contextlib.contextmanager
+def broker(folder: Path, here: str) -> Iterator[Path]:
+    """A broker beside the machines; gives the file to which all that it is told goes."""
+    (folder / "mosquitto.conf").write_text(MOSQUITTO.format(here=here))
+    heard = folder / "heard"
+    with heard.open("wb") as file:
+        serving = subprocess.Popen(["mosquitto", "-c", str(folder / "mosquitto.conf")])
+        until(lambda: _answers(here, 18830), "the broker listens")
+        listening = subprocess.Popen(
+            ["mosquitto_sub", "-h", here, "-p", "18830", "-t", "roommood/#", "-v"], stdout=file
+        )
+    try:
+        yield heard
+    finally:
+        for process in (listening, serving):
+            process.terminate()
+            process.wait(10)
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     if why := why_not_here():
@@ -137,18 +187,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     for wheel in (BUILD / "wheels").glob("*.whl"):
         os.link(wheel, wheels / wheel.name) if _same_disk(wheel, wheels) else _copy(wheel, wheels)
     with (
-        network(),
+        network() as here,
+        broker(folder, here) as heard,
         Booted("desk", 10, base, folder, key) as desk,
         Booted("kitchen", 11, base, folder, key, user="pi") as kitchen,
         Booted("den", 12, base, folder, key) as den,
     ):
-        for pi in (kitchen, den):
+        for pi in (desk, kitchen, den):
             portraits = pi.root / "srv/portraits"
             portraits.mkdir()
             for name, picture in (("a", astronaut()), ("b", grace_hopper())):
                 (portraits / f"{name}.jpg").write_bytes(jpeg(picture))
-        one = Place(desk, kitchen, den, folder)
-        text = WANTED.format(desk=desk.address, kitchen=kitchen.address, den=den.address, key=key)
+        one = Place(desk, kitchen, den, folder, heard)
+        text = WANTED.format(
+            desk=desk.address, kitchen=kitchen.address, den=den.address, key=key, here=here
+        )
         (folder / "site.toml").write_text(text)
         one.release("1.0.0")
         yield one
@@ -174,16 +227,16 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(place: Place) -> None:
 def test_a_site_comes_up_from_nothing_and_is_counted(place: Place) -> None:
     code, said = place.deploy()
     assert code == 0, said
-    assert said.count("frames arrive at a worker") == 2
-    until(lambda: all(count > 20 for count in place.rooms().values()), "both rooms are counted")
+    assert said.count("frames arrive at a worker") == 3
+    until(lambda: all(count > 20 for count in place.rooms().values()), "all rooms are counted")
 
 
 def test_a_second_run_changes_nothing(place: Place) -> None:
     started = place.desk.run("systemctl show -P ActiveEnterTimestamp aggregator.service")
     code, said = place.deploy()
     assert code == 0, said
-    assert said.split("\n")[:3] == [
-        f"{one}: no change" for one in ("desktop", "kitchen-1", "den-1")
+    assert said.split("\n")[:4] == [
+        f"{one}: no change" for one in ("desktop", "kitchen-1", "desk-1", "den-1")
     ]
     assert place.desk.run("systemctl show -P ActiveEnterTimestamp aggregator.service") == started
 
@@ -196,7 +249,8 @@ def test_secrets_lie_where_they_are_needed_and_nobody_else_can_read_them(place: 
         assert found
         for path in found.split():
             assert machine.run(f"stat -c %a {path}").strip() == "600", path
-    assert place.den.run("ls /etc/roommood/keys").split() == ["camera.key"]
+            assert machine.run(f"stat -c %a $(dirname {path})").strip() in ("700", "750"), path
+    assert place.den.run("ls /etc/roommood/keys").split() == ["camera-den-1.key"]
     assert not list((place.folder / "keys" / "to-copy").glob("*.key"))
     _, said = place.desk.attempt("redis-cli -p 5770 get roommood:schema 2>&1")
     assert "NOAUTH" in said
@@ -204,7 +258,7 @@ def test_secrets_lie_where_they_are_needed_and_nobody_else_can_read_them(place: 
 
 def test_systemd_finds_the_units_sound_and_little_exposed(place: Place) -> None:
     for machine in place.machines:
-        units = machine.run("cat /opt/roommood/current/units.run").split()
+        units = units_of(machine)
         said = machine.run(f"systemd-analyze verify {' '.join(units)} 2>&1")
         assert not said, said
         for unit in units:
@@ -213,11 +267,42 @@ def test_systemd_finds_the_units_sound_and_little_exposed(place: Place) -> None:
             assert level < 3.0, (unit, level)
 
 
+def units_of(machine: Booted) -> list[str]:
+    """What the parts of a machine run."""
+    return machine.run(
+        "sh -c 'cat /opt/roommood/desktop/current/units.run "
+        "/opt/roommood/cameras/*/current/units.run 2>/dev/null; true'"
+    ).split()
+
+
+def test_prometheus_on_the_desktop_is_told_of_everything(place: Place) -> None:
+    groups = json.loads(place.desk.run("cat /etc/roommood/prometheus-targets.json"))
+    found = ""
+    for target in (target for group in groups for target in group["targets"]):
+        ask = f"import urllib.request as u; print(u.urlopen('http://{target}/metrics').read())"
+        found += place.desk.run(f'python3 -c "{ask}"')
+    for metric in ("roommood_room_up", "roommood_site_camera_up", "roommood_worker_frames_total",
+                   "roommood_aggregator_results_total", "roommood_exporter_redis_up"):  # fmt: skip
+        assert metric in found
+    for camera in ("kitchen-1", "desk-1", "den-1"):
+        assert f'roommood_camera_info{{camera="{camera}"' in found
+
+
+def test_the_broker_hears_of_every_room(place: Place) -> None:
+    for room in ROOMS:
+        topic = f"roommood/room/{room}/state"
+        until(partial(_is_heard, place.heard, topic), f"{room} is told")
+
+
+def _is_heard(heard: Path, topic: str) -> bool:
+    return topic in heard.read_text()
+
+
 def test_every_killed_unit_heals(place: Place) -> None:
     for machine, rooms in (
-        (place.desk, ("kitchen", "den")), (place.kitchen, ("kitchen",)), (place.den, ("den",)),
+        (place.desk, ROOMS), (place.kitchen, ("kitchen",)), (place.den, ("den",)),
     ):  # fmt: skip
-        for unit in machine.run("cat /opt/roommood/current/units.run").split():
+        for unit in units_of(machine):
             before = place.rooms()
             machine.run(f"systemctl kill -s KILL --kill-who=main {unit}")
             for room in rooms:
@@ -240,10 +325,10 @@ def test_a_rebooted_desktop_is_back_with_all_that_was_counted(place: Place) -> N
 
 
 def test_a_hung_camera_is_started_again_by_the_watchdog(place: Place) -> None:
-    pid = place.den.run("systemctl show -P MainPID camera-node.service").strip()
+    pid = place.den.run("systemctl show -P MainPID camera-node@den-1.service").strip()
     place.den.run(f"kill -STOP {pid}")
     until(
-        lambda: place.den.run("systemctl show -P MainPID camera-node.service").strip() != pid,
+        lambda: place.den.run("systemctl show -P MainPID camera-node@den-1.service").strip() != pid,
         "systemd replaces it",
         timeout_s=120,
     )
@@ -260,30 +345,34 @@ def test_an_upgrade_under_load_loses_no_counted_result(place: Place) -> None:
     place.release("1.1.0")
     code, said = place.deploy()
     assert code == 0, said
-    assert said.count("programs roommood") == 3
+    assert said.count("programs roommood") == 4
     for machine in place.machines:
-        version = machine.run("/opt/roommood/current/venv/bin/roommood --version")
+        version = machine.run(
+            "sh -c '/opt/roommood/*/current/venv/bin/roommood --version || "
+            "/opt/roommood/cameras/*/current/venv/bin/roommood --version'"
+        )
         assert version.strip() == "roommood 1.1.0"
-    for room in ("kitchen", "den"):
+    for room in ROOMS:
         until(place.flows(room), f"{room} is counted by the new release")
     _assert_every_analysed_frame_is_counted_once(place)
 
 
 def _assert_every_analysed_frame_is_counted_once(place: Place) -> None:
     """Cameras stop, then workers; what all workers since the kills analysed is in Redis once."""
-    for pi in (place.kitchen, place.den):
-        pi.run("systemctl stop camera-node.service")
+    for machine in place.machines:
+        machine.run("systemctl stop 'camera-node@*'")
     place.desk.run("systemctl stop inference-worker@1 inference-worker@2")
     ended = place.desk.run(
         "journalctl -u 'inference-worker@*' -o cat --no-pager --grep 'worker ended'"
     )
     assert set(re.findall(r"unacknowledged=(\d+)", ended)) == {"0"}
-    for room in ("kitchen", "den"):
+    for room in ROOMS:
         assert place.rooms()[room] == place.seen(room), f"doubled or missing in {room}"
     place.desk.run("systemctl start inference-worker@1 inference-worker@2")
-    for pi in (place.kitchen, place.den):
-        started, said = pi.attempt("systemctl start camera-node.service")
-        assert started, said + pi.run("journalctl -u camera-node.service -n 20 --no-pager -o cat")
+    for machine in place.machines:
+        for unit in (one for one in units_of(machine) if one.startswith("camera-node@")):
+            started, said = machine.attempt(f"systemctl start {unit}")
+            assert started, said + machine.run(f"journalctl -u {unit} -n 20 --no-pager -o cat")
 
 
 def test_a_broken_release_is_taken_back(place: Place) -> None:
@@ -292,9 +381,9 @@ def test_a_broken_release_is_taken_back(place: Place) -> None:
     assert code == 1
     assert "this release is broken" in said
     assert "runs again, as before" in said
-    version = place.desk.run("/opt/roommood/current/venv/bin/roommood --version")
+    version = place.desk.run("/opt/roommood/desktop/current/venv/bin/roommood --version")
     assert version.strip() == "roommood 1.1.0"
-    for room in ("kitchen", "den"):
+    for room in ROOMS:
         until(place.flows(room), f"{room} is still counted")
     next((place.folder / "wheels").glob("roommood-1.2.0*")).unlink()
 
@@ -321,6 +410,20 @@ def _grows(place: Place, room: str) -> bool:
     return more()
 
 
+def test_one_part_is_removed_and_the_others_of_its_machine_stay(place: Place) -> None:
+    code, said = place.deploy("--remove", "--yes", "--only", "desk-1")
+    assert code == 0, said
+    assert "desk-1: desktop stays on that machine" in said
+    assert not place.desk.attempt("ls /etc/systemd/system/camera-node@desk-1.service")[0]
+    assert "camera-node" not in place.desk.run("systemctl list-units --all --no-legend")
+    assert "desk-1" not in place.desk.run("ls /etc/roommood/keys")
+    for room in ("kitchen", "den"):
+        until(place.flows(room), f"{room} is still counted")
+    code, said = place.deploy("--only", "desk-1")
+    assert code == 0, said
+    until(place.flows("study"), "the study is counted again")
+
+
 def test_removal_leaves_nothing(place: Place) -> None:
     code, said = place.deploy("--remove", "--yes")
     assert code == 0, said
@@ -339,4 +442,4 @@ def test_removal_leaves_nothing(place: Place) -> None:
         assert "roommood" not in machine.run("cat /etc/passwd /etc/group")
         assert "roommood" not in machine.run("systemctl list-units --all --no-legend")
     code, said = place.deploy("--remove", "--yes")
-    assert (code, said.count("no change")) == (0, 3)
+    assert (code, said.count("no change")) == (0, 4)

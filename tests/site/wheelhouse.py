@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-_EXTRAS: Final = "camera,worker,aggregator,dashboard"
+_EXTRAS: Final = "camera,worker,aggregator,dashboard,mqtt"
 _OURS: Final = (
     "roommood", "shared", "camera_node", "inference_worker", "aggregator", "deploy", "training",
     "pyproject.toml", "README.md", "LICENSE",
@@ -18,7 +18,8 @@ _FOR_OLDER: Final = "async-timeout"
 
 def fill(folder: Path, scratch: Path) -> None:
     """Fetches the wheels of other packages, once."""
-    if (folder / "complete").exists():
+    made_for = folder / "complete"
+    if made_for.exists() and made_for.read_text() == _EXTRAS:
         return
     folder.mkdir(parents=True, exist_ok=True)
     wheel = make_wheel(scratch / "first", scratch, "0.0.0")
@@ -26,7 +27,7 @@ def fill(folder: Path, scratch: Path) -> None:
     _pip("download", "--only-binary", ":all:", "--dest", str(folder), *wanted)
     for ours in folder.glob("roommood-*.whl"):
         ours.unlink()
-    (folder / "complete").touch()
+    made_for.write_text(_EXTRAS)
 
 
 def make_wheel(folder: Path, scratch: Path, version: str, broken: str = "") -> Path:

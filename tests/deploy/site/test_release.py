@@ -10,7 +10,6 @@ from roommood.deploy.site.release import (
     camera_release,
     desktop_release,
     prometheus_targets,
-    ready_ports,
 )
 from roommood.deploy.site.site_file import Site, read_site
 from roommood.deploy.site.wheels import Python, choose_wheels
@@ -62,12 +61,12 @@ def written(tmp_path: Path, text: str) -> Path:
 
 def test_what_a_pi_is_told_is_what_its_node_understands(site: Site, tmp_path: Path) -> None:
     for camera, source in zip(site.cameras, ("picamera", 'rtsp://cam/ü "x"'), strict=True):
-        text = camera_release(site, camera).files["etc/camera.toml"]
+        text = camera_release(site, camera).files[f"etc/cameras/{camera.name}.toml"]
         settings = load(CameraSettings, written(tmp_path, text), {})
         assert (settings.name, settings.room) == (camera.name, camera.room)
         assert settings.source == source
         assert settings.workers == ("tcp://desk.local:5701",)
-    first = camera_release(site, site.cameras[0]).files["etc/camera.toml"]
+    first = camera_release(site, site.cameras[0]).files["etc/cameras/kitchen-1.toml"]
     assert tomllib.loads(first)["camera"]["masks"] == [[[0, 0], [0.3, 0], [0.3, 1.0]]]
 
 
@@ -103,19 +102,100 @@ def test_the_same_site_is_the_same_release_and_any_change_another(site: Site) ->
 
 
 def test_every_unit_that_is_to_run_is_shipped_with_the_release(site: Site) -> None:
+    for release in (desktop_release(site), camera_release(site, site.cameras[0])):
+        assert release.units
+        for unit in release.units:
+            name, _, rest = unit.partition("@")
+            assert {f"units/{unit}", f"units/{name}@.service" if rest else ""} & set(release.files)
+
+
+def test_each_worker_is_an_instance_of_one_unit(site: Site) -> None:
     release = desktop_release(site)
     assert [unit for unit in release.units if unit.startswith("inference")] == [
         f"inference-worker@{n}.service" for n in (1, 2, 3)
     ]
-    for unit in release.units:
-        name, _, rest = unit.partition("@")
-        assert f"units/{name}{'@.service' if rest else ''}" in release.files
 
 
 def test_prometheus_is_told_of_every_component(site: Site) -> None:
     groups = json.loads(prometheus_targets(site))
     targets = {target for group in groups for target in group["targets"]}
-    assert targets == {f"127.0.0.1:{port}" for _, port in ready_ports(desktop_release(site))}
+    assert targets == {f"127.0.0.1:{port}" for _, port in desktop_release(site).ready}
+
+
+def other(tmp_path: Path, old: str, new: str) -> Site:
+    path = tmp_path / "other.toml"
+    path.write_text(TEXT.replace(old, new), encoding="utf-8")
+    return read_site(path)
+
+
+def test_any_text_of_a_setting_is_written_as_toml_understands_it(tmp_path: Path) -> None:
+    strange = "rtsp://cam/😀\x7f\t\\é"
+    site = other(tmp_path, 'source = "picamera"', f"source = {json.dumps(strange)}".replace(
+        "\\ud83d\\ude00", "😀"))  # fmt: skip
+    text = camera_release(site, site.cameras[0]).files["etc/cameras/kitchen-1.toml"]
+    assert text.isascii()
+    assert tomllib.loads(text)["camera"]["source"] == strange
+
+
+def test_cameras_of_the_desktops_machine_have_units_and_ports_of_their_own(tmp_path: Path) -> None:
+    site = other(tmp_path, "pi-kitchen.local", "desk.local")
+    site = site.model_copy(
+        update={"cameras": (*site.cameras, site.cameras[0].model_copy(update={"name": "hall-1"}))}
+    )
+    releases = [desktop_release(site), *(camera_release(site, one) for one in site.cameras)]
+    ours = [one for one in releases if one.part.name != "den-1"]
+    ports = [port for one in ours for _, port in one.ready]
+    assert len(set(ports)) == len(ports)
+    shared = [set(one.files) for one in ours]
+    assert shared[0] & shared[1] == shared[1] & shared[2] == {"units/roommood.target"}
+
+
+def test_a_site_of_one_machine_listens_to_that_machine_alone(tmp_path: Path) -> None:
+    text = TEXT.replace("desk.local", "local").replace("pi-kitchen.local", "local")
+    path = tmp_path / "one.toml"
+    path.write_text(text.replace("pi-den.local", "local"))
+    files = desktop_release(read_site(path)).files
+    assert tomllib.loads(files["etc/worker.toml"])["worker"]["bind"] == "127.0.0.1:5701"
+
+
+def test_a_desktop_with_an_ipv6_address_listens_there(tmp_path: Path) -> None:
+    site = other(tmp_path, "desk.local", "2001:db8::7")
+    worker = tomllib.loads(desktop_release(site).files["etc/worker.toml"])["worker"]
+    assert (worker["bind"], worker["advertise"]) == ("[::]:5701", "[2001:db8::7]:5701")
+
+
+def test_the_bridge_is_told_its_broker_and_never_its_password(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    site = other(tmp_path, "[desktop]", (
+        '[site]\nmqtt = { broker = "mqtts://home:8883", user = "a\\"b", password_file = "none", '
+        'ca_file = "ca.pem" }\n[desktop]'))  # fmt: skip
+    release = desktop_release(site)
+    assert "roommood-mqtt.service" in release.units
+    assert "mqtt" in release.extras
+    told = release.files["etc/mqtt.env"]
+    assert 'ROOMMOOD_MQTT_BROKER="mqtts://home:8883"' in told
+    assert 'ROOMMOOD_MQTT_USER="a\\"b"' in told
+    assert "/run/credentials/roommood-mqtt.service/mqtt.password" in told
+    assert release.files["etc/mqtt-ca.pem"].startswith("-----BEGIN")
+
+
+def test_without_a_broker_there_is_no_bridge_and_the_exporter_can_be_left_out(
+    tmp_path: Path, site: Site
+) -> None:
+    assert "roommood-exporter.service" in desktop_release(site).units
+    assert "roommood-mqtt.service" not in desktop_release(site).units
+    without = other(tmp_path, "[desktop]", "[site]\nexporter = false\n[desktop]")
+    assert "roommood-exporter.service" not in desktop_release(without).units
+
+
+def test_cameras_tell_the_network_about_themselves_only_where_asked_for(
+    tmp_path: Path, site: Site
+) -> None:
+    asked = other(tmp_path, "[desktop]", "[site]\ncamera_metrics = true\n[desktop]")
+    for one, wanted in ((site, None), (asked, "0.0.0.0")):
+        text = camera_release(one, one.cameras[0]).files["etc/cameras/kitchen-1.toml"]
+        assert tomllib.loads(text)["camera"].get("metrics_host") == wanted
+        assert ("pi-kitchen.local:9640" in prometheus_targets(one)) == bool(wanted)
 
 
 def wheels(folder: Path, *names: str) -> Path:

@@ -42,12 +42,6 @@ while True:
 """
 
 
-@pytest.fixture(scope="module")
-def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshMachine]:
-    with SshMachine(tmp_path_factory.mktemp("ssh")) as machine:
-        yield machine
-
-
 @pytest.fixture(autouse=True)
 def clean(there: SshMachine) -> None:
     there.run("rm", "-rf", "/etc/roommood")

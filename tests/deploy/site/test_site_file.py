@@ -1,5 +1,6 @@
 """The file that describes a site is read whole or refused with the place of the mistake."""
 
+import re
 import socket
 from pathlib import Path
 
@@ -51,16 +52,24 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
         ("rate_hz = -1\n", "above 0"),
         ('workers = ["other:5701"]\n', "the site itself sets this"),
         ('user = "A; rm -rf /"\n', "no user name"),
+        ('user = "-oProxyCommand=sh"\n', "no user name"),
+        ("rate_hz = 2026-01-01\n", "rate_hz"),
         ("ssh_port = 0\n", "camera 1 ssh_port"),
         (SECOND.format(name="kitchen-1", host="pi2"), "two cameras have the name 'kitchen-1'"),
-        (SECOND.format(name="den-1", host="pi-kitchen.local"), "a Pi has one camera node"),
-        (SECOND.format(name="den-1", host="PI-kitchen.Local."), "a Pi has one camera node"),
         (SECOND.format(name="desktop", host="pi2"), "stands for [desktop]"),
         (SECOND.format(name="DEN", host="pi2"), "'DEN'"),
         (SECOND.format(name="den-1", host="-oProxyCommand=sh"), "no host name"),
+        (SECOND.format(name="den-1", host="pi1:2222"), 'write host = "pi1" and ssh_port = 2222'),
+        (SECOND.format(name="den-1", host="ada@pi1"), 'write host = "pi1" and user = "ada"'),
+        (SECOND.format(name="den-1", host="[2001:db8::7]"), 'write host = "2001:db8::7"'),
         ('[[camera]]\nname = "den-1"\nroom = "den"\n', "camera 2 host: is needed"),
         ("[desk]\n", "unknown table desk"),
         ("[site]\nkey = 'x'\n", "key: is not known"),
+        ("[[site]]\n", "write [site], in one bracket"),
+        ("[site]\nmqtt = 'http://home'\n", "mqtt: the broker is to be given as mqtt://"),
+        ("[site]\nmqtt = 'mqtt://home'\n", "or allow it with insecure"),
+        ("[site]\nmqtt = { broker = 'mqtts://home', password_file = 'x' }\n", "give user"),
+        ("[site]\nmqtt = { broker = 'mqtts://home', usr = 'x' }\n", "mqtt usr: is not known"),
         ("x = = 1", "cannot read the site file"),
     ],
 )
@@ -69,6 +78,23 @@ def test_a_mistake_is_named_with_the_file(tmp_path: Path, more: str, said: str) 
         read(tmp_path, GOOD + more)
     assert said in str(error.value)
     assert "site.toml" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["[camera]", "[[desktop]]"])
+def test_the_wrong_number_of_brackets_is_told_in_our_words(tmp_path: Path, name: str) -> None:
+    right = "[[camera]]" if name == "[camera]" else "[desktop]"
+    with pytest.raises(ConfigError, match=re.escape(f"write {right}, in")):
+        read(tmp_path, GOOD.replace(right, name))
+
+
+def test_what_windows_editors_put_first_is_passed_over(tmp_path: Path) -> None:
+    assert read(tmp_path, f"\ufeff{GOOD}") == read(tmp_path, GOOD)
+
+
+@pytest.mark.parametrize("user", ["ada.lovelace", "Ada", "ada@corp.example", "CORP+ada", "pc$"])
+def test_users_are_named_as_their_system_names_them(tmp_path: Path, user: str) -> None:
+    site = read(tmp_path, GOOD.replace('host = "pi', f'user = "{user}"\nhost = "pi'))
+    assert site.cameras[0].user == user
 
 
 @pytest.mark.parametrize(
@@ -88,19 +114,56 @@ def test_a_mistake_is_named_with_the_file(tmp_path: Path, more: str, said: str) 
         ("local", f"{socket.gethostname().partition('.')[0]}.local"),
     ],
 )
-def test_a_camera_on_the_desktop_is_refused_however_its_host_is_written(
+def test_a_camera_on_the_desktop_is_known_however_its_host_is_written(
     tmp_path: Path, desktop: str, camera: str
 ) -> None:
     text = GOOD.replace('host = "desk.local"', f'host = "{desktop}"\naddress = "192.0.2.7"')
-    with pytest.raises(ConfigError, match=r"'den-1' has the host of the desktop.*camera-node"):
-        read(tmp_path, text + SECOND.format(name="den-1", host=camera))
+    site = read(tmp_path, text + SECOND.format(name="den-1", host=camera))
+    assert [site.is_on_desktop(one) for one in site.cameras] == [False, True]
 
 
-def test_a_camera_on_the_machine_that_deploys_to_a_desktop_elsewhere_is_taken(
+def test_a_site_of_one_machine_needs_no_address_and_is_reached_by_nobody_else(
     tmp_path: Path,
 ) -> None:
-    site = read(tmp_path, GOOD + SECOND.format(name="den-1", host="local"))
-    assert site.cameras[1].host == "local"
+    text = GOOD.replace("desk.local", "local").replace("pi-kitchen.local", "localhost")
+    assert read(tmp_path, text).frames_address == "tcp://127.0.0.1:5701"
+
+
+def test_a_desktop_may_be_reached_by_ipv6(tmp_path: Path) -> None:
+    site = read(tmp_path, GOOD.replace("desk.local", "2001:db8::7"))
+    assert site.frames_address == "tcp://[2001:db8::7]:5701"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fits"),
+    [
+        ("0", "/dev/video0", False),
+        ("0", "0", False),
+        ("picamera", "picamera", False),
+        ("picamera", "picamera:1", True),
+        ("0", "2", True),
+        ("rtsp://cam/1", "rtsp://cam/1", True),
+    ],
+)
+def test_a_machine_may_have_several_cameras_each_with_its_own_device(
+    tmp_path: Path, first: str, second: str, fits: bool
+) -> None:
+    more = SECOND.format(name="den-1", host="PI-kitchen.local.") + f'source = "{second}"\n'
+    text = GOOD.replace('source = "picamera"', f'source = "{first}"') + more
+    if fits:
+        site = read(tmp_path, text)
+        assert len(site.on_machine_of(site.cameras[0])) == 2
+    else:
+        with pytest.raises(ConfigError, match="the same source"):
+            read(tmp_path, text)
+
+
+def test_files_are_looked_for_beside_the_sites_file(tmp_path: Path) -> None:
+    mqtt = "[site]\nmqtt = { broker = 'mqtts://home', user = 'u', password_file = 'p' }\n"
+    site = read(tmp_path, GOOD.replace("[desktop]", '[desktop]\nssh_key = "id"') + mqtt)
+    assert site.desktop.ssh_key == tmp_path / "id"
+    assert site.mqtt is not None
+    assert site.mqtt.password_file == tmp_path / "p"
 
 
 @pytest.mark.parametrize(

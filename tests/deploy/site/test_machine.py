@@ -1,0 +1,84 @@
+"""Why a machine cannot be reached, or root there, is told in one line with what to do."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from roommood.deploy.site.machine import Machine, MachineError
+from roommood.deploy.site.site_file import Reached
+from tests.deploy.site.ssh_machine import SshMachine, make_key
+
+
+def complaint(reached: Reached, capfd: pytest.CaptureFixture[str]) -> str:
+    """What is said of a machine that cannot be used; nothing else is printed."""
+    with pytest.raises(MachineError) as error, Machine(reached):
+        pass
+    assert capfd.readouterr() == ("", "")
+    return str(error.value)
+
+
+def test_sudo_that_wants_a_password_is_told_as_such(
+    there: SshMachine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = complaint(there.reached("ada.lovelace"), capfd)
+    assert "sudo asks ada.lovelace for a password" in said
+    assert "NOPASSWD" in said
+
+
+def test_a_user_without_sudo_is_told_as_such(
+    there: SshMachine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    there.run("sh", "-c", "rm -f /etc/sudoers.d/of-0")
+    said = complaint(there.reached("pi"), capfd)
+    assert "pi cannot become root" in said or "sudo asks pi" in said
+    there.run("sh", "-c", "echo 'pi ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/of-0")
+    with Machine(there.reached("pi")) as machine:
+        assert machine.run("id -un") == "root"
+
+
+def test_a_key_that_is_not_there_is_told_without_a_traceback(
+    there: SshMachine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reached = there.reached().model_copy(update={"ssh_key": tmp_path / "none"})
+    assert f"there is no ssh_key {tmp_path}/none" in complaint(reached, capfd)
+
+
+def test_a_file_that_is_no_key_is_told_without_a_traceback(
+    there: SshMachine, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "key").write_text("hello")
+    reached = there.reached().model_copy(update={"ssh_key": tmp_path / "key"})
+    assert "cannot be read" in complaint(reached, capfd)
+
+
+def test_a_key_with_a_passphrase_wants_an_agent_and_works_with_one(
+    there: SshMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    key = make_key(tmp_path / "locked", "secret words")
+    reached = there.reached().model_copy(update={"ssh_key": key})
+    said = complaint(reached, capfd)
+    assert "has a passphrase" in said
+    assert f"ssh-add {key}" in said
+
+    agent = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
+    socket, pid = (agent.split(f"{name}=")[1].split(";")[0]
+                   for name in ("SSH_AUTH_SOCK", "SSH_AGENT_PID"))  # fmt: skip
+    try:
+        monkeypatch.setenv("SSH_AUTH_SOCK", socket)
+        # The machine lets in the key of the tests; the agent is asked, since this one is locked.
+        subprocess.run(["ssh-add", "-q", str(there.folder / "id")], check=True)
+        with Machine(reached) as machine:
+            assert machine.run("id -un") == "root"
+    finally:
+        os.kill(int(pid), 15)
+
+
+def test_a_machine_where_nobody_listens_is_told_with_the_ssh_line_to_try(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    said = complaint(Reached(host="127.0.0.1", user="pi", ssh_port=1), capfd)
+    assert "`ssh -p 1 pi@127.0.0.1` must work without a question" in said
