@@ -2,7 +2,7 @@
 
     python examples/plot_day.py kitchen kitchen.png [redis://127.0.0.1:6379/0]
 
-Needs `pip install "roommood[aggregator]" matplotlib`.
+Needs roommood with its extra `aggregator`, and matplotlib.
 """
 
 import sys

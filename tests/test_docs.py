@@ -25,6 +25,16 @@ from tests.redis_server import RedisServer
 ROOT = Path(__file__).parents[1]
 # Commands of `roommood` that have commands of their own.
 GROUPS = ("keys", "models")
+SHIPPED = {
+    "aggregator",
+    "camera_node",
+    "deploy",
+    "docs",
+    "examples",
+    "inference_worker",
+    "shared",
+    "training",
+}
 README = (ROOT / "README.md").read_text()
 MODULES = {
     "roommood": "roommood.deploy.cli",
@@ -145,3 +155,19 @@ def test_the_map_names_every_folder_and_no_other() -> None:
     for package in sorted(mapped.keys() - {"roommood", "benchmarks"}):
         homes = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
         assert mapped[package] == homes, package
+
+
+def test_nothing_asks_a_package_index_for_roommood() -> None:
+    """Nobody of ours owns the name there: whoever took it would be root on such machines."""
+    asks = re.compile(
+        r"pip\S* (?:install|download|wheel)\b[^\n`#]*[ \"']roommood(?:[\[\"'=><~]|\s|$)"
+    )
+    assert asks.search('pip install --upgrade "roommood[camera]"')
+    assert not asks.search('pip install "./roommood-0.1.0-py3-none-any.whl[camera]"')
+    kinds = ("*.py", "*.md", "*.sh", "*.service", "Makefile", "Dockerfile")
+    files = (
+        file for folder in ROOT.iterdir() if folder.name in SHIPPED for file in folder.rglob("*")
+    )
+    for file in [*files, *ROOT.glob("*.md"), ROOT / "Makefile"]:
+        if any(file.match(kind) for kind in kinds):
+            assert not asks.search(file.read_text()), file

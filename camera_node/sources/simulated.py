@@ -20,6 +20,7 @@ from roommood.camera_node.sources.picture import Picture
 from roommood.camera_node.sources.pictures import picture_files, read_pixels
 from roommood.shared.errors import PictureError, SourceError
 from roommood.shared.opencv import Pixels, cv2
+from roommood.shared.process.origin import how_to_install
 
 _DEFAULT_SIZE: Final = (640, 480)
 _DEFAULT_RATE_HZ: Final = 15.0
@@ -170,7 +171,7 @@ def packaged_photographs() -> list[Path]:
         found += [path for place in places or () if (path := Path(place) / inside).is_file()]
     if not found:
         raise SourceError(
-            'no photographs for a simulated camera: pip install "roommood[demo]", '
+            f"no photographs for a simulated camera: {how_to_install('demo')}, "
             "or give a folder of portraits as simulated:DIR"
         )
     return found

@@ -18,6 +18,7 @@ from roommood.deploy.demo.private_redis import PrivateRedis, find_server, privat
 from roommood.deploy.demo.processes import Child, Processes, pause
 from roommood.deploy.demo.view import DemoView
 from roommood.shared.errors import ConfigError, RoommoodError, StoreError
+from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import Deadline, Shutdown, shutdown_on_signals
 
 _START_TIMEOUT_S: Final = 90.0
@@ -49,7 +50,7 @@ def run_demo(options: DemoOptions) -> int:
 def _require(*modules: str, extra: str = "demo") -> None:
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
-        raise ConfigError(f'the demo needs {", ".join(missing)}: pip install "roommood[{extra}]"')
+        raise ConfigError(f"the demo needs {', '.join(missing)}: {how_to_install(extra)}")
 
 
 def open_in_browser(url: str) -> bool:

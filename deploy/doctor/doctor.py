@@ -15,6 +15,7 @@ from roommood.deploy.doctor.cameras import check_cameras
 from roommood.deploy.doctor.clock import clock_finding
 from roommood.deploy.doctor.findings import Finding, checked, fail, ok, show, skipped, warn
 from roommood.deploy.doctor.network import check_rate, check_worker
+from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import release
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _extras() -> Iterator[Finding]:
     for extra, modules in _EXTRAS.items():
         missing = [module for module in modules if find_spec(module) is None]
         if missing:
-            why = f'not installed ({", ".join(missing)}): pip install "roommood[{extra}]"'
+            why = f"not installed ({', '.join(missing)}): {how_to_install(extra)}"
             yield skipped(f"extra {extra}", why)
         else:
             yield ok(f"extra {extra}", "installed")

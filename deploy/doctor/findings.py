@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Final
 
 from roommood.shared.errors import RoommoodError
+from roommood.shared.process.origin import how_to_install
 
 
 class Level(StrEnum):
@@ -61,7 +62,7 @@ def checked(
     missing = [module for module in needs if find_spec(module) is None]
     if missing:
         what = ", ".join(missing)
-        yield skipped(about, f'needs {what}: pip install "roommood[{extra}]"')
+        yield skipped(about, f"needs {what}: {how_to_install(extra)}")
         return
     try:
         yield from check()

@@ -26,8 +26,9 @@ def deploy(
     wheelhouse: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", show_default="the package index", exists=True, file_okay=False,
-            help="Install from this folder of wheels, for machines without internet.",
+            metavar="DIR", show_default="this roommood", exists=True, file_okay=False,
+            help="Install from this folder of wheels, for machines without internet. Without it "
+            "they get this very roommood, and what it needs from the package index.",
         ),
     ] = None,
     remove: Annotated[

@@ -161,25 +161,22 @@ class Rollout:
     def _install(self, wheels: Wheels, venv: str) -> None:
         from pyinfra.operations import files as on_disk
 
-        machine, source = self._machine, ""
-        if wheels.files:
-            folder = f"{self._root}/wheels"
-            machine.apply(
-                Operation(f"wheel {path.name}", on_disk.put,
-                     {"src": str(path), "dest": f"{folder}/{path.name}", "mode": "644"})
-                for path in wheels.files
-            )  # fmt: skip
-            source = f"--no-index --find-links {folder} "
+        machine, folder = self._machine, f"{self._root}/wheels"
+        machine.apply(
+            Operation(f"wheel {path.name}", on_disk.put,
+                 {"src": str(path), "dest": f"{folder}/{path.name}", "mode": "644"})
+            for path in wheels.files
+        )  # fmt: skip
         site = "--system-site-packages " if self._release.system_site_packages else ""
         done, said = machine.attempt(
             f"rm -rf {venv} && python3 -m venv {site}{venv} && "
-            f"{venv}/bin/pip install --quiet --disable-pip-version-check {source}"
-            f"'{wheels.requirement}' && {venv}/bin/roommood --version && touch {venv}/complete",
+            f"{venv}/bin/pip install --quiet --disable-pip-version-check {wheels.for_pip(folder)}"
+            f" && {venv}/bin/roommood --version && touch {venv}/complete",
             timeout_s=INSTALL_S,
         )
         if not done:
             machine.attempt(f"rm -rf {venv}")
-            where = f"the wheels of {self._wheelhouse}" if wheels.files else "the package index"
+            where = f"the wheels of {self._wheelhouse}" if wheels.all_of_it else "the package index"
             raise MachineError(
                 f"{machine.name}: {wheels.requirement} cannot be installed from {where}:\n{said}"
             )

@@ -1,4 +1,5 @@
-"""Which wheels a machine installs: from a folder of wheels (offline), or from a package index."""
+"""Which wheels a machine installs: all from a folder of wheels (offline), or roommood's own as it
+runs here and what that needs from a package index, which never is asked for roommood itself."""
 
 import hashlib
 import re
@@ -6,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from roommood.deploy.site.own_wheel import own_wheel
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.runtime import release
 
 _NAME: Final = re.compile(
     r"(?P<name>[A-Za-z0-9_.]+)-(?P<version>[^-]+)(?:-\d[^-]*)?"
@@ -25,10 +26,12 @@ class Python:
 
 @dataclass(frozen=True, slots=True)
 class Wheels:
-    """What pip is given on one machine. Without `files` it asks its package index."""
+    """What pip is given on one machine: `files`, roommood's first, of which it takes what
+    `requirement` needs. Where they are not `all_of_it`, the rest comes from its package index."""
 
     requirement: str
-    files: tuple[Path, ...] = ()
+    files: tuple[Path, ...]
+    all_of_it: bool = True
 
     @property
     def digest(self) -> str:
@@ -39,15 +42,24 @@ class Wheels:
             said.update(hashlib.sha256(path.read_bytes()).digest())
         return said.hexdigest()[:12]
 
+    def for_pip(self, folder: str) -> str:
+        """The arguments of `pip install` on a machine where the files lie in `folder`."""
+        if self.all_of_it:
+            return f"--no-index --find-links {folder} '{self.requirement}'"
+        name, _, _ = self.requirement.partition("==")
+        return f"'{name} @ file://{folder}/{self.files[0].name}'"
+
 
 def choose_wheels(folder: Path | None, python: Python, extras: tuple[str, ...]) -> Wheels:
     """The wheels of `folder` that fit a machine, roommood's newest among them.
 
-    Raises ConfigError where there is none of roommood: it says how to fill the folder.
+    Without a folder: roommood's own. Raises ConfigError where there is none of roommood: it says
+    how to fill the folder.
     """
     extra = ",".join(extras)
     if folder is None:
-        return Wheels(f"roommood[{extra}]=={release()}")
+        own_file = own_wheel()
+        return Wheels(f"roommood[{extra}]=={_version(own_file)}", (own_file,), all_of_it=False)
     paths = sorted(path for path in folder.glob("*.whl") if _fits(path.name, python))
     own = [path for path in paths if path.name.startswith("roommood-")]
     if not own:
@@ -57,8 +69,11 @@ def choose_wheels(folder: Path | None, python: Python, extras: tuple[str, ...]) 
         )
     newest = max(own, key=lambda path: (_numbers(path), path.stat().st_mtime))
     others = [path for path in paths if path not in own]
-    version = newest.name.split("-")[1]
-    return Wheels(f"roommood[{extra}]=={version}", (newest, *others))
+    return Wheels(f"roommood[{extra}]=={_version(newest)}", (newest, *others))
+
+
+def _version(wheel: Path) -> str:
+    return wheel.name.split("-")[1]
 
 
 def _fits(name: str, python: Python) -> bool:
@@ -87,4 +102,4 @@ def _speaks(tag: str, abi: str, python: Python) -> bool:
 
 
 def _numbers(path: Path) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", path.name.split("-")[1]))
+    return tuple(int(part) for part in re.findall(r"\d+", _version(path)))

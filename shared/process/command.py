@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from roommood.shared.errors import RoommoodError
+from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import release
 
 
@@ -47,7 +48,7 @@ def run_app(app: Callable[[], object]) -> None:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
-        typer.echo(f'error: this needs {error.name}: pip install "roommood[{extra}]"', err=True)
+        typer.echo(f"error: this needs {error.name}: {how_to_install(extra)}", err=True)
         sys.exit(1)
 
 

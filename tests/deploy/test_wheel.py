@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("aggregator", "camera_node", "deploy", "inference_worker", "shared", "training")
 FOLDERS = ("roommood", *PACKAGES)
+OF_AN_OLDER_BUILD, GONE = "build/lib/roommood/shared", "of_an_older_build.py"
 # Everything comes from the package registry, over whatever link there is.
 pytestmark = pytest.mark.timeout(600)
 
@@ -32,12 +33,15 @@ def run(*command: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that nothing is left in the checkout, or taken from an old build."""
+    """Built from a copy, so that nothing is left in the checkout; what an older build of one
+    module left there, which has since gone, lies beside it."""
     source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         copy2(ROOT / name, source)
     for name in FOLDERS:
         copytree(ROOT / name, source / name, ignore=ignore_patterns("__pycache__"))
+    (source / OF_AN_OLDER_BUILD).mkdir(parents=True)
+    (source / OF_AN_OLDER_BUILD / GONE).touch()
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", out, source)
     (built,) = out.glob("roommood-*.whl")
     return built
@@ -106,6 +110,10 @@ def test_the_wheel_holds_the_script_and_the_models(wheel: Path) -> None:
     assert not [name for name in names if not name.startswith(("roommood/", "roommood-"))]
 
 
+def test_what_an_older_build_left_gets_into_no_wheel(wheel: Path) -> None:
+    assert not any(name.endswith(GONE) for name in zipfile.ZipFile(wheel).namelist())
+
+
 def test_one_name_is_installed_beside_whatever_folders_a_user_has(pi: Path, tmp_path: Path) -> None:
     for name in PACKAGES:
         (tmp_path / name).mkdir()
@@ -146,14 +154,19 @@ def test_a_camera_starts_and_ends_in_good_order(pi: Path, tmp_path: Path) -> Non
     assert "camera=pi-1" in "".join(said)
 
 
-def test_the_one_command_is_there_and_says_what_is_missing(pi: Path) -> None:
+def test_the_one_command_is_there_and_says_how_to_get_what_is_missing(
+    pi: Path, wheel: Path
+) -> None:
     assert "Run a component" in run(pi / "roommood", "--help")
     done = subprocess.run(
-        [pi / "roommood", "rooms"], capture_output=True, text=True, check=False, timeout=60
-    )
+        [pi / "roommood", "rooms"],
+        capture_output=True, text=True, check=False, timeout=60, cwd=wheel.parent,
+    )  # fmt: skip
 
     assert done.returncode == 1
-    assert done.stderr == 'error: this needs redis: pip install "roommood[aggregator]"\n'
+    error, command = done.stderr.rstrip("\n").rsplit(": ", 1)
+    assert error == "error: this needs redis"
+    assert command == f'{pi}/python -m pip install "./{wheel.name}[aggregator]"'
 
 
 def test_the_doctor_skips_what_is_not_installed(pi: Path) -> None:

@@ -127,7 +127,7 @@ def test_results_that_were_on_their_way_do_not_bring_a_forgotten_room_back(
     with FakeCamera(frames, "sofa", "den") as sofa, FakeCamera(frames, "door", "hall") as door:
         sofa.wait_for_credit()
         sofa.send(jpeg(astronaut()))
-        until(lambda: site.frames("den", "sofa") == 1, "one is counted")
+        until(lambda: worker.lines("acknowledged"), "one is counted, and the worker knows")
         aggregator.signal(signal.SIGSTOP)
         for _ in range(3):
             sofa.wait_for_credit()

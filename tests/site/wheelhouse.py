@@ -10,7 +10,7 @@ ROOT: Final = Path(__file__).parents[2]
 _EXTRAS: Final = "camera,worker,aggregator,dashboard,mqtt"
 _OURS: Final = (
     "roommood", "shared", "camera_node", "inference_worker", "aggregator", "deploy", "training",
-    "pyproject.toml", "README.md", "LICENSE",
+    "pyproject.toml", "setup.py", "README.md", "LICENSE",
 )  # fmt: skip
 # Python 3.11.2 of Debian 12 needs what 3.11.3 does not.
 _FOR_OLDER: Final = "async-timeout"

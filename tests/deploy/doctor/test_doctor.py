@@ -16,6 +16,7 @@ from roommood.deploy.doctor.doctor import Targets, examine, run_doctor
 from roommood.deploy.doctor.findings import Finding, Level, checked, ok
 from roommood.deploy.doctor.redis import check_redis
 from roommood.shared.errors import ModelError
+from roommood.shared.process.origin import how_to_install
 from tests.redis_server import RedisServer
 
 
@@ -154,7 +155,7 @@ def test_a_check_without_its_modules_is_skipped(monkeypatch: pytest.MonkeyPatch)
     (found,) = checked("models", list, ("onnxruntime",), "worker")
 
     assert found.level is Level.SKIPPED
-    assert 'pip install "roommood[worker]"' in found.found
+    assert found.found == f"needs onnxruntime: {how_to_install('worker')}"
 
 
 def test_an_error_of_ours_is_a_failure_and_the_rest_goes_on(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from roommood.deploy.site.own_wheel import own_wheel
 from roommood.deploy.site.release import (
     camera_release,
     desktop_release,
@@ -14,6 +15,7 @@ from roommood.deploy.site.release import (
 from roommood.deploy.site.site_file import Site, read_site
 from roommood.deploy.site.wheels import Python, choose_wheels
 from roommood.shared.errors import ConfigError
+from roommood.shared.process.origin import origin
 from roommood.shared.process.settings import (
     AggregatorSettings,
     CameraSettings,
@@ -237,6 +239,33 @@ def test_another_content_under_the_same_name_is_another_installation(tmp_path: P
     assert choose_wheels(folder, PI, ("camera",)).digest == before
     (folder / OURS).write_bytes(b"changed")
     assert choose_wheels(folder, PI, ("camera",)).digest != before
+
+
+def test_without_a_folder_our_own_wheel_goes_along_and_is_asked_for_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = tmp_path / "roommood-1.9.0-py3-none-any.whl"
+    monkeypatch.setattr("roommood.deploy.site.wheels.own_wheel", lambda: wheel)
+    wanted = choose_wheels(None, PI, ("camera",))
+    assert wanted.files == (wheel,)
+    assert wanted.for_pip("/opt/wheels") == f"'roommood[camera] @ file:///opt/wheels/{wheel.name}'"
+
+
+def test_a_clone_is_built_and_the_same_clone_gives_the_same_bytes() -> None:
+    found = origin()
+    assert found is not None
+    assert found.path.is_dir()
+    one, other = own_wheel(), own_wheel.__wrapped__()
+    assert one != other
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_without_a_wheel_or_a_clone_deploying_says_what_to_give(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("roommood.deploy.site.own_wheel.origin", lambda: None)
+    with pytest.raises(ConfigError, match="--wheelhouse DIR"):
+        own_wheel.__wrapped__()
 
 
 def test_a_folder_without_our_wheel_is_refused_with_what_to_do(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-import onnx
 import pytest
-import torch
 
-from roommood.training.face.graph import build
-from roommood.training.face.net import FaceNet, NetShape
-from roommood.training.face.weights import net_from_onnx
+torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
+
+from roommood.training.face.graph import build  # noqa: E402
+from roommood.training.face.net import FaceNet, NetShape  # noqa: E402
+from roommood.training.face.weights import net_from_onnx  # noqa: E402
 
 SMALL = NetShape(8, (8, 16, 16), (1, 1, 1), (8, 16, 16), (0, 1, 0))
 

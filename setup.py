@@ -1,0 +1,19 @@
+"""Builds in a folder of its own each time, so that what an older build left in `build/` gets into
+no wheel. All else stands in pyproject.toml."""
+
+import atexit
+import shutil
+import tempfile
+
+from setuptools import setup
+from setuptools.command.build import build
+
+
+class FreshBuild(build):
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.build_base = tempfile.mkdtemp(prefix="roommood-build-")
+        atexit.register(shutil.rmtree, self.build_base, ignore_errors=True)
+
+
+setup(cmdclass={"build": FreshBuild})
