@@ -3,6 +3,7 @@ no wheel. All else stands in pyproject.toml."""
 
 import atexit
 import shutil
+import sys
 import tempfile
 
 from setuptools import setup
@@ -15,5 +16,8 @@ class FreshBuild(build):
         self.build_base = tempfile.mkdtemp(prefix="roommood-build-")
         atexit.register(shutil.rmtree, self.build_base, ignore_errors=True)
 
+
+if sys.maxsize < 2**32:
+    sys.exit("error: roommood needs a Python of 64 bits: flash Raspberry Pi OS (64-bit)")
 
 setup(cmdclass={"build": FreshBuild})

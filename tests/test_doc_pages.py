@@ -13,7 +13,7 @@ from roommood.camera_node import cli as camera_cli
 from roommood.deploy.cli import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("python", "prometheus", "home-assistant", "aiming")
+PAGES = ("python", "prometheus", "home-assistant", "aiming", "first-pi")
 # As they are called by themselves, and under the one command.
 OWN_NAMES = {
     "roommood": [],
@@ -28,9 +28,10 @@ def text_of(page: str) -> str:
 
 
 def commands(page: str) -> list[list[str]]:
-    lines = "\n".join(re.findall(r"```sh\n(.*?)```", text_of(page), re.DOTALL)).splitlines()
+    lines = "\n".join(re.findall(r"```sh[^\n]*\n(.*?)```", text_of(page), re.DOTALL)).splitlines()
     parsed = [shlex.split(line, comments=True) for line in lines]
-    return [words for words in parsed if words and words[0] in OWN_NAMES]
+    named = [[Path(words[0]).name, *words[1:]] for words in parsed if words]
+    return [words for words in named if words[0] in OWN_NAMES]
 
 
 @cache

@@ -151,8 +151,11 @@ def _host_and_port(text: str) -> tuple[str, int]:
 
 def _away(url: str, error: Exception) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        todo = "?ca_file=FILE in the URL names the certificate of the authority that signed"
-        return f"Redis at {without_password(url)} shows a certificate that is not trusted: {todo}"
+        why = str(error).partition("verify failed: ")[2].partition(" (_ssl")[0]
+        return (
+            f"Redis at {without_password(url)} shows a certificate that is not trusted ({why}): "
+            "?ca_file=FILE in the URL names the certificate of the authority that signed"
+        )
     return (
         f"Redis at {without_password(url)} does not answer ({error}): "
         "is it running, and is this its address?"

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from roommood.shared.errors import RoommoodError
+from roommood.shared.errors import ConfigError, RoommoodError
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import release
 
@@ -41,6 +41,7 @@ def fail(error: RoommoodError) -> int:
 def run_app(app: Callable[[], object]) -> None:
     """Runs a typer app; an error of ours is one clear line, not a traceback."""
     try:
+        _refuse_32_bits()
         app()
     except RoommoodError as error:
         sys.exit(fail(error))
@@ -50,6 +51,14 @@ def run_app(app: Callable[[], object]) -> None:
             raise
         typer.echo(f"error: this needs {error.name}: {how_to_install(extra)}", err=True)
         sys.exit(1)
+
+
+def _refuse_32_bits() -> None:
+    if sys.maxsize < 2**32:
+        raise ConfigError(
+            "this Python is one of 32 bits, and roommood needs 64: on a Raspberry Pi 3 or later, "
+            "flash Raspberry Pi OS (64-bit)"
+        )
 
 
 _EXTRAS: Final = {
