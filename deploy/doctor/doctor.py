@@ -15,6 +15,7 @@ from roommood.deploy.doctor.cameras import check_cameras
 from roommood.deploy.doctor.clock import clock_finding
 from roommood.deploy.doctor.findings import Finding, checked, fail, ok, show, skipped, warn
 from roommood.deploy.doctor.network import check_rate, check_worker
+from roommood.deploy.doctor.wifi import wifi_findings
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import release
 
@@ -61,6 +62,7 @@ def examine(targets: Targets) -> Iterator[Finding]:
     yield from _extras()
     yield _disk(Path.home())
     yield clock_finding()
+    yield from wifi_findings()
     yield from checked("transport", _transport, ("zmq",), "camera")
     yield from checked("models", _models, _EXTRAS["worker"], "worker")
     yield from checked("redis", lambda: _redis(targets), _EXTRAS["aggregator"], "aggregator")
