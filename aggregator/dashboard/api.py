@@ -12,7 +12,7 @@ from roommood.aggregator.dashboard.archive import Archive
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.events import MOST_CLIENTS, Events
 from roommood.aggregator.dashboard.snapshot import Room, Snapshot
-from roommood.aggregator.terminal.cli import parse_duration
+from roommood.aggregator.terminal.period import parse_duration
 from roommood.shared.errors import ConfigError, StoreError
 
 _NAME: Final = "^[a-z0-9][a-z0-9_-]{0,62}$"

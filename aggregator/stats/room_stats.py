@@ -21,6 +21,7 @@ from typing import Any, Final
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.client import DEFAULT_URL, connect, translated
 from roommood.aggregator.redis.keys import SPANS, BucketSpan
+from roommood.aggregator.stats.calendar import Span
 from roommood.aggregator.stats.correction import matrices
 from roommood.aggregator.stats.figures import (
     Counters,
@@ -31,14 +32,22 @@ from roommood.aggregator.stats.figures import (
     room_period,
 )
 from roommood.aggregator.stats.live import RoomNow, room_now
+from roommood.aggregator.stats.retention import (
+    kept,
+    longest_that_fits,
+    nearest,
+    seconds,
+    shortest_kept,
+    span_for_history,
+    span_for_summary,
+    starts,
+)
 from roommood.shared import clock
 from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.names import parse_room
 
-# Buckets read at a time, and at most for one summary and one history.
+# Buckets read at a time.
 _READ_AT_ONCE: Final = 500
-_MOST_OF_SUMMARY: Final = 2_000
-_MOST_ROWS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,18 +151,18 @@ class RoomStats:
     def periods(self, room: str, last: timedelta, by: timedelta | None = None) -> Periods:
         """The same as `history`, read as one goes along: for more than one wants in memory."""
         self._require(room)
-        by = _shortest_kept(last) if by is None else by
-        span = _span_for_history(last, by)
+        by = shortest_kept(last) if by is None else by
+        span = span_for_history(last, by)
         by_s, now_s = round(by.total_seconds()), self._now_ms() / 1000
-        starts = _starts(last, by_s, now_s)
-        return Periods(len(starts), self._read_periods(room, span, starts, by_s, now_s))
+        each = starts(last, by_s, now_s)
+        return Periods(len(each), self._read_periods(room, span, each, by_s, now_s))
 
     def summary(self, room: str, last: timedelta) -> RoomPeriod:
         """One period up to now. It begins with a whole bucket: up to 10 s early for `last` up
         to 5 h, 1 min up to 33 h, 1 h beyond.
         """
         self._require(room)
-        span = _span_for_summary(last)
+        span = span_for_summary(last)
         now_s = self._now_ms() / 1000
         start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
         hashes = self._hashes(room, span, range(start, int(now_s) + 1, span.length_s))
@@ -163,13 +172,37 @@ class RoomStats:
             apart=room in self._apart(),
         )  # fmt: skip
 
+    def periods_of(self, room: str, spans: Sequence[Span]) -> list[RoomPeriod]:
+        """One period for each span, as days by somebody's clock are.
+
+        Borders go to the nearest bucket that is kept for as long: `start` and `end` of each
+        period say which. That is the hour beyond 7 d, which matters where a zone's clock is off
+        by half of one.
+        """
+        self._require(room)
+        if not spans:
+            return []
+        now_s, oldest_s = self._now_ms() / 1000, min(one.start for one in spans).timestamp()
+        there = [span for span in SPANS if now_s - oldest_s <= span.keep_s]
+        if not there:
+            raise ConfigError(f"{min(one.start for one in spans):%Y-%m-%d} is not kept: {kept()}")
+        span = longest_that_fits(there, spans)
+        apart, each = room in self._apart(), []
+        for one in spans:
+            start, end = (nearest(border, span.length_s) for border in (one.start, one.end))
+            hashes = self._hashes(room, span, range(start, max(end, start + 1), span.length_s))
+            counters, parts = add_up(hashes), [add_up([bucket]) for bucket in hashes]
+            known = self._matrices([counters])
+            each.append(room_period(room, counters, start, end, now_s, known, parts, apart=apart))
+        return each
+
     def raw_summaries(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod]:
         """`summary` of many known rooms at once, without correction, which takes 3 ms a room."""
-        span = _span_for_summary(last)
+        span = span_for_summary(last)
         now_s = self._now_ms() / 1000
         start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
-        starts = range(start, int(now_s) + 1, span.length_s)
-        each, apart = self._sums(rooms, span, [starts]), self._apart()
+        buckets = range(start, int(now_s) + 1, span.length_s)
+        each, apart = self._sums(rooms, span, [buckets]), self._apart()
         return [
             room_period(room, rows[0], start, now_s, now_s, apart=room in apart)
             for room, rows in zip(rooms, each, strict=True)
@@ -179,14 +212,14 @@ class RoomStats:
         self, rooms: Sequence[str], last: timedelta, by: timedelta
     ) -> list[list[RoomPeriod]]:
         """`history` of many known rooms at once, without correction."""
-        span, by_s, now_s = _span_for_history(last, by), _seconds("by", by), self._now_ms() / 1000
-        starts = _starts(last, by_s, now_s)
-        steps = [range(start, start + by_s, span.length_s) for start in starts]
+        span, by_s, now_s = span_for_history(last, by), seconds("by", by), self._now_ms() / 1000
+        rows_s = starts(last, by_s, now_s)
+        steps = [range(start, start + by_s, span.length_s) for start in rows_s]
         apart = self._apart()
         return [
             [
                 room_period(room, counters, start, start + by_s, now_s, apart=room in apart)
-                for counters, start in zip(rows, starts, strict=True)
+                for counters, start in zip(rows, rows_s, strict=True)
             ]
             for room, rows in zip(rooms, self._sums(rooms, span, steps), strict=True)
         ]
@@ -205,12 +238,12 @@ class RoomStats:
         return [[add_up(islice(hashes, len(step))) for step in steps] for _ in rooms]
 
     def _read_periods(
-        self, room: str, span: BucketSpan, starts: Sequence[int], by_s: int, now_s: float
+        self, room: str, span: BucketSpan, rows_s: Sequence[int], by_s: int, now_s: float
     ) -> Iterator[RoomPeriod]:
         each, apart = range(0, by_s, span.length_s), room in self._apart()
         at_once = max(1, _READ_AT_ONCE // len(each))
-        for first in range(0, len(starts), at_once):
-            some = starts[first : first + at_once]
+        for first in range(0, len(rows_s), at_once):
+            some = rows_s[first : first + at_once]
             hashes = self._hashes(room, span, [start + offset for start in some for offset in each])
             split = [hashes[i : i + len(each)] for i in range(0, len(hashes), len(each))]
             rows = [add_up(one) for one in split]
@@ -267,56 +300,3 @@ class RoomStats:
             for model in models:
                 pipe.hgetall(redis_keys.model(model))
             return dict(zip(models, map(matrices, pipe.execute()), strict=True))
-
-
-def _starts(last: timedelta, step_s: int, now_s: float) -> list[int]:
-    """Starts of the steps that end with the one under way and make up `last`, rounded up."""
-    count = -(-round(last.total_seconds()) // step_s)
-    newest = int(now_s // step_s) * step_s
-    return [newest - i * step_s for i in reversed(range(count))]
-
-
-def _span_for_history(last: timedelta, by: timedelta) -> BucketSpan:
-    """The longest bucket that divides `by`, provided it is kept for `last`."""
-    last_s, by_s = _seconds("last", last), _seconds("by", by)
-    dividing = [span for span in SPANS if by_s % span.length_s == 0]
-    if not dividing:
-        raise ConfigError(f"by {_said(by_s)}: it must be a multiple of {SPANS[0].length_s}s")
-    if max(last_s, by_s) > dividing[-1].keep_s:
-        raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is not kept: {_kept()}")
-    if last_s > by_s * _MOST_ROWS:
-        raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is more than {_MOST_ROWS} rows")
-    return dividing[-1]
-
-
-def _shortest_kept(last: timedelta) -> timedelta:
-    last_s = _seconds("last", last)
-    lengths = [span.length_s for span in SPANS if last_s <= span.keep_s]
-    return timedelta(seconds=lengths[0] if lengths else SPANS[-1].length_s)
-
-
-def _span_for_summary(last: timedelta) -> BucketSpan:
-    """The shortest bucket that is kept for `last` and is not read too many times."""
-    last_s = _seconds("last", last)
-    for span in SPANS:
-        most_s = span.length_s * _MOST_OF_SUMMARY
-        if last_s <= (span.keep_s if span is SPANS[-1] else min(span.keep_s, most_s)):
-            return span
-    raise ConfigError(f"last {_said(last_s)} is not kept: {_kept()}")
-
-
-def _kept() -> str:
-    each = (f"multiples of {span.name} go back {_said(span.keep_s)}" for span in SPANS)
-    return ", ".join(each)
-
-
-def _said(seconds: int) -> str:
-    units = (("d", 86400), ("h", 3600), ("m", 60))
-    return next((f"{seconds // n}{u}" for u, n in units if seconds % n == 0), f"{seconds}s")
-
-
-def _seconds(name: str, duration: timedelta) -> int:
-    seconds = duration.total_seconds()
-    if seconds < 1 or seconds != int(seconds):
-        raise ConfigError(f"{name} {duration}: it must be a whole number of seconds, 1 or more")
-    return int(seconds)

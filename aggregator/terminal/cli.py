@@ -3,15 +3,14 @@
 They speak of the "expression shown": what a face shows is not what its owner feels.
 """
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from roommood.aggregator.terminal import history_cli
+from roommood.aggregator.terminal.common import OUTPUT_PANEL, RoomArgument, opened, print_table
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import RedisSettings
 from roommood.shared.process.settings.options import with_settings
@@ -19,13 +18,6 @@ from roommood.shared.protocol.names import parse_room
 
 if TYPE_CHECKING:
     from roommood.aggregator.counting.store import Store
-    from roommood.aggregator.stats.room_stats import RoomStats
-
-RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="Name of the room.")]
-
-_OUTPUT_PANEL: Final = "Output"
-_PERIOD_PANEL: Final = "Period"
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 @with_settings(RedisSettings)
@@ -36,122 +28,10 @@ def rooms(settings: RedisSettings) -> None:
     """
     from roommood.aggregator.terminal.tables import rooms_table
 
-    with _stats(settings) as stats:
+    with opened(settings) as stats:
         known = stats.rooms()
         states = stats.camera_states(one.room for one in known)
-    _print(rooms_table(known, states) if known else "No room yet: nothing has been counted.")
-
-
-@with_settings(RedisSettings)
-def stats(
-    settings: RedisSettings,
-    room: RoomArgument,
-    last: Annotated[
-        str,
-        typer.Option(
-            metavar="TIME", rich_help_panel=_PERIOD_PANEL,
-            help="How far back: 30s, 10m, 1h, 7d.",
-        ),
-    ] = "1h",
-    by: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", show_default="one summary", rich_help_panel=_PERIOD_PANEL,
-            help="Length of each row: a multiple of 10s (kept 6 h), 1m (7 d) or 1h (400 d).",
-        ),
-    ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print JSON.", rich_help_panel=_OUTPUT_PANEL)
-    ] = False,
-    csv: Annotated[
-        bool, typer.Option("--csv", help="Print CSV.", rich_help_panel=_OUTPUT_PANEL)
-    ] = False,
-) -> None:  # fmt: skip
-    """Say what a room's faces showed: people, share of each expression, coverage.
-
-    Example: roommood stats kitchen --last 1d --by 1h --csv
-    """
-    from roommood.aggregator.stats.export import as_json, csv_lines
-    from roommood.aggregator.terminal import tables as read_view
-
-    if json and csv:
-        raise ConfigError("--json and --csv: choose one")
-    with _stats(settings) as reader:
-        summary = reader.summary(room, parse_duration(last))
-        cameras = reader.camera_states([summary.room])[summary.room]
-        history = reader.history(room, parse_duration(last), parse_duration(by)) if by else []
-    if json:
-        typer.echo(as_json(summary, history))
-    elif csv:
-        typer.echo("".join(csv_lines(history or [summary])), nl=False)
-    else:
-        typer.echo(read_view.headline(summary))
-        for line in read_view.camera_lines(cameras):
-            typer.echo(f"camera {line}")
-        if summary.shares:
-            _print(read_view.summary_table(summary))
-        if history:
-            _print(read_view.history_table(history))
-
-
-@with_settings(RedisSettings)
-def export(
-    settings: RedisSettings,
-    room: RoomArgument,
-    last: Annotated[
-        str,
-        typer.Option(
-            metavar="TIME", rich_help_panel=_PERIOD_PANEL, help="How far back: 6h, 7d, 400d.",
-        ),
-    ] = "7d",
-    bucket: Annotated[
-        str | None,
-        typer.Option(
-            "--bucket", "--by", metavar="TIME", show_default="the shortest that is kept",
-            rich_help_panel=_PERIOD_PANEL,
-            help="Length of each row: a multiple of 10s (kept 6 h), 1m (7 d) or 1h (400 d).",
-        ),
-    ] = None,
-    csv: Annotated[
-        bool,
-        typer.Option(
-            "--csv", help="A header and a line for each row: what you get unless you say --json.",
-            rich_help_panel=_OUTPUT_PANEL,
-        ),
-    ] = False,
-    json: Annotated[
-        bool,
-        typer.Option(
-            "--json", help="A JSON object on a line for each row.", rich_help_panel=_OUTPUT_PANEL
-        ),
-    ] = False,
-    output: Annotated[
-        Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE", show_default="standard output",
-            rich_help_panel=_OUTPUT_PANEL,
-            help="File that is replaced once all is there; - is the standard output.",
-        ),
-    ] = Path("-"),
-) -> None:  # fmt: skip
-    """Write a room's history for other programs. Times are UTC, shares parts of 1.
-
-    Example: roommood export kitchen --last 7d --csv --output kitchen.csv
-    """
-    from roommood.aggregator.stats.export import csv_lines, export_room, json_lines
-
-    if json and csv:
-        raise ConfigError("--json and --csv: choose one")
-    length = parse_duration(bucket) if bucket else None
-    with _stats(settings) as reader:
-        periods = reader.periods(room, parse_duration(last), length)
-        observed = export_room(periods, json_lines if json else csv_lines, output)
-    if not observed:
-        typer.echo(
-            f"note: nothing of {room} was observed in the last {last}: "
-            f"all {periods.count} rows are empty",
-            err=True,
-        )
+    print_table(rooms_table(known, states) if known else "No room yet: nothing has been counted.")
 
 
 @with_settings(RedisSettings)
@@ -164,7 +44,7 @@ def watch(
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=0.0, metavar="S", show_default="until Ctrl+C", rich_help_panel=_OUTPUT_PANEL,
+            min=0.0, metavar="S", show_default="until Ctrl+C", rich_help_panel=OUTPUT_PANEL,
             help="End by itself after so many seconds.",
         ),
     ] = None,
@@ -175,7 +55,7 @@ def watch(
     """
     from roommood.aggregator.terminal.watch import show
 
-    with _stats(settings) as reader:
+    with opened(settings) as reader:
         show(reader, room, seconds)
 
 
@@ -259,20 +139,10 @@ def forget(
     typer.echo(f"{name} is forgotten: {deleted} keys deleted")
 
 
-def parse_duration(text: str) -> timedelta:
-    """30s, 10m, 1h, 7d to a time; raises ConfigError that says what is allowed."""
-    match = re.fullmatch(r"([0-9]{1,8})([smhdw])", text)
-    if match is None or int(match[1]) == 0:
-        raise ConfigError(
-            f"{text!r} is not a time: a whole number above 0 with s, m, h, d or w, "
-            "such as 30s, 10m, 1h or 7d"
-        )
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
-
-
 def mount(app: typer.Typer) -> None:
     """Add these commands to a typer app."""
-    for look in (rooms, stats, export, watch):
+    looks = (rooms, history_cli.stats, watch, history_cli.export, history_cli.report)
+    for look in looks:
         app.command(rich_help_panel="Look at rooms")(look)
     for change in (pause, resume, views, forget):
         app.command(rich_help_panel="Change what is kept")(change)
@@ -280,17 +150,11 @@ def mount(app: typer.Typer) -> None:
 
 def _require(name: str, settings: RedisSettings, unless: str = "") -> None:
     """Raises ConfigError for a room of which nothing was counted: most often a slip of the pen."""
-    with _stats(settings) as reader:
+    with opened(settings) as reader:
         known = [one.room for one in reader.rooms()]
     if name not in known:
         hint = f"; {unless}" if unless else ""
         raise ConfigError(f"no room {name!r}; known rooms: {_names(known)}{hint}")
-
-
-def _stats(settings: RedisSettings) -> "RoomStats":
-    from roommood.aggregator.stats.room_stats import RoomStats
-
-    return RoomStats(settings.url, settings.password_file)
 
 
 @contextmanager
@@ -303,15 +167,6 @@ def _store(settings: RedisSettings) -> "Iterator[Store]":
         yield store
     finally:
         store.close()
-
-
-def _print(what: object) -> None:
-    from rich.console import Console
-
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    console.print(what)
 
 
 def _names(rooms: list[str]) -> str:

@@ -1,7 +1,7 @@
 """Rooms as tables and lines: what `roommood stats` and `roommood watch` print."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from rich.table import Column, Table
 
@@ -15,14 +15,16 @@ _WORTH_SHOWING = 0.01
 _TOO_LITTLE = "too little seen yet"
 
 
-def rooms_table(rooms: Sequence[KnownRoom], states: Mapping[str, Mapping[str, str]]) -> Table:
+def rooms_table(
+    rooms: Sequence[KnownRoom], states: Mapping[str, Mapping[str, str]], zone: tzinfo = UTC
+) -> Table:
     """`states`: of each room's cameras, as `RoomStats.camera_states` has it."""
-    table = Table("Room", "Last result (UTC)", "Paused", "Cameras")
+    table = Table("Room", f"Last result ({zone})", "Paused", "Cameras")
     for one in rooms:
         lines = [*camera_lines(states[one.room])]
         ok = sum(state == "ok" for state in states[one.room].values())
         cameras = "\n".join([f"{ok} ok", *lines] if ok else lines)
-        table.add_row(one.room, _clock(one.last_seen), "yes" if one.paused else "", cameras)
+        table.add_row(one.room, _clock(one.last_seen, zone), "yes" if one.paused else "", cameras)
     return table
 
 
@@ -50,9 +52,9 @@ def live_line(now: RoomNow) -> str:
     return f"{iso(now.updated)} {room}: people {people}, {shown}, {rate} frames/s, {age}"
 
 
-def headline(period: RoomPeriod) -> str:
+def headline(period: RoomPeriod, zone: tzinfo = UTC) -> str:
     """The figures of a period that belong to the whole room, as lines of text."""
-    between = f"{period.room}, {_clock(period.start)} to {_clock(period.end)} UTC"
+    between = f"{period.room}, {_clock(period.start, zone)} to {_clock(period.end, zone)} {zone}"
     if not period.frames:
         return f"{between}\nNothing was observed."
     valence = "" if period.valence is None else f", valence {period.valence:+.2f}"
@@ -87,13 +89,13 @@ def summary_table(period: RoomPeriod) -> Table:
     return table
 
 
-def history_table(periods: Sequence[RoomPeriod]) -> Table:
-    table = Table("From (UTC)", _right("Coverage"), _right("People"), "Shown most")
+def history_table(periods: Sequence[RoomPeriod], zone: tzinfo = UTC) -> Table:
+    table = Table(f"From ({zone})", _right("Coverage"), _right("People"), "Shown most")
     for header in ("Valence", "Sure", "Frames"):
         table.add_column(header, justify="right")
     for one in periods:
         table.add_row(
-            _clock(one.start),
+            _clock(one.start, zone),
             _percent(one.coverage),
             _number(one.people),
             _most(one),
@@ -132,8 +134,8 @@ def _right(header: str) -> Column:
     return Column(header, justify="right")
 
 
-def _clock(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S}"
+def _clock(time: datetime, zone: tzinfo) -> str:
+    return f"{time.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _percent(part: float | None) -> str:

@@ -22,7 +22,7 @@ from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.aggregator.terminal import cli as read_cli
-from roommood.aggregator.terminal.cli import parse_duration
+from roommood.aggregator.terminal.period import parse_duration
 from roommood.aggregator.terminal.tables import live_table
 from roommood.shared import clock
 from roommood.shared.errors import ConfigError
@@ -300,3 +300,29 @@ def test_every_command_has_an_example(run: _Run, command: str) -> None:
     code, out, _ = run(command, "--help")
     assert code == 0
     assert f"Example: roommood {command}" in out
+
+
+def test_a_day_by_the_clock_of_a_zone_is_one_row(fed: RedisServer, run: _Run) -> None:
+    when = ("--from", "today", "--by", "1d", "--timezone", "Pacific/Auckland")
+    code, out, _ = run("stats", "kitchen", *when, "--json")
+    (day,) = json.loads(out)["periods"]
+
+    assert code == 0
+    assert day["start"].endswith(("T11:00:00.000Z", "T12:00:00.000Z"))
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--from", "today", "--last", "1h"), "choose one"),
+        (("--to", "today"), "--to needs --from"),
+        (("--from", "noon"), "is no time"),
+        (("--from", "today", "--timezone", "Mars/Olympus"), "is no time zone"),
+    ],
+)
+def test_a_time_that_makes_no_sense_is_refused(
+    fed: RedisServer, run: _Run, options: tuple[str, ...], why: str
+) -> None:
+    code, _, err = run("stats", "kitchen", *options)
+    assert (code, err.count("\n")) == (2, 1)
+    assert why in err

@@ -1,0 +1,116 @@
+"""Time as people live it: days and hours of a time zone, and the spans that a person names. Pure.
+
+A day is from midnight to midnight by the clock of the zone: 23 or 25 hours long when the clock is
+changed.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo, available_timezones
+
+from roommood.shared.errors import ConfigError
+
+_DAY: Final = timedelta(days=1)
+_WORDS: Final = ("now", "today", "yesterday")
+_ALLOWED: Final = "a day (2026-11-20), a day with a time (2026-11-20T14:30), today or yesterday"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `start` to before `end`, both in UTC."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def length(self) -> timedelta:
+        return self.end - self.start
+
+
+def zone_of(name: str | None) -> tzinfo:
+    """A time zone by its IANA name; None is this machine's own (`TZ`, else its setting).
+
+    Raises ConfigError that names the nearest zone there is.
+    """
+    if name is None:
+        named = os.environ.get("TZ", "").removeprefix(":")
+        return _zone(named) or datetime.now(UTC).astimezone().tzinfo or UTC
+    found = _zone(name)
+    if found is None:
+        close = difflib.get_close_matches(name, available_timezones(), n=1, cutoff=0.5)
+        nearest = f"; did you mean {close[0]}?" if close else ", such as Europe/Berlin or UTC"
+        raise ConfigError(f"{name!r} is no time zone: give an IANA name{nearest}")
+    return found
+
+
+def _zone(name: str) -> tzinfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (KeyError, OSError, ValueError):  # unknown, or no name of a file
+        return None
+
+
+def parse_span(start: str, end: str | None, now: datetime, zone: tzinfo) -> Span:
+    """What `--from` and `--to` name; a day as the end is meant whole. Raises ConfigError."""
+    first, last = _moment(start, now, zone, ends=False), now
+    if end is not None:
+        last = min(now, _moment(end, now, zone, ends=True))
+    if first >= last:
+        raise ConfigError(f"from {start} to {end or 'now'}: that is nothing, or lies ahead")
+    return Span(first, last)
+
+
+def _moment(text: str, now: datetime, zone: tzinfo, *, ends: bool) -> datetime:
+    today = now.astimezone(zone).date()
+    if text in _WORDS:
+        if text == "now":
+            return now
+        return _midnight(today - _DAY * (text == "yesterday") + _DAY * ends, zone)
+    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        return _midnight(_date(text) + _DAY * ends, zone)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is no time: give {_ALLOWED}") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ConfigError(f"{text!r} is no day: {error}") from None
+
+
+def _midnight(day: date, zone: tzinfo) -> datetime:
+    return datetime.combine(day, time(), zone).astimezone(UTC)
+
+
+def days(span: Span, zone: tzinfo) -> Iterator[Span]:
+    """The days of a zone that a span touches, the first and the last cut where it is."""
+    day = span.start.astimezone(zone).date()
+    while True:
+        start, end = _midnight(day, zone), _midnight(day + _DAY, zone)
+        if start >= span.end:
+            return
+        yield Span(max(start, span.start), min(end, span.end))
+        day += _DAY
+
+
+def steps(span: Span, by: timedelta, zone: tzinfo) -> list[Span]:
+    """A span in pieces: of whole days by the zone's midnights, else of equal length."""
+    if by % _DAY == timedelta(0):
+        each = list(days(span, zone))
+        size = by // _DAY
+        return [
+            Span(some[0].start, some[-1].end)
+            for some in (each[i : i + size] for i in range(0, len(each), size))
+        ]
+    count = -(-span.length // by)
+    starts = (span.start + by * i for i in range(count))
+    return [Span(start, min(start + by, span.end)) for start in starts]
