@@ -16,8 +16,12 @@ from roommood.shared.protocol.limits import MAX_RESULT_AGE_MS, SEEN_BITS, SEEN_T
 from roommood.shared.protocol.messages import Face, Result, TicketedResult
 from roommood.shared.protocol.wire import pack_argument
 
-# Results of one script call: bounds the time for which one room holds up Redis.
+# What one script call has to do at most: bounds the time for which one room holds up Redis.
 MAX_RESULTS_PER_CALL: Final = 256
+MAX_FACES_PER_CALL: Final = 1_024
+MAX_CAMERAS_PER_CALL: Final = 32
+MAX_MOMENTS_PER_CALL: Final = 32
+MAX_MODELS_PER_CALL: Final = 4
 
 _camera_fields = lru_cache(4096)(redis_keys.camera_fields)
 _face_fields = lru_cache(256)(redis_keys.face_fields)
@@ -57,7 +61,7 @@ def is_too_old(delivery: Delivery, now_ms: float) -> bool:
 def room_calls(
     deliveries: Sequence[Delivery], now_ms: float, min_people: int = 0
 ) -> list[RoomCall]:
-    """Sort a batch by room into script calls of at most MAX_RESULTS_PER_CALL results.
+    """Sort a batch by room into script calls of bounded work.
 
     In a frame with fewer than `min_people` faces only the number of faces is passed on.
     """
@@ -67,13 +71,60 @@ def room_calls(
     return [
         _room_call(room, part, deliveries, now_ms, min_people)
         for room, places in by_room.items()
-        for part in _parts(places)
+        for part in _parts(places, deliveries)
     ]
 
 
-def _parts(places: list[int]) -> Iterator[list[int]]:
-    for start in range(0, len(places), MAX_RESULTS_PER_CALL):
-        yield places[start : start + MAX_RESULTS_PER_CALL]
+def _parts(places: list[int], deliveries: Sequence[Delivery]) -> Iterator[list[int]]:
+    """Cuts where one result more would be too many of something."""
+    part: list[int] = []
+    work = _Work()
+    for place in places:
+        if part and not work.takes(deliveries[place]):
+            yield part
+            part, work = [], _Work()
+        work.add(deliveries[place])
+        part.append(place)
+    if part:
+        yield part
+
+
+class _Work:
+    """What the results of one call are made of."""
+
+    __slots__ = ("_cameras", "_faces", "_models", "_moments", "_results")
+
+    def __init__(self) -> None:
+        self._results = self._faces = 0
+        self._cameras: set[str] = set()
+        self._models: set[str] = set()
+        self._moments: set[int] = set()
+
+    def takes(self, one: Delivery) -> bool:
+        result = one.result
+        return (
+            self._results < MAX_RESULTS_PER_CALL
+            and self._faces + len(result.faces) <= MAX_FACES_PER_CALL
+            and _has_place(self._cameras, result.camera, MAX_CAMERAS_PER_CALL)
+            and _has_place(self._models, result.model, MAX_MODELS_PER_CALL)
+            and _has_place(self._moments, _start_s(one), MAX_MOMENTS_PER_CALL)
+        )
+
+    def add(self, one: Delivery) -> None:
+        self._results += 1
+        self._faces += len(one.result.faces)
+        self._cameras.add(one.result.camera)
+        self._models.add(one.result.model)
+        self._moments.add(_start_s(one))
+
+
+def _has_place(names: set[Any], name: object, most: int) -> bool:
+    return len(names) < most or name in names
+
+
+def _start_s(one: Delivery) -> int:
+    """Of the shortest bucket."""
+    return int(one.captured_ms // 1000 // SPANS[0].length_s * SPANS[0].length_s)
 
 
 def _room_call(
@@ -88,7 +139,7 @@ class _Call:
     """Gathers the keys and field names that the rows of one call refer to, counted from 1."""
 
     __slots__ = (
-        "_bucket_expire_s", "_buckets", "_camera_bases", "_cameras", "_faces",
+        "_bucket_expire_s", "_bucket_us", "_buckets", "_camera_bases", "_cameras", "_faces",
         "_fields", "_moment_buckets", "_moments", "_now_ms", "_room", "_seen",
     )  # fmt: skip
 
@@ -102,6 +153,7 @@ class _Call:
         self._seen: dict[str, int] = {}
         self._buckets: dict[str, int] = {}
         self._bucket_expire_s: list[int] = []
+        self._bucket_us: list[int] = []
         self._moments: dict[int, int] = {}
         self._moment_buckets: list[list[int]] = []
 
@@ -166,6 +218,7 @@ class _Call:
             if key not in self._buckets:
                 self._buckets[key] = len(self._buckets) + 1
                 self._bucket_expire_s.append(expire_s)
+                self._bucket_us.append(span.length_s * 1_000_000)
             numbers.append(self._buckets[key])
         return numbers
 
@@ -179,8 +232,8 @@ class _Call:
             "room": self._room,
             "channel": redis_keys.updates(self._room),
             "now_ms": round(self._now_ms),
-            "seen_expire_s": int(self._now_ms // 1000) + SEEN_TTL_S,
             "bucket_expire_s": self._bucket_expire_s,
+            "bucket_us": self._bucket_us,
             "moments": self._moment_buckets,
             "fields": self._fields,
             "cameras": list(self._cameras),
@@ -190,6 +243,7 @@ class _Call:
 
 
 _CONSTANTS: Final = {
+    "seen_ttl_s": SEEN_TTL_S,
     "seen_bits": SEEN_BITS,
     "labels": EXPRESSIONS,
     "valence": VALENCE,

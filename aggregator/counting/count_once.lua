@@ -8,8 +8,9 @@
 --   room, channel     its name, and the channel on which changes of the live hash are told
 --   now_ms            the aggregator's wall clock; every time is in ms or s since 1970
 --   seen_bits         bits of one bitmap
---   seen_expire_s     when the bitmaps expire
+--   seen_ttl_s        how long the bitmaps live from now on
 --   bucket_expire_s   when each of the B buckets expires
+--   bucket_us         how long each of the B buckets is, in microseconds
 --   moments           array of arrays: the buckets (1 .. B) of one 10 s of capture time
 --   fields            names of the buckets' fields
 --   cameras           names of the cameras
@@ -33,6 +34,7 @@ local arg = cmsgpack.unpack(ARGV[1])
 local now_ms, results, fields = arg.now_ms, arg.results, arg.fields
 local labels, label_count = arg.labels, #arg.labels
 local first_bucket, first_seen = 2, 2 + #arg.bucket_expire_s
+local LIVE_US = arg.half_life_ms * 1000 / math.log(2) -- of a camera that never blinked, weighed
 local LIVE_FORMAT = '%.0f %.0f %.0f %.0f %.0f %.3f' .. string.rep(' %.0f', label_count)
 local CHUNK = 1000 -- Lua unpacks at most 8,000 values onto its stack
 
@@ -104,18 +106,24 @@ local function unpacked(name, text)
   return camera
 end
 
--- The cameras of the live hash by name, as they were stored; and all its fields.
+-- The cameras of the live hash by name, as they were stored; all its fields; and names of cameras
+-- whose sums are of the future: a clock was ahead, and what it left would seem new for as long.
 local function read_live()
-  local flat, hash, cameras = redis.call('HGETALL', LIVE), {}, {}
+  local flat, hash, cameras, ahead = redis.call('HGETALL', LIVE), {}, {}, {}
   for i = 1, #flat, 2 do
     local field, value = flat[i], flat[i + 1]
     hash[field] = value
     if string.sub(field, 1, 7) == 'camera:' then
       local name = string.sub(field, 8)
-      cameras[name] = unpacked(name, value)
+      local camera = unpacked(name, value)
+      if camera.t <= now_ms + arg.live_max_age_ms then
+        cameras[name] = camera
+      else
+        ahead[#ahead + 1], hash.dominant = name, nil
+      end
     end
   end
-  return hash, cameras
+  return hash, cameras, ahead
 end
 
 -- For each camera of the batch its live sums, advanced to its newest capture.
@@ -132,9 +140,9 @@ local function live_of_batch(letters, cameras)
   return batch, any
 end
 
--- Adds a result's sure faces to the sums of its moment and, weighed, to the live sums.
-local function add_faces(row, sum, us, weight)
-  local interval_us, last = row[6], label_count
+-- Adds a result's sure faces, for an interval, to sums and, weighed, to the live sums `us`.
+local function add_faces(row, interval_us, sum, us, weight)
+  local last = label_count
   for at = 10, #row, last + 1 do
     local base, winner, most = row[at], 1, -1
     for e = 1, last do
@@ -149,8 +157,8 @@ local function add_faces(row, sum, us, weight)
   end
 end
 
-local function add_frame(row, sum)
-  local base, interval_us = arg.camera_bases[row[4]], row[6]
+local function add_frame(row, interval_us, sum)
+  local base = arg.camera_bases[row[4]]
   sum[base + 1] = (sum[base + 1] or 0) + 1
   sum[base + 2] = (sum[base + 2] or 0) + interval_us
   sum[base + 3] = (sum[base + 3] or 0) + interval_us * row[7]
@@ -158,49 +166,102 @@ local function add_frame(row, sum)
   sum[base + 5] = (sum[base + 5] or 0) + interval_us * row[9]
 end
 
-local function add_frame_live(row, camera, weight)
-  local time = row[6] * weight
+-- Adds a frame to a camera's live sums; returns its weight. Frames that follow each other in time
+-- never come to more than LIVE_US and the last one's interval.
+local function add_frame_live(row, camera)
+  local weight = 2 ^ ((row[5] - camera.t) / arg.half_life_ms)
+  local time, left = row[6] * weight, math.max(0, LIVE_US + row[6] - camera.obs)
+  if time > left then time, weight = left, left / row[6] end
   camera.frames = camera.frames + weight
   camera.obs = camera.obs + time
   camera.face = camera.face + time * row[7]
   camera.unsure = camera.unsure + time * row[9]
   if #row >= 10 and row[5] > camera.sure_ms then camera.sure_ms = row[5] end
+  return weight
 end
 
--- Sums per moment: field index -> number.
+-- For how long each camera (number) was observed in each bucket so far.
+local function observed_before()
+  local observed, names = {}, {}
+  for c, base in ipairs(arg.camera_bases) do names[c] = fields[base + 2] end
+  for b = 1, #arg.bucket_us do
+    local stored = redis.call('HMGET', KEYS[first_bucket + b], unpack(names))
+    observed[b] = {}
+    for c = 1, #names do observed[b][c] = tonumber(stored[c] or 0) or 0 end
+  end
+  return observed
+end
+
+-- What is left of a bucket for a frame: no camera observes a bucket for longer than it is.
+local function left_of(observed, b, row)
+  return math.max(0, math.min(row[6], arg.bucket_us[b] - observed[b][row[4]]))
+end
+
+local function fits(observed, row)
+  for _, b in ipairs(arg.moments[row[3]]) do
+    if left_of(observed, b, row) < row[6] then return false end
+  end
+  return true
+end
+
+-- Books a frame whole in its moment; or, where its camera claims more time than there is, in each
+-- bucket for what is left of that.
+local function book(row, observed, sum, extra, us, weight)
+  local nowhere = new_camera('')
+  local whole_frame = fits(observed, row)
+  if whole_frame then add_frame(row, row[6], sum) end
+  add_faces(row, row[6], whole_frame and sum or {}, us, weight)
+  for _, b in ipairs(arg.moments[row[3]]) do
+    local left = left_of(observed, b, row)
+    if not whole_frame then
+      extra[b] = extra[b] or {}
+      add_frame(row, left, extra[b])
+      add_faces(row, left, extra[b], nowhere.us, 0)
+    end
+    observed[b][row[4]] = observed[b][row[4]] + left
+  end
+end
+
+-- Sums per moment, and more of single buckets: field index -> number.
 local function add_up(letters, live)
-  local sums, nowhere = {}, new_camera('')
+  local sums, extra, nowhere, observed = {}, {}, new_camera(''), observed_before()
   for moment = 1, #arg.moments do sums[moment] = {} end
   for i, row in ipairs(results) do
     if letters[i] == 'c' then
       local camera, weight = nowhere, 0
       if live[row[4]] and now_ms - row[5] <= arg.live_max_age_ms then
         camera = live[row[4]]
-        weight = 2 ^ ((row[5] - camera.t) / arg.half_life_ms)
-        add_frame_live(row, camera, weight)
+        weight = add_frame_live(row, camera)
       end
-      add_frame(row, sums[row[3]])
-      add_faces(row, sums[row[3]], camera.us, weight)
+      book(row, observed, sums[row[3]], extra, camera.us, weight)
     end
   end
-  return sums
+  return sums, extra
 end
 
-local function merged(one, other)
-  local both = {}
-  for field, sum in pairs(one) do both[field] = sum end
-  for field, sum in pairs(other) do both[field] = (both[field] or 0) + sum end
-  return both
+local function add_to(sums, other)
+  for field, sum in pairs(other) do sums[field] = (sums[field] or 0) + sum end
 end
 
 -- For each bucket the sums of all moments in it. Mostly there is one, and no copy is made.
-local function sums_of_buckets(sums)
-  local buckets = {}
-  for moment, numbers in ipairs(arg.moments) do
-    for _, b in ipairs(numbers) do
-      buckets[b] = buckets[b] and merged(buckets[b], sums[moment]) or sums[moment]
+local function sums_of_buckets(sums, extra)
+  local buckets, own = {}, {}
+  local function add(b, other)
+    if not buckets[b] then
+      buckets[b] = other
+      return
     end
+    if not own[b] then
+      local copy = {}
+      add_to(copy, buckets[b])
+      buckets[b], own[b] = copy, true
+    end
+    add_to(buckets[b], other)
   end
+  for moment, numbers in ipairs(arg.moments) do
+    for _, b in ipairs(numbers) do add(b, sums[moment]) end
+  end
+  for b, other in pairs(extra) do add(b, other) end
   return buckets
 end
 
@@ -353,8 +414,9 @@ local function mark_seen(letters)
       marked[row[1]] = true
     end
   end
+  -- From now on by Redis' clock: ours may be wrong, and a life that it cut short would count twice.
   for bitmap in pairs(marked) do
-    redis.call('EXPIREAT', KEYS[first_seen + bitmap], arg.seen_expire_s)
+    redis.call('EXPIRE', KEYS[first_seen + bitmap], arg.seen_ttl_s)
   end
 end
 
@@ -371,8 +433,11 @@ local function publish(said, published_ms)
   redis.call('PUBLISH', arg.channel, cjson.encode(said))
 end
 
-local function write_live(hash, cameras, batch)
+local function write_live(hash, cameras, ahead, batch)
   local here, gone, newest = present(cameras)
+  for _, name in ipairs(ahead) do
+    if not cameras[name] then gone[#gone + 1] = 'camera:' .. name end
+  end
   local said = summary(here, newest, hash.dominant)
   local values = live_values(said, batch)
   for first = 1, #values, CHUNK do
@@ -391,7 +456,7 @@ if problem then return redis.error_reply(problem) end
 local letters, any = outcomes()
 if not any then return table.concat(letters) end
 
-local hash, cameras = read_live()
+local hash, cameras, ahead = read_live()
 local batch, any_live = live_of_batch(letters, cameras)
 local sums = sums_of_buckets(add_up(letters, batch))
 local writes, fault = bucket_writes(sums)
@@ -399,5 +464,5 @@ if fault then return redis.error_reply(fault) end
 
 mark_seen(letters)
 write_buckets(writes)
-if any_live then write_live(hash, cameras, batch) end
+if any_live then write_live(hash, cameras, ahead, batch) end
 return table.concat(letters)

@@ -22,7 +22,7 @@
 Fields of a bucket (10s, 1m, 1h); times in microseconds, whole numbers:
 
     frames:<camera>         frames analysed
-    observed_us:<camera>    time that those frames stand for
+    observed_us:<camera>    time that those frames stand for, at most the bucket's length
     face_us:<camera>        the same, times the faces in each
     suppressed_us:<camera>  face time of frames with fewer faces than min_people
     unsure_us:<camera>      face time of faces that are not sure, in the other frames

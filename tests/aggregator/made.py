@@ -43,7 +43,10 @@ def delivery(one: Result, captured_ms: float = HOUR_MS) -> Delivery:
 
 
 def stream(seed: int, count: int, rooms: Sequence[str] = ("kitchen",)) -> list[Delivery]:
-    """Frames of two cameras a room over some minutes, with 0 to 3 faces each."""
+    """Frames of two cameras a room over some minutes, with 0 to 3 faces each.
+
+    They stand for no more time than there is in a bucket.
+    """
     rng = random.Random(seed)
     return [
         delivery(
@@ -52,7 +55,7 @@ def stream(seed: int, count: int, rooms: Sequence[str] = ("kitchen",)) -> list[D
                 *(_any_face(rng) for _ in range(rng.randrange(4))),
                 room=room,
                 camera=f"{room}-{rng.randrange(2)}",
-                interval_us=rng.randrange(1, 5_000_000),
+                interval_us=rng.randrange(1, 50_000),
                 model=rng.choice(("net-1", "net-2")),
             ),
             HOUR_MS + rng.randrange(300_000),

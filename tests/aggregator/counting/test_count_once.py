@@ -80,9 +80,9 @@ def test_probabilities_become_whole_microseconds_rounded_half_up(
 
 def test_large_sums_stay_whole_numbers_without_exponent(store: Store, client: redis.Redis) -> None:
     key = f"roommood:{{kitchen}}:1h:{round(HOUR_MS / 1000)}"
-    client.hset(key, "observed_us:door", 4_000_000_000_000_001)
-    store.commit([delivery(result(0, interval_us=MAX_INTERVAL_US))], NOW_MS)
-    assert client.hget(key, "observed_us:door") == "4000000005000001"
+    client.hset(key, "face_us:door", 4_000_000_000_000_001)
+    store.commit([delivery(result(0, face(), interval_us=MAX_INTERVAL_US))], NOW_MS)
+    assert client.hget(key, "face_us:door") == "4000000005000001"
 
 
 def test_a_batch_over_many_buckets_cameras_and_models_adds_up(

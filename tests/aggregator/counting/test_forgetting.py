@@ -50,7 +50,9 @@ class Desk:
         self.now_ms = 0.0
         self.store = SlowStore(url)
         address = f"127.0.0.1:{free_port()}"
-        self.aggregator = Aggregator(AggregatorSettings(bind=address, redis_url=url), self.store)
+        self.aggregator = Aggregator(
+            AggregatorSettings(bind=f"tcp://{address}", redis_url=url), self.store
+        )
         self.shutdown = Shutdown()
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self.socket, self.monitor = connect_reports(self.context, f"tcp://{address}")
