@@ -39,10 +39,14 @@ class CameraKeys:
             return self._keys.rotate_camera(camera.name)
         return self._keys.add_camera(camera.name, camera.room)
 
+    def drop_bundle(self, camera: Camera) -> None:
+        """What was copied to its machine stays nowhere else."""
+        self._bundle(camera).unlink(missing_ok=True)
+
     def settle(self, camera: Camera) -> bool:
         """The machine has its key: no copy stays here, and the one that it replaces lets nobody in;
         returns whether there was one."""
-        self._bundle(camera).unlink(missing_ok=True)
+        self.drop_bundle(camera)
         replaced = len(self._serving(camera.name)) > 1
         if replaced:
             self._keys.revoke(camera.name, all_but_newest=True)

@@ -10,8 +10,12 @@ app = typer.Typer(rich_markup_mode="markdown")
 
 @app.command()
 def deploy(
-    site: Annotated[
-        Path, typer.Argument(metavar="SITE.TOML", help="File that describes the site.")
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[CAMERA] SITE.TOML",
+            help="File that describes the site; with --card, the camera's name before it.",
+        ),
     ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Look, say what would change, change nothing.")
@@ -29,6 +33,14 @@ def deploy(
             metavar="DIR", show_default="this roommood", exists=True, file_okay=False,
             help="Install from this folder of wheels, for machines without internet. Without it "
             "they get this very roommood, and what it needs from the package index.",
+        ),
+    ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", show_default="over ssh", exists=True, file_okay=False,
+            help="Boot partition of a freshly flashed card: make it the camera's, instead of going "
+            "to a machine.",
         ),
     ] = None,
     remove: Annotated[
@@ -53,15 +65,23 @@ def deploy(
     is 1 where a machine could not be brought there; the others are still tried.
 
     Example: `roommood deploy site.toml --dry-run`
+
+    With --card, a Raspberry Pi becomes a camera by itself when it starts from that card for the
+    first time: `roommood deploy --card /media/bootfs kitchen-1 site.toml --wheelhouse wheels`
     """
     from roommood.deploy.site.deploy import Deployment
     from roommood.deploy.site.site_file import DESKTOP, read_site
 
+    camera, site = _camera_and_site(words, is_card=card is not None)
     plan = read_site(site)
     names = tuple(only or ())
     run = Deployment(plan, typer.echo, wheelhouse=wheelhouse, dry_run=dry_run)
     if purge and not remove:
         raise typer.BadParameter("--purge deletes what was counted: only with --remove")
+    if card is not None:
+        if remove or dry_run or names:
+            raise typer.BadParameter("--card goes with --wheelhouse alone")
+        raise typer.Exit(run.write_card(camera, card))
     if not remove:
         raise typer.Exit(run.run(names))
     if dry_run:
@@ -74,6 +94,13 @@ def deploy(
     if purge:
         _ask_for(plan.desktop.host)
     raise typer.Exit(run.remove(names, purge=purge))
+
+
+def _camera_and_site(words: list[str], *, is_card: bool) -> tuple[str, Path]:
+    if len(words) != 1 + is_card:
+        wanted = "the camera's name, and then the site's file" if is_card else "one file of a site"
+        raise typer.BadParameter(f"give {wanted}")
+    return words[0] if is_card else "", Path(words[-1])
 
 
 def _ask_for(host: str) -> None:

@@ -9,6 +9,7 @@ from roommood.deploy.keys.redis_users import write_redis_access
 from roommood.deploy.keys.site_keys import SiteKeys
 from roommood.deploy.site import neighbours
 from roommood.deploy.site.camera_keys import CameraKeys
+from roommood.deploy.site.card import Card
 from roommood.deploy.site.checks import all_stay_up, frames_flow
 from roommood.deploy.site.hosts import machine_of
 from roommood.deploy.site.machine import Machine, MachineError
@@ -28,6 +29,7 @@ from roommood.deploy.site.release import camera_release, desktop_release
 from roommood.deploy.site.rollout import Outcome, Rollout
 from roommood.deploy.site.secrets import Secret, put_secrets
 from roommood.deploy.site.site_file import DESKTOP, Camera, Reached, Site
+from roommood.deploy.site.wheels import Python
 from roommood.shared.errors import ConfigError
 from roommood.shared.security.keys import AGGREGATORS_FILE, ALLOW_LIST_FILE, WORKERS_FILE
 from roommood.shared.security.password_file import read_password
@@ -70,6 +72,33 @@ class Deployment:
         for camera in cameras:
             outcomes.append(self._try(camera_part(camera.name), camera, self._bring_camera(camera)))
         return 1 if any(one.problem for one in outcomes) else 0
+
+    def write_card(self, name: str, folder: Path, python: Python | None = None) -> int:
+        """Makes a flashed card that camera's; returns the exit code.
+
+        Raises ConfigError for a name that the site does not have, or a folder that is no card.
+        """
+        if name == DESKTOP:
+            raise ConfigError("--card is for a camera: the desktop is reached by ssh")
+        (camera,) = self._wanted((name,))
+        if self._wheelhouse is None:
+            raise ConfigError("--card installs without internet: give --wheelhouse")
+        card = Card(folder)
+        self._prepare_keys()
+        card.write(self._site, camera, self._camera_keys, self._wheelhouse, python)
+        self._camera_keys.drop_bundle(camera)
+        held = "the camera's key" + (" and the Wi-Fi password" if self._site.wifi else "")
+        self._say(f"{name}: the card in {folder} is ready for its Pi")
+        self._say(
+            f"{name}: the card is a secret until the Pi has started from it once: whoever has it "
+            f"has {held}. The first start moves them to where root alone reads them"
+        )
+        try:
+            self._tell_desktop_of_cameras()
+        except MachineError as error:
+            self._say(f"{name}: the desktop does not know its key yet: deploy it. {error}")
+            return 1
+        return 0
 
     def remove(self, only: tuple[str, ...] = (), *, purge: bool = False) -> int:
         """Takes roommood off the machines, with `purge` also what was counted; returns the exit

@@ -31,7 +31,8 @@ def put_files(machine: Machine, wanted: Iterable[OpenFile], *, dry_run: bool = F
     there = set(_look(machine, files))
     changed = [one for one in files if one.line not in there]
     if changed and not dry_run:
-        machine.run("umask 022; base64 -d | tar -x -p --no-same-owner -C /", stdin=_packed(changed))
+        content = base64.b64encode(packed(changed)).decode()
+        machine.run("umask 022; base64 -d | tar -x -p --no-same-owner -C /", stdin=content)
     return [one.path for one in changed]
 
 
@@ -44,12 +45,13 @@ def _look(machine: Machine, files: list[OpenFile]) -> list[str]:
     return said.splitlines()
 
 
-def _packed(files: list[OpenFile]) -> str:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
+def packed(files: list[OpenFile]) -> bytes:
+    """As an archive, to be unpacked at the root by root."""
+    into = io.BytesIO()
+    with tarfile.open(fileobj=into, mode="w") as archive:
         for one in files:
             content = one.text.encode()
             member = tarfile.TarInfo(one.path.lstrip("/"))
             member.size, member.mode = len(content), one.mode
             archive.addfile(member, io.BytesIO(content))
-    return base64.b64encode(packed.getvalue()).decode()
+    return into.getvalue()

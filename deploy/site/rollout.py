@@ -52,7 +52,7 @@ class Rollout:
         outcome = Outcome(self._machine.name)
         python = self._python()
         wheels = choose_wheels(self._wheelhouse, python, self._release.extras)
-        programs = self._programs(python, wheels)
+        programs = wheels.programs(python, self._release.system_site_packages)
         new = self._release.digest(programs)
         before = self._current()
         outcome.changed += self._stage(new, wheels, programs, dry_run=dry_run)
@@ -89,11 +89,6 @@ class Rollout:
             )
         return Python(f"{major}.{minor}", machine)
 
-    def _programs(self, python: Python, wheels: Wheels) -> str:
-        """Name of the environment: another interpreter, or other wheels, is another one."""
-        system = "-system" if self._release.system_site_packages else ""
-        return f"{python.version}{system}-{wheels.digest}"
-
     def _current(self) -> str:
         done, said = self._machine.attempt(f"readlink {self._root}/current")
         return said.rpartition("/")[2] if done else ""
@@ -122,7 +117,10 @@ class Rollout:
             [
                 OpenFile(SYSUSERS, _shipped("systemd", "roommood.sysusers")),
                 activate_script(),
-                *(OpenFile(f"{release}/{path}", text) for path, text in self._files()),
+                *(
+                    OpenFile(f"{release}/{path}", text)
+                    for path, text in release_files(self._release)
+                ),
             ],
             dry_run=dry_run,
         )
@@ -139,10 +137,6 @@ class Rollout:
             # Some belong to the user that this makes.
             self._machine.run("systemd-sysusers roommood.conf")
         return put_secrets(self._machine, self._secrets, dry_run=dry_run)
-
-    def _files(self) -> list[tuple[str, str]]:
-        units = "".join(f"{unit}\n" for unit in self._release.units)
-        return [*sorted(self._release.files.items()), ("units.run", units)]
 
     def _lacking_packages(self) -> list[str]:
         names = self._release.packages
@@ -219,6 +213,12 @@ class Rollout:
     def _good(self, release: str) -> str:
         """The mark of a release that came up once: one can go back to it."""
         return f"{self._root}/releases/{release}/good"
+
+
+def release_files(release: Release) -> list[tuple[str, str]]:
+    """All that lies in a release's folder, by path below it."""
+    units = "".join(f"{unit}\n" for unit in release.units)
+    return [*sorted(release.files.items()), ("units.run", units)]
 
 
 def activate_script() -> OpenFile:

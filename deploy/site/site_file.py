@@ -6,6 +6,8 @@
     camera_metrics = false        # cameras tell the network about themselves, too
     mqtt = "mqtts://home:8883"    # or a table: broker, user, password_file, ca_file, ...
 
+    wifi = { ssid = "home", password_file = "wifi.password", country = "DE" }  # for cards
+
     [desktop]
     host = "desk.local"           # as for ssh; "local" for the machine that deploys
     user = "ada"
@@ -74,6 +76,16 @@ class Mqtt(BaseModel):
         return self
 
 
+class Wifi(BaseModel):
+    """The network that a camera's card is to join."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ssid: str = Field(min_length=1, max_length=32)
+    password_file: Path
+    country: str = Field(pattern="^[A-Z]{2}$")
+
+
 class Reached(BaseModel):
     """How a machine is reached: by ssh, as a user who may use sudo without a password, or root."""
 
@@ -140,6 +152,7 @@ class Site(BaseModel):
     exporter: bool = True
     camera_metrics: bool = False
     mqtt: Mqtt | None = None
+    wifi: Wifi | None = None
     desktop: Desktop
     cameras: tuple[Camera, ...] = Field(min_length=1)
 

@@ -49,6 +49,11 @@ class Wheels:
         name, _, _ = self.requirement.partition("==")
         return f"'{name} @ file://{folder}/{self.files[0].name}'"
 
+    def programs(self, python: Python, system_site_packages: bool) -> str:
+        """Name of the environment: another interpreter, or other wheels, is another one."""
+        system = "-system" if system_site_packages else ""
+        return f"{python.version}{system}-{self.digest}"
+
 
 def choose_wheels(folder: Path | None, python: Python, extras: tuple[str, ...]) -> Wheels:
     """The wheels of `folder` that fit a machine, roommood's newest among them.

@@ -34,13 +34,14 @@ def why_not_here() -> str:
     return f"no {', '.join(lacking)}: apt-get install debootstrap systemd-container" * bool(lacking)
 
 
-def base_root(folder: Path) -> Path:
-    """The root that all machines share; made once, in about a minute."""
-    base = folder / "base"
+def base_root(folder: Path, name: str = "base", *more: str) -> Path:
+    """The root that all machines share, with `more` packages; made once, in about a minute."""
+    base = folder / name
     if not (base / "made").exists():
         shutil.rmtree(base, ignore_errors=True)
+        packages = ",".join((*_PACKAGES, *more))
         said = _tell(
-            "debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", "bookworm",
+            "debootstrap", "--variant=minbase", f"--include={packages}", "bookworm",
             str(base), "http://deb.debian.org/debian", timeout_s=900,
         )  # fmt: skip
         (base / "made").write_text(said[-200:])

@@ -7,13 +7,11 @@ The tests tell one story and run in the order in which they stand.
 
 import contextlib
 import json
-import logging
-import os
 import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,21 +19,12 @@ from pathlib import Path
 import pytest
 
 from roommood.deploy.site.site_file import read_site
-from tests.end_to_end.site import until as until_in
-from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
 from tests.needs import missing
-from tests.site.machines import (
-    PATIENCE_S,
-    Booted,
-    base_root,
-    make_key,
-    network,
-    why_not_here,
-)
-from tests.site.wheelhouse import ROOT, fill, make_wheel
+from tests.site.machines import Booted, base_root, make_key, network, why_not_here
+from tests.site.place import BUILD, Place, hang_portraits, link_wheels, until
+from tests.site.wheelhouse import ROOT
 
 pytestmark = pytest.mark.timeout(1_200)
-BUILD = ROOT / "build" / "site"
 ROOMS = ("kitchen", "study", "den")
 # Sending a broker's messages on to everybody: this test's own, on the machines' bridge.
 MOSQUITTO = "listener 18830 {here}\nallow_anonymous true\n"
@@ -79,73 +68,17 @@ rate_hz = 10
 """
 
 
-def until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> bool:
-    """With the patience that a machine which starts services wants."""
-    return bool(until_in(condition, what, timeout_s))
-
-
 @dataclass
-class Place:
-    """The machines, and the folder with the site's file, its keys and the wheels."""
+class Whole(Place):
+    """Two Pis beside the desktop, and all that the broker was told."""
 
-    desk: Booted
     kitchen: Booted
     den: Booted
-    folder: Path
     heard: Path
 
     @property
     def machines(self) -> tuple[Booted, Booted, Booted]:
         return self.desk, self.kitchen, self.den
-
-    def deploy(self, *options: str, typed: str = "") -> tuple[int, str]:
-        """`roommood deploy`, its exit code and what it said; `typed` answers its questions."""
-        command = [
-            sys.executable, "-P", "-c", "from roommood.deploy.cli import main; main()", "deploy",
-            str(self.folder / "site.toml"), "--wheelhouse", str(self.folder / "wheels"), *options,
-        ]  # fmt: skip
-        # A user who has never used ssh before.
-        home = self.folder / "home"
-        home.mkdir(exist_ok=True)
-        done = subprocess.run(
-            command, input=typed, capture_output=True, text=True, timeout=1_000, check=False,
-            cwd=ROOT, env={**os.environ, "HOME": str(home)},
-        )  # fmt: skip
-        said = done.stdout + done.stderr
-        logging.getLogger(__name__).info(said)
-        return done.returncode, said
-
-    def release(self, version: str, broken: str = "") -> None:
-        """Puts a wheel of this version, newer than any before, into the wheelhouse."""
-        make_wheel(self.folder / "wheels", self.folder / "scratch", version, broken)
-
-    def rooms(self) -> dict[str, int]:
-        """Frames counted in each room, as Redis has them, in buckets of an hour."""
-        return {room: self._frames(room) for room in ROOMS}
-
-    def _frames(self, room: str) -> int:
-        keys = self.redis(f"--scan --pattern roommood:{{{room}}}:1h:*").split()
-        pairs = [self.redis(f"hgetall {key}").split() for key in keys]
-        fields = [dict(zip(one[::2], one[1::2], strict=True)) for one in pairs]
-        return sum(int(value) for one in fields for name, value in one.items()
-                   if name.startswith("frames:"))  # fmt: skip
-
-    def seen(self, room: str) -> int:
-        """Frames of which Redis has noted that they were counted."""
-        keys = self.redis(f"--scan --pattern roommood:{{{room}}}:seen:*").split()
-        return sum(int(self.redis(f"bitcount {key}")) for key in keys)
-
-    def redis(self, command: str) -> str:
-        password = "$(head -1 /etc/roommood/keys/redis-reader.password)"
-        ask = f"sh -c 'REDISCLI_AUTH={password} redis-cli -e -p 5770 --user reader {command}'"
-        # It may just have been killed, and be on its way back.
-        until(lambda: self.desk.attempt("redis-cli -p 5770 ping")[0], "Redis answers")
-        return self.desk.run(ask)
-
-    def flows(self, room: str) -> Callable[[], bool]:
-        """Whether more frames of a room are counted than now."""
-        before = self._frames(room)
-        return lambda: self._frames(room) > before
 
 
 @contextlib.contextmanager
@@ -176,16 +109,12 @@ def _answers(host: str, port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     if why := why_not_here():
         missing(why)
     folder = tmp_path_factory.mktemp("site")
     base, key = base_root(BUILD), make_key(folder)
-    fill(BUILD / "wheels", folder / "scratch")
-    wheels = folder / "wheels"
-    wheels.mkdir()
-    for wheel in (BUILD / "wheels").glob("*.whl"):
-        os.link(wheel, wheels / wheel.name) if _same_disk(wheel, wheels) else _copy(wheel, wheels)
+    link_wheels(folder)
     with (
         network() as here,
         broker(folder, here) as heard,
@@ -194,11 +123,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         Booted("den", 12, base, folder, key) as den,
     ):
         for pi in (desk, kitchen, den):
-            portraits = pi.root / "srv/portraits"
-            portraits.mkdir()
-            for name, picture in (("a", astronaut()), ("b", grace_hopper())):
-                (portraits / f"{name}.jpg").write_bytes(jpeg(picture))
-        one = Place(desk, kitchen, den, folder, heard)
+            hang_portraits(pi)
+        one = Whole(folder, desk, ROOMS, kitchen, den, heard)
         text = WANTED.format(
             desk=desk.address, kitchen=kitchen.address, den=den.address, key=key, here=here
         )
@@ -207,15 +133,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         yield one
 
 
-def _same_disk(wheel: Path, folder: Path) -> bool:
-    return wheel.stat().st_dev == folder.stat().st_dev
-
-
-def _copy(wheel: Path, folder: Path) -> None:
-    (folder / wheel.name).write_bytes(wheel.read_bytes())
-
-
-def test_a_dry_run_says_what_it_would_do_and_does_nothing(place: Place) -> None:
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(place: Whole) -> None:
     code, said = place.deploy("--dry-run")
     assert code == 0, said
     assert "desktop: would change: programs roommood" in said
@@ -224,14 +142,14 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(place: Place) -> None:
     assert not (place.folder / "keys").exists()
 
 
-def test_a_site_comes_up_from_nothing_and_is_counted(place: Place) -> None:
+def test_a_site_comes_up_from_nothing_and_is_counted(place: Whole) -> None:
     code, said = place.deploy()
     assert code == 0, said
     assert said.count("frames arrive at a worker") == 3
     until(lambda: all(count > 20 for count in place.rooms().values()), "all rooms are counted")
 
 
-def test_a_second_run_changes_nothing(place: Place) -> None:
+def test_a_second_run_changes_nothing(place: Whole) -> None:
     started = place.desk.run("systemctl show -P ActiveEnterTimestamp aggregator.service")
     code, said = place.deploy()
     assert code == 0, said
@@ -241,7 +159,7 @@ def test_a_second_run_changes_nothing(place: Place) -> None:
     assert place.desk.run("systemctl show -P ActiveEnterTimestamp aggregator.service") == started
 
 
-def test_secrets_lie_where_they_are_needed_and_nobody_else_can_read_them(place: Place) -> None:
+def test_secrets_lie_where_they_are_needed_and_nobody_else_can_read_them(place: Whole) -> None:
     for machine in place.machines:
         found = machine.run(
             "find /etc/roommood -name '*.key' -o -name '*.password' -o -name '*.acl'"
@@ -256,7 +174,7 @@ def test_secrets_lie_where_they_are_needed_and_nobody_else_can_read_them(place: 
     assert "NOAUTH" in said
 
 
-def test_systemd_finds_the_units_sound_and_little_exposed(place: Place) -> None:
+def test_systemd_finds_the_units_sound_and_little_exposed(place: Whole) -> None:
     for machine in place.machines:
         units = units_of(machine)
         said = machine.run(f"systemd-analyze verify {' '.join(units)} 2>&1")
@@ -275,7 +193,7 @@ def units_of(machine: Booted) -> list[str]:
     ).split()
 
 
-def test_prometheus_on_the_desktop_is_told_of_everything(place: Place) -> None:
+def test_prometheus_on_the_desktop_is_told_of_everything(place: Whole) -> None:
     groups = json.loads(place.desk.run("cat /etc/roommood/prometheus-targets.json"))
     found = ""
     for target in (target for group in groups for target in group["targets"]):
@@ -288,7 +206,7 @@ def test_prometheus_on_the_desktop_is_told_of_everything(place: Place) -> None:
         assert f'roommood_camera_info{{camera="{camera}"' in found
 
 
-def test_the_broker_hears_of_every_room(place: Place) -> None:
+def test_the_broker_hears_of_every_room(place: Whole) -> None:
     for room in ROOMS:
         topic = f"roommood/room/{room}/state"
         until(partial(_is_heard, place.heard, topic), f"{room} is told")
@@ -298,7 +216,7 @@ def _is_heard(heard: Path, topic: str) -> bool:
     return topic in heard.read_text()
 
 
-def test_every_killed_unit_heals(place: Place) -> None:
+def test_every_killed_unit_heals(place: Whole) -> None:
     for machine, rooms in (
         (place.desk, ROOMS), (place.kitchen, ("kitchen",)), (place.den, ("den",)),
     ):  # fmt: skip
@@ -315,7 +233,7 @@ def kept(before: dict[str, int], after: dict[str, int]) -> bool:
     return all(after[room] >= count for room, count in before.items())
 
 
-def test_a_rebooted_desktop_is_back_with_all_that_was_counted(place: Place) -> None:
+def test_a_rebooted_desktop_is_back_with_all_that_was_counted(place: Whole) -> None:
     before = place.rooms()
     place.desk.power_off()
     place.desk.boot()
@@ -324,7 +242,7 @@ def test_a_rebooted_desktop_is_back_with_all_that_was_counted(place: Place) -> N
     assert kept(before, place.rooms())
 
 
-def test_a_hung_camera_is_started_again_by_the_watchdog(place: Place) -> None:
+def test_a_hung_camera_is_started_again_by_the_watchdog(place: Whole) -> None:
     pid = place.den.run("systemctl show -P MainPID camera-node@den-1.service").strip()
     place.den.run(f"kill -STOP {pid}")
     until(
@@ -335,13 +253,13 @@ def test_a_hung_camera_is_started_again_by_the_watchdog(place: Place) -> None:
     assert until(place.flows("den"), "the den is counted again")
 
 
-def test_a_rebooted_pi_is_back_by_itself(place: Place) -> None:
+def test_a_rebooted_pi_is_back_by_itself(place: Whole) -> None:
     place.kitchen.power_off()
     place.kitchen.boot()
     assert until(place.flows("kitchen"), "the kitchen is counted after the reboot")
 
 
-def test_an_upgrade_under_load_loses_no_counted_result(place: Place) -> None:
+def test_an_upgrade_under_load_loses_no_counted_result(place: Whole) -> None:
     place.release("1.1.0")
     code, said = place.deploy()
     assert code == 0, said
@@ -357,7 +275,7 @@ def test_an_upgrade_under_load_loses_no_counted_result(place: Place) -> None:
     _assert_every_analysed_frame_is_counted_once(place)
 
 
-def _assert_every_analysed_frame_is_counted_once(place: Place) -> None:
+def _assert_every_analysed_frame_is_counted_once(place: Whole) -> None:
     """Cameras stop, then workers; what all workers since the kills analysed is in Redis once."""
     for machine in place.machines:
         machine.run("systemctl stop 'camera-node@*'")
@@ -375,7 +293,7 @@ def _assert_every_analysed_frame_is_counted_once(place: Place) -> None:
             assert started, said + machine.run(f"journalctl -u {unit} -n 20 --no-pager -o cat")
 
 
-def test_a_broken_release_is_taken_back(place: Place) -> None:
+def test_a_broken_release_is_taken_back(place: Whole) -> None:
     place.release("1.2.0", broken="inference_worker/worker.py")
     code, said = place.deploy()
     assert code == 1
@@ -388,7 +306,7 @@ def test_a_broken_release_is_taken_back(place: Place) -> None:
     next((place.folder / "wheels").glob("roommood-1.2.0*")).unlink()
 
 
-def test_a_revoked_camera_is_refused_within_seconds(place: Place) -> None:
+def test_a_revoked_camera_is_refused_within_seconds(place: Whole) -> None:
     command = ["keys", "revoke", "den-1", "--keys", str(place.folder / "keys")]
     subprocess.run(
         [sys.executable, "-P", "-c", "from roommood.deploy.cli import main; main()", *command],
@@ -404,13 +322,13 @@ def test_a_revoked_camera_is_refused_within_seconds(place: Place) -> None:
     until(place.flows("den"), "with a new key it is counted again")
 
 
-def _grows(place: Place, room: str) -> bool:
+def _grows(place: Whole, room: str) -> bool:
     more = place.flows(room)
     place.desk.run("sleep 3")
     return more()
 
 
-def test_one_part_is_removed_and_the_others_of_its_machine_stay(place: Place) -> None:
+def test_one_part_is_removed_and_the_others_of_its_machine_stay(place: Whole) -> None:
     code, said = place.deploy("--remove", "--yes", "--only", "desk-1")
     assert code == 0, said
     assert "desk-1: desktop stays on that machine" in said
@@ -424,7 +342,7 @@ def test_one_part_is_removed_and_the_others_of_its_machine_stay(place: Place) ->
     until(place.flows("study"), "the study is counted again")
 
 
-def test_removal_leaves_nothing(place: Place) -> None:
+def test_removal_leaves_nothing(place: Whole) -> None:
     code, said = place.deploy("--remove", "--yes")
     assert code == 0, said
     assert "what was counted stays" in said

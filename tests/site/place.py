@@ -1,0 +1,100 @@
+"""A site on machines that boot: deployed as a person would, and looked at in Redis."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.end_to_end.site import until as until_in
+from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
+from tests.site.machines import PATIENCE_S, Booted
+from tests.site.wheelhouse import ROOT, fill, make_wheel
+
+BUILD: Final = ROOT / "build" / "site"
+
+
+def until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> bool:
+    """With the patience that a machine which starts services wants."""
+    return bool(until_in(condition, what, timeout_s))
+
+
+@dataclass
+class Place:
+    """The desktop, and the folder with the site's file, its keys and the wheels."""
+
+    folder: Path
+    desk: Booted
+    room_names: tuple[str, ...]
+
+    def deploy(self, *options: str, typed: str = "") -> tuple[int, str]:
+        """`roommood deploy`, its exit code and what it said; `typed` answers its questions."""
+        command = [
+            sys.executable, "-P", "-c", "from roommood.deploy.cli import main; main()", "deploy",
+            str(self.folder / "site.toml"), "--wheelhouse", str(self.folder / "wheels"), *options,
+        ]  # fmt: skip
+        # A user who has never used ssh before.
+        home = self.folder / "home"
+        home.mkdir(exist_ok=True)
+        done = subprocess.run(
+            command, input=typed, capture_output=True, text=True, timeout=1_000, check=False,
+            cwd=ROOT, env={**os.environ, "HOME": str(home)},
+        )  # fmt: skip
+        said = done.stdout + done.stderr
+        logging.getLogger(__name__).info(said)
+        return done.returncode, said
+
+    def release(self, version: str, broken: str = "") -> None:
+        """Puts a wheel of this version, newer than any before, into the wheelhouse."""
+        make_wheel(self.folder / "wheels", self.folder / "scratch", version, broken)
+
+    def rooms(self) -> dict[str, int]:
+        """Frames counted in each room, as Redis has them, in buckets of an hour."""
+        return {room: self._frames(room) for room in self.room_names}
+
+    def _frames(self, room: str) -> int:
+        keys = self.redis(f"--scan --pattern roommood:{{{room}}}:1h:*").split()
+        pairs = [self.redis(f"hgetall {key}").split() for key in keys]
+        fields = [dict(zip(one[::2], one[1::2], strict=True)) for one in pairs]
+        return sum(int(value) for one in fields for name, value in one.items()
+                   if name.startswith("frames:"))  # fmt: skip
+
+    def seen(self, room: str) -> int:
+        """Frames of which Redis has noted that they were counted."""
+        keys = self.redis(f"--scan --pattern roommood:{{{room}}}:seen:*").split()
+        return sum(int(self.redis(f"bitcount {key}")) for key in keys)
+
+    def redis(self, command: str) -> str:
+        password = "$(head -1 /etc/roommood/keys/redis-reader.password)"
+        ask = f"sh -c 'REDISCLI_AUTH={password} redis-cli -e -p 5770 --user reader {command}'"
+        # It may just have been killed, and be on its way back.
+        until(lambda: self.desk.attempt("redis-cli -p 5770 ping")[0], "Redis answers")
+        return self.desk.run(ask)
+
+    def flows(self, room: str) -> Callable[[], bool]:
+        """Whether more frames of a room are counted than now."""
+        before = self._frames(room)
+        return lambda: self._frames(room) > before
+
+
+def link_wheels(folder: Path) -> None:
+    """The wheels of other packages, as a folder of a site's own."""
+    fill(BUILD / "wheels", folder / "scratch")
+    wheels = folder / "wheels"
+    wheels.mkdir()
+    for wheel in (BUILD / "wheels").glob("*.whl"):
+        if wheel.stat().st_dev == wheels.stat().st_dev:
+            os.link(wheel, wheels / wheel.name)
+        else:
+            (wheels / wheel.name).write_bytes(wheel.read_bytes())
+
+
+def hang_portraits(machine: Booted) -> None:
+    """What the simulated camera of a machine shows."""
+    portraits = machine.root / "srv/portraits"
+    portraits.mkdir()
+    for name, picture in (("a", astronaut()), ("b", grace_hopper())):
+        (portraits / f"{name}.jpg").write_bytes(jpeg(picture))
