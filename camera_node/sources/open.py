@@ -13,15 +13,14 @@ import re
 import stat
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
-from roommood.camera_node.sources.address import redacted
 from roommood.camera_node.sources.endings import NOT_TAKEN, PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from roommood.camera_node.sources.network.address import Address
 from roommood.camera_node.sources.picture import Source
 from roommood.shared.errors import ConfigError, SourceError
 from roommood.shared.protocol.limits import MAX_PICTURE_PIXELS, MIN_PICTURE_SIDE_PX
+from roommood.shared.security.secret_urls import shown
 
-_STREAM_SCHEMES: Final = frozenset({"rtsp", "rtsps", "http", "https"})
 _MAX_RATE_HZ: Final = 1000.0
 _KINDS: Final = (
     "give a webcam (0, /dev/video0), picamera, rtsp://... or http://..., "
@@ -37,6 +36,8 @@ def open_source(
     height: int | None = None,
     loop: bool = True,
     name: str = "",
+    password_file: Path | None = None,
+    any_certificate: bool = False,
 ) -> Source:
     """The source that `spec` names, to be opened by `with` or `open()`.
 
@@ -45,6 +46,8 @@ def open_source(
         width, height: size in pixels asked of a camera or of the simulation.
         loop: False plays files and folders once, then raises EndOfSource.
         name: the camera's name; simulated cameras of other names show other pictures.
+        password_file: holds the password of a camera on the network.
+        any_certificate: take whatever certificate a camera shows over https.
 
     Raises:
         SourceError: nothing of this name, or not a kind of source that is known.
@@ -67,7 +70,7 @@ def open_source(
         device = (rest or "0") if kind == "webcam" else spec
         return Webcam(_device(spec, device), rate_hz=rate_hz, width=width, height=height)
     if "://" in spec:
-        return _open_stream(spec, rate_hz)
+        return _open_stream(spec, rate_hz, password_file, any_certificate)
     return _open_path(spec, rate_hz, loop)
 
 
@@ -93,17 +96,17 @@ def _device(spec: str, device: str) -> int | str:
     return device if device.startswith("/dev/") else _number(spec, device)
 
 
-def _open_stream(spec: str, rate_hz: float | None) -> Source:
-    from roommood.camera_node.sources.stream import Stream
+def _open_stream(
+    spec: str, rate_hz: float | None, password_file: Path | None, any_certificate: bool
+) -> Source:
+    address = Address.parse(spec, password_file)
+    if address.url.lower().startswith("rtsp"):
+        from roommood.camera_node.sources.network.stream import Stream
 
-    try:
-        parts = urlsplit(spec)
-        is_known = parts.scheme in _STREAM_SCHEMES and bool(parts.hostname)
-    except ValueError:
-        is_known = False
-    if not is_known:
-        raise SourceError(f"source {redacted(spec)!r} is not a stream that is known: {_KINDS}")
-    return Stream(spec, rate_hz=rate_hz)
+        return Stream(address, rate_hz=rate_hz)
+    from roommood.camera_node.sources.network.http_camera import HttpCamera
+
+    return HttpCamera(address, rate_hz=rate_hz, any_certificate=any_certificate)
 
 
 def _open_path(spec: str, rate_hz: float | None, loop: bool) -> Source:
@@ -112,16 +115,23 @@ def _open_path(spec: str, rate_hz: float | None, loop: bool) -> Source:
     try:
         is_folder = bool(spec) and stat.S_ISDIR(path.stat().st_mode)
     except (OSError, ValueError) as error:
-        raise SourceError(f"source {spec!r} cannot be read ({error}): {_KINDS}") from error
+        raise SourceError(
+            f"source {shown(spec)!r} cannot be read ({_reason(error)}): {_KINDS}"
+        ) from error
     if is_folder or suffix in PICTURE_SUFFIXES:
         from roommood.camera_node.sources.pictures import PictureFolder
 
         return PictureFolder(path, rate_hz=rate_hz, loop=loop)
     if suffix in VIDEO_SUFFIXES:
-        from roommood.camera_node.sources.stream import VideoFile
+        from roommood.camera_node.sources.video import VideoFile
 
         return VideoFile(path, rate_hz=rate_hz, loop=loop)
     if suffix in NOT_TAKEN:
         todo = NOT_TAKEN[suffix]
         raise SourceError(f"source {spec!r}: files that end in {suffix} are not taken: {todo}")
     raise SourceError(f"source {spec!r} is neither a picture nor a video by its ending: {_KINDS}")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Without the path, which may be a misspelt address with a password in it."""
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)

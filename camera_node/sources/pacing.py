@@ -21,13 +21,19 @@ class Pacer:
         self._held = threading.Lock()
         self._held.acquire()
 
-    def wait(self) -> float:
-        """Waits for the next tick; its time in ms. Raises Interrupted."""
-        now_ms = self._clock()
-        if self._held.acquire(timeout=max(0.0, min(self._due_ms - now_ms, 1e9)) / 1000.0):
+    def now_ms(self) -> float:
+        return self._clock()
+
+    def wait_until(self, due_ms: float) -> float:
+        """Waits for a time in ms; the time then. Raises Interrupted."""
+        if self._held.acquire(timeout=max(0.0, min(due_ms - self._clock(), 1e9)) / 1000.0):
             self._held.release()
             raise Interrupted("the wait for the next picture was interrupted")
-        now_ms = self._clock()
+        return self._clock()
+
+    def wait(self) -> float:
+        """Waits for the next tick; its time in ms. Raises Interrupted."""
+        now_ms = self.wait_until(self._due_ms)
         late = now_ms - self._due_ms > self._interval_ms
         self._due_ms = (now_ms if late else self._due_ms) + self._interval_ms
         return now_ms
@@ -52,9 +58,12 @@ class PacedSource(Source):
 
     def _wait(self) -> float:
         """The next tick's time, in ms, when it has come. Raises SourceError if not open."""
+        return self._paced().wait()
+
+    def _paced(self) -> Pacer:
         if self._pacer is None:
             raise SourceError(f"{self.description} is not open")
-        return self._pacer.wait()
+        return self._pacer
 
 
 class Thinner:

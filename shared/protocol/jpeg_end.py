@@ -16,10 +16,18 @@ _WITHOUT_LENGTH: Final = frozenset({0x01, *_RESTARTS})
 _WITHIN_A_SCAN: Final = frozenset({_STUFFED, *_RESTARTS})
 
 
+class CutOff(PictureDamaged):
+    """A picture that ends before its end; at `position` begins what is not its own."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.position = position
+
+
 def find_end(data: bytes | bytearray, start: int = 0) -> int:
     """The position after the end of the JPEG that begins at `start`; -1 where it is not in `data`.
 
-    Raises PictureDamaged where what comes cannot be that picture's: no marker where one must
+    Raises CutOff where what comes cannot be that picture's: no marker where one must
     stand, or the start of another picture.
     """
     position = start + 2
@@ -27,14 +35,15 @@ def find_end(data: bytes | bytearray, start: int = 0) -> int:
         if position + 2 > len(data):
             return -1
         kind = data[position + 1]
-        if data[position] != 0xFF or kind in (_STUFFED, _START_OF_IMAGE):
-            raise PictureDamaged(f"cut off: no marker of this JPEG at its byte {position - start}")
+        if data[position] != 0xFF or not _may_follow(kind):
+            at = position - start
+            raise CutOff(f"cut off: no marker of this JPEG at its byte {at}", position)
         if kind == _END_OF_IMAGE:
             return position + 2
         position = _after(data, position, kind)
         if position < 0:
             return -1
-    raise PictureDamaged(f"a JPEG of more than {MAX_JPEG_MARKERS} markers")
+    raise CutOff(f"a JPEG of more than {MAX_JPEG_MARKERS} markers", position)
 
 
 def whole(jpeg: bytes) -> bytes:
@@ -43,6 +52,11 @@ def whole(jpeg: bytes) -> bytes:
     if end < 0:
         raise PictureDamaged(f"a JPEG of {len(jpeg)} bytes without its end: it was cut off")
     return jpeg if end == len(jpeg) else jpeg[:end]
+
+
+def _may_follow(kind: int) -> bool:
+    """Reserved codes (02 to BF) are no camera's; another start means that this picture is over."""
+    return (kind >= 0xC0 and kind != _START_OF_IMAGE) or kind == 0x01
 
 
 def _after(data: bytes | bytearray, position: int, kind: int) -> int:
@@ -55,7 +69,7 @@ def _after(data: bytes | bytearray, position: int, kind: int) -> int:
         return -1
     length = data[position + 2] << 8 | data[position + 3]
     if length < 2:
-        raise PictureDamaged(f"a JPEG segment of length {length}")
+        raise CutOff(f"a JPEG segment of length {length}", position)
     position += 2 + length
     return _after_scan(data, position) if kind == _START_OF_SCAN else position
 

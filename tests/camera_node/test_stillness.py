@@ -7,11 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from roommood.camera_node.sources.network.http_camera import HttpCamera
+from roommood.camera_node.sources.network.stream import Stream
 from roommood.camera_node.sources.open import open_source
 from roommood.camera_node.sources.picture import Picture
 from roommood.camera_node.sources.pictures import PictureFolder
 from roommood.camera_node.sources.simulated import SimulatedCamera
-from roommood.camera_node.sources.stream import Stream, VideoFile
+from roommood.camera_node.sources.video import VideoFile
 from roommood.camera_node.stillness import PROBLEMS, Stillness
 from roommood.shared.opencv import Pixels
 from roommood.shared.protocol.limits import STILL_AFTER_MS
@@ -103,7 +105,8 @@ def test_a_dim_room_with_one_lamp_is_not_black(make: Make) -> None:
 
 def test_pictures_and_files_may_repeat_themselves_and_cameras_may_not() -> None:
     for kind, may_repeat in (
-        (PictureFolder, True), (VideoFile, True), (Stream, False), (SimulatedCamera, False),
+        (PictureFolder, True), (VideoFile, True), (Stream, False), (HttpCamera, False),
+        (SimulatedCamera, False),
     ):  # fmt: skip
         assert kind.may_repeat is may_repeat
     assert not open_source("0").may_repeat

@@ -12,13 +12,13 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from roommood.camera_node.sources.address import redacted
 from roommood.camera_node.sources.endings import PICTURE_SUFFIXES
 from roommood.camera_node.sources.open import open_source
 from roommood.camera_node.sources.picture import Source
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION, load_expression
 from roommood.inference_worker.vision.detectors import open_detector
 from roommood.shared.errors import ConfigError
+from roommood.shared.security.secret_urls import redacted
 from roommood.training.collect.collect import FaceCrop, FaceFinder, label_all, label_each
 from roommood.training.collect.collection import Collection, session_name
 from roommood.training.collect.consent import agree

@@ -1,0 +1,78 @@
+"""A video through FFmpeg, from a file or the network; MJPEG passes through undecoded."""
+
+import os
+from typing import Final
+
+from roommood.camera_node.sources.grabbed import picture_of, retrieve
+from roommood.camera_node.sources.picture import Picture
+from roommood.shared.errors import SourceError
+from roommood.shared.opencv import cv2
+from roommood.shared.protocol.limits import MAX_FILE_PIXELS
+
+# Seconds of silence on the network after which a stream is given up.
+SILENT_S: Final = 5.0
+# TCP where the camera has it; a server that has only UDP is still served.
+os.environ.setdefault(
+    "OPENCV_FFMPEG_CAPTURE_OPTIONS", f"rtsp_flags;prefer_tcp|timeout;{SILENT_S * 1e6:.0f}"
+)
+_OPEN_S: Final = 15.0
+# Of packets without a picture: key frames may be this far apart.
+_READ_S: Final = 90.0
+DEFAULT_RATE_HZ: Final = 25.0
+# Browsers' WebM claims 1000.
+_MOST_CREDIBLE_HZ: Final = 240.0
+_MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
+
+
+class FfmpegVideo:
+    """An open capture: grab, then retrieve or leave it."""
+
+    def __init__(self, address: str, description: str) -> None:
+        self._description = description
+        timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(_OPEN_S * 1000)]
+        timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(_READ_S * 1000)]
+        self._capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, timeouts)
+        self.is_open = self._capture.isOpened()
+        self.width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
+        self.height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        self._claimed_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
+        self.gives_jpeg = self._is_upright_mjpeg() and self._capture.set(cv2.CAP_PROP_FORMAT, -1)
+        if self.is_open and not 0 < self.width * self.height <= MAX_FILE_PIXELS:
+            self.close()
+            raise SourceError(
+                f"{description} is {self.width}x{self.height} pixels; at most {MAX_FILE_PIXELS} "
+                "are taken: use the camera's sub-stream"
+            )
+
+    @property
+    def claimed_hz(self) -> float | None:
+        """Frames a second as the stream claims; None where that is not credible."""
+        return self._claimed_hz if 0 < self._claimed_hz <= _MOST_CREDIBLE_HZ else None
+
+    @property
+    def at_ms(self) -> float:
+        """The time of the frame grabbed last, by the stream's own clock."""
+        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC))
+
+    @property
+    def is_key(self) -> bool:
+        """Whether the frame grabbed last stands for itself, as far as FFmpeg tells."""
+        return self._capture.get(cv2.CAP_PROP_LRF_HAS_KEY_FRAME) > 0
+
+    def grab(self) -> bool:
+        return self._capture.grab()
+
+    def retrieve(self, captured_ms: float) -> Picture:
+        """Raises PictureError for an empty or damaged frame, SourceError if there is none."""
+        frame = retrieve(self._capture, self._description, "gives a frame that cannot be decoded")
+        if self.gives_jpeg:
+            return Picture.of_jpeg(frame.tobytes(), captured_ms)
+        return picture_of(frame, self._description, captured_ms)
+
+    def close(self) -> None:
+        self._capture.release()
+
+    def _is_upright_mjpeg(self) -> bool:
+        """Where a file says how it must be turned, OpenCV does so with what it decodes."""
+        is_mjpg = int(self._capture.get(cv2.CAP_PROP_FOURCC)) == _MJPG
+        return is_mjpg and not self._capture.get(cv2.CAP_PROP_ORIENTATION_META)

@@ -1,0 +1,111 @@
+"""Network streams through FFmpeg: RTSP, and whatever comes over HTTP that is no JPEG."""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from roommood.camera_node.sources.ffmpeg import DEFAULT_RATE_HZ, SILENT_S, FfmpegVideo
+from roommood.camera_node.sources.network.address import Address
+from roommood.camera_node.sources.network.rtsp import why_no_video
+from roommood.camera_node.sources.network.stream_clock import StreamClock
+from roommood.camera_node.sources.pacing import Thinner
+from roommood.camera_node.sources.picture import Picture, Source, read_past_damage
+from roommood.shared.clock import boot_ms
+from roommood.shared.errors import SourceError
+
+_TELL_AFTER_S: Final = 3.0
+_FAR_APART_MS: Final = 5_000.0
+_log = logging.getLogger("camera_node")
+
+
+class TooFast(SourceError):
+    """A stream that this machine cannot keep up with."""
+
+
+class Stream(Source):
+    """A camera's stream, read as fast as it comes; pictures are dated by the stream's own clock."""
+
+    def __init__(self, address: Address, *, rate_hz: float | None = None, url: str = "") -> None:
+        self._address, self._url = address, url
+        self._asked_hz = rate_hz
+        self._video: FfmpegVideo | None = None
+        self._was_told_of_keys = False
+        self.description = f"stream {address.shown}"
+        self.width, self.height, self.rate_hz = 0, 0, rate_hz or 0.0
+
+    def open(self) -> None:
+        video = FfmpegVideo(self._address.with_credentials(self._url), self.description)
+        if not video.is_open:
+            raise SourceError(f"{self.description} {why_no_video(self._address)}")
+        self._video = video
+        self._thinner, self._clock = Thinner(self._asked_hz), StreamClock()
+        self._is_first, self._key_ms = True, 0.0
+        self.width, self.height = video.width, video.height
+        own_hz = video.claimed_hz or DEFAULT_RATE_HZ
+        self.rate_hz = min(self._asked_hz or own_hz, own_hz)
+
+    def read(self) -> Picture:
+        return read_past_damage(self.description, self._read_once)
+
+    def close(self) -> None:
+        if self._video is not None:
+            self._video.close()
+            self._video = None
+
+    def interrupt(self) -> None:
+        """Nothing to do: a read ends with the next frame, or after 5 s without a packet."""
+
+    def _read_once(self) -> Picture:
+        if self._video is None:
+            raise SourceError(f"{self.description} is not open")
+        while True:
+            self._grab(self._video)
+            now_ms, at_ms = boot_ms(), self._video.at_ms
+            captured_ms = self._clock.captured_ms(at_ms, now_ms)
+            self._note_key_frames(self._video, at_ms)
+            if self._clock.is_too_slow:
+                raise TooFast(
+                    f"{self.description} is {self._clock.behind_ms / 1000:.1f} s ahead of what is "
+                    "decoded of it: too fast for this machine or its network; use the camera's "
+                    "sub-stream, or set a lower rate or size there"
+                )
+            if self._thinner.is_due(at_ms):
+                return self._video.retrieve(captured_ms)
+
+    def _grab(self, video: FfmpegVideo) -> None:
+        waiting = self._told_while_waiting() if self._is_first else contextlib.nullcontext()
+        with waiting:
+            if not video.grab():
+                raise SourceError(f"{self.description} ended, or fell silent for {SILENT_S:g} s")
+        self._is_first = False
+
+    @contextlib.contextmanager
+    def _told_while_waiting(self) -> Iterator[None]:
+        began_ms = boot_ms()
+        say = f"{self.description}: connected, waiting for its first key frame"
+        timer = threading.Timer(_TELL_AFTER_S, _log.info, [say])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+        waited_s = (boot_ms() - began_ms) / 1000.0
+        if waited_s > _TELL_AFTER_S:
+            _log.info("%s: its first key frame came after %.1f s", self.description, waited_s)
+
+    def _note_key_frames(self, video: FfmpegVideo, at_ms: float) -> None:
+        """Names their interval once where it is long: so long a loss of a packet shows."""
+        if self._was_told_of_keys or video.gives_jpeg or not video.is_key:
+            return
+        apart_ms, self._key_ms = at_ms - self._key_ms, at_ms
+        if apart_ms > _FAR_APART_MS and self._key_ms != apart_ms:
+            self._was_told_of_keys = True
+            _log.warning(
+                "%s: its key frames are %.1f s apart, and after a loss no picture comes until the "
+                "next: set their interval (GOP, I-frame) to 1 or 2 s in the camera",
+                self.description,
+                apart_ms / 1000.0,
+            )

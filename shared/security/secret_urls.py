@@ -1,0 +1,63 @@
+"""Addresses that may hold passwords: which do, and what of them may be shown."""
+
+import re
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+_SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,15})://")
+_ENDS_AUTHORITY: Final = re.compile(r"[/?#\\]")
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\])(?::([0-9]{1,5}))?", re.ASCII)
+# As cameras name them in a query or in the path: ?passwd=..., /user=admin&password=...
+_NAMED: Final = re.compile(
+    r"(?:^|[/?&;,_])(?:pass(?:wd|word|wort|phrase)?|pwd|psw|pw|secret|token)=[^&;/{]",
+    re.IGNORECASE,
+)
+HIDDEN: Final = "..."
+
+
+def redacted(url: str) -> str:
+    """Scheme and host of an address, fit for logs and errors; "..." for what is not sure to be
+    one: a password may hold any character, and so move the host elsewhere."""
+    start = _SCHEME.match(url)
+    if start is None:
+        return HIDDEN
+    authority, rest = _split(url[start.end() :])
+    host = authority.rpartition("@")[2]
+    return f"{start.group()}{host if '@' not in rest and is_host(host) else HIDDEN}"
+
+
+def shown(spec: str) -> str:
+    """A source as it may be shown: a path or a number as it is, an address redacted."""
+    looks_like_one = "://" in spec or "@" in spec or re.match("[A-Za-z]{3,}:/", spec)
+    return redacted(spec) if looks_like_one or holds_password(spec) else spec
+
+
+def holds_password(url: str) -> bool:
+    """True for a URL with a password in it, however it is written there."""
+    start = _SCHEME.match(url)
+    inside, at, _ = url[start.end() if start else 0 :].rpartition("@")
+    return bool((at and ":" in unquote(inside)) or _NAMED.search(unquote(url)))
+
+
+def is_host(text: str) -> bool:
+    """True for host or host:port."""
+    found = _HOST.fullmatch(text)
+    return found is not None and int(found.group(1) or 1) in range(1, 65_536)
+
+
+def is_well_formed(url: str) -> bool:
+    """False where user or password hold what must be written as %XX, or there is no host."""
+    start = _SCHEME.match(url)
+    if start is None or "#" in url:
+        return False
+    authority, _ = _split(url[start.end() :])
+    try:
+        return is_host(authority.rpartition("@")[2]) and bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
+def _split(after_scheme: str) -> tuple[str, str]:
+    end = _ENDS_AUTHORITY.search(after_scheme)
+    at = end.start() if end else len(after_scheme)
+    return after_scheme[:at], after_scheme[at:]

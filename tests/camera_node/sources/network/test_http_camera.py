@@ -1,0 +1,327 @@
+"""Cameras over HTTP as they are: a real server on loopback, in every manner that is known."""
+
+import socket
+import ssl
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roommood.camera_node.capture import BackOff, Capture
+from roommood.camera_node.encoder import Encoder
+from roommood.camera_node.sources.network import http_camera
+from roommood.camera_node.sources.open import open_source
+from roommood.camera_node.sources.picture import Interrupted
+from roommood.shared.errors import SourceError
+from roommood.shared.opencv import cv2
+from tests.camera_node.sources.network.http_cameras import (
+    COUNT,
+    JPEGS,
+    PARTS,
+    PLAIN,
+    HttpCamera,
+    Part,
+    basic,
+    digest,
+    part,
+)
+
+
+def pictures(url: str, count: int = 2 * COUNT, **options: object) -> list[bytes | None]:
+    with open_source(url, **options) as source:  # type: ignore[arg-type]
+        return [source.read().jpeg for _ in range(count)]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+@pytest.mark.parametrize("manner", PARTS.values(), ids=PARTS.keys())
+def test_every_picture_comes_byte_for_byte(camera: HttpCamera, manner: Part, chunked: bool) -> None:
+    camera.part, camera.chunked = manner, chunked
+    assert pictures(camera.url) == JPEGS * 2
+
+
+@pytest.mark.parametrize(
+    "kind", [None, "video/x-motion-jpeg", 'multipart/mixed; boundary="frame"', "multipart/mixed"]
+)
+@pytest.mark.parametrize("manner", ["plain", "pictures without parts"])
+def test_whatever_the_answer_is_called(camera: HttpCamera, kind: str | None, manner: str) -> None:
+    camera.part, camera.kind = PARTS[manner], kind
+    assert pictures(camera.url) == JPEGS * 2
+
+
+def test_a_stream_is_thinned_to_the_rate_asked_for(camera: HttpCamera) -> None:
+    with open_source(camera.url, rate_hz=20.0) as source:
+        times = [source.read().captured_ms for _ in range(6)]
+    assert (times[-1] - times[0]) / 5 == pytest.approx(50, abs=15)
+
+
+def test_one_picture_in_several_seconds_is_waited_for(
+    camera: HttpCamera, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is silence is learnt from the camera; here in tenths of a second."""
+    monkeypatch.setattr(http_camera, "_LEAST_S", 0.05)
+    camera.pause_s = 0.3
+    assert pictures(camera.url, 4) == JPEGS[:4]
+
+
+@pytest.mark.parametrize("after", ["be silent", "go on without pictures"])
+def test_a_stream_without_further_pictures_is_given_up(
+    camera: HttpCamera, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    monkeypatch.setattr(http_camera, "_LEAST_S", 0.3)
+    camera.per_request, camera.after = 5, after
+    with open_source(camera.url) as source:
+        assert [source.read().jpeg for _ in range(5)] == JPEGS[:5]
+        with pytest.raises(SourceError, match="fell silent"):
+            source.read()
+
+
+def test_a_stream_that_ends_is_a_source_that_went_away(camera: HttpCamera) -> None:
+    camera.per_request = 5
+    with open_source(camera.url) as source:
+        assert [source.read().jpeg for _ in range(5)] == JPEGS[:5]
+        with pytest.raises(SourceError, match="ended"):
+            source.read()
+
+
+def test_a_stream_that_drops_is_connected_again_and_again(camera: HttpCamera) -> None:
+    camera.per_request = 8
+    arrived = threading.Semaphore(0)
+    source = open_source(camera.url)
+    capture = Capture(source, wake=arrived.release, back_off=BackOff(0.01, 0.02))
+    capture.wanted = True
+    capture.start()
+    for _ in range(20):
+        assert arrived.acquire(timeout=10)
+    assert capture.stop()
+    assert len(camera.asked) >= 3
+    assert capture.counts().captured >= 20
+
+
+def test_a_wait_for_a_picture_can_be_interrupted(camera: HttpCamera) -> None:
+    camera.per_request, camera.after = 1, "be silent"
+    with open_source(camera.url) as source:
+        source.read()
+        threading.Timer(0.05, source.interrupt).start()
+        with pytest.raises(Interrupted):
+            source.read()
+
+
+def test_only_cut_pictures_are_a_camera_that_is_damaged(camera: HttpCamera) -> None:
+    camera.part = lambda n, picture: PLAIN(n, picture[:700])
+    with pytest.raises(SourceError, match="only damaged pictures: cut off"):
+        open_source(camera.url).open()
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "image/jpg; x=y", "application/octet-stream"])
+def test_a_snapshot_is_fetched_again_and_again_at_the_rate(camera: HttpCamera, kind: str) -> None:
+    camera.whole, camera.kind = JPEGS[3], kind
+    with open_source(camera.url, rate_hz=20.0) as source:
+        seen = [source.read() for _ in range(5)]
+        assert source.rate_hz == 20.0
+    assert [picture.jpeg for picture in seen] == [JPEGS[3]] * 5
+    assert len(camera.asked) == 5
+    assert (seen[-1].captured_ms - seen[0].captured_ms) / 4 == pytest.approx(50, abs=25)
+
+
+def test_a_snapshot_may_be_a_png(camera: HttpCamera) -> None:
+    camera.whole = cv2.imencode(".png", np.full((48, 64, 3), 9, np.uint8))[1].tobytes()
+    camera.kind = "image/png"
+    with open_source(camera.url) as source:
+        pixels = source.read().pixels
+    assert pixels is not None
+    assert pixels.shape == (48, 64, 3)
+
+
+def test_a_snapshot_that_lies_on_its_side_goes_out_upright(camera: HttpCamera) -> None:
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0"
+    segment = b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif
+    camera.whole, camera.kind = JPEGS[3][:2] + segment + JPEGS[3][2:], "image/jpeg"
+    with open_source(camera.url) as source:
+        encoded = Encoder().encode(source.read())
+        assert (source.width, source.height) == (120, 160)
+    assert (encoded.width, encoded.height) == (120, 160)
+
+
+def test_a_video_over_http_is_left_to_ffmpeg(camera: HttpCamera, tmp_path: Path) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (160, 120))
+    for level in range(COUNT):
+        writer.write(np.full((120, 160, 3), 20 * level, np.uint8))
+    writer.release()
+    camera.whole, camera.kind = path.read_bytes(), "video/x-msvideo"
+    with open_source(camera.url) as source:
+        assert source.read().pixels is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (401, "wants user and password"),
+        (403, "forbids it"),
+        (404, "has nothing at this address"),
+        (503, "is busy"),
+        (418, "refuses with status 418"),
+    ],
+)
+def test_each_refusal_has_its_sentence(camera: HttpCamera, status: int, told: str) -> None:
+    camera.status = status
+    with pytest.raises(SourceError, match=rf"stream http://127\.0\.0\.1:\d+ {told}"):
+        open_source(camera.url).open()
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "told"),
+    [
+        ("text/html", b"<html>login</html>", "a web page, not with pictures"),
+        (None, b"\n<!doctype html>", "a web page, not with pictures"),
+        ("audio/basic", bytes(1000), "sends sound only"),
+        ("application/json", b"{}" * 100, "no video that FFmpeg reads"),
+        ("video/mp4", b"", "sends nothing"),
+    ],
+)
+def test_what_is_no_picture_has_its_sentence(
+    camera: HttpCamera, kind: str | None, body: bytes, told: str
+) -> None:
+    camera.kind, camera.whole = kind, body
+    with pytest.raises(SourceError, match=told):
+        open_source(camera.url).open()
+
+
+def test_parts_of_sound_only_are_told(camera: HttpCamera) -> None:
+    camera.part, camera.per_request = part(b"Content-Type: audio/basic"), 3
+    with pytest.raises(SourceError, match="sends sound only"):
+        open_source(camera.url).open()
+
+
+def test_nobody_there_is_told_without_the_password() -> None:
+    with pytest.raises(SourceError, match="refuses the connection") as caught:
+        open_source("http://user:secret@127.0.0.1:1/video").open()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_camera_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("roommood.camera_node.sources.network.http.CONNECT_S", 0.2)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as mute,
+        pytest.raises(SourceError, match="does not answer within"),
+    ):
+        open_source(f"http://127.0.0.1:{mute.getsockname()[1]}/").open()
+
+
+CHALLENGES = {
+    "md5": 'Digest realm="camera", qop="auth", nonce="abc", opaque="xyz"',
+    "sha256": 'Digest realm="camera", algorithm=SHA-256, qop="auth,auth-int", nonce="abc"',
+}
+
+
+def test_basic_is_answered_once_it_is_asked_for(camera: HttpCamera) -> None:
+    camera.login = basic("user", "p@ss#word")
+    camera.headers = [("WWW-Authenticate", 'Basic realm="camera"')]
+    assert pictures(camera.with_user("user", "p%40ss%23word"), 2) == JPEGS[:2]
+    assert camera.asked[0][1] is None
+
+
+@pytest.mark.parametrize("name", CHALLENGES)
+def test_digest_is_answered(camera: HttpCamera, name: str) -> None:
+    camera.login = digest("user", "secret", name)
+    camera.headers = [
+        ("WWW-Authenticate", 'Basic realm="camera"'),
+        ("WWW-Authenticate", CHALLENGES[name]),
+    ]
+    assert pictures(camera.with_user("user", "secret") + "?channel=1", 2) == JPEGS[:2]
+    assert camera.asked[-1][1].startswith("Digest ")  # type: ignore[union-attr]
+
+
+def test_each_snapshot_answers_the_digest_anew(camera: HttpCamera) -> None:
+    camera.login = digest("user", "secret")
+    camera.headers = [("WWW-Authenticate", CHALLENGES["md5"])]
+    camera.whole, camera.kind = JPEGS[0], "image/jpeg"
+    url = camera.with_user("user", "secret")
+    assert pictures(url, 4, rate_hz=100.0) == [JPEGS[0]] * 4
+    assert len({given for _, given in camera.asked}) == len(camera.asked) == 5
+
+
+def test_a_wrong_password_is_told_and_not_tried_twice(camera: HttpCamera) -> None:
+    camera.login = basic("user", "secret")
+    camera.headers = [("WWW-Authenticate", 'Basic realm="camera"')]
+    with pytest.raises(SourceError, match="refuses this user and password"):
+        open_source(camera.with_user("user", "guess")).open()
+    assert len(camera.asked) == 2
+
+
+def test_the_password_may_come_from_a_file(camera: HttpCamera, tmp_path: Path) -> None:
+    camera.login = basic("user", "secret")
+    file = tmp_path / "password"
+    file.write_text("secret\n")
+    file.chmod(0o600)
+    url = camera.url.replace("http://", "http://user@")
+    assert pictures(url, 1, password_file=file) == JPEGS[:1]
+
+
+def test_a_redirect_is_followed(camera: HttpCamera) -> None:
+    door = HttpCamera()
+    door.status, door.headers = 302, [("Location", camera.url)]
+    thread = threading.Thread(target=door.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        assert pictures(door.with_user("user", "secret"), 2) == JPEGS[:2]
+    finally:
+        door.shutdown()
+        door.server_close()
+        thread.join()
+
+
+def test_no_password_follows_a_redirect_to_somebody_else(camera: HttpCamera) -> None:
+    camera.login = basic("user", "secret")
+    door = HttpCamera()
+    door.status, door.headers = 302, [("Location", camera.url)]
+    thread = threading.Thread(target=door.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        with pytest.raises(SourceError, match="401"):
+            open_source(door.with_user("user", "secret")).open()
+    finally:
+        door.shutdown()
+        door.server_close()
+        thread.join()
+    assert [given for _, given in camera.asked] == [None]
+
+
+@pytest.mark.parametrize("place", ["file:///etc/hostname", "ftp://127.0.0.1/", "http://[", ""])
+def test_a_redirect_to_something_else_is_refused(camera: HttpCamera, place: str) -> None:
+    camera.status, camera.headers = 302, [("Location", place)]
+    with pytest.raises(SourceError, match="which is not followed"):
+        open_source(camera.url).open()
+
+
+def test_redirects_in_a_circle_end(camera: HttpCamera) -> None:
+    camera.status, camera.headers = 302, [("Location", "/video")]
+    with pytest.raises(SourceError, match="redirects more than 5 times"):
+        open_source(camera.url).open()
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tls") / "camera.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=camera"]
+    command += ["-days", "2", "-keyout", str(path), "-out", str(path) + ".crt"]
+    subprocess.run(command, check=True, capture_output=True)
+    path.write_text(path.read_text() + Path(str(path) + ".crt").read_text())
+    return path
+
+
+@pytest.mark.parametrize("any_certificate", [False, True])
+def test_a_certificate_of_its_own_is_taken_on_request_only(
+    camera: HttpCamera, certificate: Path, any_certificate: bool
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    camera.socket = context.wrap_socket(camera.socket, server_side=True)
+    url = camera.url.replace("http://", "https://")
+    if any_certificate:
+        assert pictures(url, 2, any_certificate=True) == JPEGS[:2]
+    else:
+        with pytest.raises(SourceError, match="certificate that is not trusted"):
+            open_source(url).open()

@@ -1,0 +1,109 @@
+"""Video files, in their own time."""
+
+import contextlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture
+from roommood.camera_node.sources.video import VideoFile
+from roommood.shared.errors import SourceError
+from roommood.shared.opencv import cv2
+
+FRAMES = 12
+
+
+def jpeg(level: int) -> bytes:
+    pixels = np.full((120, 160, 3), level, np.uint8)
+    cv2.circle(pixels, (80, 60), 30, (0, 0, 255), -1)
+    return cv2.imencode(".jpg", pixels)[1].tobytes()
+
+
+JPEGS = [jpeg(20 * n) for n in range(FRAMES)]
+
+
+def video(path: Path, codec: str, rate_hz: float = 500.0) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), rate_hz, (160, 120))
+    assert writer.isOpened()
+    for level in range(FRAMES):
+        writer.write(np.full((120, 160, 3), 20 * level, np.uint8))
+    writer.release()
+    return path
+
+
+def once(source: VideoFile) -> list[Picture]:
+    pictures = []
+    with source, contextlib.suppress(EndOfSource):
+        while True:
+            pictures.append(source.read())
+    return pictures
+
+
+def test_mjpeg_in_a_file_passes_byte_for_byte(tmp_path: Path) -> None:
+    path = tmp_path / "raw.mjpeg"
+    path.write_bytes(b"".join(JPEGS))
+    pictures = once(VideoFile(path, loop=False))
+    assert [picture.jpeg for picture in pictures] == JPEGS
+    assert {(picture.width, picture.height) for picture in pictures} == {(160, 120)}
+
+
+def test_mjpeg_inside_an_avi_passes_as_the_bytes_that_the_file_holds(tmp_path: Path) -> None:
+    path = video(tmp_path / "clip.avi", "MJPG")
+    pictures = once(VideoFile(path, loop=False))
+    assert len(pictures) == FRAMES
+    data = path.read_bytes()
+    assert all(picture.jpeg and picture.jpeg in data for picture in pictures)
+
+
+def test_any_other_codec_comes_as_pixels(tmp_path: Path) -> None:
+    pictures = once(VideoFile(video(tmp_path / "clip.mp4", "mp4v"), loop=False))
+    assert len(pictures) == FRAMES
+    levels = [float(picture.pixels.mean()) for picture in pictures if picture.pixels is not None]
+    assert levels == pytest.approx([20 * n for n in range(FRAMES)], abs=6)
+
+
+@pytest.mark.parametrize(("name", "codec"), [("clip.avi", "MJPG"), ("clip.mp4", "mp4v")])
+def test_a_file_plays_over_and_over(tmp_path: Path, name: str, codec: str) -> None:
+    with VideoFile(video(tmp_path / name, codec)) as source:
+        pictures = [source.read() for _ in range(2 * FRAMES + 1)]
+        assert source.rate_hz == pytest.approx(500)
+    looks = [p.jpeg or p.pixels.tobytes() for p in pictures]  # type: ignore[union-attr]
+    assert looks[:FRAMES] == looks[FRAMES : 2 * FRAMES]
+    assert looks[0] == looks[-1]
+
+
+def test_a_lower_rate_leaves_frames_out_so_that_time_stays_real(tmp_path: Path) -> None:
+    path = video(tmp_path / "clip.avi", "MJPG", rate_hz=100.0)
+    every = once(VideoFile(path, loop=False))
+    with VideoFile(path, rate_hz=20.0, loop=False) as source:
+        assert source.rate_hz == 20.0
+    thinned = once(VideoFile(path, rate_hz=20.0, loop=False))
+    assert len(thinned) == 3
+    shown = [[picture.jpeg for picture in every].index(picture.jpeg) for picture in thinned]
+    assert shown[1] - shown[0] in (4, 5, 6)
+    assert thinned[2].captured_ms - thinned[0].captured_ms == pytest.approx(100, abs=40)
+
+
+def test_a_file_is_paced_and_its_wait_can_be_interrupted(tmp_path: Path) -> None:
+    with VideoFile(video(tmp_path / "clip.avi", "MJPG"), rate_hz=0.01) as source:
+        source.read()
+        source.interrupt()
+        with pytest.raises(Interrupted):
+            source.read()
+
+
+@pytest.mark.parametrize("content", [b"", b"RIFF" + bytes(2000), b"text\n" * 100])
+def test_a_file_that_is_no_video_cannot_be_opened(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "clip.avi"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"clip\.avi"), VideoFile(path) as source:
+        source.read()
+
+
+def test_a_truncated_video_plays_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = video(tmp_path / "clip.avi", "MJPG")
+    whole = [picture.jpeg for picture in once(VideoFile(path, loop=False))]
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(whole[7] or b"")])
+    assert [picture.jpeg for picture in once(VideoFile(path, loop=False))] == whole[:7]
