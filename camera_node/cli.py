@@ -1,5 +1,8 @@
 """The `camera-node` command, also mounted as `roommood camera`."""
 
+import logging
+import sys
+
 import typer
 
 from roommood.camera_node.preview import cli as preview_cli
@@ -25,10 +28,21 @@ def camera(
     from roommood.shared.process import logs
 
     logs.setup(settings.log_format, settings.log_level, f"camera {settings.name}")
+    _warn_of_password_in(settings.source)
 
     from roommood.camera_node.node import CameraNode
 
     raise typer.Exit(CameraNode(settings).run())
+
+
+def _warn_of_password_in(source: str) -> None:
+    from roommood.shared.security.secret_urls import holds_password
+
+    if holds_password(source) and any(source in argument for argument in sys.argv):
+        logging.getLogger("camera_node").warning(
+            "every user of this machine can read the password on this command line: "
+            "use --source-password-file"
+        )
 
 
 def main() -> None:

@@ -72,6 +72,8 @@ class CameraNode:
             height=settings.height,
             loop=settings.loop,
             name=settings.name,
+            password_file=settings.source_password_file,
+            any_certificate=settings.source_any_certificate,
         )
         is_quiet = lambda: self._quiet.is_quiet(datetime.now())  # noqa: E731
         return Capture(source, wake=self._waker.wake, is_quiet=is_quiet)

@@ -7,8 +7,9 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.security.password_file import holds_password, read_password
+from roommood.shared.security.password_file import read_password
 from roommood.shared.security.private_file import credentials_folder
+from roommood.shared.security.secret_urls import holds_password
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,8 @@ class Preview:
             height=settings.height,
             loop=True,
             name="preview",
+            password_file=settings.source_password_file,
+            any_certificate=settings.source_any_certificate,
         )
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.security.private_file import read_private
@@ -17,10 +16,3 @@ def read_password(path: Path, least_chars: int = 1) -> str:
     if len(lines[0]) < least_chars:
         raise ConfigError(f"the first line of {path} is to be {wanted}")
     return lines[0]
-
-
-def holds_password(url: str) -> bool:
-    """Whether a URL tells a password, which every user of a machine could read from it."""
-    inside, at, _ = url.partition("://")[2].rpartition("@")
-    names = {name.lower() for name, _ in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
-    return bool(at and ":" in inside) or "password" in names

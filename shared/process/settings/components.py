@@ -87,7 +87,17 @@ class PictureSettings(Settings):
         picture_source(), "0",
         "Webcam (0, /dev/video0), picamera, rtsp://... or http://..., a video file, "
         "a folder of pictures, or simulated.", _WHAT,
-        flags=("--source", "-s"), table="camera",
+        flags=("--source", "-s"), table="camera", is_secret=True,
+    )  # fmt: skip
+    source_password_file: Path | None = row(
+        file_path(), None,
+        "File, for its owner only, whose first line is the password of a network camera; the "
+        "source then names the user, as in rtsp://USER@HOST/...", _WHAT, table="camera",
+    )  # fmt: skip
+    source_any_certificate: bool = row(
+        switch(), False,
+        "Take whatever certificate the camera shows over https, also one of its own making.",
+        _WHAT, table="camera",
     )  # fmt: skip
     rate_hz: float | None = row(
         number(0, 240, "HZ", above=True), None, "Frames captured a second.", _PICTURE,

@@ -1,6 +1,7 @@
 """A TOML file with settings: what it says, in which line, and everything that is wrong with it."""
 
 import re
+import stat
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings.tables import TABLES, nearest, problem_with
+from roommood.shared.security.secret_urls import holds_password
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class SettingsFile:
     def problems(self) -> list[str]:
         """Everything that is wrong, whichever component it concerns, by line."""
         found = [one for name in self.document for one in self._problems_of(name)]
+        found += self._passwords_that_others_read()
         return [f"{self.path}:{line}: {said}" for line, said in sorted(found, key=lambda f: f[0])]
 
     def _problems_of(self, name: str) -> Iterator[tuple[int, str]]:
@@ -50,6 +53,19 @@ class SettingsFile:
             for key, value in self.document[name].items():
                 if said := problem_with(name, key, value):
                     yield self._line_of(name, key), said
+
+    def _passwords_that_others_read(self) -> Iterator[tuple[int, str]]:
+        """Of network cameras; one of Redis is refused wherever it stands."""
+        source = self.table("camera").get("source")
+        if isinstance(source, str) and holds_password(source) and self._is_read_by_others():
+            yield (
+                self._line_of("camera", "source"),
+                f"source holds a password, and others can read this file: chmod 600 {self.path}, "
+                "or put the password into a file of its own: source_password_file",
+            )
+
+    def _is_read_by_others(self) -> bool:
+        return bool(self.path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
     def _line_of_table(self, name: str) -> int:
         word = re.escape(name)

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from roommood.shared.errors import RoommoodError
 from roommood.shared.protocol.names import parse_camera, parse_room
-from roommood.shared.security.password_file import holds_password
+from roommood.shared.security.secret_urls import holds_password
 from roommood.shared.transport.addresses import parse_address
 
 T = TypeVar("T")
