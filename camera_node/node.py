@@ -289,7 +289,7 @@ class CameraNode:
             sent=publisher.sent if publisher else 0,
             skipped=counts.skipped,
             lost_with_worker=publisher.lost_with_worker if publisher else 0,
-            encode_ms=self._encoder.encode_ms,
+            encode_ms=self._encoder.encode_ms or None,
             temperature_c=_temperature_c(),
             source=self._capture.status[:200],
         )
@@ -302,7 +302,7 @@ class CameraNode:
         for outcome in ("captured", "sent", "skipped", "lost_with_worker"):
             name = f"roommood_camera_frames_{outcome}_total"
             yield Sample(name, f"Frames {outcome.replace('_', ' ')}.", getattr(health, outcome))
-        rate_hz, encode_s = self._capture.rate_hz, health.encode_ms / 1e3
+        rate_hz, encode_s = self._capture.rate_hz, (health.encode_ms or 0.0) / 1e3
         yield Sample("roommood_camera_capture_rate_hertz", "Frames captured a second.", rate_hz)
         yield Sample("roommood_camera_encode_seconds", "Time that one encoding takes.", encode_s)
         for status in ("ok", *PROBLEMS, "paused", "quiet", "reconnecting", "failed"):
@@ -316,9 +316,9 @@ class CameraNode:
             yield Sample(name, "Of the board.", health.temperature_c)
 
 
-def _temperature_c() -> float:
-    """The board's temperature, or 0 where the system does not tell."""
+def _temperature_c() -> float | None:
+    """The board's temperature, or None where the system does not tell."""
     try:
         return int(_THERMAL.read_text()) / 1000.0
     except (OSError, ValueError):
-        return 0.0
+        return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from roommood.shared.protocol.measures import as_hash
 from roommood.shared.protocol.messages import PICTURE_PROBLEMS, CameraReport, Report
 
 HealthFields = Mapping[str, str | float]
@@ -33,7 +34,6 @@ def camera_fields(reports: Iterable[Report]) -> dict[str, HealthFields]:
 
 
 def _own_words(one: CameraReport) -> dict[str, str | float]:
-    health = one.health
     return {
         "room": one.room,
         "boot_id": one.boot_id,
@@ -42,14 +42,8 @@ def _own_words(one: CameraReport) -> dict[str, str | float]:
         "rate_hz": round(one.rate_hz, 2),
         "width": one.width,
         "height": one.height,
-        "captured": health.captured,
-        "sent": health.sent,
-        "skipped": health.skipped,
-        "lost_with_worker": health.lost_with_worker,
-        "encode_ms": round(health.encode_ms, 3),
-        "temperature_c": round(health.temperature_c, 1),
-        "source": health.source,
-        "picture": _picture(health.source),
+        **as_hash(one.health),
+        "picture": _picture(one.health.source),
     }
 
 

@@ -133,8 +133,8 @@ def _health(snapshot: Snapshot) -> models.Health:
         redis="away" if snapshot.away else "answers",
         why=snapshot.away,
         taken=snapshot.taken,
-        cameras=[models.camera(one) for one in snapshot.cameras],
-        workers=[models.worker(one) for one in snapshot.workers],
+        cameras=list(snapshot.cameras),
+        workers=list(snapshot.workers),
     )
 
 

@@ -5,9 +5,10 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from roommood.aggregator.stats.health import SILENT_S
+from roommood.aggregator.stats.health import SILENT_S, CameraHealth
 from roommood.aggregator.stats.palette import COLOUR_OF
 from roommood.shared.protocol.emotions import EXPRESSIONS
+from roommood.shared.protocol.measures import measured
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _THIN: Final = "\N{NARROW NO-BREAK SPACE}"
@@ -74,6 +75,7 @@ def zone() -> str:
     return datetime.now(UTC).astimezone().tzname() or "local time"
 
 
+_CAMERA_COLUMNS: Final = [one for one in measured(CameraHealth) if one.measure.label]
 _templates: Final = Environment(
     loader=PackageLoader("roommood.aggregator.dashboard"),
     autoescape=True,
@@ -85,4 +87,6 @@ _templates.filters.update(
     percent=percent, number=number, signed=signed, lasting=lasting, ago=ago, clock=clock,
     count_of=count_of, noun=noun,
 )  # fmt: skip
-_templates.globals.update(colour_of=COLOUR_OF, expressions=EXPRESSIONS, silent_s=SILENT_S)
+_templates.globals.update(
+    colour_of=COLOUR_OF, expressions=EXPRESSIONS, silent_s=SILENT_S, columns=_CAMERA_COLUMNS
+)

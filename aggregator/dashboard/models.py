@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from roommood.aggregator.dashboard import snapshot
-from roommood.aggregator.stats import health
 from roommood.aggregator.stats.figures import RoomPeriod
+from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
 
 Part = Annotated[float, Field(ge=0.0, le=1.0)]
 Dominant = Annotated[str | None, BeforeValidator(lambda named: named or None)]
@@ -108,52 +108,6 @@ class History(_Answer):
     periods: list[Period]
 
 
-class Camera(_Answer):
-    """A camera's health: its own words and its workers' counts, since their starts."""
-
-    camera: str
-    silent_s: float = Field(description="Since it was last heard; what follows is as old.")
-    room: str
-    rate_hz: float | None
-    width: int | None
-    height: int | None
-    captured: int
-    sent: int
-    skipped: int = Field(description="Not sent: a newer picture came before anyone asked.")
-    lost_with_worker: int
-    lost_on_wire: int
-    analysed: int
-    refused: dict[str, int] = Field(description="By reason.")
-    encode_ms: float | None
-    transit_ms: float | None
-    temperature_c: float | None
-    picture: str = Field(description="What is wrong with its picture; empty: nothing known.")
-    source: str
-    release: str
-    workers: list[str]
-
-
-class Worker(_Answer):
-    """A worker's health, in its own words."""
-
-    worker: str
-    silent_s: float
-    address: str
-    release: str
-    up_s: float | None
-    cameras: int
-    threads: int
-    analysed: int
-    refused: int
-    results_waiting: int
-    analysis_ms: float | None
-    decode_ms: float | None
-    detect_ms: float | None
-    classify_ms: float | None
-    age_p50_ms: float | None
-    age_p95_ms: float | None
-
-
 class RedisState(_Answer):
     """Whether Redis answers the dashboard."""
 
@@ -165,8 +119,8 @@ class Health(RedisState):
     """Cameras and workers that were heard in the last day."""
 
     taken: datetime
-    cameras: list[Camera]
-    workers: list[Worker]
+    cameras: list[CameraHealth]
+    workers: list[WorkerHealth]
 
 
 class Problem(BaseModel):
@@ -197,11 +151,3 @@ def room_now(room: snapshot.Room) -> RoomNow:
 
 def period(one: RoomPeriod) -> Period:
     return Period.model_validate(one)
-
-
-def camera(one: health.CameraHealth) -> Camera:
-    return Camera.model_validate(one)
-
-
-def worker(one: health.WorkerHealth) -> Worker:
-    return Worker.model_validate(one)

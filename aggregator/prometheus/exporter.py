@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Final
 
 from roommood.aggregator.stats.figures import RoomPeriod
+from roommood.aggregator.stats.health import CameraHealth
 from roommood.aggregator.stats.site import Site, SiteReader, is_up
 from roommood.shared.errors import StoreError
 from roommood.shared.process.logs import event
@@ -19,6 +20,7 @@ from roommood.shared.process.metrics import Health, Sample, serve
 from roommood.shared.process.runtime import ConnectionLog, shutdown_on_signals
 from roommood.shared.process.settings import ExporterSettings
 from roommood.shared.process.settings.readers import host_and_port
+from roommood.shared.protocol.measures import measured
 from roommood.shared.protocol.messages import PICTURE_PROBLEMS
 
 _LAST: Final = timedelta(minutes=1)
@@ -110,13 +112,7 @@ def site_samples(site: Site, lately: Sequence[RoomPeriod]) -> Iterator[Sample]:
         resting = camera.room in paused or camera.source in ("paused", "quiet")
         yield Sample("roommood_site_camera_resting", _RESTING, resting, labels)
         if up:
-            yield from _known(
-                (
-                    ("roommood_site_camera_capture_rate_hertz", _RATE, camera.rate_hz),
-                    ("roommood_site_camera_temperature_celsius", _BOARD, camera.temperature_c),
-                ),
-                labels,
-            )
+            yield from _known(_measures(camera), labels)
             yield from _problem(camera.picture, labels)
 
 
@@ -144,6 +140,15 @@ def _known(
             yield Sample(name, what, value, labels)
 
 
+def _measures(camera: CameraHealth) -> Iterator[tuple[str, str, float | None]]:
+    """Each number of a camera that is declared to have a sample."""
+    for one in measured(CameraHealth):
+        if one.measure.sample:
+            value = getattr(camera, one.name)
+            scaled = None if value is None else value * one.measure.scale
+            yield f"roommood_site_camera_{one.measure.sample}", one.measure.description, scaled
+
+
 def _problem(picture: str, labels: dict[str, str]) -> Iterator[Sample]:
     """What is wrong with a camera's picture, by its own word, where it says that."""
     for problem in PICTURE_PROBLEMS if picture else ():
@@ -158,8 +163,6 @@ _LEFT_OUT: Final = "Rooms beyond the first 1,000, of which nothing is told."
 _LAST_SEEN: Final = "Capture of the room's newest result, since 1970."
 _SILENT: Final = "Since the camera was last heard."
 _RESTING: Final = "1 while its room is paused, or in its quiet hours."
-_RATE: Final = "Frames captured a second."
-_BOARD: Final = "Of the camera's board."
 _PICTURE: Final = "1 for what is wrong with the camera's picture."
 _COVERAGE: Final = "Part of the last minute that was observed."
 _PEOPLE: Final = "Faces at once, over the last minute."

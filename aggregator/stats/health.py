@@ -2,42 +2,47 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+from roommood.shared.protocol import messages
+from roommood.shared.protocol.measures import Measured, measure, measured
 
 Hash = Mapping[str, str]
 
 # After so long a camera or worker that says nothing counts as silent.
 SILENT_S: Final = 10.0
+_SILENT: Final = {"description": "Since it was last heard; what follows is as old."}
+_REDUCE: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {"sum": sum, "max": max}
 
 
-@dataclass(frozen=True, slots=True)
-class CameraHealth:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraHealth(messages.CameraHealth):
     """What a camera said last, and what its workers counted of it, since their starts.
 
     None is what was not said. `silent_s` is how long nothing was heard: then all else is old.
     """
 
     camera: str
-    silent_s: float
-    room: str = ""
-    rate_hz: float | None = None
-    width: int | None = None
-    height: int | None = None
-    captured: int = 0
-    sent: int = 0
-    skipped: int = 0
-    lost_with_worker: int = 0
-    lost_on_wire: int = 0
-    analysed: int = 0
-    refused: Mapping[str, int] = field(default_factory=dict)
-    encode_ms: float | None = None
-    transit_ms: float | None = None
-    temperature_c: float | None = None
-    picture: str = ""
-    source: str = ""
-    release: str = ""
+    silent_s: float = field(metadata=_SILENT)
+    room: str = measure("", "Room that it watches.")
+    rate_hz: float | None = measure(
+        None, "Frames captured a second.", label="Rate", unit="Hz", sample="capture_rate_hertz"
+    )
+    width: int | None = measure(None, "Pixels of its pictures.")
+    height: int | None = measure(None, "Pixels of its pictures.")
+    lost_on_wire: int = measure(
+        0, "Sent, but not received by a worker.", key="lost-on-wire", of_workers="sum"
+    )
+    analysed: int = measure(0, "Frames analysed, by all workers.", of_workers="sum")
+    refused: Mapping[str, int] = field(default_factory=dict, metadata={"description": "By reason."})
+    transit_ms: float | None = measure(
+        None, "What its newest frame spent on the wire.", of_workers="max",
+        label="On the wire", unit="ms",
+    )  # fmt: skip
+    picture: str = measure("", "What is wrong with its picture; empty: nothing known.")
+    release: str = measure("", "Its version.")
     workers: tuple[str, ...] = ()
 
     @property
@@ -47,26 +52,28 @@ class CameraHealth:
         return "" if said == "ok" else said
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerHealth:
     """What a worker said last; times are moving averages or medians of its latest frames."""
 
     worker: str
-    silent_s: float
-    address: str = ""
-    release: str = ""
-    up_s: float | None = None
-    cameras: int = 0
-    threads: int = 0
-    analysed: int = 0
-    refused: int = 0
-    results_waiting: int = 0
-    analysis_ms: float | None = None
-    decode_ms: float | None = None
-    detect_ms: float | None = None
-    classify_ms: float | None = None
-    age_p50_ms: float | None = None
-    age_p95_ms: float | None = None
+    silent_s: float = field(metadata=_SILENT)
+    address: str = measure("", "By which cameras reach it.")
+    release: str = measure("", "Its version.")
+    up_s: float | None = measure(None, "Since its start.")
+    cameras: int = measure(0, "Cameras heard lately.")
+    threads: int = measure(0, "Compute threads.")
+    analysed: int = measure(0, "Frames analysed.")
+    refused: int = measure(0, "Frames refused.")
+    results_waiting: int = measure(0, "Results not yet acknowledged.")
+    analysis_ms: float | None = measure(None, "Time of one analysis, moving average.")
+    decode_ms: float | None = measure(None, "Of that, to decode.")
+    detect_ms: float | None = measure(None, "Of that, to find faces.")
+    classify_ms: float | None = measure(None, "Of that, to classify them.")
+    age_p50_ms: float | None = measure(
+        None, "Age of frames as their analysis starts, median.", key="age_at_start_p50_ms"
+    )
+    age_p95_ms: float | None = measure(None, "The same, 95 %.", key="age_at_start_p95_ms")
 
 
 def camera_health(camera: str, said: Hash, silent_s: float) -> CameraHealth:
@@ -75,48 +82,16 @@ def camera_health(camera: str, said: Hash, silent_s: float) -> CameraHealth:
     return CameraHealth(
         camera=camera,
         silent_s=silent_s + (_number(said, "silent_ms") or 0.0) / 1000,
-        room=said.get("room", ""),
-        rate_hz=_number(said, "rate_hz"),
-        width=_count_or_none(said, "width"),
-        height=_count_or_none(said, "height"),
-        captured=_count(said, "captured"),
-        sent=_count(said, "sent"),
-        skipped=_count(said, "skipped"),
-        lost_with_worker=_count(said, "lost_with_worker"),
-        lost_on_wire=round(sum(counts["lost-on-wire"].values())),
-        analysed=round(sum(counts["analysed"].values())),
         refused=dict(_refusals(counts)),
-        encode_ms=_number(said, "encode_ms") or None,
-        transit_ms=max(counts["transit_ms"].values(), default=None),
-        # A camera without a thermometer says 0.
-        temperature_c=_number(said, "temperature_c") or None,
-        picture=said.get("picture", ""),
-        source=said.get("source", ""),
-        release=said.get("release", ""),
         workers=tuple(sorted(workers_of(said))),
+        **{one.name: _value(one, said, counts) for one in measured(CameraHealth)},
     )
 
 
 def worker_health(worker: str, said: Hash, silent_s: float) -> WorkerHealth:
     """From the fields of `roommood:worker:<id>`."""
-    return WorkerHealth(
-        worker=worker,
-        silent_s=silent_s,
-        address=said.get("address", ""),
-        release=said.get("release", ""),
-        up_s=_number(said, "up_s"),
-        cameras=_count(said, "cameras"),
-        threads=_count(said, "threads"),
-        analysed=_count(said, "analysed"),
-        refused=_count(said, "refused"),
-        results_waiting=_count(said, "results_waiting"),
-        analysis_ms=_number(said, "analysis_ms"),
-        decode_ms=_number(said, "decode_ms"),
-        detect_ms=_number(said, "detect_ms"),
-        classify_ms=_number(said, "classify_ms"),
-        age_p50_ms=_number(said, "age_at_start_p50_ms"),
-        age_p95_ms=_number(said, "age_at_start_p95_ms"),
-    )
+    values = {one.name: _value(one, said, {}) for one in measured(WorkerHealth)}
+    return WorkerHealth(worker=worker, silent_s=silent_s, **values)
 
 
 def workers_of(said: Hash) -> set[str]:
@@ -150,10 +125,13 @@ def _number(said: Hash, name: str) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _count(said: Hash, name: str) -> int:
-    return _count_or_none(said, name) or 0
-
-
-def _count_or_none(said: Hash, name: str) -> int | None:
-    number = _number(said, name)
-    return None if number is None else round(number)
+def _value(one: Measured, said: Hash, counts: Mapping[str, Mapping[str, float]]) -> Any:
+    """What the hash says of a measure; its default where that is nothing."""
+    if one.kind is str:
+        return said.get(one.key, one.default)
+    how = one.measure.of_workers
+    by_worker = counts.get(one.key, {}).values()
+    number = _REDUCE[how](by_worker) if how and by_worker else _number(said, one.key)
+    if number is None or (one.measure.zero_is_unknown and number == 0):
+        return one.default
+    return round(number) if one.kind is int else number

@@ -80,6 +80,9 @@ class Fields:
     def fields(self, name: str) -> "Fields":
         return Fields(self._get(name))
 
+    def has(self, name: str) -> bool:
+        return name in self._values
+
     def raw(self, name: str) -> Any:
         return self._get(name)
 

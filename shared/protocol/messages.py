@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from roommood.shared.protocol.measures import measure
+
 Numbers = Mapping[str, float]
 # How a camera calls a picture that does not live: `CameraHealth.source` begins with it.
 PICTURE_PROBLEMS: Final = ("black", "frozen", "blank")
@@ -25,15 +27,21 @@ class CameraHealth:
     `captured == sent + skipped`, apart from the one newest frame that waits. `sent` counts
     frames to all workers; `lost_with_worker` those of them whose worker ended first. `source` is
     "ok", or what is wrong with it: one of PICTURE_PROBLEMS, reconnecting, paused, ... and why.
+    None is what is not known; in messages and in Redis that is 0.
     """
 
-    captured: int = 0
-    sent: int = 0
-    skipped: int = 0
-    lost_with_worker: int = 0
-    encode_ms: float = 0.0
-    temperature_c: float = 0.0
-    source: str = ""
+    captured: int = measure(0, "Frames that the source gave.")
+    sent: int = measure(0, "Frames sent, to all workers.")
+    skipped: int = measure(0, "Not sent: a newer picture came before anyone asked.")
+    lost_with_worker: int = measure(0, "Sent, but their worker ended before it began with them.")
+    encode_ms: float | None = measure(
+        None, "Time that one encoding takes.", zero_is_unknown=True, label="Encode", unit="ms"
+    )
+    temperature_c: float | None = measure(
+        None, "Of the camera's board.", low=-273.15, high=1000.0, digits=1, zero_is_unknown=True,
+        label="Temperature", unit="°C", shown_digits=0, sample="temperature_celsius",
+    )  # fmt: skip
+    source: str = measure("", "How its source is, in its own words.", high=200)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ its JPEG as a second part, which is never copied through msgpack. Unknown map fi
 array elements are ignored, so that fields can be added within one version.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -23,6 +22,7 @@ from roommood.shared.protocol.fields import (
     text_of,
     typed,
 )
+from roommood.shared.protocol.measures import as_message, measured
 from roommood.shared.protocol.messages import (
     Ack,
     CameraHealth,
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 def encode_hello(hello: Hello) -> bytes:
-    return _pack(b"H", dataclasses.asdict(hello))
+    return _pack(b"H", _with_health(hello))
 
 
 def encode_credit(credit: Credit) -> bytes:
@@ -59,7 +59,7 @@ def encode_frame(frame: Frame) -> bytes:
 
 def encode_report(report: Report) -> bytes:
     fields = _fields(report)
-    fields["cameras"] = [dataclasses.asdict(camera) for camera in report.cameras]
+    fields["cameras"] = [_with_health(camera) for camera in report.cameras]
     fields["models"] = [_fields(model) for model in report.models]
     fields["results"] = [result_row(one) for one in report.results]
     return _pack(b"R", fields)
@@ -114,6 +114,10 @@ def _fields(message: Any) -> dict[str, Any]:
     return {name: getattr(message, name) for name in message.__slots__}
 
 
+def _with_health(message: Hello | CameraReport) -> dict[str, Any]:
+    return {**_fields(message), "health": as_message(message.health)}
+
+
 def _pack(kind: bytes, fields: Mapping[str, Any]) -> bytes:
     return _MAGIC + bytes((limits.WIRE_VERSION,)) + kind + bytes(msgpack.packb(fields))
 
@@ -162,15 +166,7 @@ def _read_hello(fields: Fields) -> Hello:
 
 
 def _read_camera_health(fields: Fields) -> CameraHealth:
-    return CameraHealth(
-        captured=fields.integer("captured"),
-        sent=fields.integer("sent"),
-        skipped=fields.integer("skipped"),
-        lost_with_worker=fields.integer("lost_with_worker"),
-        encode_ms=fields.number("encode_ms"),
-        temperature_c=fields.number("temperature_c", -273.15, 1000.0),
-        source=fields.text("source", 200),
-    )
+    return CameraHealth(**{one.name: one.read(fields) for one in measured(CameraHealth)})
 
 
 def _rotation(fields: Fields) -> int:

@@ -59,7 +59,9 @@ def series_of(text: str) -> Series:
 
 def made_site() -> str:
     """What a quiet test never shows: a camera with a thermometer and a frozen picture."""
-    camera = CameraHealth("door", 1.0, "hall", temperature_c=50.0, picture="frozen: 12 s")
+    camera = CameraHealth(
+        camera="door", silent_s=1.0, room="hall", temperature_c=50.0, picture="frozen: 12 s"
+    )
     room = KnownRoom("hall", datetime.now(UTC), False)
     return render(site_samples(SiteNow([room], [RoomNow("hall")], [camera], []), [])).decode()
 

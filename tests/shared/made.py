@@ -38,8 +38,8 @@ healths = st.builds(
     sent=counts,
     skipped=counts,
     lost_with_worker=counts,
-    encode_ms=times,
-    temperature_c=st.floats(-273.15, 1000.0),
+    encode_ms=st.none() | times.filter(bool),
+    temperature_c=st.none() | st.floats(-273.15, 1000.0).filter(bool),
     source=texts,
 )
 hellos = st.builds(

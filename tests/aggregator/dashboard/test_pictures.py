@@ -114,9 +114,9 @@ def test_every_window_opens_with_a_picture_that_is_not_too_fine(window: str) -> 
 
 
 def test_a_restarted_worker_takes_the_place_of_the_one_before() -> None:
-    old = WorkerHealth("old", silent_s=60.0, address="tcp://desk:5701")
-    new = WorkerHealth("new", silent_s=0.5, address="tcp://desk:5701")
-    gone = WorkerHealth("gone", silent_s=60.0, address="tcp://attic:5701")
+    old = WorkerHealth(worker="old", silent_s=60.0, address="tcp://desk:5701")
+    new = WorkerHealth(worker="new", silent_s=0.5, address="tcp://desk:5701")
+    gone = WorkerHealth(worker="gone", silent_s=60.0, address="tcp://attic:5701")
     assert [one.worker for one in current([old, new, gone])] == ["new", "gone"]
 
 

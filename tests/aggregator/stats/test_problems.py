@@ -5,11 +5,11 @@ import pytest
 from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
 from roommood.aggregator.stats.problems import problems
 
-WORKER = WorkerHealth("w1", 0.5, address="tcp://desk:5701")
+WORKER = WorkerHealth(worker="w1", silent_s=0.5, address="tcp://desk:5701")
 
 
 def camera(name: str = "k-1", silent_s: float = 0.5, **more: str) -> CameraHealth:
-    return CameraHealth(name, silent_s, room="kitchen", **more)  # type: ignore[arg-type]
+    return CameraHealth(camera=name, silent_s=silent_s, room="kitchen", **more)  # type: ignore[arg-type]
 
 
 def test_a_site_that_is_well_has_none() -> None:
@@ -43,13 +43,16 @@ def test_a_paused_rooms_silent_camera_is_no_problem() -> None:
 
 
 def test_without_a_single_worker_that_is_heard_it_is_said_once() -> None:
-    gone = [WorkerHealth(name, 60.0, address=f"tcp://desk:{name}") for name in ("1", "2")]
+    gone = [
+        WorkerHealth(worker=name, silent_s=60.0, address=f"tcp://desk:{name}")
+        for name in ("1", "2")
+    ]
 
     assert [one.of for one in problems([], gone, [])] == ["workers"]
 
 
 def test_a_worker_whose_place_another_has_taken_is_none() -> None:
-    gone = WorkerHealth("w0", 60.0, address="tcp://desk:5701")
-    elsewhere = WorkerHealth("w2", 60.0, address="tcp://other:5701")
+    gone = WorkerHealth(worker="w0", silent_s=60.0, address="tcp://desk:5701")
+    elsewhere = WorkerHealth(worker="w2", silent_s=60.0, address="tcp://other:5701")
 
     assert [one.of for one in problems([], [WORKER, gone, elsewhere], [])] == ["other:5701"]
