@@ -156,6 +156,7 @@ class CameraNode:
         self._publish()
         self._adapt()
         self.health.ready = self._publisher.connected_workers > 0
+        self.health.detail = {"workers": self._publisher.states()}
         self.health.tick()
 
     def _wait(self) -> set[object] | None:
@@ -248,7 +249,7 @@ class CameraNode:
         self._publisher.close()
         self._waker.close()
         self._context.term()
-        health = self._health()
+        health = self._publisher.counted(self._health())
         event(
             _log,
             logging.INFO,
@@ -282,13 +283,11 @@ class CameraNode:
         )
 
     def _health(self) -> CameraHealth:
+        """But for what the publisher counts."""
         counts = self._capture.counts()
-        publisher = getattr(self, "_publisher", None)
         return CameraHealth(
             captured=counts.captured,
-            sent=publisher.sent if publisher else 0,
             skipped=counts.skipped,
-            lost_with_worker=publisher.lost_with_worker if publisher else 0,
             encode_ms=self._encoder.encode_ms or None,
             temperature_c=_temperature_c(),
             source=self._capture.status[:200],
@@ -296,7 +295,7 @@ class CameraNode:
 
     def samples(self) -> Iterator[Sample]:
         """The camera's metrics."""
-        settings, health = self._settings, self._health()
+        settings, health = self._settings, self._publisher.counted(self._health())
         labels = {"camera": settings.name, "room": settings.room}
         yield Sample("roommood_camera_info", "Which camera this is.", 1, labels)
         for outcome in ("captured", "sent", "skipped", "lost_with_worker"):

@@ -10,17 +10,17 @@ from typing import Final
 import zmq
 
 from roommood.camera_node.membership import Membership
-from roommood.camera_node.window import CreditWindow
+from roommood.camera_node.worker_connection import WorkerConnection
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import ConfigError, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
-from roommood.shared.process.runtime import ConnectionLog
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import CREDIT_VOID_MS, HELLO_EVERY_MS, MAX_INTERVAL_US
-from roommood.shared.protocol.messages import Credit, Frame, Hello
+from roommood.shared.protocol.messages import CameraHealth, Credit, Frame, Hello
 from roommood.shared.security.keys import ClientKeys
 from roommood.shared.transport import sockets
-from roommood.shared.transport.monitors import WHY_NOT, ConnectionEvent, Monitor, Reconnector
+from roommood.shared.transport.client import Dialer
+from roommood.shared.transport.monitors import ConnectionEvent
 from roommood.shared.transport.sockets import Dealer
 
 _log = logging.getLogger(__name__)
@@ -39,32 +39,6 @@ class Outgoing:
     captured_ms: float
 
 
-class WorkerConnection:
-    """One socket to one worker address."""
-
-    def __init__(
-        self,
-        context: zmq.Context[Dealer],
-        address: str,
-        number: int,
-        now_ms: float,
-        *,
-        insecure: bool,
-        keys: ClientKeys | None,
-    ) -> None:
-        self.address = address
-        self.number = number
-        self.window = CreditWindow(now_ms)
-        self.hello_due_ms = 0.0
-        self.sent_ms = 0.0
-        self.refused = ""
-        self.paused = False
-        socket, monitor = sockets.connect_frames(context, address, insecure=insecure, keys=keys)
-        self.socket: Dealer = socket
-        self.monitor: Monitor = monitor
-        self.reconnector = Reconnector(socket, address, monitor)
-
-
 # Whom a discovered address is heard from: not this machine, so loopback ones are left out.
 _LOCAL_NETWORK: Final = "tcp://local-network:0"
 
@@ -73,7 +47,8 @@ class Publisher:
     """The frame protocol of a camera, over any number of workers.
 
     `hello` makes a Hello from what only the node knows; this class fills in the numbers of
-    the link. Call `turn` whenever the poller says that a socket is readable, and each 250 ms.
+    the link and of what was sent. Call `turn` whenever the poller says that a socket is
+    readable, and each 250 ms.
     """
 
     def __init__(
@@ -89,17 +64,21 @@ class Publisher:
         discovered: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._discovered = discovered
-        self._insecure = insecure
-        self._keys = keys
-        self._context = context
-        self._poller = poller
+        self._dialer = Dialer(
+            "worker",
+            context,
+            poller,
+            sockets.connect_frames,
+            lambda address: f"roommood doctor --worker {address}",
+            insecure=insecure,
+            keys=keys,
+        )
         self._hello = hello
         self._identity = hello()
         self._membership = Membership(self._identity.camera, workers)
         self._membership_due_ms = 0.0
         self._nominal_interval_us = nominal_interval_us
         self._links: dict[str, WorkerConnection] = {}
-        self._peers = ConnectionLog("worker")
         self._limited_log = RateLimitedLog(_log)
         self._next_link = 0
         self._connections = 0
@@ -141,6 +120,14 @@ class Publisher:
     def connected_workers(self) -> int:
         return sum(link.window.connected for link in self._links.values())
 
+    def counted(self, health: CameraHealth) -> CameraHealth:
+        """What the node says of itself, with what this class counts."""
+        return dataclasses.replace(health, sent=self.sent, lost_with_worker=self.lost_with_worker)
+
+    def states(self) -> dict[str, str]:
+        """By address of a worker: "reached", or why not."""
+        return {link.address: link.reach.state for link in list(self._links.values())}
+
     # The loop's turn
 
     def turn(self, ready: Container[object] | None = None) -> None:
@@ -149,9 +136,11 @@ class Publisher:
         `ready` is what a poll has just found readable; None: all are looked at.
         """
         now_ms = boot_ms()
+        self._dialer.turn(ready)
         for link in self._links.values():
             self._take_events(link, now_ms, ready)
-            link.reconnector.tick(now_ms)
+            if link.tick(now_ms):
+                self._note_disconnected(link)
             if ready is None or link.socket in ready:
                 self._take_messages(link)
         now_ms = boot_ms()
@@ -166,18 +155,17 @@ class Publisher:
     def _take_events(
         self, link: WorkerConnection, now_ms: float, ready: Container[object] | None
     ) -> None:
-        for news in link.reconnector.events(now_ms, ready):
+        for news in link.events(now_ms, ready):
             if news is ConnectionEvent.CONNECTED:
                 self._connections += 1
                 link.window.connect(self._connections, boot_ms())
                 link.hello_due_ms = 0.0
             elif news is ConnectionEvent.DISCONNECTED:
-                if link.window.connected and link.window.worker_id:
-                    self._peers.lost(link.address, "connection closed")
-                link.window.disconnect()
-                self._membership.lost(link.address)
-            elif news in WHY_NOT:
-                self._peers.lost(link.address, WHY_NOT[news])
+                self._note_disconnected(link)
+
+    def _note_disconnected(self, link: WorkerConnection) -> None:
+        link.window.disconnect()
+        self._membership.lost(link.address)
 
     def _take_messages(self, link: WorkerConnection) -> None:
         while (parts := sockets.receive(link.socket)) is not None:
@@ -196,7 +184,7 @@ class Publisher:
         if link.window.worker_id != worker_id:
             # Is it known by another address too? To be seen before it is sent a frame.
             self._membership_due_ms = 0.0
-        self._peers.back(link.address)
+        link.answered()
         if link.window.unsettled < unsettled:
             self.last_transit_ms = credit.transit_ms
         self._note_refusal(link, credit.refused)
@@ -212,12 +200,14 @@ class Publisher:
     def _say_hello(self, link: WorkerConnection, now_ms: float) -> None:
         if not sockets.is_writable(link.socket):
             return
+        plain = self._hello()
         hello = dataclasses.replace(
-            self._hello(),
+            plain,
             link=link.number,
             connection=link.window.connection,
             sent=link.window.sent,
             sent_ms=now_ms,
+            health=self.counted(plain.health),
         )
         if sockets.send(link.socket, [wire.encode_hello(hello)]):
             link.hello_due_ms = now_ms + HELLO_EVERY_MS
@@ -232,7 +222,7 @@ class Publisher:
         for link in self._links.values():
             window = link.window
             if window.connected and now_ms - window.heard_ms > CREDIT_VOID_MS:
-                self._peers.lost(link.address, "silent")
+                link.lost("silent", now_ms)
 
     # Sending
 
@@ -309,33 +299,21 @@ class Publisher:
 
     def _open_learned(self, address: str) -> None:
         try:
-            self._open(address)
+            self._open(address, learned=True)
         except ConfigError as error:
             self._limited_log.event("learned worker not used", why=str(error))
             self._membership.reject(address)
 
-    def _open(self, address: str) -> None:
-        link = WorkerConnection(
-            self._context,
-            address,
-            self._next_link,
-            boot_ms(),
-            insecure=self._insecure,
-            keys=self._keys,
-        )
-        self._next_link += 1
+    def _open(self, address: str, *, learned: bool = False) -> None:
+        number, self._next_link = self._next_link, self._next_link + 1
+        link = WorkerConnection(self._dialer, address, number, boot_ms(), learned=learned)
         self._links[address] = link
-        self._poller.register(link.socket, zmq.POLLIN)
-        self._poller.register(link.reconnector.descriptor, zmq.POLLIN)
 
     def _close(self, link: WorkerConnection) -> None:
         link.window.write_off()
         self._lost_on_closed_links += link.window.lost_with_worker
-        self._poller.unregister(link.socket)
-        self._poller.unregister(link.reconnector.descriptor)
-        sockets.close(link.socket, link.monitor, _LINGER_MS)
+        link.close(_LINGER_MS)
         del self._links[link.address]
-        self._peers.forget(link.address)
 
     def write_off(self) -> None:
         """Books every unsettled frame as lost with its worker: nobody will ask again."""
@@ -345,3 +323,4 @@ class Publisher:
     def close(self) -> None:
         for link in list(self._links.values()):
             self._close(link)
+        self._dialer.close()

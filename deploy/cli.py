@@ -122,6 +122,13 @@ def doctor(
             show_default="none", rich_help_panel=_TARGETS,
         ),
     ] = None,
+    aggregator: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Aggregator that must be reachable.",
+            show_default="none", rich_help_panel=_TARGETS,
+        ),
+    ] = None,
     source: Annotated[
         str | None,
         typer.Option(
@@ -143,7 +150,7 @@ def doctor(
     """
     from roommood.deploy.doctor.doctor import Targets, run_doctor
 
-    raise typer.Exit(run_doctor(Targets(redis, password_file, worker, source, keys)))
+    raise typer.Exit(run_doctor(Targets(redis, password_file, worker, aggregator, source, keys)))
 
 
 app.command(rich_help_panel=_START)(deploy_site)

@@ -141,6 +141,7 @@ class Worker:
         self._intake.turn(self._listener.router in ready)
         self._reporter.turn(ready)
         self._listener.turn(self.health, ready)
+        self.health.detail = {"aggregators": self._reporter.states()}
         if not self._compute.hung:
             self.health.tick()
 

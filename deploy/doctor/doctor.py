@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from roommood.deploy.doctor.cameras import check_cameras
 from roommood.deploy.doctor.clock import clock_finding
 from roommood.deploy.doctor.findings import Finding, checked, fail, ok, show, skipped, warn
-from roommood.deploy.doctor.network import check_rate, check_worker
+from roommood.deploy.doctor.network import check_peer, check_rate
 from roommood.deploy.doctor.wifi import wifi_findings
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import release
@@ -47,6 +48,7 @@ class Targets:
     redis_url: str | None = None
     redis_password_file: Path | None = None
     worker: str | None = None
+    aggregator: str | None = None
     source: str | None = None
     keys: Path | None = None
 
@@ -67,7 +69,8 @@ def examine(targets: Targets) -> Iterator[Finding]:
     yield from checked("models", _models, _EXTRAS["worker"], "worker")
     yield from checked("redis", lambda: _redis(targets), _EXTRAS["aggregator"], "aggregator")
     yield from checked("keys", lambda: _keys(targets), ("zmq",), "camera")
-    yield from checked("worker", lambda: check_worker(targets.worker), (), "camera")
+    for kind, address in (("worker", targets.worker), ("aggregator", targets.aggregator)):
+        yield from checked(kind, partial(check_peer, kind, address), (), "camera")
     yield from checked("frames to worker", check_rate, (), "camera")
     yield from checked("cameras", check_cameras, (), "camera")
     yield from checked("source", lambda: _source(targets.source), _EXTRAS["camera"], "camera")

@@ -7,6 +7,7 @@ from typing import Final
 import zmq
 
 from roommood.deploy.doctor.findings import Finding, fail, ok, skipped, warn
+from roommood.deploy.doctor.network import LOOKUP_S
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.runtime import Deadline
 from roommood.shared.security.allow_list import AllowList
@@ -24,7 +25,8 @@ from roommood.shared.security.keys import (
 )
 from roommood.shared.security.private_file import credentials_folder
 from roommood.shared.transport.addresses import parse_address
-from roommood.shared.transport.monitors import ConnectionEvent, next_event
+from roommood.shared.transport.monitors import WHY_NOT, ConnectionEvent, next_event
+from roommood.shared.transport.resolver import look_up_within
 from roommood.shared.transport.sockets import close, connect_frames
 
 # Seconds in which a worker that is there has long answered a handshake.
@@ -120,14 +122,22 @@ def _let_in(about: str, keys: ClientKeys, address: str) -> Finding:
 
 
 def _handshake(address: str, keys: ClientKeys) -> ConnectionEvent | None:
+    """What comes of it at the first address of a name where anything does."""
+    for number in look_up_within(address, LOOKUP_S).addresses:
+        if news := _handshake_at(number, keys):
+            return news
+    return None
+
+
+def _handshake_at(number: str, keys: ClientKeys) -> ConnectionEvent | None:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    socket, monitor = connect_frames(context, address, keys=keys)
+    socket, monitor = connect_frames(context, number, keys=keys)
     deadline = Deadline(_HANDSHAKE_S)
     try:
         while not deadline.passed:
             monitor.poll(100)
             news = next_event(monitor)
-            if news in (ConnectionEvent.CONNECTED, ConnectionEvent.REFUSED, ConnectionEvent.UNSAFE):
+            if news in (ConnectionEvent.CONNECTED, *WHY_NOT):
                 return news
         return None
     finally:

@@ -13,8 +13,12 @@ from typing import Final
 from roommood.deploy.doctor.findings import Finding, fail, ok, skipped, warn
 from roommood.deploy.site.release import CAMERA_METRICS_PORT
 from roommood.shared.transport.addresses import host_of, parse_address
+from roommood.shared.transport.reachability import why_not_connected
+from roommood.shared.transport.resolver import look_up_within
 
 _CONNECT_TIMEOUT_S: Final = 3.0
+LOOKUP_S: Final = 15.0
+_COMMANDS: Final = {"worker": "inference-worker", "aggregator": "aggregator"}
 _CONNECTS: Final = 5
 # A first packet that was lost is sent again after a second (RFC 6298, section 2).
 _LOST_S: Final = 0.9
@@ -28,25 +32,40 @@ _SENT: Final = "roommood_camera_frames_sent_total"
 _CAPTURED: Final = "roommood_camera_capture_rate_hertz"
 
 
-def check_worker(address: str | None) -> Iterator[Finding]:
-    """Whether a worker can be reached, by which way, and how fast it is."""
+def check_peer(kind: str, address: str | None) -> Iterator[Finding]:
+    """Whether a worker or an aggregator can be reached, by which way, and how fast it is."""
     if address is None:
-        yield skipped("worker", "give --worker HOST:PORT to see whether one can be reached")
+        yield skipped(kind, f"give --{kind} HOST:PORT to see whether one can be reached")
         return
-    parsed = parse_address(address)
-    host, port = host_of(parsed), int(parsed.rpartition(":")[2])
-    try:
-        own_address, first = _greeting(host, port)
-    except OSError as error:
-        todo = "is inference-worker running there, on that address, and does a firewall let it be?"
-        yield fail("worker", f"{host}:{port} cannot be reached: {error}", todo)
+    asked = parse_address(address).removeprefix("tcp://")
+    found = look_up_within(parse_address(address), LOOKUP_S)
+    if not found.addresses:
+        todo = "write it as in /etc/hosts or the router's list, or give the number instead"
+        yield fail(kind, f"{asked} cannot be reached: {found.why}", todo)
         return
+    failures = []
+    for number in found.addresses:
+        shown = asked if number.endswith(asked) else f"{asked} ({number.removeprefix('tcp://')})"
+        host, port = host_of(number), int(number.rpartition(":")[2])
+        try:
+            own_address, first = _greeting(host, port)
+        except OSError as error:
+            failures.append(why_not_connected(number, error))
+            continue
+        yield from _reached(kind, shown, first)
+        if first == _ZMTP_FIRST_BYTE:
+            yield _path(kind, host, port, own_address)
+        return
+    todo = f"is {_COMMANDS[kind]} running there, on that address, and does a firewall let it be?"
+    yield fail(kind, f"{asked} cannot be reached: {'; '.join(failures)}", todo)
+
+
+def _reached(kind: str, shown: str, first: bytes) -> Iterator[Finding]:
     if first != _ZMTP_FIRST_BYTE:
-        todo = "give the port of an inference worker, not of its metrics"
-        yield fail("worker", f"{host}:{port} answers, but does not speak ZeroMQ", todo)
-        return
-    yield ok("worker", f"{host}:{port} is reachable and speaks ZeroMQ")
-    yield _path(host, port, own_address)
+        todo = f"give the port of {_COMMANDS[kind]}, not of its metrics"
+        yield fail(kind, f"{shown} answers, but does not speak ZeroMQ", todo)
+    else:
+        yield ok(kind, f"{shown} is reachable and speaks ZeroMQ")
 
 
 def _greeting(host: str, port: int) -> tuple[str, bytes]:
@@ -55,24 +74,25 @@ def _greeting(host: str, port: int) -> tuple[str, bytes]:
         return str(link.getsockname()[0]), link.recv(1)
 
 
-def _path(host: str, port: int, own_address: str) -> Finding:
+def _path(kind: str, host: str, port: int, own_address: str) -> Finding:
+    about = f"path to {kind}"
     try:
         took_s = [_connect_s(host, port) for _ in range(_CONNECTS)]
     except OSError as error:
         todo = "a link that comes and goes: try a cable, or a place nearer to the access point"
-        return warn("path to worker", f"reached once, then not: {error}", todo)
+        return warn(about, f"reached once, then not: {error}", todo)
     name = _interface(own_address)
     link, is_weak = describe_link(name) if name else ("", False)
     by = f"by {link}, " if link else ""
     median_s, longest_s = statistics.median(took_s), max(took_s)
     said = f"{by}connects in {median_s * 1000:.1f} ms, {longest_s * 1000:.1f} at most"
     if longest_s > _LOST_S:
-        return warn("path to worker", said, "packets get lost: try a cable, or 5 GHz")
+        return warn(about, said, "packets get lost: try a cable, or 5 GHz")
     if median_s > _SLOW_S:
-        return warn("path to worker", said, "frames arrive late: is it the same network?")
+        return warn(about, said, "frames arrive late: is it the same network?")
     if is_weak:
-        return warn("path to worker", said, "move it nearer to the access point, or use a cable")
-    return ok("path to worker", said)
+        return warn(about, said, "move it nearer to the access point, or use a cable")
+    return ok(about, said)
 
 
 def _connect_s(host: str, port: int) -> float:

@@ -11,13 +11,13 @@ from roommood.inference_worker.serving.outbox import Outbox
 from roommood.shared.clock import Absence, boot_ms
 from roommood.shared.errors import WireError
 from roommood.shared.process.logs import RateLimitedLog, event
-from roommood.shared.process.runtime import ConnectionLog
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, WORKER_SILENT_MS
 from roommood.shared.protocol.messages import Ack, Report, Result, TicketedResult
 from roommood.shared.security.keys import ClientKeys
-from roommood.shared.transport.monitors import WHY_NOT, ConnectionEvent, Reconnector
-from roommood.shared.transport.sockets import close, connect_reports, is_writable, receive, send
+from roommood.shared.transport.client import ClientConnection, Dialer
+from roommood.shared.transport.monitors import ConnectionEvent
+from roommood.shared.transport.sockets import connect_reports, is_writable, receive, send
 
 _log = logging.getLogger(__name__)
 # Milliseconds that the last report may take to leave when the worker ends.
@@ -29,21 +29,11 @@ _SILENT_MS: Final = 2_500.0
 _PACE_MS: Final = 20.0
 
 
-class _Aggregator:
-    """The socket to one aggregator."""
+class _Aggregator(ClientConnection):
+    """The connection to one aggregator."""
 
-    def __init__(
-        self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        address: str,
-        insecure: bool,
-        keys: ClientKeys | None,
-    ) -> None:
-        self.address = address
-        connected = connect_reports(context, address, insecure=insecure, keys=keys)
-        self.socket, self.monitor = connected
-        self.reconnector = Reconnector(self.socket, address, self.monitor)
-        self.connected = False
+    def __init__(self, dialer: Dialer, address: str) -> None:
+        super().__init__(dialer, address, boot_ms())
         self.heard_ms = 0.0
         self.report_due_ms = 0.0
         self.models_due_ms = 0.0
@@ -72,16 +62,20 @@ class Reporter:
         self._identify = identify
         self._make_report = make_report
         self._on_ack = on_ack
-        self._poller = poller
-        self._peers = ConnectionLog("aggregator")
+        self._dialer = Dialer(
+            "aggregator",
+            context,
+            poller,
+            connect_reports,
+            lambda address: f"roommood doctor --aggregator {address}",
+            insecure=insecure,
+            keys=keys,
+        )
         self._limited_log = RateLimitedLog(_log)
         self.outbox = Outbox()
         self._absence = Absence()
         self._sent_ms = 0.0
-        self._aggregators = [_Aggregator(context, address, insecure, keys) for address in addresses]
-        for aggregator in self._aggregators:
-            poller.register(aggregator.socket, zmq.POLLIN)
-            poller.register(aggregator.reconnector.descriptor, zmq.POLLIN)
+        self._aggregators = [_Aggregator(self._dialer, address) for address in addresses]
 
     def add(self, result: Result, captured_ms: float) -> None:
         """Takes charge of a result whose frame was captured at `captured_ms` (`boot_ms`)."""
@@ -91,6 +85,10 @@ class Reporter:
     def connected(self) -> int:
         return sum(aggregator.connected for aggregator in self._aggregators)
 
+    def states(self) -> dict[str, str]:
+        """By address of an aggregator: "reached", or why not."""
+        return {one.address: one.reach.state for one in self._aggregators}
+
     def turn(self, ready: Container[object] | None = None) -> None:
         """Takes in Acks, sends results that wait, and the report of every second.
 
@@ -98,10 +96,12 @@ class Reporter:
         """
         now_ms = turn_ms = boot_ms()
         absence_ms = self._absence.ended_ms(turn_ms)
+        self._dialer.turn(ready)
         for aggregator in self._aggregators:
             aggregator.heard_ms += absence_ms
             self._take_events(aggregator, now_ms, ready)
-            aggregator.reconnector.tick(now_ms)
+            if aggregator.tick(now_ms):
+                self.outbox.expedite(aggregator.address)
             if ready is None or aggregator.socket in ready:
                 self._take_acks(aggregator)
         now_ms = boot_ms()
@@ -129,22 +129,16 @@ class Reporter:
     def _take_events(
         self, aggregator: _Aggregator, now_ms: float, ready: Container[object] | None
     ) -> None:
-        for news in aggregator.reconnector.events(now_ms, ready):
+        for news in aggregator.events(now_ms, ready):
             if news is ConnectionEvent.CONNECTED:
-                aggregator.connected = True
                 aggregator.heard_ms = boot_ms()
                 aggregator.report_due_ms = aggregator.models_due_ms = 0.0
             elif news is ConnectionEvent.DISCONNECTED:
-                if aggregator.connected:
-                    self._peers.lost(aggregator.address, "connection closed")
-                aggregator.connected = False
                 self.outbox.expedite(aggregator.address)
-            elif news in WHY_NOT:
-                self._peers.lost(aggregator.address, WHY_NOT[news])
 
     def _note_silence(self, aggregator: _Aggregator, now_ms: float) -> None:
         if aggregator.connected and now_ms - aggregator.heard_ms > WORKER_SILENT_MS:
-            self._peers.lost(aggregator.address, "silent")
+            aggregator.lost("silent", now_ms)
 
     def _take_acks(self, aggregator: _Aggregator) -> None:
         while (parts := receive(aggregator.socket)) is not None:
@@ -154,7 +148,7 @@ class Reporter:
                 self._limited_log.event("ack refused", why=str(error))
                 continue
             aggregator.heard_ms = boot_ms()
-            self._peers.back(aggregator.address)
+            aggregator.answered()
             self._log_settled(self.outbox.settle(ack))
             self._on_ack(ack)
 
@@ -209,9 +203,8 @@ class Reporter:
 
     def close(self) -> None:
         for aggregator in self._aggregators:
-            self._poller.unregister(aggregator.socket)
-            self._poller.unregister(aggregator.reconnector.descriptor)
-            close(aggregator.socket, aggregator.monitor, _LINGER_MS)
+            aggregator.close(_LINGER_MS)
+        self._dialer.close()
 
 
 def _choose(live: list[str], attempts: int, last: str) -> str:

@@ -71,6 +71,21 @@ MAX_WORKERS_PER_CAMERA: Final = 8
 # Addresses in one Credit or Ack.
 MAX_ADDRESSES: Final = 256
 MAX_ADDRESS_CHARS: Final = 255
+# Names that a process looks up at once, and those of them that others passed on: each is a thread,
+# which a silent name server holds for half a minute.
+MAX_LOOKUPS: Final = 8
+MAX_LEARNED_LOOKUPS: Final = 2
+# Addresses of one name that are tried in turn.
+MAX_NUMBERS: Final = 16
+# Milliseconds until a name is looked up again: while its peer is away, a tenth of how long it has
+# been so, within these bounds; the longer one while all is well.
+LOOKUP_AGAIN_MS: Final = 500.0
+LOOKUP_AGAIN_MAX_MS: Final = 30_000.0
+# Milliseconds without a first answer after which it is said why, how long until it is said again,
+# and between two tries to find out.
+UNREACHED_MS: Final = 5_000.0
+UNREACHED_AGAIN_MS: Final = 300_000.0
+PROBE_EVERY_MS: Final = 10_000.0
 # Milliseconds: a camera sends no frame older than this; it waits for the next capture.
 CAMERA_FRESH_MS: Final = 1_000
 

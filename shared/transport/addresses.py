@@ -9,9 +9,9 @@ from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.limits import MAX_ADDRESS_CHARS
 
 MAX_PORT: Final = 65_535
-_ADDRESS: Final = re.compile(
-    r"(?:tcp://)?(?P<host>\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]+|\*):(?P<port>\d{1,5})", re.ASCII
-)
+_LABEL: Final = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+_HOST: Final = rf"\[[0-9a-fA-F:.]+\]|(?:{_LABEL}\.)*{_LABEL}\.?|\*"
+_ADDRESS: Final = re.compile(rf"(?:tcp://)?(?P<host>{_HOST}):(?P<port>\d{{1,5}})", re.ASCII)
 
 
 def parse_address(text: str) -> str:
@@ -35,15 +35,33 @@ def host_of(address: str) -> str:
     return address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
 
 
+def is_same(address: str, other: str) -> bool:
+    """True if two addresses are one, however they write its number; names are never told apart."""
+    if address == other:
+        return True
+    numbers = (number_of(address), number_of(other))
+    if None in numbers:
+        return True
+    return numbers[0] == numbers[1] and address.rpartition(":")[2] == other.rpartition(":")[2]
+
+
+def number_of(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The number in an address, IPv4 where IPv6 only wraps it; None where there is a name."""
+    try:
+        number = ipaddress.ip_address(host_of(address).partition("%")[0])
+    except ValueError:
+        return None
+    wrapped = number.ipv4_mapped if isinstance(number, ipaddress.IPv6Address) else None
+    return wrapped or number
+
+
 def is_loopback(address: str) -> bool:
     """True if the address can only be reached from its own machine."""
     host = host_of(address)
     if host == "localhost":
         return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    number = number_of(address)
+    return number is not None and number.is_loopback
 
 
 def is_wildcard(address: str) -> bool:

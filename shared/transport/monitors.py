@@ -14,8 +14,9 @@ from roommood.shared.clock import boot_ms
 from roommood.shared.process.logs import RateLimitedLog
 from roommood.shared.process.metrics import Sample
 from roommood.shared.process.runtime import new_id
-from roommood.shared.protocol.limits import REDIAL_MS
+from roommood.shared.protocol.limits import RECONNECT_MS, REDIAL_MS
 from roommood.shared.transport import tcp
+from roommood.shared.transport.addresses import is_same
 from roommood.shared.transport.connections import Connections
 
 Monitor = zmq.Socket[bytes]
@@ -26,8 +27,9 @@ _log = logging.getLogger(__name__)
 class ConnectionEvent(Enum):
     """What the monitor of a connecting socket tells.
 
-    REFUSED: the other side does not admit this key. UNSAFE: it has another key than the one
-    trusted here, or one side has keys and the other none.
+    REFUSED: the other side does not admit this key. UNSAFE: one side has keys and the other none.
+    BROKEN_OFF: it ended the connection in the handshake, as one does that has another key than the
+    one trusted here, and what is no ZeroMQ.
     """
 
     CONNECTED = "connected"
@@ -35,6 +37,7 @@ class ConnectionEvent(Enum):
     RETRYING = "retrying"
     REFUSED = "refused"
     UNSAFE = "unsafe"
+    BROKEN_OFF = "broken-off"
 
 
 CONNECTION_EVENTS: Final = {
@@ -43,11 +46,15 @@ CONNECTION_EVENTS: Final = {
     zmq.Event.CONNECT_RETRIED: ConnectionEvent.RETRYING,
     zmq.Event.HANDSHAKE_FAILED_AUTH: ConnectionEvent.REFUSED,
     zmq.Event.HANDSHAKE_FAILED_PROTOCOL: ConnectionEvent.UNSAFE,
+    zmq.Event.HANDSHAKE_FAILED_NO_DETAIL: ConnectionEvent.BROKEN_OFF,
 }
 # What to say of a peer with whom no handshake comes about.
 WHY_NOT: Final = {
-    ConnectionEvent.REFUSED: "it does not admit this key: not on its allow-list, or revoked",
-    ConnectionEvent.UNSAFE: "it has other keys than those trusted here, or only one side has keys",
+    ConnectionEvent.REFUSED: "handshake refused: it does not admit this key, which is not on its "
+    "allow-list, or revoked",
+    ConnectionEvent.UNSAFE: "handshake refused: other keys: only one side has any",
+    ConnectionEvent.BROKEN_OFF: "handshake refused: other keys: it has not the key that is trusted "
+    "here, or is no roommood at all",
 }
 # A TCP connection stands, no handshake yet: for what the kernel knows of it.
 LINK_NEWS: Final = zmq.Event.CONNECTED | sum(CONNECTION_EVENTS)
@@ -132,25 +139,39 @@ class Reconnector:
     libzmq retries what breaks off, but never what was refused or broke the protocol; a camera
     whose key is admitted a minute later would stay out for ever. And a connection from an address
     that this machine has lost stands until heartbeats have failed for seconds: it is ended here.
-    Time is an argument.
+    Time is an argument. `number` is what libzmq has been given; "" for nothing yet, see `use`.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], address: str, monitor: Monitor) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], number: str, monitor: Monitor) -> None:
         self._socket = socket
-        self._address = address
+        self.number = number
+        self._numbers: tuple[str, ...] = (number,)
+        self._dialled_ms = 0.0
         self._events = MonitorEvents(monitor)
         self.descriptor = self._events.descriptor
         self._given_up_ms: float | None = None
         self._fd, self._from = -1, ()
         self._looked_ms = 0.0
+        self.tcp_ms = float("-inf")  # when a TCP connection last came about, whatever came of it
+
+    def use(self, numbers: tuple[str, ...]) -> bool:
+        """From now on these addresses of the peer are tried in turn; True if that moves it away
+        from where it was, where a connection may have stood."""
+        self._numbers = numbers
+        if self.number in numbers:
+            return False
+        self._dial(numbers[0])
+        return True
 
     def events(
         self, now_ms: float, ready: Container[object] | None = None
     ) -> Iterator[ConnectionEvent]:
         """All that has happened since; see `MonitorEvents.read`."""
         for told in self._events.read(now_ms, ready):
+            if not is_same(told["endpoint"].decode(), self.number):
+                continue  # of an address that was tried before
             if told["event"] == zmq.Event.CONNECTED:
-                self._fd = told["value"]
+                self._fd, self.tcp_ms = told["value"], now_ms
                 self._from = tcp.own_address_of(self._fd) or ()
                 continue
             event = CONNECTION_EVENTS[zmq.Event(told["event"])]
@@ -161,20 +182,32 @@ class Reconnector:
         if event is ConnectionEvent.DISCONNECTED:
             self._from = ()
             self._given_up_ms = now_ms
-        elif event in (ConnectionEvent.RETRYING, ConnectionEvent.CONNECTED):
+        elif event is ConnectionEvent.CONNECTED:
             self._given_up_ms = None
+        elif event is ConnectionEvent.RETRYING:
+            self._given_up_ms = None
+            if len(self._numbers) > 1 and now_ms - self._dialled_ms >= RECONNECT_MS:
+                self._dialled_ms = now_ms
+                self._dial(self._next())
+
+    def _next(self) -> str:
+        place = self._numbers.index(self.number) + 1 if self.number in self._numbers else 0
+        return self._numbers[place % len(self._numbers)]
+
+    def _dial(self, number: str) -> None:
+        if self.number:
+            with contextlib.suppress(zmq.ZMQError):
+                self._socket.disconnect(self.number)
+        self.number, self._from, self._given_up_ms = number, (), None
+        self._socket.connect(number)
 
     def tick(self, now_ms: float) -> None:
         """Dials again, a second after libzmq was last seen to have given up."""
         if now_ms - self._looked_ms >= _LOOK_EVERY_MS:
             self._looked_ms = now_ms
             self._end_if_stranded()
-        if self._given_up_ms is None or now_ms - self._given_up_ms < REDIAL_MS:
-            return
-        self._given_up_ms = None
-        with contextlib.suppress(zmq.ZMQError):
-            self._socket.disconnect(self._address)
-        self._socket.connect(self._address)
+        if self._given_up_ms is not None and now_ms - self._given_up_ms >= REDIAL_MS:
+            self._dial(self._next())
 
     def _end_if_stranded(self) -> None:
         """libzmq then sees the connection end, and connects again from where it is now."""

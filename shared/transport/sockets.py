@@ -8,6 +8,8 @@ lets in only whom the `Authenticator` of its context authorizes. Without keys, o
 unless the user says `insecure`.
 """
 
+import errno
+from socket import if_nameindex
 from typing import Final
 
 import zmq
@@ -27,9 +29,11 @@ from roommood.shared.protocol.limits import (
     REPORT_HWM,
 )
 from roommood.shared.security.keys import ClientKeys, KeyPair
-from roommood.shared.transport.addresses import is_loopback
+from roommood.shared.transport import resolver
+from roommood.shared.transport.addresses import MAX_PORT, host_of, is_loopback, is_wildcard
 from roommood.shared.transport.connections import Connections
 from roommood.shared.transport.monitors import LINK_NEWS, Monitor, has_events, watch
+from roommood.shared.transport.port_holder import port_holder
 
 Router = zmq.Socket[bytes]
 Dealer = zmq.Socket[bytes]
@@ -38,6 +42,9 @@ Dealer = zmq.Socket[bytes]
 _POLLOUT: Final = int(zmq.POLLOUT)
 _NOW: Final = int(zmq.NOBLOCK)
 _MORE: Final = int(zmq.NOBLOCK | zmq.SNDMORE)
+# Seconds that a name to listen at may take to be looked up.
+_LOOKUP_S: Final = 5.0
+_BIND_TODO: Final = "give --bind an address of this machine, or 0.0.0.0:PORT for all of them"
 # Any name: a socket that has none is let past the authenticator.
 _ZAP_DOMAIN: Final = b"roommood"
 
@@ -57,7 +64,10 @@ def connect_frames(
     insecure: bool = False,
     keys: ClientKeys | None = None,
 ) -> tuple[Dealer, Monitor]:
-    """A camera's socket to one worker, and its monitor (see `shared.transport.monitors`)."""
+    """A camera's socket to one worker, and its monitor (see `shared.transport.monitors`).
+
+    A name is not connected to: `shared.transport.client` looks it up and gives libzmq its numbers.
+    """
     socket = _connecting(context, address, insecure, keys)
     return _connect(socket, address, MAX_HEADER_BYTES * 8, FRAME_HWM)
 
@@ -77,7 +87,7 @@ def connect_reports(
     insecure: bool = False,
     keys: ClientKeys | None = None,
 ) -> tuple[Dealer, Monitor]:
-    """A worker's socket to one aggregator, and its monitor."""
+    """As `connect_frames`: a worker's socket to one aggregator."""
     socket = _connecting(context, address, insecure, keys)
     return _connect(socket, address, MAX_REPORT_BYTES, REPORT_HWM)
 
@@ -200,11 +210,42 @@ def _bind(socket: Router, address: str, largest: int, hwm: int) -> Router:
         socket.setsockopt(option, value)
     _common(socket, largest, hwm)
     try:
-        socket.bind(address)
+        socket.bind(_bindable(address))
     except zmq.ZMQError as error:
         socket.close(0)
-        raise ConfigError(f"cannot listen at {address}: {error.strerror}") from error
+        raise ConfigError(_why_not_bound(address, error)) from error
+    except ConfigError:
+        socket.close(0)
+        raise
     return socket
+
+
+def _bindable(address: str) -> str:
+    """The number that libzmq listens at; an interface's name means something to it as well."""
+    known = [name for _, name in if_nameindex()]
+    if is_wildcard(address) or resolver.is_number(address) or host_of(address) in known:
+        return address
+    found = resolver.look_up_within(address, _LOOKUP_S)
+    if not found.addresses:
+        raise ConfigError(f"cannot listen at {address}: {found.why}: {_BIND_TODO}")
+    return found.addresses[0]
+
+
+def _why_not_bound(address: str, error: zmq.ZMQError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        port = address.rpartition(":")[2]
+        todo = f"stop that, or choose another port, for example --bind {_next_to(address)}"
+        return (
+            f"cannot listen at {address}: port {port} is taken by {port_holder(int(port))}: {todo}"
+        )
+    if error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV):
+        return f"cannot listen at {address}: this machine has no such address: {_BIND_TODO}"
+    return f"cannot listen at {address}: {error.strerror}: choose another with --bind"
+
+
+def _next_to(address: str) -> str:
+    host, _, port = address.removeprefix("tcp://").rpartition(":")
+    return f"{host}:{int(port) + 10 if int(port) < MAX_PORT - 10 else int(port) - 10}"
 
 
 def _connect(socket: Dealer, address: str, largest: int, hwm: int) -> tuple[Dealer, Monitor]:
@@ -222,7 +263,8 @@ def _connect(socket: Dealer, address: str, largest: int, hwm: int) -> tuple[Deal
     _common(socket, largest, hwm)
     monitor = watch(socket, LINK_NEWS)
     try:
-        socket.connect(address)
+        if resolver.is_number(address):
+            socket.connect(address)
     except zmq.ZMQError as error:
         close(socket, monitor)
         raise ConfigError(f"cannot connect to {address}: {error.strerror}") from error

@@ -237,7 +237,7 @@ def test_a_camera_that_may_not_come_in_says_so(keyed: Keyed, pictures: Path) -> 
     keyed.start()
     assert bundle.exists()
     camera = keyed.site.camera("hall", "kitchen", str(pictures), keyed.frames_at)
-    assert "does not admit this key" in camera.wait_for("worker lost")["why"]
+    assert "does not admit this key" in camera.wait_for("worker never reached")["why"]
 
 
 # Reports
@@ -257,7 +257,7 @@ def test_results_are_taken_only_from_holders_of_the_workers_key(
     keyed.site.keys = stranger
     keyed.start_worker()
     keyed.site.camera("door", "kitchen", str(pictures), keyed.frames_at, "--rate-hz", "10")
-    lost = keyed.worker.wait_for("aggregator lost")
+    lost = keyed.worker.wait_for("aggregator never reached")
     assert "does not admit this key" in lost["why"]
     until(lambda: len(keyed.worker.lines("analysed")) > 5, "it has results")
     assert keyed.frames() == 0

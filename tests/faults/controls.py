@@ -137,3 +137,20 @@ credit.CreditControl.may_grow = lambda self, asked, waiting, now_ms: False
 links.SessionTable.sweep = lambda self, now_ms: []
 """
 }
+
+# libzmq looks names up itself, in the thread that serves all connections.
+NAMES_ARE_GIVEN_TO_LIBZMQ: Final = dict.fromkeys(
+    (CAMERA, WORKER),
+    """
+from roommood.shared.transport import resolver
+resolver.is_number = lambda address: True
+""",
+)
+
+# A name leads for ever where it led first.
+NAMES_ARE_LOOKED_UP_ONCE: Final = {
+    CAMERA: """
+from roommood.shared.transport import client
+client.ClientConnection._pause_ms = lambda self, now_ms: float("inf")
+"""
+}

@@ -10,7 +10,7 @@ import pytest
 
 from roommood.deploy.doctor import network as network_checks
 from roommood.deploy.doctor.findings import Finding, Level
-from roommood.deploy.doctor.network import check_rate, check_worker, describe_link
+from roommood.deploy.doctor.network import check_peer, check_rate, describe_link
 from roommood.shared.process.metrics import Health, Sample, serve
 from tests.ports import free_port
 
@@ -49,7 +49,7 @@ def test_the_path_to_a_worker_is_named_with_its_connect_time(
     monkeypatch.setattr(network_checks, "_LOST_S", 60.0)
     monkeypatch.setattr(network_checks, "_SLOW_S", 60.0)
     with peer(links=6) as address:
-        found = of("path to worker", check_worker(address))
+        found = of("path to worker", check_peer("worker", address))
 
     assert found.level is Level.OK
     assert "by lo" in found.found
@@ -61,7 +61,7 @@ def test_a_slow_path_is_warned_of(bound: str, todo: str, monkeypatch: pytest.Mon
     monkeypatch.setattr(network_checks, "_LOST_S", 60.0)
     monkeypatch.setattr(network_checks, bound, 0.0)
     with peer(links=6) as address:
-        found = of("path to worker", check_worker(address))
+        found = of("path to worker", check_peer("worker", address))
 
     assert found.level is Level.WARN
     assert todo in found.found + found.todo
@@ -69,7 +69,7 @@ def test_a_slow_path_is_warned_of(bound: str, todo: str, monkeypatch: pytest.Mon
 
 def test_a_worker_that_goes_in_between_is_warned_of() -> None:
     with peer(links=1) as address:
-        found = list(check_worker(address))
+        found = list(check_peer("worker", address))
 
     assert [one.level for one in found] == [Level.OK, Level.WARN]
     assert "reached once" in found[1].found
@@ -125,3 +125,21 @@ def test_the_frames_that_arrive_are_counted_where_a_camera_node_runs(
 
 def test_without_a_camera_node_there_is_no_rate_to_tell() -> None:
     assert of("frames to worker", check_rate(free_port(), 0.1)).level is Level.SKIPPED
+
+
+@pytest.mark.parametrize("kind", ["worker", "aggregator"])
+def test_a_name_that_is_unknown_and_a_port_where_nobody_listens_are_told_apart(kind: str) -> None:
+    (unknown,) = check_peer(kind, "desk.invalid:5701")
+    assert unknown.level is Level.FAIL
+    assert "desk.invalid" in unknown.found
+    assert "nothing listens" not in unknown.found
+    (refused,) = check_peer(kind, f"localhost:{(port := free_port())}")
+    assert f"refused: nothing listens at 127.0.0.1:{port}" in refused.found
+    assert f"[::1]:{port}" in refused.found
+
+
+def test_a_worker_is_found_at_the_second_address_of_its_name() -> None:
+    with peer(links=6) as address:
+        port = address.rpartition(":")[2]
+        found = of("worker", check_peer("worker", f"localhost:{port}"))
+    assert found.level is Level.OK

@@ -120,8 +120,9 @@ def test_what_libzmq_tries_again_by_itself_is_left_to_it(context: Context) -> No
         def connect(self, address: str) -> None:
             dialled.append(address)
 
-    peer, monitor = connect_frames(context, free_address())
-    reconnector = Reconnector(Counting(), "unused", monitor)  # type: ignore[arg-type]
+    address = free_address()
+    peer, monitor = connect_frames(context, address)
+    reconnector = Reconnector(Counting(), address, monitor)  # type: ignore[arg-type]
     Followed(reconnector, monitor).until(lambda seen: seen.count(ConnectionEvent.RETRYING) > 25)
     assert dialled == []
     close(peer, monitor)

@@ -1,0 +1,160 @@
+"""Host names to numbers, beside the loop: libzmq would look them up in its only I/O thread, where
+one name that no server answers holds up every other connection.
+"""
+
+import contextlib
+import socket
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from roommood.shared.process.runtime import Deadline, Waker
+from roommood.shared.protocol.limits import MAX_LEARNED_LOOKUPS, MAX_LOOKUPS, MAX_NUMBERS
+from roommood.shared.transport.addresses import host_of, number_of
+
+# RFC 6761, section 6.3: this name leads nowhere else, whatever a name server says.
+_LOCALHOST: Final = ("127.0.0.1", "[::1]")
+Job = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What a name led to: addresses without names, in the order to try them; or why to none."""
+
+    addresses: tuple[str, ...] = ()
+    why: str = ""
+
+
+def is_number(address: str) -> bool:
+    """True if a parsed address has no name in it that must be looked up."""
+    return number_of(address) is not None
+
+
+def look_up(address: str) -> Numbers:
+    """Waits for the system's resolver, which may take half a minute."""
+    host, port = host_of(address), address.rpartition(":")[2]
+    if host == "localhost":
+        return Numbers(tuple(f"tcp://{one}:{port}" for one in _LOCALHOST))
+    try:
+        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        return Numbers(why=_why(host, error))
+    addresses = dict.fromkeys(_written(family, name) for family, _, _, _, name in found)
+    return Numbers(tuple(addresses)[:MAX_NUMBERS])
+
+
+def _why(host: str, error: Exception) -> str:
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return f"no name server answers for {host}"
+    return f"the name {host} is unknown"
+
+
+def _written(family: int, name: tuple[object, ...]) -> str:
+    if family != socket.AF_INET6:
+        return f"tcp://{name[0]}:{name[1]}"
+    # A link-local address means nothing without its interface.
+    scope = f"%{name[3]}" if name[3] else ""
+    return f"tcp://[{name[0]}{scope}]:{name[1]}"
+
+
+class Resolver:
+    """Looks names up in daemon threads, at most MAX_LOOKUPS at once, which start when needed.
+
+    Names that others passed on have MAX_LEARNED_LOOKUPS of them, so that whatever a peer names
+    holds up no configured one. Answers are taken by the thread that asks; register `fileno()` with
+    its poller, and call `drain` when it is readable.
+    """
+
+    def __init__(self, look: Callable[[str], Numbers] | None = None) -> None:
+        self._look = look
+        self._waker = Waker()
+        self._changed = threading.Condition()
+        self._queues: tuple[deque[tuple[str, Job]], ...] = (deque(), deque())
+        self._busy = [0, 0]
+        self._threads = 0
+        self._pending: set[str] = set()
+        self._answers: dict[str, Numbers] = {}
+        self.closed = False
+
+    def fileno(self) -> int:
+        return self._waker.fileno()
+
+    def drain(self) -> None:
+        self._waker.drain()
+
+    def ask(self, address: str, *, learned: bool = False) -> None:
+        """Begins to look up an address, unless that is under way."""
+
+        def job() -> None:
+            self._answers[address] = (self._look or look_up)(address)
+
+        self.run(address, job, learned=learned)
+
+    def run(self, key: str, job: Job, *, learned: bool = False) -> None:
+        """Runs what may wait for the network, unless one of this key is under way."""
+        with self._changed:
+            if key in self._pending:
+                return
+            self._pending.add(key)
+            self._queues[learned].append((key, job))
+            if self._threads < min(MAX_LOOKUPS, len(self._pending)):
+                self._threads += 1
+                threading.Thread(target=self._work, name="resolver", daemon=True).start()
+            self._changed.notify()
+
+    def is_pending(self, key: str) -> bool:
+        return key in self._pending
+
+    def answer(self, address: str) -> Numbers | None:
+        """What was found since, once; None while nothing was."""
+        return self._answers.pop(address, None)
+
+    def close(self) -> None:
+        """Ends the threads, as far as they do not wait for a name server."""
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
+        self._waker.close()
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while (taken := self._next()) is None:
+                    if self.closed:
+                        return
+                    self._changed.wait()
+                learned, (key, job) = taken
+                self._busy[learned] += 1
+            try:
+                job()
+            finally:
+                with self._changed:
+                    self._busy[learned] -= 1
+                    self._pending.discard(key)
+                    self._changed.notify()
+                self._waker.wake()
+
+    def _next(self) -> tuple[bool, tuple[str, Job]] | None:
+        if self.closed:
+            return None
+        for learned in (False, True):
+            free = not learned or self._busy[True] < MAX_LEARNED_LOOKUPS
+            if self._queues[learned] and free:
+                return learned, self._queues[learned].popleft()
+        return None
+
+
+def look_up_within(address: str, seconds: float) -> Numbers:
+    """As `look_up`, for those who may wait, but not for ever."""
+    if is_number(address):
+        return Numbers((address,))
+    done: deque[Numbers] = deque()
+    thread = threading.Thread(target=lambda: done.append(look_up(address)), daemon=True)
+    deadline = Deadline(seconds)
+    thread.start()
+    thread.join(deadline.left_s)
+    with contextlib.suppress(IndexError):
+        return done[0]
+    return Numbers(why=f"no name server answered for {host_of(address)} within {seconds:g} s")

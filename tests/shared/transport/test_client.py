@@ -1,0 +1,203 @@
+"""A dialled connection finds its peer by name, moves with the name, and says why it is away."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+import zmq
+
+from roommood.shared.clock import boot_ms
+from roommood.shared.protocol.limits import LOOKUP_AGAIN_MAX_MS, UNREACHED_AGAIN_MS, UNREACHED_MS
+from roommood.shared.transport import resolver
+from roommood.shared.transport.client import ClientConnection, Dialer
+from roommood.shared.transport.monitors import ConnectionEvent
+from roommood.shared.transport.reachability import NO_ANSWER
+from roommood.shared.transport.resolver import Numbers
+from roommood.shared.transport.sockets import Router, bind_frames, close, connect_frames
+from tests.shared.peers import free_address, until
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+class Site:
+    """A dialer, its connection to "desk", and what that name leads to."""
+
+    def __init__(self) -> None:
+        self.context: Context = zmq.Context()
+        self.poller = zmq.Poller()
+        self.names: dict[str, Numbers] = {}
+        self.ahead_ms = 0.0
+        self.seen: list[ConnectionEvent] = []
+        self.moves = 0
+        self.routers: list[Router] = []
+        self.dialer = Dialer(
+            "worker", self.context, self.poller, connect_frames, "doctor {}".format,
+            insecure=True, keys=None,
+        )  # fmt: skip
+        self.connection: ClientConnection
+
+    def listen(self, address: str) -> str:
+        self.routers.append(bind_frames(self.context, address, insecure=False))
+        return address
+
+    def dial(self, address: str = "tcp://desk:5701") -> ClientConnection:
+        self.connection = ClientConnection(self.dialer, address, boot_ms())
+        return self.connection
+
+    def turn(self) -> None:
+        now_ms = boot_ms() + self.ahead_ms
+        self.dialer.turn(None)
+        self.seen += self.connection.events(now_ms)
+        self.moves += self.connection.tick(now_ms)
+
+    def until(self, is_so: Callable[[], object]) -> None:
+        until(is_so, self.turn, self.poller)
+
+    def close(self) -> None:
+        self.connection.close(0)
+        self.dialer.close()
+        for router in self.routers:
+            close(router)
+        self.context.term()
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    one = Site()
+    unknown = Numbers(why="the name desk is unknown")
+    monkeypatch.setattr(resolver, "look_up", lambda name: one.names.get(name, unknown))
+    yield one
+    one.close()
+
+
+def test_all_addresses_of_a_name_are_tried_until_one_answers(site: Site) -> None:
+    there = site.listen(free_address())
+    nowhere = (free_address(), free_address().replace("127.0.0.1", "[::1]"))
+    site.names["tcp://desk:5701"] = Numbers((*nowhere, there))
+    connection = site.dial()
+    site.until(lambda: connection.connected)
+    assert connection._reconnector.number == there
+
+
+def test_a_name_that_is_known_later_is_found_later(site: Site) -> None:
+    connection = site.dial()
+    site.until(lambda: connection.reach.why == "the name desk is unknown")
+    site.names["tcp://desk:5701"] = Numbers((site.listen(free_address()),))
+    site.until(lambda: connection.connected)
+
+
+def test_a_connection_moves_where_its_name_leads_now_though_it_stands(site: Site) -> None:
+    first, second = site.listen(free_address()), site.listen(free_address())
+    site.names["tcp://desk:5701"] = Numbers((first,))
+    connection = site.dial()
+    site.until(lambda: connection.connected)
+    connection.answered()
+    site.names["tcp://desk:5701"] = Numbers((second,))
+    site.ahead_ms = LOOKUP_AGAIN_MAX_MS
+    site.until(lambda: site.moves)
+    site.until(lambda: connection.connected)
+    assert connection._reconnector.number == second
+
+
+def test_a_name_that_is_forgotten_leaves_a_connection_that_stands(site: Site) -> None:
+    site.names["tcp://desk:5701"] = Numbers((site.listen(free_address()),))
+    connection = site.dial()
+    site.until(lambda: connection.connected)
+    connection.answered()
+    del site.names["tcp://desk:5701"]
+    asked_ms = connection._asked_ms
+    site.ahead_ms = LOOKUP_AGAIN_MAX_MS
+    site.until(lambda: connection._asked_ms > asked_ms)
+    assert connection.connected
+    assert connection.reach.state == "reached"
+
+
+def test_libzmq_is_never_given_a_name(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+    real = zmq.Socket.connect
+
+    def connect(self: zmq.Socket[bytes], address: str) -> object:
+        given.append(address)
+        return real(self, address)
+
+    monkeypatch.setattr(zmq.Socket, "connect", connect)
+    site.names["tcp://desk:5701"] = Numbers((site.listen(free_address()),))
+    connection = site.dial()
+    site.until(lambda: connection.connected)
+    assert given
+    assert all(resolver.is_number(one) for one in given if one.startswith("tcp://"))
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_without_keys_localhost_leads_to_this_machine_only(allowed: bool, site: Site) -> None:
+    site.dialer.insecure = allowed
+    connection = site.dial("tcp://localhost:5701")
+    assert connection._is_allowed("tcp://127.0.0.1:5701")
+    assert connection._is_allowed("tcp://192.0.2.7:5701") is allowed
+
+
+# Why it is away
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, object]]]:
+    found = [one for one in caplog.records if one.levelno == logging.WARNING]
+    return [(one.getMessage(), getattr(one, "fields", {})) for one in found]
+
+
+def test_what_was_never_reached_is_told_once_after_seconds_and_again_after_minutes(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = free_address()
+    connection = site.dial(address)
+    site.ahead_ms = UNREACHED_MS - 1_000
+    site.until(lambda: "refused" in connection.reach.why)
+    assert lines(caplog) == []
+    site.ahead_ms = UNREACHED_MS
+    site.until(lambda: lines(caplog))
+    for _ in range(3):
+        site.turn()
+    ((message, fields),) = lines(caplog)
+    shown = address.removeprefix("tcp://")
+    assert message == "worker never reached"
+    assert fields["why"] == f"refused: nothing listens at {shown}"
+    assert fields["todo"] == f"doctor {shown}"
+    site.ahead_ms = UNREACHED_MS + UNREACHED_AGAIN_MS
+    site.until(lambda: len(lines(caplog)) == 2)
+
+
+def test_a_peer_that_connects_and_never_answers_is_told_as_well(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    connection = site.dial(site.listen(free_address()))
+    site.until(lambda: connection.connected)
+    site.ahead_ms = UNREACHED_MS
+    site.until(lambda: lines(caplog))
+    assert lines(caplog)[0][1]["why"] == NO_ANSWER
+
+
+def test_a_learned_address_that_is_dialled_anew_each_minute_is_not_told_each_minute(
+    site: Site,
+) -> None:
+    assert site.dialer.may_tell("tcp://desk:5701", 0.0)
+    assert not site.dialer.may_tell("tcp://desk:5701", 60_000.0)
+    assert site.dialer.may_tell("tcp://desk:5701", UNREACHED_AGAIN_MS)
+    site.dial()
+
+
+def test_who_has_answered_is_lost_and_back_and_told_of_after_minutes(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    connection = site.dial(site.listen(free_address()))
+    site.until(lambda: connection.connected)
+    connection.answered()
+    close(site.routers.pop())
+    site.until(lambda: not connection.connected)
+    assert lines(caplog)[0][0] == "worker lost"
+    site.ahead_ms = UNREACHED_AGAIN_MS + 1_000
+    site.until(lambda: len(lines(caplog)) == 2)
+    assert lines(caplog)[1][0] == "worker still away"
+    site.listen(connection.address)
+    site.until(lambda: connection.connected)
+    connection.answered()
+    assert caplog.records[-1].getMessage() == "worker back"
