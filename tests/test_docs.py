@@ -103,7 +103,14 @@ def test_the_keys_of_the_readme_are_those_of_the_code() -> None:
         assert key.replace("<name>", "<id>") in documented, key
 
 
-PAGES = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "PRIVACY.md", "SECURITY.md"]
+PAGES = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "PRIVACY.md",
+    "SECURITY.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -118,6 +125,17 @@ def test_every_test_that_a_page_names_exists(page: str) -> None:
     text = (ROOT / page).read_text()
     for name in re.findall(r"`(tests/[\w/.]+)`", text):
         assert (ROOT / name).exists(), name
+
+
+def test_every_file_and_target_that_contributing_names_exists() -> None:
+    text = read("CONTRIBUTING.md")
+    for name in re.findall(r"`([\w.]+/[\w/.]*)`", text):
+        assert (ROOT / name).exists(), name
+    targets = set(re.findall(r"^([\w ]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    known = {word for target in targets for word in target.split()}
+    assert set(re.findall(r"`make (\w+)`", text)) <= known
+    for line in re.findall(r"^\.venv/bin/python -m pytest (\S+)", text, re.MULTILINE):
+        assert (ROOT / line).exists(), line
 
 
 @pytest.mark.parametrize("page", ["PRIVACY.md", "SECURITY.md"])

@@ -124,7 +124,7 @@ async def _history(
         room=room,
         last_s=round(last.total_seconds()),
         bucket_s=round(bucket.total_seconds()),
-        periods=[models.period(one) for one in periods],
+        periods=list(periods),
     )
 
 

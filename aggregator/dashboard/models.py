@@ -50,62 +50,13 @@ class RoomNow(_Answer):
     cameras: list[CameraNow]
 
 
-class Share(_Answer):
-    """An expression's part of a period.
-
-    `raw` is as the model saw it, `low` and `high` its 95 % interval by chance alone, null where
-    too little was seen yet; the corrected three allow for what the model confuses, null where no
-    matrix is at hand.
-    """
-
-    raw: Part
-    low: Part | None
-    high: Part | None
-    corrected: Part | None
-    corrected_low: Part | None
-    corrected_high: Part | None
-
-
-class CameraPeriod(_Answer):
-    """One camera in a period."""
-
-    camera: str
-    frames: int
-    observed_s: float
-    face_s: float
-    suppressed_s: float
-    unsure_s: float
-    people: float | None
-    coverage: Part
-
-
-class Period(_Answer):
-    """A room from `start` to `end`; the last one of a history is still under way."""
-
-    start: datetime
-    end: datetime
-    coverage: Part = Field(description="Observed time of the best camera / elapsed time.")
-    people: float | None
-    shares: dict[str, Share]
-    dominant: Dominant
-    valence: Pleasure | None
-    sure_share: Part | None
-    suppressed_share: Part | None
-    frames: int
-    face_s: float = Field(description="Face time of all cameras, in seconds.")
-    cameras: list[CameraPeriod]
-    looks: float = Field(description="Independent looks at sure faces behind the shares.")
-    uncorrected_share: Part = Field(description="Sure face time without a confusion matrix.")
-    uncorrected_models: list[str]
-
-
 class History(_Answer):
     """Consecutive periods, oldest first; those without a frame are there, empty."""
 
     room: str
     last_s: int
     bucket_s: int
-    periods: list[Period]
+    periods: list[RoomPeriod]
 
 
 class RedisState(_Answer):
@@ -147,7 +98,3 @@ def room_now(room: snapshot.Room) -> RoomNow:
         coverage_last_hour=room.coverage,
         cameras=[CameraNow.model_validate(camera) for camera in now.cameras],
     )
-
-
-def period(one: RoomPeriod) -> Period:
-    return Period.model_validate(one)
