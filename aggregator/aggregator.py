@@ -10,8 +10,10 @@ import zmq
 
 from roommood.aggregator.counting.admission import Admission
 from roommood.aggregator.counting.buckets import Delivery, deliver
+from roommood.aggregator.counting.clock_guard import ClockGuard
 from roommood.aggregator.counting.housekeeping import Housekeeping
-from roommood.aggregator.counting.metrics import aggregator_samples
+from roommood.aggregator.counting.memory_watch import MemoryWatch
+from roommood.aggregator.counting.metrics import aggregator_samples, store_samples
 from roommood.aggregator.counting.peers import Peers
 from roommood.aggregator.counting.redis_status import RedisStatus
 from roommood.aggregator.counting.store import CommitReport, Outcome, Store
@@ -64,7 +66,11 @@ class Aggregator:
         self.counts: Counter[str] = Counter()
         self.health = Health("aggregator")
         self._redis = RedisStatus(store, self.health)
-        self._housekeeping = Housekeeping(store, self._redis, self._peers, self._admission)
+        self._clock = ClockGuard(store.clock_ms, self.health)
+        self._memory = MemoryWatch(self.health)
+        self._housekeeping = Housekeeping(
+            store, self._redis, self._clock, self._memory, self._peers, self._admission
+        )
 
     def run(self) -> int:
         """Works until told to stop; returns the exit code."""
@@ -169,15 +175,19 @@ class Aggregator:
         The workers send it again; while Redis is away nothing is kept here.
         """
         deliveries, self._deliveries = self._deliveries, []
-        redis = self._redis
-        if not deliveries or not redis.schema_checked or not redis.may_answer(boot_ms()):
+        if not deliveries or not self._may_count():
             self.counts["unsettled"] += len(deliveries)
             return
         committed = self._store.commit(deliveries, wall_ms())
-        redis.note(committed.away, boot_ms())
+        self._redis.note(committed.away, boot_ms())
         self._log_room_errors(committed)
         for delivery, outcome in zip(deliveries, committed.outcomes, strict=True):
             self._settle(delivery, outcome)
+
+    def _may_count(self) -> bool:
+        redis = self._redis
+        answers = redis.schema_checked and redis.may_answer(boot_ms())
+        return answers and self._clock.may_count()
 
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         routing_id, ticket = _ticket(delivery)
@@ -249,6 +259,7 @@ class Aggregator:
         counts, workers, redis = Counter(self.counts), len(self._peers), self._redis
         yield from self._listener.samples("aggregator")
         yield from aggregator_samples(counts, workers, redis.away, len(redis.shards_away))
+        yield from store_samples(self._memory.memory, self._clock.off_ms)
 
 
 def _ticket(delivery: Delivery) -> Ticket:

@@ -5,7 +5,9 @@ import time
 from typing import Final
 
 from roommood.aggregator.counting.admission import Admission
+from roommood.aggregator.counting.clock_guard import ClockGuard
 from roommood.aggregator.counting.health_fields import camera_fields, worker_fields
+from roommood.aggregator.counting.memory_watch import MemoryWatch
 from roommood.aggregator.counting.peers import Peers
 from roommood.aggregator.counting.redis_status import RETRY_MS, RedisStatus
 from roommood.aggregator.counting.store import Store
@@ -17,22 +19,31 @@ from roommood.shared.protocol.messages import ModelReport
 _log = logging.getLogger(__name__)
 _EVERY_MS: Final = 1_000.0
 _ROOMS_EVERY_MS: Final = 60_000.0
+_MEMORY_EVERY_MS: Final = 10_000.0
 
 
 class Housekeeping:
     """Wishes and rooms are read, then what is known of rooms, health and models is written."""
 
     def __init__(
-        self, store: Store, redis: RedisStatus, peers: Peers, admission: Admission
+        self,
+        store: Store,
+        redis: RedisStatus,
+        clock: ClockGuard,
+        memory: MemoryWatch,
+        peers: Peers,
+        admission: Admission,
     ) -> None:
         self._store = store
         self._redis = redis
+        self._clock = clock
+        self._memory = memory
         self._peers = peers
         self._admission = admission
         self._limited_log = RateLimitedLog(_log)
         self._models: dict[str, ModelReport] = {}
         self._rooms_seen: dict[str, float] = {}
-        self._due_ms = self._rooms_due_ms = float("-inf")
+        self._due_ms = self._rooms_due_ms = self._memory_due_ms = float("-inf")
         self._now_ms = self._wall_ms = 0.0
         self.paused_rooms: tuple[str, ...] = ()
 
@@ -68,7 +79,7 @@ class Housekeeping:
         """What lies on a Cluster's shard that is away waits; the rest is done."""
         began_s = time.monotonic()
         self._redis.check_schema()
-        reading = (self._read_wishes, self._read_rooms)
+        reading = (self._read_wishes, self._clock.compare, self._read_memory, self._read_rooms)
         for step in (*reading, self._touch_rooms, self._write_health, self._write_models):
             try:
                 step()
@@ -85,6 +96,11 @@ class Housekeeping:
 
     def _read_wishes(self) -> None:
         self.paused_rooms = self._store.paused_rooms()
+
+    def _read_memory(self) -> None:
+        if self._now_ms >= self._memory_due_ms:
+            self._memory_due_ms = self._now_ms + _MEMORY_EVERY_MS
+            self._memory.look(self._store.memory())
 
     def _read_rooms(self) -> None:
         """Other aggregators may have counted of rooms that are new to this one."""

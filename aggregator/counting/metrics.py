@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from roommood.aggregator.counting.memory_watch import RedisMemory
 from roommood.shared.process.metrics import Sample, outcome_samples
 
 # Told from the start, at 0: Prometheus does not see a counter rise that begins above it.
@@ -32,6 +33,16 @@ def aggregator_samples(
     yield Sample("roommood_aggregator_redis_up", "1 if Redis answers.", float(not redis_away))
     name = "roommood_aggregator_shards_away"
     yield Sample(name, "Nodes of a Redis Cluster that do not answer.", shards_away)
+
+
+def store_samples(memory: RedisMemory, clock_off_ms: float) -> Iterator[Sample]:
+    """What is known of Redis: how full it is, and by how much this machine's clock differs."""
+    name = "roommood_aggregator_redis_memory_bytes"
+    yield Sample(name, "Memory that Redis uses.", memory.used)
+    name = "roommood_aggregator_redis_memory_limit_bytes"
+    yield Sample(name, "Memory that Redis may use (maxmemory), 0 for no limit.", memory.limit)
+    name = "roommood_aggregator_redis_clock_off_seconds"
+    yield Sample(name, "This machine's clock less that of Redis.", clock_off_ms / 1000.0)
 
 
 _RESULT_WORDS: Final = {outcome.partition("-")[0] for outcome in _OUTCOMES}

@@ -15,13 +15,30 @@ from pathlib import Path
 from typing import Any, Final
 
 from roommood.aggregator.counting.buckets import Delivery, RoomCall, room_calls
+from roommood.aggregator.counting.memory_watch import RedisMemory
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.client import as_store_error, failures, translated, without_password
+from roommood.aggregator.redis.client import (
+    as_store_error,
+    failures,
+    is_cluster,
+    translated,
+    without_password,
+)
 from roommood.aggregator.redis.servers import Reply, Servers
 from roommood.shared.errors import SchemaMismatch, ShardAway, StoreAway, StoreError, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
 
 _KEYS_PER_SCAN: Final = 500
+# What protects or frees must work while Redis' memory is full. Redis then refuses what may take
+# memory, but in a script only before its first write: so each begins with a write that takes none.
+_PAUSE: Final = """
+redis.call('SREM', KEYS[1], ARGV[1])
+return redis.call('SADD', KEYS[1], ARGV[1])
+"""
+_TOMBSTONE: Final = """
+redis.call('UNLINK', KEYS[1])
+return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+"""
 
 
 class Outcome(StrEnum):
@@ -82,8 +99,10 @@ class Store:
         """
         ours = redis_keys.SCHEMA_VERSION
         with translated(self._url):
-            self._redis.set(redis_keys.SCHEMA, ours, nx=True)
             theirs = self._redis.get(redis_keys.SCHEMA)
+            if theirs is None:
+                self._redis.set(redis_keys.SCHEMA, ours, nx=True)
+                theirs = self._redis.get(redis_keys.SCHEMA)
         if theirs != ours:
             raise SchemaMismatch(
                 f"Redis at {without_password(self._url)} holds version {theirs} of roommood's "
@@ -170,6 +189,7 @@ class Store:
         with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
             for one in models:
                 pipe.hset(redis_keys.model(one.model), mapping=_model_fields(one))
+                pipe.expire(redis_keys.model(one.model), redis_keys.MODEL_TTL_S)
             pipe.execute()
 
     def paused_rooms(self) -> tuple[str, ...]:
@@ -177,8 +197,13 @@ class Store:
             return tuple(sorted(self._redis.smembers(redis_keys.PAUSED)))
 
     def pause(self, room: str) -> None:
+        from redis.exceptions import OutOfMemoryError
+
         with translated(self._url):
-            self._redis.sadd(redis_keys.PAUSED, room)
+            try:
+                self._redis.sadd(redis_keys.PAUSED, room)
+            except OutOfMemoryError:
+                self._redis.eval(_PAUSE, 1, redis_keys.PAUSED, room)
 
     def resume(self, room: str) -> None:
         with translated(self._url):
@@ -203,12 +228,26 @@ class Store:
         tombstone = redis_keys.forgotten(room)
         with translated(self._url):
             end_ms = self._redis_clock_ms(tombstone) if before_ms is None else before_ms
-            self._redis.set(tombstone, round(end_ms), ex=redis_keys.FORGOTTEN_TTL_S)
+            ttl_s = redis_keys.FORGOTTEN_TTL_S
+            self._redis.eval(_TOMBSTONE, 1, tombstone, round(end_ms), ttl_s)
             deleted = self._delete(redis_keys.seen_of_room(room), keep=())
             kept = (tombstone, redis_keys.seen_prefix(room))
             deleted += self._delete(redis_keys.of_room(room), keep=kept)
             self._redis.zrem(redis_keys.ROOMS, room)
         return deleted
+
+    def clock_ms(self) -> float:
+        """The wall clock of Redis, in ms since 1970; of a Cluster that of one of its servers."""
+        with translated(self._url):
+            return self._redis_clock_ms(redis_keys.SCHEMA)
+
+    def memory(self) -> RedisMemory:
+        """Of the server; of a Cluster that of the shard with the least room."""
+        with translated(self._url):
+            told = self._redis.info("memory")
+        each = told.values() if is_cluster(self._url) else [told]
+        servers = [RedisMemory(int(one["used_memory"]), int(one["maxmemory"])) for one in each]
+        return max(servers, key=lambda one: one.share)
 
     def _redis_clock_ms(self, key: str) -> float:
         """The wall clock of the server that keeps a key, in ms since 1970."""

@@ -18,7 +18,8 @@ TIMEOUT_S: Final = 2.0
 # replicas, a script that does not end, no rights. redis-py strips some of these words off.
 _OF_ALL_KEYS: Final = re.compile(
     r"\b(READONLY|OOM|MISCONF|NOREPLICAS|BUSY|NOPERM)\b|read only replica|used memory > 'maxmemory'"
-    r"|unable to persist|not enough good replicas",
+    r"|unable to persist|not enough good replicas"
+    r"|ACL failure in script|user executing the script can't",
     re.IGNORECASE,
 )
 

@@ -13,7 +13,7 @@
 | `roommood:{room}:seen:<camera>:<boot>:<n>` | bitmap | one bit per frame counted | 24 h |
 | `roommood:{room}:forgotten` | string | tombstone: what was captured before (ms) is refused | 6 h |
 | `roommood:{room}:updates` | channel | each change of the live hash, at most 5 a second | - |
-| `roommood:model:<id>` | hash | labels, temperature, confusion matrices by size class | for ever |
+| `roommood:model:<id>` | hash | labels, temperature, confusion matrices by size class | 401 d |
 | `roommood:camera:<id>` | hash | a camera's health | 10 s |
 | `roommood:worker:<id>` | hash | a worker's health | 10 s |
 
@@ -78,6 +78,8 @@ UPDATES_EVERY_MS: Final = 200
 LIVE_CAMERA: Final = "camera:"
 HEALTH_TTL_S: Final = 10
 FORGOTTEN_TTL_S: Final = 6 * 3600
+# Longer than any bucket in which the model counted.
+MODEL_TTL_S: Final = 401 * 86400
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,8 +56,7 @@ class Health:
     def __init__(self, component: str) -> None:
         self.component = component
         self._ready = False
-        # What keeps it from its work whatever else is well; "" if nothing does.
-        self.fault = ""
+        self._faults: dict[str, str] = {}
         self.detail: dict[str, object] = {}
         self._ticked = time.monotonic()
         self._manager = ServiceManager()
@@ -70,6 +69,15 @@ class Health:
         """No longer ready: it finishes what is under way."""
         self.ready = False
         self._manager.stopping()
+
+    def fail(self, part: str, why: str) -> None:
+        """What keeps it from its work whatever else is well; "" for a part that no longer does."""
+        self._faults[part] = why
+
+    @property
+    def fault(self) -> str:
+        """All that keeps it from its work, "" if nothing does."""
+        return "; ".join(filter(None, list(self._faults.values())))
 
     @property
     def ready(self) -> bool:

@@ -61,7 +61,7 @@ class Listener:
         self._monitor.turn(ready)
         if self._authenticator is None or self._policy is None:
             return
-        health.fault = self._authenticator.fault
+        health.fail("authenticator", self._authenticator.fault)
         if not self._authenticator.alive:
             # Who is revoked is still evicted, though nobody new can be let in. Not so while it
             # hangs: what holds it up would hold up this thread as well.

@@ -1,0 +1,86 @@
+"""An aggregator whose clock is not Redis' counts nothing: it would book into the wrong hours."""
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from roommood.shared.clock import boot_ms, wall_ms
+from roommood.shared.errors import ShardAway, StoreAway, StoreError
+from roommood.shared.process.logs import event
+from roommood.shared.process.metrics import Health
+
+_log = logging.getLogger(__name__)
+# Milliseconds that this machine's wall clock may differ from Redis'.
+MAX_OFF_MS: Final = 60_000.0
+# Milliseconds by which the wall clock was set since it was compared: it is compared again at once.
+_STEP_MS: Final = 1_000.0
+_TODO: Final = "let both machines keep time by NTP (timedatectl set-ntp true)"
+
+
+class ClockGuard:
+    """Compares the wall clock with Redis', and says so when they differ by more than a minute."""
+
+    def __init__(
+        self,
+        redis_clock_ms: Callable[[], float],
+        health: Health,
+        wall_ms: Callable[[], float] = wall_ms,
+        boot_ms: Callable[[], float] = boot_ms,
+    ) -> None:
+        """`redis_clock_ms` asks Redis for its time, and raises StoreError where it does not say."""
+        self._redis_clock_ms = redis_clock_ms
+        self._health = health
+        self._wall_ms, self._boot_ms = wall_ms, boot_ms
+        self._set_ms: float | None = None
+        self._may_ask = True
+        self._is_wrong = False
+        self.off_ms = 0.0
+
+    def may_count(self) -> bool:
+        """Whether results may be counted by this machine's clock, now."""
+        if self._set_ms is None or abs(self._offset_ms() - self._set_ms) > _STEP_MS:
+            try:
+                self.compare()
+            except StoreError:
+                return False
+        return not self._is_wrong
+
+    def compare(self) -> None:
+        """Asks Redis. Raises StoreError where it gives no answer."""
+        before_ms, began_ms = self._wall_ms(), self._boot_ms()
+        theirs_ms = self._theirs_ms() if self._may_ask else None
+        took_ms = self._boot_ms() - began_ms
+        self._set_ms = before_ms - began_ms
+        if theirs_ms is not None:
+            self._judge(before_ms - theirs_ms, took_ms)
+
+    def _theirs_ms(self) -> float | None:
+        try:
+            return self._redis_clock_ms()
+        except (StoreAway, ShardAway):
+            raise
+        except StoreError as error:
+            self._may_ask = False
+            event(_log, logging.WARNING, "clock not compared with Redis'", why=str(error))
+            return None
+
+    def _judge(self, off_ms: float, took_ms: float) -> None:
+        """Redis read its clock at some moment of `took_ms`: what that explains is not off."""
+        self.off_ms = off_ms if off_ms > 0 else min(0.0, off_ms + took_ms)
+        was_wrong, self._is_wrong = self._is_wrong, abs(self.off_ms) > MAX_OFF_MS
+        off_s = round(self.off_ms / 1000, 1)
+        self._health.detail["redis_clock_off_s"] = off_s
+        why = f"this machine's clock is {abs(off_s)} s {_direction(off_s)} of Redis'"
+        self._health.fail("clock", f"{why}: nothing is counted; {_TODO}" if self._is_wrong else "")
+        if self._is_wrong and not was_wrong:
+            event(_log, logging.WARNING, "clock wrong, nothing is counted", off_s=off_s, todo=_TODO)
+        elif was_wrong and not self._is_wrong:
+            event(_log, logging.INFO, "clock right again", off_s=off_s)
+
+    def _offset_ms(self) -> float:
+        """What the wall clock is ahead of the clock that never steps: it changes as that is set."""
+        return self._wall_ms() - self._boot_ms()
+
+
+def _direction(off_s: float) -> str:
+    return "ahead" if off_s > 0 else "behind"
