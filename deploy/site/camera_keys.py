@@ -4,10 +4,11 @@ from pathlib import Path
 
 from roommood.deploy.keys.site_keys import SiteKeys
 from roommood.deploy.site.machine import Machine
-from roommood.deploy.site.parts import FORMER_CAMERA_KEY, camera_key
+from roommood.deploy.site.parts import FORMER_CAMERA_KEY, camera_key, source_password
 from roommood.deploy.site.secrets import Secret
 from roommood.deploy.site.site_file import Camera
 from roommood.shared.security.allow_list import Entry
+from roommood.shared.security.password_file import read_password
 
 
 class CameraKeys:
@@ -67,6 +68,14 @@ class CameraKeys:
 
     def _serving(self, name: str) -> list[Entry]:
         return [one for one in self._keys.entries() if one.name == name and one.revoked is None]
+
+
+def source_secrets(camera: Camera) -> list[Secret]:
+    """The password of a network camera, where it has one. Raises ConfigError."""
+    if camera.source_password_file is None:
+        return []
+    text = f"{read_password(camera.source_password_file)}\n"
+    return [Secret(str(source_password(camera.name)), text)]
 
 
 def _public_in(text: str) -> str:

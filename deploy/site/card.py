@@ -14,7 +14,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, Final
 
-from roommood.deploy.site.camera_keys import CameraKeys
+from roommood.deploy.site.camera_keys import CameraKeys, source_secrets
 from roommood.deploy.site.open_files import OpenFile, packed
 from roommood.deploy.site.release import Release, camera_release
 from roommood.deploy.site.rollout import SYSUSERS, activate_script, release_files
@@ -95,6 +95,8 @@ class Card:
         (self.folder / "ssh").touch()
         # Last, so that a card that is not whole has no secret on it.
         shutil.copyfile(keys.bundle_for(camera), folder / "camera.key")
+        for one in source_secrets(camera):
+            self._put(f"{_FOLDER}/source.password", one.text)
 
     def _write_cloud_init(self, site: Site, camera: Camera) -> None:
         user = {

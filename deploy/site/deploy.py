@@ -8,7 +8,7 @@ from typing import Final
 from roommood.deploy.keys.redis_users import write_redis_access
 from roommood.deploy.keys.site_keys import SiteKeys
 from roommood.deploy.site import neighbours
-from roommood.deploy.site.camera_keys import CameraKeys
+from roommood.deploy.site.camera_keys import CameraKeys, source_secrets
 from roommood.deploy.site.card import Card
 from roommood.deploy.site.checks import all_stay_up, frames_flow
 from roommood.deploy.site.hosts import machine_of
@@ -275,7 +275,7 @@ class Deployment:
         secret, is_new = self._camera_keys.secret_for(camera, machine)
         if is_new:
             self._tell_desktop_of_cameras()
-        return [secret]
+        return [secret, *source_secrets(camera)]
 
 
 def _lines(name: str, outcome: Outcome, took_s: float, *, dry_run: bool) -> Iterator[str]:

@@ -5,7 +5,8 @@
 #                                 (`later`) after the next start
 #   first-start.sh install        installs and starts the camera; tried at each start until it is done
 #
-# Beside it lie card.env, camera.key, files.tar, wheels/ and, where Wi-Fi was given, wifi.nmconnection.
+# Beside it lie card.env, camera.key, files.tar, wheels/ and, where they were given, wifi.nmconnection
+# and source.password.
 set -eu
 umask 077
 beside=$(cd "$(dirname "$0")" && pwd)
@@ -34,6 +35,7 @@ take() {
     mkdir -p -m 700 /etc/roommood/keys "$keep"
     chmod 700 /etc/roommood/keys
     take_to "$beside/camera.key" "/etc/roommood/keys/camera-$NAME.key"
+    take_to "$beside/source.password" "/etc/roommood/keys/camera-$NAME.source-password"
     take_to "$beside/wifi.nmconnection" /etc/NetworkManager/system-connections/roommood.nmconnection
     # By now cloud-init has written it to where root alone reads it.
     if grep -qs '"password"' "$beside/../network-config"; then

@@ -65,12 +65,17 @@ DESKTOP_PART: Final = Part(
 
 def camera_part(name: str) -> Part:
     """A camera's, by its name."""
-    return Part(name, f"cameras/{name}", (camera_key(name),))
+    return Part(name, f"cameras/{name}", (camera_key(name), source_password(name)))
 
 
 def camera_key(name: str) -> PurePosixPath:
     """Where a camera's secret key lies."""
     return KEYS / f"camera-{name}.key"
+
+
+def source_password(name: str) -> PurePosixPath:
+    """Where the password of a network camera lies."""
+    return KEYS / f"camera-{name}.source-password"
 
 
 def part_in(folder: str) -> Part:

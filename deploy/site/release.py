@@ -38,7 +38,6 @@ EXPORTER_PORT: Final = 9704
 _METRICS_PORT: Final = 9570
 CAMERA_METRICS_PORT: Final = 9640
 _MQTT_CA: Final = "mqtt-ca.pem"
-_MQTT_CREDENTIALS: Final = "/run/credentials/roommood-mqtt.service"
 _READER_URL: Final = f"redis://reader@127.0.0.1:{REDIS_PORT}/0"
 
 
@@ -74,6 +73,11 @@ def camera_release(site: Site, camera: Camera) -> Release:
         "workers": [site.frames_address],
         **({"metrics_host": "0.0.0.0"} if _tells_the_network(site, camera) else {}),
         **camera.settings,
+        **(
+            {"source_password_file": _credential(unit, "source.password")}
+            if camera.source_password_file
+            else {}
+        ),
         "metrics_port": port,
     }
     return Release(
@@ -163,6 +167,11 @@ def _camera_target(site: Site, camera: Camera) -> list[str]:
     return [f"{host}:{port}"] if _tells_the_network(site, camera) else []
 
 
+def _credential(unit: str, name: str) -> str:
+    """Where systemd shows a unit, and nobody else, one of its LoadCredential."""
+    return f"/run/credentials/{unit}/{name}"
+
+
 def _tells_the_network(site: Site, camera: Camera) -> bool:
     return site.camera_metrics and not site.is_on_desktop(camera)
 
@@ -187,7 +196,7 @@ def _mqtt(mqtt: Mqtt) -> dict[str, str]:
     if mqtt.user:
         told["ROOMMOOD_MQTT_USER"] = mqtt.user
     if mqtt.password_file:
-        told["ROOMMOOD_MQTT_PASSWORD_FILE"] = f"{_MQTT_CREDENTIALS}/{MQTT_PASSWORD}"
+        told["ROOMMOOD_MQTT_PASSWORD_FILE"] = _credential("roommood-mqtt.service", MQTT_PASSWORD)
     if mqtt.ca_file:
         told["ROOMMOOD_MQTT_CA_FILE"] = str(ETC / _MQTT_CA)
         contents[f"etc/{_MQTT_CA}"] = _public_text(mqtt.ca_file)

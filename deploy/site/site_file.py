@@ -37,6 +37,7 @@ from roommood.deploy.site.hosts import LOCAL, Host, User, machine_of
 from roommood.shared.errors import ConfigError, RoommoodError
 from roommood.shared.process.settings import MqttSettings
 from roommood.shared.process.settings.tables import problem_with, rows_in
+from roommood.shared.security.secret_urls import holds_password
 from roommood.shared.transport.addresses import parse_address
 
 DESKTOP: Final = "desktop"
@@ -48,7 +49,7 @@ DASHBOARD_PORT: Final = 5780
 _OURS: Final = frozenset({"workers", "keys", "insecure", "bind", "advertise", "aggregators",
                           "instance", "processes", "redis_url", "redis_password_file"})  # fmt: skip
 # Keys whose value is a file beside the site's.
-_FILES: Final = frozenset({"ssh_key", "password_file", "ca_file"})
+_FILES: Final = frozenset({"ssh_key", "password_file", "ca_file", "source_password_file"})
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 _KNOWN_TABLES: Final = "[site], [desktop], [[camera]]"
 
@@ -133,8 +134,19 @@ class Camera(Reached):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if holds_password(self.source):
+            raise ValueError(
+                "source holds a password, which others would read on its machine: put it into a "
+                'file beside this one, for you alone, and write source_password_file = "FILE"'
+            )
         _check_settings("camera", {**self.settings, "name": self.name, "room": self.room})
         return self
+
+    @property
+    def source_password_file(self) -> Path | None:
+        """Here, beside the site's file."""
+        given = self.settings.get("source_password_file")
+        return Path(given) if given else None
 
     @property
     def source(self) -> str:

@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 from tests.end_to_end.site import until
 
@@ -83,7 +83,7 @@ class Booted:
     def root(self) -> Path:
         return self.folder / self.name / "root"
 
-    def __enter__(self) -> "Booted":
+    def __enter__(self) -> Self:
         upper, work = (self.folder / self.name / part for part in ("upper", "work"))
         for one in (upper, work, self.root):
             one.mkdir(parents=True)

@@ -1,8 +1,10 @@
 """Wheels for machines without internet: those of other packages once, ours of each release."""
 
+import json
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Final
 
@@ -18,16 +20,25 @@ _FOR_OLDER: Final = "async-timeout"
 
 def fill(folder: Path, scratch: Path) -> None:
     """Fetches the wheels of other packages, once."""
-    made_for = folder / "complete"
-    if made_for.exists() and made_for.read_text() == _EXTRAS:
+    made_for, needed = folder / "complete", _needed()
+    if made_for.exists() and made_for.read_text() == needed:
         return
     folder.mkdir(parents=True, exist_ok=True)
     wheel = make_wheel(scratch / "first", scratch, "0.0.0")
     wanted = [f"{wheel}[{_EXTRAS}]", _FOR_OLDER]
-    _pip("download", "--only-binary", ":all:", "--dest", str(folder), *wanted)
+    pip("download", "--only-binary", ":all:", "--dest", str(folder), *wanted)
     for ours in folder.glob("roommood-*.whl"):
         ours.unlink()
-    made_for.write_text(_EXTRAS)
+    made_for.write_text(needed)
+
+
+def _needed() -> str:
+    """What this tree says that it needs: another folder of wheels where that changes."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    of_extras = project["optional-dependencies"]
+    return json.dumps(
+        [project["dependencies"], {one: of_extras[one] for one in _EXTRAS.split(",")}]
+    )
 
 
 def make_wheel(folder: Path, scratch: Path, version: str, broken: str = "") -> Path:
@@ -43,11 +54,12 @@ def make_wheel(folder: Path, scratch: Path, version: str, broken: str = "") -> P
     (source / "pyproject.toml").write_text("\n".join(lines))
     if broken:
         (source / broken).write_text("raise RuntimeError('this release is broken')\n")
-    _pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(source))
+    pip("wheel", "--no-deps", "--wheel-dir", str(folder), str(source))
     return next(folder.glob(f"roommood-{version}-*.whl"))
 
 
-def _pip(*arguments: str) -> None:
+def pip(*arguments: str) -> None:
+    """Runs pip with these arguments; it must end well."""
     command = [sys.executable, "-m", "pip", *arguments, "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from roommood.deploy.site.camera_keys import source_secrets
 from roommood.deploy.site.own_wheel import own_wheel
 from roommood.deploy.site.release import (
     camera_release,
@@ -137,6 +138,21 @@ def test_any_text_of_a_setting_is_written_as_toml_understands_it(tmp_path: Path)
     text = camera_release(site, site.cameras[0]).files["etc/cameras/kitchen-1.toml"]
     assert text.isascii()
     assert tomllib.loads(text)["camera"]["source"] == strange
+
+
+def test_a_network_cameras_password_is_no_part_of_a_release(tmp_path: Path) -> None:
+    (tmp_path / "p").touch(mode=0o600)
+    (tmp_path / "p").write_text("not for others\n")
+    given = 'source = "rtsp://ada@cam/"\nsource_password_file = "p"'
+    site = other(tmp_path, 'source = "picamera"', given)
+    release = camera_release(site, site.cameras[0])
+    told = tomllib.loads(release.files["etc/cameras/kitchen-1.toml"])["camera"]
+    where = "/run/credentials/camera-node@kitchen-1.service/source.password"
+    assert told["source_password_file"] == where
+    assert "not for others" not in str(release)
+    (secret,) = source_secrets(site.cameras[0])
+    assert secret.path == "/etc/roommood/keys/camera-kitchen-1.source-password"
+    assert secret.text == "not for others\n"
 
 
 def test_cameras_of_the_desktops_machine_have_units_and_ports_of_their_own(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
         ('user = "A; rm -rf /"\n', "no user name"),
         ('user = "-oProxyCommand=sh"\n', "no user name"),
         ("rate_hz = 2026-01-01\n", "rate_hz"),
+        (SECOND.format(name="den-1", host="p") + "source = 'rtsp://a:b@c/'\n", "holds a password"),
         ("ssh_port = 0\n", "camera 1 ssh_port"),
         (SECOND.format(name="kitchen-1", host="pi2"), "two cameras have the name 'kitchen-1'"),
         (SECOND.format(name="desktop", host="pi2"), "stands for [desktop]"),
