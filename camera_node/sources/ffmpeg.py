@@ -21,6 +21,7 @@ _READ_S: Final = 90.0
 DEFAULT_RATE_HZ: Final = 25.0
 # Browsers' WebM claims 1000.
 _MOST_CREDIBLE_HZ: Final = 240.0
+_INTRA: Final = float(ord("I"))
 _MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
 
 
@@ -56,8 +57,8 @@ class FfmpegVideo:
 
     @property
     def is_key(self) -> bool:
-        """Whether the frame grabbed last stands for itself, as far as FFmpeg tells."""
-        return self._capture.get(cv2.CAP_PROP_LRF_HAS_KEY_FRAME) > 0
+        """Whether the frame grabbed last stands for itself."""
+        return self._capture.get(cv2.CAP_PROP_FRAME_TYPE) == _INTRA
 
     def grab(self) -> bool:
         return self._capture.grab()

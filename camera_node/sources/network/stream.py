@@ -17,6 +17,7 @@ from roommood.shared.errors import SourceError
 
 _TELL_AFTER_S: Final = 3.0
 _FAR_APART_MS: Final = 5_000.0
+_MOST_PASSED_OVER: Final = 150
 _log = logging.getLogger("camera_node")
 
 
@@ -36,12 +37,14 @@ class Stream(Source):
         self.width, self.height, self.rate_hz = 0, 0, rate_hz or 0.0
 
     def open(self) -> None:
-        video = FfmpegVideo(self._address.with_credentials(self._url), self.description)
+        with self._told_while_waiting():
+            video = FfmpegVideo(self._address.with_credentials(self._url), self.description)
         if not video.is_open:
             raise SourceError(f"{self.description} {why_no_video(self._address)}")
         self._video = video
         self._thinner, self._clock = Thinner(self._asked_hz), StreamClock()
-        self._is_first, self._key_ms = True, 0.0
+        self._is_first, self._passed_over = True, 0
+        self._key_ms: float | None = None
         self.width, self.height = video.width, video.height
         own_hz = video.claimed_hz or DEFAULT_RATE_HZ
         self.rate_hz = min(self._asked_hz or own_hz, own_hz)
@@ -71,8 +74,14 @@ class Stream(Source):
                     "decoded of it: too fast for this machine or its network; use the camera's "
                     "sub-stream, or set a lower rate or size there"
                 )
-            if self._thinner.is_due(at_ms):
+            if self._is_fresh() and self._thinner.is_due(at_ms):
                 return self._video.retrieve(captured_ms)
+
+    def _is_fresh(self) -> bool:
+        """False for what waited while the stream was opened; bounded, for a clock that tells
+        nothing."""
+        self._passed_over += 1
+        return self._clock.is_settled or self._passed_over > _MOST_PASSED_OVER
 
     def _grab(self, video: FfmpegVideo) -> None:
         waiting = self._told_while_waiting() if self._is_first else contextlib.nullcontext()
@@ -84,7 +93,7 @@ class Stream(Source):
     @contextlib.contextmanager
     def _told_while_waiting(self) -> Iterator[None]:
         began_ms = boot_ms()
-        say = f"{self.description}: connected, waiting for its first key frame"
+        say = f"{self.description}: waiting for its first picture, up to its next key frame"
         timer = threading.Timer(_TELL_AFTER_S, _log.info, [say])
         timer.daemon = True
         timer.start()
@@ -94,14 +103,15 @@ class Stream(Source):
             timer.cancel()
         waited_s = (boot_ms() - began_ms) / 1000.0
         if waited_s > _TELL_AFTER_S:
-            _log.info("%s: its first key frame came after %.1f s", self.description, waited_s)
+            _log.info("%s: waited for %.1f s", self.description, waited_s)
 
     def _note_key_frames(self, video: FfmpegVideo, at_ms: float) -> None:
         """Names their interval once where it is long: so long a loss of a packet shows."""
         if self._was_told_of_keys or video.gives_jpeg or not video.is_key:
             return
-        apart_ms, self._key_ms = at_ms - self._key_ms, at_ms
-        if apart_ms > _FAR_APART_MS and self._key_ms != apart_ms:
+        before_ms, self._key_ms = self._key_ms, at_ms
+        apart_ms = 0.0 if before_ms is None else at_ms - before_ms
+        if apart_ms > _FAR_APART_MS:
             self._was_told_of_keys = True
             _log.warning(
                 "%s: its key frames are %.1f s apart, and after a loss no picture comes until the "

@@ -9,14 +9,19 @@ _PATIENCE_MS: Final = 1_500.0
 _CATCHES_UP: Final = 0.8
 # Two crystals drift by less than a thousandth; decoding that is too slow loses more.
 _DRIFT: Final = 0.001
+_RUSH: Final = 1.5
 
 
 class StreamClock:
-    """Times of a stream against ours: the least difference that was seen is that of no delay."""
+    """Times of a stream against ours: the least difference that was seen is that of no delay.
+
+    Until it `is_settled`, what comes is older than can be told.
+    """
 
     def __init__(self) -> None:
         self._least_ms = self._at_ms = self._now_ms = 0.0
         self._is_first = True
+        self.is_settled = False
         self._behind_since: tuple[float, float] | None = None
         self.behind_ms = 0.0
 
@@ -29,6 +34,8 @@ class StreamClock:
             self._least_ms, self._is_first = offset_ms, False
         else:
             self._least_ms = min(self._least_ms + _DRIFT * elapsed_ms, offset_ms)
+            # What was kept while the stream was opened comes faster than it was captured.
+            self.is_settled |= advanced_ms < _RUSH * elapsed_ms
         self._at_ms, self._now_ms = at_ms, now_ms
         self.behind_ms = offset_ms - self._least_ms
         self._note()

@@ -1,0 +1,164 @@
+"""RTSP cameras: real ones by GStreamer, H.264, H.265 and MJPEG, over TCP and UDP."""
+
+import logging
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roommood.camera_node.sources.ffmpeg import FfmpegVideo
+from roommood.camera_node.sources.network import stream
+from roommood.camera_node.sources.open import open_source
+from roommood.camera_node.sources.picture import Picture, Source
+from roommood.shared.clock import boot_ms
+from roommood.shared.errors import SourceError
+from roommood.shared.opencv import decode
+from tests.needs import missing
+
+SERVER = Path(__file__).with_name("rtsp_server.py")
+BITS = 20
+
+
+@dataclass(frozen=True)
+class Cameras:
+    port: int
+    locked_port: int
+    paths: tuple[str, ...]
+
+    def url(self, path: str) -> str:
+        if path not in self.paths and path in ("/h265",):
+            missing("no H.265 encoder: apt install gstreamer1.0-plugins-bad")
+        return f"rtsp://127.0.0.1:{self.port}{path}"
+
+
+@pytest.fixture(scope="module")
+def cameras() -> Iterator[Cameras]:
+    python = "/usr/bin/python3"
+    check = "import gi; gi.require_version('GstRtspServer', '1.0')"
+    if (
+        not Path(python).exists()
+        or subprocess.run([python, "-c", check], capture_output=True, check=False).returncode
+    ):
+        missing("no RTSP server: apt install gir1.2-gst-rtsp-server-1.0 python3-gi")
+    process = subprocess.Popen(
+        [python, str(SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    ports = process.stdout.readline().split()
+    if len(ports) != 3:
+        missing("the RTSP server does not start: apt install gstreamer1.0-plugins-{base,good,ugly}")
+    yield Cameras(int(ports[0]), int(ports[1]), tuple(ports[2].split(",")))
+    process.stdin.close()
+    process.wait(10)
+
+
+def drawn_ms(picture: Picture) -> float:
+    """When it was drawn by the clock in it, as `boot_ms` counts."""
+    pixels = picture.pixels if picture.pixels is not None else decode(picture.jpeg or b"")
+    side = pixels.shape[1] // BITS
+    row = pixels[side // 2, side // 2 :: side].mean(axis=1) > 128
+    told = sum(1 << bit for bit in range(BITS) if row[bit])
+    now = int(time.monotonic() * 1000)
+    ago = (now - told) % (1 << BITS)
+    return boot_ms() - ago
+
+
+def dated_wrongly(source: Source) -> float:
+    picture = source.read()
+    return picture.captured_ms - drawn_ms(picture)
+
+
+@pytest.mark.parametrize("path", ["/h264", "/h264-udp", "/h265", "/mjpeg"])
+def test_pictures_come_and_are_dated_by_when_they_were_drawn(cameras: Cameras, path: str) -> None:
+    with open_source(cameras.url(path)) as source:
+        assert (source.width, source.height) == (320, 240)
+        pictures = [(source.read(), boot_ms()) for _ in range(40)][15:]
+    assert all((one.jpeg is not None) is (path == "/mjpeg") for one, _ in pictures)
+    # Encoding, sending and decoding a picture is not known to the stream's clock.
+    wrong_ms = [picture.captured_ms - drawn_ms(picture) for picture, _ in pictures]
+    assert np.median(wrong_ms) < 400
+    assert min(wrong_ms) > -100
+
+
+def test_a_stream_is_thinned_by_its_own_time(cameras: Cameras) -> None:
+    with open_source(cameras.url("/h264"), rate_hz=3.0) as source:
+        times = [source.read().captured_ms for _ in range(7)]
+    assert (times[-1] - times[1]) / 5 == pytest.approx(333, abs=80)
+
+
+def test_a_camera_that_knows_its_user_lets_us_in(cameras: Cameras, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("secret")
+    file.chmod(0o600)
+    url = f"rtsp://user@127.0.0.1:{cameras.locked_port}/h264"
+    with open_source(url, password_file=file) as source:
+        assert source.read().pixels is not None
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("/nothing", r"nothing at this address \(404\)"), ("/sound", "sends sound only")],
+)
+def test_why_no_video_comes_is_told(cameras: Cameras, path: str, told: str) -> None:
+    with pytest.raises(SourceError, match=told):
+        open_source(cameras.url(path)).open()
+
+
+@pytest.mark.parametrize(
+    ("who", "told"), [("", "wants user and password"), ("user:guess@", "refuses this user")]
+)
+def test_who_is_not_let_in_is_told(cameras: Cameras, who: str, told: str) -> None:
+    with pytest.raises(SourceError, match=told) as caught:
+        open_source(f"rtsp://{who}127.0.0.1:{cameras.locked_port}/h264").open()
+    assert "guess" not in str(caught.value)
+
+
+def test_nobody_there_is_told() -> None:
+    with pytest.raises(SourceError, match="refuses the connection"):
+        open_source("rtsp://user:secret@127.0.0.1:1/video").open()
+
+
+def test_key_frames_far_apart_are_waited_for_and_named(
+    cameras: Cameras, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "_TELL_AFTER_S", 0.5)
+    caplog.set_level(logging.INFO, "camera_node")
+    with open_source(cameras.url("/far")) as early:
+        early.read()
+        # Its next key frame is 6 s away: longer than a silence may last.
+        began_ms = boot_ms()
+        with open_source(cameras.url("/far")) as late:
+            assert late.read().captured_ms - began_ms > 3000
+            for _ in range(95):
+                late.read()
+    said = " ".join(caplog.messages)
+    assert "waiting for its first picture" in said
+    assert re.search(r"its key frames are (5\.9|6\.\d) s apart", said)
+
+
+def test_a_stream_that_decodes_too_slowly_is_dated_truly_and_given_up_when_a_second_behind(
+    cameras: Cameras, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoding = FfmpegVideo.grab
+
+    def slow(video: FfmpegVideo) -> bool:
+        time.sleep(0.25)
+        return decoding(video)
+
+    with open_source(cameras.url("/h264")) as source:
+        for _ in range(15):
+            source.read()
+        monkeypatch.setattr(FfmpegVideo, "grab", slow)
+        wrong_ms: list[float] = []
+        with pytest.raises(SourceError, match=r"too fast for this machine.*the camera's sub-st"):
+            wrong_ms.extend(wrong for _ in range(100) if (wrong := dated_wrongly(source)))
+    assert len(wrong_ms) > 5
+    assert np.abs(wrong_ms).max() < 500
+    with open_source(cameras.url("/h264")) as source:
+        assert boot_ms() - source.read().captured_ms < 1000
