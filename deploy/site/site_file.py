@@ -35,6 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from roommood.deploy.site.hosts import LOCAL, Host, User, machine_of
 from roommood.shared.errors import ConfigError, RoommoodError
+from roommood.shared.process.advice import advice
 from roommood.shared.process.settings import MqttSettings
 from roommood.shared.process.settings.tables import problem_with, rows_in
 from roommood.shared.security.secret_urls import holds_password
@@ -301,11 +302,7 @@ def _without_flags(said: str) -> str:
 def _said(one: Any) -> str:
     counted = (part + 1 if isinstance(part, int) else part for part in one["loc"])
     where = " ".join(str(part) for part in counted)
-    message = str(one["msg"]).removeprefix("Value error, ")
-    if one["type"] == "missing":
-        message = "is needed"
-    elif one["type"] == "extra_forbidden":
-        message = "is not known"
-    elif one["type"] == "too_short":
+    message = advice(one)
+    if one["type"] == "too_short":
         message = "a site needs one at least: [[camera]], with a name, a room and a host"
     return f"{where.replace('cameras', 'camera')}: {message}" if where else message

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import AfterValidator, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from roommood.shared.errors import ModelError
+from roommood.shared.process.advice import advice
 from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
 from roommood.shared.protocol.names import is_name
 
@@ -246,6 +247,6 @@ def _validate(kind: type[C], values: Mapping[str, Any], source: str, prefix: str
 
 def _fault(error: Any, prefix: str) -> str:
     key = prefix + ".".join(str(part) for part in error["loc"])
-    if error["type"] in {"missing", "missing_argument"}:
+    if error["type"].startswith("missing"):
         return f"{key} is missing"
-    return f"{key} is {str(error['input'])[:60]!r}: {error['msg']}"
+    return f"{key} is {str(error['input'])[:60]!r}: {advice(error)}"
