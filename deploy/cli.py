@@ -1,5 +1,7 @@
 """The `roommood` command: every component and everything around them under one name."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,6 +20,7 @@ from roommood.deploy.site.cli import deploy as deploy_site
 from roommood.inference_worker.cli import worker
 from roommood.inference_worker.models import cli as models_cli
 from roommood.shared.process.command import VersionOption, new_app, run_app
+from roommood.shared.process.settings.tables import refuse_unknown_variables
 
 _START: Final = "Start here"
 _COMPONENTS: Final = "Run a component"
@@ -26,15 +29,20 @@ _MODELS: Final = "Models"
 _KEYS: Final = "Who may take part"
 _TARGETS: Final = "What to look at, beside this machine"
 
+# The others look for unknown variables together with all else that is wrong with their settings.
+WITHOUT_SETTINGS: Final = frozenset({"demo", "doctor", "deploy", "keys", "models"})
+
 app = new_app(no_args_is_help=True, pretty_exceptions_show_locals=False)
 
 
 @app.callback()
-def roommood(version: VersionOption = False) -> None:
+def roommood(context: typer.Context, version: VersionOption = False) -> None:
     """Cameras watch rooms, a worker finds faces, Redis knows the expression that each room shows.
 
     Example: `roommood demo`
     """
+    if context.invoked_subcommand in WITHOUT_SETTINGS and not {"-h", "--help"} & {*sys.argv}:
+        refuse_unknown_variables(os.environ)
 
 
 @app.command(rich_help_panel=_START)

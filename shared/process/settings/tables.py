@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings.components import (
     AggregatorSettings,
     CameraSettings,
@@ -83,6 +84,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; known are {', '.join(names)}"
+
+
+def refuse_unknown_variables(environ: Mapping[str, str]) -> None:
+    """For a command without settings. Raises ConfigError that names each with the nearest one."""
+    if said := "\n".join(unknown_variables(environ)):
+        raise ConfigError(said)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:

@@ -215,6 +215,24 @@ def test_a_value_that_cannot_be_is_named_with_its_place(
     assert said in told(words, monkeypatch, capsys, **{name: value})
 
 
+@pytest.mark.parametrize("words", [["keys", "list"], ["models", "list"], ["doctor"], ["demo"]])
+def test_a_command_without_settings_refuses_an_unknown_variable_too(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = told(words, monkeypatch, capsys, ROOMMOOD_KEYZ="x")
+    assert "unknown variable 'ROOMMOOD_KEYZ'; did you mean ROOMMOOD_KEYS?" in said
+
+
+def test_every_command_reads_settings_or_is_known_not_to() -> None:
+    commands: Any = get_command(cli.app)
+    reading = {
+        name
+        for name, command in commands.commands.items()
+        if any("--config" in one.opts for one in command.params)
+    }
+    assert commands.commands.keys() - reading == cli.WITHOUT_SETTINGS
+
+
 def test_all_mistakes_come_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
