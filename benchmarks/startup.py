@@ -20,7 +20,7 @@ from benchmarks.plant import ROOM, Plant
 from benchmarks.processes import ROOT, cpu_s, rss_mb
 from benchmarks.rows import Options, Row, at_most, run_alone, stated
 from roommood.aggregator.redis import keys as redis_keys
-from tests.end_to_end.site import select_for, until
+from tests.end_to_end.site import EVERY_FRAME, select_for, until
 
 _HELP: Final = (sys.executable, "-c", "from roommood.deploy.cli import main; main()", "--help")
 
@@ -56,7 +56,9 @@ def _one_start(folder: str, options: Options) -> tuple[float, float]:
         who = ("--name", "cam", "--room", ROOM, "--worker", plant.frames)
         started = [
             plant.site.start("roommood.aggregator.cli", *where),
-            plant.site.start("roommood.inference_worker.cli", *to, "--detector", options.detector),
+            plant.site.start(
+                "roommood.inference_worker.cli", *to, *EVERY_FRAME, "--detector", options.detector
+            ),
             plant.site.start(
                 "roommood.camera_node.cli", *who, "--source", folder, "--rate-hz", "30"
             ),

@@ -10,6 +10,7 @@ import zmq
 from roommood.inference_worker.models.files import to_report
 from roommood.inference_worker.serving.compute import Compute, Finished, Stale, Started
 from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.pace import Pace
 from roommood.inference_worker.serving.reporter import Reporter
 from roommood.inference_worker.serving.stats import WorkerStats
 from roommood.inference_worker.vision.analysis import Analysis, Analyzer
@@ -102,6 +103,7 @@ class Worker:
             self._compute.submit,
             self._allow_list,
             self._listener.connections,
+            Pace(settings.rate_hz, settings.empty_rate_hz),
         )
         self._stats = WorkerStats(self._intake, self._reporter, settings.threads)
         wakers = (self._waker.fileno(), shutdown.waker.fileno())
@@ -164,13 +166,14 @@ class Worker:
         self._debug(what.job, "started", age_ms=what.age_ms, interval_us=interval_us)
 
     def _finish(self, what: Finished) -> None:
-        outcome = "analysed" if what.analysis else f"refused-{what.why}"
-        self._intake.finished(what.job, what.now_ms, outcome)
         if what.analysis is None:
+            self._intake.finished(what.job, what.now_ms, f"refused-{what.why}")
             self._debug(what.job, "refused", why=what.why)
             return
+        faces = len(what.analysis.faces)
+        self._intake.finished(what.job, what.now_ms, "analysed", faces)
         self._stats.analysed(what.analysis)
-        self._debug(what.job, "analysed", faces=len(what.analysis.faces))
+        self._debug(what.job, "analysed", faces=faces)
         job = what.job
         self._reporter.add(self._result(job, what.analysis), job.arrived_ms - job.age_ms)
 
@@ -189,7 +192,7 @@ class Worker:
 
     def _take_ack(self, ack: Ack) -> None:
         if ack.workers:
-            self._intake.workers = ack.workers
+            self._intake.know(ack.workers)
         self._intake.pause(frozenset(ack.paused_rooms))
 
     def _debug(self, job: Job, text: str, **fields: object) -> None:

@@ -1,12 +1,14 @@
 """The worker's side of the frame protocol: hears Hellos and Frames, hands out Credit."""
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from roommood.inference_worker.serving.credit import CreditControl
+from roommood.inference_worker.serving.pace import FULL_PACE, Pace
 from roommood.inference_worker.serving.sessions import CameraSession, SessionTable
 from roommood.shared.clock import Absence, boot_ms
 from roommood.shared.errors import NotYours, VersionMismatch, WireError
@@ -58,11 +60,14 @@ class Intake:
         take_job: Callable[[Job], None],
         allow_list: AllowList | None = None,
         connections: Connections | None = None,
+        pace: Pace = FULL_PACE,
     ) -> None:
         self._router = router
         self._allow_list = allow_list
         self._allow_list_version = 0
         self._connections = connections
+        self._pace = pace
+        self._next_due_ms: float | None = None
         self._worker_id = worker_id
         self._take_job = take_job
         self._cameras = ConnectionLog("camera")
@@ -113,8 +118,11 @@ class Intake:
 
     def next_look_ms(self) -> float:
         """Milliseconds after which `turn` is due even if nothing comes."""
-        if not self.sessions.ready or self.leaving:
+        if self.leaving:
             return _SWEEP_EVERY_MS
+        if not self.sessions.ready:
+            until_due_ms = (self._next_due_ms or math.inf) - boot_ms()
+            return min(_SWEEP_EVERY_MS, max(0.0, until_due_ms))
         session = next(iter(self.sessions.ready.values()))
         return self.control.next_look_ms(session.fetch_ms, boot_ms())
 
@@ -228,6 +236,7 @@ class Intake:
         credited = self.sessions.receive(session, now_ms)
         session.transit_ms = session.clock.transit_ms(frame.sent_ms, now_ms)
         self.control.fetched(session.fetch_ms)
+        self._pace.came(session, frame.interval_us, now_ms)
         why = self._why_not(session, frame, credited)
         if why:
             self.refused[why] += 1
@@ -273,16 +282,19 @@ class Intake:
         self.refused[why] += 1
         self._settle_refused(job.session, why)
 
-    def finished(self, job: Job, now_ms: float, outcome: str) -> None:
-        """A thread is done with a job: "analysed", or "refused-" and why."""
+    def finished(self, job: Job, now_ms: float, outcome: str, faces: int | None = None) -> None:
+        """A thread is done with a job: "analysed", with so many faces, or "refused-" and why."""
         self.control.finished(job, now_ms)
         self.sessions.count(job.session, outcome)
+        if faces is not None and self._pace.seen(job.session, faces):
+            self.sessions.rest(job.session)
         if outcome != "analysed":
             self.refused[outcome.removeprefix("refused-")] += 1
 
     # Credit
 
     def _grant(self, now_ms: float) -> None:
+        self._next_due_ms = self.sessions.wake(now_ms)
         ready = self.sessions.ready
         while ready and not self.leaving:
             session = next(iter(ready.values()))
@@ -292,7 +304,7 @@ class Intake:
                 or self.control.may_grow(asked, self.waiting, now_ms)
             ):
                 return
-            self.sessions.grant(session, now_ms)
+            self.sessions.grant(session, now_ms, self._pace.next_due_ms(session, now_ms))
             self.control.granted(now_ms)
             # The list of workers comes with each second's Hello; here it would cost a large site
             # more than the frame's header.
@@ -314,6 +326,11 @@ class Intake:
         )
         if not send(self._router, [session.routing_id, wire.encode_credit(credit)]):
             self.sessions.unreachable(session)
+
+    def know(self, workers: tuple[str, ...]) -> None:
+        """The addresses of all live workers, which cameras are told of."""
+        self.workers = workers
+        self._pace.share_with(len(workers))
 
     def pause(self, rooms: frozenset[str]) -> None:
         """Rooms of which no frame is wanted now; their cameras are told at once."""

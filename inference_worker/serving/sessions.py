@@ -1,5 +1,6 @@
-"""The cameras that a worker knows: one `CameraSession` for each of their sockets, and its books."""
+"""The cameras that a worker knows: a `CameraSession` for each of their sockets, and its ledger."""
 
+import heapq
 from collections import Counter, OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ class CameraSession:
     sent on this socket; `started` are those that are settled: begun, refused or lost;
     `newly_lost` those that the latest Hello showed to be lost on the wire. `holder` is the
     public key that the camera has proved to hold, "" without keys; `fingerprint` is that key's.
+    `due_ms` is when it is to be asked again, as `Pace` says, from the fields after it.
     """
 
     key: SessionKey
@@ -40,6 +42,13 @@ class CameraSession:
     newly_lost: int = 0
     holder: str = ""
     fingerprint: str = ""
+    due_ms: float = 0.0
+    asked_ms: float | None = None
+    came_ms: float | None = None
+    gap_ms: float = 0.0
+    period_ms: float = 0.0
+    alone: int = 0
+    has_faces: bool = True
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -54,9 +63,10 @@ class CameraSession:
 
 
 class SessionTable:
-    """Finds sessions by routing id, keeps their books, and says who is to be served next.
+    """Finds sessions by routing id, keeps their ledgers, and says who is to be served next.
 
-    `ready` holds the sessions without a frame in flight, the least recently served first.
+    `ready` holds the sessions that are due and have no frame in flight, the least recently served
+    first. Those that are not due yet rest until `wake` is called with a later time.
     """
 
     def __init__(self) -> None:
@@ -68,6 +78,9 @@ class SessionTable:
         self._forgotten: Counter[str] = Counter()
         self._clocks = TransitClocks()
         self.ready: OrderedDict[SessionKey, CameraSession] = OrderedDict()
+        self._resting: dict[SessionKey, CameraSession] = {}
+        self._alarms: list[tuple[float, SessionKey]] = []
+        self._now_ms = 0.0
         self.in_flight = 0
 
     @property
@@ -187,10 +200,11 @@ class SessionTable:
             session.credited_ms = None
         return credited
 
-    def grant(self, session: CameraSession, now_ms: float) -> None:
-        """Allows one more frame."""
+    def grant(self, session: CameraSession, now_ms: float, due_ms: float = 0.0) -> None:
+        """Allows one more frame, and none thereafter before `due_ms`."""
         session.granted += 1
-        session.credited_ms = now_ms
+        session.credited_ms = session.asked_ms = now_ms
+        session.due_ms = due_ms
         self.in_flight += 1
         self.ready.pop(session.key, None)
 
@@ -219,10 +233,33 @@ class SessionTable:
         )
         if not eligible:
             self.ready.pop(session.key, None)
+            self._resting.pop(session.key, None)
+        elif session.in_flight == 0 and session.due_ms > self._now_ms:
+            self.rest(session)
         elif session.in_flight == 0:
             self.ready.setdefault(session.key, session)
 
     # Who is served
+
+    def rest(self, session: CameraSession) -> None:
+        """Not due before its `due_ms`, which may have changed."""
+        if session.in_flight == 0 and session.key not in self.ready:
+            self._resting[session.key] = session
+            heapq.heappush(self._alarms, (session.due_ms, session.key))
+
+    def wake(self, now_ms: float) -> float | None:
+        """Makes those ready that are due by now; when the next one is, None if none rests."""
+        self._now_ms = now_ms
+        while self._alarms:
+            due_ms, key = self._alarms[0]
+            session = self._resting.get(key)
+            if session is not None and session.due_ms == due_ms and due_ms > now_ms:
+                return due_ms
+            heapq.heappop(self._alarms)
+            if session is not None and session.due_ms == due_ms:
+                del self._resting[key]
+                self.ready.setdefault(key, session)
+        return None
 
     def set_paused(self, rooms: frozenset[str]) -> list[CameraSession]:
         """Rooms that are not served; returns the sessions for which this changed."""
@@ -270,6 +307,7 @@ class SessionTable:
         self.in_flight -= session.in_flight
         self._forgotten.update(session.counts)
         self.ready.pop(session.key, None)
+        self._resting.pop(session.key, None)
         self._by_routing.pop(session.routing_id, None)
         del self._by_key[session.key]
         camera = session.hello.camera

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from roommood.deploy.keys.site_keys import SiteKeys
 from tests.ports import free_port
@@ -20,6 +20,8 @@ Line = dict[str, Any]
 # Every wait is for a condition; a machine that does much else may need longer.
 PATIENCE_S = float(os.environ.get("ROOMMOOD_TEST_PATIENCE_S", "30"))
 _NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+# A worker that asks for all that a camera has, as no site needs and tests of faults do.
+EVERY_FRAME: Final = ("--rate-hz", "240", "--empty-rate-hz", "240")
 
 
 def until(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
@@ -142,7 +144,7 @@ class Site:
     ) -> Component:
         where = ("--bind", bind, *(f"--aggregator={one}" for one in aggregator.split()))
         models = ("--detector", "haar", "--classifier", self.classifier)
-        return self.start(module, *where, *models, *self.own_keys(), *options)
+        return self.start(module, *where, *models, *EVERY_FRAME, *self.own_keys(), *options)
 
     def camera(self, name: str, room: str, source: str, worker: str, *options: str) -> Component:
         who = ("--name", name, "--room", room, "--source", source)

@@ -10,7 +10,7 @@ from typing import Final
 
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from tests.end_to_end.fake_camera import FakeCamera
-from tests.end_to_end.site import Component, Site, until
+from tests.end_to_end.site import EVERY_FRAME, Component, Site, until
 from tests.hostile import jpegs
 from tests.ports import free_port
 
@@ -42,7 +42,7 @@ class Target:
         models = ("--detector", "haar", "--classifier", self.site.classifier)
         # A busy machine must not turn what is to be judged into what came too late.
         patient = ("--input-size", "160", "--max-age-ms", "60000")
-        options = (*where, *models, *patient, *self._worker_options)
+        options = (*where, *models, *patient, *EVERY_FRAME, *self._worker_options)
         return self._start("worker", "roommood.inference_worker.cli", without, *options)
 
     def _start(self, name: str, module: str, without: str, *options: str) -> Component:

@@ -214,6 +214,15 @@ class WorkerSettings(Component):
         whole(1, 1024), 1,
         "The n-th worker of a machine listens n - 1 ports above the one given.", _NETWORK,
     )  # fmt: skip
+    rate_hz: float = row(
+        number(0.2, 240, "HZ"), 5.0,
+        "Frames a second that a camera is asked for while it shows faces, over all its workers.",
+        _WORK, unit="Hz",
+    )  # fmt: skip
+    empty_rate_hz: float = row(
+        number(0.2, 240, "HZ"), 2.0,
+        "The same while it shows none; at most the former.", _WORK, unit="Hz",
+    )  # fmt: skip
     max_age_ms: float = row(
         number(50, 60_000, "MS"), 2_000.0,
         "Milliseconds since capture after which a frame is refused, not analysed.", _WORK,

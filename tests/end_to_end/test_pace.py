@@ -1,0 +1,49 @@
+"""A camera is asked for as many frames as what it shows deserves, and what it shows is counted for
+as long as it was shown."""
+
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.end_to_end.site import EVERY_FRAME, Site, until
+
+PEOPLE = ("--rate-hz", "5", "--empty-rate-hz", "2")
+
+
+@pytest.fixture
+def empty_room(tmp_path: Path) -> str:
+    folder = tmp_path / "room"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "wall.jpg"), np.full((240, 320, 3), 120, np.uint8))
+    return str(folder)
+
+
+def gaps_ms(site: Site, source: str, rates: tuple[str, ...]) -> list[float]:
+    """Times between the frames of one camera that offers 30 a second."""
+    reports, frames = site.address(), site.address()
+    site.aggregator(reports)
+    worker = site.worker(frames, reports, *rates)
+    site.camera("sofa", "den", source, frames, "--rate-hz", "30")
+    until(lambda: len(worker.lines("analysed")) >= 12, "frames are analysed")
+    return [line["interval_us"] / 1000 for line in worker.lines("started")][4:]
+
+
+def test_an_empty_room_is_looked_at_twice_a_second(site: Site, empty_room: str) -> None:
+    assert median(gaps_ms(site, empty_room, PEOPLE)) >= 400.0
+
+
+def test_the_control_takes_what_there_is(site: Site, empty_room: str) -> None:
+    assert median(gaps_ms(site, empty_room, EVERY_FRAME)) < 400.0
+
+
+def test_the_time_between_two_looks_is_counted(site: Site, empty_room: str) -> None:
+    gaps = gaps_ms(site, empty_room, PEOPLE)
+
+    until(
+        lambda: site.buckets("den")["observed_us:sofa"] >= sum(gaps) * 1000,
+        "all the time is counted",
+    )
+    assert site.frames("den", "sofa") <= site.buckets("den")["observed_us:sofa"] / 1e6 * 3
