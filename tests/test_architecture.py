@@ -114,6 +114,12 @@ def test_mqtt_is_spoken_by_one_module() -> None:
     assert importers("paho", SHIPPED) == {"aggregator/mqtt/bridge.py"}
 
 
+def test_pydantic_is_needed_by_no_camera() -> None:
+    """Its wheel is the largest that a Pi had to fetch beside OpenCV's."""
+    packages = {name.partition("/")[0] for name in importers("pydantic", SHIPPED)}
+    assert packages <= {"aggregator", "deploy", "inference_worker"}
+
+
 def test_redis_is_known_to_the_aggregator_and_the_doctor_only() -> None:
     redis = importers("redis", SHIPPED)
     assert {name for name in redis if not name.startswith("aggregator/")} <= {
