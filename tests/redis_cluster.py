@@ -5,6 +5,7 @@ from types import TracebackType
 from typing import Any
 
 from redis.cluster import RedisCluster
+from redis.crc import key_slot
 
 from tests.end_to_end.site import until
 from tests.ports import free_cluster_port
@@ -55,8 +56,11 @@ class Cluster:
 
     def node_of(self, room: str) -> int:
         """The place among `nodes` of the one that keeps a room."""
-        with self.nodes[0].client() as client:
-            slot = int(client.execute_command("CLUSTER KEYSLOT", f"{{{room}}}"))
+        return self.node_of_key(f"{{{room}}}")
+
+    def node_of_key(self, key: str) -> int:
+        """The place of the one that keeps a key."""
+        slot = key_slot(key.encode())
         return next(i for i, slots in enumerate(_shares()) if slot in slots)
 
     def wait_until_whole(self) -> None:

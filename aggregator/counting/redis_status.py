@@ -17,7 +17,7 @@ class RedisStatus:
     def __init__(self, store: Store, health: Health) -> None:
         self._store = store
         self._health = health
-        self._log = ConnectionLog("redis")
+        self._log, self._log_of_shards = ConnectionLog("redis"), ConnectionLog("redis")
         self._tried_ms = 0.0
         self.away = False
         self.shards_away: frozenset[str] = frozenset()
@@ -45,8 +45,5 @@ class RedisStatus:
             self._log.lost("redis", str(error))
 
     def note_shards(self) -> None:
-        before, self.shards_away = self.shards_away, self._store.shards_away
-        for shard in self.shards_away - before:
-            self._log.lost(shard, "its rooms wait, the others are served")
-        for shard in before - self.shards_away:
-            self._log.back(shard)
+        self.shards_away = self._store.shards_away
+        self._log_of_shards.lost_are(self.shards_away, "its rooms wait, the others are served")

@@ -7,7 +7,7 @@ had been counted the script finds its bit set. That is why nothing here is retri
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib import resources
@@ -17,18 +17,13 @@ from typing import Any, Final
 from roommood.aggregator.counting.buckets import Delivery, RoomCall, room_calls
 from roommood.aggregator.counting.memory_watch import RedisMemory
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.client import (
-    as_store_error,
-    failures,
-    is_cluster,
-    translated,
-    without_password,
-)
-from roommood.aggregator.redis.servers import Reply, Servers
+from roommood.aggregator.redis.failures import as_store_error, translated
+from roommood.aggregator.redis.servers import Command, ScriptCall, Servers, raise_first
+from roommood.aggregator.redis.url import without_password
 from roommood.shared.errors import SchemaMismatch, ShardAway, StoreAway, StoreError, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
 
-_KEYS_PER_SCAN: Final = 500
+_PRUNE_EVERY_MS: Final = 60_000
 # What protects or frees must work while Redis' memory is full. Redis then refuses what may take
 # memory, but in a script only before its first write: so each begins with a write that takes none.
 _PAUSE: Final = """
@@ -77,20 +72,22 @@ class Store:
     """
 
     def __init__(self, url: str, password_file: Path | None = None, min_people: int = 0) -> None:
-        """`url` as in `redis_client.connect`. In frames with fewer than `min_people` faces
-        expressions are not written at all."""
-        self._url = url
+        """`url` as in `redis.url`. In frames with fewer than `min_people` faces expressions are
+        not written at all."""
         self._servers = Servers(url, password_file)
         self._min_people = min_people
         self._script = resources.files(__package__).joinpath("count_once.lua").read_text("utf-8")
-        self._sha = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
-
-    @property
-    def _redis(self) -> Any:
-        return self._servers.client
+        self._digest = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
+        self._rooms_are_copied = not self._servers.is_cluster
+        self._pruned_ms = 0.0
 
     def close(self) -> None:
         self._servers.close()
+
+    @property
+    def shards_away(self) -> frozenset[str]:
+        """Nodes of a Cluster, as host:port, that gave no answer when last tried."""
+        return self._servers.away
 
     def check_schema(self) -> None:
         """Claim an empty Redis for this version of the key table.
@@ -98,17 +95,29 @@ class Store:
         Raises SchemaMismatch where another version's data lies.
         """
         ours = redis_keys.SCHEMA_VERSION
-        with translated(self._url):
-            theirs = self._redis.get(redis_keys.SCHEMA)
-            if theirs is None:
-                self._redis.set(redis_keys.SCHEMA, ours, nx=True)
-                theirs = self._redis.get(redis_keys.SCHEMA)
-        if theirs != ours:
+        replies = self._schema_of_each_copy(ours)
+        if ours in replies and None not in replies:
+            return
+        claimed = self._servers.on_copies(
+            redis_keys.SCHEMA, lambda client, key: client.set(key, ours, nx=True)
+        )
+        if ours not in replies:
+            raise_first([replies[0], *claimed])
+        self._schema_of_each_copy(ours)
+
+    def _schema_of_each_copy(self, ours: str) -> list[Any]:
+        replies = self._servers.on_copies(
+            redis_keys.SCHEMA, lambda client, key: client.get(key)
+        )
+        for theirs in {one for one in replies if isinstance(one, str)} - {ours}:
             raise SchemaMismatch(
-                f"Redis at {without_password(self._url)} holds version {theirs} of roommood's "
-                f"keys; this release writes version {ours}: run the release that wrote them, "
-                "or use an empty database (another number at the end of the URL)"
+                f"Redis at {without_password(self._servers.url)} holds version {theirs} of "
+                f"roommood's keys; this release writes version {ours}: run the release that wrote "
+                "them, or use an empty database (another number at the end of the URL)"
             )
+        return replies
+
+    # Results
 
     def commit(self, batch: Sequence[Delivery], now_ms: float) -> CommitReport:
         """Count each result exactly once; one room's failure leaves the others committed.
@@ -120,46 +129,86 @@ class Store:
         calls = room_calls(batch, now_ms, self._min_people)
         outcomes = [Outcome.UNSETTLED] * len(batch)
         errors: dict[str, StoreError] = {}
-        replies = self._servers.replies(calls, self._pipelined)
+        replies = self._servers.run_script([self._script_call(call) for call in calls])
         for call, reply in zip(calls, replies, strict=True):
-            if isinstance(reply, Exception):
-                errors[call.room] = as_store_error(reply, self._url)
+            if isinstance(reply, StoreError):
+                errors[call.room] = reply
                 continue
             for place, letter in zip(call.places, reply, strict=True):
                 outcomes[place] = _OUTCOMES[letter]
         return CommitReport(tuple(outcomes), errors)
 
+    def _script_call(self, call: RoomCall) -> ScriptCall:
+        keys, argument = call.keys, call.argument
+        script, digest = self._script, self._digest
+        return ScriptCall(
+            Command(keys[0], lambda client, _: client.evalsha(digest, len(keys), *keys, argument)),
+            Command(keys[0], lambda client, _: client.eval(script, len(keys), *keys, argument)),
+        )
+
+    # Which rooms, cameras and workers there are
+
     def touch_rooms(self, last_seen_ms: Mapping[str, float]) -> None:
         """Note when each room was last heard of; never moves back.
 
         A room that was forgotten since stays out. Its tombstone is looked for before writing, and
-        after it too: then there is no moment in which `forget` could be missed.
+        after it too: then there is no moment in which `forget` could be missed. What lies on a
+        Cluster's shard that is away is raised after the rest is written.
         """
-        seen = {room: round(ms) for room, ms in last_seen_ms.items()}
-        with translated(self._url):
-            gone = self._forgotten_since(seen)
-            seen = {room: ms for room, ms in seen.items() if room not in gone}
-            if not seen:
-                return
-            self._redis.zadd(redis_keys.ROOMS, seen, gt=True)
-            gone = self._forgotten_since(seen)
-            if gone:
-                self._redis.zrem(redis_keys.ROOMS, *gone)
+        seen = {**self._rooms_to_copy(), **{room: round(ms) for room, ms in last_seen_ms.items()}}
+        if not seen:
+            return
+        tombs, errors = self._tombstones(seen)
+        living = {room: seen[room] for room, tomb_ms in tombs.items() if tomb_ms < seen[room]}
+        errors += self._servers.ask(self._ranking(redis_keys.ROOMS, living))
+        tombs, _ = self._tombstones(living)
+        gone = [room for room, tomb_ms in tombs.items() if tomb_ms >= living[room]]
+        errors += self._drop(redis_keys.ROOMS, gone)
+        raise_first(errors)
+        self._rooms_are_copied = True
 
     def rooms(self) -> list[str]:
         """Those of which something was counted."""
-        with translated(self._url):
-            return [str(room) for room in self._redis.zrange(redis_keys.ROOMS, 0, -1)]
+        lists = self._servers.from_copies(
+            redis_keys.ROOMS, lambda client, key: client.zrange(key, 0, -1)
+        )
+        return sorted(set[str]().union(*lists))
 
-    def _forgotten_since(self, seen: Mapping[str, int]) -> list[str]:
-        """The rooms with a tombstone not older than when they were seen (ms)."""
-        if not seen:
+    def _rooms_to_copy(self) -> dict[str, int]:
+        """In a Cluster, once: rooms that a release without copies of the list has noted."""
+        if self._rooms_are_copied:
+            return {}
+        replies = self._servers.on_copies(
+            redis_keys.ROOMS, lambda client, key: client.zrange(key, 0, -1, withscores=True)
+        )
+        lists = (reply for reply in replies if not isinstance(reply, StoreError))
+        return {room: round(ms) for known in lists for room, ms in known}
+
+    def _tombstones(self, rooms: Collection[str]) -> tuple[dict[str, int], list[Any]]:
+        """When rooms were last forgotten (ms; -1: never) as far as Redis answers; what it did not
+        answer."""
+        replies = self._servers.ask(
+            [Command(redis_keys.forgotten(room), lambda client, key: client.get(key))
+             for room in rooms]
+        )  # fmt: skip
+        errors = [reply for reply in replies if isinstance(reply, StoreError)]
+        told = zip(rooms, replies, strict=True)
+        known = {room: tomb for room, tomb in told if not isinstance(tomb, StoreError)}
+        return {room: int(tomb) if tomb else -1 for room, tomb in known.items()}, errors
+
+    def _ranking(self, index: str, at_ms: Mapping[str, int]) -> list[Command]:
+        """What notes in an index when each name was last heard of; it never moves back."""
+        if not at_ms:
             return []
-        with self._redis.pipeline(transaction=False) as pipe:
-            for room in seen:
-                pipe.get(redis_keys.forgotten(room))
-            tombs = zip(seen, pipe.execute(), strict=True)
-        return [room for room, tomb in tombs if tomb and int(tomb) >= seen[room]]
+        scores = dict(at_ms)
+        return self._servers.of_copies(index, lambda client, key: client.zadd(key, scores, gt=True))
+
+    def _drop(self, index: str, names: Collection[str]) -> list[Any]:
+        if not names:
+            return []
+        return self._servers.on_copies(index, lambda client, key: client.zrem(key, *names))
+
+    # Health and models
 
     def write_health(
         self,
@@ -169,53 +218,72 @@ class Store:
     ) -> None:
         """Health fields by camera and by worker; each hash gets `updated_ms` and 10 s to live.
 
-        Both at once, so that none is left behind without an end. What one key refuses keeps none
-        of the others from being written; it is raised after.
+        What one key refuses keeps none of the others from being written; it is raised after.
         """
         hashes = {redis_keys.camera(name): fields for name, fields in cameras.items()}
         hashes |= {redis_keys.worker(name): fields for name, fields in workers.items()}
-        stamped = {key: {**fields, "updated_ms": round(now_ms)} for key, fields in hashes.items()}
-        with translated(self._url):
-            errors = [
-                error
-                for client, keys in self._servers.keeping(stamped)
-                for error in _write_expiring(client, {key: stamped[key] for key in keys})
-            ]
-            if errors:
-                raise errors[0]
+        stamp = {"updated_ms": round(now_ms)}
+        commands = [
+            one for key, fields in hashes.items() for one in _expiring(key, {**fields, **stamp})
+        ]
+        commands += self._ranking(redis_keys.CAMERAS, dict.fromkeys(cameras, round(now_ms)))
+        commands += self._ranking(redis_keys.WORKERS, dict.fromkeys(workers, round(now_ms)))
+        errors = self._servers.ask(commands)
+        inside = (one for reply in errors if isinstance(reply, list) for one in reply)
+        errors += [as_store_error(one, self._servers.url) for one in inside if _is_error(one)]
+        if abs(now_ms - self._pruned_ms) > _PRUNE_EVERY_MS:
+            errors += self._prune(redis_keys.CAMERAS, now_ms)
+            errors += self._prune(redis_keys.WORKERS, now_ms)
+            self._pruned_ms = now_ms
+        raise_first(errors)
+
+    def _prune(self, index: str, now_ms: float) -> list[Any]:
+        """Those not heard of for a day leave an index, and the oldest beyond the most it holds."""
+        oldest_ms = round(now_ms) - redis_keys.INDEX_KEEP_S * 1000
+        beyond = -1 - redis_keys.INDEX_MOST
+        silent = self._servers.on_copies(
+            index, lambda client, key: client.zrangebyscore(key, 0, oldest_ms)
+        )
+        oldest = self._servers.on_copies(index, lambda client, key: client.zrange(key, 0, beyond))
+        lists = (one for one in (*silent, *oldest) if not isinstance(one, StoreError))
+        return self._drop(index, {name for names in lists for name in names})
 
     def write_models(self, models: Iterable[ModelReport]) -> None:
         """Labels, temperature and confusion matrices (`hard:<size>`, `soft:<size>`) as JSON."""
-        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
-            for one in models:
-                pipe.hset(redis_keys.model(one.model), mapping=_model_fields(one))
-                pipe.expire(redis_keys.model(one.model), redis_keys.MODEL_TTL_S)
-            pipe.execute()
+        self._servers.demand([command for one in models for command in _of_model(one)])
+
+    # What people wish
 
     def paused_rooms(self) -> tuple[str, ...]:
-        with translated(self._url):
-            return tuple(sorted(self._redis.smembers(redis_keys.PAUSED)))
+        """In a Cluster by every copy of the list that answers: one suffices to keep a room paused.
+
+        Raises StoreError where none does.
+        """
+        known = self._servers.from_copies(
+            redis_keys.PAUSED, lambda client, key: client.smembers(key)
+        )
+        return tuple(sorted(set[str]().union(*known)))
 
     def pause(self, room: str) -> None:
-        from redis.exceptions import OutOfMemoryError
-
-        with translated(self._url):
-            try:
-                self._redis.sadd(redis_keys.PAUSED, room)
-            except OutOfMemoryError:
-                self._redis.eval(_PAUSE, 1, redis_keys.PAUSED, room)
+        raise_first(
+            self._servers.on_copies(
+                redis_keys.PAUSED, lambda client, key: client.eval(_PAUSE, 1, key, room)
+            )
+        )
 
     def resume(self, room: str) -> None:
-        with translated(self._url):
-            self._redis.srem(redis_keys.PAUSED, room)
+        raise_first(
+            self._servers.on_copies(redis_keys.PAUSED, lambda client, key: client.srem(key, room))
+        )
 
     def set_views(self, room: str, apart: bool) -> None:
         """Whether a room's cameras see different people, so that their counts add up."""
-        with translated(self._url):
-            if apart:
-                self._redis.hset(redis_keys.VIEWS, room, redis_keys.APART)
-            else:
-                self._redis.hdel(redis_keys.VIEWS, room)
+        how = redis_keys.APART
+
+        def call(client: Any, key: str) -> Any:
+            return client.hset(key, room, how) if apart else client.hdel(key, room)
+
+        raise_first(self._servers.on_copies(redis_keys.VIEWS, call))
 
     def forget(self, room: str, before_ms: float | None = None) -> int:
         """Delete all that is known of a room; returns the number of keys deleted.
@@ -224,106 +292,76 @@ class Store:
         whoever forgets may have a wrong one) and is still on its way is refused for 6 h by a
         tombstone, the only key that stays; a pause stays as well. The seen-bitmaps go before
         the counters: a result counted in between is deleted, never counted a second time.
+
+        It walks through all keys, since no index tells of what an older release wrote.
         """
-        tombstone = redis_keys.forgotten(room)
-        with translated(self._url):
-            end_ms = self._redis_clock_ms(tombstone) if before_ms is None else before_ms
-            ttl_s = redis_keys.FORGOTTEN_TTL_S
-            self._redis.eval(_TOMBSTONE, 1, tombstone, round(end_ms), ttl_s)
-            deleted = self._delete(redis_keys.seen_of_room(room), keep=())
-            kept = (tombstone, redis_keys.seen_prefix(room))
-            deleted += self._delete(redis_keys.of_room(room), keep=kept)
-            self._redis.zrem(redis_keys.ROOMS, room)
-        return deleted
+        tombstone, ttl_s = redis_keys.forgotten(room), redis_keys.FORGOTTEN_TTL_S
+        end_ms = round(self._redis_clock_ms(tombstone) if before_ms is None else before_ms)
+        self._servers.demand(
+            [Command(tombstone, lambda client, key: client.eval(_TOMBSTONE, 1, key, end_ms, ttl_s))]
+        )
+        bitmaps = self._delete(redis_keys.seen_of_room(room), keep=())
+        others = self._delete(
+            redis_keys.of_room(room), keep=(tombstone, redis_keys.seen_prefix(room))
+        )
+        raise_first(self._drop(redis_keys.CAMERAS, {redis_keys.camera_of(key) for key in bitmaps}))
+        raise_first(self._drop(redis_keys.ROOMS, [room]))
+        return len(bitmaps) + len(others)
 
     def clock_ms(self) -> float:
         """The wall clock of Redis, in ms since 1970; of a Cluster that of one of its servers."""
-        with translated(self._url):
-            return self._redis_clock_ms(redis_keys.SCHEMA)
+        with translated(self._servers.url):
+            return _clock_ms(self._servers.any_client())
 
     def memory(self) -> RedisMemory:
         """Of the server; of a Cluster that of the shard with the least room."""
-        with translated(self._url):
-            told = self._redis.info("memory")
-        each = told.values() if is_cluster(self._url) else [told]
+        each = self._servers.of_each(lambda client: client.info("memory"))
         servers = [RedisMemory(int(one["used_memory"]), int(one["maxmemory"])) for one in each]
         return max(servers, key=lambda one: one.share)
 
     def _redis_clock_ms(self, key: str) -> float:
         """The wall clock of the server that keeps a key, in ms since 1970."""
-        ((client, _),) = self._servers.keeping([key])
-        seconds, microseconds = client.time()
-        return float(seconds * 1000 + microseconds / 1000)
+        with translated(self._servers.url):
+            return _clock_ms(self._servers.client_of(key))
 
-    def _pipelined(self, client: Any, calls: Sequence[RoomCall]) -> list[Reply]:
-        """All in one round trip to one server; alone again what it could not run that way."""
-        try:
-            with client.pipeline(transaction=False) as pipe:
-                for call in calls:
-                    pipe.evalsha(self._sha, len(call.keys), *call.keys, call.argument)
-                replies: list[Reply] = pipe.execute(raise_on_error=False)
-        except failures() as error:
-            return [error] * len(calls)
-        return [
-            self._call(call) if _is_to_be_repeated(reply) else reply
-            for call, reply in zip(calls, replies, strict=True)
-        ]
-
-    def _call(self, call: RoomCall) -> Reply:
-        """One call by itself, with the whole script, to whichever server keeps the room now."""
-        try:
-            reply: str = self._redis.eval(self._script, len(call.keys), *call.keys, call.argument)
-        except failures() as error:
-            return error
-        return reply
-
-    @property
-    def shards_away(self) -> frozenset[str]:
-        """Nodes of a Cluster, as host:port, that gave no answer when last tried."""
-        return self._servers.away
-
-    def _delete(self, pattern: str, keep: tuple[str, ...]) -> int:
-        """Delete keys that match, but not those that begin with one of `keep`."""
-        found = self._redis.scan_iter(match=pattern, count=_KEYS_PER_SCAN)
-        doomed = (key for key in found if not key.startswith(keep))
-        return sum(self._redis.unlink(*keys) for keys in _batches(doomed, _KEYS_PER_SCAN))
+    def _delete(self, pattern: str, keep: tuple[str, ...]) -> list[str]:
+        """Deletes the keys of one room that match, but not those that begin with one of `keep`."""
+        deleted: list[str] = []
+        for found in self._servers.walk(pattern):
+            doomed = [key for key in found if not key.startswith(keep)]
+            if doomed:
+                self._servers.demand([_unlink(doomed)])
+                deleted += doomed
+        return deleted
 
 
-def _write_expiring(
-    client: Any, hashes: Mapping[str, Mapping[str, str | float]]
-) -> list[Exception]:
-    """Writes hashes that live 10 s to one server, each in a transaction of its own, since the
-    keys of a Cluster's transaction lie in one slot. Returns what was refused."""
-    with client.pipeline(transaction=False) as pipe:
-        for key, fields in hashes.items():
-            pipe.execute_command("MULTI")
-            pipe.hset(key, mapping=fields)
-            pipe.expire(key, redis_keys.HEALTH_TTL_S)
-            pipe.execute_command("EXEC")
-        try:
-            replies = pipe.execute(raise_on_error=False)
-        except failures() as error:
-            return [error]
-    inside = (one for reply in replies if isinstance(reply, list) for one in reply)
-    return [one for one in (*replies, *inside) if isinstance(one, Exception)]
+def _expiring(key: str, fields: Mapping[str, str | float]) -> Iterator[Command]:
+    """A hash that lives 10 s: both at once, so that none is left behind without an end. Each in a
+    transaction of its own, since the keys of a Cluster's transaction lie in one slot."""
+    yield Command(key, lambda client, _: client.execute_command("MULTI"))
+    yield Command(key, lambda client, key: client.hset(key, mapping=fields))
+    yield Command(key, lambda client, key: client.expire(key, redis_keys.HEALTH_TTL_S))
+    yield Command(key, lambda client, _: client.execute_command("EXEC"))
 
 
-def _is_to_be_repeated(reply: Reply) -> bool:
-    """Redis does not know the script yet, or the room has moved or moves to another shard."""
-    from redis.exceptions import AskError, NoScriptError, TryAgainError
-
-    return isinstance(reply, NoScriptError | AskError | TryAgainError)
+def _is_error(reply: Any) -> bool:
+    return isinstance(reply, Exception)
 
 
-def _batches(keys: Iterable[str], size: int) -> Iterator[list[str]]:
-    batch: list[str] = []
-    for key in keys:
-        batch.append(key)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _unlink(keys: Sequence[str]) -> Command:
+    return Command(keys[0], lambda client, _: client.unlink(*keys))
+
+
+def _clock_ms(client: Any) -> float:
+    seconds, microseconds = client.time()
+    return float(seconds * 1000 + microseconds / 1000)
+
+
+def _of_model(one: ModelReport) -> Iterator[Command]:
+    fields = _model_fields(one)
+    key = redis_keys.model(one.model)
+    yield Command(key, lambda client, key: client.hset(key, mapping=fields))
+    yield Command(key, lambda client, key: client.expire(key, redis_keys.MODEL_TTL_S))
 
 
 def _model_fields(one: ModelReport) -> dict[str, Any]:

@@ -133,6 +133,7 @@ def _health(snapshot: Snapshot) -> models.Health:
         redis="away" if snapshot.away else "answers",
         why=snapshot.away,
         taken=snapshot.taken,
+        warnings=list(snapshot.warnings),
         cameras=list(snapshot.cameras),
         workers=list(snapshot.workers),
     )

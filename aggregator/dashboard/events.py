@@ -88,7 +88,7 @@ def _parts(scene: Scene) -> dict[str, tuple[str, str]]:
 
 def _mark(room: Room) -> str:
     """Its age alone is no change; that it fell silent is."""
-    return f"{room.now.updated} {room.now.silent} {room.known.paused}"
+    return f"{room.now.updated} {room.now.silent} {room.known.paused} {room.now.away}"
 
 
 def _event(name: str, data: str) -> str:

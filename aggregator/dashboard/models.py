@@ -46,6 +46,7 @@ class RoomNow(_Answer):
     frames_per_s: float
     captured: datetime | None = Field(description="When the newest frame was taken.")
     age_s: float | None = Field(description="Its age, in seconds.")
+    away: str = Field(description='Why nothing is known of it: its Redis node is lost; else "".')
     coverage_last_hour: Part | None = Field(description="Part of the last hour observed.")
     cameras: list[CameraNow]
 
@@ -70,6 +71,9 @@ class Health(RedisState):
     """Cameras and workers that were heard in the last day."""
 
     taken: datetime
+    warnings: list[str] = Field(
+        default_factory=list, description="What is amiss with Redis while it answers."
+    )
     cameras: list[CameraHealth]
     workers: list[WorkerHealth]
 
@@ -95,6 +99,7 @@ def room_now(room: snapshot.Room) -> RoomNow:
         frames_per_s=now.frames_per_s,
         captured=now.captured,
         age_s=now.age_s,
+        away=now.away,
         coverage_last_hour=room.coverage,
         cameras=[CameraNow.model_validate(camera) for camera in now.cameras],
     )

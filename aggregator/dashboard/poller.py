@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from roommood.aggregator.dashboard.snapshot import Hours, Snapshot
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.client import connect, translated
+from roommood.aggregator.redis.failures import translated
+from roommood.aggregator.redis.servers import Servers
+from roommood.aggregator.redis.shards import missing
 from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
 from roommood.aggregator.stats.inventory import Inventory
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import KnownRoom, RoomStats
-from roommood.shared.errors import ConfigError, StoreError
+from roommood.shared.errors import ConfigError, ShardAway, StoreError
 from roommood.shared.process.logs import event
 
 # From a change in Redis to the look at it, and from one look to the next, changes or none.
@@ -46,7 +48,8 @@ class Feed:
         self, url: str, password_file: Path | None, publish: Callable[[Snapshot], None]
     ) -> None:
         self._url = url
-        self._password_file = password_file
+        self._servers = Servers(url, password_file)
+        self._stats, self._inventory = RoomStats(self._servers), Inventory(self._servers)
         self._publish = publish
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -71,24 +74,21 @@ class Feed:
             try:
                 with translated(self._url):
                     self._follow()
+            except ShardAway:
+                pass  # the node that told of changes: another one does as well
             except (StoreError, ConfigError) as error:
                 self._is_away(str(error))
             except Exception:
                 _log.exception("the feed failed")
                 self._is_away("The dashboard could not read Redis; its log says why.")
             self._stop.wait(_TRY_AGAIN_S)
+        self._servers.close()
 
     def _follow(self) -> None:
         """Until Redis goes away, or we end."""
-        redis = connect(self._url, self._password_file)
-        with _closing(redis), RoomStats(self._url, self._password_file) as stats:
-            self._follow_with(redis, stats)
-
-    def _follow_with(self, redis: Any, stats: RoomStats) -> None:
-        inventory = Inventory(redis)
-        with _subscribed(redis) as inbox:
+        with _subscribed(self._servers.any_client()) as inbox:
             while not self._stop.is_set():
-                self._look(stats, inventory)
+                self._look()
                 self._stop.wait(_PACE_S)
                 self._await_change(inbox)
 
@@ -99,23 +99,26 @@ class Feed:
                 return
             message = inbox.get_message(timeout=0)
 
-    def _look(self, stats: RoomStats, inventory: Inventory) -> None:
-        known = stats.rooms()
-        now = stats.live_of([one.room for one in known])
-        self._take_roll_call(inventory, now)
-        self._read_an_hour(stats, known)
+    def _look(self) -> None:
+        known = self._stats.rooms()
+        now = self._stats.live_of([one.room for one in known])
+        self._take_inventory(now)
+        self._read_an_hour(known)
         cameras, workers = self._health
         rooms = tuple(map(self._hours.of, known, now))
-        self._say(Snapshot(datetime.now(UTC), rooms, tuple(cameras), tuple(workers)))
+        warnings = tuple(f"{missing(node)}." for node in sorted(self._stats.away))
+        taken = datetime.now(UTC)
+        self._say(Snapshot(taken, rooms, tuple(cameras), tuple(workers), warnings=warnings))
 
-    def _take_roll_call(self, inventory: Inventory, rooms: list[RoomNow]) -> None:
+    def _take_inventory(self, rooms: list[RoomNow]) -> None:
         began_s = time.monotonic()
         if began_s < self._health_from_s:
             return
-        self._health = inventory.take(camera.camera for room in rooms for camera in room.cameras)
+        names = [camera.camera for room in rooms for camera in room.cameras]
+        self._health = self._inventory.take(names)
         self._health_from_s = _next(began_s, _HEALTH_EVERY_S)
 
-    def _read_an_hour(self, stats: RoomStats, known: list[KnownRoom]) -> None:
+    def _read_an_hour(self, known: list[KnownRoom]) -> None:
         """Of the room that waits longest for it, so that many rooms delay nothing else."""
         began_s = time.monotonic()
         if not known or began_s < self._hours_from_s:
@@ -125,8 +128,8 @@ class Feed:
         room = min(self._hour_due, key=self._hour_due.__getitem__)
         if began_s < self._hour_due[room]:
             return
-        with suppress(ConfigError):  # the room was forgotten a moment ago
-            self._hours.by_room[room] = tuple(stats.history(room, _HOUR, _MINUTE))
+        with suppress(ConfigError, ShardAway):  # just forgotten, or on a node that is lost
+            self._hours.by_room[room] = tuple(self._stats.history(room, _HOUR, _MINUTE))
         self._hour_due[room] = began_s + _HOUR_EVERY_S
         self._hours_from_s = _next(began_s, 0.0)
 
@@ -149,14 +152,6 @@ def _next(began_s: float, every_s: float) -> float:
     """When to do it again: no earlier than keeps us idle for most of the time."""
     now_s = time.monotonic()
     return max(began_s + every_s, now_s + (now_s - began_s) / _BUSY)
-
-
-@contextmanager
-def _closing(redis: Any) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        redis.close()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +21,8 @@ from roommood.aggregator.dashboard.events import Events
 from roommood.aggregator.dashboard.guard import Guard
 from roommood.aggregator.dashboard.headers import SecurityHeaders
 from roommood.aggregator.dashboard.poller import Feed
-from roommood.aggregator.redis.client import connect
-from roommood.shared.errors import ConfigError, StoreError
+from roommood.aggregator.redis.servers import Servers
+from roommood.shared.errors import ConfigError
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import release, shutdown_on_signals
 from roommood.shared.process.service import ServiceManager
@@ -39,8 +39,7 @@ _log = logging.getLogger(__name__)
 def serve(settings: DashboardSettings) -> None:
     """Serves until SIGTERM or Ctrl+C. Raises ConfigError where it cannot listen, or where the
     Redis URL is of no use."""
-    with suppress(StoreError):  # away is no reason not to start; a URL of no use is
-        connect(settings.redis_url, settings.redis_password_file).close()
+    Servers(settings.redis_url, settings.redis_password_file).close()
     dashboard = Dashboard(settings)
     with _listening(settings) as listener:
         config = uvicorn.Config(

@@ -32,7 +32,10 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`away` says why Redis gives no answer; rooms then have no figures. "" while it does."""
+    """`away` says why Redis gives no answer; rooms then have no figures. "" while it does.
+
+    `warnings` say what else is amiss with Redis, such as a node of a Cluster that is lost.
+    """
 
     taken: datetime
     rooms: tuple[Room, ...] = ()
@@ -40,6 +43,11 @@ class Snapshot:
     workers: tuple[WorkerHealth, ...] = ()
     away: str = ""
     away_since: datetime | None = None
+    warnings: tuple[str, ...] = ()
+
+    def is_unknown(self, room: Room) -> bool:
+        """Whether Redis does not tell how this room is."""
+        return bool(self.away or room.now.away)
 
     def room(self, name: str) -> Room | None:
         return next((room for room in self.rooms if room.name == name), None)

@@ -44,6 +44,7 @@ class Bridge:
         self._reader = SiteReader(settings.redis_url, settings.redis_password_file)
         self._log_of_redis, self._log_of_broker = ConnectionLog("redis"), ConnectionLog("broker")
         self._service = ServiceManager()
+        self._log_of_nodes = ConnectionLog("redis node")
         self._mqtt = self._make_mqtt()
         self._waker = Waker()
         self._lock = threading.Lock()
@@ -86,9 +87,12 @@ class Bridge:
             self._say_available("offline")
             return
         self._log_of_redis.back("redis")
+        self._log_of_nodes.lost_are(site.away, "what it keeps is not told")
         self._tell_configs(site)
         self._say_available("online")
         for now, minute in zip(site.now, minutes, strict=True):
+            if now.away or minute is None:
+                continue  # what is not known is not told: it expires there
             self._tell(self._topics.room(now.room), discovery.room_state(now, minute), _newest(now))
         for camera in site.cameras:
             self._tell(self._topics.camera(camera.camera), discovery.camera_state(camera), {})

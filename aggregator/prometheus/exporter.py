@@ -40,6 +40,7 @@ class Exporter:
         self._samples: list[Sample] = []
         self._read_s = float("-inf")
         self._log_of_redis = ConnectionLog("redis")
+        self._log_of_nodes = ConnectionLog("redis node")
         self.health = Health("exporter")
 
     def run(self) -> int:
@@ -80,6 +81,7 @@ class Exporter:
             yield Sample("roommood_exporter_redis_up", _REDIS_UP, 0)
             return
         self._note_redis("")
+        self._log_of_nodes.lost_are(site.away, "what it keeps is not told")
         yield Sample("roommood_exporter_redis_up", _REDIS_UP, 1)
         yield from site_samples(site, lately)
 
@@ -91,18 +93,23 @@ class Exporter:
             self._log_of_redis.back("redis")
 
 
-def site_samples(site: Site, lately: Sequence[RoomPeriod]) -> Iterator[Sample]:
+def site_samples(site: Site, lately: Sequence[RoomPeriod | None]) -> Iterator[Sample]:
     """Of all rooms, their last minute in the same order, and of all cameras."""
     yield Sample("roommood_exporter_rooms_left_out", _LEFT_OUT, site.rooms_left_out)
+    yield Sample("roommood_exporter_redis_nodes_away", _NODES_AWAY, len(site.away))
     yield Sample("roommood_site_workers", "Workers heard in the last 10 s.", site.workers_alive)
     for known, now in zip(site.rooms, site.now, strict=True):
         labels = {"room": known.room}
+        yield Sample("roommood_room_unknown", _UNKNOWN, bool(now.away), labels)
+        if now.away:
+            continue
         yield Sample("roommood_room_up", "1 if a frame came in 10 s.", not now.silent, labels)
         yield Sample("roommood_room_paused", "1 while the room is paused.", known.paused, labels)
         last_s = known.last_seen.timestamp()
         yield Sample("roommood_room_last_result_timestamp_seconds", _LAST_SEEN, last_s, labels)
     for period in lately:
-        yield from _room_samples(period)
+        if period is not None:
+            yield from _room_samples(period)
     paused = {one.room for one in site.rooms if one.paused}
     for camera in site.cameras:
         labels = {"camera": camera.camera, "room": camera.room}
@@ -159,6 +166,8 @@ def _problem(picture: str, labels: dict[str, str]) -> Iterator[Sample]:
 
 _TOOK: Final = "Time that reading Redis took."
 _REDIS_UP: Final = "1 if Redis answers."
+_NODES_AWAY: Final = "Nodes of a Redis Cluster that give no answer: what they keep is not told."
+_UNKNOWN: Final = "1 while the room's Redis node gives no answer: nothing else is told of it."
 _LEFT_OUT: Final = "Rooms beyond the first 1,000, of which nothing is told."
 _LAST_SEEN: Final = "Capture of the room's newest result, since 1970."
 _SILENT: Final = "Since the camera was last heard."

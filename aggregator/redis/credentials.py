@@ -4,12 +4,11 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlencode
 
+from roommood.aggregator.redis.url import RedisUrl
 from roommood.shared.errors import ConfigError
 from roommood.shared.security.password_file import read_password
 from roommood.shared.security.private_file import credentials_folder
-from roommood.shared.security.secret_urls import holds_password
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,67 +29,46 @@ class PasswordFile:
         return (self.user, password) if self.user else (password,)
 
 
-def access(url: str, password_file: Path | None) -> tuple[str, dict[str, Any]]:
-    """The URL without what is for us alone, and redis-py's options for what it said.
+def access(url: RedisUrl, password_file: Path | None) -> dict[str, Any]:
+    """redis-py's options for user, password and TLS of a URL.
 
-    Raises ConfigError for a URL that names a user without a password file, or asks for TLS that
-    checks nothing; and for a file that cannot be used.
+    TLS always checks the server's certificate and its name; `ca_file` says by whose word. Raises
+    ConfigError for a user without a password file, and for a file that cannot be used.
     """
-    plain_url, user = _without_user(url)
-    plain_url, options = _tls(plain_url)
+    return {**_login(url.user, password_file, "--redis-password-file"), **_tls(url)}
+
+
+def sentinel_access(url: RedisUrl) -> dict[str, Any]:
+    """The same for the sentinels, which have users and passwords of their own, mostly none."""
+    file = url.own.get("sentinel_password_file")
+    user = url.own.get("sentinel_user", "")
+    login = _login(user, Path(file) if file else None, "sentinel_password_file=FILE in the URL")
+    return {**login, **_tls(url)}
+
+
+def _login(user: str, password_file: Path | None, how: str) -> dict[str, Any]:
     path = password_file or _credential(user)
     if path is not None:
         read_password(path)
-        options["credential_provider"] = PasswordFile(path, user)
-    elif user:
+        return {"credential_provider": PasswordFile(path, user)}
+    if user:
         raise ConfigError(
             f"the Redis URL names the user {user!r}: give the file that holds the password, "
-            "with --redis-password-file"
+            f"with {how}"
         )
-    return plain_url, options
+    return {}
 
 
-def refuse_password_in(url: str) -> None:
-    """Raises ConfigError, which does not repeat it, for a URL that holds a password.
-
-    Every user of a machine sees the command lines of all processes.
-    """
-    if holds_password(url):
-        raise ConfigError(
-            "the Redis URL holds a password, which others could read from it: change that "
-            "password, write the new one into a file that only you can read, and give "
-            "--redis-password-file FILE and a URL like redis://USER@HOST:6379/0"
-        )
-
-
-def _without_user(url: str) -> tuple[str, str]:
-    scheme, slashes, rest = url.partition("://")
-    end = min((place for mark in "/?" if (place := rest.find(mark)) >= 0), default=len(rest))
-    user, _, host = rest[:end].rpartition("@")
-    return f"{scheme}{slashes}{host}{rest[end:]}", unquote(user)
-
-
-def _tls(url: str) -> tuple[str, dict[str, Any]]:
-    """TLS always checks the server's certificate and its name; `ca_file` says by whose word."""
-    address, _, query = url.partition("?")
-    given = parse_qsl(query, keep_blank_values=True)
-    for name, value in given:
-        if name in ("ssl_cert_reqs", "ssl_check_hostname"):
-            raise ConfigError(
-                f"{name}={value} in the Redis URL: without that check TLS protects from nothing; "
-                "give the certificate of the authority that signed, with ca_file=FILE"
-            )
-    ca_files = [value for name, value in given if name == "ca_file"]
-    rest = urlencode([(name, value) for name, value in given if name != "ca_file"])
-    plain_url = f"{address}?{rest}" if rest else address
-    if not address.startswith("rediss://"):
-        if ca_files:
+def _tls(url: RedisUrl) -> dict[str, Any]:
+    ca_file = url.own.get("ca_file")
+    if not url.has_tls:
+        if ca_file is not None:
             raise ConfigError("ca_file in a Redis URL without TLS: write rediss://")
-        return plain_url, {}
+        return {}
     options: dict[str, Any] = {"ssl_check_hostname": True, "ssl_cert_reqs": "required"}
-    if ca_files:
-        options["ssl_ca_certs"] = _certificates(Path(ca_files[-1]))
-    return plain_url, options
+    if ca_file is not None:
+        options["ssl_ca_certs"] = _certificates(Path(ca_file))
+    return options
 
 
 def _certificates(path: Path) -> str:

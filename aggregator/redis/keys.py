@@ -6,6 +6,8 @@
 | `roommood:rooms` | sorted set | room, last seen (ms since 1970) | for ever |
 | `roommood:paused` | set | rooms that `roommood pause` paused | for ever |
 | `roommood:views` | hash | room -> `apart`, where its cameras see different people | for ever |
+| `roommood:cameras` | sorted set | camera, last health (ms since 1970) | each for 24 h |
+| `roommood:workers` | sorted set | worker, last health (ms since 1970) | each for 24 h |
 | `roommood:{room}:live` | hash | decayed sums per camera, and what is derived from them | 10 s |
 | `roommood:{room}:10s:<start>` | hash | counters of 10 s from <start>, s since 1970 | end + 6 h |
 | `roommood:{room}:1m:<start>` | hash | counters of a minute | end + 7 d |
@@ -18,6 +20,10 @@
 | `roommood:worker:<id>` | hash | a worker's health | 10 s |
 
 `{room}` is a Redis Cluster hash tag: all that one script touches lies in one slot.
+
+In a Cluster the six keys that belong to no room have three copies each, `roommood:rooms:{um}`,
+`:{sm}` and `:{pm}`, a third of all slots apart: while one node is away the others tell. All are
+written; whoever reads joins what answers. Releases before these copies write the first key only.
 
 Fields of a bucket (10s, 1m, 1h); times in microseconds, whole numbers:
 
@@ -67,6 +73,10 @@ VIEWS: Final = "roommood:views"
 # What a room's cameras see: the same people, or each its own.
 SAME: Final = "same"
 APART: Final = "apart"
+CAMERAS: Final = "roommood:cameras"
+WORKERS: Final = "roommood:workers"
+# Hash tags of slots 2727, 8193 and 13650.
+_COPIES: Final = ("um", "sm", "pm")
 
 LIVE_TTL_S: Final = 10
 # Results older than this never touch the live hash; a camera silent for longer leaves it.
@@ -77,6 +87,9 @@ UPDATES_EVERY_MS: Final = 200
 # What the live hash's fields of one camera begin with.
 LIVE_CAMERA: Final = "camera:"
 HEALTH_TTL_S: Final = 10
+# Cameras and workers stay in their indexes for so long, and so many of each, the newest.
+INDEX_KEEP_S: Final = 24 * 3600
+INDEX_MOST: Final = 20_000
 FORGOTTEN_TTL_S: Final = 6 * 3600
 # Longer than any bucket in which the model counted.
 MODEL_TTL_S: Final = 401 * 86400
@@ -146,18 +159,14 @@ def worker(worker_id: str) -> str:
     return f"roommood:worker:{worker_id}"
 
 
-def camera_of(key: str) -> str | None:
-    """The camera that a health hash or a seen-bitmap is about, None for any other key."""
-    kind, *rest = key.removeprefix("roommood:").split(":")
-    if kind == "camera" and len(rest) == 1:
-        return rest[0]
-    return rest[1] if len(rest) == 4 and rest[0] == "seen" else None
+def copies(key: str, in_cluster: bool) -> tuple[str, ...]:
+    """A key that belongs to no room, and in a Cluster its copies."""
+    return (key, *(f"{key}:{{{tag}}}" for tag in _COPIES)) if in_cluster else (key,)
 
 
-def worker_of(key: str) -> str | None:
-    """The worker that a health hash is about, None for any other key."""
-    kind, *rest = key.removeprefix("roommood:").split(":")
-    return rest[0] if kind == "worker" and len(rest) == 1 else None
+def camera_of(seen_key: str) -> str:
+    """The camera that a seen-bitmap is about."""
+    return seen_key.split(":")[3]
 
 
 CAMERA_FIELDS: Final = ("frames", "observed_us", "face_us", "suppressed_us", "unsure_us")

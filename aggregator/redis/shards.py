@@ -12,6 +12,11 @@ PAUSE_TIMES: Final = 4.0
 PAUSE_S: Final = 0.5
 
 
+def missing(node: str) -> str:
+    """What a reader is told of a node, host:port, that gives no answer while others do."""
+    return f"Redis node {node} gives no answer: what it keeps is not shown"
+
+
 class ShardPauses:
     """The shards, by name, that are not to be tried now."""
 

@@ -23,7 +23,8 @@ class CameraNow:
 class RoomNow:
     """A room at this moment, over about the last 4 s; each frame's weight halves in 3 s.
 
-    A room without a frame in the last 10 s is `silent` and has no figures, never old ones.
+    A room without a frame in the last 10 s is `silent` and has no figures, never old ones. `away`
+    says why nothing is known of it: the node of a Redis Cluster that keeps it gives no answer.
     """
 
     room: str
@@ -37,6 +38,7 @@ class RoomNow:
     updated: datetime | None = None
     age_s: float | None = None
     cameras: tuple[CameraNow, ...] = ()
+    away: str = ""
 
     @property
     def silent(self) -> bool:

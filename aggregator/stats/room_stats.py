@@ -10,25 +10,22 @@
 Reads only, with commands that a reader of the shipped ACL file may use.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any
 
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.client import DEFAULT_URL, connect, translated
 from roommood.aggregator.redis.keys import SPANS, BucketSpan
+from roommood.aggregator.redis.servers import Command, Servers, raise_first
+from roommood.aggregator.redis.url import DEFAULT_URL
 from roommood.aggregator.stats.calendar import Span
-from roommood.aggregator.stats.correction import matrices
 from roommood.aggregator.stats.figures import (
     Counters,
-    Matrices,
     RoomPeriod,
     add_up,
-    models_of,
     room_period,
 )
 from roommood.aggregator.stats.live import RoomNow, room_now
@@ -42,12 +39,10 @@ from roommood.aggregator.stats.retention import (
     span_for_summary,
     starts,
 )
+from roommood.aggregator.stats.stored import READ_AT_ONCE, StoredCounters, hgetall
 from roommood.shared import clock
-from roommood.shared.errors import ConfigError
+from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.protocol.names import parse_room
-
-# Buckets read at a time.
-_READ_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +71,9 @@ class Periods:
 class RoomStats:
     """Rooms, now and then. Every method raises StoreAway or StoreError where Redis fails, and
     ConfigError for a room that is not known or a time that is not kept.
+
+    With a Redis Cluster of which some nodes give no answer, those methods that tell of many rooms
+    tell of the others, and `away` names the nodes.
     """
 
     def __init__(
@@ -84,9 +82,10 @@ class RoomStats:
         password_file: Path | None = None,
         now_ms: Callable[[], float] = clock.wall_ms,
     ) -> None:
-        """`redis` is a URL as in `redis_client.connect`, or a client with decode_responses."""
-        self._url = redis if isinstance(redis, str) else "redis://"
-        self._redis = connect(redis, password_file) if isinstance(redis, str) else redis
+        """`redis` is a URL as in `aggregator.redis.url`, a client with decode_responses, or
+        `Servers` that others use too."""
+        self._servers = redis if isinstance(redis, Servers) else Servers(redis, password_file)
+        self._stored = StoredCounters(self._servers)
         self._now_ms = now_ms
 
     def __enter__(self) -> "RoomStats":
@@ -101,34 +100,47 @@ class RoomStats:
         self.close()
 
     def close(self) -> None:
-        self._redis.close()
+        self._servers.close()
+
+    @property
+    def away(self) -> frozenset[str]:
+        """Nodes of a Redis Cluster, as host:port, that gave no answer when last asked."""
+        return self._servers.away
 
     def rooms(self) -> list[KnownRoom]:
         """By name."""
-        with translated(self._url):
-            last_seen = dict(self._redis.zrange(redis_keys.ROOMS, 0, -1, withscores=True))
-            paused = self._redis.smembers(redis_keys.PAUSED)
+        last_seen_ms: dict[str, float] = {}
+        for known in self._servers.from_copies(
+            redis_keys.ROOMS, lambda client, key: client.zrange(key, 0, -1, withscores=True)
+        ):
+            for room, ms in known:
+                last_seen_ms[room] = max(float(ms), last_seen_ms.get(room, 0.0))
+        paused = set[str]().union(
+            *self._servers.from_copies(redis_keys.PAUSED, lambda client, key: client.smembers(key))
+        )
         return [
-            KnownRoom(room, datetime.fromtimestamp(last_seen[room] / 1000, UTC), room in paused)
-            for room in sorted(last_seen)
+            KnownRoom(room, datetime.fromtimestamp(ms / 1000, UTC), room in paused)
+            for room, ms in sorted(last_seen_ms.items())
         ]
 
     def camera_states(self, rooms: Iterable[str]) -> dict[str, dict[str, str]]:
         """By room, the cameras that gave frames in this hour or the last, and how each is now:
-        ok, silent, or what it says of its source (frozen, black, reconnecting: ...)."""
+        ok, silent, unknown, or what it says of its source (frozen, black, reconnecting: ...).
+
+        A room whose Redis node gives no answer is not there.
+        """
         hour, names = SPANS[-1], list(rooms)
         newest = int(self._now_ms() // 1000 // hour.length_s) * hour.length_s
-        cameras: dict[str, list[str]] = {}
-        for room in names:
-            hashes = self._hashes(room, hour, [newest - hour.length_s, newest])
-            fields = (name.partition(":") for name in add_up(hashes))
-            cameras[room] = sorted(camera for kind, _, camera in fields if kind == "frames")
-        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
-            for room in names:
-                for camera in cameras[room]:
-                    pipe.hget(redis_keys.camera(camera), "source")
-            said = iter(pipe.execute())
-        return {room: {one: next(said) or "silent" for one in cameras[room]} for room in names}
+        both = range(newest - hour.length_s, newest + 1, hour.length_s)
+        each = zip(names, self._stored.sums(names, hour, [both]), strict=True)
+        cameras = {room: _cameras_of(rows[0]) for room, rows in each if rows is not None}
+        keys = [redis_keys.camera(one) for of_room in cameras.values() for one in of_room]
+        said = iter(
+            self._servers.ask_living(
+                [Command(key, lambda client, key: client.hget(key, "source")) for key in keys]
+            )
+        )
+        return {room: {one: _state(next(said)) for one in cameras[room]} for room in cameras}
 
     def live(self, room: str) -> RoomNow:
         """The room over about the last 4 s; `silent` where nothing came for 10 s."""
@@ -165,11 +177,11 @@ class RoomStats:
         span = span_for_summary(last)
         now_s = self._now_ms() / 1000
         start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
-        hashes = self._hashes(room, span, range(start, int(now_s) + 1, span.length_s))
+        hashes = self._stored.buckets(room, span, range(start, int(now_s) + 1, span.length_s))
         counters, parts = add_up(hashes), [add_up([one]) for one in hashes]
         return room_period(
-            room, counters, start, now_s, now_s, self._matrices([counters]), parts,
-            apart=room in self._apart(),
+            room, counters, start, now_s, now_s, self._stored.matrices_of([counters]), parts,
+            apart=room in self._stored.rooms_apart(),
         )  # fmt: skip
 
     def periods_of(self, room: str, spans: Sequence[Span]) -> list[RoomPeriod]:
@@ -187,116 +199,108 @@ class RoomStats:
         if not there:
             raise ConfigError(f"{min(one.start for one in spans):%Y-%m-%d} is not kept: {kept()}")
         span = longest_that_fits(there, spans)
-        apart, each = room in self._apart(), []
+        apart, each = room in self._stored.rooms_apart(), []
         for one in spans:
             start, end = (nearest(border, span.length_s) for border in (one.start, one.end))
-            hashes = self._hashes(room, span, range(start, max(end, start + 1), span.length_s))
+            hashes = self._stored.buckets(
+                room, span, range(start, max(end, start + 1), span.length_s)
+            )
             counters, parts = add_up(hashes), [add_up([bucket]) for bucket in hashes]
-            known = self._matrices([counters])
+            known = self._stored.matrices_of([counters])
             each.append(room_period(room, counters, start, end, now_s, known, parts, apart=apart))
         return each
 
-    def raw_summaries(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod]:
-        """`summary` of many known rooms at once, without correction, which takes 3 ms a room."""
+    def raw_summaries(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod | None]:
+        """`summary` of many known rooms at once, without correction, which takes 3 ms a room.
+
+        None for a room whose Redis node gives no answer.
+        """
         span = span_for_summary(last)
         now_s = self._now_ms() / 1000
         start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
         buckets = range(start, int(now_s) + 1, span.length_s)
-        each, apart = self._sums(rooms, span, [buckets]), self._apart()
+        each, apart = self._stored.sums(rooms, span, [buckets]), self._stored.rooms_apart()
         return [
-            room_period(room, rows[0], start, now_s, now_s, apart=room in apart)
+            None
+            if rows is None
+            else room_period(room, rows[0], start, now_s, now_s, apart=room in apart)
             for room, rows in zip(rooms, each, strict=True)
         ]
 
     def raw_histories(
         self, rooms: Sequence[str], last: timedelta, by: timedelta
-    ) -> list[list[RoomPeriod]]:
-        """`history` of many known rooms at once, without correction."""
+    ) -> list[list[RoomPeriod] | None]:
+        """`history` of many known rooms at once, without correction; None as above."""
         span, by_s, now_s = span_for_history(last, by), seconds("by", by), self._now_ms() / 1000
         rows_s = starts(last, by_s, now_s)
         steps = [range(start, start + by_s, span.length_s) for start in rows_s]
-        apart = self._apart()
+        apart = self._stored.rooms_apart()
         return [
-            [
+            None
+            if rows is None
+            else [
                 room_period(room, counters, start, start + by_s, now_s, apart=room in apart)
                 for counters, start in zip(rows, rows_s, strict=True)
             ]
-            for room, rows in zip(rooms, self._sums(rooms, span, steps), strict=True)
+            for room, rows in zip(rooms, self._stored.sums(rooms, span, steps), strict=True)
         ]
-
-    def _sums(
-        self, rooms: Sequence[str], span: BucketSpan, steps: Sequence[range]
-    ) -> list[list[Counters]]:
-        """By room, the counters of each step added up."""
-        keys = [
-            redis_keys.bucket(room, span, start)
-            for room in rooms
-            for step in steps
-            for start in step
-        ]
-        hashes = iter(self._read(keys))
-        return [[add_up(islice(hashes, len(step))) for step in steps] for _ in rooms]
 
     def _read_periods(
         self, room: str, span: BucketSpan, rows_s: Sequence[int], by_s: int, now_s: float
     ) -> Iterator[RoomPeriod]:
-        each, apart = range(0, by_s, span.length_s), room in self._apart()
-        at_once = max(1, _READ_AT_ONCE // len(each))
+        each, apart = range(0, by_s, span.length_s), room in self._stored.rooms_apart()
+        at_once = max(1, READ_AT_ONCE // len(each))
         for first in range(0, len(rows_s), at_once):
             some = rows_s[first : first + at_once]
-            hashes = self._hashes(room, span, [start + offset for start in some for offset in each])
+            hashes = self._stored.buckets(
+                room, span, [start + offset for start in some for offset in each]
+            )
             split = [hashes[i : i + len(each)] for i in range(0, len(hashes), len(each))]
             rows = [add_up(one) for one in split]
-            known = self._matrices(rows)
+            known = self._stored.matrices_of(rows)
             for counters, buckets, start in zip(rows, split, some, strict=True):
                 parts = [add_up([one]) for one in buckets]
                 yield room_period(
                     room, counters, start, start + by_s, now_s, known, parts, apart=apart
                 )
 
-    def _apart(self) -> set[str]:
-        """Rooms whose cameras see different people."""
-        with translated(self._url):
-            views = self._redis.hgetall(redis_keys.VIEWS)
-        return {room for room, how in views.items() if how == redis_keys.APART}
-
     def _require(self, room: str) -> None:
         name = parse_room(room)
-        with translated(self._url):
-            if self._redis.zscore(redis_keys.ROOMS, name) is not None:
-                return
+        found = self._servers.on_copies(
+            redis_keys.ROOMS, lambda client, key: client.zscore(key, name)
+        )
+        if any(isinstance(score, float) for score in found):
+            return
+        raise_first(found)  # a copy of the list that gives no answer may name it
         known = ", ".join(one.room for one in self.rooms()) or "none yet"
         raise ConfigError(f"no room {room!r} in Redis; known rooms: {known}")
 
     def live_of(self, rooms: Sequence[str]) -> list[RoomNow]:
         """These rooms, in one round trip; one that is not known is silent."""
-        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
-            for room in rooms:
-                pipe.hgetall(redis_keys.live(room))
-                pipe.pttl(redis_keys.live(room))
-            replies = pipe.execute()
-        answers, apart = zip(rooms, replies[::2], replies[1::2], strict=True), self._apart()
-        return [room_now(room, live, ttl_ms, room in apart) for room, live, ttl_ms in answers]
+        commands = [
+            Command(redis_keys.live(room), call)
+            for room in rooms
+            for call in (hgetall, lambda client, key: client.pttl(key))
+        ]
+        replies = self._servers.ask_living(commands)
+        answers, apart = (
+            zip(rooms, replies[::2], replies[1::2], strict=True),
+            self._stored.rooms_apart(),
+        )
+        return [_room_now(room, live, ttl_ms, room in apart) for room, live, ttl_ms in answers]
 
-    def _hashes(
-        self, room: str, span: BucketSpan, starts_s: Iterable[int]
-    ) -> list[Mapping[str, str]]:
-        return self._read([redis_keys.bucket(room, span, start) for start in starts_s])
 
-    def _read(self, keys: Sequence[str]) -> list[Mapping[str, str]]:
-        hashes: list[Mapping[str, str]] = []
-        with translated(self._url):
-            for first in range(0, len(keys), _READ_AT_ONCE):
-                with self._redis.pipeline(transaction=False) as pipe:
-                    for key in keys[first : first + _READ_AT_ONCE]:
-                        pipe.hgetall(key)
-                    hashes += pipe.execute()
-        return hashes
+def _room_now(room: str, live: Any, ttl_ms: Any, apart: bool) -> RoomNow:
+    for reply in (live, ttl_ms):
+        if isinstance(reply, StoreError):
+            return RoomNow(room, away=str(reply))
+    return room_now(room, live, ttl_ms, apart)
 
-    def _matrices(self, rows: Iterable[Counters]) -> Matrices:
-        """Those of every model that counted in these rows."""
-        models = sorted(set[str]().union(*map(models_of, rows)))
-        with translated(self._url), self._redis.pipeline(transaction=False) as pipe:
-            for model in models:
-                pipe.hgetall(redis_keys.model(model))
-            return dict(zip(models, map(matrices, pipe.execute()), strict=True))
+
+def _cameras_of(counters: Counters) -> list[str]:
+    fields = (name.partition(":") for name in counters)
+    return sorted(camera for kind, _, camera in fields if kind == "frames")
+
+
+def _state(source: Any) -> str:
+    return "unknown" if isinstance(source, StoreError) else source or "silent"

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from roommood.aggregator.redis.client import connect, translated
+from roommood.aggregator.redis.servers import Servers
 from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
 from roommood.aggregator.stats.inventory import Inventory
@@ -23,13 +23,17 @@ CAMERA_GONE_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What Redis says. `rooms` and `now` go together, in the order of their names."""
+    """What Redis says. `rooms` and `now` go together, in the order of their names.
+
+    `away` names the nodes of a Redis Cluster that give no answer: what they keep is missing.
+    """
 
     rooms: Sequence[KnownRoom]
     now: Sequence[RoomNow]
     cameras: Sequence[CameraHealth]
     workers: Sequence[WorkerHealth]
     rooms_left_out: int = 0
+    away: frozenset[str] = frozenset()
 
     @property
     def workers_alive(self) -> int:
@@ -48,39 +52,27 @@ class SiteReader:
         password_file: Path | None = None,
         clock_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._url, self._password_file, self._clock_s = url, password_file, clock_s
-        self._redis: Any = None
-        self._roll_call: Inventory | None = None
-        self._stats: RoomStats | None = None
+        """Raises ConfigError for a URL or file that cannot be used."""
+        self._servers = Servers(url, password_file)
+        self._stats = RoomStats(self._servers)
+        self._inventory = Inventory(self._servers, clock_s)
 
     def close(self) -> None:
-        if self._redis is not None:
-            self._redis.close()
-        self._redis = None
+        self._servers.close()
 
     def look(self) -> Site:
         """All at this moment; at most 1,000 rooms and 10,000 cameras, the first by name."""
-        with translated(self._url):
-            stats, inventory = self._parts()
-            every = stats.rooms()
-            rooms = every[:MOST_ROOMS]
-            now = stats.live_of([one.room for one in rooms])
-            names = [camera.camera for room in now for camera in room.cameras]
-            cameras, workers = inventory.take(names)
-            return Site(rooms, now, cameras[:MOST_CAMERAS], workers, len(every) - len(rooms))
+        every = self._stats.rooms()
+        rooms = every[:MOST_ROOMS]
+        now = self._stats.live_of([one.room for one in rooms])
+        names = [camera.camera for room in now for camera in room.cameras]
+        cameras, workers = self._inventory.take(names)
+        left_out = len(every) - len(rooms)
+        return Site(rooms, now, cameras[:MOST_CAMERAS], workers, left_out, self._servers.away)
 
-    def lately(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod]:
-        """A period up to now of each room, shares as the model saw them."""
-        return self._parts()[0].raw_summaries(rooms, last)
-
-    def _parts(self) -> tuple[RoomStats, Inventory]:
-        if self._redis is None:
-            self._redis = connect(self._url, self._password_file)
-        # What the roll call remembers outlives a connection that broke: redis-py makes new ones.
-        if self._stats is None or self._roll_call is None:
-            self._stats = RoomStats(self._redis)
-            self._roll_call = Inventory(self._redis, self._clock_s)
-        return self._stats, self._roll_call
+    def lately(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod | None]:
+        """A period up to now of each room, shares as the model saw them; None where not known."""
+        return self._stats.raw_summaries(rooms, last)
 
 
 def is_up(camera: CameraHealth) -> bool:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from roommood.aggregator.terminal import history_cli
-from roommood.aggregator.terminal.common import OUTPUT_PANEL, RoomArgument, opened, print_table
+from roommood.aggregator.terminal.common import (
+    OUTPUT_PANEL,
+    RoomArgument,
+    note_missing,
+    opened,
+    print_table,
+)
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import RedisSettings
 from roommood.shared.process.settings.options import with_settings
@@ -31,6 +37,7 @@ def rooms(settings: RedisSettings) -> None:
     with opened(settings) as stats:
         known = stats.rooms()
         states = stats.camera_states(one.room for one in known)
+        note_missing(stats)
     print_table(rooms_table(known, states) if known else "No room yet: nothing has been counted.")
 
 

@@ -20,6 +20,14 @@ def opened(settings: RedisSettings) -> "RoomStats":
     return RoomStats(settings.url, settings.password_file)
 
 
+def note_missing(stats: "RoomStats") -> None:
+    """Says on stderr which nodes of a Redis Cluster give no answer."""
+    from roommood.aggregator.redis.shards import missing
+
+    for node in sorted(stats.away):
+        typer.echo(f"note: {missing(node)}", err=True)
+
+
 def print_table(what: object) -> None:
     """Fitted to the terminal; wide in a pipe."""
     from rich.console import Console

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from roommood.aggregator.terminal.common import OUTPUT_PANEL, RoomArgument, opened, print_table
+from roommood.aggregator.terminal.common import (
+    OUTPUT_PANEL,
+    RoomArgument,
+    note_missing,
+    opened,
+    print_table,
+)
 from roommood.aggregator.terminal.period import (
     PERIOD_PANEL,
     Asked,
@@ -67,7 +73,8 @@ def stats(
     period = asked(last, start, end, zone, usual="1h")
     with opened(settings) as reader:
         summary, history = _read(reader, room, period, parse_duration(by) if by else None)
-        cameras = reader.camera_states([summary.room])[summary.room]
+        cameras = reader.camera_states([summary.room]).get(summary.room, {})
+        note_missing(reader)
     if json:
         typer.echo(as_json(summary, history))
     elif csv:

@@ -18,14 +18,21 @@ _TOO_LITTLE = "too little seen yet"
 def rooms_table(
     rooms: Sequence[KnownRoom], states: Mapping[str, Mapping[str, str]], zone: tzinfo = UTC
 ) -> Table:
-    """`states`: of each room's cameras, as `RoomStats.camera_states` has it."""
+    """`states`: of each room's cameras, as `RoomStats.camera_states` has it; a room that is missing
+    there is not known at the moment."""
     table = Table("Room", f"Last result ({zone})", "Paused", "Cameras")
     for one in rooms:
-        lines = [*camera_lines(states[one.room])]
-        ok = sum(state == "ok" for state in states[one.room].values())
-        cameras = "\n".join([f"{ok} ok", *lines] if ok else lines)
+        cameras = _cameras_cell(states.get(one.room))
         table.add_row(one.room, _clock(one.last_seen, zone), "yes" if one.paused else "", cameras)
     return table
+
+
+def _cameras_cell(states: Mapping[str, str] | None) -> str:
+    if states is None:
+        return "unknown: its Redis node gives no answer"
+    lines = [*camera_lines(states)]
+    ok = sum(state == "ok" for state in states.values())
+    return "\n".join([f"{ok} ok", *lines] if ok else lines)
 
 
 def camera_lines(states: Mapping[str, str]) -> Iterator[str]:
@@ -45,6 +52,8 @@ def live_table(stats: Sequence[RoomNow]) -> Table:
 
 def live_line(now: RoomNow) -> str:
     """One room as one line of text, for a pipe or a log."""
+    if now.away:
+        return f"{now.room}: unknown: {now.away}"
     if now.silent or now.updated is None:
         return f"{now.room}: silent"
     room, people, dominant, shares, rate, age = _live_cells(now)
@@ -107,6 +116,8 @@ def history_table(periods: Sequence[RoomPeriod], zone: tzinfo = UTC) -> Table:
 
 
 def _live_cells(now: RoomNow) -> tuple[str, str, str, str, str, str]:
+    if now.away:
+        return now.room, "", "", "not known: its Redis node gives no answer", "", "unknown"
     if now.age_s is None:
         return now.room, "", "", "no frame in the last 10 s", "", "silent"
     shown = sorted(now.shares.items(), key=lambda item: -item[1])

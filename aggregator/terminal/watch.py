@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from roommood.aggregator.redis.shards import missing
 from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import RoomStats
@@ -52,12 +53,17 @@ class _Minutes:
         self._by_room: dict[str, Sequence[RoomPeriod]] = {}
         self._due_s = 0.0
 
+    @property
+    def warnings(self) -> list[str]:
+        return [missing(node) for node in sorted(self._stats.away)]
+
     def of(self, rooms: Sequence[str]) -> dict[str, Sequence[RoomPeriod]]:
         """By room. Raises StoreError."""
         began_s = time.monotonic()
         if began_s >= self._due_s or not self._by_room.keys() >= set(rooms):
             found = self._stats.raw_histories(rooms, _MINUTES, _STEP)
-            self._by_room = dict(zip(rooms, found, strict=True))
+            by_room = zip(rooms, found, strict=True)
+            self._by_room = {room: [] if one is None else one for room, one in by_room}
             now_s = time.monotonic()
             self._due_s = now_s + max(_MINUTES_EVERY_S, (now_s - began_s) / _BUSY)
         return self._by_room
@@ -76,7 +82,7 @@ def _scene(found: list[RoomNow] | StoreAway, minutes: _Minutes, before: Scene) -
     try:
         if isinstance(found, StoreAway):
             raise found
-        return Scene(found, minutes.of([now.room for now in found]))
+        return Scene(found, minutes.of([now.room for now in found]), warnings=minutes.warnings)
     except StoreError as error:
         silent = [RoomNow(now.room) for now in before.rooms]
         return Scene(silent, before.minutes, str(error))
@@ -90,10 +96,11 @@ def _lines(look: _Look, seconds: float | None) -> None:
             typer.echo(str(found), err=True)
             continue
         for now in found:
-            if said.get(now.room, "") != now.updated:
+            state = now.away or now.updated
+            if said.get(now.room, "") != state:
                 typer.echo(live_line(now))
                 sys.stdout.flush()
-            said[now.room] = now.updated
+            said[now.room] = state
 
 
 def _looks(look: _Look, seconds: float | None) -> Iterator[list[RoomNow] | StoreAway]:

@@ -75,11 +75,13 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Rooms at this moment, by room their last minutes, and what is amiss."""
+    """Rooms at this moment, by room their last minutes, and what is amiss: `trouble` where nothing
+    can be shown, `warnings` where something is missing."""
 
     rooms: Sequence[RoomNow] = ()
     minutes: Mapping[str, Sequence[RoomPeriod]] = field(default_factory=dict)
     trouble: str = ""
+    warnings: Sequence[str] = ()
 
 
 def watch_screen(scene: Scene, screen: Screen) -> RenderableType:
@@ -116,7 +118,7 @@ def _cells(now: RoomNow, minutes: Sequence[RoomPeriod], screen: Screen) -> list[
         "Shown most": _most(now),
         "Also shown": Text(_also(now)),
         "Valence": Text("" if now.valence is None else f"{now.valence:+.2f}"),
-        "Newest": Text("silent" if now.age_s is None else f"{now.age_s:.1f} s"),
+        "Newest": Text(_unseen(now) if now.age_s is None else f"{now.age_s:.1f} s"),
         "Frames/s": Text("" if now.silent else f"{now.frames_per_s:.1f}"),
     }
     shown = [cells[name] for name in screen.columns]
@@ -132,7 +134,13 @@ def _people(minutes: Sequence[RoomPeriod], plain: bool) -> str:
     return sparkline(values, 0.0, max(1.0, most) * 1.001, plain)
 
 
+def _unseen(now: RoomNow) -> str:
+    return "unknown" if now.away else "silent"
+
+
 def _most(now: RoomNow) -> Text:
+    if now.away:
+        return Text("not known")
     if now.silent:
         return Text("no frame for 10 s")
     if not now.dominant:
@@ -159,4 +167,5 @@ def _foot(scene: Scene, room_for: int) -> str:
         return "No room yet: nothing has been counted. Ctrl+C ends it."
     more = len(scene.rooms) - room_for
     left_out = f"and {more} more rooms; " if more > 0 else ""
+    left_out += "".join(f"{one}; " for one in scene.warnings)
     return f"{left_out}expressions shown, not felt; Ctrl+C ends it"

@@ -11,14 +11,10 @@ from typing import Any, Final
 
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.client import (
-    DEFAULT_URL,
-    as_store_error,
-    connect,
-    failures,
-    translated,
-    without_password,
-)
+from roommood.aggregator.redis.client import connect
+from roommood.aggregator.redis.failures import as_store_error, failures
+from roommood.aggregator.redis.servers import Servers
+from roommood.aggregator.redis.url import DEFAULT_URL, without_password
 from roommood.deploy.doctor.findings import Finding, fail, ok, skipped, warn
 from roommood.deploy.doctor.redis_version import version_finding
 from roommood.deploy.doctor.releases import release_findings
@@ -36,23 +32,24 @@ _Info = Mapping[str, Any]
 def check_redis(url: str | None, password_file: Path | None) -> Iterator[Finding]:
     """Findings of the Redis at `url`; without one, of the usual one if it is there."""
     address = url or DEFAULT_URL
-    client = connect(address, password_file)
+    servers = Servers(address, password_file)
     try:
-        with translated(address):
-            schema = client.get(redis_keys.SCHEMA)
-        yield from _look(client, address, password_file, schema)
+        schemas = servers.from_copies(redis_keys.SCHEMA, lambda client, key: client.get(key))
+        schema = next(filter(None, schemas), None)
+        yield from _look(servers, address, password_file, schema)
     except StoreAway as error:
         yield _away(str(error), is_wanted=url is not None)
     except StoreRefuses as error:
         todo = "give --redis redis://USER@HOST:PORT/0 and --redis-password-file FILE"
         yield (warn if url is None else fail)("redis", str(error), todo)
     finally:
-        client.close()
+        servers.close()
 
 
 def _look(
-    client: Any, address: str, password_file: Path | None, schema: str | None
+    servers: Servers, address: str, password_file: Path | None, schema: str | None
 ) -> Iterator[Finding]:
+    client = servers.any_client()
     info: _Info = _allowed(client.info) or {}
     yield version_finding(info or _hello(client), without_password(address), _is_local(address))
     yield _rights(address, password_file)
@@ -67,7 +64,7 @@ def _look(
         yield skipped("redis memory", why)
         yield skipped("redis disk", why)
     yield _schema(schema)
-    yield from release_findings(client)
+    yield from release_findings(servers)
 
 
 def _allowed(ask: Any, *arguments: Any) -> Any:

@@ -1,19 +1,20 @@
 """What `roommood doctor` reads in the health hashes: whether all machines run one release."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.redis.servers import Command, Servers
 from roommood.deploy.doctor.findings import Finding, ok, warn
 
 _SAME: Final = "install the same roommood release on every machine"
 _Hashes = dict[str, dict[str, str]]
 
 
-def release_findings(client: Any) -> Iterator[Finding]:
+def release_findings(servers: Servers) -> Iterator[Finding]:
     """Findings on the workers and cameras that were heard of within the last 10 s, if any."""
-    workers = _hashes(client, redis_keys.worker(""))
-    cameras = _hashes(client, redis_keys.camera(""))
+    workers = _hashes(servers, redis_keys.worker(""))
+    cameras = _hashes(servers, redis_keys.camera(""))
     if workers or cameras:
         yield _releases({**workers, **cameras})
     for key, fields in workers.items():
@@ -36,6 +37,8 @@ def _releases(hashes: _Hashes) -> Finding:
     return ok("releases", f"live workers and cameras, by release: {said}")
 
 
-def _hashes(client: Any, prefix: str) -> _Hashes:
-    keys = sorted(client.scan_iter(match=f"{prefix}*", count=500))
-    return {key: client.hgetall(key) for key in keys}
+def _hashes(servers: Servers, prefix: str) -> _Hashes:
+    """By a walk through all keys: an older release keeps no index, and is what is looked for."""
+    keys = sorted(key for some in servers.walk(f"{prefix}*") for key in some)
+    hashes = servers.demand([Command(key, lambda client, key: client.hgetall(key)) for key in keys])
+    return dict(zip(keys, hashes, strict=True))

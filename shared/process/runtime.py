@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Final
@@ -189,6 +189,14 @@ class ConnectionLog:
         else:
             away_s = time.monotonic() - since
             self._say(logging.INFO, "back", peer, away_s=round(away_s, 2))
+
+    def lost_are(self, peers: Collection[str], why: str = "") -> None:
+        """These are lost at this moment; all others that were are back."""
+        for peer in peers:
+            self.lost(peer, why)
+        lost = [one for one, at in self._lost_at.items() if at is not None and at != self._LEFT]
+        for peer in set(lost) - set(peers):
+            self.back(peer)
 
     def left(self, peer: str) -> None:
         """It went in good order, so that it is not missed."""

@@ -38,9 +38,9 @@ _UNITS = (
 )  # fmt: skip
 # Plain counts and yes-or-no, which have no unit.
 _UNITLESS = re.compile(
-    "roommood_(live|ready|(room|redis|aggregator_redis|exporter_redis|site_camera)_up|room_paused|"
+    "roommood_(live|ready|(room|redis|aggregator_redis|exporter_redis|site_camera)_up|room_(paused|unknown)|"
     "site_camera_resting|site_camera_picture_problem|camera_source_status|site_workers|"
-    "exporter_rooms_left_out|worker_(threads|cameras|aggregators|frames_in_flight|frames_waiting|"
+    "exporter_(rooms_left_out|redis_nodes_away)|worker_(threads|cameras|aggregators|frames_in_flight|frames_waiting|"
     "results_waiting)|aggregator_(workers|shards_away)|camera_workers)"
 )
 # Told only where the board has a thermometer.

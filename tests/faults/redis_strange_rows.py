@@ -19,8 +19,8 @@ from tests.rows import Outcome, Row, Trial
 # A script that Redis does not know stays unknown.
 _NEVER_LOADED: Final = {
     AGGREGATOR: """
-from roommood.aggregator.counting import store
-store._is_to_be_repeated = lambda reply: False
+from roommood.aggregator.redis import servers
+servers._is_unknown_script = lambda reply: False
 """
 }
 

@@ -102,14 +102,17 @@ class Frame:
 
     def _say_state(self, scene: Scene) -> None:
         snapshot = scene.snapshot
-        text, mood = "live", "rm-good"
+        text, mood = (
+            ("live, with a warning", "rm-waiting") if snapshot.warnings else ("live", "rm-good")
+        )
         if snapshot.away:
             text, mood = "Redis is away", "rm-bad"
         elif self._paused:
             text, mood = f"as of {clock(snapshot.taken)}", "rm-waiting"
         self._status.text = text
         self._status.classes(replace=f"rm-pill {mood}")
-        self._alert.set_visibility(bool(snapshot.away))
+        self._alert.set_visibility(bool(snapshot.away or snapshot.warnings))
+        self._why.text = " ".join(snapshot.warnings)
         if snapshot.away:
             since = f" since {clock(snapshot.away_since)}" if snapshot.away_since else ""
             self._why.text = f"No answer{since}. {snapshot.away} This page goes on by itself."

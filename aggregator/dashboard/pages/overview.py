@@ -88,7 +88,7 @@ class RoomCard:
             self._facts = block()
 
     def show(self, scene: Scene, room: Room) -> None:
-        away, now, name = bool(scene.snapshot.away), room.now, room.name
+        away, now, name = scene.snapshot.is_unknown(room), room.now, room.name
         self._fresh.text = freshness(scene, room)
         self._card.classes(
             add="rm-room-silent" if now.silent else "",
@@ -107,7 +107,7 @@ class RoomCard:
 
 def freshness(scene: Scene, room: Room) -> str:
     """How old the newest frame is."""
-    if scene.snapshot.away:
+    if scene.snapshot.is_unknown(room):
         return "not known"
     return "silent" if room.now.age_s is None else ago(room.now.age_s)
 
@@ -117,9 +117,10 @@ def now_html(scene: Scene, room: Room) -> str:
     snapshot = scene.snapshot
     every = scene.once("problems", lambda: snapshot.problems)
     troubled = [one for one in every if one.room == room.name]
+    away = snapshot.is_unknown(room)
     return scene.once(
         ("now", room.name),
-        lambda: render("now.html", room=room, away=bool(snapshot.away), troubled=troubled),
+        lambda: render("now.html", room=room, away=away, troubled=troubled),
     )
 
 

@@ -76,7 +76,7 @@ class _NowSection:
         self._shares.content = shares_html(scene, room)
         self._facts.content = scene.once(
             ("more facts", name),
-            lambda: render("room_facts.html", room=room, away=bool(scene.snapshot.away)),
+            lambda: render("room_facts.html", room=room, away=scene.snapshot.is_unknown(room)),
         )
 
 

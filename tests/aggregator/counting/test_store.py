@@ -12,7 +12,8 @@ import redis
 from roommood.aggregator.counting.store import Outcome, Store
 from roommood.aggregator.redis import client as redis_client
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.client import connect, without_password
+from roommood.aggregator.redis.client import connect
+from roommood.aggregator.redis.url import without_password
 from roommood.shared.errors import ConfigError, SchemaMismatch, StoreAway, StoreError, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream

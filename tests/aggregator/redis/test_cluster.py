@@ -12,6 +12,7 @@ from roommood.aggregator.counting.store import Outcome, Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.client import connect
 from roommood.aggregator.stats.room_stats import RoomStats
+from roommood.aggregator.stats.site import SiteReader
 from roommood.shared.clock import wall_ms
 from roommood.shared.errors import ConfigError, ShardAway, StoreAway
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream
@@ -154,8 +155,74 @@ def test_a_cluster_is_read_paused_and_forgotten_as_one_redis_is(
 
 def test_one_node_that_answers_suffices_to_find_the_others(cluster: Cluster) -> None:
     url = f"redis://127.0.0.1:{free_port()},127.0.0.1:{cluster.ports[2]}?cluster=true"
-    with connect(url) as client:
-        assert len(client.get_primaries()) == 3
+    with RoomStats(url) as stats:
+        assert stats.rooms() == []
+
+
+def known_rooms(store: Store) -> None:
+    """A frame of each room, with the health of its camera, as of now."""
+    now_ms = wall_ms()
+    store.check_schema()
+    frames = [
+        delivery(result(0, face(), room=room, camera=f"cam-{room}"), now_ms - 100) for room in ROOMS
+    ]
+    assert not store.commit(frames, now_ms).errors
+    store.touch_rooms(dict.fromkeys(ROOMS, now_ms))
+    store.write_health({f"cam-{room}": {"room": room} for room in ROOMS}, {"w": {}}, now_ms)
+    store.pause(ROOMS[0])
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_with_any_one_node_down_readers_connect_and_show_what_lives(lost: int) -> None:
+    """Also with a URL that names living nodes only, and with one that names the lost one first."""
+    with Cluster() as cluster:
+        store = Store(cluster.url)
+        known_rooms(store)
+        cluster.nodes[lost].kill()
+        node = f"127.0.0.1:{cluster.ports[lost]}"
+        living = [f"127.0.0.1:{port}" for port in cluster.ports if f"127.0.0.1:{port}" != node]
+        for hosts in (",".join(living), living[0], f"{node},{living[1]}"):
+            look_at(f"redis://{hosts}?cluster=true", cluster, lost, node)
+        on_living = next(
+            room
+            for room in ("new-1", "new-2", "new-3", "new-4", "new-5", "new-6")
+            if cluster.node_of(room) != lost
+        )
+        with pytest.raises(ShardAway):
+            store.touch_rooms({on_living: wall_ms()})
+        with RoomStats(f"redis://{living[0]}?cluster=true") as stats:
+            assert on_living in [one.room for one in stats.rooms()]
+        newcomer = Store(f"redis://{living[0]}?cluster=true")
+        newcomer.check_schema()
+        assert newcomer.paused_rooms() == (ROOMS[0],)
+        newcomer.close()
+        store.close()
+
+
+def look_at(url: str, cluster: Cluster, lost: int, node: str) -> None:
+    reader = SiteReader(url)
+    site = reader.look()
+    on_lost = {room for room in ROOMS if cluster.node_of(room) == lost}
+    assert site.away == {node}
+    assert [one.room for one in site.rooms] == sorted(ROOMS)
+    assert [one.room for one in site.rooms if one.paused] == [ROOMS[0]]
+    assert {now.room for now in site.now if now.away} == on_lost
+    assert all(now.people == 1 for now in site.now if not now.away)
+    minutes = reader.lately([*ROOMS], timedelta(minutes=5))
+    assert {room for room, one in zip(ROOMS, minutes, strict=True) if one is None} == on_lost
+    asked = {
+        f"cam-{r}" for r in ROOMS if cluster.node_of_key(redis_keys.camera(f"cam-{r}")) != lost
+    }
+    assert {camera.camera for camera in site.cameras} == asked
+    reader.close()
+    with RoomStats(url) as stats:
+        for room in set(ROOMS) - on_lost:
+            assert stats.summary(room, timedelta(minutes=5)).people == 1
+        for room in on_lost:
+            with pytest.raises(ShardAway, match=node):
+                stats.summary(room, timedelta(minutes=5))
+        with pytest.raises(StoreAway if on_lost else ConfigError):
+            stats.summary("nowhere", timedelta(minutes=5))
 
 
 def test_a_store_is_made_while_its_cluster_is_away() -> None:
@@ -172,7 +239,7 @@ def test_a_store_is_made_while_its_cluster_is_away() -> None:
     [
         "unix:///run/redis.sock?cluster=true",
         "redis://127.0.0.1:6379/1?cluster=true",
-        "redis://127.0.0.1:6379,elsewhere?cluster=true",
+        "redis://127.0.0.1:6379,elsewhere:http?cluster=true",
     ],
 )
 def test_a_url_that_no_cluster_can_have_is_refused(url: str) -> None:

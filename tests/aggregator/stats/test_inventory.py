@@ -1,10 +1,19 @@
-"""Cameras and workers are found though Redis keeps no list of them, and not forgotten at once."""
+"""Cameras and workers are found by their indexes, without a walk, and not forgotten at once."""
 
 from typing import Any
 
+import redis
+
+from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.redis.servers import Servers
 from roommood.aggregator.stats.inventory import Inventory
+from roommood.aggregator.stats.site import SiteReader
+from roommood.shared.clock import wall_ms
 from tests.aggregator.rooms import Rooms
+from tests.redis_server import RedisServer
+
+DAY_MS = 24 * 3_600_000
 
 
 class Clock:
@@ -20,32 +29,30 @@ def names(inventory: Inventory, *known: str) -> tuple[list[str], list[str]]:
     return [one.camera for one in cameras], [one.worker for one in workers]
 
 
-def test_the_walk_finds_health_hashes_and_cameras_that_once_sent(client: Any, rooms: Rooms) -> None:
-    rooms.show("kitchen", "neutral", camera="door")
-    rooms.health({"hall-1": {"room": "hall"}}, {"w1": {"threads": 1}})
-    assert names(Inventory(client)) == (["door", "hall-1"], ["w1"])
+def test_whatever_gave_health_is_found(client: Any, rooms: Rooms) -> None:
+    rooms.health({"hall-1": {"room": "hall"}, "door": {}}, {"w1": {"threads": 1}})
+    assert names(Inventory(Servers(client))) == (["door", "hall-1"], ["w1"])
 
 
 def test_a_worker_is_found_by_its_counts_at_a_camera(client: Any, rooms: Rooms) -> None:
     rooms.health({"hall-1": {"analysed@w7": 3}}, {})
-    assert names(Inventory(client)) == (["hall-1"], ["w7"])
+    assert names(Inventory(Servers(client))) == (["hall-1"], ["w7"])
 
 
 def test_a_camera_of_a_live_room_is_asked_at_once(client: Any) -> None:
-    inventory = Inventory(client)
+    inventory = Inventory(Servers(client))
     assert names(inventory) == ([], [])
     assert names(inventory, "new") == (["new"], [])
 
 
-def test_what_is_no_name_is_not_noted(client: Any) -> None:
-    client.hset(redis_keys.camera("<b>"), "room", "hall")
-    client.hset(redis_keys.camera("hall-1"), "analysed@<b>", "1")
-    assert names(Inventory(client), "Two Words") == (["hall-1"], [])
+def test_what_is_no_name_is_not_noted(client: Any, rooms: Rooms) -> None:
+    rooms.health({"<b>": {"room": "hall"}, "hall-1": {"analysed@<b>": 1}}, {})
+    assert names(Inventory(Servers(client)), "Two Words") == (["hall-1"], [])
 
 
 def test_one_that_fell_silent_keeps_its_last_words_for_a_day(client: Any, rooms: Rooms) -> None:
     clock = Clock()
-    inventory = Inventory(client, clock)
+    inventory = Inventory(Servers(client), clock)
     rooms.health({"hall-1": {"room": "hall", "silent_ms": 500}}, {})
     (camera,), _ = inventory.take(())
     assert camera.silent_s == 0.5
@@ -58,12 +65,46 @@ def test_one_that_fell_silent_keeps_its_last_words_for_a_day(client: Any, rooms:
     assert inventory.take(()) == ([], [])
 
 
-def test_many_keys_are_walked_through_in_steps(client: Any, rooms: Rooms) -> None:
-    rooms.health({"hall-1": {"room": "hall"}}, {})
-    with client.pipeline() as pipe:
-        for number in range(12_000):
-            pipe.set(f"{redis_keys.SCHEMA}:{number}", "")
-        pipe.execute()
-    inventory = Inventory(client)
-    steps = [names(inventory)[0] for _ in range(4)]
-    assert steps[-1] == ["hall-1"]
+def test_the_indexes_keep_a_day_and_the_newest(
+    store: Store, client: redis.Redis, monkeypatch: Any
+) -> None:
+    now_ms = wall_ms()
+    store.write_health({"yesterday": {}}, {"w0": {}}, now_ms - DAY_MS - 1_000)
+    store.write_health({"today": {}}, {"w1": {}}, now_ms)
+    assert client.zrange(redis_keys.CAMERAS, 0, -1) == ["today"]
+    assert client.zrange(redis_keys.WORKERS, 0, -1) == ["w1"]
+    monkeypatch.setattr(redis_keys, "INDEX_MOST", 2)
+    store.write_health({"more": {}, "most": {}}, {}, now_ms + 120_000)
+    assert client.zrange(redis_keys.CAMERAS, 0, -1) == ["more", "most"]
+
+
+def test_an_aggregator_whose_clock_is_behind_moves_nothing_back(
+    store: Store, client: redis.Redis
+) -> None:
+    now_ms = wall_ms()
+    store.write_health({"hall-1": {}}, {}, now_ms)
+    store.write_health({"hall-1": {}}, {}, now_ms - 3_600_000)
+    assert client.zscore(redis_keys.CAMERAS, "hall-1") == round(now_ms)
+
+
+def test_among_400_000_foreign_keys_a_look_scans_nothing(
+    server: RedisServer, client: redis.Redis, rooms: Rooms
+) -> None:
+    client.eval("for i = 1, 400000 do redis.call('SET', 'other:' .. i, i) end", 0)
+    rooms.show("kitchen", "neutral", camera="door")
+    rooms.health({"hall-1": {"room": "hall"}}, {"w1": {"threads": 1}})
+    client.config_resetstat()
+    reader = SiteReader(server.url)
+    assert [one.camera for one in reader.look().cameras] == ["door", "hall-1"]
+    reader.look()
+    reader.close()
+    asked = {name.removeprefix("cmdstat_"): told["calls"] for name, told in commands(client)}
+    assert "scan" not in asked
+    assert "keys" not in asked
+    assert 0 < sum(asked.values()) < 60
+    list(client.scan_iter("roommood:*", count=1_000))
+    assert dict(commands(client))["cmdstat_scan"]["calls"] > 100, "a walk is seen here"
+
+
+def commands(client: redis.Redis) -> Any:
+    return client.info("commandstats").items()

@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.stats.site import SiteReader, is_up
 from roommood.shared.clock import wall_ms
 from roommood.shared.errors import StoreAway, StoreError
@@ -24,6 +25,9 @@ def fed(server: RedisServer, store: Store) -> RedisServer:
     old = result(0, face(), room="attic", camera="old")
     assert not store.commit([*frames, delivery(old, now_ms - 3.6e6)], now_ms).errors
     store.touch_rooms({"kitchen": now_ms, "attic": now_ms - 3.6e6})
+    store.write_health({"old": {"room": "attic"}}, {}, now_ms - 3.6e6)
+    with server.client() as client:
+        client.delete(redis_keys.camera("old"))
     store.write_health({"door": {"room": "kitchen", "silent_ms": 0.0}}, {"w1": {}}, now_ms)
     return server
 
@@ -38,6 +42,8 @@ def test_rooms_cameras_and_workers_are_found(fed: RedisServer) -> None:
     assert {one.camera: is_up(one) for one in site.cameras}["door"]
     assert site.workers_alive == 1
     attic, kitchen = reader.lately(["attic", "kitchen"], MINUTE)
+    assert attic is not None
+    assert kitchen is not None
     assert attic.people is None
     assert kitchen.people == pytest.approx(1.0)
     reader.close()

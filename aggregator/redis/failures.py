@@ -1,0 +1,90 @@
+"""What redis-py raises, in our own words."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from roommood.aggregator.redis.url import is_cluster, without_password
+from roommood.shared.errors import ShardAway, StoreAway, StoreError, StoreRefuses
+
+# Refusals that concern the server, not the key: a read-only replica, no memory, no disk, too few
+# replicas, a script that does not end, no rights. redis-py strips some of these words off.
+_OF_ALL_KEYS: Final = re.compile(
+    r"\b(READONLY|OOM|MISCONF|NOREPLICAS|BUSY|NOPERM)\b|read only replica|used memory > 'maxmemory'"
+    r"|unable to persist|not enough good replicas"
+    r"|ACL failure in script|user executing the script can't",
+    re.IGNORECASE,
+)
+# Another server may be the right one by now: a replica that was the master, one that loads.
+_WRONG_SERVER: Final = re.compile(
+    r"\b(READONLY|LOADING|MASTERDOWN|CLUSTERDOWN)\b|read only replica|loading the dataset"
+    r"|link with master is down|hash slot not served|the cluster is down"
+    r"|previous master is now a slave",
+    re.IGNORECASE,
+)
+_OF_A_SLOT: Final = re.compile("slot not served", re.IGNORECASE)
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Turn what redis-py raises inside into StoreAway (no answer) or StoreError (refused)."""
+    try:
+        yield
+    except failures() as error:
+        raise as_store_error(error, url) from error
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """What redis-py raises: its exceptions of a Cluster have a root of their own."""
+    import redis
+    from redis.exceptions import RedisClusterException
+
+    return redis.RedisError, RedisClusterException, OSError
+
+
+def is_of_wrong_server(error: Exception) -> bool:
+    """Whether a refusal speaks of the server, so that a new connection may reach a better one."""
+    return _WRONG_SERVER.search(str(error)) is not None
+
+
+def as_store_error(error: Exception, url: str) -> StoreError:
+    """StoreAway where Redis gave no answer or cannot serve yet, StoreRefuses where it takes nothing
+    whatever the key, else StoreError: of this key alone.
+
+    Of a Cluster whose other nodes may serve: ShardAway, or StoreError.
+    """
+    from redis import exceptions as of_redis
+
+    if isinstance(error, StoreError):
+        return error
+    if isinstance(error, of_redis.AuthenticationError | of_redis.NoPermissionError):
+        return StoreRefuses(f"Redis at {without_password(url)} does not let us in: {error}")
+    no_answer = (
+        of_redis.ConnectionError,
+        of_redis.TimeoutError,
+        of_redis.ClusterDownError,
+        of_redis.MasterDownError,
+        of_redis.RedisClusterException,
+        OSError,
+    )
+    if isinstance(error, no_answer):
+        of_one_node = isinstance(error, of_redis.ConnectionError | of_redis.TimeoutError)
+        one = is_cluster(url) and (of_one_node or _OF_A_SLOT.search(str(error)))
+        return (ShardAway if one else StoreAway)(_away(url, error))
+    of_all_keys = _OF_ALL_KEYS.search(str(error)) and not is_cluster(url)
+    kind = StoreRefuses if of_all_keys else StoreError
+    return kind(f"Redis at {without_password(url)} refused: {error}")
+
+
+def _away(url: str, error: Exception) -> str:
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        why = str(error).partition("verify failed: ")[2].partition(" (_ssl")[0]
+        return (
+            f"Redis at {without_password(url)} shows a certificate that is not trusted ({why}): "
+            "?ca_file=FILE in the URL names the certificate of the authority that signed"
+        )
+    return (
+        f"Redis at {without_password(url)} does not answer ({error}): "
+        "is it running, and is this its address?"
+    )

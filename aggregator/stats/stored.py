@@ -1,0 +1,73 @@
+"""Counters, matrices and views of rooms as they lie in Redis, whichever shard keeps them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.redis.keys import BucketSpan
+from roommood.aggregator.redis.servers import Command, Servers, raise_first
+from roommood.aggregator.stats.correction import matrices
+from roommood.aggregator.stats.figures import Counters, Matrices, add_up, models_of
+from roommood.shared.errors import StoreError
+
+# Buckets read at a time.
+READ_AT_ONCE: Final = 500
+
+
+class StoredCounters:
+    """Reads them; every method raises StoreError."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+
+    def sums(
+        self, rooms: Sequence[str], span: BucketSpan, steps: Sequence[range]
+    ) -> list[list[Counters] | None]:
+        """By room, the counters of each step added up; None where its node gives no answer."""
+        keys = [
+            redis_keys.bucket(room, span, start)
+            for room in rooms
+            for step in steps
+            for start in step
+        ]
+        hashes = iter(self._read(keys))
+        each = [[list(islice(hashes, len(step))) for step in steps] for _ in rooms]
+        return [_added(of_room) for of_room in each]
+
+    def rooms_apart(self) -> set[str]:
+        """Rooms whose cameras see different people."""
+        told = self._servers.from_copies(redis_keys.VIEWS, hgetall)
+        return {room for views in told for room, how in views.items() if how == redis_keys.APART}
+
+    def buckets(
+        self, room: str, span: BucketSpan, starts_s: Iterable[int]
+    ) -> list[Mapping[str, str]]:
+        found = self._read([redis_keys.bucket(room, span, start) for start in starts_s])
+        raise_first(found)
+        return found
+
+    def _read(self, keys: Sequence[str]) -> list[Any]:
+        """Hashes; ShardAway in the place of those that a lost node keeps."""
+        found: list[Any] = []
+        for first in range(0, len(keys), READ_AT_ONCE):
+            some = keys[first : first + READ_AT_ONCE]
+            found += self._servers.ask_living([Command(key, hgetall) for key in some])
+        return found
+
+    def matrices_of(self, rows: Iterable[Counters]) -> Matrices:
+        """Those of every model that counted in these rows, none of a model whose node is lost."""
+        models = sorted(set[str]().union(*map(models_of, rows)))
+        found = self._read([redis_keys.model(model) for model in models])
+        told = zip(models, found, strict=True)
+        return {model: {} if isinstance(one, StoreError) else matrices(one) for model, one in told}
+
+
+def hgetall(client: Any, key: str) -> Any:
+    return client.hgetall(key)
+
+
+def _added(steps: Sequence[Sequence[Any]]) -> list[Counters] | None:
+    if any(isinstance(one, StoreError) for step in steps for one in step):
+        return None
+    return [add_up(step) for step in steps]
