@@ -14,9 +14,10 @@ from roommood.aggregator.counting.clock_guard import ClockGuard
 from roommood.aggregator.counting.housekeeping import Housekeeping
 from roommood.aggregator.counting.memory_watch import MemoryWatch
 from roommood.aggregator.counting.metrics import aggregator_samples, store_samples
+from roommood.aggregator.counting.outcomes import CommitReport, Outcome
 from roommood.aggregator.counting.peers import Peers
 from roommood.aggregator.counting.redis_status import RedisStatus
-from roommood.aggregator.counting.store import CommitReport, Outcome, Store
+from roommood.aggregator.counting.store import Store
 from roommood.shared.clock import Absence, boot_ms, wall_ms
 from roommood.shared.errors import ShardAway, VersionMismatch, WireError
 from roommood.shared.process.logs import RateLimitedLog, event

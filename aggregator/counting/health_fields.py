@@ -1,9 +1,11 @@
 """Reports to the fields of the health hashes: flat names, numbers with units."""
 
+import json
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from roommood.shared.protocol.measures import as_hash
-from roommood.shared.protocol.messages import PICTURE_PROBLEMS, CameraReport, Report
+from roommood.shared.protocol.messages import PICTURE_PROBLEMS, CameraReport, ModelReport, Report
 
 HealthFields = Mapping[str, str | float]
 
@@ -53,3 +55,13 @@ def _picture(source: str) -> str:
     if source == "ok":
         return "ok"
     return source if source.partition(":")[0] in PICTURE_PROBLEMS else ""
+
+
+def model_fields(one: ModelReport) -> dict[str, Any]:
+    """Fields of `roommood:model:<id>`: matrices as JSON."""
+    matrices = {
+        f"{kind}:{size}": json.dumps(matrix)
+        for size, kinds in one.confusion.items()
+        for kind, matrix in kinds.items()
+    }
+    return {"labels": json.dumps(one.labels), "temperature": one.temperature, **matrices}

@@ -6,21 +6,20 @@ had been counted the script finds its bit set. That is why nothing here is retri
 """
 
 import hashlib
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 from roommood.aggregator.counting.buckets import Delivery, RoomCall, room_calls
+from roommood.aggregator.counting.health_fields import model_fields
 from roommood.aggregator.counting.memory_watch import RedisMemory
+from roommood.aggregator.counting.outcomes import OUTCOME_OF, CommitReport, Outcome
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.failures import as_store_error, translated
 from roommood.aggregator.redis.servers import Command, ScriptCall, Servers, raise_first
 from roommood.aggregator.redis.url import without_password
-from roommood.shared.errors import SchemaMismatch, ShardAway, StoreAway, StoreError, StoreRefuses
+from roommood.shared.errors import SchemaMismatch, StoreError
 from roommood.shared.protocol.messages import ModelReport
 
 _PRUNE_EVERY_MS: Final = 60_000
@@ -34,35 +33,6 @@ _TOMBSTONE: Final = """
 redis.call('UNLINK', KEYS[1])
 return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 """
-
-
-class Outcome(StrEnum):
-    """What became of one result. All but UNSETTLED may be acknowledged."""
-
-    COMMITTED = "committed"
-    DUPLICATE = "duplicate"
-    FORGOTTEN = "forgotten"  # refused: its room was forgotten after it was captured
-    UNSETTLED = "unsettled"  # Redis refused or gave no answer: to be sent again
-
-
-_OUTCOMES: Final = {"c": Outcome.COMMITTED, "d": Outcome.DUPLICATE, "f": Outcome.FORGOTTEN}
-
-
-@dataclass(frozen=True, slots=True)
-class CommitReport:
-    """`outcomes` in the order of the batch; `errors` by room, for rooms left unsettled."""
-
-    outcomes: tuple[Outcome, ...]
-    errors: Mapping[str, StoreError]
-
-    @property
-    def away(self) -> StoreAway | StoreRefuses | None:
-        """Set if Redis gave no answer, or takes nothing: every room without an answer is unsettled.
-
-        Not set as long as any shard of a Cluster may answer.
-        """
-        away = (one for one in self.errors.values() if isinstance(one, StoreAway | StoreRefuses))
-        return next((one for one in away if not isinstance(one, ShardAway)), None)
 
 
 class Store:
@@ -106,9 +76,7 @@ class Store:
         self._schema_of_each_copy(ours)
 
     def _schema_of_each_copy(self, ours: str) -> list[Any]:
-        replies = self._servers.on_copies(
-            redis_keys.SCHEMA, lambda client, key: client.get(key)
-        )
+        replies = self._servers.on_copies(redis_keys.SCHEMA, lambda client, key: client.get(key))
         for theirs in {one for one in replies if isinstance(one, str)} - {ours}:
             raise SchemaMismatch(
                 f"Redis at {without_password(self._servers.url)} holds version {theirs} of "
@@ -135,7 +103,7 @@ class Store:
                 errors[call.room] = reply
                 continue
             for place, letter in zip(call.places, reply, strict=True):
-                outcomes[place] = _OUTCOMES[letter]
+                outcomes[place] = OUTCOME_OF[letter]
         return CommitReport(tuple(outcomes), errors)
 
     def _script_call(self, call: RoomCall) -> ScriptCall:
@@ -230,7 +198,9 @@ class Store:
         commands += self._ranking(redis_keys.WORKERS, dict.fromkeys(workers, round(now_ms)))
         errors = self._servers.ask(commands)
         inside = (one for reply in errors if isinstance(reply, list) for one in reply)
-        errors += [as_store_error(one, self._servers.url) for one in inside if _is_error(one)]
+        errors += [
+            as_store_error(one, self._servers.url) for one in inside if isinstance(one, Exception)
+        ]
         if abs(now_ms - self._pruned_ms) > _PRUNE_EVERY_MS:
             errors += self._prune(redis_keys.CAMERAS, now_ms)
             errors += self._prune(redis_keys.WORKERS, now_ms)
@@ -344,10 +314,6 @@ def _expiring(key: str, fields: Mapping[str, str | float]) -> Iterator[Command]:
     yield Command(key, lambda client, _: client.execute_command("EXEC"))
 
 
-def _is_error(reply: Any) -> bool:
-    return isinstance(reply, Exception)
-
-
 def _unlink(keys: Sequence[str]) -> Command:
     return Command(keys[0], lambda client, _: client.unlink(*keys))
 
@@ -358,16 +324,7 @@ def _clock_ms(client: Any) -> float:
 
 
 def _of_model(one: ModelReport) -> Iterator[Command]:
-    fields = _model_fields(one)
+    fields = model_fields(one)
     key = redis_keys.model(one.model)
     yield Command(key, lambda client, key: client.hset(key, mapping=fields))
     yield Command(key, lambda client, key: client.expire(key, redis_keys.MODEL_TTL_S))
-
-
-def _model_fields(one: ModelReport) -> dict[str, Any]:
-    matrices = {
-        f"{kind}:{size}": json.dumps(matrix)
-        for size, kinds in one.confusion.items()
-        for kind, matrix in kinds.items()
-    }
-    return {"labels": json.dumps(one.labels), "temperature": one.temperature, **matrices}

@@ -26,7 +26,7 @@ ACKNOWLEDGED_BEFORE_COMMIT: Final = {
     AGGREGATOR: """
 import time
 from roommood.aggregator import aggregator as module
-from roommood.aggregator.counting.store import CommitReport, Outcome
+from roommood.aggregator.counting.outcomes import CommitReport, Outcome
 _commit = module.Store.commit
 _late = []
 def _behind(self, batch, now_ms):

@@ -150,7 +150,7 @@ _DIES_BEFORE_ACKNOWLEDGING: Final = """
 import os, signal
 from pathlib import Path
 from roommood.aggregator import aggregator as module
-from roommood.aggregator.counting.store import Outcome
+from roommood.aggregator.counting.outcomes import Outcome
 _real_commit = module.Store.commit
 def _deadly(self, batch, now_ms):
     report = _real_commit(self, batch, now_ms)

@@ -16,7 +16,8 @@ from roommood.aggregator.counting.buckets import (
     Delivery,
     room_calls,
 )
-from roommood.aggregator.counting.store import Outcome, Store
+from roommood.aggregator.counting.outcomes import Outcome
+from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.keys import SPANS
 from roommood.aggregator.stats.room_stats import RoomStats

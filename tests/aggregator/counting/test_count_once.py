@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from roommood.aggregator.counting.buckets import Delivery
-from roommood.aggregator.counting.store import Outcome, Store
+from roommood.aggregator.counting.outcomes import Outcome
+from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.shared.protocol.limits import MAX_INTERVAL_US, SEEN_BITS, SEEN_TTL_S

@@ -13,7 +13,8 @@ from roommood.aggregator import aggregator as aggregator_module
 from roommood.aggregator.aggregator import Aggregator
 from roommood.aggregator.counting.admission import Admission
 from roommood.aggregator.counting.buckets import Delivery
-from roommood.aggregator.counting.store import CommitReport, Store
+from roommood.aggregator.counting.outcomes import CommitReport
+from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.shared.clock import Absence, TransitClock, TransitClocks
 from roommood.shared.process.runtime import Shutdown

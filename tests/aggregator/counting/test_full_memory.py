@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from roommood.aggregator.counting.memory_watch import MemoryWatch, RedisMemory
-from roommood.aggregator.counting.store import Outcome, Store
+from roommood.aggregator.counting.outcomes import Outcome
+from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.deploy.keys.redis_users import write_redis_access
 from roommood.shared.errors import StoreError

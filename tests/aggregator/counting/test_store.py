@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from roommood.aggregator.counting.store import Outcome, Store
+from roommood.aggregator.counting.outcomes import Outcome
+from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import client as redis_client
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.client import connect

@@ -8,7 +8,8 @@ import pytest
 from redis.cluster import RedisCluster
 
 from roommood.aggregator.counting.buckets import Delivery
-from roommood.aggregator.counting.store import Outcome, Store
+from roommood.aggregator.counting.outcomes import Outcome
+from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.client import connect
 from roommood.aggregator.stats.room_stats import RoomStats

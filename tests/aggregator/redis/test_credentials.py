@@ -9,7 +9,8 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
-from roommood.aggregator.counting.store import Outcome, Store
+from roommood.aggregator.counting.outcomes import Outcome
+from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.client import connect
 from roommood.aggregator.stats.room_stats import RoomStats
