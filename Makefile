@@ -4,7 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: demo test check browser bench faults hostile fuzz soak site clean
+# Side by side, each file on one of them; most of a test's time is waiting.
+JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
+PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo quick test check browser bench faults hostile fuzz soak site clean
 .DEFAULT_GOAL := check
 
 # Whatever is installed for development also runs the demo; so does the demo's smaller set.
@@ -36,14 +40,22 @@ $(VENV)/%.stamp: pyproject.toml | $(VENV)/bin/python
 demo: $(DEMO_STAMP)
 	@$(BIN)/roommood demo $(ARGS)
 
+# For the inner loop, less than a minute: style, types, and the tests that start no process but a Redis.
+quick: $(VENV)/dev.stamp $(TYPING)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(PYTEST) --quick -q $(ARGS)
+
+# ARGS="-k NAME" chooses; HYPOTHESIS_PROFILE=slow tries fewer examples.
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 check: $(VENV)/dev.stamp $(TYPING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 # The live page and the aiming page in a real Chromium (Debian: apt install chromium) beside the real demo; axe-core
 # comes from npm into build/. Makes docs/screenshots anew.

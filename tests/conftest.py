@@ -1,7 +1,61 @@
 """What all tests start from."""
 
+import os
 import signal
+import sys
+from pathlib import Path
 
+import hypothesis
+import pytest
+
+HERE = Path(__file__).parent
+# Where most tests start processes of ours, brokers or browsers. `--quick` leaves these out whole,
+# and elsewhere skips the few that do.
+PROCESSES = (
+    "aggregator/dashboard", "aggregator/mqtt", "aggregator/redis/test_cluster.py",
+    "aggregator/stats/test_export.py", "aggregator/stats/test_python_page.py",
+    "aggregator/terminal", "benchmarks", "browser", "camera_node/preview", "deploy", "end_to_end",
+    "faults", "hostile", "inference_worker/models/test_cli.py",
+    "inference_worker/test_supervisor.py", "privacy", "shared/process/test_memory.py",
+    "shared/process/test_progress.py", "shared/process/test_runtime.py", "shared/test_opencv.py",
+    "shared/transport/test_discovery.py", "shared/transport/test_sockets.py", "site",
+    "test_architecture.py", "test_docs.py", "training",
+)  # fmt: skip
 # A script's background job starts with SIGINT ignored, and its children would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# On a machine that does much else an example takes as long as it takes; pytest's timeout bounds it.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.register_profile("slow", deadline=None, max_examples=20)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "any machine"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only what starts no processes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
+    if config.getoption("--quick") and runs_tests:
+        sys.addaudithook(_skip_processes)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Those with processes first, since they are the longest; under `--quick` they are left out."""
+    slow = [item for item in items if _starts_processes(item.path)]
+    quick = [item for item in items if not _starts_processes(item.path)]
+    if config.getoption("--quick"):
+        config.hook.pytest_deselected(items=slow)
+        slow = []
+    items[:] = [*slow, *quick]
+
+
+def _starts_processes(path: Path) -> bool:
+    return any(path.is_relative_to(HERE / place) for place in PROCESSES)
+
+
+def _skip_processes(event: str, arguments: tuple[object, ...]) -> None:
+    """A Python takes a second and more to start; a Redis and `openssl` some milliseconds."""
+    if event == "subprocess.Popen" and Path(str(arguments[0])).name.startswith("python"):
+        pytest.skip("it starts a process")

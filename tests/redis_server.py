@@ -15,7 +15,7 @@ from roommood.deploy.demo.private_redis import NoRedisServer, find_server
 from tests.needs import missing
 from tests.ports import free_port as free_port  # noqa: PLC0414 (where most look for it)
 
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
 
 
 class RedisServer:

@@ -18,7 +18,7 @@ from tests.redis_server import RedisServer
 
 Line = dict[str, Any]
 # Every wait is for a condition; a machine that does much else may need longer.
-PATIENCE_S = float(os.environ.get("ROOMMOOD_TEST_PATIENCE_S", "30"))
+PATIENCE_S = float(os.environ.get("ROOMMOOD_TEST_PATIENCE_S", "60"))
 _NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
 # A worker that asks for all that a camera has, as no site needs and tests of faults do.
 EVERY_FRAME: Final = ("--rate-hz", "240", "--empty-rate-hz", "240")
