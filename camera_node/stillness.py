@@ -1,13 +1,12 @@
 """Noticing a camera that freezes (the same picture for ever), goes black, or is covered.
 
-A living sensor has noise: no two of its pictures are equal, bit for bit. So a camera whose
-picture has not changed in any looked-at pixel, or in any byte of its JPEG, for ten seconds is
-frozen. One with no light in the picture is covered, or the room is dark: the two look the same.
-One look a second, whatever the rate. A picture that a clock is written into is never frozen.
+A camera whose picture has been one that was seen before (`Sameness`) for ten seconds is frozen. One
+with no light in the picture is covered, or the room is dark: the two look the same. One look a
+second, whatever the rate. Of a video only key frames are compared: what lies between them may well
+be "no change" although the room lives. A picture that a clock is written into is never frozen.
 """
 
 import logging
-import zlib
 from typing import TYPE_CHECKING, Final
 
 from roommood.camera_node.sources.picture import Picture
@@ -15,18 +14,20 @@ from roommood.shared.errors import PictureError
 from roommood.shared.protocol.limits import (
     BLACK_LUMA,
     FLAT_LUMA,
-    LIGHT_EVERY_MS,
     LOOK_EVERY_MS,
     STILL_AFTER_MS,
 )
 
 if TYPE_CHECKING:
+    from roommood.camera_node.sameness import Sameness
     from roommood.shared.opencv import Pixels
 
 _log = logging.getLogger("camera_node")
-# Pixels of raw pictures that are compared; and the fields of which the light is looked at.
+# Pixels that are compared, spread evenly; and the fields of which the light is looked at.
 _LOOKED_AT: Final = (128, 96)
 _COARSE: Final = (32, 24)
+# Pixels of a JPEG that is decoded whole; larger ones to a half or a quarter of their sides.
+_DECODED_WHOLE: Final = 1_000_000
 # By their words; the first that holds is told. A sensor without light may well give nothing but
 # zeros, so black comes before frozen.
 PROBLEMS: Final = {
@@ -51,28 +52,40 @@ class Stillness:
     def forget(self) -> None:
         """The source was closed: what it shows when it is open again is new."""
         self.problem = self.status = ""
-        self._due_ms = self._light_due_ms = float("-inf")
-        self._fingerprint: tuple[int, int] | None = None
-        self._light = ""
+        self._due_ms = self._key_due_ms = float("-inf")
+        self._sameness: Sameness | None = None
         # Since when each problem has lasted, in ms.
         self._since_ms: dict[str, float] = {}
         self._now_ms = 0.0
 
+    def is_due(self, at_ms: float, is_key: bool) -> bool:
+        """True if a picture of this time is to be looked at."""
+        return at_ms >= self._due_ms or (is_key and at_ms >= self._key_due_ms)
+
     def look(self, picture: Picture) -> None:
         """Takes notice of a picture if a look is due; else costs next to nothing."""
-        if picture.captured_ms < self._due_ms:
+        if not self.is_due(picture.captured_ms, picture.is_key):
             return
         self._now_ms = picture.captured_ms
         self._due_ms = self._now_ms + LOOK_EVERY_MS
-        fingerprint = _fingerprint(picture)
-        self._note("frozen", fingerprint == self._fingerprint and not self._may_repeat)
-        self._fingerprint = fingerprint
-        if self._now_ms >= self._light_due_ms:
-            self._light_due_ms = self._now_ms + LIGHT_EVERY_MS
-            self._light = _without_light(picture)
-        self._note("black", self._light == "black")
-        self._note("blank", self._light == "blank")
+        try:
+            levels = _levels(picture)
+        except PictureError:
+            return
+        if picture.is_key:
+            self._key_due_ms = self._due_ms
+            self._note("frozen", not self._may_repeat and self._is_known(levels))
+        light = _without_light(levels)
+        self._note("black", light == "black")
+        self._note("blank", light == "blank")
         self._tell()
+
+    def _is_known(self, levels: "Pixels") -> bool:
+        from roommood.camera_node.sameness import Sameness
+
+        if self._sameness is None:
+            self._sameness = Sameness()
+        return self._sameness.is_known(levels)
 
     def _note(self, problem: str, is_so: bool) -> None:
         if is_so:
@@ -96,31 +109,34 @@ class Stillness:
         return self._now_ms - self._since_ms.get(problem, self._now_ms)
 
 
-def _fingerprint(picture: Picture) -> tuple[int, int]:
-    """Of every byte of a JPEG, or of a grid of raw pixels."""
-    data = picture.jpeg if picture.jpeg is not None else _grid(picture).tobytes()
-    return len(data), zlib.crc32(data)
+def _levels(picture: Picture) -> "Pixels":
+    """Grey levels of up to 128x96 pixels as they are, not averaged: noise is what tells.
 
-
-def _grid(picture: Picture) -> "Pixels":
-    """The green of up to 128x96 pixels, spread evenly."""
-    assert picture.pixels is not None
-    stride_x = max(1, picture.width // _LOOKED_AT[0])
-    stride_y = max(1, picture.height // _LOOKED_AT[1])
-    return picture.pixels[::stride_y, ::stride_x, 1]
-
-
-def _without_light(picture: Picture) -> str:
-    """ "black", "blank", or "" for a picture that shows something, or cannot be decoded."""
+    Raises PictureError.
+    """
     from roommood.shared.opencv import cv2, decode
 
-    try:
-        seen = picture.pixels
-        if seen is None:
-            seen = decode(picture.jpeg or b"", cv2.IMREAD_REDUCED_GRAYSCALE_8)
-    except PictureError:
-        return ""
-    coarse = cv2.resize(seen, _COARSE, interpolation=cv2.INTER_AREA).reshape(*_COARSE, -1).mean(2)
+    seen = picture.pixels
+    if seen is None:
+        size = picture.width * picture.height
+        flags = (
+            cv2.IMREAD_GRAYSCALE if size <= _DECODED_WHOLE
+            else cv2.IMREAD_REDUCED_GRAYSCALE_2 if size <= 4 * _DECODED_WHOLE
+            else cv2.IMREAD_REDUCED_GRAYSCALE_4
+        )  # fmt: skip
+        seen = decode(picture.jpeg or b"", flags)
+    height, width = seen.shape[:2]
+    stride_x, stride_y = max(1, width // _LOOKED_AT[0]), max(1, height // _LOOKED_AT[1])
+    some = seen[::stride_y, ::stride_x]
+    # Of colours the green, as a copy: the picture itself is not to be kept.
+    return (some if some.ndim == 2 else some[..., 1]).copy()
+
+
+def _without_light(levels: "Pixels") -> str:
+    """ "black", "blank", or "" for a picture that shows something."""
+    from roommood.shared.opencv import cv2
+
+    coarse = cv2.resize(levels, _COARSE, interpolation=cv2.INTER_AREA)
     if coarse.mean() < BLACK_LUMA and coarse.max() < 3 * BLACK_LUMA:
         return "black"
     return "blank" if coarse.std() < FLAT_LUMA else ""

@@ -68,7 +68,7 @@ class FfmpegVideo:
         frame = retrieve(self._capture, self._description, "gives a frame that cannot be decoded")
         if self.gives_jpeg:
             return Picture.of_jpeg(frame.tobytes(), captured_ms)
-        return picture_of(frame, self._description, captured_ms)
+        return picture_of(frame, self._description, captured_ms, is_key=self.is_key)
 
     def close(self) -> None:
         self._capture.release()

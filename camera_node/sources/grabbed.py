@@ -24,8 +24,10 @@ def retrieve(capture: cv2.VideoCapture, description: str, gone: str) -> Frame:
     return frame
 
 
-def picture_of(frame: Frame, description: str, captured_ms: float) -> Picture:
+def picture_of(
+    frame: Frame, description: str, captured_ms: float, *, is_key: bool = True
+) -> Picture:
     """OpenCV's decoded frame as a picture. Raises SourceError if it is not (H, W, 3) uint8."""
     if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
         raise SourceError(f"{description} gives {frame.shape} {frame.dtype}, not BGR pixels")
-    return Picture.of_pixels(frame.astype(np.uint8, copy=False), captured_ms)
+    return Picture.of_pixels(frame.astype(np.uint8, copy=False), captured_ms, is_key=is_key)

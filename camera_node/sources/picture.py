@@ -32,7 +32,8 @@ class Picture:
     """One captured picture: either raw `pixels` (H, W, 3) uint8 BGR, or a `jpeg` as it came.
 
     `captured_ms` is `shared.clock.boot_ms()` at capture. Width and height are in pixels, of the
-    upright picture: `orientation` is what a JPEG's EXIF says, 1 where it lies upright.
+    upright picture: `orientation` is what a JPEG's EXIF says, 1 where it lies upright. `is_key` is
+    False for a frame of a video that its encoder made from earlier ones.
     """
 
     captured_ms: float
@@ -41,11 +42,12 @@ class Picture:
     pixels: "Pixels | None" = field(default=None, repr=False)
     jpeg: bytes | None = field(default=None, repr=False)
     orientation: int = UPRIGHT
+    is_key: bool = True
 
     @classmethod
-    def of_pixels(cls, pixels: "Pixels", captured_ms: float) -> Self:
+    def of_pixels(cls, pixels: "Pixels", captured_ms: float, *, is_key: bool = True) -> Self:
         height, width = pixels.shape[:2]
-        return cls(captured_ms, width, height, pixels=pixels)
+        return cls(captured_ms, width, height, pixels=pixels, is_key=is_key)
 
     @classmethod
     def of_jpeg(cls, data: bytes, captured_ms: float) -> Self:

@@ -89,11 +89,9 @@ PROBE_EVERY_MS: Final = 10_000.0
 # Milliseconds: a camera sends no frame older than this; it waits for the next capture.
 CAMERA_FRESH_MS: Final = 1_000
 
-# Milliseconds between two looks at whether a camera's picture still changes, and between two at
-# whether there is light in it (which decodes a JPEG to an eighth); and how long a picture must
-# have stood still, or have been black or even, before that is told.
+# Milliseconds between two looks at whether a picture still changes and has light in it; and
+# how long it must have stood still, or have been black or even, before that is told.
 LOOK_EVERY_MS: Final = 1_000.0
-LIGHT_EVERY_MS: Final = 5_000.0
 STILL_AFTER_MS: Final = 10_000.0
 # Luma, 0..255: a mean below this is black (with nothing brighter than three times as much), and a
 # standard deviation over 32x24 fields below the other is one even surface.

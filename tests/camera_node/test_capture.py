@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from roommood.camera_node.capture import BackOff, Capture, CaptureCounts
@@ -405,11 +406,13 @@ def test_an_error_of_our_own_ends_the_capture_and_is_kept(
 
 def test_a_frozen_camera_says_so_in_its_status_until_it_lives_again(room: Room) -> None:
     room.start()
+    same, other = np.random.default_rng(1).integers(0, 255, (2, 48, 64, 3), np.uint8)
     for number in range(0, 13_000, 1_000):
-        room.source.script.put(Picture(float(number), 640, 480, jpeg=b"the same"))
+        room.source.script.put(Picture.of_pixels(same, float(number)))
         assert room.woken.acquire(timeout=10)
     assert room.source.waits.wait(10)
     assert room.capture.status.startswith("frozen: the same picture for 1")
-    room.show(13_000)
+    room.source.script.put(Picture.of_pixels(other, 13_000.0))
+    assert room.woken.acquire(timeout=10)
     assert room.source.waits.wait(10)
     assert room.capture.status == "ok"

@@ -1,12 +1,15 @@
 """A camera that freezes, goes black or is covered is told of; one that lives is not."""
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from roommood.camera_node.sources.ffmpeg import FfmpegVideo
 from roommood.camera_node.sources.network.http_camera import HttpCamera
 from roommood.camera_node.sources.network.stream import Stream
 from roommood.camera_node.sources.open import open_source
@@ -19,6 +22,7 @@ from roommood.shared.opencv import Pixels
 from roommood.shared.protocol.limits import STILL_AFTER_MS
 from roommood.shared.protocol.messages import PICTURE_PROBLEMS
 from tests.inference_worker.pictures import astronaut
+from tests.needs import missing
 
 Make = Callable[[Pixels, float], Picture]
 
@@ -79,6 +83,77 @@ def test_the_same_picture_for_ten_seconds_is_frozen_and_one_change_ends_that(mak
     assert stillness.status.startswith("frozen: the same picture for 1")
     assert watched(stillness, forever(lambda: noisy(scene())), make, 2, from_s=18.6) == ""
     assert stillness.status == ""
+
+
+def test_the_same_picture_with_a_number_in_a_comment_is_frozen() -> None:
+    stillness, one = Stillness("camera"), jpeg(noisy(scene()), 0.0).jpeg
+    assert one is not None
+    for tick in range(60):
+        number = b"%06d" % tick
+        comment = b"\xff\xfe" + (len(number) + 2).to_bytes(2, "big") + number
+        stillness.look(Picture.of_jpeg(one[:2] + comment + one[2:], tick * 200.0))
+    assert stillness.problem == "frozen"
+
+
+def test_the_same_picture_in_a_quality_that_goes_to_and_fro_is_frozen() -> None:
+    stillness, one = Stillness("camera"), noisy(scene())
+    for tick in range(100):
+        quality = [cv2.IMWRITE_JPEG_QUALITY, (60, 70, 65)[tick // 5 % 3]]
+        data = cv2.imencode(".jpg", one, quality)[1].tobytes()
+        stillness.look(Picture.of_jpeg(data, tick * 200.0))
+    assert stillness.problem == "frozen"
+
+
+def test_people_that_leave_a_room_do_not_make_it_frozen() -> None:
+    """The noise is learnt where nobody moves."""
+    stillness, room = Stillness("camera"), scene()
+
+    def with_somebody() -> Pixels:
+        place = int(_CHANCE.integers(100))
+        picture = room.copy()
+        picture[30:, place : place + 50] = _CHANCE.integers(0, 255, (1, 1, 3))
+        return noisy(picture)
+
+    watched(stillness, forever(with_somebody), raw, 30)
+    assert watched(stillness, forever(lambda: noisy(room, 0.7)), raw, 60, from_s=30.2) == ""
+
+
+def video(path: Path, *numbers: int) -> Path:
+    """Seconds that live, seconds frozen, frames from key frame to key frame, kbit/s."""
+    script = Path(__file__).with_name("still_videos.py")
+    command = ["/usr/bin/python3", str(script), str(path), *map(str, numbers)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode or not path.exists():
+        missing("no H.264 encoder: apt install python3-gi gstreamer1.0-plugins-{bad,ugly}")
+    return path
+
+
+def problems(path: Path) -> list[tuple[float, str]]:
+    """Of each frame of a video: seconds and what is wrong."""
+    stillness, found = Stillness("stream"), []
+    capture = FfmpegVideo(str(path), "video")
+    while capture.grab():
+        stillness.look(capture.retrieve(capture.at_ms))
+        found.append((capture.at_ms / 1000, stillness.problem))
+    return found
+
+
+@pytest.mark.parametrize(("gop", "kbit_s"), [(16, 50), (16, 300), (600, 100)])
+def test_ten_minutes_of_a_still_room_through_h264_are_not_frozen(
+    tmp_path: Path, gop: int, kbit_s: int
+) -> None:
+    found = problems(video(tmp_path / "room.mkv", 600, 0, gop, kbit_s))
+    assert found[-1][0] > 590
+    assert {problem for _, problem in found} == {""}
+
+
+@pytest.mark.parametrize("kbit_s", [100, 300, 2000])
+def test_a_camera_frozen_behind_a_rate_controlled_encoder_is_noticed(
+    tmp_path: Path, kbit_s: int
+) -> None:
+    found = problems(video(tmp_path / "room.mkv", 60, 60, 16, kbit_s))
+    assert {problem for at_s, problem in found if at_s < 60} == {""}
+    assert {problem for at_s, problem in found if at_s > 110} == {"frozen"}
 
 
 @BOTH

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import threading
 from collections.abc import Iterator
 from typing import Final
@@ -45,6 +46,7 @@ class Stream(Source):
         self._thinner, self._clock = Thinner(self._asked_hz), StreamClock()
         self._is_first, self._passed_over = True, 0
         self._key_ms: float | None = None
+        self._key_given_ms = -math.inf
         self.width, self.height = video.width, video.height
         own_hz = video.claimed_hz or DEFAULT_RATE_HZ
         self.rate_hz = min(self._asked_hz or own_hz, own_hz)
@@ -74,8 +76,15 @@ class Stream(Source):
                     "decoded of it: too fast for this machine or its network; use the camera's "
                     "sub-stream, or set a lower rate or size there"
                 )
-            if self._is_fresh() and self._thinner.is_due(at_ms):
+            if self._is_fresh() and (self._thinner.is_due(at_ms) or self._is_key_due(at_ms)):
                 return self._video.retrieve(captured_ms)
+
+    def _is_key_due(self, at_ms: float) -> bool:
+        """Key frames tell whether the camera is frozen: one a second, whatever the rate."""
+        if self._video is None or not self._video.is_key or at_ms < self._key_given_ms + 1000.0:
+            return False
+        self._key_given_ms = at_ms
+        return True
 
     def _is_fresh(self) -> bool:
         """False for what waited while the stream was opened; bounded, for a clock that tells
