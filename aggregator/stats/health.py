@@ -36,6 +36,7 @@ class CameraHealth(messages.CameraHealth):
         0, "Sent, but not received by a worker.", key="lost-on-wire", of_workers="sum"
     )
     analysed: int = measure(0, "Frames analysed, by all workers.", of_workers="sum")
+    evicted: int = measure(0, "1 where a worker evicted it: its key is revoked.", of_workers="max")
     refused: Mapping[str, int] = field(default_factory=dict, metadata={"description": "By reason."})
     transit_ms: float | None = measure(
         None, "What its newest frame spent on the wire.", of_workers="max",

@@ -31,7 +31,7 @@ class Problem:
 def camera_state(camera: CameraHealth) -> str:
     """In a word: ok, silent, revoked, or what the camera says of its source."""
     if camera.silent_s >= SILENT_S:
-        return "revoked" if "revoked" in camera.refused else "silent"
+        return "revoked" if camera.evicted else "silent"
     return (camera.trouble or "ok").partition(":")[0]
 
 

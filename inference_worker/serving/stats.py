@@ -17,11 +17,14 @@ from roommood.inference_worker.vision.analysis import Analysis
 from roommood.shared.clock import boot_ms
 from roommood.shared.process.metrics import Sample, outcome_samples
 from roommood.shared.protocol.messages import CameraReport
+from roommood.shared.security.allow_list import REVOKED
 
 # Cameras of one report, of which one goes out each second: above this they take turns, all of
 # them within 5 s, since telling of a thousand costs a sixth of a core.
 CAMERAS_A_REPORT: Final = 256
 ROUND_REPORTS: Final = 5
+# For so long it is told that a camera was evicted: readers keep a camera's last word for a day.
+_TELL_EVICTED_MS: Final = 30_000.0
 # Frames over which ages and stage times are told.
 _RECENT: Final = 512
 # Numbers of the health hash that are gauges by themselves: name, help, and what one counts.
@@ -87,8 +90,9 @@ class WorkerStats:
         return numbers | dict(self._age_quantiles()) | dict(self._stage_means())
 
     def cameras(self) -> list[CameraReport]:
-        """The next reports: of each session that was heard lately, or of some in turn."""
-        heard = [session for session in self._intake.sessions.all if not session.silent]
+        """The next reports: of all sessions heard or evicted lately, or of some in turn."""
+        every, now_ms = self._intake.sessions.all, boot_ms()
+        heard = [one for one in every if not one.silent or _is_newly_evicted(one, now_ms)]
         count = max(CAMERAS_A_REPORT, -(-len(heard) // ROUND_REPORTS))
         first = self._next_camera if self._next_camera < len(heard) else 0
         self._next_camera = first + count
@@ -145,6 +149,10 @@ def _gauge(field: str, value: float) -> Iterator[Sample]:
         yield Sample("roommood_worker_stage_seconds", _STAGE_HELP, value / 1e3, labels)
 
 
+def _is_newly_evicted(session: CameraSession, now_ms: float) -> bool:
+    return session.refused == REVOKED and now_ms - session.heard_ms < _TELL_EVICTED_MS
+
+
 def _camera_report(session: CameraSession) -> CameraReport:
     hello = session.hello
     return CameraReport(
@@ -157,5 +165,9 @@ def _camera_report(session: CameraSession) -> CameraReport:
         width=hello.width,
         height=hello.height,
         health=hello.health,
-        counts={"transit_ms": session.transit_ms, **dict(session.counts)},
+        counts={
+            "transit_ms": session.transit_ms,
+            "evicted": float(session.silent and session.refused == REVOKED),
+            **dict(session.counts),
+        },
     )

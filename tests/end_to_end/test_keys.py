@@ -7,7 +7,10 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import redis
 
+from roommood.aggregator.stats.health import camera_health
+from roommood.aggregator.stats.problems import camera_state
 from roommood.deploy.keys.site_keys import SiteKeys, new_pair
 from roommood.shared.security.keys import ClientKeys, camera_keys
 from tests.end_to_end.fake_camera import FakeCamera
@@ -192,6 +195,11 @@ def test_a_key_that_claims_another_camera_or_room_is_refused_and_counted(keyed: 
 # Revocation
 
 
+def _evicted(client: redis.Redis, camera: str) -> dict[str, str] | None:
+    said: dict[str, str] = client.hgetall(f"roommood:camera:{camera}")  # type: ignore[assignment]
+    return said if camera_health(camera, said, silent_s=0.0).evicted else None
+
+
 def test_a_running_camera_that_is_revoked_is_put_out_and_the_others_go_on(
     keyed: Keyed, pictures: Path
 ) -> None:
@@ -203,6 +211,10 @@ def test_a_running_camera_that_is_revoked_is_put_out_and_the_others_go_on(
     evict = keyed.worker.wait_for("camera evicted")
     assert (evict["camera"], evict["why"]) == ("hall", "revoked")
     until(lambda: keyed.worker.lines("message refused"), "its next message is refused")
+    with keyed.site.redis.client() as client:
+        told = until(lambda: _evicted(client, "hall"), "readers are told why it is silent")
+        assert not _evicted(client, "door")
+    assert camera_state(camera_health("hall", told, silent_s=20.0)) == "revoked"
     after = keyed.frames("hall")
     before = keyed.frames("door")
     until(lambda: keyed.frames("door") > before + 8, "the other camera goes on")
