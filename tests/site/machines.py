@@ -34,14 +34,28 @@ def why_not_here() -> str:
     return f"no {', '.join(lacking)}: apt-get install debootstrap systemd-container" * bool(lacking)
 
 
-def base_root(folder: Path, name: str = "base", *more: str) -> Path:
-    """The root that all machines share, with `more` packages; made once, in about a minute."""
-    base = folder / name
+def root_with(folder: Path, *packages: str) -> Path:
+    """The shared root with further packages, made once."""
+    root = folder / "-".join(packages)
+    if not (root / "made").exists():
+        shutil.rmtree(root, ignore_errors=True)
+        _tell("cp", "-a", str(base_root(folder)), str(root), timeout_s=600)
+        (root / "made").unlink()
+        shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
+        install = f"apt-get install -y -qq --no-install-recommends {' '.join(packages)}"
+        quiet = "export DEBIAN_FRONTEND=noninteractive; apt-get update -qq"
+        _tell("chroot", str(root), "sh", "-c", f"{quiet} && {install}", timeout_s=900)
+        (root / "made").touch()
+    return root
+
+
+def base_root(folder: Path) -> Path:
+    """The root that all machines share; made once, in about a minute."""
+    base = folder / "base"
     if not (base / "made").exists():
         shutil.rmtree(base, ignore_errors=True)
-        packages = ",".join((*_PACKAGES, *more))
         said = _tell(
-            "debootstrap", "--variant=minbase", f"--include={packages}", "bookworm",
+            "debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", "bookworm",
             str(base), "http://deb.debian.org/debian", timeout_s=900,
         )  # fmt: skip
         (base / "made").write_text(said[-200:])

@@ -15,7 +15,7 @@ from roommood.deploy.site.deploy import Deployment
 from roommood.deploy.site.site_file import read_site
 from roommood.deploy.site.wheels import Python
 from tests.needs import missing
-from tests.site.machines import Booted, base_root, make_key, network, why_not_here, write
+from tests.site.machines import Booted, base_root, make_key, network, root_with, why_not_here, write
 from tests.site.place import BUILD, Place, hang_portraits, link_wheels, until
 
 pytestmark = pytest.mark.timeout(1_200)
@@ -101,7 +101,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 def test_a_card_that_cloud_init_reads_becomes_a_camera(place: Place) -> None:
     fresh = {"cmdline.txt": "rootwait\n", "user-data": "#cloud-config\n", "meta-data": ""}
-    root = base_root(BUILD, "cloud", "cloud-init", "netplan.io")
+    root = root_with(BUILD, "cloud-init", "netplan.io")
     with FromCard(
         "kitchen", 11, root, place.folder, place.folder / "id", fresh=fresh,
         camera="kitchen-1", user_of_card="pi",
@@ -155,3 +155,5 @@ def _assert_the_card_has_no_secret(pi: FromCard) -> None:
     said = pi.run(f"stat -c '%a %U' /etc/roommood/keys /etc/roommood/keys/camera-{pi.camera}.key")
     assert said.split() == ["700", "root", "600", "root"]
     assert not pi.attempt("ls /var/lib/roommood-card")[0]
+    look = f"runuser -u nobody -- grep -rlsF '{WIFI}' /etc /run /var/lib /var/log /boot; true"
+    assert pi.run(f'sh -c "{look}"') == "", "no other user reads it"
