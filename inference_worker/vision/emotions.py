@@ -13,6 +13,7 @@ from roommood.inference_worker.vision.crops import cut, square_of
 from roommood.inference_worker.vision.faces import BoxStyle, Detection
 from roommood.inference_worker.vision.onnx_model import OnnxModel, Tensor
 from roommood.inference_worker.vision.opencv import Picture
+from roommood.inference_worker.vision.pose import bent
 from roommood.inference_worker.vision.sharpness import blurred
 from roommood.shared.errors import ModelError
 from roommood.shared.protocol.emotions import EXPRESSIONS
@@ -29,8 +30,8 @@ _WARM_UP_BATCHES: Final = (1, 2, 4)
 class Expression:
     """What a face shows: a probability in 0..1 for each of `EXPRESSIONS`, in that order.
 
-    `sure` is False where the face is too small, too blurred or perhaps none, or no expression
-    stands out.
+    `sure` is False where the face is too small, too blurred, bent too far or perhaps none, or no
+    expression stands out.
     """
 
     probabilities: tuple[float, ...]
@@ -164,7 +165,7 @@ class ExpressionClassifier:
             )
 
     def _is_sure(self, face: Detection, best: float) -> bool:
-        is_readable = face.certain and face.side >= MIN_SURE_SIDE_PX
+        is_readable = face.certain and face.side >= MIN_SURE_SIDE_PX and not bent(face.landmarks)
         return is_readable and best >= self.contract.sure_threshold
 
 

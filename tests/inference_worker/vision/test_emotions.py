@@ -171,9 +171,10 @@ def test_a_face_is_sure_when_it_is_large_enough_and_one_expression_stands_out(
     bright, small = Detection(40, 10, 16, 16, 1), Detection(40, 10, 15, 16, 1)
     dark = Detection(40, 60, 30, 30, 1)
     doubtful = Detection(40, 10, 16, 16, 1, certain=False)
-    assert [face.sure for face in tiny.classify(picture, [bright, small, dark, doubtful])] == [
-        True, False, False, False,
-    ]  # fmt: skip
+    points = ((44, 12), (52, 12), (48, 21), (45, 22), (51, 22))
+    bent = Detection(40, 10, 16, 16, 1, points)
+    told = tiny.classify(picture, [bright, small, dark, doubtful, bent])
+    assert [face.sure for face in told] == [True, False, False, False, False]
 
 
 def test_a_model_that_computes_nonsense_is_an_error(tmp_path: Path) -> None:
