@@ -17,13 +17,15 @@ TEMPLATE = Path(__file__).with_name("card.md")
 @dataclass(frozen=True)
 class Recipe:
     """What only the trainer knows; `more_data` is Markdown about data beside FER+, `unseen` about
-    figures on sources that were not learnt from."""
+    figures on sources that were not learnt from, `copies` about those of one picture in more than
+    one split."""
 
     training_data: str
     how: str
     commands: list[str]
     more_data: str = ""
     unseen: str = ""
+    copies: str = "FER2013 holds copies of the same picture across its splits, with other votes."
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -47,6 +49,7 @@ def _told(recipe: Recipe) -> dict[str, str]:
     return {
         "how": recipe.how,
         "unseen": recipe.unseen and f"{recipe.unseen}\n",
+        "copies": recipe.copies,
         "more_data": recipe.more_data and f"{recipe.more_data}\n",
         "commands": "\n    ".join(recipe.commands),
     }

@@ -131,11 +131,11 @@ def weigh(photos: tuple[Photo, ...], factors: Sequence[Floats] = ()) -> Heads:
 def render(stock: Stock, rng: Generator) -> Crop:
     """Draw one crop."""
     kind = rng.random()
-    if kind < 0.48:
+    if kind < 0.6:
         canvas = _scene(stock, rng)
-    elif kind < 0.64:
+    elif kind < 0.72:
         canvas = _paste_some(stock, _scene(stock, rng), rng, int(rng.integers(1, 7)))
-    elif kind < 0.82:
+    elif kind < 0.86:
         empty = Canvas(_backdrop(stock, rng), Faces.none())
         canvas = _paste_some(stock, empty, rng, int(rng.integers(3, 10)))
     else:

@@ -269,14 +269,7 @@ def _false_faces(*scores: float) -> Faces:
 def test_at_the_operating_point_few_things_are_faces_and_a_tenth_of_these_sure() -> None:
     nothing = Judged(np.zeros((1, 1), np.uint8), NO_BOXES, NO_BOXES[:, 0] > 0)
     scores = [0.355, *[0.405 + step / 100 for step in range(9)], 0.905]
-    found = [_false_faces(score) for score in scores] + [Faces.none()] * 322
-    threshold, sure = operating_point([([nothing] * len(found), found)])
-    assert threshold == pytest.approx(0.36)  # ten of 333
+    found = [_false_faces(score) for score in scores] + [Faces.none()] * 239
+    threshold, sure = operating_point([nothing] * len(found), found)
+    assert threshold == pytest.approx(0.36)  # ten of 250
     assert sure == pytest.approx(0.49)  # one of these ten
-
-
-def test_the_worst_set_of_pictures_decides_the_operating_point() -> None:
-    nothing = Judged(np.zeros((1, 1), np.uint8), NO_BOXES, NO_BOXES[:, 0] > 0)
-    quiet = ([nothing] * 100, [Faces.none()] * 100)
-    loud = ([nothing] * 10, [_false_faces(0.705)] * 10)
-    assert operating_point([quiet, loud])[0] == pytest.approx(0.71)
