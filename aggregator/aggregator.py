@@ -64,6 +64,7 @@ class Aggregator:
         self._deliveries: list[Delivery] = []
         self._absence = Absence()
         self._turn_ms = 0.0
+        self._told_ready = False
         self.counts: Counter[str] = Counter()
         self.health = Health("aggregator")
         self._redis = RedisStatus(store, self.health)
@@ -99,7 +100,14 @@ class Aggregator:
             self._poller.register(source, zmq.POLLIN)
         self._stop_metrics = serve_if_asked(self._settings, self.health, self.samples)
         self._periodic_work()
-        event(_log, logging.INFO, "aggregator ready", bind=settings.bind, id=self._aggregator_id)
+        self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        """Once, and not before Redis has answered."""
+        if self.health.ready and not self._told_ready:
+            self._told_ready = True
+            bind, who = self._settings.bind, self._aggregator_id
+            event(_log, logging.INFO, "aggregator ready", bind=bind, id=who)
 
     # Work
 
@@ -116,6 +124,7 @@ class Aggregator:
         self._acknowledge()
         self._periodic_work()
         self._listener.turn(self.health, ready)
+        self._tell_ready()
         self.health.tick()
 
     def _receive(self) -> None:

@@ -16,6 +16,7 @@ from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Pictu
 from roommood.camera_node.stillness import Stillness
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
+from roommood.shared.protocol.limits import MAX_STATUS_CHARS
 
 # Milliseconds of pictures after which a source that was lost counts as steady again: its
 # next loss starts with the shortest pause.
@@ -23,7 +24,6 @@ _STEADY_MS: Final = 10_000.0
 # Seconds between two looks at the quiet hours while the camera is off.
 _REST_S: Final = 1.0
 _AVERAGE_OF: Final = 10
-_STATUS_CHARS: Final = 200
 _log = logging.getLogger("camera_node")
 
 
@@ -160,7 +160,7 @@ class Capture:
         status = self._status
         if status == "ok":
             status = self.stillness.status or status
-        return "".join(c if c.isprintable() else " " for c in status[:_STATUS_CHARS])
+        return "".join(c if c.isprintable() else " " for c in status[:MAX_STATUS_CHARS])
 
     @property
     def is_finished(self) -> bool:

@@ -33,13 +33,14 @@ from roommood.shared.process.runtime import (
 )
 from roommood.shared.process.settings import CameraSettings
 from roommood.shared.protocol.limits import CAMERA_FRESH_MS
-from roommood.shared.protocol.messages import CameraHealth, Hello
+from roommood.shared.protocol.messages import DELIVERY_PROBLEMS, CameraHealth, Hello
 from roommood.shared.security.keys import camera_keys
 from roommood.shared.transport.discovery import finding
 
 _log = logging.getLogger(__name__)
 _THERMAL: Final = Path("/sys/class/thermal/thermal_zone0/temp")
 _TURN_MS: Final = 250
+_STATES: Final = ("ok", *PROBLEMS, *DELIVERY_PROBLEMS, "paused", "quiet", "reconnecting", "failed")
 
 
 class CameraNode:
@@ -304,7 +305,7 @@ class CameraNode:
         rate_hz, encode_s = self._capture.rate_hz, (health.encode_ms or 0.0) / 1e3
         yield Sample("roommood_camera_capture_rate_hertz", "Frames captured a second.", rate_hz)
         yield Sample("roommood_camera_encode_seconds", "Time that one encoding takes.", encode_s)
-        for status in ("ok", *PROBLEMS, "paused", "quiet", "reconnecting", "failed"):
+        for status in _STATES:
             is_so = health.source.partition(":")[0] == status
             name = "roommood_camera_source_status"
             yield Sample(name, "1 for how its source is.", is_so, {"status": status})

@@ -9,13 +9,19 @@ from typing import Final
 
 import zmq
 
+from roommood.camera_node.deliveries import Refusals, unreached
 from roommood.camera_node.membership import Membership
 from roommood.camera_node.worker_connection import WorkerConnection
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import ConfigError, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.protocol import wire
-from roommood.shared.protocol.limits import CREDIT_VOID_MS, HELLO_EVERY_MS, MAX_INTERVAL_US
+from roommood.shared.protocol.limits import (
+    CREDIT_VOID_MS,
+    HELLO_EVERY_MS,
+    MAX_INTERVAL_US,
+    MAX_STATUS_CHARS,
+)
 from roommood.shared.protocol.messages import CameraHealth, Credit, Frame, Hello
 from roommood.shared.security.keys import ClientKeys
 from roommood.shared.transport import sockets
@@ -86,6 +92,7 @@ class Publisher:
         self._lost_on_closed_links = 0
         self.sent = 0
         self.last_transit_ms: float | None = None
+        self._refusals = Refusals()
         for address in self._membership.configured:
             self._open(address)
 
@@ -118,11 +125,23 @@ class Publisher:
 
     @property
     def connected_workers(self) -> int:
-        return sum(link.window.connected for link in self._links.values())
+        """Those that have answered on a connection that stands."""
+        windows = [link.window for link in self._links.values()]
+        return sum(one.connected and bool(one.worker_id) for one in windows)
 
     def counted(self, health: CameraHealth) -> CameraHealth:
-        """What the node says of itself, with what this class counts."""
-        return dataclasses.replace(health, sent=self.sent, lost_with_worker=self.lost_with_worker)
+        """What the node says of itself, with what this class knows of the pictures' way."""
+        source = health.source
+        if source == "ok":
+            source = (self._refusals.status or unreached(self.away()) or source)[:MAX_STATUS_CHARS]
+        return dataclasses.replace(
+            health, sent=self.sent, lost_with_worker=self.lost_with_worker, source=source
+        )
+
+    def away(self) -> dict[str, str]:
+        """By address of a worker that has not answered for a while: why not."""
+        now_ms, links = boot_ms(), list(self._links.values())
+        return {link.address: link.reach.why for link in links if link.reach.is_away(now_ms)}
 
     def states(self) -> dict[str, str]:
         """By address of a worker: "reached", or why not."""
@@ -185,8 +204,10 @@ class Publisher:
             # Is it known by another address too? To be seen before it is sent a frame.
             self._membership_due_ms = 0.0
         link.answered()
-        if link.window.unsettled < unsettled:
+        settled = unsettled - link.window.unsettled if link.window.worker_id == worker_id else 0
+        if settled > 0:
             self.last_transit_ms = credit.transit_ms
+        self._refusals.note(settled, link.newly_refused(credit), credit.refused_why)
         self._note_refusal(link, credit.refused)
         link.paused = credit.paused
         self._membership.heard(link.address, now_ms)

@@ -1,6 +1,7 @@
 """A camera's connection to one worker, and the credit it holds."""
 
 from roommood.camera_node.window import CreditWindow
+from roommood.shared.protocol.messages import Credit
 from roommood.shared.transport.client import ClientConnection, Dialer
 
 
@@ -17,3 +18,10 @@ class WorkerConnection(ClientConnection):
         self.sent_ms = 0.0
         self.refused = ""
         self.paused = False
+        self._refused_frames = ("", 0)
+
+    def newly_refused(self, credit: Credit) -> int:
+        """Frames of this connection that its worker has refused since its Credit before."""
+        worker_id, before = self._refused_frames
+        self._refused_frames = (credit.worker_id, credit.refused_frames)
+        return max(0, credit.refused_frames - (before if credit.worker_id == worker_id else 0))

@@ -27,11 +27,11 @@ from roommood.shared.process.runtime import (
     shutdown_on_signals,
 )
 from roommood.shared.process.settings import WorkerSettings
-from roommood.shared.protocol.limits import MAX_CAMERAS_PER_REPORT
+from roommood.shared.protocol.limits import MAX_CAMERAS_PER_REPORT, MAX_STATUS_CHARS
 from roommood.shared.protocol.messages import Ack, Report, Result
 from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import worker_keys
-from roommood.shared.transport.addresses import advertised
+from roommood.shared.transport.addresses import advertised, is_loopback
 from roommood.shared.transport.discovery import announced
 from roommood.shared.transport.listener import Listener
 from roommood.shared.transport.sockets import bind_frames
@@ -112,6 +112,9 @@ class Worker:
         self._stop_metrics = serve_if_asked(settings, self.health, self._samples)
         self.health.ready = True
         event(_log, logging.INFO, "worker ready", **self._introduction())
+        if self._keys and is_loopback(settings.bind) and not settings.advertise:
+            todo = f"--bind 0.0.0.0:{settings.bind.rpartition(':')[2]}"
+            event(_log, logging.WARNING, "only this machine reaches this worker", todo=todo)
 
     def _introduction(self) -> dict[str, object]:
         return {
@@ -251,6 +254,7 @@ class Worker:
             sent_ms=boot_ms(),
             release=release(),
             leaving=self._intake.leaving,
+            unreached=self._reporter.unreached()[:MAX_STATUS_CHARS],
         )
 
     def _report(self, with_models: bool) -> Report:

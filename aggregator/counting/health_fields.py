@@ -5,7 +5,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from roommood.shared.protocol.measures import as_hash
-from roommood.shared.protocol.messages import PICTURE_PROBLEMS, CameraReport, ModelReport, Report
+from roommood.shared.protocol.messages import (
+    DELIVERY_PROBLEMS,
+    PICTURE_PROBLEMS,
+    CameraReport,
+    ModelReport,
+    Report,
+)
 
 HealthFields = Mapping[str, str | float]
 
@@ -14,7 +20,8 @@ def worker_fields(report: Report) -> HealthFields:
     """Fields of `roommood:worker:<id>`."""
     numbers = {name: round(value, 3) for name, value in report.health.items()}
     cameras = len(report.cameras)
-    return {"address": report.address, "release": report.release, "cameras": cameras, **numbers}
+    said = {"address": report.address, "release": report.release, "unreached": report.unreached}
+    return {**said, "cameras": cameras, **numbers}
 
 
 def camera_fields(reports: Iterable[Report]) -> dict[str, HealthFields]:
@@ -52,9 +59,10 @@ def _own_words(one: CameraReport) -> dict[str, str | float]:
 def _picture(source: str) -> str:
     """What is wrong with the picture, as the camera says it in its source's status; "ok" if nothing
     is, "" while no pictures come."""
-    if source == "ok":
+    state = source.partition(":")[0]
+    if state in ("ok", *DELIVERY_PROBLEMS):
         return "ok"
-    return source if source.partition(":")[0] in PICTURE_PROBLEMS else ""
+    return source if state in PICTURE_PROBLEMS else ""
 
 
 def model_fields(one: ModelReport) -> dict[str, Any]:

@@ -48,8 +48,8 @@ class CameraHealth(messages.CameraHealth):
 
     @property
     def trouble(self) -> str:
-        """What is wrong with its picture, in its own words; "" where nothing is."""
-        said = self.picture or self.source
+        """What is wrong with its pictures or with their way, in its own words; "" for nothing."""
+        said = self.source if self.picture in ("", "ok") else self.picture
         return "" if said == "ok" else said
 
 
@@ -61,6 +61,7 @@ class WorkerHealth:
     silent_s: float = field(metadata=_SILENT)
     address: str = measure("", "By which cameras reach it.")
     release: str = measure("", "Its version.")
+    unreached: str = measure("", "Aggregators that it does not reach, and why.")
     up_s: float | None = measure(None, "Since its start.")
     cameras: int = measure(0, "Cameras heard lately.")
     threads: int = measure(0, "Compute threads.")

@@ -13,6 +13,8 @@ _TODO: Final = {
     "black": "is its lens covered, or the room dark?",
     "blank": "is its lens covered?",
     "reconnecting": "is it plugged in? On its machine: roommood doctor",
+    "refused": "its worker's log says more; do others' pictures arrive whole?",
+    "unreached": "on its machine: roommood doctor --worker HOST:PORT",
     "failed": "its log says more: journalctl --unit 'camera-node*'",
 }
 
@@ -65,4 +67,11 @@ def _of_workers(workers: Sequence[WorkerHealth]) -> Iterator[Problem]:
     for one in workers:
         if one.silent_s >= SILENT_S and one.address not in heard:
             what, todo = "silent", "its log says why: journalctl --unit 'inference-worker*'"
-            yield Problem(one.address.removeprefix("tcp://") or one.worker, "", what, todo)
+            yield Problem(_name(one), "", what, todo)
+        elif one.unreached and one.silent_s < SILENT_S:
+            todo = "on its machine: roommood doctor --aggregator HOST:PORT"
+            yield Problem(_name(one), "", f"aggregator not reached: {one.unreached}", todo)
+
+
+def _name(worker: WorkerHealth) -> str:
+    return worker.address.removeprefix("tcp://") or worker.worker

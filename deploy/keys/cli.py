@@ -1,5 +1,6 @@
 """The `roommood keys` commands: who may take part in a site."""
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -10,6 +11,8 @@ from roommood.shared.process.command import new_app
 if TYPE_CHECKING:
     from roommood.deploy.keys.site_keys import SiteKeys
 
+_FRAMES_PORT: Final = 5701
+_REPORTS_PORT: Final = 5700
 DEFAULT_FOLDER: Final = Path("~/.config/roommood/keys")
 
 app = new_app(
@@ -36,8 +39,9 @@ def init(keys: KeysOption = DEFAULT_FOLDER) -> None:
     site.init()
     folder = site.folder
     typer.echo(f"made {folder}, which only you can read; whoever has it can run the whole site")
-    typer.echo("next: roommood keys add-camera NAME --room ROOM, then start")
-    typer.echo(f"  inference-worker --keys {folder} ...    aggregator --keys {folder} ...")
+    typer.echo("next: roommood keys add-camera NAME --room ROOM, then start on this machine")
+    typer.echo(f"  aggregator --keys {folder}")
+    typer.echo(f"  inference-worker --keys {folder} --bind 0.0.0.0:{_FRAMES_PORT}")
 
 
 @app.command()
@@ -63,7 +67,10 @@ def add_worker(keys: KeysOption = DEFAULT_FOLDER) -> None:
     """
     bundle = _site(keys).add_worker()
     typer.echo(f"copy {bundle} to the other machine, keep it readable for its user only, then")
-    typer.echo("  delete it here, and start: inference-worker --keys DIR ...")
+    typer.echo("  delete it here, and start there:")
+    aggregator, bind = f"{socket.gethostname()}:{_REPORTS_PORT}", f"0.0.0.0:{_FRAMES_PORT}"
+    typer.echo(f"  inference-worker --keys {bundle.name} --bind {bind} --aggregator {aggregator}")
+    typer.echo(f"  where aggregator --bind 0.0.0.0:{_REPORTS_PORT} runs on this machine")
     typer.echo("its cameras.toml must be copied again whenever a camera is added or revoked")
 
 
@@ -148,7 +155,9 @@ def _site(folder: Path) -> "SiteKeys":
 
 def _say_copy(bundle: Path) -> None:
     typer.echo(f"copy {bundle} to the camera, keep it readable for its user only, then")
-    typer.echo(f"  delete it here, and start: camera-node --keys {bundle.name} ...")
+    typer.echo("  delete it here, and start there:")
+    worker = f"{socket.gethostname()}:{_FRAMES_PORT}"
+    typer.echo(f"  camera-node --keys {bundle.name} --source 0 --worker {worker}")
 
 
 def _say_list_changed(folder: Path) -> None:

@@ -134,6 +134,19 @@ def find_pinned(name: str) -> PinnedModel:
     return PINNED[name]
 
 
+def named_model(spec: str) -> Path:
+    """The file that a setting names: a path, or a model that was pulled.
+
+    Raises ConfigError for one that was not, with the command that does.
+    """
+    model = PINNED.get(spec)
+    if model is None or Path(spec).exists():
+        return Path(spec)
+    if not cached_file(model).is_file():
+        raise ConfigError(f"model {spec} is not here yet: roommood models pull {spec}")
+    return cached_file(model)
+
+
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
     """Where pulled models lie: $ROOMMOOD_CACHE/models, else the user's cache."""
     own = environ.get("ROOMMOOD_CACHE")

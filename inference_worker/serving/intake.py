@@ -323,6 +323,8 @@ class Intake:
             paused=self.sessions.is_paused(session),
             leaving=self.leaving,
             refused=session.refused,
+            refused_frames=session.refused_frames,
+            refused_why=session.refused_why,
         )
         if not send(self._router, [session.routing_id, wire.encode_credit(credit)]):
             self.sessions.unreachable(session)

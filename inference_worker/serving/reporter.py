@@ -85,6 +85,12 @@ class Reporter:
     def connected(self) -> int:
         return sum(aggregator.connected for aggregator in self._aggregators)
 
+    def unreached(self) -> str:
+        """Aggregators that have not answered for a while, and why; "" if all do."""
+        now_ms = boot_ms()
+        away = [one for one in self._aggregators if one.reach.is_away(now_ms)]
+        return "; ".join(f"{one.address.removeprefix('tcp://')}: {one.reach.why}" for one in away)
+
     def states(self) -> dict[str, str]:
         """By address of an aggregator: "reached", or why not."""
         return {one.address: one.reach.state for one in self._aggregators}

@@ -50,6 +50,8 @@ class CameraSession:
     alone: int = 0
     has_faces: bool = True
     counts: Counter[str] = field(default_factory=Counter)
+    refused_frames: int = 0
+    refused_why: str = ""
 
     @property
     def in_flight(self) -> int:
@@ -125,6 +127,8 @@ class SessionTable:
             self._take_in(session, min(sum(early.values()), max(0, hello.sent - session.received)))
         for why, frames in early.items():
             session.counts[f"refused-{why}"] += frames
+            session.refused_frames += frames
+            session.refused_why = why
         self._book_lost(session, hello)
         session.hello = hello
         session.heard_ms = now_ms
@@ -219,6 +223,9 @@ class SessionTable:
         """What became of a frame, also where its session was forgotten meanwhile."""
         known = self._by_key.get(session.key) is session
         (session.counts if known else self._forgotten)[outcome] += 1
+        if outcome.startswith("refused-") and outcome != "refused-paused":
+            session.refused_frames += 1
+            session.refused_why = outcome.removeprefix("refused-")
 
     def void(self, session: CameraSession) -> None:
         """Takes back what was credited and has not come."""

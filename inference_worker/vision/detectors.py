@@ -1,10 +1,10 @@
 """Which detector a setting names."""
 
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Final
 
 from roommood.inference_worker.models.files import SHIPPED_FACE
+from roommood.inference_worker.models.registry import named_model
 from roommood.inference_worker.vision.faces import DEFAULT_INPUT_SIZE, FaceDetector
 from roommood.shared.errors import ConfigError
 
@@ -39,7 +39,7 @@ def open_detector(
         return HaarDetector(**_haar_options(options), input_size=input_size)
     from roommood.inference_worker.vision.yunet import YuNetDetector
 
-    path = Path(spec) if spec else SHIPPED_FACE
+    path = named_model(spec) if spec else SHIPPED_FACE
     return YuNetDetector(path, input_size, score_threshold, provider)
 
 

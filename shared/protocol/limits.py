@@ -71,6 +71,8 @@ MAX_WORKERS_PER_CAMERA: Final = 8
 # Addresses in one Credit or Ack.
 MAX_ADDRESSES: Final = 256
 MAX_ADDRESS_CHARS: Final = 255
+# Of what a camera says of its source, and a worker of the aggregators that it does not reach.
+MAX_STATUS_CHARS: Final = 200
 # Names that a process looks up at once, and those of them that others passed on: each is a thread,
 # which a silent name server holds for half a minute.
 MAX_LOOKUPS: Final = 8

@@ -18,6 +18,8 @@ from roommood.shared.protocol.measures import measure
 Numbers = Mapping[str, float]
 # How a camera calls a picture that does not live: `CameraHealth.source` begins with it.
 PICTURE_PROBLEMS: Final = ("black", "frozen", "blank")
+# The same of pictures that live and are not counted, or not by all: refused, a worker not reached.
+DELIVERY_PROBLEMS: Final = ("refused", "unreached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class CameraHealth:
 
     `captured == sent + skipped`, apart from the one newest frame that waits. `sent` counts
     frames to all workers; `lost_with_worker` those of them whose worker ended first. `source` is
-    "ok", or what is wrong with it: one of PICTURE_PROBLEMS, reconnecting, paused, ... and why.
+    "ok", or what is wrong with it: one of PICTURE_PROBLEMS or DELIVERY_PROBLEMS, reconnecting,
+    paused, ... and why.
     None is what is not known; in messages and in Redis that is 0.
     """
 
@@ -76,6 +79,8 @@ class Credit:
     (analysis begun, refused, or known to be lost). `ready_ms` is the time until a compute
     thread is expected to be free, `transit_ms` what the last frame spent on the wire, `workers`
     the addresses of all live workers, `refused` the reason why this camera is not served.
+    `refused_frames` of the camera's frames were refused since its first Hello, which includes
+    later connections, the latest because of `refused_why`; older workers do not say.
     """
 
     worker_id: str
@@ -89,6 +94,8 @@ class Credit:
     paused: bool = False
     leaving: bool = False
     refused: str = ""
+    refused_frames: int = 0
+    refused_why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +196,8 @@ class ModelReport:
 class Report:
     """Worker to every aggregator: each second, and at once when results wait.
 
-    Health, cameras and models go to one of them, which writes them to Redis.
+    Health, cameras and models go to one of them, which writes them to Redis. `unreached` names
+    other aggregators that are away, and why; older workers do not say.
     """
 
     worker_id: str
@@ -201,6 +209,7 @@ class Report:
     models: tuple[ModelReport, ...] = ()
     results: tuple[TicketedResult, ...] = ()
     leaving: bool = False
+    unreached: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from roommood.shared.protocol.results import read_result, result_row
 
 _MAGIC: Final = b"RM"
 _PREFIX_BYTES: Final = 4
+_STATUS: Final = limits.MAX_STATUS_CHARS
 _ROTATIONS: Final = frozenset({0, 90, 180, 270})
 
 T = TypeVar("T")
@@ -189,6 +190,8 @@ def _read_credit(fields: Fields) -> Credit:
         paused=fields.flag("paused"),
         leaving=fields.flag("leaving"),
         refused=fields.text("refused"),
+        refused_frames=fields.integer("refused_frames") if fields.has("refused_frames") else 0,
+        refused_why=fields.text("refused_why") if fields.has("refused_why") else "",
     )
 
 
@@ -222,6 +225,7 @@ def _read_report(fields: Fields) -> Report:
         models=tuple(_read_model(Fields(model)) for model in models),
         results=tuple(read_result(row) for row in results),
         leaving=fields.flag("leaving"),
+        unreached=fields.text("unreached", _STATUS) if fields.has("unreached") else "",
     )
 
 

@@ -112,6 +112,16 @@ def camera_keys(place: Path | None, camera: str, room: str) -> ClientKeys | None
     return bundle.keys
 
 
+def camera_bundle(place: Path | None) -> CameraBundle | None:
+    """What `place` tells of the camera it is for, if it is a key file, or systemd hands one over;
+    None for a folder, which may hold several. Raises ConfigError."""
+    if place is not None and place.expanduser().is_file():
+        return read_bundle(place.expanduser())
+    folder = credentials_folder()
+    found = folder / CAMERA_FILE if folder is not None and place is None else None
+    return read_bundle(found) if found is not None and found.is_file() else None
+
+
 def read_bundle(path: Path) -> CameraBundle:
     """A camera's key file. Raises ConfigError."""
     values = read_key_file(path, "camera", "camera", "room", "workers")

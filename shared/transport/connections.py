@@ -49,6 +49,12 @@ class Connections:
         """A connection came in."""
         self._open[fd] = _Connection(tcp.peer_of(fd), now_ms)
 
+    def peer(self, fd: int) -> str:
+        """Who is at the other end; "" where it was gone before that was asked."""
+        connection = self._open.get(fd)
+        peer = connection.peer if connection is not None else None
+        return str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) else ""
+
     def closed(self, fd: int) -> None:
         """A connection ended, by whomever."""
         self._open.pop(fd, None)

@@ -18,6 +18,7 @@ from roommood.shared.protocol.limits import RECONNECT_MS, REDIAL_MS
 from roommood.shared.transport import tcp
 from roommood.shared.transport.addresses import is_same
 from roommood.shared.transport.connections import Connections
+from roommood.shared.transport.port_holder import lately_gone
 
 Monitor = zmq.Socket[bytes]
 
@@ -71,6 +72,14 @@ _LISTENER_EVENTS: Final = (
 _PROTOCOL_REASONS: Final[Mapping[int, str]] = {
     int(zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC): "not-encrypted-for-us",
     int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH): "other-security",
+}
+
+_WORDS: Final[Mapping[str, str]] = {
+    "not-encrypted-for-us": "not-encrypted-for-us: it trusts another key than ours; copy its keys "
+    "again from the site's folder",
+    "other-security": "other-security: keys on one side only; give --keys on both",
+    "broken-off": "broken-off: it left, or fell silent, in the handshake",
+    "protocol": "protocol: it does not speak ZeroMQ",
 }
 
 
@@ -234,6 +243,8 @@ class ConnectionMonitor:
         self.descriptor = self._events.descriptor
         self.connections = Connections()
         self.counts: Counter[str] = Counter()
+        self._failed = ""
+        self._port = int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2] or 0)
         self._limited_log = RateLimitedLog(_log)
 
     def turn(self, ready: Container[object] | None = None) -> None:
@@ -250,14 +261,25 @@ class ConnectionMonitor:
             self.connections.accepted(value, boot_ms())
             return
         if event == zmq.Event.DISCONNECTED:
+            self._tell_failed(value)
             self.connections.closed(value)
+        else:
+            self._failed = _reason(event, value)
         self._note(_reason(event, value))
+
+    def _tell_failed(self, fd: int) -> None:
+        """libzmq tells the end of a connection right after why its handshake failed, and only then
+        which it was. Who has an unknown key is logged by the authenticator."""
+        failed, self._failed = self._failed, ""
+        if failed and failed != "unknown-key":
+            # It may have been gone before it was looked at.
+            peer = self.connections.peer(fd) or lately_gone(self._port) or "unknown"
+            self._limited_log.event("connection failed", peer=peer, why=_WORDS.get(failed, failed))
 
     def _note(self, reason: str) -> None:
         self.counts[reason] += 1
-        # Who has an unknown key is logged by the authenticator, with its address.
-        if reason not in ("closed", "unknown-key"):
-            self._limited_log.event("connection failed", why=reason)
+        if reason in ("mute", "endless"):
+            self._limited_log.event("connection cut", why=reason)
 
     def samples(self, component: str) -> Iterator[Sample]:
         """The metric of a component's connections that ended, by reason."""

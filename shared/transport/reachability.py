@@ -31,6 +31,10 @@ class Reachability:
         """How long it has not answered; 0 if it does."""
         return 0.0 if self.away_since_ms is None else now_ms - self.away_since_ms
 
+    def is_away(self, now_ms: float) -> bool:
+        """True once it has not answered for longer than a start or a restart takes."""
+        return self.away_ms(now_ms) >= UNREACHED_MS
+
     def answered(self) -> None:
         """Something came from it that only such a peer says."""
         self.away_since_ms = None

@@ -1,8 +1,9 @@
 """The tables of cameras, workers and aggregators."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from roommood.shared.process.settings.kinds import (
     address,
@@ -133,9 +134,11 @@ class CameraSettings(PictureSettings, Component):
 
     name: str = row(
         camera_name(), NEEDED, "Name of this camera, unique in the site: a-z, 0-9, _ and -.",
-        _WHAT, shown="must be given",
+        _WHAT, shown="that of the key file",
     )  # fmt: skip
-    room: str = row(room_name(), NEEDED, "Room that it watches.", _WHAT, shown="must be given")
+    room: str = row(
+        room_name(), NEEDED, "Room that it watches.", _WHAT, shown="that of the key file"
+    )
     loop: bool = row(
         switch(), True, "Play files and folders over and over, or once.", _WHAT,
         shown="loop",
@@ -159,6 +162,14 @@ class CameraSettings(PictureSettings, Component):
         'Local time in which the camera is off, for example "22:00-06:30"; may be given again.',
         _PICTURE,
     )  # fmt: skip
+
+    @classmethod
+    def known_otherwise(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Name and room, where the keys are a file: it is for one camera in one room."""
+        from roommood.shared.security.keys import camera_bundle
+
+        bundle = camera_bundle(values["keys"])
+        return {"name": bundle.camera, "room": bundle.room} if bundle else {}
 
     @property
     def known_workers(self) -> list[str]:

@@ -34,6 +34,9 @@ def load(
     file = SettingsFile.read(path) if path else None
     sources = _Sources(given, environ, file)
     values = {row.key: sources.value_of(row) for row in rows_of(table)}
+    known = table.known_otherwise(values) if sources.missing else {}
+    values |= {row.key: known.get(row.key) for row in sources.missing}
+    sources.problems.extend(_needed(row) for row in sources.missing if row.key not in known)
     problems = [*unknown_variables(environ), *sources.problems, *(file.problems() if file else ())]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -46,6 +49,7 @@ class _Sources:
     environ: Mapping[str, str]
     file: SettingsFile | None
     problems: list[str] = field(default_factory=list)
+    missing: list[Row] = field(default_factory=list)
 
     def value_of(self, row: Row) -> Any:
         """The value that wins, or None where the default is to hold or there is a problem."""
@@ -60,7 +64,7 @@ class _Sources:
                 # The file says by itself, and with the line, what is wrong with it.
                 return None if problem(row, values[key]) else row.kind.check(values[key])
         if row.is_needed:
-            self.problems.append(_needed(row))
+            self.missing.append(row)
         return None
 
     def _checked(self, row: Row, value: Any, place: str) -> Any:

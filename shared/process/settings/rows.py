@@ -6,7 +6,7 @@ A table is a frozen dataclass whose fields are made by `row`; its name is `TABLE
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, ClassVar, Final, TypeVar
 
@@ -26,6 +26,11 @@ class Table:
     """Settings that stand under one [TABLE] of a file."""
 
     TABLE: ClassVar[str]
+
+    @classmethod
+    def known_otherwise(cls, values: Mapping[str, Any]) -> Mapping[str, Any]:  # noqa: ARG003
+        """Settings that must be given and were not, as far as `values` lead to them."""
+        return {}
 
 
 @dataclass(frozen=True, slots=True)

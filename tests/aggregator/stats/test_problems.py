@@ -37,6 +37,22 @@ def test_what_is_closed_on_purpose_is_no_problem(source: str) -> None:
     assert problems([camera(source=source)], [WORKER], []) == []
 
 
+@pytest.mark.parametrize("source", ["refused: 28 of 30 pictures: stale", "unreached: desk:5701: x"])
+def test_pictures_that_live_and_do_not_arrive_are_a_problem(source: str) -> None:
+    (found,) = problems([camera(picture="ok", source=source)], [WORKER], [])
+
+    assert found.what == source
+    assert found.todo
+
+
+def test_an_aggregator_that_a_worker_does_not_reach_is_named() -> None:
+    half = WorkerHealth(worker="w2", silent_s=0.1, address="tcp://b:5701", unreached="c:5700: off")
+    (found,) = problems([], [WORKER, half], [])
+
+    assert (found.of, found.what) == ("b:5701", "aggregator not reached: c:5700: off")
+    assert "doctor --aggregator" in found.todo
+
+
 def test_a_paused_rooms_silent_camera_is_no_problem() -> None:
     assert problems([camera(silent_s=30.0)], [WORKER], ["kitchen"]) == []
     assert problems([camera(silent_s=30.0)], [WORKER], ["hall"]) != []

@@ -8,6 +8,7 @@ import pytest
 
 from roommood.deploy.keys.site_keys import SiteKeys, new_pair
 from roommood.shared.errors import ConfigError
+from roommood.shared.process.settings import CameraSettings, load
 from roommood.shared.security.allow_list import (
     KEY_MISMATCH,
     REVOKED,
@@ -280,3 +281,25 @@ def test_ten_thousand_cameras_are_read_in_seconds(tmp_path: Path) -> None:
 def test_a_fingerprint_is_short_and_tells_keys_apart() -> None:
     assert len(fingerprint(DOOR.public)) == 19
     assert fingerprint(DOOR.public) != fingerprint(HALL.public)
+
+
+def test_a_cameras_key_file_alone_tells_its_name_and_room(tmp_path: Path) -> None:
+    site = SiteKeys(tmp_path / "keys")
+    site.init()
+    bundle = site.add_camera("kitchen-1", "kitchen")
+    settings = load(CameraSettings, None, {"keys": str(bundle)})
+    assert (settings.name, settings.room) == ("kitchen-1", "kitchen")
+    other = load(CameraSettings, None, {"keys": str(bundle), "name": "hall-1", "room": "hall"})
+    assert (other.name, other.room) == ("hall-1", "hall")
+    with pytest.raises(ConfigError, match="--name is needed"):
+        load(CameraSettings, None, {"keys": str(site.to_copy)})
+
+
+def test_a_key_file_handed_over_by_systemd_tells_them_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = SiteKeys(tmp_path / "keys")
+    site.init()
+    site.add_camera("kitchen-1", "kitchen").rename(site.to_copy / "camera.key")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(site.to_copy))
+    assert load(CameraSettings, None, {}).name == "kitchen-1"

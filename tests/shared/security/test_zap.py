@@ -151,6 +151,28 @@ def test_who_has_no_good_key_does_not_come_in_and_is_counted(
     assert connects(context, address, client(DOOR))
 
 
+@pytest.mark.parametrize("reason", ["other-security", "not-encrypted-for-us"])
+def test_a_failed_handshake_is_told_with_the_peers_address(
+    context: Context,
+    address: str,
+    enter: Callable[[AccessPolicy], Listener],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    listener = enter(DOOR_ONLY)
+    health = Health("worker")
+    socket, monitor = connect_frames(context, address, keys=REFUSED[reason])
+    poller = zmq.Poller()
+    for source in listener.sources:
+        poller.register(source, zmq.POLLIN)
+    until(lambda: caplog.records, lambda: listener.turn(health), poller)
+    close(socket, monitor)
+    fields = caplog.records[0].fields  # type: ignore[attr-defined]
+    assert caplog.records[0].getMessage() == "connection failed"
+    assert fields["peer"] == "127.0.0.1"
+    assert fields["why"].startswith(reason)
+
+
 def ended(listener: Listener) -> dict[str, float]:
     facts = listener.samples("worker")
     return {fact.labels["reason"]: fact.value for fact in facts if "reason" in fact.labels}
