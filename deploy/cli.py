@@ -14,6 +14,7 @@ from roommood.aggregator.terminal import cli as read_cli
 from roommood.camera_node import cli as camera_cli
 from roommood.camera_node.preview import cli as preview_cli
 from roommood.deploy import preview_faces
+from roommood.deploy.analyse.cli import analyse
 from roommood.deploy.keys import cli as keys_cli
 from roommood.deploy.keys import redis_cli
 from roommood.deploy.site.cli import deploy as deploy_site
@@ -30,7 +31,7 @@ _KEYS: Final = "Who may take part"
 _TARGETS: Final = "What to look at, beside this machine"
 
 # The others look for unknown variables together with all else that is wrong with their settings.
-WITHOUT_SETTINGS: Final = frozenset({"demo", "doctor", "deploy", "keys", "models"})
+WITHOUT_SETTINGS: Final = frozenset({"analyse", "demo", "doctor", "deploy", "keys", "models"})
 
 app = new_app(no_args_is_help=True, pretty_exceptions_show_locals=False)
 
@@ -161,7 +162,8 @@ def doctor(
     raise typer.Exit(run_doctor(Targets(redis, password_file, worker, aggregator, source, keys)))
 
 
-app.command(rich_help_panel=_START)(deploy_site)
+for start in (analyse, deploy_site):
+    app.command(rich_help_panel=_START)(start)
 preview_cli.mount(camera_cli.app, preview_faces.face_finder)
 app.add_typer(camera_cli.app, name="camera", rich_help_panel=_COMPONENTS)
 for component in (worker, aggregator):

@@ -51,6 +51,12 @@ class FfmpegVideo:
         return self._claimed_hz if 0 < self._claimed_hz <= _MOST_CREDIBLE_HZ else None
 
     @property
+    def duration_ms(self) -> float:
+        """How long a file says it is; 0 where it does not."""
+        frames = float(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        return 1000.0 * frames / self._claimed_hz if frames > 0 < self._claimed_hz else 0.0
+
+    @property
     def at_ms(self) -> float:
         """The time of the frame grabbed last, by the stream's own clock."""
         return float(self._capture.get(cv2.CAP_PROP_POS_MSEC))

@@ -1,15 +1,19 @@
 """Video files, in their own time."""
 
 import contextlib
+import struct
+import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from roommood.camera_node.sources.ffmpeg import FfmpegVideo
 from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture
 from roommood.camera_node.sources.video import VideoFile
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import cv2
+from tests.needs import missing
 
 FRAMES = 12
 
@@ -107,3 +111,38 @@ def test_a_truncated_video_plays_as_far_as_it_goes(tmp_path: Path) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: data.index(whole[7] or b"")])
     assert [picture.jpeg for picture in once(VideoFile(path, loop=False))] == whole[:7]
+
+
+def test_a_browsers_webm_plays_by_the_times_of_its_frames(tmp_path: Path) -> None:
+    path = tmp_path / "party.webm"
+    times_ms = [0, 30, 100, 130, 160, 400, 430, 700, 730, 1000]
+    script = Path(__file__).with_name("browser_webm.py")
+    command = ["/usr/bin/python3", str(script), str(path), *map(str, times_ms)]
+    if subprocess.run(command, capture_output=True, check=False, timeout=60).returncode:
+        missing("no VP8 encoder: apt install python3-gi gstreamer1.0-plugins-good")
+    pictures = once(VideoFile(path, loop=False))
+    shown_ms = [picture.captured_ms - pictures[0].captured_ms for picture in pictures]
+    assert shown_ms == pytest.approx(times_ms, abs=25)
+
+
+def test_a_claim_of_1000_frames_a_second_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FfmpegVideo, "claimed_hz", None)
+    with VideoFile(video(tmp_path / "clip.avi", "MJPG", rate_hz=50.0)) as source:
+        assert source.rate_hz == pytest.approx(50, abs=1)
+
+
+def test_a_file_that_must_be_turned_comes_as_upright_pixels(tmp_path: Path) -> None:
+    """OpenCV turns what it decodes, by the display matrix, and not the JPEGs that pass."""
+    path = video(tmp_path / "clip.mov", "MJPG")
+    assert once(VideoFile(path, loop=False))[0].jpeg is not None
+    quarter = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+    data = path.read_bytes()
+    upright = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
+    track = data.index(b"tkhd")
+    place = data.index(upright, track)
+    path.write_bytes(data[:place] + quarter + data[place + 36 :])
+    pictures = once(VideoFile(path, loop=False))
+    assert pictures[0].pixels is not None
+    assert (pictures[0].width, pictures[0].height) == (120, 160)

@@ -1,0 +1,93 @@
+"""From a video file to people and expressions by second."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from roommood.camera_node.encoder import Encoder
+from roommood.camera_node.sources.ffmpeg import FfmpegVideo
+from roommood.camera_node.sources.pacing import Thinner
+from roommood.camera_node.sources.picture import Picture
+from roommood.inference_worker.vision.analysis import Analysis, Analyzer
+from roommood.shared.errors import PictureError, SourceError
+from roommood.shared.process.progress import Progress, no_progress
+from roommood.shared.protocol.emotions import EXPRESSIONS
+
+# What a camera node sends by default, so that the figures are those of a room.
+_JPEG_QUALITY = 80
+
+
+@dataclass(slots=True)
+class Second:
+    """One second of a video: of `frames` looked at, the faces, and the sums of what the sure ones
+    among them showed."""
+
+    at_s: int
+    frames: int = 0
+    faces: int = 0
+    sure: int = 0
+    damaged: int = 0
+    sums: list[float] = field(default_factory=lambda: [0.0] * len(EXPRESSIONS))
+
+    @property
+    def people(self) -> float | None:
+        """Faces in a frame on average; None where no frame could be looked at."""
+        return self.faces / self.frames if self.frames else None
+
+    @property
+    def shares(self) -> dict[str, float] | None:
+        """Of each expression, 0..1; None where no face was sure."""
+        if not self.sure:
+            return None
+        return {name: total / self.sure for name, total in zip(EXPRESSIONS, self.sums, strict=True)}
+
+    def add(self, analysis: Analysis) -> None:
+        self.frames += 1
+        self.faces += len(analysis.faces)
+        for face in analysis.faces:
+            if face.sure:
+                self.sure += 1
+                self.sums = [sum(pair) for pair in zip(self.sums, face.probabilities, strict=True)]
+
+
+def run_analysis(
+    path: Path,
+    analyzer: Analyzer,
+    rate_hz: float,
+    rotation: int = 0,
+    progress: Progress = no_progress,
+) -> list[Second]:
+    """Each second of the video's own time that has a frame, in order.
+
+    Raises SourceError where the file is no video, ModelError where a model fails.
+    """
+    seconds: dict[int, Second] = {}
+    encoder = Encoder(quality=_JPEG_QUALITY)
+    for at_ms, picture in pictures(path, rate_hz, progress):
+        second = seconds.setdefault(int(at_ms / 1000), Second(int(at_ms / 1000)))
+        try:
+            analysis = analyzer.analyze(encoder.encode(picture).jpeg, rotation)
+        except PictureError:
+            second.damaged += 1
+        else:
+            second.add(analysis)
+    return sorted(seconds.values(), key=lambda second: second.at_s)
+
+
+def pictures(path: Path, rate_hz: float, progress: Progress) -> Iterator[tuple[float, Picture]]:
+    """Pictures of a file with their times in it, in ms, `rate_hz` a second at most."""
+    video = FfmpegVideo(str(path), f"video {path}")
+    if not video.is_open:
+        raise SourceError(f"video {path} is damaged, or no video that FFmpeg reads")
+    thinner, frames = Thinner(rate_hz), 0
+    try:
+        while video.grab():
+            frames += 1
+            at_ms = video.at_ms
+            if thinner.is_due(at_ms):
+                yield at_ms, video.retrieve(at_ms)
+                progress(round(at_ms), round(video.duration_ms))
+    finally:
+        video.close()
+    if not frames:
+        raise SourceError(f"video {path} holds no frame that can be decoded")

@@ -1,0 +1,73 @@
+"""A video file without a site: people and expressions by second of its own time."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from roommood.deploy.analyse.run import run_analysis
+from roommood.deploy.analyse.table import as_csv
+from roommood.inference_worker.vision.analysis import Analyzer, open_analyzer
+from roommood.shared.errors import SourceError
+from roommood.shared.opencv import cv2
+from roommood.shared.protocol.emotions import EXPRESSIONS
+from tests.inference_worker.pictures import astronaut
+
+RATE_HZ = 10
+
+
+@pytest.fixture(scope="module")
+def analyzer() -> Analyzer:
+    return open_analyzer()
+
+
+@pytest.fixture(scope="module")
+def party(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds with a face, then two without."""
+    path = tmp_path_factory.mktemp("video") / "party.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), RATE_HZ, (512, 512))
+    for frame in [astronaut()] * 2 * RATE_HZ + [np.full((512, 512, 3), 90, np.uint8)] * 2 * RATE_HZ:
+        writer.write(frame)
+    writer.release()
+    return path
+
+
+def test_each_second_tells_its_people_and_what_they_show(party: Path, analyzer: Analyzer) -> None:
+    told: list[tuple[int, int]] = []
+    seconds = run_analysis(party, analyzer, 5.0, progress=lambda *done: told.append(done))
+    assert [second.at_s for second in seconds] == [0, 1, 2, 3]
+    assert [second.frames for second in seconds] == [5, 5, 5, 5]
+    assert [second.people for second in seconds] == [1.0, 1.0, 0.0, 0.0]
+    for second in seconds[:2]:
+        assert second.shares is not None
+        assert sum(second.shares.values()) == pytest.approx(1, abs=0.01)
+    assert seconds[3].shares is None
+    assert told[-1][1] == 4000
+    assert told == sorted(told)
+
+
+def test_csv_leaves_empty_what_is_not_known(party: Path, analyzer: Analyzer) -> None:
+    lines = list(csv.DictReader(as_csv(run_analysis(party, analyzer, 2.0)).splitlines()))
+    assert list(lines[0])[-len(EXPRESSIONS) :] == list(EXPRESSIONS)
+    assert lines[0]["people"] == "1.000"
+    assert lines[3]["people"] == "0.000"
+    assert {lines[3][name] for name in EXPRESSIONS} == {""}
+
+
+def test_what_is_no_video_is_told(tmp_path: Path, analyzer: Analyzer) -> None:
+    path = tmp_path / "notes.mp4"
+    path.write_text("no video")
+    with pytest.raises(SourceError, match="no video that FFmpeg reads"):
+        run_analysis(path, analyzer, 5.0)
+
+
+def test_the_command_prints_a_table_and_needs_no_redis(party: Path) -> None:
+    code = "from roommood.deploy.cli import main; main()"
+    command = [sys.executable, "-c", code, "analyse", str(party)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "Expressions shown" in done.stdout
+    assert "0:03" in done.stdout
