@@ -45,6 +45,7 @@ class Housekeeping:
         self._rooms_seen: dict[str, float] = {}
         self._due_ms = self._rooms_due_ms = self._memory_due_ms = float("-inf")
         self._now_ms = self._wall_ms = 0.0
+        self._warned = False
         self.paused_rooms: tuple[str, ...] = ()
 
     def tell_model(self, model: ModelReport, now_ms: float) -> None:
@@ -101,6 +102,9 @@ class Housekeeping:
         if self._now_ms >= self._memory_due_ms:
             self._memory_due_ms = self._now_ms + _MEMORY_EVERY_MS
             self._memory.look(self._store.memory())
+            if self._memory.warning or self._warned:
+                self._store.warn(self._memory.warning)
+                self._warned = bool(self._memory.warning)
 
     def _read_rooms(self) -> None:
         """Other aggregators may have counted of rooms that are new to this one."""

@@ -1,6 +1,7 @@
-"""Tells that Redis' memory is nearly full, before it is: then nothing more is counted."""
+"""Tells that Redis' memory is nearly full, before it is, and that Redis throws away when it is."""
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,30 +13,53 @@ _log = logging.getLogger(__name__)
 NEARLY_FULL: Final = 0.8
 _NO_LONGER: Final = 0.75
 _MIB: Final = 1 << 20
+_EVERY_S: Final = 3_600.0
+_NO_EVICTION: Final = "redis-cli CONFIG SET maxmemory-policy noeviction, and in its redis.conf"
 
 
 @dataclass(frozen=True, slots=True)
 class RedisMemory:
-    """Bytes that a Redis server uses, and may use at most (0: no limit)."""
+    """Bytes that a Redis server uses, and may use at most (0: no limit), and what it does then
+    (`maxmemory-policy`; "": not told)."""
 
     used: int
     limit: int
+    policy: str = ""
 
     @property
     def share(self) -> float:
         return self.used / self.limit if self.limit else 0.0
 
+    @property
+    def may_evict(self) -> bool:
+        """Whether it may throw away what makes counting exact."""
+        return bool(self.limit) and self.policy not in ("", "noeviction")
+
 
 class MemoryWatch:
-    """One line when it becomes nearly full, and one when it is so no longer."""
+    """One line when it becomes nearly full, and one when it is so no longer; one at once and each
+    hour while Redis may evict."""
 
     def __init__(self, health: Health) -> None:
         self._health = health
         self._told = False
+        self._evicts_due_s = float("-inf")
         self.memory = RedisMemory(0, 0)
+
+    @property
+    def warning(self) -> str:
+        """For those who look at the page; "" where nothing is wrong."""
+        if not self.memory.may_evict:
+            return ""
+        return (
+            f"Redis may throw away what was counted (maxmemory-policy {self.memory.policy}), and "
+            f"then counts results twice: {_NO_EVICTION}"
+        )
 
     def look(self, memory: RedisMemory) -> None:
         self.memory = memory
+        self._health.detail["redis_may_evict"] = memory.may_evict
+        self._tell_eviction()
         fields = {"used_mib": round(memory.used / _MIB), "limit_mib": round(memory.limit / _MIB)}
         self._health.detail["redis_memory"] = {**fields, "nearly_full": memory.share >= NEARLY_FULL}
         if memory.share >= NEARLY_FULL and not self._told:
@@ -45,3 +69,12 @@ class MemoryWatch:
         elif memory.share < _NO_LONGER and self._told:
             event(_log, logging.INFO, "redis memory has room again", **fields)
             self._told = False
+
+    def _tell_eviction(self) -> None:
+        now_s = time.monotonic()
+        if not self.memory.may_evict:
+            self._evicts_due_s = float("-inf")
+        elif now_s >= self._evicts_due_s:
+            self._evicts_due_s = now_s + _EVERY_S
+            policy = self.memory.policy
+            event(_log, logging.WARNING, "redis may evict", policy=policy, todo=_NO_EVICTION)

@@ -39,6 +39,8 @@ def store_samples(memory: RedisMemory, clock_off_ms: float) -> Iterator[Sample]:
     """What is known of Redis: how full it is, and by how much this machine's clock differs."""
     name = "roommood_aggregator_redis_memory_bytes"
     yield Sample(name, "Memory that Redis uses.", memory.used)
+    name = "roommood_aggregator_redis_may_evict"
+    yield Sample(name, "1 if Redis may throw away what was counted.", memory.may_evict)
     name = "roommood_aggregator_redis_memory_limit_bytes"
     yield Sample(name, "Memory that Redis may use (maxmemory), 0 for no limit.", memory.limit)
     name = "roommood_aggregator_redis_clock_off_seconds"

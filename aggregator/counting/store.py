@@ -19,7 +19,7 @@ from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.failures import as_store_error, translated
 from roommood.aggregator.redis.servers import Command, ScriptCall, Servers, raise_first
 from roommood.aggregator.redis.url import without_password
-from roommood.shared.errors import SchemaMismatch, StoreError
+from roommood.shared.errors import SchemaMismatch, StoreError, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
 
 _PRUNE_EVERY_MS: Final = 60_000
@@ -284,10 +284,24 @@ class Store:
             return _clock_ms(self._servers.any_client())
 
     def memory(self) -> RedisMemory:
-        """Of the server; of a Cluster that of the shard with the least room."""
-        each = self._servers.of_each(lambda client: client.info("memory"))
-        servers = [RedisMemory(int(one["used_memory"]), int(one["maxmemory"])) for one in each]
-        return max(servers, key=lambda one: one.share)
+        """Of the server; of a Cluster that of the shard that may evict, or with the least room.
+
+        Zeros where our rights do not allow to ask.
+        """
+        try:
+            each = self._servers.of_each(lambda client: client.info("memory"))
+        except StoreRefuses:
+            return RedisMemory(0, 0)
+        return max(map(_memory_of, each), key=lambda one: (one.may_evict, one.share))
+
+    def warn(self, warning: str) -> None:
+        """What whoever looks at the page should know of Redis, for a minute; "" takes it back."""
+        ttl_s = redis_keys.WARNING_TTL_S
+
+        def call(client: Any, key: str) -> Any:
+            return client.set(key, warning, ex=ttl_s) if warning else client.unlink(key)
+
+        raise_first(self._servers.on_copies(redis_keys.WARNING, call))
 
     def _redis_clock_ms(self, key: str) -> float:
         """The wall clock of the server that keeps a key, in ms since 1970."""
@@ -316,6 +330,11 @@ def _expiring(key: str, fields: Mapping[str, str | float]) -> Iterator[Command]:
 
 def _unlink(keys: Sequence[str]) -> Command:
     return Command(keys[0], lambda client, _: client.unlink(*keys))
+
+
+def _memory_of(told: Mapping[str, Any]) -> RedisMemory:
+    policy = str(told.get("maxmemory_policy", ""))
+    return RedisMemory(int(told["used_memory"]), int(told["maxmemory"]), policy)
 
 
 def _clock_ms(client: Any) -> float:

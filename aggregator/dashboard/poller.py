@@ -55,6 +55,7 @@ class Feed:
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         self._snapshot = Snapshot(datetime.now(UTC), away="Redis has not been asked yet.")
         self._hours = Hours()
+        self._warning = ""
         self._hour_due: dict[str, float] = {}
         self._hours_from_s = self._health_from_s = 0.0
         self._health: tuple[list[CameraHealth], list[WorkerHealth]] = ([], [])
@@ -106,7 +107,8 @@ class Feed:
         self._read_an_hour(known)
         cameras, workers = self._health
         rooms = tuple(map(self._hours.of, known, now))
-        warnings = tuple(f"{missing(node)}." for node in sorted(self._stats.away))
+        nodes = [missing(node) for node in sorted(self._stats.away)]
+        warnings = tuple(f"{one}." for one in (self._warning, *nodes) if one)
         taken = datetime.now(UTC)
         self._say(Snapshot(taken, rooms, tuple(cameras), tuple(workers), warnings=warnings))
 
@@ -116,6 +118,7 @@ class Feed:
             return
         names = [camera.camera for room in rooms for camera in room.cameras]
         self._health = self._inventory.take(names)
+        self._warning = self._stats.warning()
         self._health_from_s = _next(began_s, _HEALTH_EVERY_S)
 
     def _read_an_hour(self, known: list[KnownRoom]) -> None:

@@ -6,6 +6,7 @@
 | `roommood:rooms` | sorted set | room, last seen (ms since 1970) | for ever |
 | `roommood:paused` | set | rooms that `roommood pause` paused | for ever |
 | `roommood:views` | hash | room -> `apart`, where its cameras see different people | for ever |
+| `roommood:warning` | string | what is amiss with Redis, in words, for the page | 60 s |
 | `roommood:cameras` | sorted set | camera, last health (ms since 1970) | each for 24 h |
 | `roommood:workers` | sorted set | worker, last health (ms since 1970) | each for 24 h |
 | `roommood:{room}:live` | hash | decayed sums per camera, and what is derived from them | 10 s |
@@ -21,7 +22,7 @@
 
 `{room}` is a Redis Cluster hash tag: all that one script touches lies in one slot.
 
-In a Cluster the six keys that belong to no room have three copies each, `roommood:rooms:{um}`,
+In a Cluster the seven keys that belong to no room have three copies each, `roommood:rooms:{um}`,
 `:{sm}` and `:{pm}`, a third of all slots apart: while one node is away the others tell. All are
 written; whoever reads joins what answers. Releases before these copies write the first key only.
 
@@ -73,6 +74,7 @@ VIEWS: Final = "roommood:views"
 # What a room's cameras see: the same people, or each its own.
 SAME: Final = "same"
 APART: Final = "apart"
+WARNING: Final = "roommood:warning"
 CAMERAS: Final = "roommood:cameras"
 WORKERS: Final = "roommood:workers"
 # Hash tags of slots 2727, 8193 and 13650.
@@ -87,6 +89,7 @@ UPDATES_EVERY_MS: Final = 200
 # What the live hash's fields of one camera begin with.
 LIVE_CAMERA: Final = "camera:"
 HEALTH_TTL_S: Final = 10
+WARNING_TTL_S: Final = 60
 # Cameras and workers stay in their indexes for so long, and so many of each, the newest.
 INDEX_KEEP_S: Final = 24 * 3600
 INDEX_MOST: Final = 20_000

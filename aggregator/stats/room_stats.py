@@ -107,6 +107,11 @@ class RoomStats:
         """Nodes of a Redis Cluster, as host:port, that gave no answer when last asked."""
         return self._servers.away
 
+    def warning(self) -> str:
+        """What an aggregator found amiss with Redis within the last minute; "" where nothing is."""
+        told = self._servers.from_copies(redis_keys.WARNING, lambda client, key: client.get(key))
+        return next(filter(None, told), "")
+
     def rooms(self) -> list[KnownRoom]:
         """By name."""
         last_seen_ms: dict[str, float] = {}

@@ -117,7 +117,7 @@ def history_table(periods: Sequence[RoomPeriod], zone: tzinfo = UTC) -> Table:
 
 def _live_cells(now: RoomNow) -> tuple[str, str, str, str, str, str]:
     if now.away:
-        return now.room, "", "", "not known: its Redis node gives no answer", "", "unknown"
+        return now.room, "", "", "not known: Redis gives no answer", "", "unknown"
     if now.age_s is None:
         return now.room, "", "", "no frame in the last 10 s", "", "silent"
     shown = sorted(now.shares.items(), key=lambda item: -item[1])

@@ -16,7 +16,7 @@ from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.aggregator.terminal.tables import live_line
 from roommood.aggregator.terminal.watch_view import Scene, Screen, watch_screen
-from roommood.shared.errors import StoreAway, StoreError
+from roommood.shared.errors import StoreError
 
 _REFRESH_S: Final = 0.5
 _MINUTES: Final = timedelta(minutes=10)
@@ -77,10 +77,10 @@ def _table(console: Console, look: _Look, minutes: _Minutes, seconds: float | No
             live.update(watch_screen(scene, Screen.of(console)), refresh=True)
 
 
-def _scene(found: list[RoomNow] | StoreAway, minutes: _Minutes, before: Scene) -> Scene:
+def _scene(found: list[RoomNow] | StoreError, minutes: _Minutes, before: Scene) -> Scene:
     """While Redis is away the rooms stay, without figures."""
     try:
-        if isinstance(found, StoreAway):
+        if isinstance(found, StoreError):
             raise found
         return Scene(found, minutes.of([now.room for now in found]), warnings=minutes.warnings)
     except StoreError as error:
@@ -92,7 +92,7 @@ def _lines(look: _Look, seconds: float | None) -> None:
     """A line for a room when it has changed, or has fallen silent."""
     said: dict[str, object] = {}
     for found in _looks(look, seconds):
-        if isinstance(found, StoreAway):
+        if isinstance(found, StoreError):
             typer.echo(str(found), err=True)
             continue
         for now in found:
@@ -103,13 +103,13 @@ def _lines(look: _Look, seconds: float | None) -> None:
             said[now.room] = state
 
 
-def _looks(look: _Look, seconds: float | None) -> Iterator[list[RoomNow] | StoreAway]:
+def _looks(look: _Look, seconds: float | None) -> Iterator[list[RoomNow] | StoreError]:
     """What there is to see, twice a second."""
     end_s = float("inf") if seconds is None else time.monotonic() + seconds
     while True:
         try:
             yield look()
-        except StoreAway as error:
+        except StoreError as error:  # away, loading, busy with a script: it is waited for
             yield error
         left_s = end_s - time.monotonic()
         if left_s <= 0:

@@ -17,12 +17,14 @@ from roommood.deploy.demo.plan import DemoOptions, Plan, make_plan
 from roommood.deploy.demo.private_redis import PrivateRedis, find_server, private_folder
 from roommood.deploy.demo.processes import Child, Processes, pause
 from roommood.deploy.demo.view import DemoView
-from roommood.shared.errors import ConfigError, RoommoodError, StoreError
+from roommood.shared.errors import ConfigError, RoommoodError, StoreAway
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import Deadline, Shutdown, shutdown_on_signals
 
 _START_TIMEOUT_S: Final = 90.0
 _REFRESH_S: Final = 0.5
+# Seconds for which a Redis that hangs is waited for when the statistics are read.
+_REDIS_PATIENCE_S: Final = 30.0
 # What a shell reports for a program that Ctrl+C ended.
 _EXIT_INTERRUPTED: Final = 130
 
@@ -129,9 +131,9 @@ class Demo:
     def _look(self, stats: RoomStats) -> list[RoomNow]:
         try:
             seen = {now.room: now for now in stats.live_rooms()}
-        except StoreError:
+        except StoreAway as error:
             self._processes.check()
-            raise
+            return [RoomNow(room, away=str(error)) for room in self._plan.rooms]
         return [seen.get(room, RoomNow(room)) for room in self._plan.rooms]
 
     def _keep_running(self, stats: RoomStats) -> None:
@@ -155,10 +157,17 @@ class Demo:
         return [one for one in periods if one is not None]
 
     def _summary(self, stats: RoomStats, room: str, last_s: int) -> RoomPeriod | None:
-        try:
-            return stats.summary(room, timedelta(seconds=last_s))
-        except ConfigError:  # Redis does not know the room: nothing of it was counted
-            return None
+        patience = Deadline(_REDIS_PATIENCE_S)
+        while True:
+            try:
+                return stats.summary(room, timedelta(seconds=last_s))
+            except StoreAway:  # a laptop's sleep, or a busy disk, holds it up for a while
+                self._processes.check()
+                if patience.passed:
+                    raise
+                pause(self._shutdown, _REFRESH_S)
+            except ConfigError:  # Redis does not know the room: nothing of it was counted
+                return None
 
     def _check_rooms(self, periods: list[RoomPeriod]) -> None:
         by_room = {period.room: period for period in periods}

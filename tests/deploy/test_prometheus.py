@@ -41,7 +41,7 @@ _UNITLESS = re.compile(
     "roommood_(live|ready|(room|redis|aggregator_redis|exporter_redis|site_camera)_up|room_(paused|unknown)|"
     "site_camera_resting|site_camera_picture_problem|camera_source_status|site_workers|"
     "exporter_(rooms_left_out|redis_nodes_away)|worker_(threads|cameras|aggregators|frames_in_flight|frames_waiting|"
-    "results_waiting)|aggregator_(workers|shards_away)|camera_workers)"
+    "results_waiting)|aggregator_(workers|shards_away|redis_may_evict)|camera_workers)"
 )
 # Told only where the board has a thermometer.
 _BOARD = {"roommood_camera_temperature_celsius": set[str]()}

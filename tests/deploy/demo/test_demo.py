@@ -235,3 +235,18 @@ def test_only_one_kind_of_input_is_taken() -> None:
 
 def test_the_program_is_this_python() -> None:
     assert python_command("a.b", "--c")[0] == sys.executable
+
+
+def test_it_outlasts_a_redis_that_hangs() -> None:
+    """As a laptop's sleep makes it: longer than any answer is waited for."""
+    with RunningDemo("--seconds", "1", "--keep") as demo:
+        demo.wait_for("until Ctrl")
+        (server,) = [pid for line, pid in demo.children().items() if "unixsocket" in line]
+        os.kill(server, signal.SIGSTOP)
+        demo.wait_for("kitchen: unknown: Redis .* does not answer")
+        os.kill(server, signal.SIGCONT)
+        before = len(demo.said)
+        demo.wait_for(rf"(?s)^.{{{before}}}.*kitchen: people")
+        assert len(demo.children()) == 6
+        demo.interrupt()
+        assert demo.wait() == 0, demo.said
