@@ -87,6 +87,8 @@ class RedisServer:
     def _client(self, **options: Any) -> redis.Redis:
         user, _, password = self._login.partition(":")
         options["username"] = user or None
+        if "rename_command" in self._options:  # perhaps HELLO, which the newer protocol begins with
+            options["protocol"] = 2
         options["password"] = password or self._options.get("requirepass")
         return redis.Redis.from_url(self.url, **options)
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.client import connect, connector
@@ -24,7 +24,11 @@ from roommood.aggregator.redis.shards import ShardPauses
 from roommood.aggregator.redis.url import DEFAULT_URL, parse_url
 from roommood.shared.errors import ShardAway, StoreAway, StoreError
 
-_KEYS_PER_SCAN = 500
+_KEYS_PER_SCAN: Final = 500
+# Milliseconds for which a replica's confirmation is waited for; seconds until a master that nobody
+# follows is asked again whether somebody does.
+REPLICA_MS: Final = 1_000
+ALONE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Servers:
         elif isinstance(redis, str):
             self._single = connect(redis, password_file)
         self._pauses = ShardPauses()
+        self._has_sentinels = found.has_sentinels
+        self._alone_until_s = 0.0
 
     def close(self) -> None:
         (self._single if self._map is None else self._map).close()
@@ -122,12 +128,31 @@ class Servers:
 
     def run_script(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """A reply or a StoreError for each call. A server that forgot the script is told again."""
-        replies = self._ask([call.by_digest for call in calls])
+        replies = self._replicated([call.by_digest for call in calls])
         again = [place for place, reply in enumerate(replies) if _is_unknown_script(reply)]
-        told = self._ask([calls[place].whole for place in again])
+        told = self._replicated([calls[place].whole for place in again])
         for place, reply in zip(again, told, strict=True):
             replies[place] = reply
         return self._translated(replies)
+
+    def _replicated(self, commands: Sequence[Command]) -> list[Any]:
+        """With sentinels a command counts as answered when a replica, if one follows, has it too:
+        it may be the master a moment later."""
+        if not (self._has_sentinels and commands) or time.monotonic() < self._alone_until_s:
+            return self._ask(commands)
+        wait = Command("", lambda client, _: client.execute_command("WAIT", 1, REPLICA_MS))
+        *replies, replicas = self._ask([*commands, wait])
+        if isinstance(replicas, int) and replicas == 0:
+            replicas = self._without_replica()
+        return [replicas] * len(replies) if isinstance(replicas, Exception) else replies
+
+    def _without_replica(self) -> StoreAway | int:
+        """Why nothing counts as answered; 0 where no replica follows, so that none can."""
+        (followed,) = self.of_each(lambda client: client.info("replication"))
+        if int(followed["connected_slaves"]):
+            return StoreAway(f"no replica of {self.url} has confirmed within {REPLICA_MS} ms")
+        self._alone_until_s = time.monotonic() + ALONE_S
+        return 0
 
     def client_of(self, key: str) -> Any:
         """A client of the server that keeps a key. Raises StoreError."""

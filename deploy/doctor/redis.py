@@ -149,7 +149,7 @@ def _lets_anybody_in(address: str) -> bool:
 
 
 def _reach(client: Any, address: str) -> Finding:
-    if not _is_local(address) and not address.startswith("rediss://"):
+    if not _is_local(address) and not address.startswith(("rediss://", "rediss+sentinel://")):
         said = "the password and all statistics cross the network as plain text"
         return fail("redis reach", said, "use TLS: rediss:// (deploy/redis/redis.conf says how)")
     settings = {**(_config(client, "bind")), **(_config(client, "protected-mode"))}
