@@ -81,8 +81,9 @@ soak: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 # `roommood deploy` on a desktop and two Pis that boot as Debian machines (systemd-nspawn), reached
-# over ssh, container images, and a camera on arm64 under emulation. Root is needed, and Debian's
-# debootstrap, systemd-container, buildah, qemu-user-static and docker-compose; half an hour.
+# over ssh or from cards, an upgrade from a former version, container images, and a camera on arm64
+# under emulation. Root is needed, and Debian's debootstrap, systemd-container, mosquitto,
+# mosquitto-clients, buildah, qemu-user-static and docker-compose; half an hour or more.
 site: $(VENV)/dev.stamp
 	ROOMMOOD_TEST_SITE=1 $(BIN)/python -m pytest tests/site $(ARGS)
 

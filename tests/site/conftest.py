@@ -4,7 +4,7 @@ import os
 import signal
 from types import FrameType
 
-if not os.environ.get("ROOMMOOD_SITE"):
+if not os.environ.get("ROOMMOOD_TEST_SITE"):
     collect_ignore_glob = ["test_*.py"]
 
 
@@ -14,5 +14,5 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 def pytest_configure() -> None:
     """Whoever ends a run early leaves no machine, bridge or mount behind."""
-    if os.environ.get("ROOMMOOD_SITE"):
+    if os.environ.get("ROOMMOOD_TEST_SITE"):
         signal.signal(signal.SIGTERM, _interrupt)

@@ -45,11 +45,10 @@ source = "simulated:/srv/portraits"
 rate_hz = 5
 """
 WIFI = "not for neighbours"
-# As the images of Raspberry Pi OS have it.
-CLOUD = """
-datasource_list: [NoCloud, None]
-datasource: {NoCloud: {seedfrom: "file:///boot/firmware/"}}
-"""
+# Raspberry Pi OS names the boot partition in its settings, of which cloud-init 22.4, Debian 12's,
+# does not read `network-config`; it does of a seed folder.
+CLOUD = "datasource_list: [NoCloud, None]\n"
+SEED = "var/lib/cloud/seed/nocloud"
 # The machine's own interpreter stands for the Pi's.
 THIS = Python("3.11", platform.machine())
 
@@ -74,6 +73,8 @@ class FromCard(Booted):
         made = Deployment(site, print, wheelhouse=self.folder / "wheels")
         assert made.write_card(self.camera, self.card, THIS) == 0
         write(self.root / "etc/cloud/cloud.cfg.d/99-card.cfg", CLOUD)
+        (self.root / SEED).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / SEED).symlink_to("/boot/firmware")
         hang_portraits(self)
         self.user = self.user_of_card or self.user
 

@@ -8,6 +8,7 @@ The tests tell one story and run in the order in which they stand.
 import contextlib
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -112,6 +113,8 @@ def _answers(host: str, port: int) -> bool:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     if why := why_not_here():
         missing(why)
+    if not (shutil.which("mosquitto") and shutil.which("mosquitto_sub")):
+        missing("no mosquitto: apt-get install mosquitto mosquitto-clients")
     folder = tmp_path_factory.mktemp("site")
     base, key = base_root(BUILD), make_key(folder)
     link_wheels(folder)
