@@ -27,6 +27,8 @@ _BURST: Final = 256
 # Milliseconds after which it does so in any case: large messages that nobody asked for.
 _TURN_MS: Final = 20.0
 _SWEEP_EVERY_MS: Final = 500.0
+# A camera forgets a learned worker that it neither uses nor is told of for a minute.
+_TELL_AGAIN_MS: Final = 20_000.0
 # Connections without a Hello of which is remembered what they sent.
 _MAX_EARLY: Final = 256
 
@@ -216,7 +218,16 @@ class Intake:
         session.clock.transit_ms(hello.sent_ms, now_ms)
         if not session.refused:
             self._cameras.back(hello.camera)
-        self._send_credit(session, now_ms, self.workers)
+        self._send_credit(session, now_ms, self._addresses_for(session, now_ms))
+
+    def _addresses_for(self, session: CameraSession, now_ms: float) -> tuple[str, ...]:
+        """All workers' addresses, where this connection has not been told of them lately: on a
+        large site they are most of what a Hello's answer weighs."""
+        told = (session.hello.connection, self.workers)
+        if session.told == told and now_ms - session.told_ms < _TELL_AGAIN_MS:
+            return ()
+        session.told, session.told_ms = told, now_ms
+        return self.workers
 
     def _note_lost(self, session: CameraSession) -> None:
         if session.newly_lost:

@@ -23,7 +23,8 @@ class CameraSession:
     sent on this socket; `started` are those that are settled: begun, refused or lost;
     `newly_lost` those that the latest Hello showed to be lost on the wire. `holder` is the
     public key that the camera has proved to hold, "" without keys; `fingerprint` is that key's.
-    `due_ms` is when it is to be asked again, as `Pace` says, from the fields after it.
+    `told` are the connection and the addresses of workers that it was last told of. `due_ms` is
+    when it is to be asked again, as `Pace` says, from the fields after it.
     """
 
     key: SessionKey
@@ -42,6 +43,8 @@ class CameraSession:
     newly_lost: int = 0
     holder: str = ""
     fingerprint: str = ""
+    told: tuple[int, tuple[str, ...]] | None = None
+    told_ms: float = 0.0
     due_ms: float = 0.0
     asked_ms: float | None = None
     came_ms: float | None = None

@@ -140,6 +140,21 @@ def test_the_answer_to_hello_passes_the_list_of_workers_on_and_a_grant_does_not(
     assert grant.workers == ()
 
 
+def test_addresses_go_out_when_they_changed_and_not_with_every_answer(site: Site) -> None:
+    site.intake.know(("tcp://desk-2:5701",))
+    camera = site.greeted()
+    told = [one.workers for one in camera.credits if one.workers]
+    for _ in range(3):
+        answers = len(camera.credits)
+        camera.hello()
+        site.until(lambda so_far=answers: len(camera.credits) > so_far)  # type: ignore[misc]
+    assert [one.workers for one in camera.credits if one.workers] == told
+
+    site.intake.know(("tcp://desk-2:5701", "tcp://desk-3:5701"))
+    camera.hello()
+    site.until(lambda: "tcp://desk-3:5701" in camera.credit.workers)
+
+
 def test_a_worker_that_leaves_grants_nothing_and_says_so(site: Site) -> None:
     site.intake.leaving = True
     camera = site.camera()
