@@ -7,16 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from roommood.inference_worker.serving.access import Access
 from roommood.inference_worker.serving.credit import CreditControl
 from roommood.inference_worker.serving.pace import FULL_PACE, Pace
 from roommood.inference_worker.serving.sessions import CameraSession, SessionTable
 from roommood.shared.clock import Absence, boot_ms
-from roommood.shared.errors import NotYours, VersionMismatch, WireError
+from roommood.shared.errors import VersionMismatch, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.process.runtime import ConnectionLog
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.messages import Credit, Frame, Hello
-from roommood.shared.security.allow_list import REVOKED, AllowList
+from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import fingerprint
 from roommood.shared.transport.connections import Connections
 from roommood.shared.transport.sockets import Router, receive_from, send
@@ -65,8 +66,7 @@ class Intake:
         pace: Pace = FULL_PACE,
     ) -> None:
         self._router = router
-        self._allow_list = allow_list
-        self._allow_list_version = 0
+        self._access = Access(allow_list)
         self._connections = connections
         self._pace = pace
         self._next_due_ms: float | None = None
@@ -89,7 +89,9 @@ class Intake:
     def turn(self, is_readable: bool = True) -> None:
         """Takes in what came, and grants what may be granted."""
         turn_ms = boot_ms()
-        self._put_out_revoked()
+        for session, why in self._access.newly_refused(self.sessions.all):
+            self.sessions.evict(session, why)
+            event(_log, logging.WARNING, "camera evicted", camera=session.hello.camera, why=why)
         if absence_ms := self._absence.ended_ms(turn_ms):
             self.sessions.excuse(absence_ms)
         if is_readable:
@@ -109,9 +111,7 @@ class Intake:
     def _receive(self) -> None:
         end_ms = boot_ms() + _TURN_MS
         for _ in range(_BURST):
-            message = receive_from(
-                self._router, self._connections, keyed=self._allow_list is not None
-            )
+            message = receive_from(self._router, self._connections, keyed=self._access.is_keyed)
             if message is None:
                 return
             self._take(*message)
@@ -136,7 +136,7 @@ class Intake:
             self._refuse_message(routing_id, holder, rest, error)
 
     def _take_message(self, routing_id: bytes, holder: str, parts: list[bytes]) -> None:
-        self._check_admitted(holder)
+        self._access.check_key(holder)
         kind = wire.kind_of(parts[0]) if parts else b""
         if kind == b"H" and len(parts) == 1:
             self._take_hello(routing_id, holder, wire.decode_hello(parts[0]))
@@ -154,7 +154,7 @@ class Intake:
             if isinstance(error, VersionMismatch):
                 self._answer_other_version(routing_id)
             return
-        session = self._link_of(routing_id, holder)
+        session = self._session_of(routing_id, holder)
         if session is None:
             self._note_early(routing_id, error.reason)
         else:
@@ -173,42 +173,15 @@ class Intake:
         if len(self._early) > _MAX_EARLY:
             del self._early[next(iter(self._early))]
 
-    def _link_of(self, routing_id: bytes, holder: str) -> CameraSession | None:
+    def _session_of(self, routing_id: bytes, holder: str) -> CameraSession | None:
         """A peer chooses its routing id: it may be one that another key's camera had."""
         session = self.sessions.find(routing_id)
         return session if session is not None and session.holder == holder else None
 
-    # Keys
-
-    def _check_admitted(self, holder: str) -> None:
-        if self._allow_list is not None and not self._allow_list.authorizes(holder):
-            raise NotYours(REVOKED, f"{REVOKED}: key {fingerprint(holder)} serves no longer")
-
-    def _check_claim(self, holder: str, camera: str, room: str) -> None:
-        if self._allow_list is None:
-            return
-        why = self._allow_list.refusal(holder, camera, room)
-        if why:
-            key = fingerprint(holder)
-            raise NotYours(why, f"{why}: key {key} is not that of camera {camera} in room {room}")
-
-    def _put_out_revoked(self) -> None:
-        """Takes their credit from cameras whose key serves no longer."""
-        allow_list = self._allow_list
-        if allow_list is None or allow_list.version == self._allow_list_version:
-            return
-        self._allow_list_version = allow_list.version
-        for session in self.sessions.all:
-            hello = session.hello
-            why = allow_list.refusal(session.holder, hello.camera, hello.room)
-            if why and session.refused != why:
-                self.sessions.evict(session, why)
-                event(_log, logging.WARNING, "camera evicted", camera=hello.camera, why=why)
-
     # Hello
 
     def _take_hello(self, routing_id: bytes, holder: str, hello: Hello) -> None:
-        self._check_claim(holder, hello.camera, hello.room)
+        self._access.check_claim(holder, hello.camera, hello.room)
         now_ms = boot_ms()
         early = self._early.pop(routing_id, Counter())
         session = self.sessions.hello(routing_id, hello, now_ms, early)
@@ -236,9 +209,9 @@ class Intake:
     # Frames
 
     def _take_frame(self, routing_id: bytes, holder: str, frame: Frame) -> None:
-        self._check_claim(holder, frame.camera, frame.room)
+        self._access.check_claim(holder, frame.camera, frame.room)
         now_ms = boot_ms()
-        session = self._link_of(routing_id, holder)
+        session = self._session_of(routing_id, holder)
         if session is None:
             self.refused["unsolicited"] += 1
             self._limited_log.event("frame before Hello refused", camera=frame.camera)

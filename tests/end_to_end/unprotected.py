@@ -10,7 +10,7 @@ from typing import Any
 
 import zmq
 
-from roommood.inference_worker.serving.intake import Intake
+from roommood.inference_worker.serving.access import Access
 from roommood.shared.security import zap
 from roommood.shared.security.allow_list import AllowList
 
@@ -28,9 +28,9 @@ def _switch_off(protection: str) -> None:
         _patch(zap, "_ENDPOINT", "inproc://elsewhere")
     if protection == "list":
         _patch(AllowList, "authorizes", _always(True))
-    _patch(Intake, "_check_admitted", _always(None))
-    _patch(Intake, "_check_claim", _always(None))
-    _patch(Intake, "_put_out_revoked", _always(None))
+    _patch(Access, "check_key", _always(None))
+    _patch(Access, "check_claim", _always(None))
+    _patch(Access, "newly_refused", _always(()))
 
 
 def _patch(owner: Any, name: str, value: Any) -> None:

@@ -173,7 +173,7 @@ def test_it_would_if_neither_claim_nor_connection_were_checked(
 ) -> None:
     """The control: ROUTER hands a routing id that has become free to whoever asks for it."""
     find = unchecked.intake.sessions.find
-    monkeypatch.setattr(unchecked.intake, "_link_of", lambda routing_id, _: find(routing_id))
+    monkeypatch.setattr(unchecked.intake, "_session_of", lambda routing_id, _: find(routing_id))
     steal(unchecked)
     (job,) = unchecked.jobs
     assert job.frame.camera == "door"
