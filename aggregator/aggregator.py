@@ -205,6 +205,7 @@ class Aggregator:
         answer = self._answers[routing_id]
         if outcome is Outcome.COMMITTED:
             answer.committed.append(ticket)
+            self._peers.counted(routing_id)
             self._housekeeping.counted(delivery.result.room, delivery.captured_ms)
         elif outcome is Outcome.DUPLICATE:
             answer.duplicate.append(ticket)

@@ -18,6 +18,8 @@ from roommood.shared.protocol.limits import (
     BITMAP_IN_ALL_EVERY_MS,
     BITMAPS_AT_ONCE,
     BITMAPS_IN_ALL_AT_ONCE,
+    HEALTH_AT_ONCE,
+    HEALTH_EVERY_MS,
     LATE_BUCKET_EVERY_MS,
     LATE_BUCKETS_AT_ONCE,
     MODEL_EVERY_MS,
@@ -27,6 +29,8 @@ from roommood.shared.protocol.limits import (
     SEEN_BITS,
     SENDER_EVERY_MS,
     SENDERS_AT_ONCE,
+    WORKER_EVERY_MS,
+    WORKERS_AT_ONCE,
 )
 from roommood.shared.protocol.messages import Result
 
@@ -43,6 +47,8 @@ MODELS: Final = Rate(MODELS_AT_ONCE, MODEL_EVERY_MS, 256)
 SENDERS: Final = Rate(SENDERS_AT_ONCE, SENDER_EVERY_MS, 1_024)
 BITMAPS: Final = Rate(BITMAPS_AT_ONCE, BITMAP_EVERY_MS, 512)
 BITMAPS_IN_ALL: Final = Rate(BITMAPS_IN_ALL_AT_ONCE, BITMAP_IN_ALL_EVERY_MS, 0)
+WORKERS: Final = Rate(WORKERS_AT_ONCE, WORKER_EVERY_MS, 1_024)
+HEALTH: Final = Rate(HEALTH_AT_ONCE, HEALTH_EVERY_MS, 65_536)
 LATE_BUCKETS: Final = Rate(LATE_BUCKETS_AT_ONCE, LATE_BUCKET_EVERY_MS, 65_536)
 
 # A camera in its room, and the fingerprint of its key.
@@ -53,12 +59,14 @@ _Kept = TypeVar("_Kept")
 class Admission:
     """What one aggregator remembers of rooms, cameras and models, within bounds of its own."""
 
-    __slots__ = ("_bitmaps", "_bitmaps_in_all", "_forgotten", "_late", "_models", "_rooms",
-                 "_senders")  # fmt: skip
+    __slots__ = ("_bitmaps", "_bitmaps_in_all", "_forgotten", "_health", "_late", "_models",
+                 "_rooms", "_senders", "_workers")  # fmt: skip
 
     def __init__(self) -> None:
         self._rooms = Newcomers(ROOMS)
         self._models = Newcomers(MODELS)
+        self._workers = Newcomers(WORKERS)
+        self._health = Newcomers(HEALTH)
         self._late = Newcomers(LATE_BUCKETS)
         self._bitmaps_in_all = Budget(BITMAPS_IN_ALL)
         self._senders = _Latest[str, Newcomers](MAX_ROOMS, lambda: Newcomers(SENDERS))
@@ -72,6 +80,14 @@ class Admission:
     def knows_model(self, model: str, now_ms: float) -> bool:
         """Whether a model's contract may be written; a new one may within the bound."""
         return self._models.admits(model, now_ms)
+
+    def knows_worker(self, worker_id: str, now_ms: float) -> bool:
+        """The same of a worker's health."""
+        return self._workers.admits(worker_id, now_ms)
+
+    def knows_health(self, worker_id: str, camera: str, now_ms: float) -> bool:
+        """The same of what a worker tells of a camera."""
+        return self._health.admits((worker_id, camera), now_ms)
 
     def refusal(self, delivery: Delivery, wall_ms: float) -> str:
         """Why a result must never be counted: "too-old" or "forgotten"; "" if it may be."""

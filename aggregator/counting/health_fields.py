@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from roommood.shared.protocol.measures import as_hash
 from roommood.shared.protocol.messages import (
@@ -14,6 +15,8 @@ from roommood.shared.protocol.messages import (
 )
 
 HealthFields = Mapping[str, str | float]
+# Counts that one worker gives of one camera: a dozen outcomes there are.
+_MAX_COUNTS: Final = 24
 
 
 def worker_fields(report: Report) -> HealthFields:
@@ -35,7 +38,8 @@ def camera_fields(reports: Iterable[Report]) -> dict[str, HealthFields]:
     for report in reports:
         for one in report.cameras:
             fields = merged.setdefault(one.camera, {})
-            fields |= {f"{name}@{report.worker_id}": round(n, 3) for name, n in one.counts.items()}
+            counts = islice(one.counts.items(), _MAX_COUNTS)
+            fields |= {f"{name}@{report.worker_id}": round(n, 3) for name, n in counts}
             if one.silent_ms < heard.get(one.camera, float("inf")):
                 heard[one.camera] = one.silent_ms
                 fields |= _own_words(one)

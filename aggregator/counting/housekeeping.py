@@ -1,5 +1,6 @@
 """What an aggregator reads from Redis and writes to it each second, beside the results."""
 
+import dataclasses
 import logging
 import time
 from typing import Final
@@ -14,7 +15,7 @@ from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis.shards import PAUSE_TIMES
 from roommood.shared.errors import SchemaMismatch, ShardAway, StoreAway, StoreError, StoreRefuses
 from roommood.shared.process.logs import RateLimitedLog
-from roommood.shared.protocol.messages import ModelReport
+from roommood.shared.protocol.messages import ModelReport, Report
 
 _log = logging.getLogger(__name__)
 _EVERY_MS: Final = 1_000.0
@@ -117,10 +118,24 @@ class Housekeeping:
         self._rooms_seen = {}
 
     def _write_health(self) -> None:
-        reports = self._peers.take_health()
+        reports = [self._admitted(one) for one in self._peers.take_health()]
         cameras = camera_fields(reports)
-        workers = {report.worker_id: worker_fields(report) for report in reports}
+        workers = {
+            report.worker_id: worker_fields(report)
+            for report in reports
+            if self._admission.knows_worker(report.worker_id, self._now_ms)
+        }
         self._store.write_health(cameras, workers, self._wall_ms)
+
+    def _admitted(self, report: Report) -> Report:
+        """Without the cameras that are too many new ones for now."""
+        worker_id, now_ms = report.worker_id, self._now_ms
+        cameras = [
+            one
+            for one in report.cameras
+            if self._admission.knows_health(worker_id, one.camera, now_ms)
+        ]
+        return dataclasses.replace(report, cameras=tuple(cameras))
 
     def _write_models(self) -> None:
         self._store.write_models(self._models.values())

@@ -1,6 +1,8 @@
 """The workers that report to an aggregator: at most so many, and one to a connection."""
 
+from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from roommood.shared.clock import TransitClock, TransitClocks
@@ -18,17 +20,24 @@ class Peer:
 
     routing_id: bytes
     address: str
+    met_ms: float
     heard_ms: float
     clock: TransitClock
 
 
 class Peers:
-    """Who reports here. Time is an argument."""
+    """Who reports here. Time is an argument.
+
+    Whose results were counted goes before whoever only says that it is there: neither is pushed
+    out by any number of names that somebody makes up.
+    """
 
     def __init__(self) -> None:
         self._peers: dict[str, Peer] = {}
         self._routed: dict[bytes, str] = {}
         self._health: dict[str, Report] = {}
+        # Addresses of workers of which a result was counted; a worker has a new id at each start.
+        self._proved: OrderedDict[str, None] = OrderedDict()
         self._clocks = TransitClocks()
         self._told = ConnectionLog("worker")
 
@@ -42,7 +51,7 @@ class Peers:
             # A connection is one worker's; else one peer could fill the table.
             self._health.pop(self._routed[routing_id], None)
             self._forget(self._routed[routing_id])
-        peer = self._peers.get(worker_id) or self._add(worker_id, routing_id)
+        peer = self._peers.get(worker_id) or self._add(worker_id, routing_id, now_ms)
         self._routed.pop(peer.routing_id, None)
         self._routed[routing_id] = worker_id
         peer.routing_id, peer.address, peer.heard_ms = routing_id, report.address, now_ms
@@ -66,21 +75,39 @@ class Peers:
                 self._drop(worker_id)
                 self._told.lost(worker_id, "silent")
 
+    def counted(self, routing_id: bytes) -> None:
+        """A result that came over this connection was counted."""
+        peer = self._peers.get(self._routed.get(routing_id, ""))
+        if peer is not None and peer.address:
+            self._proved[peer.address] = None
+            self._proved.move_to_end(peer.address)
+            if len(self._proved) > MAX_WORKERS:
+                self._proved.popitem(last=False)
+
     def addresses(self) -> tuple[str, ...]:
         """Where live workers can be reached, for Acks."""
-        addresses = {peer.address for peer in self._peers.values()}
-        return tuple(sorted(addresses - {""}))[:MAX_ADDRESSES]
+        ranked = sorted(self._peers.values(), key=lambda peer: (self._is_new(peer), peer.met_ms))
+        addresses = dict.fromkeys(peer.address for peer in ranked if peer.address)
+        return tuple(sorted(islice(addresses, MAX_ADDRESSES)))
+
+    def _is_new(self, peer: Peer) -> bool:
+        return peer.address not in self._proved
 
     def take_health(self) -> list[Report]:
         """The reports of health that came since this was last asked."""
         reports, self._health = self._health, {}
         return list(reports.values())
 
-    def _add(self, worker_id: str, routing_id: bytes) -> Peer:
+    def _add(self, worker_id: str, routing_id: bytes, now_ms: float) -> Peer:
         if len(self._peers) >= MAX_WORKERS:
-            self._forget(min(self._peers, key=lambda one: self._peers[one].heard_ms))
-        peer = self._peers[worker_id] = Peer(routing_id, "", 0.0, self._clocks.of(worker_id))
+            self._forget(min(self._peers, key=self._worth))
+        peer = Peer(routing_id, "", now_ms, 0.0, self._clocks.of(worker_id))
+        self._peers[worker_id] = peer
         return peer
+
+    def _worth(self, worker_id: str) -> tuple[bool, float]:
+        peer = self._peers[worker_id]
+        return not self._is_new(peer), peer.heard_ms
 
     def _drop(self, worker_id: str) -> None:
         peer = self._peers.pop(worker_id)

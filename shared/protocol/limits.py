@@ -56,6 +56,11 @@ SENDERS_AT_ONCE: Final = 64
 SENDER_EVERY_MS: Final = 60_000.0
 MODELS_AT_ONCE: Final = 4
 MODEL_EVERY_MS: Final = 900_000.0
+# Workers of which health is written; and cameras, each as one worker tells of it.
+WORKERS_AT_ONCE: Final = 256
+WORKER_EVERY_MS: Final = 1_000.0
+HEALTH_AT_ONCE: Final = 2_048
+HEALTH_EVERY_MS: Final = 20.0
 # Buckets of 10 s of more than a minute ago, of all rooms: an outage of hours brings thousands.
 LATE_BUCKETS_AT_ONCE: Final = 8_192
 LATE_BUCKET_EVERY_MS: Final = 20.0

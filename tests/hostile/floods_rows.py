@@ -213,8 +213,11 @@ class FakeWorker:
     def report(self, *results: TicketedResult) -> bytes:
         return wire.encode_report(Report(self.worker_id, "", boot_ms(), results=results))
 
+    def offer(self, message: bytes) -> None:
+        _offer(self.socket, [message])
+
     def say(self, *results: TicketedResult) -> None:
-        _offer(self.socket, [self.report(*results)])
+        self.offer(self.report(*results))
         self.hear(0)
 
     def hear(self, timeout_ms: int) -> None:

@@ -21,6 +21,8 @@ SHORT_MUTE = Row(
         ("messages-at-the-aggregator", 400),
         ("endless-message", 1),
         ("replayed", 16),
+        ("one-cameras-key", 4),
+        ("the-workers-key", 4),
     ],
 )
 def test_it_holds(name: str, times: int, tmp_path: Path) -> None:

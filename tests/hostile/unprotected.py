@@ -90,6 +90,14 @@ def new_bitmaps() -> None:
     set_in("roommood.aggregator.counting.admission", BITMAPS=endless, BITMAPS_IN_ALL=endless)
 
 
+def whatever_is_new() -> None:
+    from roommood.aggregator.counting.newcomers import Rate
+
+    rates = ("BITMAPS", "BITMAPS_IN_ALL", "ROOMS", "SENDERS", "MODELS", "WORKERS", "HEALTH")
+    endless = Rate(1 << 60, 1.0, 1 << 20)
+    set_in("roommood.aggregator.counting.admission", **dict.fromkeys(rates, endless))
+
+
 def jpeg_limits() -> None:
     set_in("roommood.shared.protocol.jpeg", MAX_JPEG_SCANS=1 << 30, MAX_PICTURE_PIXELS=1 << 40)
 
@@ -98,7 +106,8 @@ OFF: Final[dict[str, Callable[[], None]]] = {
     one.__name__: one
     for one in (
         few_descriptors, handshake_limit, mute_limit, short_mute_limit, unfinished_limit,
-        message_size, credit_check, one_link_per_connection, turn_limit, new_bitmaps, jpeg_limits,
+        message_size, credit_check, one_link_per_connection, turn_limit, new_bitmaps,
+        whatever_is_new, jpeg_limits,
     )
 }  # fmt: skip
 

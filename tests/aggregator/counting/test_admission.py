@@ -12,12 +12,14 @@ from roommood.shared.protocol.limits import (
     BITMAP_EVERY_MS,
     BITMAPS_AT_ONCE,
     BITMAPS_IN_ALL_AT_ONCE,
+    HEALTH_AT_ONCE,
     LATE_BUCKETS_AT_ONCE,
     MAX_RESULT_AGE_MS,
     MODELS_AT_ONCE,
     ROOMS_AT_ONCE,
     SEEN_BITS,
     SENDERS_AT_ONCE,
+    WORKERS_AT_ONCE,
 )
 from tests.aggregator.made import HOUR_MS, delivery, result
 
@@ -133,6 +135,16 @@ def test_old_results_open_so_many_buckets_at_once() -> None:
     ]
     assert [waits(gate, one) for one in rows].count("") == LATE_BUCKETS_AT_ONCE
     assert waits(gate, delivery(result(room="room-99"))) == ""
+
+
+def test_invented_workers_and_cameras_write_so_much_health_and_no_more() -> None:
+    gate = Admission()
+    workers = [gate.knows_worker(f"w-{n}", 0.0) for n in range(1_000)]
+    assert workers.count(True) == WORKERS_AT_ONCE
+    cameras = [gate.knows_health("w-0", f"cam-{n}", 0.0) for n in range(5_000)]
+    assert cameras.count(True) == HEALTH_AT_ONCE
+    assert gate.knows_worker("w-0", 0.0)
+    assert gate.knows_health("w-0", "cam-0", 0.0)
 
 
 def test_results_older_than_six_hours_are_refused() -> None:

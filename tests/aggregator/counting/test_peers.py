@@ -6,7 +6,7 @@ import pytest
 
 from roommood.aggregator.counting import peers as peers_module
 from roommood.aggregator.counting.peers import Peers
-from roommood.shared.protocol.limits import WORKER_SILENT_MS
+from roommood.shared.protocol.limits import MAX_ADDRESSES, WORKER_SILENT_MS
 from roommood.shared.protocol.messages import Report
 
 
@@ -87,3 +87,48 @@ def test_at_most_so_many_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None
     for number in range(5):
         peers.meet(bytes([number]), report(f"w{number}"), 1000.0 + number)
     assert peers.addresses() == ("tcp://w2:1", "tcp://w3:1", "tcp://w4:1")
+
+
+def liars(peers: Peers, count: int, now_ms: float) -> None:
+    """Each over a connection of its own; their addresses come first by name."""
+    for number in range(count):
+        name = f"liar-{number}"
+        peers.meet(name.encode(), report(name, address=f"tcp://10.0.0.1:{number + 1}"), now_ms)
+
+
+def test_names_that_somebody_makes_up_do_not_push_out_those_that_were_there() -> None:
+    peers = Peers()
+    peers.meet(b"a", report("one", address="tcp://192.168.0.2:5701"), 1000.0)
+    liars(peers, 300, 1001.0)
+    assert len(peers.addresses()) == MAX_ADDRESSES
+    assert "tcp://192.168.0.2:5701" in peers.addresses()
+
+
+def test_whose_results_are_counted_goes_before_whoever_was_there_first() -> None:
+    peers = Peers()
+    liars(peers, 300, 1000.0)
+    peers.meet(b"a", report("one", address="tcp://192.168.0.2:5701"), 2000.0)
+    assert "tcp://192.168.0.2:5701" not in peers.addresses()
+    peers.counted(b"a")
+    peers.counted(b"unknown")
+    assert "tcp://192.168.0.2:5701" in peers.addresses()
+
+
+def test_and_keeps_its_place_over_a_start_of_its_worker() -> None:
+    peers = Peers()
+    peers.meet(b"a", report("one", address="tcp://192.168.0.2:5701"), 1000.0)
+    peers.counted(b"a")
+    peers.drop_silent(1000.0 + WORKER_SILENT_MS + 1)
+    liars(peers, 300, 8000.0)
+    peers.meet(b"b", report("two", address="tcp://192.168.0.2:5701"), 9000.0)
+    assert "tcp://192.168.0.2:5701" in peers.addresses()
+
+
+def test_nor_is_it_forgotten_for_newcomers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers_module, "MAX_WORKERS", 3)
+    peers = Peers()
+    peers.meet(b"a", report("one"), 1000.0)
+    peers.counted(b"a")
+    liars(peers, 10, 2000.0)
+    assert "tcp://one:1" in peers.addresses()
+    assert len(peers) == 3
