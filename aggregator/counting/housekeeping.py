@@ -100,12 +100,18 @@ class Housekeeping:
         self.paused_rooms = self._store.paused_rooms()
 
     def _read_memory(self) -> None:
-        if self._now_ms >= self._memory_due_ms:
-            self._memory_due_ms = self._now_ms + _MEMORY_EVERY_MS
+        if self._now_ms < self._memory_due_ms:
+            return
+        self._memory_due_ms = self._now_ms + _MEMORY_EVERY_MS
+        try:
             self._memory.look(self._store.memory())
-            if self._memory.warning or self._warned:
-                self._store.warn(self._memory.warning)
-                self._warned = bool(self._memory.warning)
+        except StoreRefuses as error:  # INFO is not among this user's rights: all else may be
+            self._memory_due_ms = float("inf")
+            self._limited_log.event("redis memory not known", why=str(error))
+            return
+        if self._memory.warning or self._warned:
+            self._store.warn(self._memory.warning)
+            self._warned = bool(self._memory.warning)
 
     def _read_rooms(self) -> None:
         """Other aggregators may have counted of rooms that are new to this one."""

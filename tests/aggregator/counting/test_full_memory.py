@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from roommood.aggregator.counting.admission import Admission
+from roommood.aggregator.counting.clock_guard import ClockGuard
+from roommood.aggregator.counting.housekeeping import Housekeeping
 from roommood.aggregator.counting.memory_watch import MemoryWatch, RedisMemory
 from roommood.aggregator.counting.outcomes import Outcome
 from roommood.aggregator.counting.store import Store
@@ -111,6 +114,24 @@ def test_it_is_told_once_when_it_is_nearly_full_and_once_when_there_is_room_agai
     assert told == [0, 0, 1, 1, 1, 1, 2, 2, 3]
     assert caplog.records[0].message == "redis memory nearly full"
     assert health.detail["redis_memory"] == {"used_mib": 81, "limit_mib": 100, "nearly_full": True}
+
+
+def test_a_user_who_may_not_ask_is_told_once_and_all_else_goes_on(
+    full: Full, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, admin = full
+    admin.config_set("maxmemory", 0)
+    admin.acl_setuser("writer", enabled=True, commands=["-info", "-time"])
+    health = Health("aggregator")
+    redis_status, peers, admission = RedisStatus(store, health), Peers(), Admission()
+    clock, memory = ClockGuard(store.clock_ms, health), MemoryWatch(health)
+    house = Housekeeping(store, redis_status, clock, memory, peers, admission)
+    for second in range(30):
+        assert house.turn(second * 1_000.0, HOUR_MS)
+    assert (redis_status.away, health.ready, clock.may_count()) == (False, True, True)
+    said = [one.message for one in caplog.records]
+    assert sorted(said) == ["clock not compared with Redis'", "redis memory not known"]
+    assert house.paused_rooms == ("hall",)
 
 
 def test_without_a_limit_it_is_never_full(caplog: pytest.LogCaptureFixture) -> None:
