@@ -103,12 +103,7 @@ class Housekeeping:
         if self._now_ms < self._memory_due_ms:
             return
         self._memory_due_ms = self._now_ms + _MEMORY_EVERY_MS
-        try:
-            self._memory.look(self._store.memory())
-        except StoreRefuses as error:  # INFO is not among this user's rights: all else may be
-            self._memory_due_ms = float("inf")
-            self._limited_log.event("redis memory not known", why=str(error))
-            return
+        self._memory.look(self._store.memory())
         if self._memory.warning or self._warned:
             self._store.warn(self._memory.warning)
             self._warned = bool(self._memory.warning)

@@ -13,6 +13,7 @@ _log = logging.getLogger(__name__)
 NEARLY_FULL: Final = 0.8
 _NO_LONGER: Final = 0.75
 _MIB: Final = 1 << 20
+_MORE_MEMORY: Final = "raise maxmemory, or forget rooms: when it is full nothing is counted"
 _EVERY_S: Final = 3_600.0
 _NO_EVICTION: Final = "redis-cli CONFIG SET maxmemory-policy noeviction, and in its redis.conf"
 
@@ -49,12 +50,15 @@ class MemoryWatch:
     @property
     def warning(self) -> str:
         """For those who look at the page; "" where nothing is wrong."""
-        if not self.memory.may_evict:
-            return ""
-        return (
-            f"Redis may throw away what was counted (maxmemory-policy {self.memory.policy}), and "
-            f"then counts results twice: {_NO_EVICTION}"
-        )
+        if self.memory.may_evict:
+            return (
+                f"Redis may throw away what was counted (maxmemory-policy {self.memory.policy}), "
+                f"and then counts results twice: {_NO_EVICTION}"
+            )
+        if self.memory.share >= NEARLY_FULL:
+            used, limit = (round(n / _MIB) for n in (self.memory.used, self.memory.limit))
+            return f"Redis' memory is nearly full ({used} of {limit} MiB): {_MORE_MEMORY}"
+        return ""
 
     def look(self, memory: RedisMemory) -> None:
         self.memory = memory
@@ -63,8 +67,7 @@ class MemoryWatch:
         fields = {"used_mib": round(memory.used / _MIB), "limit_mib": round(memory.limit / _MIB)}
         self._health.detail["redis_memory"] = {**fields, "nearly_full": memory.share >= NEARLY_FULL}
         if memory.share >= NEARLY_FULL and not self._told:
-            todo = "raise maxmemory, or forget rooms: when it is full nothing is counted"
-            event(_log, logging.WARNING, "redis memory nearly full", **fields, todo=todo)
+            event(_log, logging.WARNING, "redis memory nearly full", **fields, todo=_MORE_MEMORY)
             self._told = True
         elif memory.share < _NO_LONGER and self._told:
             event(_log, logging.INFO, "redis memory has room again", **fields)

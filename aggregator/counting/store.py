@@ -29,7 +29,7 @@ _PAUSE: Final = """
 redis.call('SREM', KEYS[1], ARGV[1])
 return redis.call('SADD', KEYS[1], ARGV[1])
 """
-_TOMBSTONE: Final = """
+_SET: Final = """
 redis.call('UNLINK', KEYS[1])
 return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 """
@@ -268,7 +268,7 @@ class Store:
         tombstone, ttl_s = redis_keys.forgotten(room), redis_keys.FORGOTTEN_TTL_S
         end_ms = round(self._redis_clock_ms(tombstone) if before_ms is None else before_ms)
         self._servers.demand(
-            [Command(tombstone, lambda client, key: client.eval(_TOMBSTONE, 1, key, end_ms, ttl_s))]
+            [Command(tombstone, lambda client, key: client.eval(_SET, 1, key, end_ms, ttl_s))]
         )
         bitmaps = self._delete(redis_keys.seen_of_room(room), keep=())
         others = self._delete(
@@ -299,7 +299,9 @@ class Store:
         ttl_s = redis_keys.WARNING_TTL_S
 
         def call(client: Any, key: str) -> Any:
-            return client.set(key, warning, ex=ttl_s) if warning else client.unlink(key)
+            if not warning:
+                return client.unlink(key)
+            return client.eval(_SET, 1, key, warning, ttl_s)
 
         raise_first(self._servers.on_copies(redis_keys.WARNING, call))
 
