@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from roommood.aggregator.counting.buckets import Delivery, RoomCall, room_calls
+from roommood.aggregator.counting.full_memory import PAUSE, SET
 from roommood.aggregator.counting.health_fields import model_fields
 from roommood.aggregator.counting.memory_watch import RedisMemory
 from roommood.aggregator.counting.outcomes import OUTCOME_OF, CommitReport, Outcome
@@ -23,16 +24,6 @@ from roommood.shared.errors import SchemaMismatch, StoreError, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
 
 _PRUNE_EVERY_MS: Final = 60_000
-# What protects or frees must work while Redis' memory is full. Redis then refuses what may take
-# memory, but in a script only before its first write: so each begins with a write that takes none.
-_PAUSE: Final = """
-redis.call('SREM', KEYS[1], ARGV[1])
-return redis.call('SADD', KEYS[1], ARGV[1])
-"""
-_SET: Final = """
-redis.call('UNLINK', KEYS[1])
-return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-"""
 
 
 class Store:
@@ -237,7 +228,7 @@ class Store:
     def pause(self, room: str) -> None:
         raise_first(
             self._servers.on_copies(
-                redis_keys.PAUSED, lambda client, key: client.eval(_PAUSE, 1, key, room)
+                redis_keys.PAUSED, lambda client, key: client.eval(PAUSE, 1, key, room)
             )
         )
 
@@ -268,7 +259,7 @@ class Store:
         tombstone, ttl_s = redis_keys.forgotten(room), redis_keys.FORGOTTEN_TTL_S
         end_ms = round(self._redis_clock_ms(tombstone) if before_ms is None else before_ms)
         self._servers.demand(
-            [Command(tombstone, lambda client, key: client.eval(_SET, 1, key, end_ms, ttl_s))]
+            [Command(tombstone, lambda client, key: client.eval(SET, 1, key, end_ms, ttl_s))]
         )
         bitmaps = self._delete(redis_keys.seen_of_room(room), keep=())
         others = self._delete(
@@ -301,7 +292,7 @@ class Store:
         def call(client: Any, key: str) -> Any:
             if not warning:
                 return client.unlink(key)
-            return client.eval(_SET, 1, key, warning, ttl_s)
+            return client.eval(SET, 1, key, warning, ttl_s)
 
         raise_first(self._servers.on_copies(redis_keys.WARNING, call))
 
