@@ -20,7 +20,7 @@ from roommood.camera_node.sources.picture import Picture
 from roommood.camera_node.stillness import PROBLEMS
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, SourceError
-from roommood.shared.process.logs import event
+from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.process.metrics import Health, Sample, serve_if_asked
 from roommood.shared.process.runtime import (
     EXIT_DRAIN_INCOMPLETE,
@@ -62,6 +62,7 @@ class CameraNode:
         self._adaptation = LinkAdaptation()
         self._paused = False
         self._credit_waits = False
+        self._limited_log = RateLimitedLog(_log)
         self.health = Health("camera-node")
 
     def _make_capture(self) -> Capture:
@@ -193,7 +194,7 @@ class CameraNode:
         try:
             encoded = self._encoder.encode(picture)
         except PictureError as error:
-            event(_log, logging.WARNING, "picture not sent", why=str(error))
+            self._limited_log.event("picture not sent", why=str(error))
             return False
         return self._publisher.send(
             Outgoing(encoded.jpeg, encoded.width, encoded.height, picture.captured_ms)

@@ -1,6 +1,7 @@
 """A webcam through V4L2, its own JPEGs passed through where it makes them."""
 
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -8,12 +9,18 @@ from roommood.camera_node.sources.grabbed import picture_of, retrieve
 from roommood.camera_node.sources.pacing import Thinner
 from roommood.camera_node.sources.picture import Picture, Source, read_past_damage
 from roommood.shared.clock import boot_ms
-from roommood.shared.errors import SourceError
+from roommood.shared.errors import PictureError, SourceError
 from roommood.shared.opencv import cv2
 
 _DEFAULT_RATE_HZ: Final = 30.0
 _MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
 _JPEG: Final = cv2.VideoWriter.fourcc(*"JPEG")
+_YUYV: Final = cv2.VideoWriter.fourcc(*"YUYV")
+_START_OF_IMAGE: Final = b"\xff\xd8\xff"
+_MOST_BYTES_BEFORE: Final = 4_096
+# For the first JPEG: many cameras begin with damaged ones.
+_FIRST_JPEG_MS: Final = 3_000.0
+_MOST_CREDIBLE_AGE_MS: Final = 10_000.0
 _GONE: Final = "gives no picture: unplugged?"
 
 
@@ -86,14 +93,27 @@ class Webcam(Source):
         self._gives_jpeg = is_mjpg and bool(capture.set(cv2.CAP_PROP_CONVERT_RGB, 0))
 
     def _first_picture(self) -> Picture:
-        try:
+        if not self._gives_jpeg:
             return self.read()
-        except SourceError:
-            if not self._gives_jpeg:
-                raise
-        # It says MJPG, but what comes is not: let OpenCV convert.
+        deadline_ms = boot_ms() + _FIRST_JPEG_MS
+        while True:
+            try:
+                return self._read_once()
+            except PictureError as error:
+                if boot_ms() > deadline_ms:
+                    return self._instead_of_jpeg(error)
+
+    def _instead_of_jpeg(self, error: PictureError) -> Picture:
+        """Pixels, if the camera has them: OpenCV makes a dark picture of what is no JPEG."""
+        capture = self._opened()
         self._gives_jpeg = False
-        self._opened().set(cv2.CAP_PROP_CONVERT_RGB, 1)
+        capture.set(cv2.CAP_PROP_FOURCC, _YUYV)
+        if int(capture.get(cv2.CAP_PROP_FOURCC)) in (_MJPG, _JPEG):
+            raise SourceError(
+                f"{self.description} says that it sends MJPG, but no JPEG comes ({error}): plug it "
+                "into another port, without a hub, or give it a smaller width and height"
+            )
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 1)
         return self.read()
 
     def _nominal_hz(self) -> float:
@@ -107,15 +127,27 @@ class Webcam(Source):
         while True:
             if not capture.grab():
                 raise SourceError(f"{self.description} {_GONE}")
-            captured_ms = boot_ms()
+            captured_ms = _captured_ms(capture)
             if self._thinner.is_due(captured_ms):
                 break
         frame = retrieve(capture, self.description, _GONE)
         if self._gives_jpeg:
-            return Picture.of_jpeg(frame.tobytes(), captured_ms)
+            return Picture.of_jpeg(_from_its_start(frame.tobytes()), captured_ms)
         return picture_of(frame, self.description, captured_ms)
 
     def _opened(self) -> cv2.VideoCapture:
         if self._capture is None:
             raise SourceError(f"{self.description} is not open")
         return self._capture
+
+
+def _captured_ms(capture: cv2.VideoCapture) -> float:
+    """The driver's own time of the frame grabbed last (of the monotonic clock), if it tells one."""
+    age_ms = time.monotonic() * 1000.0 - capture.get(cv2.CAP_PROP_POS_MSEC)
+    return boot_ms() - (age_ms if 0 <= age_ms < _MOST_CREDIBLE_AGE_MS else 0.0)
+
+
+def _from_its_start(data: bytes) -> bytes:
+    """Without the bytes that some cameras put before a JPEG."""
+    start = data.find(_START_OF_IMAGE, 0, _MOST_BYTES_BEFORE)
+    return data[start:] if start > 0 else data
