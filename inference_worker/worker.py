@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 import zmq
@@ -31,7 +32,8 @@ from roommood.shared.protocol.limits import MAX_CAMERAS_PER_REPORT, MAX_STATUS_C
 from roommood.shared.protocol.messages import Ack, Report, Result
 from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import worker_keys
-from roommood.shared.transport.addresses import advertised, is_loopback
+from roommood.shared.transport.addresses import is_loopback
+from roommood.shared.transport.advertising import Advertisement
 from roommood.shared.transport.discovery import announced
 from roommood.shared.transport.listener import Listener
 from roommood.shared.transport.sockets import bind_frames
@@ -48,7 +50,7 @@ class Worker:
         self._settings = settings
         self._analyzer = analyzer
         self._worker_id = new_id()
-        self._address = advertised(settings.bind, settings.advertise)
+        self._advertised = Advertisement(settings.bind, settings.advertise)
         self._keys = worker_keys(settings.keys)
         self._allow_list = AllowList(self._keys.allow_list) if self._keys else None
         self._model = analyzer.classifier.contract.model_id
@@ -59,7 +61,7 @@ class Worker:
         with shutdown_on_signals() as shutdown:
             self._start_up(shutdown)
             try:
-                with announced(self._worker_id, self._address, self._settings.announce):
+                with announced(self._worker_id, self._advertised.address, self._settings.announce):
                     self._main_loop(shutdown)
                 drained = self._drain(shutdown)
             finally:
@@ -120,7 +122,7 @@ class Worker:
         return {
             "worker": self._worker_id,
             "bind": self._settings.bind,
-            "advertised": self._address or "nowhere",
+            "advertised": self._advertised.address or "nowhere",
             "detector": self._analyzer.detector.detector_id,
             "classifier": self._model,
             "provider": self._analyzer.classifier.provider,
@@ -146,6 +148,8 @@ class Worker:
         self._intake.turn(self._listener.router in ready)
         self._reporter.turn(ready)
         self._listener.turn(self.health, ready)
+        own = chain(self._reporter.own_addresses(), self._listener.connections.own_addresses())
+        self._advertised.look(boot_ms(), own)
         self.health.detail = {"aggregators": self._reporter.states()}
         if not self._compute.hung:
             self.health.tick()
@@ -250,7 +254,7 @@ class Worker:
     def _identify(self) -> Report:
         return Report(
             worker_id=self._worker_id,
-            address=self._address,
+            address=self._advertised.address,
             sent_ms=boot_ms(),
             release=release(),
             leaving=self._intake.leaving,

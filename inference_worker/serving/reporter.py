@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Final
 
 import zmq
@@ -90,6 +90,10 @@ class Reporter:
         now_ms = boot_ms()
         away = [one for one in self._aggregators if one.reach.is_away(now_ms)]
         return "; ".join(f"{one.address.removeprefix('tcp://')}: {one.reach.why}" for one in away)
+
+    def own_addresses(self) -> Iterator[str]:
+        """Those of this machine by which aggregators are reached."""
+        return (one.own_address for one in self._aggregators if one.own_address)
 
     def states(self) -> dict[str, str]:
         """By address of an aggregator: "reached", or why not."""

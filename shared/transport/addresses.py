@@ -2,7 +2,6 @@
 
 import ipaddress
 import re
-import socket
 from typing import Final
 
 from roommood.shared.errors import ConfigError
@@ -67,30 +66,3 @@ def is_loopback(address: str) -> bool:
 def is_wildcard(address: str) -> bool:
     """True if the address stands for all interfaces, so that nobody can connect to it."""
     return host_of(address) in ("*", "0.0.0.0", "::")
-
-
-def advertised(bound: str, wanted: str | None) -> str:
-    """The address by which others are to reach a socket bound at `bound`.
-
-    `wanted` wins; a wildcard is replaced by the address of the interface that has the default
-    route. "" if there is none: then the worker is used only by who was told its address.
-    """
-    if wanted:
-        address = parse_address(wanted)
-        if is_wildcard(address):
-            raise ConfigError(f"{address} names no machine: advertise a host that others can reach")
-        return address
-    if not is_wildcard(bound):
-        return bound
-    host = _default_interface()
-    return f"tcp://{host}:{bound.rpartition(':')[2]}" if host else ""
-
-
-def _default_interface() -> str:
-    # Connecting a datagram socket sends nothing; it asks the kernel which interface it would use.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return ""

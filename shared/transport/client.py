@@ -157,6 +157,11 @@ class ClientConnection:
             self._find_out(now_ms)
         return moved and was_connected
 
+    @property
+    def own_address(self) -> str:
+        """The address of this machine by which it is connected; "" while it is not."""
+        return self._reconnector.own_address
+
     def answered(self) -> None:
         """A message came that only such a peer sends."""
         if self.reach.away_since_ms is not None:

@@ -8,6 +8,7 @@ and for how long it has been mute, and shuts its TCP connection down; libzmq see
 Honest peers say something every second. Time is an argument.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,6 +55,11 @@ class Connections:
         connection = self._open.get(fd)
         peer = connection.peer if connection is not None else None
         return str(peer[0]).removeprefix("::ffff:") if isinstance(peer, tuple) else ""
+
+    def own_addresses(self) -> Iterator[str]:
+        """At which addresses of this machine the peers of open connections came in."""
+        own = (tcp.own_address_of(fd) for fd in list(self._open))
+        return (str(one[0]) for one in own if one)
 
     def closed(self, fd: int) -> None:
         """A connection ended, by whomever."""

@@ -163,6 +163,11 @@ class Reconnector:
         self._looked_ms = 0.0
         self.tcp_ms = float("-inf")  # when a TCP connection last came about, whatever came of it
 
+    @property
+    def own_address(self) -> str:
+        """This machine's, of the connection that stands; "" without one."""
+        return str(self._from[0]) if self._from else ""
+
     def use(self, numbers: tuple[str, ...]) -> bool:
         """From now on these addresses of the peer are tried in turn; True if that moves it away
         from where it was, where a connection may have stood."""

@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from roommood.shared.transport.addresses import advertised, host_of
+from roommood.shared.transport.addresses import host_of
+from roommood.shared.transport.advertising import Advertisement
 from tests.end_to_end.site import Site, until
 
 pytest.importorskip("zeroconf")
@@ -12,7 +13,7 @@ pytest.importorskip("zeroconf")
 
 def own_host() -> str:
     """This machine's address on its network; skips where there is none."""
-    address = advertised("tcp://*:5701", None)
+    address = Advertisement("tcp://*:5701", None).address
     if not address:
         pytest.skip("this machine has no network")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

@@ -163,3 +163,11 @@ from roommood.shared.transport import client
 client.ClientConnection._find_out = lambda self, now_ms: None
 """,
 )
+
+# Where there is no default route, a worker that listens at all interfaces is advertised nowhere.
+ADVERTISED_BY_DEFAULT_ROUTE_ONLY: Final = {
+    WORKER: """
+from roommood.shared.transport import advertising
+advertising._best = lambda reached_at: ""
+"""
+}

@@ -10,14 +10,17 @@ from typing import Final
 from roommood.deploy.keys.site_keys import SiteKeys
 from tests.end_to_end.site import Component, Line, until
 from tests.faults import controls
+from tests.faults.checker import judge
 from tests.faults.names import Names
 from tests.faults.network import Network
-from tests.faults.plant import CHEAP, ROOM, FaultSite
+from tests.faults.plant import CHEAP, ROOM, FaultSite, bad_ends
 from tests.redis_server import free_port
 from tests.rows import Outcome, Row, Trial
 
-# Seconds in which it must be told: 5 are promised.
-_WITHIN_S: Final = 9.0
+# Seconds after which it must be told, by its own clock: 5 are promised. A busy machine may need
+# longer to start it.
+_WITHIN_S: Final = 8.0
+_PATIENCE_S: Final = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,10 @@ class Told:
         lines: list[Line] = until(
             lambda: self.component.lines(f"{kind} never reached"),
             f"{self.why!r} is told\n{self.component.tail()}",
-            _WITHIN_S,
+            _PATIENCE_S,
         )
         line = lines[0]
+        assert line["away_s"] <= _WITHIN_S, line
         assert line["level"] == "warning"
         assert line["peer"] == f"tcp://{self.address}"
         assert self.why in line["why"], line
@@ -138,6 +142,23 @@ def far(address: str, why: str, *, dropped: bool = False) -> Callable[[Trial], O
     return run
 
 
+def no_default_route(trial: Trial) -> Outcome:
+    """Three machines on a network without one; the camera knows the first worker only."""
+    preludes = {} if trial.protected else controls.ADVERTISED_BY_DEFAULT_ROUTE_ONLY
+    with Network("desk", "work", "pi") as network, FaultSite(trial.folder, preludes) as site:
+        site.wrap = network.on("desk")
+        reports, frames = f"{network.address('desk')}:5700", f"{network.address('desk')}:5701"
+        aggregator = site.aggregator(reports, "--insecure")
+        first = site.worker(frames, reports, *CHEAP, "--insecure")
+        site.wrap = network.on("work")
+        second = site.worker("0.0.0.0:5701", reports, *CHEAP, "--insecure")
+        site.wrap = network.on("pi")
+        eye = site.camera("a", ROOM, "simulated", frames, "--insecure", "--rate-hz", "10")
+        until(lambda: second.lines("analysed"), "the second worker is used", 15.0)
+        codes = [one.stop() for one in (eye, first, second, aggregator)]
+        return judge(site).outcome(wrong="; ".join(bad_ends(codes)))
+
+
 # How it is judged
 
 
@@ -185,6 +206,12 @@ ROWS: Final[tuple[Row, ...]] = (
     ),
     _row("no-route", "no route to the worker", far("192.0.2.7:5701", "no route to 192.0.2.7")),
     _row("off", "no machine at that address", far("10.77.0.99:5701", "no route to 10.77.0.99")),
+    Row(
+        name="never-reached-no-default-route",
+        what="a second worker's machine has no default route",
+        run=no_default_route, group="Never reached",
+        control="the address by which the aggregator is reached",
+    ),
     _row(
         "timed-out", "a firewall drops what is sent to the worker",
         far("10.77.0.2:5701", "timed out: 10.77.0.2 is off, or a firewall", dropped=True),

@@ -5,7 +5,6 @@ import pytest
 from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.limits import MAX_ADDRESS_CHARS
 from roommood.shared.transport.addresses import (
-    advertised,
     host_of,
     is_loopback,
     is_wildcard,
@@ -75,21 +74,3 @@ def test_a_wildcard_is_an_address_to_bind_but_not_to_connect(host: str) -> None:
 
 def test_the_host_of_an_ipv6_address_has_no_brackets() -> None:
     assert host_of("tcp://[fe80::1]:5701") == "fe80::1"
-
-
-def test_what_was_asked_to_be_advertised_wins() -> None:
-    assert advertised("tcp://127.0.0.1:5701", "desk:5701") == "tcp://desk:5701"
-
-
-def test_a_bound_address_is_advertised_as_it_is() -> None:
-    assert advertised("tcp://192.0.2.7:5701", None) == "tcp://192.0.2.7:5701"
-
-
-def test_a_wildcard_is_advertised_as_an_address_others_can_use() -> None:
-    address = advertised("tcp://*:5701", None)
-    assert address == "" or (address.endswith(":5701") and not is_wildcard(address))
-
-
-def test_a_wildcard_cannot_be_asked_to_be_advertised() -> None:
-    with pytest.raises(ConfigError, match="names no machine"):
-        advertised("tcp://*:5701", "*:5701")

@@ -1,0 +1,92 @@
+"""The address by which others are to reach a bound socket, found out where no setting says it."""
+
+import logging
+import socket
+from collections.abc import Iterable
+from typing import Final
+
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.logs import event
+from roommood.shared.protocol.limits import UNREACHED_MS
+from roommood.shared.transport.addresses import is_wildcard, number_of, parse_address
+
+_LOOK_EVERY_MS: Final = 2_000.0
+_log = logging.getLogger(__name__)
+
+
+class Advertisement:
+    """What others are told; "" while nothing is known: then only who was told uses this socket.
+
+    What the settings say wins. A socket bound to all interfaces is at the address of the one that
+    has the default route, else where somebody has reached this machine, else at loopback if
+    anybody came that way. It is looked at again: networks come after the start, and change.
+    """
+
+    def __init__(self, bound: str, wanted: str | None) -> None:
+        """Raises ConfigError where `wanted` is no address of a machine."""
+        self.address = _said(bound, wanted)
+        self._is_found_out = not self.address
+        self._bound = bound
+        self._looked_ms = float("-inf")
+        self._warn_at_ms: float | None = None
+        if self._is_found_out:
+            self.address = self._at(_default_interface())
+
+    def look(self, now_ms: float, reached_at: Iterable[str]) -> None:
+        """To be called each turn. `reached_at`: own addresses of connections, the best first."""
+        if not self._is_found_out or now_ms - self._looked_ms < _LOOK_EVERY_MS:
+            return
+        self._looked_ms = now_ms
+        host = _default_interface() or _best(reached_at)
+        if host and self._at(host) != self.address:
+            self.address = self._at(host)
+            event(_log, logging.INFO, "advertised", address=self.address)
+        elif not self.address:
+            self._warn(now_ms)
+
+    def _warn(self, now_ms: float) -> None:
+        """Once, when it has had the time to be found."""
+        if self._warn_at_ms is None:
+            self._warn_at_ms = now_ms + UNREACHED_MS
+        if now_ms >= self._warn_at_ms:
+            self._warn_at_ms = float("inf")
+            port = self._bound.rpartition(":")[2]
+            why = "no default route, and nobody has come over a network yet"
+            todo = f"--advertise HOST:{port}, else only cameras with --worker HOST:{port} come here"
+            event(_log, logging.WARNING, "advertised nowhere", why=why, todo=todo)
+
+    def _at(self, host: str) -> str:
+        shown = f"[{host}]" if ":" in host else host
+        return f"tcp://{shown}:{self._bound.rpartition(':')[2]}" if host else ""
+
+
+def _said(bound: str, wanted: str | None) -> str:
+    if wanted:
+        address = parse_address(wanted)
+        if is_wildcard(address):
+            raise ConfigError(f"{address} names no machine: advertise a host that others can reach")
+        return address
+    return "" if is_wildcard(bound) else bound
+
+
+def _best(reached_at: Iterable[str]) -> str:
+    """The first that other machines can use; loopback is better than nothing."""
+    local = ""
+    for host in reached_at:
+        number = number_of(f"tcp://{f'[{host}]' if ':' in host else host}:1")
+        if number is None or number.is_link_local:
+            continue
+        if not number.is_loopback:
+            return str(number)
+        local = str(number)
+    return local
+
+
+def _default_interface() -> str:
+    # Connecting a datagram socket sends nothing; it asks the kernel which interface it would use.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return ""

@@ -1,0 +1,79 @@
+"""The address that others are told, where no setting says it."""
+
+import logging
+
+import pytest
+
+from roommood.shared.errors import ConfigError
+from roommood.shared.protocol.limits import UNREACHED_MS
+from roommood.shared.transport import advertising
+from roommood.shared.transport.addresses import is_wildcard
+from roommood.shared.transport.advertising import Advertisement
+
+
+@pytest.fixture
+def no_route(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(advertising, "_default_interface", lambda: "")
+
+
+def test_what_was_asked_to_be_advertised_wins() -> None:
+    one = Advertisement("tcp://0.0.0.0:5701", "desk:5701")
+    one.look(0.0, ["192.0.2.7"])
+    assert one.address == "tcp://desk:5701"
+
+
+def test_a_bound_address_is_advertised_as_it_is() -> None:
+    assert Advertisement("tcp://192.0.2.7:5701", None).address == "tcp://192.0.2.7:5701"
+
+
+def test_a_wildcard_is_advertised_as_an_address_others_can_use() -> None:
+    address = Advertisement("tcp://*:5701", None).address
+    assert address == "" or (address.endswith(":5701") and not is_wildcard(address))
+
+
+def test_a_wildcard_cannot_be_asked_to_be_advertised() -> None:
+    with pytest.raises(ConfigError, match="names no machine"):
+        Advertisement("tcp://*:5701", "*:5701")
+
+
+@pytest.mark.parametrize(
+    ("reached_at", "address"),
+    [
+        (["127.0.0.1", "192.0.2.7", "192.0.2.8"], "tcp://192.0.2.7:5701"),
+        (["::ffff:192.0.2.7"], "tcp://192.0.2.7:5701"),
+        (["fe80::1", "2001:db8::1"], "tcp://[2001:db8::1]:5701"),
+        (["127.0.0.1"], "tcp://127.0.0.1:5701"),
+        ([], ""),
+    ],
+)
+@pytest.mark.usefixtures("no_route")
+def test_without_a_default_route_it_is_where_somebody_was_reached(
+    reached_at: list[str], address: str
+) -> None:
+    one = Advertisement("tcp://*:5701", None)
+    assert one.address == ""
+    one.look(0.0, reached_at)
+    assert one.address == address
+
+
+def test_a_network_that_comes_or_changes_after_the_start_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hosts = ["", "192.0.2.7", "192.0.2.8"]
+    monkeypatch.setattr(advertising, "_default_interface", lambda: hosts[0])
+    one = Advertisement("tcp://*:5701", None)
+    for now_ms, host in enumerate(hosts):
+        hosts[0] = host
+        one.look(now_ms * 10_000.0, [])
+        assert one.address == (f"tcp://{host}:5701" if host else "")
+
+
+@pytest.mark.usefixtures("no_route")
+def test_a_worker_that_nobody_can_be_told_of_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    one = Advertisement("tcp://*:5701", None)
+    for now_ms in (0.0, UNREACHED_MS - 1_000, UNREACHED_MS, 3 * UNREACHED_MS):
+        one.look(now_ms, [])
+    (line,) = [one for one in caplog.records if one.levelno == logging.WARNING]
+    assert "--advertise HOST:5701" in line.fields["todo"]  # type: ignore[attr-defined]
