@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from tests.end_to_end.site import Component, acknowledged, select_for, until
 from tests.faults.checker import judge
@@ -97,11 +98,15 @@ def kitchen(
     *options: str,
     redis: Mapping[str, str] = DURABLE,
     away: bool = False,
+    server: Any = None,
 ) -> Iterator[Kitchen]:
     """`options` are the aggregator's, `redis` those of Redis; with `away` it is not there when
-    the aggregator starts."""
-    preludes = {} if trial.protected else control
-    with FaultSite(trial.folder, preludes, **redis) as site:
+    the aggregator starts. `server` is more than a single Redis: it has `url`, `client` and `start`.
+    """
+    site = FaultSite(trial.folder, {} if trial.protected else control, **redis)
+    if server is not None:
+        site.redis = server
+    with site:
         if away:
             site.redis.stop()
         reports, frames = site.address(), site.address()

@@ -16,8 +16,7 @@ from roommood.shared.clock import wall_ms
 from roommood.shared.errors import StoreAway, StoreError
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream
 from tests.end_to_end.site import until
-from tests.faults.proxy import FaultProxy
-from tests.ports import free_port
+from tests.redis_pair import RedisPair, follows
 from tests.redis_sentinels import Sentinels
 from tests.redis_server import RedisServer
 
@@ -25,41 +24,9 @@ NOW_MS = HOUR_MS + 301_000
 
 
 @pytest.fixture
-def pair() -> Iterator[tuple[RedisServer, RedisServer, FaultProxy]]:
-    """A master, its replica, and the address by which everybody reaches the master."""
-    ports = free_port(), free_port()
-    with (
-        RedisServer(port=str(ports[0])) as first,
-        RedisServer(port=str(ports[1]), replicaof=f"127.0.0.1 {ports[0]}") as second,
-        FaultProxy(f"127.0.0.1:{ports[0]}") as front,
-    ):
-        until(lambda: follows(second), "the replica follows", 30.0)
-        yield first, second, front
-
-
-def follows(server: RedisServer) -> bool:
-    with server.client() as client:
-        return bool(client.info("replication").get("master_link_status") == "up")
-
-
-def swap(pair: tuple[RedisServer, RedisServer, FaultProxy]) -> None:
-    """The old master lives on as a replica; what is connected to it stays connected."""
-    first, second, front = pair
-    old, new = front.target, next(p for p in ports_of(pair) if p != front.target)
-    with second.client() as client:
-        client.replicaof("NO", "ONE")
-    with first.client() as client:
-        client.replicaof(*new.split(":"))
-    front.target = new
-    assert old != new
-
-
-def ports_of(pair: tuple[RedisServer, RedisServer, FaultProxy]) -> list[str]:
-    found = []
-    for server in pair[:2]:
-        with server.client() as client:
-            found.append(f"127.0.0.1:{client.config_get('port')['port']}")
-    return found
+def pair() -> Iterator[RedisPair]:
+    with RedisPair() as pair:
+        yield pair
 
 
 def commit(store: Store, seq: int) -> Outcome:
@@ -67,11 +34,11 @@ def commit(store: Store, seq: int) -> Outcome:
 
 
 def test_the_new_master_behind_the_same_address_is_reached_at_once(
-    pair: tuple[RedisServer, RedisServer, FaultProxy],
+    pair: RedisPair,
 ) -> None:
-    store = Store(f"redis://{pair[2].address}/0")
+    store = Store(pair.url)
     assert commit(store, 0) is Outcome.COMMITTED
-    swap(pair)
+    pair.swap()
     outcomes = [commit(store, 1) for _ in range(3)]
     assert outcomes == [Outcome.UNSETTLED, Outcome.COMMITTED, Outcome.DUPLICATE]
     store.pause("den")
@@ -80,13 +47,13 @@ def test_the_new_master_behind_the_same_address_is_reached_at_once(
 
 
 def test_with_the_pool_kept_it_is_never_reached(
-    pair: tuple[RedisServer, RedisServer, FaultProxy], monkeypatch: pytest.MonkeyPatch
+    pair: RedisPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
     monkeypatch.setattr(redis_servers, "leave_wrong_server", lambda _client: None)
-    store = Store(f"redis://{pair[2].address}/0")
+    store = Store(pair.url)
     assert commit(store, 0) is Outcome.COMMITTED
-    swap(pair)
+    pair.swap()
     assert {commit(store, 1) for _ in range(5)} == {Outcome.UNSETTLED}
     store.close()
 
