@@ -37,8 +37,8 @@ take() {
     take_to "$beside/camera.key" "/etc/roommood/keys/camera-$NAME.key"
     take_to "$beside/source.password" "/etc/roommood/keys/camera-$NAME.source-password"
     take_to "$beside/wifi.nmconnection" /etc/NetworkManager/system-connections/roommood.nmconnection
-    # By now cloud-init has it; older versions leave it for everybody to read.
-    for file in /etc/netplan/*.yaml; do [ ! -e "$file" ] || chmod 600 "$file"; done
+    # By now cloud-init has it; older versions leave it, and a log with it, for everybody to read.
+    for file in /etc/netplan/*.yaml /var/log/cloud-init*.log; do [ ! -e "$file" ] || chmod 600 "$file"; done
     if grep -qs '"password"' "$beside/../network-config"; then
         wipe "$beside/../network-config"
         echo '# Taken at the first start.' >"$beside/../network-config"
