@@ -1,6 +1,7 @@
 """Who may look: refuses what comes from elsewhere, and asks for the password where there is one."""
 
 import asyncio
+from collections import Counter
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
@@ -15,9 +16,10 @@ from roommood.shared.process.settings import DashboardSettings
 from roommood.shared.security.page_password import given_password
 
 COOKIE: Final = "roommood_session"
-# What a wrong password costs, and how many may be waiting for that at once.
+# What a wrong password costs; how many of one address, and in all, may be waiting for that at once.
 WRONG_COSTS_S: Final = 1.0
-_MOST_WRONG_AT_ONCE: Final = 20
+_MOST_WRONG_OF_ONE: Final = 5
+_MOST_WRONG_AT_ONCE: Final = 1_000
 _MOST_FORM_BYTES: Final = 4_096
 _OPEN_PATHS: Final = ("/login", "/assets/dashboard.css", "/healthz")
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -33,7 +35,7 @@ class Guard:
         self._settings = settings
         password = settings.password
         self._sessions = Sessions(password) if password is not None else None
-        self._wrong = 0
+        self._wrong: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -78,19 +80,23 @@ class Guard:
         if sessions.holds(_cookie(asked)):
             return True
         given = given_password(asked.headers.get("authorization", ""))
-        return given is not None and await self._is_right(given, sessions)
+        return given is not None and await self._is_right(given, sessions, _address(asked))
 
-    async def _is_right(self, given: str, sessions: Sessions) -> bool:
-        """A wrong password costs its owner a second; and with many at once, everybody's fail."""
-        if self._wrong >= _MOST_WRONG_AT_ONCE:
+    async def _is_right(self, given: str, sessions: Sessions, address: str) -> bool:
+        """A wrong password costs its address a second; with several at once all of this address
+        fail, right ones too, so that guessing is slow. Nobody else's does."""
+        wrong = self._wrong
+        if wrong[address] >= _MOST_WRONG_OF_ONE or wrong.total() >= _MOST_WRONG_AT_ONCE:
             return False
         if sessions.is_password(given):
             return True
-        self._wrong += 1
+        wrong[address] += 1
         try:
             await asyncio.sleep(WRONG_COSTS_S)
         finally:
-            self._wrong -= 1
+            wrong[address] -= 1
+            if not wrong[address]:
+                del wrong[address]
         return False
 
     async def _login(self, asked: Request, sessions: Sessions) -> Response:
@@ -101,7 +107,7 @@ class Guard:
         body = await _body(asked)
         fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=4)
         given = fields.get("password", [""])[0]
-        if not await self._is_right(given, sessions):
+        if not await self._is_right(given, sessions, _address(asked)):
             return _form(wrong=True)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(
@@ -113,6 +119,11 @@ class Guard:
             secure=asked.url.scheme == "https",
         )
         return answer
+
+
+def _address(asked: HTTPConnection) -> str:
+    """Who asks; behind a proxy, whom it asks for (uvicorn takes that from a local proxy alone)."""
+    return asked.client.host if asked.client else ""
 
 
 def _host_name(host: str) -> str:

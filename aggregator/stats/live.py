@@ -24,7 +24,8 @@ class RoomNow:
     """A room at this moment, over about the last 4 s; each frame's weight halves in 3 s.
 
     A room without a frame in the last 10 s is `silent` and has no figures, never old ones. `away`
-    says why nothing is known of it: the node of a Redis Cluster that keeps it gives no answer.
+    says why nothing is known of it: its hash is damaged, or the node of a Redis Cluster that keeps
+    it gives no answer.
     """
 
     room: str
@@ -53,6 +54,13 @@ def room_now(room: str, live: Mapping[str, str], ttl_ms: float, apart: bool = Fa
     """
     if not live or ttl_ms < 0:
         return RoomNow(room)
+    try:
+        return _read(room, live, ttl_ms, apart)
+    except (KeyError, ValueError, OverflowError) as error:
+        return RoomNow(room, away=f"its live hash in Redis is damaged ({error!r}): DEL mends it")
+
+
+def _read(room: str, live: Mapping[str, str], ttl_ms: float, apart: bool) -> RoomNow:
     updated_ms = float(live["updated_ms"])
     said_ago_ms = max(0.0, LIVE_TTL_S * 1000 - ttl_ms)
     age_ms = said_ago_ms + max(0.0, updated_ms - float(live["captured_ms"]))

@@ -6,6 +6,7 @@
 """
 
 import contextlib
+import ipaddress
 import json
 import logging
 import socket
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.logs import event
@@ -188,6 +190,13 @@ class _Collector:
         yield from families.values()
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class _Handler(BaseHTTPRequestHandler):
     health: Health
     samples: Callable[[], Iterable[Sample]]
@@ -195,13 +204,22 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10
 
     def do_GET(self) -> None:
-        if self.path == "/metrics":
+        if not self._is_for_us():
+            self._answer(421, "text/plain", b"this address is not served here\n")
+        elif self.path == "/metrics":
             self._answer(200, "text/plain; version=0.0.4; charset=utf-8", self._metrics())
         elif self.path in ("/healthz", "/readyz"):
             good = self.health.live and (self.health.ready or self.path == "/healthz")
             self._answer(200 if good else 503, "application/json", self._state())
         else:
             self._answer(404, "text/plain", b"/healthz, /readyz and /metrics are here\n")
+
+    def _is_for_us(self) -> bool:
+        """Where only this machine may ask, a web page whose name was made to point here may not."""
+        if not _is_loopback(str(self.connection.getsockname()[0])):
+            return True
+        name = urlsplit(f"//{self.headers.get('Host', '')}").hostname
+        return name in (None, "localhost") or _is_loopback(name)
 
     def _metrics(self) -> bytes:
         return render([*self.health.samples(), *self.samples()])

@@ -88,7 +88,12 @@ class DashboardSettings(Reader):
     )
 
     def __post_init__(self) -> None:
-        if not (is_local(self.bind) or self.password_file or self.behind_proxy):
+        if self.behind_proxy and not (is_local(self.bind) or self.password_file):
+            raise ConfigError(
+                f"--behind-proxy at {self.bind} lets whoever reaches that address pass the proxy "
+                "by: use --bind 127.0.0.1:5780, or give --password-file as well"
+            )
+        if not (is_local(self.bind) or self.password_file):
             raise ConfigError(
                 f"{self.bind} can be reached from other machines: give --password-file, or "
                 "--behind-proxy where another server decides who may look"

@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -10,6 +12,7 @@ import pytest
 import websockets
 from nicegui import Client
 
+from roommood.aggregator.dashboard.connections import MOST_OF_ONE_ADDRESS
 from roommood.aggregator.dashboard.guard import COOKIE
 from roommood.aggregator.dashboard.sessions import SESSION_S, Sessions
 from roommood.shared.errors import ConfigError
@@ -67,7 +70,8 @@ def test_an_address_that_others_reach_needs_a_password_or_a_proxy(
 ) -> None:
     with pytest.raises(ConfigError, match="can be reached from other machines"):
         DashboardSettings(bind=bind)
-    assert DashboardSettings(bind=bind, behind_proxy=True).password is None
+    with pytest.raises(ConfigError, match="pass the proxy by"):
+        DashboardSettings(bind=bind, behind_proxy=True)
     assert DashboardSettings(bind=bind, password_file=secret(tmp_path, WORD)).password == WORD
 
 
@@ -221,3 +225,40 @@ def test_pages_are_not_kept_by_the_browser(dashboard: Served) -> None:
 
 def test_what_nicegui_counts_as_open_pages_is_what_we_bound() -> None:
     assert isinstance(Client.instances, dict)
+
+
+# Others at the same door
+
+
+def test_wrong_passwords_of_others_keep_nobody_out(closed: Served) -> None:
+    """From an address of their own: everybody else's right one is right."""
+    guesser = httpx.HTTPTransport(local_address="127.0.0.2")
+    stranger = httpx.Client(base_url=closed.url, transport=guesser, timeout=20.0)
+    with stranger, ThreadPoolExecutor(10) as pool:
+        guesses = [
+            pool.submit(stranger.get, "/api/health", headers=basic(f"no {n}")) for n in range(20)
+        ]
+        assert closed.get("/api/health", **basic(WORD)).status_code == 200
+        assert {one.result().status_code for one in guesses} == {401}
+    assert closed.get("/api/health", **basic(WORD)).status_code == 200
+
+
+def test_half_a_request_is_cut(dashboard: Served) -> None:
+    with socket.create_connection(("127.0.0.1", dashboard.port), timeout=30.0) as half:
+        half.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        assert half.recv(1) == b""
+
+
+def test_one_address_holds_only_so_many_places(dashboard: Served) -> None:
+    held = [
+        socket.create_connection(
+            ("127.0.0.1", dashboard.port), timeout=30.0, source_address=("127.0.0.3", 0)
+        )
+        for _ in range(MOST_OF_ONE_ADDRESS + 5)
+    ]
+    try:
+        assert held[-1].recv(1) == b""
+        assert dashboard.get("/healthz").status_code == 200
+    finally:
+        for one in held:
+            one.close()

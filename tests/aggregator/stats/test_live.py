@@ -8,6 +8,7 @@ import redis
 
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.shared.protocol.emotions import EXPRESSIONS, VALENCE
 from roommood.shared.protocol.messages import Face
 from tests.aggregator.made import HOUR_MS, delivery, face, only, result
@@ -208,3 +209,18 @@ def test_changes_are_told_at_most_five_times_a_second(room: _Room, client: redis
     }  # fmt: skip
     assert messages[-1]["shares"]["happiness"] == 1
     assert [m["updated_ms"] for m in messages] == [NOW_MS + n * 200 for n in range(10)]
+
+
+@pytest.mark.parametrize("damage", ["people", "updated_ms", "share:fear", "camera:door"])
+def test_a_damaged_hash_is_one_rooms_trouble_and_nobody_elses(
+    store: Store, client: redis.Redis, damage: str
+) -> None:
+    for room in ("hall", "kitchen"):
+        store.commit([delivery(result(1, HAPPY, room=room), NOW_MS)], NOW_MS)
+        store.touch_rooms({room: NOW_MS})
+    client.hset(redis_keys.live("hall"), damage, "many")
+    hall, kitchen = RoomStats(client, now_ms=lambda: NOW_MS).live_rooms()
+
+    assert "damaged" in hall.away
+    assert (hall.people, hall.silent) == (None, True)
+    assert kitchen.people is not None

@@ -107,3 +107,24 @@ def test_once_stopped_the_port_is_free_again() -> None:
     server.stop = serve("127.0.0.1", server.port, server.health, list)
     assert server.get("/healthz")[0] == 200
     server.stop()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9", 200), ("localhost:9", 200), ("[::1]:9", 200), ("localhost", 200),
+        ("evil.example", 421), ("127.evil.example:9", 421), ("localhost.evil.example", 421),
+    ],
+)  # fmt: skip
+def test_a_name_that_was_made_to_point_here_is_not_answered(host: str, status: int) -> None:
+    port = free_port()
+    stop = serve("127.0.0.1", port, Health("camera"), list)
+    try:
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Host": host})
+        try:
+            answer = urllib.request.urlopen(asked, timeout=5).status
+        except urllib.error.HTTPError as error:
+            answer = error.code
+    finally:
+        stop()
+    assert answer == status

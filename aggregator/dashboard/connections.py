@@ -1,0 +1,66 @@
+"""Connections to the page that ask for nothing are cut, and one address holds only so many: half a
+request, written slowly, would otherwise keep a place from everybody else."""
+
+import asyncio
+from collections import Counter
+from typing import Any, Final
+
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+# Seconds in which a request must be there, whole.
+PATIENCE_S: Final = 10.0
+# A browser opens six; several people may share an address, and a proxy in front shares its own.
+MOST_OF_ONE_ADDRESS: Final = 128
+_LOCAL: Final = ("127.0.0.1", "::1")
+
+_held: Counter[str] = Counter()
+
+
+class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """Uvicorn's protocol, with an end to its patience."""
+
+    _clock: asyncio.TimerHandle | None = None
+    _address = ""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername") or ("",)
+        self._address = str(peer[0])
+        _held[self._address] += 1
+        if self._address not in _LOCAL and _held[self._address] > MOST_OF_ONE_ADDRESS:
+            transport.close()
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._let_go()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self, *args: Any) -> None:
+        self._let_go()
+        super().handle_websocket_upgrade(*args)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._wait()
+
+    def _wait(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+        self._clock = self.loop.call_later(PATIENCE_S, self._cut_if_idle)
+
+    def _cut_if_idle(self) -> None:
+        """An answer may take as long as it likes; what is asked may not."""
+        cycle = self.cycle
+        is_answering = cycle is not None and not cycle.response_complete and not cycle.more_body
+        if not is_answering:
+            self.transport.close()
+
+    def _let_go(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+        if self._address:
+            _held[self._address] -= 1
+            if not _held[self._address]:
+                del _held[self._address]
+            self._address = ""
