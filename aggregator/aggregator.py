@@ -17,6 +17,7 @@ from roommood.aggregator.counting.metrics import aggregator_samples, store_sampl
 from roommood.aggregator.counting.outcomes import CommitReport, Outcome
 from roommood.aggregator.counting.peers import Peers
 from roommood.aggregator.counting.redis_status import RedisStatus
+from roommood.aggregator.counting.still_boxes import StillBoxes
 from roommood.aggregator.counting.store import Store
 from roommood.shared.clock import Absence, boot_ms, wall_ms
 from roommood.shared.errors import ShardAway, VersionMismatch, WireError
@@ -60,6 +61,7 @@ class Aggregator:
         self._peers = Peers()
         self._limited_log = RateLimitedLog(_log)
         self._admission = Admission()
+        self._still_boxes = StillBoxes()
         self._answers: dict[bytes, _Answer] = {}
         self._deliveries: list[Delivery] = []
         self._absence = Absence()
@@ -163,7 +165,8 @@ class Aggregator:
             elif waits_for := self._admission.waits_for(delivery, received_ms, now_ms):
                 self._defer(routing_id, delivery, waits_for)
             else:
-                self._deliveries.append(delivery)
+                seen_ms = now_ms - transit_ms - one.age_ms
+                self._deliveries.append(self._still_boxes.left_out(delivery, seen_ms))
 
     def _defer(self, routing_id: bytes, delivery: Delivery, waits_for: str) -> None:
         """It is one too many for now; the worker sends it again later."""
@@ -212,6 +215,7 @@ class Aggregator:
         elif outcome is not Outcome.UNSETTLED:
             if outcome is Outcome.FORGOTTEN:
                 self._admission.forget(delivery)
+                self._still_boxes.forget(delivery.result.room)
             answer.refused.append((ticket, outcome))
 
     def _log_room_errors(self, committed: CommitReport) -> None:

@@ -29,11 +29,15 @@ _face_fields = lru_cache(256)(redis_keys.face_fields)
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A result on arrival. `ticket` is whatever names it to the caller (worker and number)."""
+    """A result on arrival. `ticket` is whatever names it to the caller (worker and number).
+
+    `still` boxes, which never move, were left out of the result's faces.
+    """
 
     ticket: Hashable
     captured_ms: float
     result: Result
+    still: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +135,11 @@ def _room_call(
     room: str, places: list[int], deliveries: Sequence[Delivery], now_ms: float, min_people: int
 ) -> RoomCall:
     call = _Call(room, now_ms)
-    rows = [call.row(deliveries[place], min_people) for place in places]
-    return RoomCall(room, tuple(places), call.keys(), pack_argument(call.argument(rows)))
+    each = [deliveries[place] for place in places]
+    rows = [call.row(one, min_people) for one in each]
+    still = [(number, one.still) for number, one in enumerate(each, start=1) if one.still]
+    argument = pack_argument({**call.argument(rows), "still": still})
+    return RoomCall(room, tuple(places), call.keys(), argument)
 
 
 class _Call:

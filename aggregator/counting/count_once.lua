@@ -15,13 +15,14 @@
 --   fields            names of the buckets' fields
 --   cameras           names of the cameras
 --   camera_bases      for each camera, the index in `fields` (from 0) of frames, observed_us,
---                     face_us, suppressed_us, unsure_us
+--                     face_us, suppressed_us, unsure_us, still_us
 --   labels, valence   name and pleasure of each expression
 --   live_ttl_s, live_max_age_ms, half_life_ms, margin, updates_every_ms: see redis_keys.py
 --   results           arrays: bitmap, bit, moment, camera, captured_ms, interval_us, number of
 --                     faces, of suppressed faces, of unsure faces; then for each sure face the
 --                     index in `fields` (from 0) of `us` and `label_us` for each expression,
 --                     and the probability of each expression
+--   still             of results (1 ..) with boxes that never move: the result, how many
 --
 -- Replies with one letter per result: c counted, d duplicate, f forgotten (refused by the
 -- tombstone); or with an error, and then nothing was written. A script is atomic but is not
@@ -164,6 +165,7 @@ local function add_frame(row, interval_us, sum)
   sum[base + 3] = (sum[base + 3] or 0) + interval_us * row[7]
   sum[base + 4] = (sum[base + 4] or 0) + interval_us * row[8]
   sum[base + 5] = (sum[base + 5] or 0) + interval_us * row[9]
+  sum[base + 6] = (sum[base + 6] or 0) + interval_us * (row.still or 0)
 end
 
 -- Adds a frame to a camera's live sums; returns its weight. Frames that follow each other in time
@@ -453,6 +455,7 @@ end
 local problem = wrong_type()
 if problem then return redis.error_reply(problem) end
 
+for _, one in ipairs(arg.still) do results[one[1]].still = one[2] end
 local letters, any = outcomes()
 if not any then return table.concat(letters) end
 

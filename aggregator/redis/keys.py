@@ -33,6 +33,8 @@ Fields of a bucket (10s, 1m, 1h); times in microseconds, whole numbers:
     face_us:<camera>        the same, times the faces in each
     suppressed_us:<camera>  face time of frames with fewer faces than min_people
     unsure_us:<camera>      face time of faces that are not sure, in the other frames
+    still_us:<camera>       time of boxes that never move, which are things or pictures: in no
+                            other field
     us:<model>:<size>:<expression>        sure face time times probability
     label_us:<model>:<size>:<expression>  sure face time by winning label
 
@@ -172,7 +174,9 @@ def camera_of(seen_key: str) -> str:
     return seen_key.split(":")[3]
 
 
-CAMERA_FIELDS: Final = ("frames", "observed_us", "face_us", "suppressed_us", "unsure_us")
+CAMERA_FIELDS: Final = (
+    "frames", "observed_us", "face_us", "suppressed_us", "unsure_us", "still_us",
+)  # fmt: skip
 
 
 def camera_fields(camera_id: str) -> list[str]:

@@ -40,7 +40,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class CameraPeriod:
-    """One camera in a period. `people` is None where it observed nothing; `coverage` 0..1."""
+    """One camera in a period. `people` is None where it observed nothing; `coverage` 0..1.
+
+    `still` are the boxes at once that never moved for an hour: things or pictures, no people.
+    """
 
     camera: str
     frames: int
@@ -50,6 +53,7 @@ class CameraPeriod:
     unsure_s: float
     people: float | None
     coverage: float
+    still: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,7 @@ def _camera(name: str, counters: Mapping[str, int], elapsed_us: float) -> Camera
         unsure_s=counters["unsure_us"] / 1e6,
         people=part_of(counters["face_us"], observed_us),
         coverage=min(1.0, observed_us / elapsed_us) if elapsed_us else 0.0,
+        still=part_of(counters["still_us"], observed_us) or 0.0,
     )
 
 

@@ -73,8 +73,16 @@ def headline(period: RoomPeriod, zone: tzinfo = UTC) -> str:
         f"people {_number(period.people)}{valence}\n"
         f"{period.face_s:.0f} s of face time, {_percent(period.sure_share) or 'nothing'} sure, "
         f"{_percent(period.suppressed_share) or 'nothing'} suppressed (too few faces)\n"
-        f"{period.looks:.0f} looks at sure faces{_uncorrected(period)}"
+        f"{period.looks:.0f} looks at sure faces{_uncorrected(period)}{_still(period)}"
     )
+
+
+def _still(period: RoomPeriod) -> str:
+    """Cameras that see what the detector takes for faces, and that never moves."""
+    seen = [f"{one.camera} {one.still:.1f}" for one in period.cameras if one.still >= 0.05]
+    if not seen:
+        return ""
+    return f"\nLeft out: boxes that never move, pictures or things ({', '.join(seen)} at once)"
 
 
 def _uncorrected(period: RoomPeriod) -> str:
