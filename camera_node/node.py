@@ -115,6 +115,7 @@ class CameraNode:
             round(1e6 / max(source.rate_hz, 0.2)),
             insecure=self._settings.insecure,
             keys=self._keys,
+            keys_at=self._settings.keys,
             discovered=self._finder,
         )
         self._wakers = select.poll()

@@ -5,6 +5,8 @@ import logging
 import math
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import zmq
@@ -25,7 +27,7 @@ from roommood.shared.protocol.limits import (
 from roommood.shared.protocol.messages import CameraHealth, Credit, Frame, Hello
 from roommood.shared.security.keys import ClientKeys
 from roommood.shared.transport import sockets
-from roommood.shared.transport.client import Dialer
+from roommood.shared.transport.client import Dialer, doctor_command
 from roommood.shared.transport.monitors import ConnectionEvent
 from roommood.shared.transport.sockets import Dealer
 
@@ -67,6 +69,7 @@ class Publisher:
         *,
         insecure: bool = False,
         keys: ClientKeys | None = None,
+        keys_at: Path | None = None,
         discovered: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._discovered = discovered
@@ -75,7 +78,7 @@ class Publisher:
             context,
             poller,
             sockets.connect_frames,
-            lambda address: f"roommood doctor --worker {address}",
+            partial(doctor_command, "worker", keys_at),
             insecure=insecure,
             keys=keys,
         )

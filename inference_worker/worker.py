@@ -95,6 +95,7 @@ class Worker:
             self._take_ack,
             insecure=settings.insecure,
             keys=self._keys.to_aggregators if self._keys else None,
+            keys_at=settings.keys,
         )
         own = self._keys.own if self._keys else None
         self._listener = Listener(self._context, bind_frames, settings, own, self._allow_list)

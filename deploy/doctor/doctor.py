@@ -155,7 +155,7 @@ def _redis(targets: Targets) -> Iterator[Finding]:
 def _keys(targets: Targets) -> Iterator[Finding]:
     from roommood.deploy.doctor.keys import check_keys
 
-    return check_keys(targets.keys, targets.worker)
+    return check_keys(targets.keys, targets.worker, targets.aggregator)
 
 
 def _source(spec: str | None) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """What `roommood doctor` says of keys: are they there and private, and do they fit together."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -33,16 +34,19 @@ from roommood.shared.transport.sockets import close, connect_frames
 _HANDSHAKE_S: Final = 3.0
 
 
-def check_keys(place: Path | None, worker: str | None) -> Iterator[Finding]:
+def check_keys(
+    place: Path | None, worker: str | None, aggregator: str | None = None
+) -> Iterator[Finding]:
     """Findings on the keys at `place`, as in the setting `keys`, and on systemd's credentials.
 
-    `worker`, an address, must take a camera's key that lies there.
+    `worker`, an address, must take a camera's key that lies there, and `aggregator` the workers'.
     """
     folder = place or credentials_folder()
     if folder is None:
         yield skipped("keys", "give --keys PATH to see whether they are usable")
         return
-    findings = [*_pairs(place, folder), *_cameras(folder, worker), *_left_behind(folder)]
+    pairs = [*_pairs(place, folder), *_report_key(place, folder, aggregator)]
+    findings = [*pairs, *_cameras(folder, worker), *_left_behind(folder)]
     yield from findings
     if not findings:
         todo = "make a site's keys with `roommood keys init`, or copy this machine's there"
@@ -68,6 +72,16 @@ def _pairs(place: Path | None, folder: Path) -> Iterator[Finding]:
     if trusted != (aggregators.own.public, workers.own.public):
         todo = "copy workers.key and aggregators.key once more, both from the same `keys rotate`"
         yield fail("keys", "workers and aggregators trust other keys than each other's", todo)
+
+
+def _report_key(place: Path | None, folder: Path, aggregator: str | None) -> Iterator[Finding]:
+    """Shakes hands with an aggregator as the worker of this machine would."""
+    if aggregator is None or not (folder / WORKERS_FILE).exists():
+        return
+    with contextlib.suppress(ConfigError):  # told as that of the pair
+        if workers := worker_keys(place):
+            address = parse_address(aggregator)
+            yield _let_in("key of workers", workers.to_aggregators, address, "aggregator")
 
 
 def _cameras(folder: Path, worker: str | None) -> Iterator[Finding]:
@@ -109,14 +123,16 @@ def _on_the_list(about: str, bundle: CameraBundle, path: Path | None) -> Iterato
         yield fail(about, f"{path} does not let it in: {why}", todo)
 
 
-def _let_in(about: str, keys: ClientKeys, address: str) -> Finding:
-    """Shakes hands with a worker as the camera would."""
+def _let_in(about: str, keys: ClientKeys, address: str, kind: str = "worker") -> Finding:
+    """Shakes hands as the holder of the keys would."""
     news = _handshake(address, keys)
     if news is ConnectionEvent.CONNECTED:
-        return ok(about, f"let in by the worker at {address}, which has the trusted key")
+        return ok(about, f"let in by the {kind} at {address}, which has the trusted key")
     if news is ConnectionEvent.REFUSED:
         todo = "copy cameras.toml to that machine; was the camera revoked?"
-        return fail(about, f"not let in by the worker at {address}", todo)
+        if kind == "aggregator":
+            todo = "copy workers.key and aggregators.key once more, both from one `keys rotate`"
+        return fail(about, f"not let in by the {kind} at {address}", todo)
     todo = "is it running, with --keys, and from the same site? `roommood keys list` compares"
     return fail(about, f"nobody with the trusted key answers at {address}", todo)
 

@@ -3,6 +3,8 @@
 import dataclasses
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 import zmq
@@ -15,7 +17,7 @@ from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, WORKER_SILENT_MS
 from roommood.shared.protocol.messages import Ack, Report, Result, TicketedResult
 from roommood.shared.security.keys import ClientKeys
-from roommood.shared.transport.client import ClientConnection, Dialer
+from roommood.shared.transport.client import ClientConnection, Dialer, doctor_command
 from roommood.shared.transport.monitors import ConnectionEvent
 from roommood.shared.transport.sockets import connect_reports, is_writable, receive, send
 
@@ -58,6 +60,7 @@ class Reporter:
         *,
         insecure: bool = False,
         keys: ClientKeys | None = None,
+        keys_at: Path | None = None,
     ) -> None:
         self._identify = identify
         self._make_report = make_report
@@ -67,7 +70,7 @@ class Reporter:
             context,
             poller,
             connect_reports,
-            lambda address: f"roommood doctor --aggregator {address}",
+            partial(doctor_command, "aggregator", keys_at),
             insecure=insecure,
             keys=keys,
         )

@@ -8,6 +8,7 @@ moves there.
 import logging
 import socket
 from collections.abc import Callable, Container, Iterator
+from pathlib import Path
 from typing import Final, Protocol
 
 import zmq
@@ -261,6 +262,12 @@ class ClientConnection:
             away_s=round(away_ms / 1000),
             todo=self._dialer.advice(address.removeprefix("tcp://")),
         )
+
+
+def doctor_command(kind: str, keys_at: Path | None, address: str) -> str:
+    """The command that finds out more about a peer that is not reached."""
+    keys = f" --keys {keys_at}" if keys_at else ""
+    return f"roommood doctor --{kind} {address}{keys}"
 
 
 def _probe(number: str) -> str:

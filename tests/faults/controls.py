@@ -48,7 +48,7 @@ _set = zmq.Socket.setsockopt
 def _queueing(self, option, value):
     return _set(self, option, 0 if option == zmq.IMMEDIATE else value)
 zmq.Socket.setsockopt = _queueing
-publisher.is_writable = lambda socket: True
+publisher.sockets.is_writable = lambda socket: True
 def _available(self, now_ms):
     return 1 if self.worker_id and self.unsettled < 16 else 0
 window.CreditWindow.available = _available
@@ -57,11 +57,11 @@ window.CreditWindow.available = _available
 from roommood.inference_worker.serving import intake
 from roommood.shared.protocol.messages import Hello
 _take = intake.Intake._take_frame
-def _welcome(self, routing_id, frame):
-    if self.links.find(routing_id) is None:
+def _welcome(self, routing_id, holder, frame):
+    if self.sessions.find(routing_id) is None:
         hello = Hello(frame.camera, frame.room, frame.boot_id, 99, 0, 0, 1.0, 640, 480, 0, 0.0)
-        self.links.hello(routing_id, hello, intake.boot_ms())
-    _take(self, routing_id, frame)
+        self.sessions.hello(routing_id, hello, intake.boot_ms())
+    _take(self, routing_id, holder, frame)
 intake.Intake._take_frame = _welcome
 intake.Intake._why_not = lambda self, link, frame, credited: ""
 """,
@@ -105,14 +105,14 @@ credit.CreditControl.may_grant = lambda self, asked, waiting, fetch_ms, now_ms: 
 credit.CreditControl.may_grow = lambda self, asked, waiting, now_ms: False
 def _feed(self, link):
     if link.silent or link.refused or link.in_flight >= 64:
-        self.hungry.pop(link.key, None)
+        self.ready.pop(link.key, None)
     else:
-        self.hungry.setdefault(link.key, link)
-links.SessionTable._feed = _feed
+        self.ready.setdefault(link.key, link)
+links.SessionTable._requeue = _feed
 _grant = links.SessionTable.grant
-def _grant_more(self, link, now_ms):
-    _grant(self, link, now_ms)
-    self._feed(link)
+def _grant_more(self, link, *when):
+    _grant(self, link, *when)
+    self._requeue(link)
 links.SessionTable.grant = _grant_more
 """
 }

@@ -16,7 +16,7 @@ from roommood.deploy.doctor.keys import check_keys
 from roommood.deploy.keys.cli import app
 from roommood.deploy.keys.site_keys import SiteKeys, new_pair
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.settings import WorkerSettings, load
+from roommood.shared.process.settings import AggregatorSettings, WorkerSettings, load
 from roommood.shared.security.allow_list import AccessPolicy, AllowList, FixedPolicy
 from roommood.shared.security.keys import (
     KeyPair,
@@ -26,7 +26,7 @@ from roommood.shared.security.keys import (
     worker_keys,
 )
 from roommood.shared.transport.listener import Listener
-from roommood.shared.transport.sockets import bind_frames
+from roommood.shared.transport.sockets import bind_frames, bind_reports
 from tests.shared.peers import free_address
 
 
@@ -305,3 +305,28 @@ def test_the_doctor_shakes_hands_with_the_worker_as_the_camera_would(
         last = [one for one in check_keys(bundle, address) if address in one.found]
         listener.close(0)
     assert [one.level for one in last] == [level]
+
+
+@pytest.mark.parametrize(("admitted", "level"), [(True, Level.OK), (False, Level.FAIL)])
+def test_the_doctor_shakes_hands_with_the_aggregator_as_the_worker_would(
+    site: SiteKeys, admitted: bool, level: Level
+) -> None:
+    workers = frozenset({site.workers().public} if admitted else ())
+    address = free_address()
+    with zmq.Context() as context:
+        settings = load(AggregatorSettings, None, {"bind": address})
+        policy = FixedPolicy(workers)
+        listener = Listener(context, bind_reports, settings, site.aggregators(), policy)
+        found = {one.about: one.level for one in check_keys(site.folder, None, address)}
+        listener.close(0)
+    assert found["key of workers"] is level
+
+
+def test_hints_are_commands_that_can_be_copied(site: SiteKeys) -> None:
+    done = CliRunner().invoke(
+        app, ["add-camera", "door", "--room", "hall", "--keys", str(site.folder)]
+    )
+    assert "camera-node --keys camera-door.key --source 0 --worker " in done.output
+    assert "..." not in done.output
+    fresh = CliRunner().invoke(app, ["init", "--keys", f"{site.folder}-2"])
+    assert f"inference-worker --keys {site.folder}-2 --bind 0.0.0.0:5701" in fresh.output
