@@ -206,7 +206,9 @@ class RoomStats:
         span = longest_that_fits(there, spans)
         apart, each = room in self._stored.rooms_apart(), []
         for one in spans:
-            start, end = (nearest(border, span.length_s) for border in (one.start, one.end))
+            start, end = nearest(one.start, span.length_s), nearest(one.end, span.length_s)
+            if end <= now_s < end + span.length_s and one.end.timestamp() > end:
+                end += span.length_s  # the bucket that is still filling
             hashes = self._stored.buckets(
                 room, span, range(start, max(end, start + 1), span.length_s)
             )

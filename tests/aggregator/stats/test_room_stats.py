@@ -11,6 +11,7 @@ import redis
 from roommood.aggregator.counting.buckets import Delivery
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.stats.calendar import Span
 from roommood.aggregator.stats.figures import wilson
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.aggregator.stats.sampling import Sampling
@@ -228,6 +229,20 @@ def test_several_cameras_of_one_face_are_one_look(store: Store, stats: RoomStats
     assert stats.summary("kitchen", timedelta(minutes=5)).looks == pytest.approx(6.0)
     store.set_views("kitchen", apart=True)
     assert stats.summary("kitchen", timedelta(minutes=5)).looks == pytest.approx(18.0)
+
+
+@pytest.mark.parametrize("minute", [1, 29, 31, 59])
+def test_a_span_up_to_now_ends_with_the_hour_under_way(
+    store: Store, client: redis.Redis, minute: int
+) -> None:
+    now_ms = HOUR_MS + minute * 60_000.0
+    store.commit([delivery(result(1, HAPPY, interval_us=1_000_000), now_ms - 1_000)], now_ms)
+    store.touch_rooms({"kitchen": now_ms})
+    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    span = Span(now - timedelta(days=8), now)
+    (period,) = RoomStats(client, now_ms=lambda: now_ms).periods_of("kitchen", [span])
+
+    assert period.frames == 1
 
 
 def test_cameras_that_see_different_people_add_up(store: Store, stats: RoomStats) -> None:
