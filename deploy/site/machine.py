@@ -116,7 +116,8 @@ class Machine:
 
     def _destination(self) -> str:
         port = f"-p {self.reached.ssh_port} " if self.reached.ssh_port != 22 else ""
-        return f"{port}{self.reached.user}@{self.name}"
+        key = f"-i {self.reached.ssh_key} " if self.reached.ssh_key else ""
+        return f"{key}{port}{self.reached.user}@{self.name}"
 
     @property
     def _host(self) -> "Host":
