@@ -27,10 +27,11 @@ from roommood.deploy.site.site_file import (
     REDIS_PORT,
     REPORTS_PORT,
     Camera,
-    Mqtt,
     Site,
 )
 from roommood.shared.errors import ConfigError
+from roommood.shared.process.settings import MqttSettings
+from roommood.shared.process.settings.rows import rows_of
 from roommood.shared.transport.addresses import is_loopback
 
 EXPORTER_PORT: Final = 9704
@@ -182,19 +183,12 @@ def _template(unit: str) -> str:
     return f"{name}@.service" if at else unit
 
 
-def _mqtt(mqtt: Mqtt) -> dict[str, str]:
+def _mqtt(mqtt: MqttSettings) -> dict[str, str]:
     """The bridge's settings; its password goes another way."""
-    told = {
-        "ROOMMOOD_REDIS_URL": _READER_URL,
-        "ROOMMOOD_MQTT_BROKER": mqtt.broker,
-        "ROOMMOOD_MQTT_PREFIX": mqtt.prefix,
-        "ROOMMOOD_MQTT_DISCOVERY_PREFIX": mqtt.discovery_prefix,
-        "ROOMMOOD_MQTT_EVERY_S": f"{mqtt.every_s:g}",
-        "ROOMMOOD_MQTT_INSECURE": "1" if mqtt.insecure else "0",
-    }
+    given = {row: getattr(mqtt, row.key) for row in rows_of(MqttSettings)}
+    told = {row.variable: str(value) for row, value in given.items() if value != row.default}
+    told["ROOMMOOD_REDIS_URL"] = _READER_URL
     contents = {}
-    if mqtt.user:
-        told["ROOMMOOD_MQTT_USER"] = mqtt.user
     if mqtt.password_file:
         told["ROOMMOOD_MQTT_PASSWORD_FILE"] = _credential("roommood-mqtt.service", MQTT_PASSWORD)
     if mqtt.ca_file:

@@ -29,14 +29,22 @@ have several cameras, and the desktop's may have some too.
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    model_validator,
+)
 
 from roommood.deploy.site.hosts import LOCAL, Host, User, machine_of
 from roommood.shared.errors import ConfigError, RoommoodError
 from roommood.shared.process.advice import advice
-from roommood.shared.process.settings import MqttSettings
+from roommood.shared.process.settings import MqttSettings, load
 from roommood.shared.process.settings.tables import problem_with, rows_in
 from roommood.shared.security.secret_urls import holds_password
 from roommood.shared.transport.addresses import parse_address
@@ -49,33 +57,26 @@ DASHBOARD_PORT: Final = 5780
 # Set by the site itself, for every component alike.
 _OURS: Final = frozenset({"workers", "keys", "insecure", "bind", "advertise", "aggregators",
                           "instance", "processes", "redis_url", "redis_password_file"})  # fmt: skip
+_OURS_SAID: Final = "{}: the site itself sets this for every machine"
 # Keys whose value is a file beside the site's.
 _FILES: Final = frozenset({"ssh_key", "password_file", "ca_file", "source_password_file"})
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 _KNOWN_TABLES: Final = "[site], [desktop], [[camera]]"
 
 
-class Mqtt(BaseModel):
-    """Whom `roommood mqtt` tells; each is an option of that command."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    broker: str
-    user: str | None = None
-    password_file: Path | None = None
-    ca_file: Path | None = None
-    insecure: bool = False
-    prefix: str = "roommood"
-    discovery_prefix: str = "homeassistant"
-    every_s: float = Field(5.0, ge=0.2, le=60.0)
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        try:
-            MqttSettings(**self.model_dump())
-        except RoommoodError as error:
-            raise ValueError(_without_flags(str(error))) from error
-        return self
+def _mqtt_settings(told: Any) -> Any:
+    """Of `roommood mqtt`: the broker's address, or a table of its settings."""
+    values = {"broker": told} if isinstance(told, str) else told
+    if not isinstance(values, dict):
+        return values
+    if ours := {"redis_url", "redis_password_file"} & values.keys():
+        raise ValueError(_OURS_SAID.format(", ".join(sorted(ours))))
+    if wrong := [one for key in values if (one := problem_with("mqtt", key, values[key]))]:
+        raise ValueError("; ".join(wrong))
+    try:
+        return load(MqttSettings, None, values)
+    except RoommoodError as error:
+        raise ValueError(_without_flags(str(error))) from error
 
 
 class Wifi(BaseModel):
@@ -164,16 +165,10 @@ class Site(BaseModel):
     keys: Path = Path("keys")
     exporter: bool = True
     camera_metrics: bool = False
-    mqtt: Mqtt | None = None
+    mqtt: Annotated[InstanceOf[MqttSettings], BeforeValidator(_mqtt_settings)] | None = None
     wifi: Wifi | None = None
     desktop: Desktop
     cameras: tuple[Camera, ...] = Field(min_length=1)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _spell_out(cls, values: Any) -> Any:
-        broker = values.get("mqtt")
-        return {**values, "mqtt": {"broker": broker}} if isinstance(broker, str) else values
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -288,7 +283,7 @@ def _beside(folder: Path, table: Any) -> Any:
 def _check_settings(table: str, values: dict[str, Any]) -> None:
     ours = _OURS & values.keys()
     if ours:
-        raise ValueError(f"{', '.join(sorted(ours))}: the site itself sets this for every machine")
+        raise ValueError(_OURS_SAID.format(", ".join(sorted(ours))))
     said = [problem_with(table, key, value) for key, value in values.items()]
     if wrong := [one for one in said if one]:
         raise ValueError(f"{table}: {'; '.join(wrong)}")

@@ -186,13 +186,14 @@ def test_the_bridge_is_told_its_broker_and_never_its_password(tmp_path: Path) ->
     (tmp_path / "ca.pem").write_text("-----BEGIN CERTIFICATE-----\n")
     site = other(tmp_path, "[desktop]", (
         '[site]\nmqtt = { broker = "mqtts://home:8883", user = "a\\"b", password_file = "none", '
-        'ca_file = "ca.pem" }\n[desktop]'))  # fmt: skip
+        'ca_file = "ca.pem", log_level = "debug" }\n[desktop]'))  # fmt: skip
     release = desktop_release(site)
     assert "roommood-mqtt.service" in release.units
     assert "mqtt" in release.extras
     told = release.files["etc/mqtt.env"]
     assert 'ROOMMOOD_MQTT_BROKER="mqtts://home:8883"' in told
     assert 'ROOMMOOD_MQTT_USER="a\\"b"' in told
+    assert 'ROOMMOOD_MQTT_LOG_LEVEL="debug"' in told
     assert "/run/credentials/roommood-mqtt.service/mqtt.password" in told
     assert release.files["etc/mqtt-ca.pem"].startswith("-----BEGIN")
 

@@ -70,7 +70,10 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
         ("[site]\nmqtt = 'http://home'\n", "mqtt: the broker is to be given as mqtt://"),
         ("[site]\nmqtt = 'mqtt://home'\n", "or allow it with insecure"),
         ("[site]\nmqtt = { broker = 'mqtts://home', password_file = 'x' }\n", "give user"),
-        ("[site]\nmqtt = { broker = 'mqtts://home', usr = 'x' }\n", "mqtt usr: is not known"),
+        (
+            "[site]\nmqtt = { broker = 'mqtts://home', usr = 'x' }\n",
+            "mqtt: unknown key 'usr'; did you mean 'user'?",
+        ),
         ("x = = 1", "cannot read the site file"),
     ],
 )
