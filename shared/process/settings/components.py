@@ -259,7 +259,8 @@ class AggregatorSettings(Component):
     redis_url: str = row(
         redis_address(), DEFAULT_REDIS_URL,
         "redis://USER@HOST:PORT/0, rediss://...?ca_file=FILE (TLS) or unix://PATH; "
-        "?cluster=true for a Cluster; never with a password.", _REDIS,
+        "?cluster=true for a Cluster, redis+sentinel://HOST,HOST/SERVICE/0 for sentinels; "
+        "never with a password.", _REDIS,
         flags=("--redis",), shared_as="ROOMMOOD_REDIS_URL", falls_back=("redis", "url"),
         is_secret=True,
     )  # fmt: skip

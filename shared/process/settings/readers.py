@@ -37,7 +37,7 @@ _BROKER: Final = "Broker"
 _TOPICS: Final = "What is told"
 _URL_HELP: Final = (
     "redis://USER@HOST:PORT/0, rediss://...?ca_file=FILE (TLS) or unix://PATH; "
-    "?cluster=true for a Cluster."
+    "?cluster=true for a Cluster, redis+sentinel://HOST,HOST/SERVICE/0 for sentinels."
 )
 _PASSWORD_HELP: Final = "File whose first line is the password."
 _MQTT_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}

@@ -6,11 +6,17 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import pytest
+
+from roommood.aggregator.counting.store import Store
 from roommood.aggregator.dashboard.poller import Feed
 from roommood.aggregator.dashboard.snapshot import Room, Snapshot
+from roommood.shared.clock import wall_ms
 from tests.aggregator.dashboard.served import PASSWORD, as_user
+from tests.aggregator.made import delivery, face, result
 from tests.aggregator.rooms import Rooms
 from tests.end_to_end.site import until
+from tests.redis_cluster import Cluster
 from tests.redis_server import RedisServer
 
 
@@ -123,3 +129,30 @@ def test_a_user_who_may_not_read_is_told_so(shared_server: RedisServer, tmp_path
     url, _, password_file = as_user(shared_server, "nobody", tmp_path)
     with following(url, Path(password_file)) as heard:
         assert until(lambda: "does not let us in" in heard.away, "it is let in nowhere")
+
+
+@pytest.mark.timeout(120)
+def test_with_a_node_of_its_cluster_down_the_page_names_it_and_shows_the_others() -> None:
+    names = [f"room-{number}" for number in range(9)]
+    with Cluster() as cluster:
+        store, now_ms = Store(cluster.url), wall_ms()
+        frames = [delivery(result(0, face(), room=room), now_ms - 100) for room in names]
+        assert not store.commit(frames, now_ms).errors
+        store.touch_rooms(dict.fromkeys(names, now_ms))
+        store.close()
+        with following(cluster.url) as heard:
+            until(lambda: heard.room(names[0]), "the rooms are there")
+            cluster.nodes[1].kill()
+            lost = {room for room in names if cluster.node_of(room) == 1}
+            until(lambda: unknown(heard) == lost, "the lost node's rooms are unknown")
+            assert heard.last is not None
+            assert heard.last.away == ""
+            assert f"127.0.0.1:{cluster.ports[1]} gives no answer" in heard.last.warnings[0]
+            assert [room.name for room in heard.last.rooms] == names
+            cluster.nodes[1].start()
+            until(lambda: unknown(heard) == set(), "all are known again", 60.0)
+
+
+def unknown(heard: Heard) -> set[str]:
+    last = heard.last
+    return {room.name for room in last.rooms if last.is_unknown(room)} if last else set()
