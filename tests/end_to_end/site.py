@@ -125,10 +125,14 @@ class Site:
         return f"127.0.0.1:{free_port()}"
 
     def aggregator(self, bind: str, *options: str) -> Component:
-        where = ("--bind", bind, "--redis", self.redis.url)
-        started = self.start("roommood.aggregator.cli", *where, *self.own_keys(), *options)
+        started = self.start_aggregator(bind, *options)
         started.wait_for("aggregator ready")
         return started
+
+    def start_aggregator(self, bind: str, *options: str) -> Component:
+        """The same, not waited for: it is not ready before its Redis is."""
+        where = ("--bind", bind, "--redis", self.redis.url)
+        return self.start("roommood.aggregator.cli", *where, *self.own_keys(), *options)
 
     def worker(self, bind: str, aggregator: str, *options: str) -> Component:
         started = self.start_worker(bind, aggregator, *options)

@@ -82,7 +82,8 @@ def test_a_result_resent_to_a_second_aggregator_is_counted_once(site: Site) -> N
 def test_an_aggregator_started_before_redis_serves_once_redis_is_there(site: Site) -> None:
     site.redis.stop()
     reports, frames = site.address(), site.address()
-    aggregator = site.aggregator(reports)
+    aggregator = site.start_aggregator(reports)
+    aggregator.wait_for("redis lost")
     worker = site.worker(frames, reports)
     camera = site.camera("sofa", "den", "simulated", frames)
     until(lambda: len(worker.lines("analysed")) > 5, "frames are analysed meanwhile")

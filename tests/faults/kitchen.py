@@ -110,7 +110,7 @@ def kitchen(
         if away:
             site.redis.stop()
         reports, frames = site.address(), site.address()
-        aggregator = site.aggregator(reports, *options)
+        aggregator = (site.start_aggregator if away else site.aggregator)(reports, *options)
         worker = site.worker(frames, reports, *CHEAP)
         cameras = [
             site.camera(name, room, "simulated", frames, "--rate-hz", "8")
