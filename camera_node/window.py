@@ -20,6 +20,7 @@ class CreditWindow:
         self.lost_with_worker = 0
         self.heard_ms = now_ms
         self.ready_at_ms = 0.0
+        self.reads_luma = False
         self._granted = 0
         self._started = 0
 
@@ -41,6 +42,7 @@ class CreditWindow:
         if credit.worker_id != self.worker_id:
             self._meet(credit)
         self.heard_ms = now_ms
+        self.reads_luma = credit.luma
         self.ready_at_ms = now_ms + credit.ready_ms
         self._started = max(self._started, min(credit.started, self.sent))
         closed = credit.leaving or credit.paused or bool(credit.refused)

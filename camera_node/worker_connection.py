@@ -1,5 +1,7 @@
 """A camera's connection to one worker, and the credit it holds."""
 
+from collections.abc import Callable, Iterable
+
 from roommood.camera_node.window import CreditWindow
 from roommood.shared.protocol.messages import Credit
 from roommood.shared.transport.client import ClientConnection, Dialer
@@ -25,3 +27,9 @@ class WorkerConnection(ClientConnection):
         worker_id, before = self._refused_frames
         self._refused_frames = (credit.worker_id, credit.refused_frames)
         return max(0, credit.refused_frames - (before if credit.worker_id == worker_id else 0))
+
+
+def all_say(links: Iterable[WorkerConnection], says: Callable[[WorkerConnection], bool]) -> bool:
+    """True if it holds for every worker that speaks to us, and one does."""
+    told = [says(link) for link in links if link.window.worker_id]
+    return bool(told) and all(told)

@@ -107,6 +107,7 @@ class Worker:
             self._allow_list,
             self._listener.connections,
             Pace(settings.rate_hz, settings.empty_rate_hz),
+            self._analyzer.reads_gray,
         )
         self._stats = WorkerStats(self._intake, self._reporter, settings.threads)
         wakers = (self._waker.fileno(), shutdown.waker.fileno())

@@ -64,11 +64,12 @@ class Intake:
         allow_list: AllowList | None = None,
         connections: Connections | None = None,
         pace: Pace = FULL_PACE,
+        luma: bool = False,
     ) -> None:
         self._router = router
         self._access = Access(allow_list)
         self._connections = connections
-        self._pace = pace
+        self._pace, self._luma = pace, luma
         self._next_due_ms: float | None = None
         self._worker_id = worker_id
         self._take_job = take_job
@@ -309,6 +310,7 @@ class Intake:
             refused=session.refused,
             refused_frames=session.refused_frames,
             refused_why=session.refused_why,
+            luma=self._luma,
         )
         if not send(self._router, [session.routing_id, wire.encode_credit(credit)]):
             self.sessions.unreachable(session)

@@ -37,13 +37,13 @@ class Analyzer:
     """The whole analysis of a frame. One instance serves all compute threads.
 
     It keeps nothing between frames; what a thread needs for itself (a cascade, an input
-    tensor) its parts keep per thread.
+    tensor) its parts keep per thread. `reads_gray`: both models make nothing of colour.
     """
 
     def __init__(self, detector: FaceDetector, classifier: ExpressionClassifier) -> None:
         self.detector = detector
         self.classifier = classifier
-        self._as_gray = detector.reads_gray and classifier.reads_gray
+        self.reads_gray = detector.reads_gray and classifier.reads_gray
 
     def analyze(self, jpeg: bytes, rotation: int = 0) -> Analysis:
         """Faces and expressions of one JPEG, to be turned `rotation` degrees clockwise.
@@ -55,7 +55,7 @@ class Analyzer:
             ModelError: a model failed; that is never "no faces".
         """
         began = time.perf_counter()
-        picture = decode(jpeg, rotation, as_gray=self._as_gray)
+        picture = decode(jpeg, rotation, as_gray=self.reads_gray)
         decoded = time.perf_counter()
         detections = _largest(self.detector.detect(picture))
         detected = time.perf_counter()
@@ -70,7 +70,7 @@ class Analyzer:
 
     def warm_up(self) -> None:
         """Run both models once on blank input; worth doing in each compute thread."""
-        shape = _WARM_UP_SIZE if self._as_gray else (*_WARM_UP_SIZE, 3)
+        shape = _WARM_UP_SIZE if self.reads_gray else (*_WARM_UP_SIZE, 3)
         self.detector.detect(np.zeros(shape, np.uint8))
         self.classifier.warm_up()
 

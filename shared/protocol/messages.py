@@ -80,7 +80,8 @@ class Credit:
     thread is expected to be free, `transit_ms` what the last frame spent on the wire, `workers`
     the addresses of all live workers, `refused` the reason why this camera is not served.
     `refused_frames` of the camera's frames were refused since its first Hello, which includes
-    later connections, the latest because of `refused_why`; older workers do not say.
+    later connections, the latest because of `refused_why`; older workers do not say. `luma`: the
+    worker's models make nothing of colour.
     """
 
     worker_id: str
@@ -96,6 +97,7 @@ class Credit:
     refused: str = ""
     refused_frames: int = 0
     refused_why: str = ""
+    luma: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -192,6 +192,7 @@ def _read_credit(fields: Fields) -> Credit:
         refused=fields.text("refused"),
         refused_frames=fields.integer("refused_frames") if fields.has("refused_frames") else 0,
         refused_why=fields.text("refused_why") if fields.has("refused_why") else "",
+        luma=fields.flag("luma") if fields.has("luma") else False,
     )
 
 

@@ -8,6 +8,7 @@ from roommood.camera_node.masks import parse_masks
 from roommood.camera_node.sources.picture import Picture
 from roommood.camera_node.sources.pictures import read_pixels
 from roommood.camera_node.sources.simulated import packaged_photographs
+from roommood.inference_worker.vision.decode import decode as worker_decode
 from roommood.shared.errors import ConfigError, PictureDamaged
 from roommood.shared.opencv import Pixels, cv2, decode
 from roommood.shared.protocol.jpeg import read_header
@@ -136,3 +137,24 @@ def test_settings_out_of_range_are_refused(options: dict[str, int]) -> None:
 def test_a_scale_out_of_range_is_refused(scale: float) -> None:
     with pytest.raises(ConfigError):
         Encoder().scale = scale
+
+
+@pytest.mark.parametrize("as_jpeg", [True, False])
+def test_where_luma_suffices_no_colour_is_kept(as_jpeg: bool) -> None:
+    pixels = photograph()
+    encoder = Encoder(quality=80, max_width=256)
+    picture = Picture.of_jpeg(jpeg_of(pixels), 0.0) if as_jpeg else Picture.of_pixels(pixels, 0.0)
+    coloured = encoder.encode(picture)
+    encoder.grey = True
+    grey = encoder.encode(picture)
+    assert read_header(grey.jpeg).components == 1
+    assert len(grey.jpeg) < len(coloured.jpeg)
+    luma = [worker_decode(one.jpeg, as_gray=True).astype(int) for one in (grey, coloured)]
+    assert np.abs(luma[0] - luma[1]).mean() < 2
+
+
+def test_a_jpeg_that_passes_keeps_its_colour() -> None:
+    jpeg = jpeg_of(photograph())
+    encoder = Encoder()
+    encoder.grey = True
+    assert encoder.encode(Picture.of_jpeg(jpeg, 0.0)).jpeg is jpeg

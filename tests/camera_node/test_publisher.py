@@ -334,3 +334,16 @@ def test_close_takes_every_socket_from_the_poller(site: Site) -> None:
     publisher, worker = site.served()
     publisher.close()
     assert [socket for socket, _ in site.poller.sockets] == [worker.router]
+
+
+def test_luma_suffices_where_every_worker_says_so_and_not_before(site: Site) -> None:
+    one, two = site.worker("one"), site.worker("two")
+    publisher = site.publish(one.address, two.address)
+    assert not publisher.luma_suffices
+    site.until(lambda: one.hellos and two.hellos)
+    one.say(granted=1, luma=True)
+    site.until(lambda: publisher.luma_suffices)
+    two.say(granted=1)
+    site.until(lambda: not publisher.luma_suffices)
+    two.say(granted=1, luma=True)
+    site.until(lambda: publisher.luma_suffices)

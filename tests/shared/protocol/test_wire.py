@@ -39,7 +39,7 @@ FIELDS = [
 
 
 # What older versions do not send.
-NEW = {"refused_frames", "refused_why", "unreached"}
+NEW = {"refused_frames", "refused_why", "unreached", "luma"}
 
 
 # There and back
@@ -132,7 +132,7 @@ def test_an_older_aggregators_ack_defers_nothing() -> None:
 def test_older_workers_say_nothing_of_refusals_nor_of_aggregators_not_reached() -> None:
     older = {name: value for name, value in unpacked("credit").items() if name not in NEW}
     read = decoded("credit", older)
-    assert (read.refused_frames, read.refused_why) == (0, "")
+    assert (read.refused_frames, read.refused_why, read.luma) == (0, "", False)
     older = {name: value for name, value in unpacked("report").items() if name not in NEW}
     assert decoded("report", older).unreached == ""
 
