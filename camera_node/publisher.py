@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import math
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,7 @@ import zmq
 
 from roommood.camera_node.deliveries import Refusals, unreached
 from roommood.camera_node.membership import Membership
-from roommood.camera_node.worker_connection import WorkerConnection, all_say
+from roommood.camera_node.worker_connection import WorkerConnection, all_say, soonest
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import ConfigError, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
@@ -256,7 +255,7 @@ class Publisher:
         """Sends one frame to the worker that will be served soonest; False if none takes it."""
         now_ms = boot_ms()
         parts = [wire.encode_frame(self._frame(outgoing, now_ms)), outgoing.jpeg]
-        while (link := self._soonest(now_ms)) is not None:
+        while (link := soonest(self._links.values(), now_ms)) is not None:
             if sockets.send(link.socket, parts):
                 self._book_sent(link, outgoing, now_ms)
                 return True
@@ -268,15 +267,6 @@ class Publisher:
         link.sent_ms = now_ms
         self.sent += 1
         self._previous_captured_ms = outgoing.captured_ms
-
-    def _soonest(self, now_ms: float) -> WorkerConnection | None:
-        """The link served soonest; of several that are free, the one that was longest unused."""
-        soonest, best = None, (math.inf, math.inf)
-        for link in self._links.values():
-            rank = (max(link.window.ready_at_ms, now_ms), link.sent_ms)
-            if rank < best and link.window.available(now_ms) > 0:
-                soonest, best = link, rank
-        return soonest
 
     def _frame(self, outgoing: Outgoing, now_ms: float) -> Frame:
         identity = self._identity
