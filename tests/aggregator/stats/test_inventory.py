@@ -108,3 +108,18 @@ def test_among_400_000_foreign_keys_a_look_scans_nothing(
 
 def commands(client: redis.Redis) -> Any:
     return client.info("commandstats").items()
+
+
+def test_forgetting_a_room_takes_its_cameras_out_of_the_index_and_needs_none(
+    store: Store, client: redis.Redis, rooms: Rooms
+) -> None:
+    rooms.show("kitchen", "neutral", camera="door")
+    rooms.show("hall", "neutral", camera="stairs")
+    rooms.health({"door": {"room": "kitchen"}, "stairs": {"room": "hall"}}, {})
+    store.forget("kitchen")
+    assert client.zrange(redis_keys.CAMERAS, 0, -1) == ["stairs"]
+    client.delete(redis_keys.CAMERAS, redis_keys.ROOMS)  # as an older release left it
+    store.forget("hall")
+    left = {redis_keys.forgotten("kitchen"), redis_keys.forgotten("hall")}
+    health = {redis_keys.camera("door"), redis_keys.camera("stairs")}
+    assert {*client.scan_iter("*")} - health == left
