@@ -125,7 +125,7 @@ class ClientConnection:
         self._reconnector = Reconnector(
             self.socket, address if self._is_number else "", self._monitor
         )
-        self._asked_ms = now_ms
+        self._asked_ms, self._was_looked_up = now_ms, False
         self._probed_ms = now_ms - PROBE_EVERY_MS
         self._probed = ""
         dialer.poller.register(self.socket, zmq.POLLIN)
@@ -189,7 +189,7 @@ class ClientConnection:
         moved = False
         found = self._dialer.resolver.answer(self.address)
         if found is not None:
-            self._asked_ms = now_ms
+            self._asked_ms, self._was_looked_up = now_ms, True
             numbers = tuple(one for one in found.addresses if self._is_allowed(one))
             if numbers and self._reconnector.use(numbers):
                 moved = True
@@ -230,7 +230,7 @@ class ClientConnection:
         if probed and self._reconnector.tcp_ms < self._probed_ms:
             self._why(probed)
         away_ms, dialer = self.reach.away_ms(now_ms), self._dialer
-        if not self._reconnector.number and dialer.resolver.is_pending(self.address):
+        if not self._is_number and not self._was_looked_up:
             if away_ms > UNREACHED_MS / 2:
                 self._why(f"no name server answers for {host_of(self.address)}")
         elif away_ms > UNREACHED_MS / 4 and now_ms - self._probed_ms >= PROBE_EVERY_MS:

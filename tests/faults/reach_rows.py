@@ -199,7 +199,7 @@ CASES: Final = {
 }
 ROWS: Final[tuple[Row, ...]] = (
     *(_row(name, what, case(make)) for name, (what, make) in CASES.items()),
-    _row("name", "the worker's name is unknown", named(0.0, "the name desk.lan is unknown")),
+    _row("name", "the worker's name is unknown", named(0.4, "the name desk.lan is unknown")),
     _row(
         "name-server", "no name server answers",
         named(None, "no name server answers for desk.lan"),
