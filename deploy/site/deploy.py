@@ -144,6 +144,8 @@ class Deployment:
                 settled = self._settle(machine, reached, part)
                 outcome = bring(machine)
                 outcome.changed[:0] = settled
+                if not (outcome.problem or self._dry_run):
+                    neighbours.forget_former(machine)
         except MachineError as error:
             outcome = Outcome(reached.host, problem=str(error))
         for line in _lines(part.name, outcome, time.monotonic() - began, dry_run=self._dry_run):
@@ -263,10 +265,9 @@ class Deployment:
             release = camera_release(self._site, camera)
             rollout = Rollout(machine, release, secrets, self._wheelhouse)
             outcome = rollout.run(frames_flow, dry_run=self._dry_run)
-            if not (outcome.problem or self._dry_run):
-                neighbours.forget_former(machine)
-                if self._camera_keys.settle(camera):
-                    self._tell_desktop_of_cameras()
+            done = not (outcome.problem or self._dry_run)
+            if done and self._camera_keys.settle(camera):
+                self._tell_desktop_of_cameras()
             return outcome
 
         return bring
