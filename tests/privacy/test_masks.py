@@ -68,6 +68,10 @@ def recorded(site: Site, tmp_path: Path, kind: str, settings: str) -> Recorder:
 KINDS = pytest.mark.parametrize("kind", ["jpegs", "pixels"])
 
 
+def luma(picture: Picture) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.int16)
+
+
 @KINDS
 def test_a_masked_half_is_grey_in_every_frame_on_the_wire(
     site: Site, tmp_path: Path, kind: str
@@ -79,8 +83,9 @@ def test_a_masked_half_is_grey_in_every_frame_on_the_wire(
         middle = picture.shape[1] // 2
         hidden = picture[:, middle + EDGE_PX :].astype(int)
         assert np.abs(hidden - GREY).max() <= 4
-        seen = picture[:, : middle - EDGE_PX].astype(int)
-        assert np.abs(seen - recognisable()[:, : middle - EDGE_PX]).mean() < 12
+        # By their luma: of pixels no colour goes out where no model makes anything of it.
+        seen, shown = (luma(one[:, : middle - EDGE_PX]) for one in (picture, recognisable()))
+        assert np.abs(seen - shown).mean() < 12
         assert b"Exif" not in one
         assert read_header(one).width == recognisable().shape[1]
     assert b"Smiths" not in recorder.bytes_sent
