@@ -16,11 +16,13 @@ HERE = Path(__file__).parent
 PROCESSES = (
     "aggregator/dashboard", "aggregator/mqtt", "aggregator/redis/test_cluster.py",
     "aggregator/stats/test_export.py", "aggregator/stats/test_python_page.py",
-    "aggregator/terminal", "benchmarks", "browser", "camera_node/preview", "deploy", "end_to_end",
-    "faults", "hostile", "inference_worker/models/test_cli.py",
+    "aggregator/terminal", "benchmarks", "browser", "camera_node/preview",
+    "camera_node/sources/network", "deploy", "end_to_end", "faults", "hostile",
+    "inference_worker/models/test_cli.py",
     "inference_worker/test_supervisor.py", "privacy", "shared/process/test_memory.py",
     "shared/process/test_progress.py", "shared/process/test_runtime.py", "shared/test_opencv.py",
-    "shared/transport/test_discovery.py", "shared/transport/test_sockets.py", "site",
+    "shared/transport/test_discovery.py", "shared/transport/test_resolver.py",
+    "shared/transport/test_sockets.py", "site",
     "test_architecture.py", "test_docs.py", "training",
 )  # fmt: skip
 # A script's background job starts with SIGINT ignored, and its children would inherit that.
