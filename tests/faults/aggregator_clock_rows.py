@@ -60,12 +60,15 @@ class Teller:
         self.bind = site.address()
         self._clock = site.folder / f"clock-{self.bind}"
         self.set_clock(shift_s)
-        self.aggregator = site.aggregator(self.bind)
+        self.aggregator = site.start_aggregator(self.bind)
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.DEALER)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.connect(f"tcp://{self.bind}")
         self._name, self._ticket = name, 0
+        # One that counts nothing is not ready.
+        said = ("aggregator ready", "clock wrong, nothing is counted")
+        until(lambda: any(map(self.aggregator.lines, said)), "it has compared its clock")
 
     def __enter__(self) -> "Teller":
         return self
