@@ -182,6 +182,7 @@ class Publisher:
             if news is ConnectionEvent.CONNECTED:
                 self._connections += 1
                 link.window.connect(self._connections, boot_ms())
+                self._membership.proved(link.address)
                 link.hello_due_ms = 0.0
             elif news is ConnectionEvent.DISCONNECTED:
                 self._note_disconnected(link)

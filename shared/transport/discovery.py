@@ -7,6 +7,7 @@ keys decide whom a camera talks to.
 import contextlib
 import ipaddress
 import logging
+import random
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 SERVICE: Final = "_roommood._tcp.local."
 _ASK_MS: Final = 3_000
+# Names that are kept, invented ones among them, and addresses of one name.
+_MOST_NAMES: Final = 4_096
+_MOST_ADDRESSES_OF_ONE: Final = 8
 _log = logging.getLogger(__name__)
 
 
@@ -32,10 +36,13 @@ class Finder:
         self._found: dict[str, tuple[str, ...]] = {}
 
     def __call__(self) -> frozenset[str]:
-        """Addresses as `shared.transport.addresses` writes them; at most `MAX_ADDRESSES`."""
+        """Addresses as `shared.transport.addresses` writes them; at most `MAX_ADDRESSES`.
+
+        Of more than that others each time, so that invented ones hide nobody for long.
+        """
         with self._lock:
             addresses = [one for some in self._found.values() for one in some]
-        return frozenset(addresses[:MAX_ADDRESSES])
+        return frozenset(random.sample(addresses, min(len(addresses), MAX_ADDRESSES)))
 
     # What zeroconf calls, in a thread of its own (its names: `zeroconf.ServiceListener`)
 
@@ -55,7 +62,7 @@ class Finder:
             return
         addresses = _addresses(info) if info else ()
         with self._lock:
-            if addresses and (name in self._found or len(self._found) < MAX_ADDRESSES):
+            if addresses and (name in self._found or len(self._found) < _MOST_NAMES):
                 self._found[name] = addresses
 
     def remove_service(self, zc: "Zeroconf", type_: str, name: str) -> None:  # noqa: ARG002
@@ -143,7 +150,7 @@ def _addresses(info: "ServiceInfo") -> tuple[str, ...]:
         bracketed = f"[{host}]" if ":" in host else host
         with contextlib.suppress(RoommoodError):
             found.append(parse_address(f"{bracketed}:{info.port}"))
-    return tuple(found)
+    return tuple(found[:_MOST_ADDRESSES_OF_ONE])
 
 
 def _is_number(host: str) -> bool:

@@ -104,6 +104,56 @@ def test_only_so_many_addresses_are_remembered(membership: Membership) -> None:
     assert len(membership._learned) == MAX_ADDRESSES
 
 
+# Who has proved the key, and who is only named
+
+
+def invented(count: int) -> list[str]:
+    return [f"tcp://198.51.{n // 250}.{n % 250 + 1}:5701" for n in range(count)]
+
+
+def used_until_tried(membership: Membership, honest: str, now_ms: float) -> float:
+    for second in range(600):
+        if honest in membership.wanted(now_ms + 1000 * second):
+            return now_ms + 1000 * second
+        membership.learn([*invented(MAX_ADDRESSES - 1), honest], HOME, now_ms + 1000 * second)
+    raise AssertionError("the honest worker was never tried")
+
+
+def test_invented_addresses_hide_no_worker_for_long(membership: Membership) -> None:
+    now_ms = used_until_tried(membership, worker(1), NOW)
+    membership.proved(worker(1))
+    for second in range(300):
+        at_ms = now_ms + 1000 * second
+        membership.heard(worker(1), at_ms)
+        membership.learn(invented(MAX_ADDRESSES), HOME, at_ms)
+        assert worker(1) in membership.wanted(at_ms)
+
+
+def test_who_has_proved_the_key_is_remembered_when_it_comes_back(membership: Membership) -> None:
+    membership.learn([worker(1)], HOME, NOW)
+    assert worker(1) in membership.wanted(NOW)
+    membership.proved(worker(1))
+    later_ms = NOW + LEARNED_WORKER_DROP_MS + 1
+    assert worker(1) not in membership.wanted(later_ms)
+    membership.learn(invented(MAX_ADDRESSES), HOME, later_ms)
+    membership.wanted(later_ms)
+    membership.learn([worker(1)], HOME, later_ms)
+    assert worker(1) in membership.wanted(later_ms)
+    assert len(membership._learned) == MAX_ADDRESSES
+
+
+def test_among_many_that_have_proved_the_key_one_place_is_left_to_try_others(
+    membership: Membership,
+) -> None:
+    membership.learn(workers(20), HOME, NOW)
+    for one in workers(20):
+        membership.proved(one)
+    membership.learn(["tcp://192.0.2.9:5701"], HOME, NOW)
+    wanted = membership.wanted(NOW)
+    assert len(wanted) == MAX_WORKERS_PER_CAMERA
+    assert "tcp://192.0.2.9:5701" in wanted
+
+
 # Two addresses of one worker
 
 
@@ -143,9 +193,11 @@ def test_an_address_that_cannot_be_used_is_not_learned_again(membership: Members
 
 def test_loopback_learned_from_another_machine_names_nobody_here() -> None:
     local = ["tcp://127.0.0.1:1", "tcp://localhost:2", "tcp://[::1]:3"]
-    assert usable(local, HOME) == set()
+    spelt = ["127.1:1", "LOCALHOST:1", "0x7f.1:1", "[::ffff:127.0.0.1]:1", "localhost.:1"]
+    assert usable([*local, *spelt], HOME) == set()
     assert usable(local, "tcp://127.0.0.1:5701") == set(local)
 
 
 def test_a_wildcard_or_garbage_names_nobody() -> None:
     assert usable(["tcp://*:1", "tcp://0.0.0.0:1", "[::]:1", "", "x", "a b:1"], HOME) == set()
+    assert usable(["0:1", "[::ffff:0.0.0.0]:1", "300.1.1.1:1", "[::::]:1"], HOME) == set()

@@ -33,7 +33,7 @@ def test_an_address_is_host_and_port(text: str, address: str) -> None:
     [
         "", "desk", "desk:", ":5701", "desk:0", "desk:65536", "desk:99999", "desk:-1", "desk:5701 ",
         "udp://desk:5701", "ipc://desk:5701", "::1:5701", "a b:5701", "desk:٣", "desk:1\n",
-        "tcp://a;tcp://b:1", "desk:5701/x",
+        "tcp://a;tcp://b:1", "desk:5701/x", "300.1.1.1:1", "1.2.3.4.5:1", "[::::]:1", "desk.0x:1",
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:
@@ -55,6 +55,14 @@ def test_an_address_has_a_greatest_length() -> None:
         ("tcp://127.9.9.9:1", True),
         ("tcp://[::1]:1", True),
         ("tcp://localhost:1", True),
+        ("tcp://LOCALHOST:1", True),
+        ("tcp://localhost.:1", True),
+        ("tcp://desk.localhost:1", True),
+        ("tcp://127.1:1", True),
+        ("tcp://0x7f.1:1", True),
+        ("tcp://2130706433:1", True),
+        ("tcp://[::ffff:127.0.0.1]:1", True),
+        ("tcp://10.1:1", False),
         ("tcp://0.0.0.0:1", False),
         ("tcp://*:1", False),
         ("tcp://[::]:1", False),
@@ -66,7 +74,7 @@ def test_loopback_is_told_from_what_others_can_reach(address: str, loopback: boo
     assert is_loopback(address) is loopback
 
 
-@pytest.mark.parametrize("host", ["*", "0.0.0.0", "[::]"])
+@pytest.mark.parametrize("host", ["*", "0.0.0.0", "[::]", "0", "0x0", "[::ffff:0.0.0.0]"])
 def test_a_wildcard_is_an_address_to_bind_but_not_to_connect(host: str) -> None:
     assert is_wildcard(f"tcp://{host}:5701")
     assert not is_wildcard("tcp://desk:5701")

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from roommood.shared.errors import ConfigError
+from roommood.shared.protocol.limits import MAX_ADDRESSES
 from roommood.shared.transport import discovery
 from roommood.shared.transport.discovery import SERVICE, Finder, announced, finding
 from tests.end_to_end.site import until
@@ -38,7 +39,7 @@ def test_two_workers_are_both_found(finder: Finder) -> None:
 def test_a_worker_that_moves_is_found_at_its_new_address_though_the_table_be_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(discovery, "MAX_ADDRESSES", 1)
+    monkeypatch.setattr(discovery, "_MOST_NAMES", 1)
     moved, network = "tcp://192.0.2.9:5701", Announcements()
     finder: Any = Finder()
     network.address = "192.0.2.7"
@@ -48,6 +49,19 @@ def test_a_worker_that_moves_is_found_at_its_new_address_though_the_table_be_ful
     network.address = "192.0.2.9"
     finder.update_service(network, SERVICE, f"aa09.{SERVICE}")
     assert finder() == {moved}
+
+
+def test_more_announcements_than_are_taken_at_once_hide_nobody_for_long() -> None:
+    network, finder = Announcements(), Finder()
+    listener: Any = finder
+    for number in range(2 * MAX_ADDRESSES):
+        network.address = f"192.0.{2 + number // 256}.{number % 256}"
+        listener.add_service(network, SERVICE, f"invented-{number}.{SERVICE}")
+    network.address = "203.0.113.7"
+    listener.add_service(network, SERVICE, f"honest.{SERVICE}")
+    looks = [finder() for _ in range(200)]
+    assert max(map(len, looks)) == MAX_ADDRESSES
+    assert any("tcp://203.0.113.7:5701" in one for one in looks)
 
 
 class Announcements:
