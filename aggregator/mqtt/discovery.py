@@ -59,7 +59,7 @@ class Topics:
         """Whether a discovery message is one that a bridge with this `base` has sent."""
         try:
             topic = json.loads(config).get("state_topic", "")
-        except (ValueError, AttributeError):
+        except (ValueError, AttributeError, RecursionError):
             return False
         return isinstance(topic, str) and topic.startswith(
             (f"{self.base}/room/", f"{self.base}/camera/")

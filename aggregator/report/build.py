@@ -17,6 +17,8 @@ _HOUR = timedelta(hours=1)
 def write_report(stats: RoomStats, rooms: Iterable[str], period: Asked, output: Path) -> list[str]:
     """Writes the page; returns the rooms that are in it.
 
+    A new file is its owner's alone; one that was there keeps its mode.
+
     Raises ConfigError for a room that is not known, a time that is not kept, or a file that
     cannot be written; StoreAway and StoreError where Redis fails.
     """
@@ -29,7 +31,7 @@ def write_report(stats: RoomStats, rooms: Iterable[str], period: Asked, output: 
         RoomReport(stats.periods_of(name, [span])[0], tuple(stats.periods_of(name, hours)))
         for name in names
     ]
-    with atomic_file(output) as file:
+    with atomic_file(output, mode_if_new=0o600) as file:
         file.write(page(each, span, period.zone, datetime.now(UTC)))
     return names
 

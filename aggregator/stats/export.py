@@ -57,7 +57,9 @@ Lines = Callable[[Iterable[RoomPeriod]], Iterator[str]]
 
 
 def export_room(periods: Periods, lines: Lines, output: Path) -> int:
-    """Write them all; returns in how many of them something was observed. "-" is stdout."""
+    """Write them all; returns in how many of them something was observed. "-" is stdout.
+
+    A new file is its owner's alone; one that was there keeps its mode."""
     observed = 0
     to_stdout = str(output) == "-"
     # A bar among the lines of a terminal would garble both.
@@ -77,7 +79,7 @@ def export_room(periods: Periods, lines: Lines, output: Path) -> int:
     else:
         if output.exists() and not output.is_file():
             raise ConfigError(f"{output} is no file: give another, or - for the standard output")
-        with atomic_file(output) as file:
+        with atomic_file(output, mode_if_new=0o600) as file:
             file.writelines(lines(counted()))
     return observed
 

@@ -143,7 +143,8 @@ def export(
         typer.Option(
             "--output", "-o", metavar="FILE", show_default="standard output",
             rich_help_panel=OUTPUT_PANEL,
-            help="File that is replaced once all is there; - is the standard output.",
+            help="File that is replaced once all is there, a new one for your eyes only; - is the "
+            "standard output.",
         ),
     ] = Path("-"),
 ) -> None:  # fmt: skip
@@ -195,7 +196,7 @@ def report(
             "-o",
             metavar="FILE",
             rich_help_panel=OUTPUT_PANEL,
-            help="File that is replaced once all is there.",
+            help="File that is replaced once all is there; a new one is for your eyes only.",
         ),
     ] = Path("roommood.html"),
 ) -> None:

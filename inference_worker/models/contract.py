@@ -233,7 +233,7 @@ def _from_text(name: str, text: str, source: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{source}: {PREFIX}{name} is {text[:60]!r}, not JSON: {error}") from error
 
 
@@ -241,8 +241,17 @@ def _validate(kind: type[C], values: Mapping[str, Any], source: str, prefix: str
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        faults = "; ".join(_fault(one, prefix) for one in error.errors()[:4])
+        faults = _faults(error, prefix)
         raise ModelError(f"{source}: {faults}") from error
+    except RecursionError as error:
+        raise ModelError(f"{source}: its contract is nested too deeply to be one") from error
+
+
+def _faults(error: ValidationError, prefix: str) -> str:
+    try:
+        return "; ".join(_fault(one, prefix) for one in error.errors()[:4])
+    except RecursionError:  # of what is nested so deeply that it can be read but not shown
+        return f"{error.error_count()} wrong values, nested too deeply to be shown"
 
 
 def _fault(error: Any, prefix: str) -> str:

@@ -52,5 +52,5 @@ def model_info(path: Path) -> ModelInfo:
 def _structured(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

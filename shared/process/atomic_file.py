@@ -12,18 +12,20 @@ from roommood.shared.errors import ConfigError
 
 
 @contextmanager
-def atomic_file(path: Path, mode: int | None = None) -> Iterator[TextIO]:
+def atomic_file(
+    path: Path, mode: int | None = None, *, mode_if_new: int | None = None
+) -> Iterator[TextIO]:
     """A text file that takes the place of `path` once all is written, or not at all.
 
     A link goes on pointing to its file, and a file that was there keeps its mode unless another
-    is given. Raises ConfigError where it cannot be written; on any error what was there before
-    stays.
+    is given; `mode_if_new` is that of one that was not there. Raises ConfigError where it cannot
+    be written; on any error what was there before stays.
     """
     target = Path(os.path.realpath(path))
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        if mode is None and target.exists():
-            mode = stat.S_IMODE(target.stat().st_mode)
+        if mode is None:
+            mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else mode_if_new
         with _opened(part, mode) as file:
             yield file
             file.flush()

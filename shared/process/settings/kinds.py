@@ -223,7 +223,7 @@ def _split(text: str, wanted: str) -> Any:
 def _from_json(text: str, wanted: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(wanted) from None
 
 

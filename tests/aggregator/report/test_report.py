@@ -1,6 +1,7 @@
 """The report: one file that asks nothing of anybody, and says what was and was not seen."""
 
 import re
+import stat
 from datetime import timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -48,6 +49,7 @@ def report(tmp_path: Path) -> str:
         rooms.close()
         with RoomStats(server.url) as stats:
             assert write_report(stats, (), WEEK, tmp_path / "week.html") == ["hall", "kitchen"]
+    assert stat.S_IMODE((tmp_path / "week.html").stat().st_mode) == 0o600
     return (tmp_path / "week.html").read_text()
 
 

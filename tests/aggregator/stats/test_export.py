@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,18 @@ def test_a_file_is_whole_and_takes_the_place_of_the_one_before(
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert len(path.read_text().splitlines()) == 11
     assert os.listdir(tmp_path) == ["kitchen.csv"]
+
+
+def test_a_new_file_is_its_owner_s_alone_and_one_that_was_there_keeps_its_mode(
+    fed: RedisServer, tmp_path: Path
+) -> None:
+    new, shared = tmp_path / "new.csv", tmp_path / "shared.csv"
+    shared.touch()
+    shared.chmod(0o640)
+    for path in (new, shared):
+        assert export(fed, "kitchen", "--last", "10m", "-o", path).returncode == 0
+    assert stat.S_IMODE(new.stat().st_mode) == 0o600
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o640
 
 
 def broken() -> Iterator[str]:

@@ -67,6 +67,8 @@ def test_the_report_carries_what_the_reading_side_needs(tmp_path: Path) -> None:
         ({"model_id": "Big Net"}, "roommood.model_id is 'Big Net': .*a-z, 0-9"),
         ({"contract": "2"}, "roommood.contract is '2'"),
         ({"task": "face"}, "roommood.task is 'face': .*'expression'"),
+        ({"labels": "[" * 200_000}, r"roommood.labels is '\[+', not JSON"),
+        ({"labels": "[" * 900 + "]" * 900}, "labels|nested"),
         ({"labels": "neutral"}, "roommood.labels is 'neutral', not JSON"),
         ({"labels": ["neutral", "bored"]}, "roommood.labels .*use some of neutral, happiness"),
         ({"labels": ["neutral", "neutral"]}, "each once"),
