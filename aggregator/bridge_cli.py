@@ -4,7 +4,7 @@ from typing import Final
 
 import typer
 
-from roommood.shared.process.settings import ExporterSettings, MqttSettings
+from roommood.shared.process.settings import ExporterSettings, MqttSettings, NotifySettings
 from roommood.shared.process.settings.options import with_settings
 
 _PANEL: Final = "Tell other systems"
@@ -40,7 +40,22 @@ def mqtt(settings: MqttSettings) -> None:
     raise typer.Exit(Bridge(settings).run())
 
 
+@with_settings(NotifySettings)
+def notify(settings: NotifySettings) -> None:
+    """Tell people, by webhook, ntfy, mail or a program, what is wrong and when it is over.
+
+    Example: roommood notify --urls-file notify.urls
+    """
+    from roommood.shared.process import logs
+
+    logs.setup(settings.log_format, settings.log_level, "notify")
+
+    from roommood.aggregator.notify.notifier import Notifier
+
+    raise typer.Exit(Notifier(settings).run())
+
+
 def mount(app: typer.Typer) -> None:
     """Add these commands to a typer app."""
-    for command in (exporter, mqtt):
+    for command in (exporter, mqtt, notify):
         app.command(rich_help_panel=_PANEL)(command)

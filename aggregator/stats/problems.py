@@ -67,11 +67,12 @@ def _of_workers(workers: Sequence[WorkerHealth]) -> Iterator[Problem]:
     for one in workers:
         if one.silent_s >= SILENT_S and one.address not in heard:
             what, todo = "silent", "its log says why: journalctl --unit 'inference-worker*'"
-            yield Problem(_name(one), "", what, todo)
+            yield Problem(worker_name(one), "", what, todo)
         elif one.unreached and one.silent_s < SILENT_S:
             todo = "on its machine: roommood doctor --aggregator HOST:PORT"
-            yield Problem(_name(one), "", f"aggregator not reached: {one.unreached}", todo)
+            yield Problem(worker_name(one), "", f"aggregator not reached: {one.unreached}", todo)
 
 
-def _name(worker: WorkerHealth) -> str:
+def worker_name(worker: WorkerHealth) -> str:
+    """By which a worker is told of: its address, or its id where it has said none."""
     return worker.address.removeprefix("tcp://") or worker.worker

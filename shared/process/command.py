@@ -68,6 +68,7 @@ _EXTRAS: Final = {
     "pydantic": "worker",
     "redis": "aggregator",
     "paho": "mqtt",
+    "apprise": "notify",
     "nicegui": "dashboard",
     "fastapi": "dashboard",
     "uvicorn": "dashboard",

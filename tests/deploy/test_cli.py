@@ -12,7 +12,7 @@ from roommood.shared.process.runtime import release
 COMMANDS = (
     "demo", "doctor", "camera", "worker", "aggregator",
     "rooms", "stats", "export", "watch", "pause", "resume", "views", "forget",
-    "exporter", "mqtt", "dashboard",
+    "exporter", "mqtt", "notify", "dashboard",
 )  # fmt: skip
 HEAVY = ("cv2", "numpy", "onnxruntime", "redis", "zmq", "pydantic", "prometheus_client", "skimage")
 

@@ -21,6 +21,7 @@ from roommood.shared.process.settings.readers import (
     DashboardSettings,
     ExporterSettings,
     MqttSettings,
+    NotifySettings,
     PreviewSettings,
     RedisSettings,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "DashboardSettings",
     "ExporterSettings",
     "MqttSettings",
+    "NotifySettings",
     "PictureSettings",
     "PreviewSettings",
     "RedisSettings",

@@ -32,6 +32,7 @@ _ABOUT: Final = {
     "dashboard": "`roommood dashboard`.",
     "exporter": "`roommood exporter`.",
     "mqtt": "`roommood mqtt`.",
+    "notify": "`roommood notify`.",
     "preview": "`roommood camera preview`.",
 }
 

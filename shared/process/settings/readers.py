@@ -1,4 +1,4 @@
-"""The tables of what looks at rooms: terminal, live page, Prometheus, MQTT, and a camera's preview.
+"""The tables of what looks at rooms: terminal, live page, Prometheus, MQTT, messages, a preview.
 
 Raises ConfigError where strangers could look though nobody has allowed it.
 """
@@ -35,6 +35,7 @@ _WHO: Final = "Who may look"
 _SHOWS: Final = "What it shows"
 _BROKER: Final = "Broker"
 _TOPICS: Final = "What is told"
+_WHOM: Final = "Whom it tells"
 _URL_HELP: Final = (
     "redis://USER@HOST:PORT/0, rediss://...?ca_file=FILE (TLS) or unix://PATH; "
     "?cluster=true for a Cluster, redis+sentinel://HOST,HOST/SERVICE/0 for sentinels."
@@ -208,6 +209,37 @@ class MqttSettings(Reader):
         if parts.username or parts.password:
             raise ConfigError("give --user and --password-file, not a password in the address")
         return parts.scheme, parts.hostname, port or _MQTT_PORTS[parts.scheme]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotifySettings(Reader):
+    """Messages to people about what is wrong."""
+
+    TABLE: ClassVar[str] = "notify"
+
+    urls_file: Path | None = row(
+        file_path(), None,
+        "File (mode 0600) with an address of Apprise on each line: jsons://HOST/PATH, ntfys://...",
+        _WHOM,
+    )  # fmt: skip
+    command: Path | None = row(
+        file_path("PROGRAM"), None, "Program to start for each message, which it reads as JSON.",
+        _WHOM,
+    )  # fmt: skip
+    hold_s: float = row(
+        number(0, 3600, "S"), 30.0,
+        "Seconds that something must be wrong before it is told, and be gone before its end is.",
+        _TOPICS, unit="s",
+    )  # fmt: skip
+    expressions: bool = row(
+        switch(), True, "Tell, too, when a room shows another expression most.", _TOPICS
+    )
+    expression_hold_s: float = row(
+        number(0, 3600, "S"), 30.0, "Seconds for which it must do so.", _TOPICS, unit="s"
+    )
+    every_s: float = row(
+        number(0.2, 60, "S"), 2.0, "Seconds between two looks at Redis.", _TOPICS, unit="s"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from roommood.shared.process.settings.readers import (
     DashboardSettings,
     ExporterSettings,
     MqttSettings,
+    NotifySettings,
     PreviewSettings,
     RedisSettings,
 )
@@ -30,6 +31,7 @@ TABLES: Final[Mapping[str, type[Table]]] = {
         DashboardSettings,
         ExporterSettings,
         MqttSettings,
+        NotifySettings,
         PreviewSettings,
     )
 }

@@ -1,0 +1,1 @@
+"""What is wrong on a site, told to people: `roommood notify`."""

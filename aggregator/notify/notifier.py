@@ -1,0 +1,90 @@
+"""From Redis to people: `roommood notify`."""
+
+import logging
+import select
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Final
+
+from roommood.aggregator.notify.sender import Message, targets
+from roommood.aggregator.notify.watch import Event, Look, Watch, look_at, redis_away
+from roommood.aggregator.stats.site import SiteReader
+from roommood.shared.errors import StoreError
+from roommood.shared.process.logs import event
+from roommood.shared.process.runtime import ConnectionLog, shutdown_on_signals
+from roommood.shared.process.service import ServiceManager
+from roommood.shared.process.settings import NotifySettings
+
+_log = logging.getLogger(__name__)
+_FAREWELL_S: Final = 5.0
+
+
+class Notifier:
+    """Looks at Redis and tells what is new, until told to stop."""
+
+    def __init__(self, settings: NotifySettings) -> None:
+        """Raises ConfigError for files that cannot be used."""
+        self._settings = settings
+        self._reader = SiteReader(settings.redis_url, settings.redis_password_file)
+        self._watch = Watch(settings.hold_s, settings.expression_hold_s)
+        self._targets = targets(settings.urls_file, settings.command)
+        self._log_of_redis = ConnectionLog("redis")
+        self._service = ServiceManager()
+
+    def run(self) -> int:
+        """Works until SIGTERM or SIGINT; returns the exit code."""
+        with shutdown_on_signals() as shutdown:
+            event(_log, logging.INFO, "notifier started", targets=len(self._targets))
+            try:
+                while not shutdown.requested:
+                    self.turn()
+                    self._service.turning(f"{len(self._targets)} targets")
+                    select.select([shutdown.waker], [], [], self._settings.every_s)
+            finally:
+                self._service.stopping()
+                end_s = time.monotonic() + _FAREWELL_S
+                for target in self._targets:
+                    target.stop(max(0.0, end_s - time.monotonic()))
+                self._reader.close()
+        return shutdown.forced_exit_code if shutdown.forced else 0
+
+    def turn(self) -> None:
+        """Looks once; all that is new of one look is one message."""
+        events = self._watch.see(self._look(), time.monotonic())
+        for one in events:
+            event(_log, logging.INFO, one.kind, of=one.of, room=one.room, what=one.text)
+        if events:
+            message = as_message(events)
+            for target in self._targets:
+                target.tell(message)
+
+    def _look(self) -> Look:
+        try:
+            look = look_at(self._reader.look())
+        except StoreError as error:
+            self._log_of_redis.lost("redis", str(error))
+            return redis_away(str(error))
+        self._log_of_redis.back("redis")
+        return look if self._settings.expressions else replace(look, dominant={})
+
+
+def as_message(events: Sequence[Event]) -> Message:
+    """What people read of these, at least one."""
+    title = f"roommood: {_headline(events[0])}"
+    if len(events) > 1:
+        title += f", and {len(events) - 1} more"
+    is_good = all(one.kind != "began" for one in events)
+    return Message(title, "\n".join(map(_sentence, events)), is_good, [asdict(e) for e in events])
+
+
+def _headline(one: Event) -> str:
+    where = f" ({one.room})" if one.room not in ("", one.of) else ""
+    over = "over: " if one.kind == "over" else ""
+    return f"{one.of}{where}: {over}{one.text}"
+
+
+def _sentence(one: Event) -> str:
+    if one.lasted_s is not None:
+        return f"{_headline(one)}; it lasted {one.lasted_s:.0f} s"
+    return f"{_headline(one)}. {one.todo}" if one.todo else _headline(one)
