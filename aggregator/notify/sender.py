@@ -109,9 +109,13 @@ def targets(urls_file: Path | None, command: Path | None) -> list[Target]:
     return [Target(name, send) for name, send in found]
 
 
+def read_urls(path: Path) -> str:
+    """Text of a file of addresses. Raises ConfigError where others can read it."""
+    return read_private(path, _MOST_BYTES, "an address of Apprise on each line")
+
+
 def _services(path: Path) -> list[tuple[str, Send]]:
-    lines = read_private(path, _MOST_BYTES, "an address of Apprise on each line").splitlines()
-    wanted = [(n, line.strip()) for n, line in enumerate(lines, 1)]
+    wanted = [(n, line.strip()) for n, line in enumerate(read_urls(path).splitlines(), 1)]
     wanted = [(n, url) for n, url in wanted if url and not url.startswith("#")]
     if not 1 <= len(wanted) <= _MOST_TARGETS:
         raise ConfigError(f"{path} has {len(wanted)} addresses: give 1 to {_MOST_TARGETS}")

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+from roommood.aggregator.notify.sender import read_urls
 from roommood.deploy.keys.redis_users import write_redis_access
 from roommood.deploy.keys.site_keys import SiteKeys
 from roommood.deploy.site import neighbours
@@ -19,6 +20,7 @@ from roommood.deploy.site.parts import (
     DESKTOP_PART,
     KEYS,
     MQTT_PASSWORD,
+    NOTIFY_URLS,
     READER_PASSWORD,
     REDIS,
     WRITER_PASSWORD,
@@ -239,6 +241,7 @@ class Deployment:
             *(Secret(f"{KEYS}/{name}", (access / name).read_text()) for name in passwords),
             Secret(f"{REDIS}/users.acl", (access / "users.acl").read_text(), owner="redis"),
             *self._mqtt_password(),
+            *self._notify_urls(),
             self._allow_list(),
         ]
 
@@ -247,6 +250,12 @@ class Deployment:
         if mqtt is None or mqtt.password_file is None:
             return []
         return [Secret(f"{KEYS}/{MQTT_PASSWORD}", f"{read_password(mqtt.password_file)}\n")]
+
+    def _notify_urls(self) -> list[Secret]:
+        notify = self._site.notify
+        if notify is None or notify.urls_file is None:
+            return []
+        return [Secret(f"{KEYS}/{NOTIFY_URLS}", f"{read_urls(notify.urls_file)}\n")]
 
     def _allow_list(self) -> Secret:
         text = (self._site.key_folder / ALLOW_LIST_FILE).read_text()

@@ -30,6 +30,7 @@ DATA: Final = PurePosixPath("/var/lib/roommood-redis")
 WRITER_PASSWORD: Final = "redis-writer.password"
 READER_PASSWORD: Final = "redis-reader.password"
 MQTT_PASSWORD: Final = "mqtt.password"
+NOTIFY_URLS: Final = "notify.urls"
 # Where a camera's key lay while a machine had one part.
 FORMER_CAMERA_KEY: Final = KEYS / CAMERA_FILE
 
@@ -56,7 +57,7 @@ DESKTOP_PART: Final = Part(
     DESKTOP,
     (
         *(KEYS / name for name in (WORKERS_FILE, AGGREGATORS_FILE)),
-        *(KEYS / name for name in (WRITER_PASSWORD, READER_PASSWORD, MQTT_PASSWORD)),
+        *(KEYS / name for name in (WRITER_PASSWORD, READER_PASSWORD, MQTT_PASSWORD, NOTIFY_URLS)),
         REDIS / "users.acl",
         ALLOWED / ALLOW_LIST_FILE,
     ),

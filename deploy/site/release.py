@@ -18,6 +18,7 @@ from roommood.deploy.site.parts import (
     DESKTOP_PART,
     ETC,
     MQTT_PASSWORD,
+    NOTIFY_URLS,
     REDIS,
     Part,
     camera_part,
@@ -30,7 +31,7 @@ from roommood.deploy.site.site_file import (
     Site,
 )
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.settings import MqttSettings
+from roommood.shared.process.settings import MqttSettings, NotifySettings
 from roommood.shared.process.settings.rows import rows_of
 from roommood.shared.transport.addresses import is_loopback
 
@@ -133,6 +134,10 @@ def desktop_release(site: Site) -> Release:
         units.append("roommood-mqtt.service")
         extras.append("mqtt")
         contents |= _mqtt(site.mqtt)
+    if site.notify:
+        units.append("roommood-notify.service")
+        extras.append("notify")
+        contents["etc/notify.env"] = _notify(site.notify)
     return Release(
         part=DESKTOP_PART,
         files={**contents, **_units(*(_template(unit) for unit in units))},
@@ -185,9 +190,7 @@ def _template(unit: str) -> str:
 
 def _mqtt(mqtt: MqttSettings) -> dict[str, str]:
     """The bridge's settings; its password goes another way."""
-    given = {row: getattr(mqtt, row.key) for row in rows_of(MqttSettings)}
-    told = {row.variable: str(value) for row, value in given.items() if value != row.default}
-    told["ROOMMOOD_REDIS_URL"] = _READER_URL
+    told = _variables(mqtt)
     contents = {}
     if mqtt.password_file:
         told["ROOMMOOD_MQTT_PASSWORD_FILE"] = _credential("roommood-mqtt.service", MQTT_PASSWORD)
@@ -195,6 +198,20 @@ def _mqtt(mqtt: MqttSettings) -> dict[str, str]:
         told["ROOMMOOD_MQTT_CA_FILE"] = str(ETC / _MQTT_CA)
         contents[f"etc/{_MQTT_CA}"] = _public_text(mqtt.ca_file)
     return {**contents, "etc/mqtt.env": _environment(**told)}
+
+
+def _notify(notify: NotifySettings) -> str:
+    """Who is told goes another way."""
+    told = _variables(notify)
+    if notify.urls_file:
+        told["ROOMMOOD_NOTIFY_URLS_FILE"] = _credential("roommood-notify.service", NOTIFY_URLS)
+    return _environment(**told)
+
+
+def _variables(settings: MqttSettings | NotifySettings) -> dict[str, str]:
+    given = {row: getattr(settings, row.key) for row in rows_of(type(settings))}
+    told = {row.variable: str(value) for row, value in given.items() if value != row.default}
+    return {**told, "ROOMMOOD_REDIS_URL": _READER_URL}
 
 
 def _public_text(path: Path) -> str:

@@ -5,6 +5,7 @@
     exporter = true               # what the rooms show, for a Prometheus on the desktop
     camera_metrics = false        # cameras tell the network about themselves, too
     mqtt = "mqtts://home:8883"    # or a table: broker, user, password_file, ca_file, ...
+    notify = { urls_file = "notify.urls" }  # who is told what is wrong
 
     wifi = { ssid = "home", password_file = "wifi.password", country = "DE" }  # for cards
 
@@ -44,7 +45,7 @@ from pydantic import (
 from roommood.deploy.site.hosts import LOCAL, Host, User, machine_of
 from roommood.shared.errors import ConfigError, RoommoodError
 from roommood.shared.process.advice import advice
-from roommood.shared.process.settings import MqttSettings, load
+from roommood.shared.process.settings import MqttSettings, NotifySettings, load
 from roommood.shared.process.settings.tables import problem_with, rows_in
 from roommood.shared.security.secret_urls import holds_password
 from roommood.shared.transport.addresses import parse_address
@@ -59,22 +60,35 @@ _OURS: Final = frozenset({"workers", "keys", "insecure", "bind", "advertise", "a
                           "instance", "processes", "redis_url", "redis_password_file"})  # fmt: skip
 _OURS_SAID: Final = "{}: the site itself sets this for every machine"
 # Keys whose value is a file beside the site's.
-_FILES: Final = frozenset({"ssh_key", "password_file", "ca_file", "source_password_file"})
+_FILES: Final = frozenset(
+    {"ssh_key", "password_file", "ca_file", "source_password_file", "urls_file"}
+)
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 _KNOWN_TABLES: Final = "[site], [desktop], [[camera]]"
 
 
 def _mqtt_settings(told: Any) -> Any:
     """Of `roommood mqtt`: the broker's address, or a table of its settings."""
-    values = {"broker": told} if isinstance(told, str) else told
+    return _reader_settings(MqttSettings, {"broker": told} if isinstance(told, str) else told)
+
+
+def _notify_settings(told: Any) -> Any:
+    """Of `roommood notify`: a table of its settings."""
+    found = _reader_settings(NotifySettings, told)
+    if isinstance(found, NotifySettings) and found.urls_file is None and found.command is None:
+        raise ValueError("nobody is to be told: give urls_file, command or both")
+    return found
+
+
+def _reader_settings(kind: type[MqttSettings] | type[NotifySettings], values: Any) -> Any:
     if not isinstance(values, dict):
         return values
     if ours := {"redis_url", "redis_password_file"} & values.keys():
         raise ValueError(_OURS_SAID.format(", ".join(sorted(ours))))
-    if wrong := [one for key in values if (one := problem_with("mqtt", key, values[key]))]:
+    if wrong := [one for key in values if (one := problem_with(kind.TABLE, key, values[key]))]:
         raise ValueError("; ".join(wrong))
     try:
-        return load(MqttSettings, None, values)
+        return load(kind, None, values)
     except RoommoodError as error:
         raise ValueError(_without_flags(str(error))) from error
 
@@ -166,6 +180,7 @@ class Site(BaseModel):
     exporter: bool = True
     camera_metrics: bool = False
     mqtt: Annotated[InstanceOf[MqttSettings], BeforeValidator(_mqtt_settings)] | None = None
+    notify: Annotated[InstanceOf[NotifySettings], BeforeValidator(_notify_settings)] | None = None
     wifi: Wifi | None = None
     desktop: Desktop
     cameras: tuple[Camera, ...] = Field(min_length=1)

@@ -8,6 +8,7 @@ import pytest
 
 from roommood.deploy.site.camera_keys import source_secrets
 from roommood.deploy.site.own_wheel import own_wheel
+from roommood.deploy.site.parts import DESKTOP_PART, KEYS
 from roommood.deploy.site.release import (
     camera_release,
     desktop_release,
@@ -196,6 +197,26 @@ def test_the_bridge_is_told_its_broker_and_never_its_password(tmp_path: Path) ->
     assert 'ROOMMOOD_MQTT_LOG_LEVEL="debug"' in told
     assert "/run/credentials/roommood-mqtt.service/mqtt.password" in told
     assert release.files["etc/mqtt-ca.pem"].startswith("-----BEGIN")
+
+
+def test_who_is_told_what_is_wrong_goes_to_the_desktop_as_keys_do(tmp_path: Path) -> None:
+    site = other(tmp_path, "[desktop]", (
+        '[site]\nnotify = { urls_file = "notify.urls", hold_s = 60 }\n[desktop]'))  # fmt: skip
+    release = desktop_release(site)
+    assert "roommood-notify.service" in release.units
+    assert any(name.endswith("/roommood-notify.service") for name in release.files)
+    assert "notify" in release.extras
+    told = release.files["etc/notify.env"]
+    assert 'ROOMMOOD_NOTIFY_HOLD_S="60.0"' in told
+    assert "/run/credentials/roommood-notify.service/notify.urls" in told
+    assert KEYS / "notify.urls" in DESKTOP_PART.secrets
+    assert site.notify is not None
+    assert site.notify.urls_file == tmp_path / "notify.urls"
+
+
+def test_a_site_that_tells_nobody_of_what_is_wrong_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nobody is to be told"):
+        other(tmp_path, "[desktop]", "[site]\nnotify = { hold_s = 60 }\n[desktop]")
 
 
 def test_without_a_broker_there_is_no_bridge_and_the_exporter_can_be_left_out(
