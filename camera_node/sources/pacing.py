@@ -80,3 +80,7 @@ class Thinner:
         late = at_ms - self._due_ms > self._interval_ms
         self._due_ms = (at_ms if late else self._due_ms) + self._interval_ms
         return True
+
+    def given(self, at_ms: float) -> None:
+        """A picture was let through though it was not due: the next is due an interval later."""
+        self._due_ms = at_ms + self._interval_ms

@@ -3,6 +3,7 @@ one name that no server answers holds up every other connection.
 """
 
 import contextlib
+import ipaddress
 import socket
 import threading
 from collections import deque
@@ -12,7 +13,7 @@ from typing import Final
 
 from roommood.shared.process.runtime import Deadline, Waker
 from roommood.shared.protocol.limits import MAX_LEARNED_LOOKUPS, MAX_LOOKUPS, MAX_NUMBERS
-from roommood.shared.transport.addresses import host_of, number_of
+from roommood.shared.transport.addresses import host_of
 
 # RFC 6761, section 6.3: this name leads nowhere else, whatever a name server says.
 _LOCALHOST: Final = ("127.0.0.1", "[::1]")
@@ -28,8 +29,12 @@ class Numbers:
 
 
 def is_number(address: str) -> bool:
-    """True if a parsed address has no name in it that must be looked up."""
-    return number_of(address) is not None
+    """True if a parsed address has no name in it that must be looked up; 127.1 is one to libzmq."""
+    try:
+        ipaddress.ip_address(host_of(address).partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 def look_up(address: str) -> Numbers:

@@ -84,6 +84,7 @@ class Stream(Source):
         if self._video is None or not self._video.is_key or at_ms < self._key_given_ms + 1000.0:
             return False
         self._key_given_ms = at_ms
+        self._thinner.given(at_ms)
         return True
 
     def _is_fresh(self) -> bool:
