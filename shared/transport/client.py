@@ -146,7 +146,7 @@ class ClientConnection:
                 self.connected = False
             elif news in WHY_NOT:
                 self.lost(WHY_NOT[news], now_ms)
-                self._why(WHY_NOT[news])
+                self._why_refused(news)
             yield news
 
     def tick(self, now_ms: float) -> bool:
@@ -223,6 +223,12 @@ class ClientConnection:
 
     def _why(self, why: str) -> None:
         self.reach.why = why
+
+    def _why_refused(self, news: ConnectionEvent) -> None:
+        """An exact reason stays: who refuses may end the connection before that is read."""
+        exact = (WHY_NOT[ConnectionEvent.UNSAFE], WHY_NOT[ConnectionEvent.REFUSED])
+        if news is not ConnectionEvent.BROKEN_OFF or self.reach.why not in exact:
+            self._why(WHY_NOT[news])
 
     def _find_out(self, now_ms: float) -> None:
         """Finds out why it is away before that is to be told, and tells it."""
