@@ -115,7 +115,7 @@ class Aggregator:
 
     def _main_loop(self, shutdown: Shutdown) -> None:
         while not shutdown.requested:
-            self._turn(250)
+            self._turn(int(self._listener.connections.next_look_ms()))
 
     def _turn(self, timeout_ms: int) -> None:
         ready = {one for one, _ in self._poller.poll(timeout_ms)}

@@ -141,7 +141,11 @@ class Worker:
                 raise self._compute.broken
 
     def _turn(self) -> None:
-        look_ms = min(self._intake.next_look_ms(), self._reporter.next_look_ms())
+        look_ms = min(
+            self._intake.next_look_ms(),
+            self._reporter.next_look_ms(),
+            self._listener.connections.next_look_ms(),
+        )
         # What the poll did not find readable is not asked again: that costs a system call each.
         ready = {one for one, _ in self._poller.poll(max(1, min(250, int(look_ms + 0.999))))}
         if self._waker.fileno() in ready:

@@ -238,15 +238,15 @@ class ConnectionMonitor:
 
     `unknown-key`: not admitted. `other-security`: it has no keys, or keys where none are used.
     `not-encrypted-for-us`: it trusts another key. `broken-off`: silent too long, or gone.
-    `protocol`: no ZeroMQ. `mute`, `endless`: cut, see `Connections`, which wants to be told of
-    each message. `closed`: connections that ended, also the good ones.
+    `protocol`: no ZeroMQ. `mute`, `endless`, `crowd`: cut, see `Connections`, which wants to be
+    told of each message. `closed`: connections that ended, also the good ones.
     """
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self.monitor = watch(socket, _LISTENER_EVENTS)
         self._events = MonitorEvents(self.monitor)
         self.descriptor = self._events.descriptor
-        self.connections = Connections()
+        self.connections = Connections(keyed=bool(socket.getsockopt(zmq.CURVE_SERVER)))
         self.counts: Counter[str] = Counter()
         self._failed = ""
         self._port = int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2] or 0)
@@ -263,7 +263,8 @@ class ConnectionMonitor:
     def _take(self, told: Mapping[str, Any]) -> None:
         event, value = told["event"], told["value"]
         if event == zmq.Event.ACCEPTED:
-            self.connections.accepted(value, boot_ms())
+            for reason in self.connections.accepted(value, boot_ms()):
+                self._note(reason)
             return
         if event == zmq.Event.DISCONNECTED:
             self._tell_failed(value)
@@ -283,7 +284,7 @@ class ConnectionMonitor:
 
     def _note(self, reason: str) -> None:
         self.counts[reason] += 1
-        if reason in ("mute", "endless"):
+        if reason in ("mute", "endless", "crowd"):
             self._limited_log.event("connection cut", why=reason)
 
     def samples(self, component: str) -> Iterator[Sample]:

@@ -9,7 +9,8 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-# struct tcp_info of linux/tcp.h, since Linux 4.1: tcpi_bytes_received, unsigned 64 bits.
+# struct tcp_info of linux/tcp.h, since Linux 4.1: tcpi_bytes_acked and _received, 64 bits.
+_BYTES_ACKED_AT: Final = 120
 _BYTES_RECEIVED_AT: Final = 128
 
 T = TypeVar("T")
@@ -28,7 +29,12 @@ def own_address_of(fd: int) -> Address | None:
 
 def bytes_received(fd: int) -> int:
     """All that ever came; 0 where the connection is gone, no TCP, or the kernel is too old."""
-    return _asked(fd, _received, 0)
+    return _asked(fd, lambda one: _told(one, _BYTES_RECEIVED_AT), 0)
+
+
+def bytes_acked(fd: int) -> int:
+    """All that was sent and arrived, and one for the SYN; 0 as `bytes_received`."""
+    return _asked(fd, lambda one: _told(one, _BYTES_ACKED_AT), 0)
 
 
 def shut_down(fd: int) -> None:
@@ -47,9 +53,9 @@ def is_of_this_machine(address: Address) -> bool:
     return True
 
 
-def _received(one: socket.socket) -> int:
+def _told(one: socket.socket, at: int) -> int:
     told = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    return int(struct.unpack_from("=Q", told, _BYTES_RECEIVED_AT)[0])
+    return int(struct.unpack_from("=Q", told, at)[0])
 
 
 def _asked(fd: int, question: Callable[[socket.socket], T], otherwise: T) -> T:

@@ -8,7 +8,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
-from roommood.shared.protocol.limits import HANDSHAKE_MS, MAX_UNFINISHED_BYTES_IN_ALL, MUTE_MS
+from roommood.shared.protocol.limits import (
+    HANDSHAKE_MS,
+    MAX_JPEG_BYTES,
+    MAX_UNFINISHED_BYTES_IN_ALL,
+    MUTE_MS,
+)
 from tests.end_to_end.site import select_for, until
 from tests.hostile import zmtp
 from tests.hostile.target import Cost, Target, a_target, descriptors
@@ -20,6 +25,7 @@ MOST_MB: Final = 150.0
 # libzmq keeps 64 bytes for a part of which three came.
 MOST_MB_OF_PARTS: Final = 1.2 * MAX_UNFINISHED_BYTES_IN_ALL * (64 / 3) / (1 << 20)
 _SPARE_S: Final = 20.0
+_OF_ONE_ADDRESS: Final = 60
 
 
 @contextmanager
@@ -35,8 +41,10 @@ class Crowd:
     def __init__(self, address: str, count: int) -> None:
         host, _, port = address.rpartition(":")
         self.open: list[socket.socket] = []
-        for _ in range(count):
+        for number in range(count):
             one = socket.socket()
+            # So many of one address would be cut at once.
+            one.bind((f"127.0.0.{2 + number // _OF_ONE_ADDRESS}", 0))
             one.setblocking(False)
             one.connect_ex((host, int(port)))
             self.open.append(one)
@@ -187,8 +195,6 @@ def endless_small_parts(trial: Trial) -> Outcome:
 
 def oversize(trial: Trial) -> Outcome:
     """A part one byte larger than allowed ends the connection; as large as allowed does not."""
-    from roommood.shared.protocol.limits import MAX_JPEG_BYTES
-
     with _without(trial, "message_size") as target:
         cost, header = Cost(target.worker), b"RM\x01F\x80"
         for more, cut in ((-1, False), (0, False), (1, True), (1 << 27, True)):

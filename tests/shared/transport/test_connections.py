@@ -7,11 +7,15 @@ from contextlib import closing
 import pytest
 
 from roommood.shared.protocol.limits import (
+    MAX_HANDSHAKE_BYTES,
     MAX_UNFINISHED_BYTES,
     MAX_UNFINISHED_BYTES_IN_ALL,
+    MAX_UNSHAKEN_OF_ADDRESS,
     MUTE_MS,
 )
+from roommood.shared.transport import connections, tcp
 from roommood.shared.transport.connections import Connections
+from tests.end_to_end.site import until
 
 _CHUNK = bytes(1 << 20)
 
@@ -32,6 +36,12 @@ class Pair:
                 left -= len(self.server.recv(left))
             count -= sent
 
+    def shake_hands(self) -> None:
+        """As far as this side can see: more than a greeting and WELCOME has arrived."""
+        self.server.sendall(bytes(300))
+        self.client.recv(300, socket.MSG_WAITALL)
+        until(lambda: tcp.bytes_acked(self.fd) >= 300, "it is acknowledged")
+
     def is_cut(self) -> bool:
         self.client.settimeout(0.0)
         try:
@@ -51,14 +61,20 @@ class Crowd:
 
     def __init__(self, listener: socket.socket) -> None:
         self.listener = listener
-        self.connections = Connections()
+        self.connections = Connections(keyed=True)
         self.pairs: list[Pair] = []
+        self.cut_at_accept: list[str] = []
         self.now_ms = 1_000_000.0
 
     def accept(self) -> Pair:
+        pair = self.accept_stranger()
+        pair.shake_hands()
+        return pair
+
+    def accept_stranger(self) -> Pair:
         pair = Pair(self.listener)
         self.pairs.append(pair)
-        self.connections.accepted(pair.fd, self.now_ms)
+        self.cut_at_accept += self.connections.accepted(pair.fd, self.now_ms)
         return pair
 
     def look(self, after_ms: float = 300.0) -> list[str]:
@@ -107,6 +123,37 @@ def test_of_many_that_end_nothing_the_worst_is_cut_until_they_fit(crowd: Crowd) 
     assert sum(pair.is_cut() for pair in pairs) == 1
     assert not small.is_cut()
     assert crowd.look() == []
+
+
+@pytest.mark.parametrize(("more", "due"), [(0, []), (1, ["crowd"])])
+def test_before_its_handshake_one_may_send_what_that_takes(
+    crowd: Crowd, more: int, due: list[str]
+) -> None:
+    known, stranger = crowd.accept(), crowd.accept_stranger()
+    known.send(2 * MAX_HANDSHAKE_BYTES)
+    stranger.send(MAX_HANDSHAKE_BYTES + more)
+    assert crowd.look(25.0) == due
+    assert stranger.is_cut() == bool(due)
+    assert not known.is_cut()
+
+
+def test_of_one_address_only_so_many_may_be_at_their_handshake(crowd: Crowd) -> None:
+    strangers = [crowd.accept_stranger() for _ in range(MAX_UNSHAKEN_OF_ADDRESS)]
+    assert crowd.cut_at_accept == []
+    assert crowd.accept_stranger().is_cut()
+    assert crowd.cut_at_accept == ["crowd"]
+    strangers[0].shake_hands()
+    crowd.look(25.0)
+    assert not crowd.accept_stranger().is_cut()
+    assert not any(one.is_cut() for one in strangers)
+
+
+def test_where_too_many_are_at_it_in_all_the_oldest_is_cut(
+    crowd: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_UNSHAKEN_IN_ALL", 2)
+    first, second, third = (crowd.accept_stranger() for _ in range(3))
+    assert (first.is_cut(), second.is_cut(), third.is_cut()) == (True, False, False)
 
 
 @pytest.mark.parametrize(
