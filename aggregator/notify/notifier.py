@@ -71,7 +71,7 @@ class Notifier:
 
 def as_message(events: Sequence[Event]) -> Message:
     """What people read of these, at least one."""
-    title = f"roommood: {_headline(events[0])}"
+    title = f"roommood, {_headline(events[0])}"
     if len(events) > 1:
         title += f", and {len(events) - 1} more"
     is_good = all(one.kind != "began" for one in events)

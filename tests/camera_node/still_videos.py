@@ -43,6 +43,12 @@ def pictures() -> list[bytes]:
     return made
 
 
+def living(noisy: list[bytes]) -> bytes:
+    """A picture that never was before: each row with the noise of one of those that were made."""
+    rows = (DICE.choice(noisy)[y * WIDTH : (y + 1) * WIDTH] for y in range(HEIGHT))
+    return b"".join(rows) + noisy[0][WIDTH * HEIGHT :]
+
+
 def main(path: str, living_s: int, frozen_s: int, gop: int, kbit_s: int) -> None:
     Gst.init(None)
     caps = f"video/x-raw,format=I420,width={WIDTH},height={HEIGHT},framerate={RATE_HZ}/1"
@@ -55,7 +61,7 @@ def main(path: str, living_s: int, frozen_s: int, gop: int, kbit_s: int) -> None
     pipeline.set_state(Gst.State.PLAYING)
     noisy = pictures()
     for number in range((living_s + frozen_s) * RATE_HZ):
-        shown = DICE.choice(noisy) if number < living_s * RATE_HZ else noisy[0]
+        shown = living(noisy) if number < living_s * RATE_HZ else noisy[0]
         buffer = Gst.Buffer.new_wrapped(shown)
         buffer.pts = number * Gst.SECOND // RATE_HZ
         buffer.duration = Gst.SECOND // RATE_HZ

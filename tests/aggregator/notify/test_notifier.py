@@ -117,9 +117,9 @@ def test_redis_that_goes_and_returns_is_told_once_each_and_no_log_quotes_the_add
         with Notifier(tmp_path, server.url, "--urls-file", str(hook)) as notifier:
             until(lambda: b"found" in notifier.log.read_bytes(), "it reads Redis")
             server.kill()
-            heard(webhook, "roommood: Redis: away")
+            heard(webhook, "roommood, Redis: away")
             server.start()
-            heard(webhook, "roommood: Redis: away", "roommood: Redis: over: away")
+            heard(webhook, "roommood, Redis: away", "roommood, Redis: over: away")
             assert notifier.end() == 0
         assert webhook.posted[0]["path"] == f"/{TOKEN}"
         assert "it lasted" in webhook.posted[1]["message"]
@@ -173,7 +173,7 @@ def test_a_message_that_is_refused_arrives_once_the_webhook_is_back(
     with Notifier(tmp_path, nowhere, "--urls-file", str(hook)) as notifier:
         until(lambda: webhook.refused, "a message is refused", 60)
         webhook.is_down = False
-        heard(webhook, "roommood: Redis: away")
+        heard(webhook, "roommood, Redis: away")
         log = notifier.log.read_text()
         assert "line 3 (json)" in log
         assert TOKEN not in log
