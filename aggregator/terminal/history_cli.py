@@ -207,7 +207,7 @@ def report(
     """
     from roommood.aggregator.report.build import write_report
 
-    period = asked(None if start else "7d", start, end, zone, usual="7d")
+    period = asked(None, start, end, zone, usual="7d")
     with opened(settings) as reader:
         written = write_report(reader, rooms or (), period, output)
     typer.echo(f"{output}: {', '.join(written)}")

@@ -9,7 +9,7 @@ from typing import Final
 
 from roommood.inference_worker.serving.access import Access
 from roommood.inference_worker.serving.credit import CreditControl
-from roommood.inference_worker.serving.pace import FULL_PACE, Pace
+from roommood.inference_worker.serving.pace import Pace, full_pace
 from roommood.inference_worker.serving.sessions import CameraSession, SessionTable
 from roommood.shared.clock import Absence, boot_ms
 from roommood.shared.errors import VersionMismatch, WireError
@@ -63,13 +63,13 @@ class Intake:
         take_job: Callable[[Job], None],
         allow_list: AllowList | None = None,
         connections: Connections | None = None,
-        pace: Pace = FULL_PACE,
+        pace: Pace | None = None,
         luma: bool = False,
     ) -> None:
         self._router = router
         self._access = Access(allow_list)
         self._connections = connections
-        self._pace, self._luma = pace, luma
+        self._pace, self._luma = pace or full_pace(), luma
         self._next_due_ms: float | None = None
         self._worker_id = worker_id
         self._take_job = take_job

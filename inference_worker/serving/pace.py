@@ -82,5 +82,6 @@ class Pace:
         return self._faces_ms if session.has_faces else self._empty_ms
 
 
-# As often as there are frames and threads.
-FULL_PACE: Final = Pace(1e6, 1e6)
+def full_pace() -> Pace:
+    """As often as there are frames and threads."""
+    return Pace(1e6, 1e6)
