@@ -70,6 +70,7 @@ def kill_worker(house: House, chance: random.Random) -> float:
     """From the successor's readiness to its first frame."""
     number = chance.randrange(2)
     house.workers[number].kill()
+    select_for(chance.uniform(0.0, 1.0))
     successor = house.workers[number] = house.start_worker(number)
     ready = at(successor.wait_for("worker ready"))
     return first_after(lambda: [successor], "started", ready) - ready

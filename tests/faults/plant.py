@@ -1,5 +1,6 @@
 """The site of the fault rows: real processes, of which each can be started changed or confined."""
 
+import ast
 import json
 import os
 import re
@@ -120,7 +121,7 @@ class FaultSite(Site):
     def start(self, module: str, *options: str) -> Component:
         self._starts += 1
         log = self.folder / f"{self._starts:03d}-{module.partition('.')[0]}.log"
-        code = f"{self.preludes.get(module, '')}\nfrom {module} import main; main()"
+        code = f"{strict(self.preludes.get(module, ''))}\nfrom {module} import main; main()"
         logging = ("--log-format", "json", "--log-level", self.log_level)
         command = [*self.wrap, sys.executable, "-c", code, *options, *logging]
         environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
@@ -133,6 +134,17 @@ class FaultSite(Site):
     def of(self, module: str) -> list[Component]:
         """All processes of a module that were ever started here."""
         return [one for one in self.components if one.name == module]
+
+
+def strict(prelude: str) -> str:
+    """The same Python, except that a name that it replaces must exist: replacing one that is gone
+    switches nothing off."""
+    body: list[ast.stmt] = []
+    for statement in ast.parse(prelude).body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else []
+        names = [one for one in targets if isinstance(one, ast.Attribute)]
+        body += [*ast.parse("\n".join(map(ast.unparse, names))).body, statement]
+    return ast.unparse(ast.Module(body, []))
 
 
 def merged(*preludes: Mapping[str, str]) -> dict[str, str]:
