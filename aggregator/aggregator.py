@@ -34,7 +34,7 @@ from roommood.shared.transport.sockets import Router, bind_reports, receive_from
 
 _log = logging.getLogger(__name__)
 # Milliseconds of taking in reports before they are committed together.
-_TURN_MS: Final = 100.0
+_TICK_MS: Final = 100.0
 
 
 @dataclass(slots=True)
@@ -65,7 +65,7 @@ class Aggregator:
         self._answers: dict[bytes, _Answer] = {}
         self._deliveries: list[Delivery] = []
         self._absence = Absence()
-        self._turn_ms = 0.0
+        self._tick_ms = 0.0
         self._told_ready = False
         self.counts: Counter[str] = Counter()
         self.health = Health("aggregator")
@@ -115,22 +115,22 @@ class Aggregator:
 
     def _main_loop(self, shutdown: Shutdown) -> None:
         while not shutdown.requested:
-            self._turn(int(self._listener.connections.next_look_ms()))
+            self._tick(int(self._listener.connections.next_look_ms()))
 
-    def _turn(self, timeout_ms: int) -> None:
+    def _tick(self, timeout_ms: int) -> None:
         ready = {one for one, _ in self._poller.poll(timeout_ms)}
-        self._turn_ms = boot_ms()
-        self._peers.excuse(self._absence.ended_ms(self._turn_ms))
+        self._tick_ms = boot_ms()
+        self._peers.excuse(self._absence.ended_ms(self._tick_ms))
         self._receive()
         self._commit()
         self._acknowledge()
         self._periodic_work()
-        self._listener.turn(self.health, ready)
+        self._listener.tick(self.health, ready)
         self._tell_ready()
         self.health.tick()
 
     def _receive(self) -> None:
-        end_ms = boot_ms() + _TURN_MS
+        end_ms = boot_ms() + _TICK_MS
         while boot_ms() < end_ms:
             message = receive_from(self._router, self._listener.connections, keyed=False)
             if message is None:
@@ -227,9 +227,9 @@ class Aggregator:
                 self._limited_log.event("room not written", room=room, why=str(error))
 
     def _periodic_work(self) -> None:
-        if self._housekeeping.turn(boot_ms(), wall_ms()):
-            # As of when this turn began to read: Redis may have kept this process waiting since.
-            self._peers.drop_silent(self._turn_ms)
+        if self._housekeeping.tick(boot_ms(), wall_ms()):
+            # As of when this tick began to read: Redis may have kept this process waiting since.
+            self._peers.drop_silent(self._tick_ms)
 
     # Answers
 
@@ -259,7 +259,7 @@ class Aggregator:
         quiet = False
         while not (quiet or shutdown.forced or deadline.passed):
             quiet = not self._poller.poll(0) or not self._router.poll(0)
-            self._turn(0)
+            self._tick(0)
 
     def _shut_down(self) -> None:
         self._stop_metrics()

@@ -42,7 +42,7 @@ class SwarmCamera:
         hello = Hello(self.name, "room", boot, 0, 1, sent, 10.0, 640, 480, 0, now_ms)
         self.socket.send(wire.encode_hello(hello), zmq.NOBLOCK)
 
-    def turn(self, jpegs: Sequence[bytes]) -> None:
+    def tick(self, jpegs: Sequence[bytes]) -> None:
         """Takes in all credit, and spends it; until nothing more is to be read, since the
         file descriptor tells of news only once."""
         while int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
@@ -89,10 +89,10 @@ def run(cameras: Sequence[SwarmCamera], jpegs: Sequence[bytes]) -> None:
         for number in range(said, min(due, said + len(cameras))):
             camera = cameras[number % len(cameras)]
             camera.say_hello()
-            camera.turn(jpegs)
+            camera.tick(jpegs)
         said = due
         for descriptor, _ in news.poll(0.01):
-            by_descriptor[descriptor].turn(jpegs)
+            by_descriptor[descriptor].tick(jpegs)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def send(address: str, jpeg: bytes, count: int, rate_hz: float, codec: bool) -> 
             time.sleep(max(0.0, due_s - time.monotonic()))
         else:
             ready = {one for one, _ in poller.poll(250)}
-        publisher.turn(ready)
+        publisher.tick(ready)
         may_send, is_due = publisher.may_send(), time.monotonic() >= due_s
         credit_waits = may_send and (credit_waits or not is_due)
         if not (may_send and is_due):
@@ -83,7 +83,7 @@ def receive(address: str, count: int, mode: str) -> float:
     done, began_s = 0, 0.0
     while done < WARM_UP + count:
         ready = poller.poll(max(1, min(250, int(intake.next_look_ms() + 0.999))))
-        intake.turn(bool(ready))
+        intake.tick(bool(ready))
         while jobs:
             _finish(intake, jobs.popleft(), mode)
             done += 1
@@ -98,7 +98,7 @@ def _finish(intake: Intake, job: Job, mode: str) -> None:
     if mode != "raw":
         decode(job.frame.jpeg, as_gray=mode == "luma")
     intake.finished(job, boot_ms(), "analysed")
-    intake.turn(is_readable=False)
+    intake.tick(is_readable=False)
 
 
 if __name__ == "__main__":

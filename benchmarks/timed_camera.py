@@ -17,7 +17,7 @@ _longest_s = [0.0]
 
 
 def main() -> None:
-    for name in ("turn", "send", "may_send"):
+    for name in ("tick", "send", "may_send"):
         setattr(Publisher, name, _timed(getattr(Publisher, name)))
     try:
         memory_camera.main()

@@ -68,7 +68,7 @@ class Capture:
         clock: Callable[[], float] = boot_ms,
     ) -> None:
         self.source = source
-        self.wanted = False
+        self.is_frame_wanted = False
         self.error: BaseException | None = None
         self._wake, self._is_quiet, self._clock = wake, is_quiet, clock
         self._retry_at_start, self._back_off = retry_at_start, back_off
@@ -233,7 +233,7 @@ class Capture:
             self._newest = picture
             self._captured += 1
             self._measure(picture.captured_ms)
-            is_wanted = self.wanted
+            is_wanted = self.is_frame_wanted
         self._note_return()
         self._status = "ok"
         if is_wanted:

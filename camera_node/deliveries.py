@@ -51,6 +51,6 @@ class Refusals:
 
 def unreached(away: Mapping[str, str]) -> str:
     """ "unreached: desk:5701: no route to it" of the workers that are away, and why."""
-    told = (f"{address.removeprefix('tcp://')}: {why}" for address, why in away.items())
-    text = "; ".join(told)
+    reasons = (f"{address.removeprefix('tcp://')}: {why}" for address, why in away.items())
+    text = "; ".join(reasons)
     return f"{_UNREACHED}: {text}" if text else ""

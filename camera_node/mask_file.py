@@ -19,7 +19,7 @@ def as_toml(polygons: Polygons) -> str:
     """`masks = [...]`, a line for each mask; fractions to a thousandth."""
     if not polygons:
         return "masks = []"
-    lines = [f"  [{', '.join(f'[{x:.3f}, {y:.3f}]' for x, y in one)}]," for one in polygons]
+    lines = [f"  [{', '.join(f'[{x:.3f}, {y:.3f}]' for x, y in polygon)}]," for polygon in polygons]
     return "\n".join(["masks = [", *lines, "]"])
 
 

@@ -79,9 +79,9 @@ class Membership:
 
     def lost(self, address: str) -> None:
         """The connection to this address ended; what was its alias may be another's now."""
-        self._aliases = {one: other for one, other in self._aliases.items() if other != address}
+        self._aliases = {alias: other for alias, other in self._aliases.items() if other != address}
 
-    def wanted(self, now_ms: float) -> list[str]:
+    def addresses(self, now_ms: float) -> list[str]:
         """At most `MAX_WORKERS_PER_CAMERA` addresses to use, configured ones first.
 
         The learned ones are ranked by a hash of camera and address (Thaler & Ravishankar
@@ -92,10 +92,10 @@ class Membership:
         places = max(0, MAX_WORKERS_PER_CAMERA - len(self.configured))
         self._end_tries(now_ms, crowded=len(self._learned) > places)
         proven = sorted(self._proven, key=self._rank)
-        waiting = sorted(self._learned.keys() - self._proven, key=self._turn)
+        waiting = sorted(self._learned.keys() - self._proven, key=self._waiting_order)
         kept = proven[: places - 1 if waiting and places > 1 else places]
         learned = [*kept, *waiting][:places]
-        self._used_since = {one: self._used_since.get(one, now_ms) for one in learned}
+        self._used_since = {address: self._used_since.get(address, now_ms) for address in learned}
         return [*self.configured, *learned][:MAX_WORKERS_PER_CAMERA]
 
     def _end_tries(self, now_ms: float, *, crowded: bool) -> None:
@@ -106,7 +106,7 @@ class Membership:
         if len(self._tries) > _MOST_TRIES_KEPT:
             self._tries.clear()
 
-    def _turn(self, address: str) -> tuple[int, bool, bytes]:
+    def _waiting_order(self, address: str) -> tuple[int, bool, bytes]:
         return self._tries[address], address not in self._remembered, self._rank(address)
 
     def _drop_silent(self, now_ms: float) -> None:
@@ -119,7 +119,7 @@ class Membership:
     def _make_room(self) -> None:
         strangers = self._learned.keys() - self._remembered.keys()
         if strangers:
-            self._drop(max(strangers, key=self._turn))
+            self._drop(max(strangers, key=self._waiting_order))
 
     def _drop(self, address: str) -> None:
         self._learned.pop(address, None)
@@ -137,8 +137,8 @@ def usable(addresses: Iterable[str], heard_from: str) -> set[str]:
     wildcard names nobody.
     """
     parsed = {_parsed(address) for address in addresses} - {""}
-    named = {one for one in parsed if not is_wildcard(one)}
-    return {one for one in named if is_loopback(heard_from) or not is_loopback(one)}
+    named = {address for address in parsed if not is_wildcard(address)}
+    return {address for address in named if is_loopback(heard_from) or not is_loopback(address)}
 
 
 def _parsed(address: str) -> str:

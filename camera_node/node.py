@@ -39,7 +39,7 @@ from roommood.shared.transport.discovery import finding
 
 _log = logging.getLogger(__name__)
 _THERMAL: Final = Path("/sys/class/thermal/thermal_zone0/temp")
-_TURN_MS: Final = 250
+_TICK_MS: Final = 250
 _STATES: Final = ("ok", *PROBLEMS, *DELIVERY_PROBLEMS, "paused", "quiet", "reconnecting", "failed")
 
 
@@ -142,7 +142,7 @@ class CameraNode:
 
     def _main_loop(self, shutdown: Shutdown) -> None:
         while not shutdown.requested and not self._has_ended():
-            self._turn()
+            self._tick()
 
     def _has_ended(self) -> bool:
         """True once the source gives no more, and its last frame found a worker or got too old."""
@@ -151,10 +151,10 @@ class CameraNode:
         age_ms = self._capture.newest_age_ms()
         return age_ms is None or age_ms > CAMERA_FRESH_MS
 
-    def _turn(self) -> None:
+    def _tick(self) -> None:
         ready = self._wait()
         self._waker.drain()
-        self._publisher.turn(ready)
+        self._publisher.tick(ready)
         self._obey_pause()
         self._publish()
         self._adapt()
@@ -169,13 +169,13 @@ class CameraNode:
         wait; what came meanwhile is read with it, so that a frame wakes this thread but once.
         """
         if self._credit_waits:
-            self._wakers.poll(_TURN_MS)
+            self._wakers.poll(_TICK_MS)
             return None
-        return {one for one, _ in self._poller.poll(_TURN_MS)}
+        return {readable for readable, _ in self._poller.poll(_TICK_MS)}
 
     def _publish(self) -> None:
         """Answers credit at once with the newest unsent frame, else with the next capture."""
-        self._capture.wanted = True
+        self._capture.is_frame_wanted = True
         while self._publisher.may_send():
             picture = self._capture.take_newest()
             if picture is None:
@@ -185,7 +185,7 @@ class CameraNode:
                 self._capture.count_unsent()
         # Credit that came before its picture so far most likely will do so again.
         if not self._credit_waits or self._capture.newest_age_ms() is not None:
-            self._credit_waits = self._capture.wanted = False
+            self._credit_waits = self._capture.is_frame_wanted = False
 
     def _send(self, picture: Picture) -> bool:
         if boot_ms() - picture.captured_ms > CAMERA_FRESH_MS:
@@ -241,7 +241,7 @@ class CameraNode:
         while self._publisher.unsettled and not (shutdown.forced or deadline.passed):
             self._publisher.say_hello_now()
             self._poller.poll(20)
-            self._publisher.turn()
+            self._publisher.tick()
         drained = not self._publisher.unsettled
         self._publisher.write_off()
         self._publisher.say_hello_now()

@@ -52,7 +52,7 @@ class Publisher:
     """The frame protocol of a camera, over any number of workers.
 
     `hello` makes a Hello from what only the node knows; this class fills in the numbers of
-    the link and of what was sent. Call `turn` whenever the poller says that a socket is
+    the link and of what was sent. Call `tick` whenever the poller says that a socket is
     readable, and each 250 ms.
     """
 
@@ -124,14 +124,14 @@ class Publisher:
     def lost_with_worker(self) -> int:
         now_ms = boot_ms()
         windows = [link.window for link in self._links.values()]
-        lost = sum(one.lost_with_worker + one.presumed_lost(now_ms) for one in windows)
+        lost = sum(window.lost_with_worker + window.presumed_lost(now_ms) for window in windows)
         return lost + self._lost_on_closed_links
 
     @property
     def connected_workers(self) -> int:
         """Those that have answered on a connection that stands."""
         windows = [link.window for link in self._links.values()]
-        return sum(one.connected and bool(one.worker_id) for one in windows)
+        return sum(window.connected and bool(window.worker_id) for window in windows)
 
     def counted(self, health: CameraHealth) -> CameraHealth:
         """What the node says of itself, with what this class knows of the pictures' way."""
@@ -151,15 +151,15 @@ class Publisher:
         """By address of a worker: "reached", or why not."""
         return {link.address: link.reach.state for link in list(self._links.values())}
 
-    # The loop's turn
+    # Each tick of the loop
 
-    def turn(self, ready: Container[object] | None = None) -> None:
+    def tick(self, ready: Container[object] | None = None) -> None:
         """Takes in all that came, says Hello where due, keeps the membership.
 
         `ready` is what a poll has just found readable; None: all are looked at.
         """
         now_ms = boot_ms()
-        self._dialer.turn(ready)
+        self._dialer.tick(ready)
         for link in self._links.values():
             self._take_events(link, now_ms, ready)
             if link.tick(now_ms):
@@ -178,13 +178,13 @@ class Publisher:
     def _take_events(
         self, link: WorkerConnection, now_ms: float, ready: Container[object] | None
     ) -> None:
-        for news in link.events(now_ms, ready):
-            if news is ConnectionEvent.CONNECTED:
+        for change in link.events(now_ms, ready):
+            if change is ConnectionEvent.CONNECTED:
                 self._connections += 1
                 link.window.connect(self._connections, boot_ms())
                 self._membership.proved(link.address)
                 link.hello_due_ms = 0.0
-            elif news is ConnectionEvent.DISCONNECTED:
+            elif change is ConnectionEvent.DISCONNECTED:
                 self._note_disconnected(link)
 
     def _note_disconnected(self, link: WorkerConnection) -> None:
@@ -296,10 +296,10 @@ class Publisher:
     def _keep_membership(self, now_ms: float) -> None:
         self._drop_twins()
         self._membership.learn(self._discovered(), _LOCAL_NETWORK, now_ms)
-        wanted = self._membership.wanted(now_ms)
-        for address in set(self._links) - set(wanted):
+        addresses = self._membership.addresses(now_ms)
+        for address in set(self._links) - set(addresses):
             self._close(self._links[address])
-        for address in wanted:
+        for address in addresses:
             if address not in self._links:
                 self._open_learned(address)
 

@@ -70,12 +70,12 @@ def _minute(text: str, clock: str) -> int:
 def _parse_days(text: str, days: str | None) -> frozenset[int]:
     if days is None:
         return frozenset(range(7))
-    found: set[int] = set()
+    chosen: set[int] = set()
     for part in days.split(","):
         first, _, last = part.partition("-")
         start, end = _day(text, first), _day(text, last or first)
-        found.update((start + step) % 7 for step in range((end - start) % 7 + 1))
-    return frozenset(found)
+        chosen.update((start + step) % 7 for step in range((end - start) % 7 + 1))
+    return frozenset(chosen)
 
 
 def _day(text: str, name: str) -> int:

@@ -36,7 +36,7 @@ class Sameness:
             for seen in self._seen
             if seen.shape == levels.shape
         ]
-        nearest = min(differences, key=lambda one: float(one.mean()), default=None)
+        nearest = min(differences, key=lambda difference: float(difference.mean()), default=None)
         if nearest is not None and nearest.mean() <= _SAME * (self._noise or 0.0):
             return True
         if nearest is not None:

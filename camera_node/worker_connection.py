@@ -32,15 +32,15 @@ class WorkerConnection(ClientConnection):
 
 def all_say(links: Iterable[WorkerConnection], says: Callable[[WorkerConnection], bool]) -> bool:
     """True if it holds for every worker that speaks to us, and one does."""
-    told = [says(link) for link in links if link.window.worker_id]
-    return bool(told) and all(told)
+    answers = [says(link) for link in links if link.window.worker_id]
+    return bool(answers) and all(answers)
 
 
 def soonest(links: Iterable[WorkerConnection], now_ms: float) -> WorkerConnection | None:
     """The link served soonest; of several that are free, the one that was longest unused."""
-    found, best = None, (math.inf, math.inf)
+    chosen, best = None, (math.inf, math.inf)
     for link in links:
         rank = (max(link.window.ready_at_ms, now_ms), link.sent_ms)
         if rank < best and link.window.available(now_ms) > 0:
-            found, best = link, rank
-    return found
+            chosen, best = link, rank
+    return chosen

@@ -84,7 +84,7 @@ class Supervisor:
                 for number in self._each:
                     self._start(number)
                 while not shutdown.requested:
-                    self._turn(shutdown)
+                    self._tick(shutdown)
             finally:
                 code = self._drain(shutdown)
                 self._mailbox.close()
@@ -112,7 +112,7 @@ class Supervisor:
 
     # Watch
 
-    def _turn(self, shutdown: Shutdown) -> None:
+    def _tick(self, shutdown: Shutdown) -> None:
         select.select([shutdown.waker.fileno(), self._mailbox.fileno()], [], [], _LOOK_EVERY_S)
         self._hear()
         now = time.monotonic()

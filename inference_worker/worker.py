@@ -136,11 +136,11 @@ class Worker:
 
     def _main_loop(self, shutdown: Shutdown) -> None:
         while not shutdown.requested:
-            self._turn()
+            self._tick()
             if self._compute.broken is not None:
                 raise self._compute.broken
 
-    def _turn(self) -> None:
+    def _tick(self) -> None:
         look_ms = min(
             self._intake.next_look_ms(),
             self._reporter.next_look_ms(),
@@ -151,9 +151,9 @@ class Worker:
         if self._waker.fileno() in ready:
             self._waker.drain()
         self._take_events()
-        self._intake.turn(self._listener.router in ready)
-        self._reporter.turn(ready)
-        self._listener.turn(self.health, ready)
+        self._intake.tick(self._listener.router in ready)
+        self._reporter.tick(ready)
+        self._listener.tick(self.health, ready)
         own = chain(self._reporter.own_addresses(), self._listener.connections.own_addresses())
         self._advertised.look(boot_ms(), own)
         self.health.detail = {"aggregators": self._reporter.states()}
@@ -233,7 +233,7 @@ class Worker:
             busy = self._intake.waiting or self._intake.control.busy or not still_coming.passed
             if not busy and not len(self._reporter.outbox):
                 break
-            self._turn()
+            self._tick()
         self._intake.tell_all()
         self._reporter.say_now()
         return not len(self._reporter.outbox)

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import Final
 
-from roommood.shared.protocol.limits import MAX_CLOCKS, MAX_TURN_MS
+from roommood.shared.protocol.limits import MAX_CLOCKS, MAX_TICK_MS
 
 _WINDOW_MS: Final = 60_000.0
 # What two clocks drift apart at most, as a part of the time that passes: 200 ppm.
@@ -50,12 +50,12 @@ class TransitClock:
 
     def transit_ms(self, sent_ms: float, received_ms: float) -> float:
         """Milliseconds (0 to 10^9) that the message stamped `sent_ms` was on its way."""
-        self._turn_window(received_ms)
+        self._shift_window(received_ms)
         difference = received_ms - sent_ms
         self._current_min = min(self._current_min, difference)
         return min(difference - min(self._current_min, self._previous_min), _MOST_MS)
 
-    def _turn_window(self, now_ms: float) -> None:
+    def _shift_window(self, now_ms: float) -> None:
         elapsed = now_ms - self._window_start_ms
         if elapsed < _WINDOW_MS:
             return
@@ -99,9 +99,9 @@ class Absence:
     """
 
     def __init__(self) -> None:
-        self._turn_ms = float("inf")
+        self._tick_ms = float("inf")
 
     def ended_ms(self, now_ms: float) -> float:
-        """To be asked once a turn, before the sockets are read: what the turn took too long."""
-        took_ms, self._turn_ms = now_ms - self._turn_ms, now_ms
-        return max(0.0, took_ms - MAX_TURN_MS)
+        """To be asked once a tick, before the sockets are read: what the tick took too long."""
+        took_ms, self._tick_ms = now_ms - self._tick_ms, now_ms
+        return max(0.0, took_ms - MAX_TICK_MS)

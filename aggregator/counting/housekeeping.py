@@ -58,7 +58,7 @@ class Housekeeping:
         """A result of this room was counted."""
         self._rooms_seen[room] = max(self._rooms_seen.get(room, 0.0), captured_ms)
 
-    def turn(self, now_ms: float, wall_ms: float) -> bool:
+    def tick(self, now_ms: float, wall_ms: float) -> bool:
         """Does what is due at `now_ms` (`boot_ms`); returns whether anything was. Raises
         SchemaMismatch where Redis holds another version's data."""
         if now_ms < self._due_ms or not self._redis.may_answer(now_ms):

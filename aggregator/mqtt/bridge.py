@@ -64,7 +64,7 @@ class Bridge:
             event(_log, logging.INFO, "bridge started", broker=settings.broker)
             try:
                 while not shutdown.requested:
-                    self.turn()
+                    self.tick()
                     self._service.turning(self._available or "no broker")
                     select.select([shutdown.waker, self._waker], [], [], settings.every_s)
                     self._waker.drain()
@@ -73,7 +73,7 @@ class Bridge:
                 self._say_farewell()
         return shutdown.forced_exit_code if shutdown.forced else 0
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         """Looks at Redis once, and tells what is new."""
         if not self._mqtt.is_connected():
             return

@@ -38,7 +38,7 @@ class Notifier:
             event(_log, logging.INFO, "notifier started", targets=len(self._targets))
             try:
                 while not shutdown.requested:
-                    self.turn()
+                    self.tick()
                     self._service.turning(f"{len(self._targets)} targets")
                     select.select([shutdown.waker], [], [], self._settings.every_s)
             finally:
@@ -49,7 +49,7 @@ class Notifier:
                 self._reader.close()
         return shutdown.forced_exit_code if shutdown.forced else 0
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         """Looks once; all that is new of one look is one message."""
         events = self._watch.see(self._look(), time.monotonic())
         for one in events:

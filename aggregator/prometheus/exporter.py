@@ -26,7 +26,7 @@ from roommood.shared.protocol.messages import PICTURE_PROBLEMS
 _LAST: Final = timedelta(minutes=1)
 # Scrapes within this are told the same: somebody may ask all the time.
 _KEPT_S: Final = 1.0
-_TURN_S: Final = 1.0
+_TICK_S: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -53,7 +53,7 @@ class Exporter:
                 # Whether Redis answers is known before anybody asks.
                 self.samples()
                 while not shutdown.requested:
-                    select.select([shutdown.waker], [], [], _TURN_S)
+                    select.select([shutdown.waker], [], [], _TICK_S)
                     self.health.tick()
             finally:
                 self.health.draining()

@@ -25,8 +25,8 @@ def refuse_options_before(context: typer.Context) -> None:
     """Raises ConfigError for options of the camera that stand before `preview`, since they would
     not count."""
     sources = (
-        (one.opts[0], context.get_parameter_source(one.name or ""))
-        for one in context.command.params
+        (param.opts[0], context.get_parameter_source(param.name or ""))
+        for param in context.command.params
     )
     given = [flag for flag, source in sources if source and source.name == "COMMANDLINE"]
     if given:

@@ -10,7 +10,7 @@ from roommood.camera_node.preview.viewer import FindFaces, Preview
 from roommood.shared.process.runtime import shutdown_on_signals
 from roommood.shared.process.settings import PictureSettings
 
-_TURN_S: Final = 1.0
+_TICK_S: Final = 1.0
 
 
 def run_preview(
@@ -27,7 +27,7 @@ def run_preview(
             typer.echo(f"{preview.description}: http://{host}:{port}/ shows what it sees.")
             typer.echo("Nothing is stored. Ctrl+C ends it.")
             while not shutdown.requested and preview.idle_s < idle_s:
-                select.select([shutdown.waker], [], [], _TURN_S)
+                select.select([shutdown.waker], [], [], _TICK_S)
                 preview.rest_if_idle()
             if not shutdown.requested:
                 typer.echo(f"Nobody has looked for {idle_s / 60:g} minutes: ended.")

@@ -59,7 +59,7 @@ class Preview:
         self._view_s = float("-inf")
         self._resting = self._stopping = False
         self._capture = Capture(self._source(), wake=self._came.set)
-        self._capture.wanted = True
+        self._capture.is_frame_wanted = True
 
     def start(self) -> None:
         """Opens the source. Raises SourceError, which names who holds a device."""

@@ -125,10 +125,10 @@ def _on_the_list(about: str, bundle: CameraBundle, path: Path | None) -> Iterato
 
 def _let_in(about: str, keys: ClientKeys, address: str, kind: str = "worker") -> Finding:
     """Shakes hands as the holder of the keys would."""
-    news = _handshake(address, keys)
-    if news is ConnectionEvent.CONNECTED:
+    outcome = _handshake(address, keys)
+    if outcome is ConnectionEvent.CONNECTED:
         return ok(about, f"let in by the {kind} at {address}, which has the trusted key")
-    if news is ConnectionEvent.REFUSED:
+    if outcome is ConnectionEvent.REFUSED:
         todo = "copy cameras.toml to that machine; was the camera revoked?"
         if kind == "aggregator":
             todo = "copy workers.key and aggregators.key once more, both from one `keys rotate`"
@@ -140,8 +140,8 @@ def _let_in(about: str, keys: ClientKeys, address: str, kind: str = "worker") ->
 def _handshake(address: str, keys: ClientKeys) -> ConnectionEvent | None:
     """What comes of it at the first address of a name where anything does."""
     for number in look_up_within(address, LOOKUP_S).addresses:
-        if news := _handshake_at(number, keys):
-            return news
+        if outcome := _handshake_at(number, keys):
+            return outcome
     return None
 
 
@@ -152,9 +152,9 @@ def _handshake_at(number: str, keys: ClientKeys) -> ConnectionEvent | None:
     try:
         while not deadline.passed:
             monitor.poll(100)
-            news = next_event(monitor)
-            if news in (ConnectionEvent.CONNECTED, *WHY_NOT):
-                return news
+            outcome = next_event(monitor)
+            if outcome in (ConnectionEvent.CONNECTED, *WHY_NOT):
+                return outcome
         return None
     finally:
         close(socket, monitor)

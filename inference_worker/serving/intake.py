@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 # Messages taken in before the loop looks at anything else.
 _BURST: Final = 256
 # Milliseconds after which it does so in any case: large messages that nobody asked for.
-_TURN_MS: Final = 20.0
+_TICK_MS: Final = 20.0
 _SWEEP_EVERY_MS: Final = 500.0
 # A camera forgets a learned worker that it neither uses nor is told of for a minute.
 _TELL_AGAIN_MS: Final = 20_000.0
@@ -85,32 +85,32 @@ class Intake:
         self.leaving = False
         self.refused: Counter[str] = Counter()
 
-    # The loop's turn
+    # Each tick of the loop
 
-    def turn(self, is_readable: bool = True) -> None:
+    def tick(self, is_readable: bool = True) -> None:
         """Takes in what came, and grants what may be granted."""
-        turn_ms = boot_ms()
+        tick_ms = boot_ms()
         for session, why in self._access.newly_refused(self.sessions.all):
             self.sessions.evict(session, why)
             event(_log, logging.WARNING, "camera evicted", camera=session.hello.camera, why=why)
-        if absence_ms := self._absence.ended_ms(turn_ms):
+        if absence_ms := self._absence.ended_ms(tick_ms):
             self.sessions.excuse(absence_ms)
         if is_readable:
             self._receive()
-        self._sweep(turn_ms)
+        self._sweep(tick_ms)
         self._grant(boot_ms())
 
-    def _sweep(self, turn_ms: float) -> None:
-        """Silent is who was so when this turn began to read; what came since is read by now."""
-        if turn_ms - self._swept_ms <= _SWEEP_EVERY_MS:
+    def _sweep(self, tick_ms: float) -> None:
+        """Silent is who was so when this tick began to read; what came since is read by now."""
+        if tick_ms - self._swept_ms <= _SWEEP_EVERY_MS:
             return
-        self._swept_ms = turn_ms
-        for session in self.sessions.sweep(turn_ms):
+        self._swept_ms = tick_ms
+        for session in self.sessions.sweep(tick_ms):
             if not self.sessions.is_heard(session.hello.camera):
                 self._cameras.lost(session.hello.camera, "silent")
 
     def _receive(self) -> None:
-        end_ms = boot_ms() + _TURN_MS
+        end_ms = boot_ms() + _TICK_MS
         for _ in range(_BURST):
             message = receive_from(self._router, self._connections, keyed=self._access.is_keyed)
             if message is None:
@@ -120,7 +120,7 @@ class Intake:
                 return
 
     def next_look_ms(self) -> float:
-        """Milliseconds after which `turn` is due even if nothing comes."""
+        """Milliseconds after which `tick` is due even if nothing comes."""
         if self.leaving:
             return _SWEEP_EVERY_MS
         if not self.sessions.ready:

@@ -102,14 +102,14 @@ class Reporter:
         """By address of an aggregator: "reached", or why not."""
         return {one.address: one.reach.state for one in self._aggregators}
 
-    def turn(self, ready: Container[object] | None = None) -> None:
+    def tick(self, ready: Container[object] | None = None) -> None:
         """Takes in Acks, sends results that wait, and the report of every second.
 
         `ready` is what a poll has just found readable; None: all are looked at.
         """
-        now_ms = turn_ms = boot_ms()
-        absence_ms = self._absence.ended_ms(turn_ms)
-        self._dialer.turn(ready)
+        now_ms = tick_ms = boot_ms()
+        absence_ms = self._absence.ended_ms(tick_ms)
+        self._dialer.tick(ready)
         for aggregator in self._aggregators:
             aggregator.heard_ms += absence_ms
             self._take_events(aggregator, now_ms, ready)
@@ -120,12 +120,12 @@ class Reporter:
         now_ms = boot_ms()
         self._send_results(now_ms)
         for aggregator in self._aggregators:
-            self._note_silence(aggregator, turn_ms)
+            self._note_silence(aggregator, tick_ms)
             if aggregator.connected and now_ms >= aggregator.report_due_ms:
                 self._send_health(aggregator, now_ms)
 
     def next_look_ms(self) -> float:
-        """Milliseconds after which `turn` is due even if nothing comes."""
+        """Milliseconds after which `tick` is due even if nothing comes."""
         now_ms = boot_ms()
         look_ms = min(self.outbox.next_due_ms(now_ms), REPORT_EVERY_MS / 4)
         pause_ms = self._sent_ms + _PACE_MS - now_ms
@@ -142,11 +142,11 @@ class Reporter:
     def _take_events(
         self, aggregator: _Aggregator, now_ms: float, ready: Container[object] | None
     ) -> None:
-        for news in aggregator.events(now_ms, ready):
-            if news is ConnectionEvent.CONNECTED:
+        for change in aggregator.events(now_ms, ready):
+            if change is ConnectionEvent.CONNECTED:
                 aggregator.heard_ms = boot_ms()
                 aggregator.report_due_ms = aggregator.models_due_ms = 0.0
-            elif news is ConnectionEvent.DISCONNECTED:
+            elif change is ConnectionEvent.DISCONNECTED:
                 self.outbox.expedite(aggregator.address)
 
     def _note_silence(self, aggregator: _Aggregator, now_ms: float) -> None:

@@ -110,7 +110,7 @@ MAX_SESSIONS: Final = 8_192
 # Senders whose clock a worker or aggregator remembers, also while they are away.
 MAX_CLOCKS: Final = 16_384
 # Milliseconds of one turn of a component's loop; what lies beyond is time in which it heard nobody.
-MAX_TURN_MS: Final = 1_000.0
+MAX_TICK_MS: Final = 1_000.0
 # Milliseconds of silence after which another boot of a camera may take its place back.
 BOOT_SILENT_MS: Final = 10_000
 # Milliseconds a frame may wait in a worker before the worker asks for less at a time.

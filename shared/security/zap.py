@@ -79,13 +79,13 @@ class Authenticator:
             while not self._stopping:
                 poller.poll(_LOOK_MS)
                 self._looked_ms = boot_ms()
-                self._turn()
+                self._tick()
         except Exception:
             _log.exception("the authenticator ended: nobody new gets in; restart this process")
         finally:
             self._socket.close(0)
 
-    def _turn(self) -> None:
+    def _tick(self) -> None:
         self._policy.refresh()
         while self._socket.poll(0):
             self._answer(self._socket.recv_multipart())

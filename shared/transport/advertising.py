@@ -22,9 +22,9 @@ class Advertisement:
     anybody came that way. It is looked at again: networks come after the start, and change.
     """
 
-    def __init__(self, bound: str, wanted: str | None) -> None:
+    def __init__(self, bound: str, advertised: str | None) -> None:
         """Raises ConfigError where `wanted` is no address of a machine."""
-        self.address = _said(bound, wanted)
+        self.address = _address_for(bound, advertised)
         self._is_found_out = not self.address
         self._bound = bound
         self._looked_ms = float("-inf")
@@ -60,9 +60,9 @@ class Advertisement:
         return f"tcp://{shown}:{self._bound.rpartition(':')[2]}" if host else ""
 
 
-def _said(bound: str, wanted: str | None) -> str:
-    if wanted:
-        address = parse_address(wanted)
+def _address_for(bound: str, advertised: str | None) -> str:
+    if advertised:
+        address = parse_address(advertised)
         if is_wildcard(address):
             raise ConfigError(f"{address} names no machine: advertise a host that others can reach")
         return address

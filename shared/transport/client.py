@@ -83,8 +83,8 @@ class Dialer:
         """A socket for this peer, connected if the address is a number. Raises ConfigError."""
         return self._connect(self._context, address, insecure=self.insecure, keys=self.keys)
 
-    def turn(self, ready: Container[object] | None) -> None:
-        """To be called first in each turn; `ready` is what a poll found readable, None: look."""
+    def tick(self, ready: Container[object] | None) -> None:
+        """To be called first in each tick; `ready` is what a poll found readable, None: look."""
         if ready is None or self.resolver.fileno() in ready:
             self.resolver.drain()
 
@@ -108,7 +108,7 @@ class Dialer:
 class ClientConnection:
     """A socket to the peer at `address`, in the poller of its dialer until it is closed.
 
-    Of each turn: `events`, `tick`, and `answered` for each message that only such a peer sends.
+    Of each tick: `events`, `tick`, and `answered` for each message that only such a peer sends.
     `learned` is an address that another peer passed on. Raises ConfigError.
     """
 
@@ -137,17 +137,17 @@ class ClientConnection:
         self, now_ms: float, ready: Container[object] | None = None
     ) -> Iterator[ConnectionEvent]:
         """All that has happened to the connection since; see `MonitorEvents.read`."""
-        for news in self._reconnector.events(now_ms, ready):
-            if news is ConnectionEvent.CONNECTED:
+        for change in self._reconnector.events(now_ms, ready):
+            if change is ConnectionEvent.CONNECTED:
                 self.connected = True
                 self._why(NO_ANSWER)
-            elif news is ConnectionEvent.DISCONNECTED:
+            elif change is ConnectionEvent.DISCONNECTED:
                 self.lost("connection closed", now_ms)
                 self.connected = False
-            elif news in WHY_NOT:
-                self.lost(WHY_NOT[news], now_ms)
-                self._why_refused(news)
-            yield news
+            elif change in WHY_NOT:
+                self.lost(WHY_NOT[change], now_ms)
+                self._why_refused(change)
+            yield change
 
     def tick(self, now_ms: float) -> bool:
         """Dials, looks up and tells of what is due; True if a connection that stood was moved."""
@@ -187,15 +187,15 @@ class ClientConnection:
     def _take_numbers(self, now_ms: float) -> bool:
         """Uses what the name led to, and asks again where that is due; True if that moved it."""
         moved = False
-        found = self._dialer.resolver.answer(self.address)
-        if found is not None:
+        answer = self._dialer.resolver.answer(self.address)
+        if answer is not None:
             self._asked_ms, self._was_looked_up = now_ms, True
-            numbers = tuple(one for one in found.addresses if self._is_allowed(one))
+            numbers = tuple(address for address in answer.addresses if self._is_allowed(address))
             if numbers and self._reconnector.use(numbers):
                 moved = True
                 self._note_move(now_ms)
             elif not self._reconnector.number:
-                self._why(found.why or f"{host_of(self.address)} leads to no usable address")
+                self._why(answer.why or f"{host_of(self.address)} leads to no usable address")
         if now_ms - self._asked_ms >= self._pause_ms(now_ms):
             self._dialer.resolver.ask(self.address, learned=self._learned)
         return moved
@@ -224,11 +224,11 @@ class ClientConnection:
     def _why(self, why: str) -> None:
         self.reach.why = why
 
-    def _why_refused(self, news: ConnectionEvent) -> None:
+    def _why_refused(self, change: ConnectionEvent) -> None:
         """An exact reason stays: who refuses may end the connection before that is read."""
         exact = (WHY_NOT[ConnectionEvent.UNSAFE], WHY_NOT[ConnectionEvent.REFUSED])
-        if news is not ConnectionEvent.BROKEN_OFF or self.reach.why not in exact:
-            self._why(WHY_NOT[news])
+        if change is not ConnectionEvent.BROKEN_OFF or self.reach.why not in exact:
+            self._why(WHY_NOT[change])
 
     def _find_out(self, now_ms: float) -> None:
         """Finds out why it is away before that is to be told, and tells it."""

@@ -76,20 +76,20 @@ class Connections:
     def accepted(self, fd: int, now_ms: float) -> list[str]:
         """A connection came in; the reason of each that was cut for it, itself or another."""
         peer = tcp.peer_of(fd)
-        one = _Connection(peer, now_ms, _network(peer))
-        self._open[fd] = self._unshaken[fd] = one
-        if self._of_network(one) > MAX_UNSHAKEN_OF_ADDRESS:
+        connection = _Connection(peer, now_ms, _network(peer))
+        self._open[fd] = self._unshaken[fd] = connection
+        if self._of_network(connection) > MAX_UNSHAKEN_OF_ADDRESS:
             self._look_at_strangers(now_ms)
-            if self._of_network(one) > MAX_UNSHAKEN_OF_ADDRESS:
-                return [self._cut(fd, one, "crowd")]
+            if self._of_network(connection) > MAX_UNSHAKEN_OF_ADDRESS:
+                return [self._cut(fd, connection, "crowd")]
         if len(self._unshaken) > MAX_UNSHAKEN_IN_ALL:
             # Whoever has been at it for longest: a handshake takes milliseconds.
             oldest = next(iter(self._unshaken))
             return [self._cut(oldest, self._unshaken[oldest], "crowd")]
         return []
 
-    def _of_network(self, one: _Connection) -> int:
-        return sum(other.network == one.network for other in self._unshaken.values())
+    def _of_network(self, connection: _Connection) -> int:
+        return sum(other.network == connection.network for other in self._unshaken.values())
 
     def peer(self, fd: int) -> str:
         """Who is at the other end; "" where it was gone before that was asked."""
@@ -100,7 +100,7 @@ class Connections:
     def own_addresses(self) -> Iterator[str]:
         """At which addresses of this machine the peers of open connections came in."""
         own = (tcp.own_address_of(fd) for fd in list(self._open))
-        return (str(one[0]) for one in own if one)
+        return (str(address[0]) for address in own if address)
 
     def closed(self, fd: int) -> None:
         """A connection ended, by whomever."""
@@ -127,11 +127,13 @@ class Connections:
         for fd, connection in self._open.items():
             _look_at(fd, connection, now_ms)
         in_all = sum(connection.unfinished for connection in self._open.values())
-        for fd, one in sorted(self._open.items(), key=lambda item: -item[1].unfinished):
-            endless = one.unfinished > MAX_UNFINISHED_BYTES or in_all > MAX_UNFINISHED_BYTES_IN_ALL
-            if endless or now_ms - one.heard_ms > MUTE_MS:
-                in_all -= one.unfinished
-                reasons.append(self._cut(fd, one, "endless" if endless else "mute"))
+        for fd, connection in sorted(self._open.items(), key=lambda item: -item[1].unfinished):
+            endless = (
+                connection.unfinished > MAX_UNFINISHED_BYTES or in_all > MAX_UNFINISHED_BYTES_IN_ALL
+            )
+            if endless or now_ms - connection.heard_ms > MUTE_MS:
+                in_all -= connection.unfinished
+                reasons.append(self._cut(fd, connection, "endless" if endless else "mute"))
         return reasons
 
     def _look_at_strangers(self, now_ms: float) -> list[str]:
@@ -140,11 +142,11 @@ class Connections:
             return []
         self._looked_at_strangers_ms = now_ms
         reasons = []
-        for fd, one in list(self._unshaken.items()):
+        for fd, connection in list(self._unshaken.items()):
             if tcp.bytes_acked(fd) > _SENT_UNSHAKEN:
                 del self._unshaken[fd]
             elif tcp.bytes_received(fd) > MAX_HANDSHAKE_BYTES:
-                reasons.append(self._cut(fd, one, "crowd"))
+                reasons.append(self._cut(fd, connection, "crowd"))
         return reasons
 
     def _cut(self, fd: int, connection: _Connection, why: str) -> str:

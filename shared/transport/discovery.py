@@ -41,7 +41,7 @@ class Finder:
         Of more than that others each time, so that invented ones hide nobody for long.
         """
         with self._lock:
-            addresses = [one for some in self._found.values() for one in some]
+            addresses = [address for some in self._found.values() for address in some]
         return frozenset(random.sample(addresses, min(len(addresses), MAX_ADDRESSES)))
 
     # What zeroconf calls, in a thread of its own (its names: `zeroconf.ServiceListener`)
@@ -72,13 +72,13 @@ class Finder:
 
 
 @contextlib.contextmanager
-def finding(wanted: bool) -> Iterator[Finder]:
+def finding(is_enabled: bool) -> Iterator[Finder]:
     """Listens for workers while inside, if `wanted`; else nobody is ever found.
 
     Raises ConfigError where multicast cannot be used.
     """
     finder = Finder()
-    if not wanted:
+    if not is_enabled:
         yield finder
         return
     from zeroconf import ServiceBrowser
@@ -90,12 +90,12 @@ def finding(wanted: bool) -> Iterator[Finder]:
 
 
 @contextlib.contextmanager
-def announced(worker_id: str, address: str, wanted: bool) -> Iterator[None]:
+def announced(worker_id: str, address: str, is_enabled: bool) -> Iterator[None]:
     """Announces a worker at `address` while inside, if `wanted`.
 
     Raises ConfigError where the address is loopback, or multicast cannot be used.
     """
-    if not wanted:
+    if not is_enabled:
         yield
         return
     if not address or is_loopback(address):
@@ -145,12 +145,12 @@ def _service(worker_id: str, address: str) -> "ServiceInfo":
 def _addresses(info: "ServiceInfo") -> tuple[str, ...]:
     named = (info.properties or {}).get(b"host") or b""
     hosts = [named.decode("ascii", "replace")] if named else info.parsed_addresses()
-    found = []
+    addresses = []
     for host in hosts:
         bracketed = f"[{host}]" if ":" in host else host
         with contextlib.suppress(RoommoodError):
-            found.append(parse_address(f"{bracketed}:{info.port}"))
-    return tuple(found[:_MOST_ADDRESSES_OF_ONE])
+            addresses.append(parse_address(f"{bracketed}:{info.port}"))
+    return tuple(addresses[:_MOST_ADDRESSES_OF_ONE])
 
 
 def _is_number(host: str) -> bool:

@@ -53,12 +53,12 @@ class Listener:
         self.sources: tuple[Router | int, ...] = (self.router, self._monitor.descriptor)
         self.connections = self._monitor.connections
 
-    def turn(self, health: Health, ready: Container[object] | None = None) -> None:
+    def tick(self, health: Health, ready: Container[object] | None = None) -> None:
         """Counts who did not get in; not ready while the authenticator is dead or hangs.
 
         `ready` is what a poll of the sources has just found readable; None: all are looked at.
         """
-        self._monitor.turn(ready)
+        self._monitor.tick(ready)
         if self._authenticator is None or self._policy is None:
             return
         health.fail("authenticator", self._authenticator.fault)

@@ -58,7 +58,7 @@ WHY_NOT: Final = {
     "here, or is no roommood at all",
 }
 # A TCP connection stands, no handshake yet: for what the kernel knows of it.
-LINK_NEWS: Final = zmq.Event.CONNECTED | sum(CONNECTION_EVENTS)
+LINK_EVENTS: Final = zmq.Event.CONNECTED | sum(CONNECTION_EVENTS)
 _LOOK_EVERY_MS: Final = 250.0
 # A plain number: with pyzmq's flags each operation costs as much as the question itself.
 _POLLIN: Final = int(zmq.POLLIN)
@@ -136,9 +136,9 @@ class MonitorEvents:
 def next_event(monitor: Monitor) -> ConnectionEvent | None:
     """The next event of a watched socket, or None if there is none."""
     while has_events(monitor):
-        told = recv_monitor_message(monitor, zmq.NOBLOCK)["event"]
-        if told != zmq.Event.CONNECTED:
-            return CONNECTION_EVENTS[zmq.Event(told)]
+        event = recv_monitor_message(monitor, zmq.NOBLOCK)["event"]
+        if event != zmq.Event.CONNECTED:
+            return CONNECTION_EVENTS[zmq.Event(event)]
     return None
 
 
@@ -181,14 +181,14 @@ class Reconnector:
         self, now_ms: float, ready: Container[object] | None = None
     ) -> Iterator[ConnectionEvent]:
         """All that has happened since; see `MonitorEvents.read`."""
-        for told in self._events.read(now_ms, ready):
-            if not is_same(told["endpoint"].decode(), self.number):
+        for message in self._events.read(now_ms, ready):
+            if not is_same(message["endpoint"].decode(), self.number):
                 continue  # of an address that was tried before
-            if told["event"] == zmq.Event.CONNECTED:
-                self._fd, self.tcp_ms = told["value"], now_ms
+            if message["event"] == zmq.Event.CONNECTED:
+                self._fd, self.tcp_ms = message["value"], now_ms
                 self._from = tcp.own_address_of(self._fd) or ()
                 continue
-            event = CONNECTION_EVENTS[zmq.Event(told["event"])]
+            event = CONNECTION_EVENTS[zmq.Event(message["event"])]
             self._note(event, now_ms)
             yield event
 
@@ -252,16 +252,16 @@ class ConnectionMonitor:
         self._port = int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2] or 0)
         self._limited_log = RateLimitedLog(_log)
 
-    def turn(self, ready: Container[object] | None = None) -> None:
+    def tick(self, ready: Container[object] | None = None) -> None:
         """Takes in what the socket's monitor tells (see `MonitorEvents.read`); ends who is mute."""
         now_ms = boot_ms()
-        for told in self._events.read(now_ms, ready):
-            self._take(told)
+        for message in self._events.read(now_ms, ready):
+            self._take(message)
         for reason in self.connections.cut(now_ms):
             self._note(reason)
 
-    def _take(self, told: Mapping[str, Any]) -> None:
-        event, value = told["event"], told["value"]
+    def _take(self, message: Mapping[str, Any]) -> None:
+        event, value = message["event"], message["value"]
         if event == zmq.Event.ACCEPTED:
             for reason in self.connections.accepted(value, boot_ms()):
                 self._note(reason)

@@ -41,12 +41,12 @@ def look_up(address: str) -> Numbers:
     """Waits for the system's resolver, which may take half a minute."""
     host, port = host_of(address), address.rpartition(":")[2]
     if host == "localhost":
-        return Numbers(tuple(f"tcp://{one}:{port}" for one in _LOCALHOST))
+        return Numbers(tuple(f"tcp://{number}:{port}" for number in _LOCALHOST))
     try:
-        found = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
+        entries = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         return Numbers(why=_why(host, error))
-    addresses = dict.fromkeys(_written(family, name) for family, _, _, _, name in found)
+    addresses = dict.fromkeys(_written(family, name) for family, _, _, _, name in entries)
     return Numbers(tuple(addresses)[:MAX_NUMBERS])
 
 

@@ -32,7 +32,7 @@ from roommood.shared.security.keys import ClientKeys, KeyPair
 from roommood.shared.transport import resolver
 from roommood.shared.transport.addresses import MAX_PORT, host_of, is_loopback, is_wildcard
 from roommood.shared.transport.connections import Connections
-from roommood.shared.transport.monitors import LINK_NEWS, Monitor, has_events, watch
+from roommood.shared.transport.monitors import LINK_EVENTS, Monitor, has_events, watch
 from roommood.shared.transport.port_holder import port_holder
 
 Router = zmq.Socket[bytes]
@@ -93,7 +93,7 @@ def connect_reports(
 
 
 def is_writable(socket: Dealer) -> bool:
-    """True if a message can be handed over now; asking also lets ZeroMQ take in news."""
+    """True if a message can be handed over now; asking also lets ZeroMQ notice events."""
     return bool(int(socket.getsockopt(zmq.EVENTS)) & _POLLOUT)
 
 
@@ -225,10 +225,10 @@ def _bindable(address: str) -> str:
     known = [name for _, name in if_nameindex()]
     if is_wildcard(address) or resolver.is_number(address) or host_of(address) in known:
         return address
-    found = resolver.look_up_within(address, _LOOKUP_S)
-    if not found.addresses:
-        raise ConfigError(f"cannot listen at {address}: {found.why}: {_BIND_TODO}")
-    return found.addresses[0]
+    answer = resolver.look_up_within(address, _LOOKUP_S)
+    if not answer.addresses:
+        raise ConfigError(f"cannot listen at {address}: {answer.why}: {_BIND_TODO}")
+    return answer.addresses[0]
 
 
 def _why_not_bound(address: str, error: zmq.ZMQError) -> str:
@@ -261,7 +261,7 @@ def _connect(socket: Dealer, address: str, largest: int, hwm: int) -> tuple[Deal
     socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     socket.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
     _common(socket, largest, hwm)
-    monitor = watch(socket, LINK_NEWS)
+    monitor = watch(socket, LINK_EVENTS)
     try:
         if resolver.is_number(address):
             socket.connect(address)

@@ -19,27 +19,27 @@ Address = tuple[Any, ...]
 
 def peer_of(fd: int) -> Address | None:
     """The other side's address; None where the connection is gone."""
-    return _asked(fd, lambda one: tuple(one.getpeername()), None)
+    return _asked(fd, lambda sock: tuple(sock.getpeername()), None)
 
 
 def own_address_of(fd: int) -> Address | None:
     """The address that this side speaks from; None where the connection is gone."""
-    return _asked(fd, lambda one: tuple(one.getsockname()), None)
+    return _asked(fd, lambda sock: tuple(sock.getsockname()), None)
 
 
 def bytes_received(fd: int) -> int:
     """All that ever came; 0 where the connection is gone, no TCP, or the kernel is too old."""
-    return _asked(fd, lambda one: _told(one, _BYTES_RECEIVED_AT), 0)
+    return _asked(fd, lambda sock: _counter_of(sock, _BYTES_RECEIVED_AT), 0)
 
 
 def bytes_acked(fd: int) -> int:
     """All that was sent and arrived, and one for the SYN; 0 as `bytes_received`."""
-    return _asked(fd, lambda one: _told(one, _BYTES_ACKED_AT), 0)
+    return _asked(fd, lambda sock: _counter_of(sock, _BYTES_ACKED_AT), 0)
 
 
 def shut_down(fd: int) -> None:
     """Ends the connection; libzmq sees it end."""
-    _asked(fd, lambda one: one.shutdown(socket.SHUT_RDWR), None)
+    _asked(fd, lambda sock: sock.shutdown(socket.SHUT_RDWR), None)
 
 
 def is_of_this_machine(address: Address) -> bool:
@@ -53,19 +53,19 @@ def is_of_this_machine(address: Address) -> bool:
     return True
 
 
-def _told(one: socket.socket, at: int) -> int:
-    told = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
-    return int(struct.unpack_from("=Q", told, at)[0])
+def _counter_of(sock: socket.socket, at: int) -> int:
+    info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
+    return int(struct.unpack_from("=Q", info, at)[0])
 
 
 def _asked(fd: int, question: Callable[[socket.socket], T], otherwise: T) -> T:
     try:
-        one = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, fd)
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, fd)
     except OSError:
         return otherwise
     try:
-        return question(one)
+        return question(sock)
     except (OSError, AttributeError, struct.error):
         return otherwise
     finally:
-        one.detach()
+        sock.detach()

@@ -84,7 +84,7 @@ class Room:
             back_off=SOON,
             clock=lambda: self.now_ms,
         )
-        capture.wanted = True
+        capture.is_frame_wanted = True
         return capture
 
     def start(self) -> None:
@@ -132,7 +132,7 @@ def test_a_picture_taken_but_not_sent_counts_as_skipped(room: Room) -> None:
 
 def test_nobody_is_woken_who_does_not_wait(room: Room) -> None:
     room.start()
-    room.capture.wanted = False
+    room.capture.is_frame_wanted = False
     room.source.give(1, 2)
     room.source.script.put(EndOfSource("over"))
     room.capture._thread.join(10)
@@ -165,7 +165,7 @@ def test_counts_balance_at_every_moment_however_they_are_read(tmp_path: Path) ->
     (tmp_path / "a.jpg").write_bytes(packaged_photographs()[1].read_bytes())
     woken = threading.Semaphore(0)
     capture = Capture(PictureFolder(tmp_path, rate_hz=1000.0), wake=woken.release)
-    capture.wanted = True
+    capture.is_frame_wanted = True
     capture.start()
     taken, chance = 0, random.Random(1)
     for _ in range(150):

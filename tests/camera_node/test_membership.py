@@ -29,63 +29,63 @@ def membership() -> Membership:
 
 
 def test_a_camera_needs_one_address(membership: Membership) -> None:
-    assert membership.wanted(NOW) == [HOME]
-    assert membership.wanted(NOW + 1e9) == [HOME]
+    assert membership.addresses(NOW) == [HOME]
+    assert membership.addresses(NOW + 1e9) == [HOME]
 
 
 def test_a_learned_worker_is_used(membership: Membership) -> None:
     membership.learn([worker(1)], HOME, NOW)
-    assert membership.wanted(NOW) == [HOME, worker(1)]
+    assert membership.addresses(NOW) == [HOME, worker(1)]
 
 
 def test_an_address_without_scheme_is_the_same_address(membership: Membership) -> None:
     membership.learn(["desk:5701", "desk-1:5701", worker(1)], HOME, NOW)
-    assert membership.wanted(NOW) == [HOME, worker(1)]
+    assert membership.addresses(NOW) == [HOME, worker(1)]
 
 
 def test_an_empty_list_removes_nobody(membership: Membership) -> None:
     membership.learn([worker(1)], HOME, NOW)
     membership.learn([], HOME, NOW + 1000)
-    assert worker(1) in membership.wanted(NOW + 1000)
+    assert worker(1) in membership.addresses(NOW + 1000)
 
 
 def test_a_learned_worker_silent_for_a_minute_is_dropped(membership: Membership) -> None:
     membership.learn([worker(1)], HOME, NOW)
-    assert worker(1) in membership.wanted(NOW + LEARNED_WORKER_DROP_MS)
-    assert worker(1) not in membership.wanted(NOW + LEARNED_WORKER_DROP_MS + 1)
+    assert worker(1) in membership.addresses(NOW + LEARNED_WORKER_DROP_MS)
+    assert worker(1) not in membership.addresses(NOW + LEARNED_WORKER_DROP_MS + 1)
 
 
 def test_to_be_named_by_others_is_not_to_be_heard(membership: Membership) -> None:
     for second in range(62):
         membership.learn([worker(1)], HOME, NOW + 1000 * second)
-    assert worker(1) not in membership.wanted(NOW + 61_000)
+    assert worker(1) not in membership.addresses(NOW + 61_000)
 
 
 def test_a_worker_that_speaks_stays(membership: Membership) -> None:
     membership.learn([worker(1)], HOME, NOW)
     for second in range(0, 300, 30):
         membership.heard(worker(1), NOW + 1000 * second)
-        assert worker(1) in membership.wanted(NOW + 1000 * second)
+        assert worker(1) in membership.addresses(NOW + 1000 * second)
 
 
 def test_a_camera_uses_at_most_eight_workers_the_configured_first() -> None:
     configured = workers(3)
     membership = Membership("door", configured)
     membership.learn([worker(n) for n in range(50)], HOME, NOW)
-    wanted = membership.wanted(NOW)
+    wanted = membership.addresses(NOW)
     assert len(wanted) == len(set(wanted)) == MAX_WORKERS_PER_CAMERA
     assert wanted[:3] == configured
 
 
 def test_a_repeated_address_is_used_once() -> None:
-    assert Membership("door", [HOME, HOME]).wanted(NOW) == [HOME]
+    assert Membership("door", [HOME, HOME]).addresses(NOW) == [HOME]
 
 
 def test_a_change_of_one_worker_changes_one_choice(membership: Membership) -> None:
     membership.learn(workers(20), HOME, NOW)
-    before = set(membership.wanted(NOW))
+    before = set(membership.addresses(NOW))
     membership.learn([worker(99)], HOME, NOW)
-    assert len(before - set(membership.wanted(NOW))) <= 1
+    assert len(before - set(membership.addresses(NOW))) <= 1
 
 
 def test_cameras_spread_evenly_over_the_workers() -> None:
@@ -93,7 +93,7 @@ def test_cameras_spread_evenly_over_the_workers() -> None:
     for n in range(400):
         membership = Membership(f"camera-{n}", [HOME])
         membership.learn(workers(28), HOME, NOW)
-        uses.update(membership.wanted(NOW)[1:])
+        uses.update(membership.addresses(NOW)[1:])
     assert len(uses) == 28
     assert 50 < min(uses.values()) <= max(uses.values()) < 150
 
@@ -113,7 +113,7 @@ def invented(count: int) -> list[str]:
 
 def used_until_tried(membership: Membership, honest: str, now_ms: float) -> float:
     for second in range(600):
-        if honest in membership.wanted(now_ms + 1000 * second):
+        if honest in membership.addresses(now_ms + 1000 * second):
             return now_ms + 1000 * second
         membership.learn([*invented(MAX_ADDRESSES - 1), honest], HOME, now_ms + 1000 * second)
     raise AssertionError("the honest worker was never tried")
@@ -126,19 +126,19 @@ def test_invented_addresses_hide_no_worker_for_long(membership: Membership) -> N
         at_ms = now_ms + 1000 * second
         membership.heard(worker(1), at_ms)
         membership.learn(invented(MAX_ADDRESSES), HOME, at_ms)
-        assert worker(1) in membership.wanted(at_ms)
+        assert worker(1) in membership.addresses(at_ms)
 
 
 def test_who_has_proved_the_key_is_remembered_when_it_comes_back(membership: Membership) -> None:
     membership.learn([worker(1)], HOME, NOW)
-    assert worker(1) in membership.wanted(NOW)
+    assert worker(1) in membership.addresses(NOW)
     membership.proved(worker(1))
     later_ms = NOW + LEARNED_WORKER_DROP_MS + 1
-    assert worker(1) not in membership.wanted(later_ms)
+    assert worker(1) not in membership.addresses(later_ms)
     membership.learn(invented(MAX_ADDRESSES), HOME, later_ms)
-    membership.wanted(later_ms)
+    membership.addresses(later_ms)
     membership.learn([worker(1)], HOME, later_ms)
-    assert worker(1) in membership.wanted(later_ms)
+    assert worker(1) in membership.addresses(later_ms)
     assert len(membership._learned) == MAX_ADDRESSES
 
 
@@ -149,7 +149,7 @@ def test_among_many_that_have_proved_the_key_one_place_is_left_to_try_others(
     for one in workers(20):
         membership.proved(one)
     membership.learn(["tcp://192.0.2.9:5701"], HOME, NOW)
-    wanted = membership.wanted(NOW)
+    wanted = membership.addresses(NOW)
     assert len(wanted) == MAX_WORKERS_PER_CAMERA
     assert "tcp://192.0.2.9:5701" in wanted
 
@@ -163,13 +163,13 @@ def test_the_learned_one_of_two_addresses_is_given_up_and_not_learned_again(
     membership.learn([worker(1)], HOME, NOW)
     assert membership.alias(worker(1), HOME)
     membership.learn([worker(1)], HOME, NOW)
-    assert membership.wanted(NOW) == [HOME]
+    assert membership.addresses(NOW) == [HOME]
 
 
 def test_a_configured_address_is_never_given_up(membership: Membership) -> None:
     membership.learn([worker(1)], HOME, NOW)
     assert not membership.alias(HOME, worker(1))
-    assert HOME in membership.wanted(NOW)
+    assert HOME in membership.addresses(NOW)
 
 
 def test_when_the_other_address_is_lost_the_alias_may_be_another_worker(
@@ -178,14 +178,14 @@ def test_when_the_other_address_is_lost_the_alias_may_be_another_worker(
     membership.alias(worker(1), HOME)
     membership.lost(HOME)
     membership.learn([worker(1)], HOME, NOW)
-    assert worker(1) in membership.wanted(NOW)
+    assert worker(1) in membership.addresses(NOW)
 
 
 def test_an_address_that_cannot_be_used_is_not_learned_again(membership: Membership) -> None:
     membership.learn([worker(1)], HOME, NOW)
     membership.reject(worker(1))
     membership.learn([worker(1)], HOME, NOW)
-    assert membership.wanted(NOW) == [HOME]
+    assert membership.addresses(NOW) == [HOME]
 
 
 # What a list may name

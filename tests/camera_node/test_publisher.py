@@ -39,7 +39,7 @@ class FakeWorker:
         self.hellos: list[tuple[bytes, Hello]] = []
         self.frames: list[Frame] = []
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         while (parts := receive(self.router)) is not None:
             if wire.kind_of(parts[1]) == b"H":
                 self.hellos.append((parts[0], wire.decode_hello(parts[1])))
@@ -74,14 +74,14 @@ class Site:
         self.publisher = Publisher(self.context, self.poller, addresses, hello, 40_000)
         return self.publisher
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         assert self.publisher
-        self.publisher.turn()
+        self.publisher.tick()
         for worker in self.workers:
-            worker.turn()
+            worker.tick()
 
     def until(self, is_so: Callable[[], T]) -> T:
-        return until(is_so, self.turn, self.poller)
+        return until(is_so, self.tick, self.poller)
 
     def served(self, name: str = "worker") -> tuple[Publisher, FakeWorker]:
         """A camera that one worker has granted a frame."""
@@ -126,7 +126,7 @@ def test_hello_goes_first_and_numbers_the_connection(site: Site) -> None:
 def test_hello_is_said_each_second(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     publisher, worker = site.served()
     heard = len(worker.hellos)
-    site.turn()
+    site.tick()
     assert len(worker.hellos) == heard
     later = boot_ms() + 1001
     monkeypatch.setattr(publisher_module, "boot_ms", lambda: later)
@@ -136,7 +136,7 @@ def test_hello_is_said_each_second(site: Site, monkeypatch: pytest.MonkeyPatch) 
 
 def test_without_a_worker_nothing_may_be_sent(site: Site) -> None:
     publisher = site.publish(free_address())
-    publisher.turn()
+    publisher.tick()
     assert not publisher.may_send()
     assert not publisher.send(picture())
     assert publisher.sent == 0

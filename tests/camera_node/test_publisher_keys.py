@@ -52,18 +52,18 @@ class Learned:
             keys=client(CAMERA),
         )
 
-    def turn(self) -> None:
-        self.publisher.turn()
-        self.true.worker.turn()
-        self.other.worker.turn()
+    def tick(self) -> None:
+        self.publisher.tick()
+        self.true.worker.tick()
+        self.other.worker.tick()
 
     def until_told(self) -> None:
         """The camera is told of the other worker, and has had seconds to say Hello there."""
         heard = self.true.worker.hellos
-        until(lambda: heard, self.turn, self.poller)
+        until(lambda: heard, self.tick, self.poller)
         self.true.worker.say(workers=(self.other.worker.address,))
         count = len(heard)
-        until(lambda: self.other.worker.hellos or len(heard) > count + 1, self.turn, self.poller)
+        until(lambda: self.other.worker.hellos or len(heard) > count + 1, self.tick, self.poller)
 
     def close(self) -> None:
         self.publisher.close()
@@ -97,12 +97,12 @@ def test_without_keys_any_learned_address_would_get_one() -> None:
     publisher = Publisher(context, poller, [address], hello, 40_000)
     heard: list[list[bytes]] = []
 
-    def turn() -> None:
-        publisher.turn()
+    def tick() -> None:
+        publisher.tick()
         if parts := receive(impostor):
             heard.append(parts)
 
-    (_, said), *_ = until(lambda: heard, turn, poller)
+    (_, said), *_ = until(lambda: heard, tick, poller)
     assert wire.decode_hello(said).camera == hello().camera
     publisher.close()
     close(impostor)

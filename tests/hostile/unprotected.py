@@ -80,7 +80,7 @@ def one_link_per_connection() -> None:
 
 
 def turn_limit() -> None:
-    set_in("roommood.aggregator.aggregator", _TURN_MS=float("inf"))
+    set_in("roommood.aggregator.aggregator", _TICK_MS=float("inf"))
 
 
 def new_bitmaps() -> None:

@@ -126,7 +126,7 @@ class SimulatedSite:
     def _deliver(self, camera: SimulatedCamera, delay_ms: float, parts: list[bytes]) -> None:
         def arrive() -> None:
             self._inbox.append([camera.name.encode(), *parts])
-            self._turn()
+            self._tick()
 
         # ZeroMQ keeps the order: a Hello does not overtake a Frame.
         camera.arrives_ms = max(self.now_ms + delay_ms, camera.arrives_ms)
@@ -150,18 +150,18 @@ class SimulatedSite:
         self._after(camera.credit_ms, arrive)
         return True
 
-    def _turn(self) -> None:
-        self.intake.turn()
+    def _tick(self) -> None:
+        self.intake.tick()
         self._start_jobs()
         self._look += 1
         look = self._look
         wait_ms = max(1, min(250, int(self.intake.next_look_ms() + 0.999)))
-        self._after(wait_ms, lambda: self._turn() if look == self._look else None)
+        self._after(wait_ms, lambda: self._tick() if look == self._look else None)
 
     def _start_jobs(self) -> None:
         while self._queue and self._idle:
             self._start(self._queue.popleft(), self._idle.pop(0))
-            self.intake.turn()
+            self.intake.tick()
 
     def _start(self, job: Job, thread: int) -> None:
         work_ms = self._work_ms()
@@ -173,4 +173,4 @@ class SimulatedSite:
     def _finish(self, job: Job, thread: int) -> None:
         self._idle.append(thread)
         self.intake.finished(job, self.now_ms, "analysed")
-        self._turn()
+        self._tick()

@@ -69,9 +69,9 @@ class Desk:
         assert send(self.socket, [wire.encode_report(report)])
         until(lambda: self.aggregator._router.poll(0), "the report has arrived")
 
-    def turn(self, now_ms: float) -> None:
+    def tick(self, now_ms: float) -> None:
         self.now_ms = now_ms
-        self.aggregator._turn(0)
+        self.aggregator._tick(0)
 
     def outcome(self) -> str:
         """What the next Ack says of its one result."""
@@ -105,7 +105,7 @@ def desk(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]
 
 def counts_one(desk: Desk) -> None:
     desk.report(0, captured_ms=0.0, sent_ms=0.0)
-    desk.turn(0.0)
+    desk.tick(0.0)
     assert desk.outcome() == "committed"
 
 
@@ -129,9 +129,9 @@ def stall_and_forget(desk: Desk, stall_ms: float) -> str:
     counts_one(desk)
     desk.store.happens = meanwhile
     desk.report(1, captured_ms=1_000.0, sent_ms=1_000.0)
-    desk.turn(1_000.0)
+    desk.tick(1_000.0)
     assert desk.outcome() == "forgotten"
-    desk.turn(desk.now_ms + 200.0)
+    desk.tick(desk.now_ms + 200.0)
     return desk.outcome()
 
 
@@ -140,7 +140,7 @@ def test_a_result_that_waited_while_the_aggregator_stalled_is_not_just_captured(
     desk: Desk, client: redis.Redis, stall_ms: float
 ) -> None:
     assert stall_and_forget(desk, stall_ms) == "forgotten"
-    desk.turn(desk.now_ms + 2_000.0)
+    desk.tick(desk.now_ms + 2_000.0)
     assert len(desk.aggregator._peers) == 1
     assert keys_of_the_room(client) == ONLY_A_TOMBSTONE
 
@@ -151,7 +151,7 @@ def as_if_forgetting_needed_no_care(desk: Desk, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(TransitClocks, "of", lambda *_: TransitClock())
     monkeypatch.setattr(Admission, "forget", lambda *_: None)
     as_it_judges = property(lambda _: 1e6 + desk.now_ms, lambda *_: None)
-    monkeypatch.setattr(Aggregator, "_turn_ms", as_it_judges, raising=False)
+    monkeypatch.setattr(Aggregator, "_tick_ms", as_it_judges, raising=False)
 
 
 def test_without_that_care_it_would_bring_the_room_back(
@@ -160,7 +160,7 @@ def test_without_that_care_it_would_bring_the_room_back(
     """The control."""
     as_if_forgetting_needed_no_care(desk, monkeypatch)
     assert stall_and_forget(desk, WORKER_SILENT_MS + 1_000.0) == "committed"
-    desk.turn(desk.now_ms + 2_000.0)
+    desk.tick(desk.now_ms + 2_000.0)
     assert len(keys_of_the_room(client)) > 5
 
 
@@ -168,11 +168,11 @@ def late_word_of_a_dropped_worker(desk: Desk) -> str:
     """A worker falls silent and is dropped; what it had sent before comes after that."""
     counts_one(desk)
     for second in range(1, 9):
-        desk.turn(second * 1_000.0)
+        desk.tick(second * 1_000.0)
     assert len(desk.aggregator._peers) == 0
     desk.forget()
     desk.report(1, captured_ms=500.0, sent_ms=500.0)
-    desk.turn(9_000.0)
+    desk.tick(9_000.0)
     return desk.outcome()
 
 
@@ -197,10 +197,10 @@ def comes_again_as_if_new(desk: Desk) -> str:
     desk.now_ms = 1_000.0
     desk.forget()
     desk.report(1, captured_ms=900.0, sent_ms=1_000.0)
-    desk.turn(1_000.0)
+    desk.tick(1_000.0)
     assert desk.outcome() == "forgotten"
     desk.report(1, captured_ms=3_000.0, sent_ms=3_000.0)
-    desk.turn(3_000.0)
+    desk.tick(3_000.0)
     return desk.outcome()
 
 
@@ -208,7 +208,7 @@ def test_a_result_once_refused_as_forgotten_stays_refused(desk: Desk, client: re
     assert comes_again_as_if_new(desk) == "forgotten"
     assert keys_of_the_room(client) == ONLY_A_TOMBSTONE
     desk.report(2, captured_ms=3_100.0, sent_ms=3_200.0)
-    desk.turn(3_200.0)
+    desk.tick(3_200.0)
     assert desk.outcome() == "committed"
 
 

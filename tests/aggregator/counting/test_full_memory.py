@@ -141,7 +141,7 @@ def test_a_user_who_may_not_ask_is_told_once_and_all_else_goes_on(
     clock, memory = ClockGuard(store.clock_ms, health), MemoryWatch(health)
     house = Housekeeping(store, redis_status, clock, memory, peers, admission)
     for second in range(30):
-        assert house.turn(second * 1_000.0, HOUR_MS)
+        assert house.tick(second * 1_000.0, HOUR_MS)
     assert (redis_status.away, health.ready, clock.may_count()) == (False, True, True)
     assert [one.message for one in caplog.records] == ["clock not compared with Redis'"]
     assert house.paused_rooms == ("hall",)

@@ -52,7 +52,7 @@ class FakeCamera:
         self.sent += 1
         self.say(wire.encode_frame(one), one.jpeg)
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         while (parts := receive(self.socket)) is not None:
             self.credits.append(wire.decode_credit(parts[0]))
 
@@ -79,13 +79,13 @@ class Site:
         self.cameras.append(one)
         return one
 
-    def turn(self) -> None:
-        self.intake.turn()
+    def tick(self) -> None:
+        self.intake.tick()
         for camera in self.cameras:
-            camera.turn()
+            camera.tick()
 
     def until(self, is_so: Callable[[], T]) -> T:
-        return until(is_so, self.turn, self.poller)
+        return until(is_so, self.tick, self.poller)
 
     def greeted(self, name: str = "door") -> FakeCamera:
         """A camera that has said Hello and holds a credit."""
@@ -168,7 +168,7 @@ def test_cameras_are_told_at_once_when_a_worker_leaves(site: Site) -> None:
     site.intake.leaving = True
     site.intake.tell_all()
     # Without another turn of the intake, which would tell it too.
-    assert until(lambda: camera.credit.leaving, camera.turn, site.poller)
+    assert until(lambda: camera.credit.leaving, camera.tick, site.poller)
 
 
 # Frames
@@ -309,7 +309,7 @@ def test_a_camera_that_vanishes_gives_its_credit_to_another(
     began_ms = boot_ms()
     for passed_ms in range(500, CREDIT_VOID_MS + 1_500, 500):
         monkeypatch.setattr(intake_module, "boot_ms", lambda ms=began_ms + passed_ms: ms)
-        site.intake.turn()
+        site.intake.tick()
     assert site.intake.sessions.in_flight == 0
     assert site.greeted("other").credit.granted == 1
 
@@ -321,7 +321,7 @@ def test_a_camera_is_not_silent_because_the_worker_stalled(
     (session,) = site.intake.sessions.all
     later = boot_ms() + CREDIT_VOID_MS + 5_000
     monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
-    site.intake.turn()
+    site.intake.tick()
     assert (session.silent, site.intake.sessions.in_flight) == (False, 1)
 
 
@@ -332,7 +332,7 @@ def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: Site) -> None
     site.cameras.clear()
 
     def told() -> None:
-        site.turn()
+        site.tick()
         site.intake.tell_all()
 
     until(lambda: session.silent, told, zmq.Poller())

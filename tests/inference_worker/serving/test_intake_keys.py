@@ -193,7 +193,7 @@ def test_a_revoked_camera_gets_no_credit_and_its_next_message_is_refused(
     camera, other = site.greeted("door"), site.greeted("hall")
     revoke(path, "door")
     site.until(lambda: site.allow_list.version)
-    site.turn()
+    site.tick()
     heard = len(camera.credits)
     camera.hello()
     camera.frame()
@@ -213,7 +213,7 @@ def test_a_site_whose_every_camera_is_revoked_takes_nothing(site: KeyedSite, pat
     camera = site.greeted("door")
     revoke(path, "door", "hall")
     site.until(lambda: site.allow_list.version)
-    site.turn()
+    site.tick()
     heard = len(camera.credits)
     camera.say(b"no message at all")
     camera.say(b"RM\xffH\x80")
@@ -232,7 +232,7 @@ def test_its_credit_is_taken_back_at_once_so_that_others_are_served(
     assert site.intake.sessions.in_flight == 1
     revoke(path, "door")
     site.until(lambda: site.allow_list.version)
-    site.turn()
+    site.tick()
     assert site.intake.sessions.in_flight == 0
 
 
@@ -252,7 +252,7 @@ def test_a_camera_that_is_admitted_again_is_served_again(site: KeyedSite, path: 
     camera = site.greeted("door")
     revoke(path, "door")
     site.until(lambda: site.allow_list.version == 1)
-    site.turn()
+    site.tick()
     revoke(path)
     site.until(lambda: site.allow_list.version == 2)
     before = len(camera.credits)

@@ -33,7 +33,7 @@ class FakeAggregator:
         self.reports: list[Report] = []
         self.routing = b""
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         while (parts := receive(self.router)) is not None:
             self.routing = parts[0]
             self.reports.append(wire.decode_report(parts[1]))
@@ -87,13 +87,13 @@ class Site:
         self.aggregators.remove(aggregator)
         self.until(lambda: self.reporter.connected == len(self.aggregators))
 
-    def turn(self) -> None:
-        self.reporter.turn()
+    def tick(self) -> None:
+        self.reporter.tick()
         for aggregator in self.aggregators:
-            aggregator.turn()
+            aggregator.tick()
 
     def until(self, is_so: Callable[[], T]) -> T:
-        return until(is_so, self.turn, self.poller)
+        return until(is_so, self.tick, self.poller)
 
     def add(self, count: int = 1) -> None:
         for seq in range(count):
@@ -166,7 +166,7 @@ def test_a_result_goes_out_at_once_to_one_aggregator_and_ends_with_its_ack(site:
 
 def test_results_made_while_no_aggregator_is_there_are_kept(site: Site) -> None:
     site.add(300)
-    site.turn()
+    site.tick()
     assert (len(site.reporter.outbox), site.reporter.outbox.in_flight) == (300, 0)
     aggregator = site.aggregator(0)
     site.until(lambda: len(aggregator.tickets) == 300)
@@ -188,7 +188,7 @@ def test_results_without_an_ack_go_to_the_next_aggregator_after_two_seconds(
     one, two = site.aggregator(0), site.aggregator(1)
     site.add()
     site.until(lambda: one.tickets)
-    site.turn()
+    site.tick()
     assert two.tickets == []
     later(monkeypatch, 2001)
     site.until(lambda: two.tickets == [0])
@@ -199,7 +199,7 @@ def test_a_silent_aggregator_comes_last(site: Site, monkeypatch: pytest.MonkeyPa
     one, two = site.aggregator(0), site.aggregator(1)
     for passed_ms in range(0, 3_000, 500):
         later(monkeypatch, passed_ms)
-        site.turn()
+        site.tick()
     two.ack()
     site.until(lambda: site.acks)
     site.add()
@@ -261,5 +261,5 @@ def test_the_loop_looks_again_before_the_next_report_and_never_spins(
     assert 50 < site.reporter.next_look_ms() <= 110
     later(monkeypatch, 2001)
     assert site.reporter.next_look_ms() == 0
-    site.turn()
+    site.tick()
     assert site.reporter.next_look_ms() > 0

@@ -147,7 +147,7 @@ def test_who_has_no_good_key_does_not_come_in_and_is_counted(
     listener = enter(DOOR_ONLY)
     health = Health("worker")
     assert not connects(context, address, REFUSED[reason], timeout_s=0.6)
-    until(lambda: reason in ended(listener), lambda: listener.turn(health), zmq.Poller())
+    until(lambda: reason in ended(listener), lambda: listener.tick(health), zmq.Poller())
     assert connects(context, address, client(DOOR))
 
 
@@ -165,7 +165,7 @@ def test_a_failed_handshake_is_told_with_the_peers_address(
     poller = zmq.Poller()
     for source in listener.sources:
         poller.register(source, zmq.POLLIN)
-    until(lambda: caplog.records, lambda: listener.turn(health), poller)
+    until(lambda: caplog.records, lambda: listener.tick(health), poller)
     close(socket, monitor)
     fields = caplog.records[0].fields  # type: ignore[attr-defined]
     assert caplog.records[0].getMessage() == "connection failed"
@@ -217,17 +217,17 @@ def test_when_the_authenticator_has_died_nobody_new_comes_in_and_the_process_is_
     health.ready = True
     inside, monitor = connect_frames(context, address, keys=client(DOOR))
     assert inside.poll(20_000, zmq.POLLOUT)
-    listener.turn(health)
+    listener.tick(health)
     assert health.ready
     with caplog.at_level(logging.ERROR):
         policy.broken = True
         assert not connects(context, address, client(DOOR), timeout_s=0.6)
-        until(lambda: not health.ready, lambda: listener.turn(health), zmq.Poller())
+        until(lambda: not health.ready, lambda: listener.tick(health), zmq.Poller())
     assert "nobody new gets in" in health.fault
     assert "nobody new gets in" in caplog.text
     assert not connects(context, address, client(DOOR), timeout_s=0.6)
     refreshed = policy.refreshed
-    listener.turn(health)
+    listener.tick(health)
     assert policy.refreshed > refreshed
     assert send(inside, [b"still here"])
     assert listener.router.poll(20_000)
@@ -253,7 +253,7 @@ def test_while_the_authenticator_hangs_the_process_is_not_ready_and_works_on(
     policy, health = Stuck(), Health("worker")
     listener = enter(policy)
     health.ready = True
-    look = partial(listener.turn, health)
+    look = partial(listener.tick, health)
     look()
     assert health.ready
     policy.there.clear()
@@ -317,17 +317,17 @@ def comes_in_after_refusal(context: Context, address: str, path: Path, redial: b
     reconnector = Reconnector(socket, address, monitor)
     seen: list[ConnectionEvent] = []
 
-    def turn() -> None:
+    def tick() -> None:
         seen.extend(reconnector.events(boot_ms()))
         if redial:
             reconnector.tick(boot_ms())
 
     poller = zmq.Poller()
     poller.register(monitor, zmq.POLLIN)
-    until(lambda: ConnectionEvent.REFUSED in seen, turn, poller)
+    until(lambda: ConnectionEvent.REFUSED in seen, tick, poller)
     write_list(path, [entry(DOOR)])
     until_ms = boot_ms() + (20_000 if redial else 2 * REDIAL_MS)
-    until(lambda: ConnectionEvent.CONNECTED in seen or boot_ms() > until_ms, turn, poller)
+    until(lambda: ConnectionEvent.CONNECTED in seen or boot_ms() > until_ms, tick, poller)
     close(socket, monitor)
     return ConnectionEvent.CONNECTED in seen
 

@@ -44,14 +44,14 @@ class Site:
         self.connection = ClientConnection(self.dialer, address, boot_ms())
         return self.connection
 
-    def turn(self) -> None:
+    def tick(self) -> None:
         now_ms = boot_ms() + self.ahead_ms
-        self.dialer.turn(None)
+        self.dialer.tick(None)
         self.seen += self.connection.events(now_ms)
         self.moves += self.connection.tick(now_ms)
 
     def until(self, is_so: Callable[[], object]) -> None:
-        until(is_so, self.turn, self.poller)
+        until(is_so, self.tick, self.poller)
 
     def close(self) -> None:
         self.connection.close(0)
@@ -155,7 +155,7 @@ def test_what_was_never_reached_is_told_once_after_seconds_and_again_after_minut
     site.ahead_ms = UNREACHED_MS
     site.until(lambda: lines(caplog))
     for _ in range(3):
-        site.turn()
+        site.tick()
     ((message, fields),) = lines(caplog)
     shown = address.removeprefix("tcp://")
     assert message == "worker never reached"

@@ -73,9 +73,9 @@ class Followed:
         self._poller.register(monitor, zmq.POLLIN)
 
     def until(self, is_so: Callable[[list[ConnectionEvent]], bool]) -> None:
-        until(lambda: is_so(self.seen), self._turn, self._poller)
+        until(lambda: is_so(self.seen), self._tick, self._poller)
 
-    def _turn(self) -> None:
+    def _tick(self) -> None:
         self.seen.extend(self._reconnector.events(boot_ms()))
         if self._redial:
             self._reconnector.tick(boot_ms())

@@ -51,11 +51,11 @@ def answered(resolver: Resolver, address: str) -> Numbers:
     poller.register(resolver.fileno(), zmq.POLLIN)
     found: list[Numbers | None] = []
 
-    def turn() -> None:
+    def tick() -> None:
         resolver.drain()
         found.append(resolver.answer(address))
 
-    until(lambda: found and found[-1] is not None, turn, poller)
+    until(lambda: found and found[-1] is not None, tick, poller)
     assert found[-1] is not None
     return found[-1]
 

@@ -90,7 +90,7 @@ def test_a_stream_that_drops_is_connected_again_and_again(camera: HttpCamera) ->
     arrived = threading.Semaphore(0)
     source = open_source(camera.url)
     capture = Capture(source, wake=arrived.release, back_off=BackOff(0.01, 0.02))
-    capture.wanted = True
+    capture.is_frame_wanted = True
     capture.start()
     for _ in range(20):
         assert arrived.acquire(timeout=10)
