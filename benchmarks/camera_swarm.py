@@ -37,9 +37,9 @@ class SwarmCamera:
         self.socket.connect(f"tcp://{address}")
 
     def say_hello(self) -> None:
-        now_ms, boot = boot_ms(), f"b-{self.name}"
+        now_ms, session = boot_ms(), f"b-{self.name}"
         sent = self.window.sent
-        hello = Hello(self.name, "room", boot, 0, 1, sent, 10.0, 640, 480, 0, now_ms)
+        hello = Hello(self.name, "room", session, 0, 1, sent, 10.0, 640, 480, 0, now_ms)
         self.socket.send(wire.encode_hello(hello), zmq.NOBLOCK)
 
     def tick(self, jpegs: Sequence[bytes]) -> None:
@@ -52,8 +52,8 @@ class SwarmCamera:
     def _send(self, jpegs: Sequence[bytes]) -> None:
         while jpegs and self.window.available(boot_ms()):
             seq, now_ms = self.window.sent, boot_ms()
-            jpeg, boot = jpegs[seq % len(jpegs)], f"b-{self.name}"
-            frame = Frame(self.name, "room", boot, seq, 640, 480, 0, 1.0, _INTERVAL_US, now_ms)
+            jpeg, session = jpegs[seq % len(jpegs)], f"b-{self.name}"
+            frame = Frame(self.name, "room", session, seq, 640, 480, 0, 1.0, _INTERVAL_US, now_ms)
             self.socket.send_multipart([wire.encode_frame(frame), jpeg])
             self.window.spend()
 

@@ -133,7 +133,7 @@ def unequal_workers(seconds: float) -> Iterator[Row]:
         ]
         site.camera("cam", "room", "simulated", f"{quick} {slow}", "--rate-hz", "30")
         lines = _measure(workers, seconds)
-        twice = len(lines) - len({(line["boot"], line["seq"]) for line in lines})
+        twice = len(lines) - len({(line["session"], line["seq"]) for line in lines})
         age = quantile(numbers(lines, "age_ms"), 0.95)
     share = (len(lines) - twice) / seconds / _BOTH_HZ * 100
     names = ("joint capacity", "frames twice", "age at start, p95")

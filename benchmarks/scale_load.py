@@ -56,7 +56,7 @@ class Load:
             one = self._made[camera]
             seq = number // self._site.cameras
             fresh = type(one)(
-                one.camera, one.room, one.boot_id, seq, one.interval_us, one.model, one.faces
+                one.camera, one.room, one.session_id, seq, one.interval_us, one.model, one.faces
             )
             row = TicketedResult(number, self._AGE_MS, fresh)
             batches.setdefault(camera % len(self._sockets), []).append(row)

@@ -258,7 +258,7 @@ def _health(worker: int, cameras: int) -> bytes:
         CameraReport(
             camera=f"cam-{number:05d}",
             room="room-0000",
-            boot_id="0" * 16,
+            session_id="0" * 16,
             release="1.0",
             silent_ms=100.0,
             rate_hz=10.0,

@@ -48,7 +48,7 @@ class CameraNode:
 
     def __init__(self, settings: CameraSettings) -> None:
         self._settings = settings
-        self._boot_id = new_id()
+        self._session_id = new_id()
         self._keys = camera_keys(settings.keys, settings.name, settings.room)
         self._quiet = QuietHours.parse(settings.quiet_hours)
         self._waker = Waker()
@@ -129,7 +129,7 @@ class CameraNode:
             "camera ready",
             camera=self._settings.name,
             room=self._settings.room,
-            boot=self._boot_id,
+            session=self._session_id,
             source=source.description,
             size=f"{source.width}x{source.height}",
             rate_hz=round(source.rate_hz, 2),
@@ -259,7 +259,7 @@ class CameraNode:
             logging.INFO,
             "camera ended",
             camera=self._settings.name,
-            boot=self._boot_id,
+            session=self._session_id,
             captured=health.captured,
             sent=health.sent,
             skipped=health.skipped,
@@ -273,7 +273,7 @@ class CameraNode:
         return Hello(
             camera=self._settings.name,
             room=self._settings.room,
-            boot_id=self._boot_id,
+            session_id=self._session_id,
             link=0,
             connection=0,
             sent=0,

@@ -274,7 +274,7 @@ class Publisher:
         return Frame(
             camera=identity.camera,
             room=identity.room,
-            boot_id=identity.boot_id,
+            session_id=identity.session_id,
             seq=self.sent,
             width=outgoing.width,
             height=outgoing.height,

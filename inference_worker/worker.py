@@ -195,7 +195,7 @@ class Worker:
         return Result(
             camera=frame.camera,
             room=frame.room,
-            boot_id=frame.boot_id,
+            session_id=frame.session_id,
             seq=frame.seq,
             interval_us=frame.interval_us,
             model=self._model,
@@ -211,7 +211,7 @@ class Worker:
     def _debug(self, job: Job, text: str, **fields: object) -> None:
         if _log.isEnabledFor(logging.DEBUG):
             frame = job.frame
-            ids = {"camera": frame.camera, "boot": frame.boot_id, "seq": frame.seq}
+            ids = {"camera": frame.camera, "session": frame.session_id, "seq": frame.seq}
             event(_log, logging.DEBUG, text, **ids, **fields)
 
     # End

@@ -1,7 +1,7 @@
 """Time across machines of which none is trusted to know the date.
 
 Senders stamp messages with `boot_ms`, a clock that starts with the machine and never steps;
-receivers turn stamps into ages with one `TransitClock` for each sender's boot.
+receivers turn stamps into ages with one `TransitClock` for each session of a sender.
 """
 
 import time
@@ -66,7 +66,7 @@ class TransitClock:
 
 
 class TransitClocks:
-    """One TransitClock for each sender's boot, whether it is connected, silent or has left.
+    """One TransitClock for each session of a sender, whether it is connected, silent or has left.
 
     A clock that went with its peer would take for fresh what that peer had sent long before. At
     most MAX_CLOCKS: beyond, the one met or kept longest ago goes.

@@ -111,7 +111,7 @@ class Admission:
         start = (room, delivery.captured_ms // (SPANS[0].length_s * 1000.0))
         if wall_ms - delivery.captured_ms > LATE_MS and not self._late.admits(start, now_ms):
             return "bucket"
-        bitmap = (result.boot_id, result.seq // SEEN_BITS)
+        bitmap = (result.session_id, result.seq // SEEN_BITS)
         bitmaps = self._bitmaps.of(sender)
         return "" if bitmaps.admits(bitmap, now_ms, self._bitmaps_in_all) else "bitmap"
 
@@ -134,11 +134,11 @@ class _Forgotten:
         self._seq = _Latest[str, list[int]](MAX_SESSIONS_FORGOTTEN, lambda: [-1])
 
     def covers(self, result: Result) -> bool:
-        seq = self._seq.find(result.boot_id)
+        seq = self._seq.find(result.session_id)
         return seq is not None and result.seq <= seq[0]
 
     def add(self, result: Result) -> None:
-        seq = self._seq.of(result.boot_id)
+        seq = self._seq.of(result.session_id)
         seq[0] = max(seq[0], result.seq)
 
 

@@ -194,7 +194,7 @@ class _Call:
             row += face.probabilities
 
     def _seen_bitmap(self, result: Result) -> int:
-        key = redis_keys.seen(self._room, result.camera, result.boot_id, result.seq)
+        key = redis_keys.seen(self._room, result.camera, result.session_id, result.seq)
         return self._seen.setdefault(key, len(self._seen) + 1)
 
     def _camera(self, camera: str) -> int:

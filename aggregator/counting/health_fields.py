@@ -49,7 +49,7 @@ def camera_fields(reports: Iterable[Report]) -> dict[str, HealthFields]:
 def _own_words(one: CameraReport) -> dict[str, str | float]:
     return {
         "room": one.room,
-        "boot_id": one.boot_id,
+        "boot_id": one.session_id,
         "release": one.release,
         "silent_ms": round(one.silent_ms),
         "rate_hz": round(one.rate_hz, 2),

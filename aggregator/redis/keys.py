@@ -13,7 +13,7 @@
 | `roommood:{room}:10s:<start>` | hash | counters of 10 s from <start>, s since 1970 | end + 6 h |
 | `roommood:{room}:1m:<start>` | hash | counters of a minute | end + 7 d |
 | `roommood:{room}:1h:<start>` | hash | counters of an hour | end + 400 d |
-| `roommood:{room}:seen:<camera>:<boot>:<n>` | bitmap | one bit per frame counted | 24 h |
+| `roommood:{room}:seen:<camera>:<session>:<n>` | bitmap | one bit per frame counted | 24 h |
 | `roommood:{room}:forgotten` | string | tombstone: what was captured before (ms) is refused | 6 h |
 | `roommood:{room}:updates` | channel | each change of the live hash, at most 5 a second | - |
 | `roommood:model:<id>` | hash | labels, temperature, confusion matrices by size class | 401 d |
@@ -124,9 +124,9 @@ def bucket(room: str, span: BucketSpan, start_s: int) -> str:
     return f"roommood:{{{room}}}:{span.name}:{start_s}"
 
 
-def seen(room: str, camera: str, boot_id: str, seq: int) -> str:
+def seen(room: str, camera: str, session_id: str, seq: int) -> str:
     """The bitmap that holds the bit of frame `seq` (bit `seq % SEEN_BITS`)."""
-    return f"{seen_prefix(room)}{camera}:{boot_id}:{seq // SEEN_BITS}"
+    return f"{seen_prefix(room)}{camera}:{session_id}:{seq // SEEN_BITS}"
 
 
 def forgotten(room: str) -> str:

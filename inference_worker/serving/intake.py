@@ -232,7 +232,11 @@ class Intake:
 
     def _why_not(self, session: CameraSession, frame: Frame, credited: bool) -> str:
         hello = session.hello
-        if (frame.camera, frame.room, frame.boot_id) != (hello.camera, hello.room, hello.boot_id):
+        if (frame.camera, frame.room, frame.session_id) != (
+            hello.camera,
+            hello.room,
+            hello.session_id,
+        ):
             return "mismatch"
         if session.refused:
             return session.refused
@@ -251,7 +255,9 @@ class Intake:
     def _debug(self, session: CameraSession, text: str, **fields: object) -> None:
         if _log.isEnabledFor(logging.DEBUG):
             hello = session.hello
-            event(_log, logging.DEBUG, text, camera=hello.camera, boot=hello.boot_id, **fields)
+            event(
+                _log, logging.DEBUG, text, camera=hello.camera, session=hello.session_id, **fields
+            )
 
     # What the compute threads did
 

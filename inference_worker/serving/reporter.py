@@ -167,7 +167,7 @@ class Reporter:
 
     def _log_settled(self, settled: list[tuple[Result, str]]) -> None:
         for result, outcome in settled:
-            ids = {"camera": result.camera, "boot": result.boot_id, "seq": result.seq}
+            ids = {"camera": result.camera, "session": result.session_id, "seq": result.seq}
             event(_log, logging.DEBUG, "acknowledged", outcome=outcome, **ids)
             if outcome.startswith("refused"):
                 self._limited_log.event("result refused", outcome=outcome, **ids)

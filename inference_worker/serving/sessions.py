@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from roommood.shared.clock import TransitClock, TransitClocks
-from roommood.shared.protocol.limits import BOOT_SILENT_MS, CREDIT_VOID_MS, MAX_SESSIONS
+from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_SESSIONS, SESSION_SILENT_MS
 from roommood.shared.protocol.messages import Hello
 
 SessionKey = tuple[str, str, int]
@@ -77,7 +77,7 @@ class SessionTable:
     def __init__(self) -> None:
         self._by_routing: dict[bytes, CameraSession] = {}
         self._by_key: OrderedDict[SessionKey, CameraSession] = OrderedDict()
-        self._boots: dict[str, tuple[str, float]] = {}
+        self._newest: dict[str, tuple[str, float]] = {}
         self._retired: dict[str, set[str]] = {}
         self._paused_rooms: frozenset[str] = frozenset()
         self._forgotten: Counter[str] = Counter()
@@ -116,7 +116,7 @@ class SessionTable:
 
         `early`: frames by the reason why they were refused before this connection's first Hello.
         """
-        key = (hello.camera, hello.boot_id, hello.link)
+        key = (hello.camera, hello.session_id, hello.link)
         before = self._by_routing.get(routing_id)
         if before is not None and before.key != key:
             # A connection is one camera's socket; else one peer could fill the table.
@@ -136,7 +136,7 @@ class SessionTable:
         session.hello = hello
         session.heard_ms = now_ms
         session.silent = False
-        session.refused = self._judge_boot(hello, now_ms)
+        session.refused = self._judge_session_id(hello, now_ms)
         self._by_key.move_to_end(key)
         if session.refused:
             self.void(session)
@@ -149,7 +149,7 @@ class SessionTable:
         if len(self._by_key) >= MAX_SESSIONS:
             self._forget(next(iter(self._by_key.values())))
         sent = hello.sent
-        clock = self._clocks.of((hello.camera, hello.boot_id))
+        clock = self._clocks.of((hello.camera, hello.session_id))
         session = CameraSession(key, routing_id, hello, sent, sent, sent, now_ms, clock)
         self._by_key[key] = session
         self._by_routing[routing_id] = session
@@ -177,21 +177,21 @@ class SessionTable:
             session.granted = session.received
         self.settle(session, frames)
 
-    def _judge_boot(self, hello: Hello, now_ms: float) -> str:
-        """ "" if this boot of the camera is served, else why not: the newest boot wins."""
-        boot, heard_ms = self._boots.get(hello.camera, (hello.boot_id, now_ms))
+    def _judge_session_id(self, hello: Hello, now_ms: float) -> str:
+        """ "" if this session of the camera is served, else why not: the newest one wins."""
+        newest, heard_ms = self._newest.get(hello.camera, (hello.session_id, now_ms))
         retired = self._retired.setdefault(hello.camera, set())
-        if boot != hello.boot_id:
-            if hello.boot_id in retired and now_ms - heard_ms < BOOT_SILENT_MS:
+        if newest != hello.session_id:
+            if hello.session_id in retired and now_ms - heard_ms < SESSION_SILENT_MS:
                 return SUPERSEDED
             if len(retired) >= 64:
                 retired.clear()
-            retired.add(boot)
-            retired.discard(hello.boot_id)
-        self._boots[hello.camera] = (hello.boot_id, now_ms)
+            retired.add(newest)
+            retired.discard(hello.session_id)
+        self._newest[hello.camera] = (hello.session_id, now_ms)
         return ""
 
-    # Books
+    # The ledgers
 
     def receive(self, session: CameraSession, now_ms: float) -> bool:
         """Books a frame that came in; False if it was not credited."""
@@ -321,7 +321,7 @@ class SessionTable:
         self._by_routing.pop(session.routing_id, None)
         del self._by_key[session.key]
         camera = session.hello.camera
-        self._clocks.keep((camera, session.hello.boot_id), session.clock)
+        self._clocks.keep((camera, session.hello.session_id), session.clock)
         if not any(other.hello.camera == camera for other in self._by_key.values()):
-            self._boots.pop(camera, None)
+            self._newest.pop(camera, None)
             self._retired.pop(camera, None)

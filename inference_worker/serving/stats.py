@@ -158,7 +158,7 @@ def _camera_report(session: CameraSession) -> CameraReport:
     return CameraReport(
         camera=hello.camera,
         room=hello.room,
-        boot_id=hello.boot_id,
+        session_id=hello.session_id,
         release=hello.release,
         silent_ms=max(0.0, boot_ms() - session.heard_ms),
         rate_hz=hello.rate_hz,

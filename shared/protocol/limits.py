@@ -105,14 +105,14 @@ STILL_AFTER_MS: Final = 10_000.0
 BLACK_LUMA: Final = 16.0
 FLAT_LUMA: Final = 2.0
 
-# Links (camera, boot, socket) that a worker remembers; the longest silent one is forgotten.
+# Links (camera, session, socket) that a worker remembers; the longest silent one is forgotten.
 MAX_SESSIONS: Final = 8_192
 # Senders whose clock a worker or aggregator remembers, also while they are away.
 MAX_CLOCKS: Final = 16_384
 # Milliseconds of one turn of a component's loop; what lies beyond is time in which it heard nobody.
 MAX_TICK_MS: Final = 1_000.0
-# Milliseconds of silence after which another boot of a camera may take its place back.
-BOOT_SILENT_MS: Final = 10_000
+# Milliseconds of silence after which another session of a camera may take its place back.
+SESSION_SILENT_MS: Final = 10_000
 # Milliseconds a frame may wait in a worker before the worker asks for less at a time.
 MAX_WAIT_MS: Final = 20.0
 

@@ -24,7 +24,7 @@ DELIVERY_PROBLEMS: Final = ("refused", "unreached")
 
 @dataclass(frozen=True, slots=True)
 class CameraHealth:
-    """What a camera counts and measures about itself, since its boot.
+    """What a camera counts and measures about itself, since its start.
 
     `captured == sent + skipped`, apart from the one newest frame that waits. `sent` counts
     frames to all workers; `lost_with_worker` those of them whose worker ended first. `source` is
@@ -51,14 +51,14 @@ class CameraHealth:
 class Hello:
     """Camera to worker: first on every connection, then every second.
 
-    `boot_id` is random per start of the camera; `link` numbers its sockets and `connection`
+    `session_id` is random per start of the camera; `link` numbers its sockets and `connection`
     their handshakes, so that a Credit for an earlier connection is told apart. `sent` counts
     the frames sent on this link since the camera's start, over all connections.
     """
 
     camera: str
     room: str
-    boot_id: str
+    session_id: str
     link: int
     connection: int
     sent: int
@@ -104,13 +104,13 @@ class Credit:
 class Frame:
     """Camera to worker: one JPEG and what is needed to count it.
 
-    `seq` counts the frames this camera sent since its boot, to whichever worker; `age_ms` is
+    `seq` counts the frames this camera sent in its session, to whichever worker; `age_ms` is
     capture to sending; `interval_us` is capture to capture since the previous frame sent.
     """
 
     camera: str
     room: str
-    boot_id: str
+    session_id: str
     seq: int
     width: int
     height: int
@@ -146,7 +146,7 @@ class Result:
 
     camera: str
     room: str
-    boot_id: str
+    session_id: str
     seq: int
     interval_us: int
     model: str
@@ -169,7 +169,7 @@ class CameraReport:
 
     camera: str
     room: str
-    boot_id: str
+    session_id: str
     release: str
     silent_ms: float
     rate_hz: float

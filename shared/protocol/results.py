@@ -17,7 +17,7 @@ def result_row(one: TicketedResult) -> list[object]:
     """What msgpack is given; the key's fingerprint ends it, where there is one."""
     r = one.result
     faces = [(f.box, f.score, f.size, f.probabilities, f.sure) for f in r.faces]
-    row: list[object] = [one.ticket, one.age_ms, r.camera, r.room, r.boot_id, r.seq]
+    row: list[object] = [one.ticket, one.age_ms, r.camera, r.room, r.session_id, r.seq]
     row += [r.interval_us, r.model, faces]
     return [*row, r.key] if r.key else row
 
@@ -26,8 +26,13 @@ def read_result(row: object) -> TicketedResult:
     """What msgpack gave. Raises BadField."""
     if not isinstance(row, list) or len(row) < 9:
         raise BadField(f"a result is not an array of 9: {short(row)}")
-    ticket, age_ms, camera, room, boot_id, seq, interval_us, model, faces = row[:9]
-    for what, name in (("camera", camera), ("room", room), ("boot", boot_id), ("model", model)):
+    ticket, age_ms, camera, room, session_id, seq, interval_us, model, faces = row[:9]
+    for what, name in (
+        ("camera", camera),
+        ("room", room),
+        ("session", session_id),
+        ("model", model),
+    ):
         if not is_name(name):
             raise BadField(f"a result's {what} is not a name: {short(name)}")
     if not isinstance(faces, list) or len(faces) > limits.MAX_FACES:
@@ -35,7 +40,7 @@ def read_result(row: object) -> TicketedResult:
     result = Result(
         camera,
         room,
-        boot_id,
+        session_id,
         integer_in("seq", seq, 0, limits.MAX_SEQ),
         integer_in("interval_us", interval_us, 0, limits.MAX_INTERVAL_US),
         model,

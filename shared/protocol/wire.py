@@ -40,6 +40,9 @@ _PREFIX_BYTES: Final = 4
 _STATUS: Final = limits.MAX_STATUS_CHARS
 _ROTATIONS: Final = frozenset({0, 90, 180, 270})
 
+# Fields that older releases call otherwise; a message keeps the older name.
+_ON_THE_WIRE: Final = {"session_id": "boot_id"}
+
 T = TypeVar("T")
 
 
@@ -112,7 +115,7 @@ def pack_argument(value: object) -> bytes:
 
 
 def _fields(message: Any) -> dict[str, Any]:
-    return {name: getattr(message, name) for name in message.__slots__}
+    return {_ON_THE_WIRE.get(name, name): getattr(message, name) for name in message.__slots__}
 
 
 def _with_health(message: Hello | CameraReport) -> dict[str, Any]:
@@ -152,7 +155,7 @@ def _read_hello(fields: Fields) -> Hello:
     return Hello(
         camera=fields.name("camera"),
         room=fields.name("room"),
-        boot_id=fields.name("boot_id"),
+        session_id=fields.name("boot_id"),
         link=fields.integer("link", 0, 1 << 31),
         connection=fields.integer("connection"),
         sent=fields.integer("sent", 0, limits.MAX_SEQ),
@@ -200,7 +203,7 @@ def _read_frame(fields: Fields, jpeg: bytes) -> Frame:
     return Frame(
         camera=fields.name("camera"),
         room=fields.name("room"),
-        boot_id=fields.name("boot_id"),
+        session_id=fields.name("boot_id"),
         seq=fields.integer("seq", 0, limits.MAX_SEQ),
         width=fields.integer("width", 1, 65_535),
         height=fields.integer("height", 1, 65_535),
@@ -234,7 +237,7 @@ def _read_camera_report(fields: Fields) -> CameraReport:
     return CameraReport(
         camera=fields.name("camera"),
         room=fields.name("room"),
-        boot_id=fields.name("boot_id"),
+        session_id=fields.name("boot_id"),
         release=fields.text("release"),
         silent_ms=fields.number("silent_ms"),
         rate_hz=fields.number("rate_hz"),

@@ -30,16 +30,16 @@ def result(
     *faces: Face,
     room: str = "kitchen",
     camera: str = "door",
-    boot_id: str = "b00t",
+    session_id: str = "b00t",
     interval_us: int = 100_000,
     model: str = "net-1",
     key: str = "",
 ) -> Result:
-    return Result(camera, room, boot_id, seq, interval_us, model, faces, key)
+    return Result(camera, room, session_id, seq, interval_us, model, faces, key)
 
 
 def delivery(one: Result, captured_ms: float = HOUR_MS) -> Delivery:
-    return Delivery((one.camera, one.boot_id, one.seq), captured_ms, one)
+    return Delivery((one.camera, one.session_id, one.seq), captured_ms, one)
 
 
 def stream(seed: int, count: int, rooms: Sequence[str] = ("kitchen",)) -> list[Delivery]:

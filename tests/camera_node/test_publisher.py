@@ -152,7 +152,7 @@ def test_a_frame_is_sent_on_credit_and_only_on_credit(site: Site) -> None:
     assert not publisher.send(picture())
     site.until(lambda: worker.frames)
     (frame,) = worker.frames
-    assert (frame.camera, frame.room, frame.boot_id) == ("door", "kitchen", "b00t")
+    assert (frame.camera, frame.room, frame.session_id) == ("door", "kitchen", "b00t")
     assert (frame.seq, frame.width, frame.jpeg) == (0, 640, b"\xff\xd8\xffpicture")
     assert 25.0 <= frame.age_ms < 10_000
     assert (publisher.sent, publisher.unsettled) == (1, 1)

@@ -60,7 +60,17 @@ class FakeCamera:
         """Sends a frame, with fields changed as given."""
         own = self.hello
         frame = Frame(
-            own.camera, own.room, own.boot_id, self.seq, 640, 480, 0, 1.0, 100_000, boot_ms(), jpeg
+            own.camera,
+            own.room,
+            own.session_id,
+            self.seq,
+            640,
+            480,
+            0,
+            1.0,
+            100_000,
+            boot_ms(),
+            jpeg,
         )
         changed = dataclasses.replace(frame, **changes)  # type: ignore[arg-type]
         self._socket.send_multipart([wire.encode_frame(changed), jpeg])

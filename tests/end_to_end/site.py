@@ -212,7 +212,7 @@ def quantile(ordered: list[float], part: float) -> float:
 def acknowledged(workers: list[Component]) -> set[tuple[str, str, int]]:
     """The ledger: every result that some worker was told is counted."""
     return {
-        (line["camera"], line["boot"], line["seq"])
+        (line["camera"], line["session"], line["seq"])
         for worker in workers
         for line in worker.lines("acknowledged")
         if line["outcome"] in ("committed", "duplicate")

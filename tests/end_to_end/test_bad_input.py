@@ -96,13 +96,13 @@ def test_a_copied_sd_card_is_noticed_and_the_newest_boot_wins(worker: Component,
 
     with FakeCamera(at, "twin") as old, FakeCamera(at, "twin") as new:
         old.wait_for_credit()
-        new.hello = dataclasses.replace(new.hello, boot_id="second-boot")
+        new.hello = dataclasses.replace(new.hello, session_id="second-boot")
         new.wait_for_credit()
         old.say_hello()
         assert until(lambda: old.credit().refused == "superseded", "the older boot is told")
         new.send(GOOD)
         analysed = until(lambda: worker.lines("analysed"), "the newer boot is served")
-        assert [line["boot"] for line in analysed] == ["second-boot"]
+        assert [line["session"] for line in analysed] == ["second-boot"]
 
 
 def said(site: Site, module: str, *options: str) -> tuple[int, str]:

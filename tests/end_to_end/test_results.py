@@ -19,7 +19,7 @@ def settle(site: Site, camera: Component, workers: list[Component]) -> int:
         assert worker.stop() == 0
         assert worker.wait_for("worker ended")["unacknowledged"] == 0
     results = {
-        (line["boot"], line["seq"]) for worker in workers for line in worker.lines("analysed")
+        (line["session"], line["seq"]) for worker in workers for line in worker.lines("analysed")
     }
     return len(results)
 

@@ -47,7 +47,7 @@ def test_a_killed_worker_costs_nothing_that_was_acknowledged(site: Site) -> None
     assert [survivor.stop(), successor.stop(), aggregator.stop()] == [0, 0, 0]
     counted = assert_counted_exactly_once(site, "den", acknowledged(workers))
     assert counted >= len(acknowledged(workers)) > 0
-    frames = [(line["boot"], line["seq"]) for one in workers for line in one.lines("analysed")]
+    frames = [(line["session"], line["seq"]) for one in workers for line in one.lines("analysed")]
     assert len(frames) == len(set(frames)), "a frame was analysed twice"
 
 
@@ -109,7 +109,7 @@ def test_two_unequal_workers_share_a_camera_and_no_frame_goes_to_both(site: Site
     until(lambda: all(analysed(worker) > 5 for worker in workers), "both analyse")
     until(lambda: sum(analysed(worker) for worker in workers) >= 60, "60 frames are analysed")
     assert analysed(workers[0]) > analysed(workers[1])
-    frames = [(line["boot"], line["seq"]) for one in workers for line in one.lines("started")]
+    frames = [(line["session"], line["seq"]) for one in workers for line in one.lines("started")]
     assert len(frames) == len(set(frames))
 
 

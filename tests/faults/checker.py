@@ -105,7 +105,7 @@ def _judge_camera(site: FaultSite, ended: Line, verdict: Verdict) -> None:
     Of a frame that was begun with by a worker that was killed the camera may not have heard, and
     then books it as lost with the worker: more reasons than frames are no fault, fewer are.
     """
-    camera, boot = ended["camera"], ended["boot"]
+    camera, boot = ended["camera"], ended["session"]
     if ended["captured"] != ended["sent"] + ended["skipped"]:
         verdict.notes.append(f"{camera}: captured is not sent + skipped: {ended}")
     missing = ended["sent"] - explained(site, camera, boot) - ended["lost_with_worker"]
@@ -120,7 +120,7 @@ def explained(site: FaultSite, camera: str, boot: str) -> int:
         line
         for one in site.of(WORKER)
         for line in one.lines()
-        if line.get("camera") == camera and line.get("boot") == boot
+        if line.get("camera") == camera and line.get("session") == boot
     ]
     met = {ids(line) for line in lines if line["message"] in ("started", "refused")}
     refused = sum(line["message"] == "frame refused" for line in lines)

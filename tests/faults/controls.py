@@ -59,7 +59,7 @@ from roommood.shared.protocol.messages import Hello
 _take = intake.Intake._take_frame
 def _welcome(self, routing_id, holder, frame):
     if self.sessions.find(routing_id) is None:
-        hello = Hello(frame.camera, frame.room, frame.boot_id, 99, 0, 0, 1.0, 640, 480, 0, 0.0)
+        hello = Hello(frame.camera, frame.room, frame.session_id, 99, 0, 0, 1.0, 640, 480, 0, 0.0)
         self.sessions.hello(routing_id, hello, intake.boot_ms())
     _take(self, routing_id, holder, frame)
 intake.Intake._take_frame = _welcome

@@ -61,7 +61,7 @@ def kill_camera(house: House, chance: random.Random) -> float:
 
     def begun() -> list[float]:
         lines = (line for one in house.all_workers for line in one.lines("started"))
-        return [at(line) for line in lines if line["boot"] == ready["boot"]]
+        return [at(line) for line in lines if line["session"] == ready["session"]]
 
     return float(min(until(begun, "a frame of the new boot is begun with"))) - at(ready)
 
@@ -317,7 +317,7 @@ _FROZEN: Final = (
 _KILLS: Final = (
     Row(
         "kill-camera", "SIGKILL of a camera", killing(kill_camera, controls.SAME_BOOT_ID),
-        control="a boot id of its own for each start", recover_within_s=1.0,
+        control="a session id of its own for each start", recover_within_s=1.0,
     ),
     Row(
         "kill-worker", "SIGKILL of a worker", killing(kill_worker, controls.QUEUES_FOR_THE_DEAD),

@@ -37,11 +37,11 @@ from roommood.shared.process.logs import event
 _send = publisher.Publisher.send
 
 def _watched(self, outgoing):
-    seq, boot = self.sent, self._identity.boot_id
+    seq, session = self.sent, self._identity.session_id
     if not _send(self, outgoing):
         return False
-    event(publisher._log, logging.DEBUG, "sent", camera=self._identity.camera, boot=boot, seq=seq,
-          captured_ms=outgoing.captured_ms, bytes=len(outgoing.jpeg), width=outgoing.width)
+    event(publisher._log, logging.DEBUG, "sent", camera=self._identity.camera, session=session,
+          seq=seq, captured_ms=outgoing.captured_ms, bytes=len(outgoing.jpeg), width=outgoing.width)
     return True
 
 publisher.Publisher.send = _watched
@@ -56,7 +56,7 @@ _note_start = worker.Worker._note_start
 def _watched(self, what):
     _note_start(self, what)
     frame = what.job.frame
-    event(worker._log, logging.DEBUG, "began", camera=frame.camera, boot=frame.boot_id,
+    event(worker._log, logging.DEBUG, "began", camera=frame.camera, session=frame.session_id,
           seq=frame.seq, at_ms=what.now_ms)
 
 worker.Worker._note_start = _watched
@@ -191,7 +191,7 @@ def first_counted(
 
 
 def ids(line: Line) -> Frame:
-    return line["camera"], line["boot"], line["seq"]
+    return line["camera"], line["session"], line["seq"]
 
 
 def true_ages_ms(site: FaultSite, since: float = 0.0) -> dict[Frame, float]:

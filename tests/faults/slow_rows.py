@@ -65,7 +65,7 @@ class _Phase:
         own = sorted(
             ages[frame]
             for one in began
-            if (frame := (one["camera"], one["boot"], one["seq"])) in ages
+            if (frame := (one["camera"], one["session"], one["seq"])) in ages
         )
         sent = [one for one in line.camera.lines("sent") if since <= at(one) < until_s]
         self.rate_hz = len(began) / (until_s - since)

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.checker import Verdict, judge
 from tests.faults.plant import CAMERA, WORKER, BookedComponent, FaultSite
 
-BOOT = "b00t"
+SESSION = "b00t"
 HOUR = "roommood:{den}:1h:1795374000"
 
 
@@ -26,7 +26,7 @@ def site(tmp_path: Path) -> Iterator[FaultSite]:
         write(site, WORKER, *lines, *acks)
         with site.redis.client() as client:
             for seq in range(3):
-                client.setbit(f"roommood:{{den}}:seen:a:{BOOT}:0", seq, 1)
+                client.setbit(f"roommood:{{den}}:seen:a:{SESSION}:0", seq, 1)
             for span in ("10s", "1m", "1h"):
                 client.hset(f"roommood:{{den}}:{span}:1795374000", "frames:a", 3)
         yield site
@@ -34,7 +34,7 @@ def site(tmp_path: Path) -> Iterator[FaultSite]:
 
 def line(message: str, **fields: object) -> dict[str, Any]:
     time = "2026-11-22T19:00:00.000Z"
-    return {"time": time, "message": message, "camera": "a", "boot": BOOT, **fields}
+    return {"time": time, "message": message, "camera": "a", "session": SESSION, **fields}
 
 
 def ended(sent: int, lost_with_worker: int = 0, skipped: int = 0) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def test_books_that_agree_are_found_to_agree(site: FaultSite) -> None:
 
 def test_an_acknowledged_result_without_its_bit_is_lost(site: FaultSite) -> None:
     with site.redis.client() as client:
-        client.setbit(f"roommood:{{den}}:seen:a:{BOOT}:0", 1, 0)
+        client.setbit(f"roommood:{{den}}:seen:a:{SESSION}:0", 1, 0)
         for span in ("10s", "1m", "1h"):
             client.hset(f"roommood:{{den}}:{span}:1795374000", "frames:a", 2)
     assert found(site) == (1, 0, 0)

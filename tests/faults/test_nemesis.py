@@ -24,7 +24,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_under_a_nemesis(tmp_path: Path,
             own = {one for one in ledger if ROOM[one[0]] == room}
             assert assert_counted_exactly_once(site, room, own) >= len(own) > 0
         begun = [
-            (line["camera"], line["boot"], line["seq"])
+            (line["camera"], line["session"], line["seq"])
             for worker in house.all_workers
             for line in worker.lines("started")
         ]

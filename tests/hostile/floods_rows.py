@@ -192,11 +192,13 @@ def _hello_flood(trial: Trial, change: Callable[[int], dict[str, object]]) -> Ou
 
 
 def many_boots(trial: Trial) -> Outcome:
-    return _hello_flood(trial, lambda number: {"boot_id": f"boot-{number}"})
+    return _hello_flood(trial, lambda number: {"session_id": f"boot-{number}"})
 
 
 def many_names(trial: Trial) -> Outcome:
-    return _hello_flood(trial, lambda number: {"camera": f"cam-{number}", "boot_id": f"b-{number}"})
+    return _hello_flood(
+        trial, lambda number: {"camera": f"cam-{number}", "session_id": f"b-{number}"}
+    )
 
 
 # At the aggregator
@@ -245,7 +247,9 @@ def boots_at_the_aggregator(trial: Trial) -> Outcome:
         for start in range(0, trial.times, MAX_RESULTS_PER_REPORT):
             numbers = range(start, min(start + MAX_RESULTS_PER_REPORT, trial.times))
             rows = [
-                TicketedResult(n, 0.0, made.result(0, camera="liar", room="den", boot_id=f"b{n}"))
+                TicketedResult(
+                    n, 0.0, made.result(0, camera="liar", room="den", session_id=f"b{n}")
+                )
                 for n in numbers
             ]
             worker.say(*rows)
@@ -254,7 +258,7 @@ def boots_at_the_aggregator(trial: Trial) -> Outcome:
         with target.site.redis.client() as client:
             bitmaps = len(list(client.scan_iter("roommood:{den}:seen:liar:*", count=1000)))
         deferred = sum(how == "deferred" for how in worker.settled.values())
-        renewed = made.result(0, camera="liar", room="den", boot_id="real", key=_RENEWED)
+        renewed = made.result(0, camera="liar", room="den", session_id="real", key=_RENEWED)
         worker.say(TicketedResult(trial.times, 0.0, renewed))
         until(partial(worker.has_heard_of, trial.times), "the renewed key is answered")
         worker.close()

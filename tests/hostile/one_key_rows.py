@@ -55,7 +55,7 @@ def by_a_cameras_key(worker_id: str) -> Reports:
         rows = [
             made.result(
                 number * SEEN_BITS if number % 2 else 0, *faces, camera="thief", room="den",
-                boot_id="leaps" if number % 2 else f"session-{number}",
+                session_id="leaps" if number % 2 else f"session-{number}",
                 interval_us=MAX_INTERVAL_US, key=_STOLEN,
             )
             for number in itertools.islice(seq, 8 if faces else MAX_RESULTS_PER_REPORT)

@@ -31,7 +31,7 @@ def waits(gate: Admission, one: Delivery, now_ms: float = 0.0) -> str:
 
 
 def session(number: int, **fields: object) -> Delivery:
-    return delivery(result(boot_id=f"session-{number}", **fields))  # type: ignore[arg-type]
+    return delivery(result(session_id=f"session-{number}", **fields))  # type: ignore[arg-type]
 
 
 def leap(number: int, **fields: object) -> Delivery:
@@ -157,7 +157,7 @@ def test_what_was_forgotten_of_a_session_stays_refused_and_nothing_else_does() -
     gate.forget(delivery(result(7)))
     said = [gate.refusal(delivery(result(seq)), HOUR_MS) for seq in (6, 7, 8)]
     assert said == ["forgotten", "forgotten", ""]
-    assert gate.refusal(delivery(result(0, boot_id="later")), HOUR_MS) == ""
+    assert gate.refusal(delivery(result(0, session_id="later")), HOUR_MS) == ""
     assert gate.refusal(delivery(result(0, room="hall")), HOUR_MS) == ""
 
 

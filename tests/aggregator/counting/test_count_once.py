@@ -197,7 +197,7 @@ def test_frames_of_different_boots_cameras_and_bitmaps_are_told_apart(
         result(1),
         result(SEEN_BITS),
         result(SEEN_BITS - 1),
-        result(0, boot_id="other"),
+        result(0, session_id="other"),
         result(0, camera="window"),
         result(1 << 48),
     ]

@@ -120,9 +120,11 @@ def fed(server: RedisServer, store: Store) -> RedisServer:
 def feed(store: Store, expression: str) -> None:
     now_ms = wall_ms()
     two = (face(only(expression)),) * 2
-    boot_id = f"boot{round(now_ms)}"
+    session_id = f"boot{round(now_ms)}"
     frames = [
-        delivery(result(n, *two, boot_id=boot_id, interval_us=200_000), now_ms - 8000 + n * 200)
+        delivery(
+            result(n, *two, session_id=session_id, interval_us=200_000), now_ms - 8000 + n * 200
+        )
         for n in range(40)
     ]
     assert not store.commit(frames, now_ms).errors

@@ -260,7 +260,7 @@ def test_a_frame_beyond_its_credit_is_refused_as_unsolicited(site: Site) -> None
     assert camera.credit.started == 1
 
 
-@pytest.mark.parametrize("claim", [{"camera": "other"}, {"room": "hall"}, {"boot_id": "x"}])
+@pytest.mark.parametrize("claim", [{"camera": "other"}, {"room": "hall"}, {"session_id": "x"}])
 def test_a_frame_that_claims_to_be_anothers_is_refused(site: Site, claim: dict[str, str]) -> None:
     camera = site.greeted()
     camera.frame(**claim)
@@ -292,7 +292,7 @@ def test_frames_lost_on_the_wire_are_booked_at_the_next_hello(site: Site) -> Non
 def test_a_second_live_boot_wins_and_the_first_is_told(site: Site) -> None:
     old = site.greeted()
     new = site.camera()
-    new.hello(boot_id="new")
+    new.hello(session_id="new")
     site.until(lambda: new.credits)
     old.hello()
     site.until(lambda: old.credit.refused)

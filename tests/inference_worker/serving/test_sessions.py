@@ -7,7 +7,7 @@ import pytest
 
 from roommood.inference_worker.serving import sessions as links_module
 from roommood.inference_worker.serving.sessions import SUPERSEDED, CameraSession, SessionTable
-from roommood.shared.protocol.limits import BOOT_SILENT_MS, CREDIT_VOID_MS
+from roommood.shared.protocol.limits import CREDIT_VOID_MS, SESSION_SILENT_MS
 from tests.shared.made import hello
 
 NOW = 50_000.0
@@ -194,41 +194,41 @@ def test_an_unreachable_camera_gives_its_credit_back_at_once(table: SessionTable
 # Boots
 
 
-def boot(table: SessionTable, boot_id: str, now_ms: float) -> CameraSession:
-    return table.hello(boot_id.encode(), hello(boot_id=boot_id), now_ms)
+def session(table: SessionTable, session_id: str, now_ms: float) -> CameraSession:
+    return table.hello(session_id.encode(), hello(session_id=session_id), now_ms)
 
 
 def test_of_two_live_boots_the_newest_wins_and_the_other_is_told(table: SessionTable) -> None:
-    old = boot(table, "old", NOW)
-    new = boot(table, "new", NOW + 100)
+    old = session(table, "old", NOW)
+    new = session(table, "new", NOW + 100)
     for second in range(30):
-        assert boot(table, "old", NOW + 1000 * second).refused == SUPERSEDED
-        assert boot(table, "new", NOW + 1000 * second).refused == ""
+        assert session(table, "old", NOW + 1000 * second).refused == SUPERSEDED
+        assert session(table, "new", NOW + 1000 * second).refused == ""
     assert list(table.ready.values()) == [new]
     assert old.in_flight == 0
     checked(table)
 
 
 def test_a_superseded_boot_gives_its_credit_back(table: SessionTable) -> None:
-    old = boot(table, "old", NOW)
+    old = session(table, "old", NOW)
     table.grant(old, NOW)
-    boot(table, "new", NOW)
-    boot(table, "old", NOW + 1000)
+    session(table, "new", NOW)
+    session(table, "old", NOW + 1000)
     assert (old.in_flight, table.in_flight) == (0, 0)
     checked(table)
 
 
 def test_the_other_boot_comes_back_when_the_winner_has_been_silent(table: SessionTable) -> None:
-    boot(table, "old", NOW)
-    boot(table, "new", NOW)
-    assert boot(table, "old", NOW + BOOT_SILENT_MS - 1).refused == SUPERSEDED
-    assert boot(table, "old", NOW + BOOT_SILENT_MS).refused == ""
-    assert boot(table, "new", NOW + BOOT_SILENT_MS + 1).refused == SUPERSEDED
+    session(table, "old", NOW)
+    session(table, "new", NOW)
+    assert session(table, "old", NOW + SESSION_SILENT_MS - 1).refused == SUPERSEDED
+    assert session(table, "old", NOW + SESSION_SILENT_MS).refused == ""
+    assert session(table, "new", NOW + SESSION_SILENT_MS + 1).refused == SUPERSEDED
 
 
 def test_a_reboot_is_served_at_once(table: SessionTable) -> None:
     for n in range(200):
-        assert boot(table, f"b{n}", NOW + n).refused == ""
+        assert session(table, f"b{n}", NOW + n).refused == ""
 
 
 def test_two_sockets_of_one_boot_are_two_links(table: SessionTable) -> None:

@@ -170,7 +170,7 @@ def test_true_is_no_number_and_one_is_no_flag() -> None:
         decoded("credit", unpacked("credit") | {"paused": 1})
 
 
-RESULT_ELEMENTS = ["ticket", "age_ms", "camera", "room", "boot", "seq", "interval_us", "model"]
+RESULT_ELEMENTS = ["ticket", "age_ms", "camera", "room", "session", "seq", "interval_us", "model"]
 
 
 @pytest.mark.parametrize("place", range(8))
