@@ -127,7 +127,7 @@ class Worker:
             "advertised": self._advertised.address or "nowhere",
             "detector": self._analyzer.detector.detector_id,
             "classifier": self._model,
-            "provider": self._analyzer.classifier.provider,
+            "provider": self._analyzer.detector.provider,
             "threads": self._settings.threads,
             "keys": "none" if self._allow_list is None else f"{self._allow_list.size} let in",
         }
@@ -265,6 +265,7 @@ class Worker:
             release=release(),
             leaving=self._intake.leaving,
             unreached=self._reporter.unreached()[:MAX_STATUS_CHARS],
+            provider=self._analyzer.detector.provider,
         )
 
     def _report(self, with_models: bool) -> Report:

@@ -12,7 +12,18 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 # Tools, and what a site does without: the checks of their lower bounds would take pip an hour.
-_LEFT_OUT = ("dashboard", "demo", "dev", "training", "deploy", "discovery", "picamera", "all")
+_LEFT_OUT = (
+    "worker-openvino",
+    "worker-cuda",
+    "dashboard",
+    "demo",
+    "dev",
+    "training",
+    "deploy",
+    "discovery",
+    "picamera",
+    "all",
+)
 
 
 def constraints() -> list[str]:

@@ -15,6 +15,7 @@ from roommood.shared.protocol.messages import (
 )
 
 HealthFields = Mapping[str, str | float]
+_WORKER_TEXTS: Final = ("address", "release", "unreached", "provider")
 # Counts that one worker gives of one camera: a dozen outcomes there are.
 _MAX_COUNTS: Final = 24
 
@@ -23,8 +24,8 @@ def worker_fields(report: Report) -> HealthFields:
     """Fields of `roommood:worker:<id>`."""
     numbers = {name: round(value, 3) for name, value in report.health.items()}
     cameras = len(report.cameras)
-    said = {"address": report.address, "release": report.release, "unreached": report.unreached}
-    return {**said, "cameras": cameras, **numbers}
+    texts = {name: getattr(report, name) for name in _WORKER_TEXTS}
+    return {**texts, "cameras": cameras, **numbers}
 
 
 def camera_fields(reports: Iterable[Report]) -> dict[str, HealthFields]:

@@ -62,6 +62,7 @@ class WorkerHealth:
     address: str = measure("", "By which cameras reach it.")
     release: str = measure("", "Its version.")
     unreached: str = measure("", "Aggregators that it does not reach, and why.")
+    provider: str = measure("", "The onnxruntime provider that finds faces.")
     up_s: float | None = measure(None, "Since its start.")
     cameras: int = measure(0, "Cameras heard lately.")
     threads: int = measure(0, "Compute threads.")

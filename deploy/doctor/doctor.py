@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from roommood.deploy.doctor.cameras import check_cameras
 from roommood.deploy.doctor.clock import clock_finding
 from roommood.deploy.doctor.findings import Finding, checked, fail, ok, show, skipped, warn
 from roommood.deploy.doctor.network import check_peer, check_rate
+from roommood.deploy.doctor.runtimes import runtime_findings, version_of
 from roommood.deploy.doctor.wifi import wifi_findings
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import release
@@ -30,7 +30,7 @@ _EXTRAS: Final = {
     "demo": ("cv2", "numpy", "onnxruntime", "redis", "skimage", "matplotlib"),
 }
 _PACKAGES: Final = (
-    "pyzmq", "msgpack", "numpy", "opencv-python-headless", "onnxruntime", "redis",
+    "pyzmq", "msgpack", "numpy", "opencv-python-headless", "redis",
 )  # fmt: skip
 _LITTLE_DISK_BYTES: Final = 2**30
 _MODEL_RUNS: Final = 3
@@ -66,6 +66,7 @@ def examine(targets: Targets) -> Iterator[Finding]:
     yield clock_finding()
     yield from wifi_findings()
     yield from checked("transport", _transport, ("zmq",), "camera")
+    yield from checked("onnxruntime", runtime_findings, _EXTRAS["worker"], "worker")
     yield from checked("models", _models, _EXTRAS["worker"], "worker")
     yield from checked("redis", lambda: _redis(targets), _EXTRAS["aggregator"], "aggregator")
     yield from checked("keys", lambda: _keys(targets), ("zmq",), "camera")
@@ -82,7 +83,7 @@ def examine(targets: Targets) -> Iterator[Finding]:
 def _software() -> Iterator[Finding]:
     python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     yield ok("roommood", f"{release()}, {python}, {sys.executable}")
-    found = {name: _version_of(name) for name in _PACKAGES}
+    found = {name: version_of(name) for name in _PACKAGES}
     yield ok("packages", ", ".join(f"{name} {number}" for name, number in found.items() if number))
     opencv = found["opencv-python-headless"]
     if opencv and int(opencv.partition(".")[0]) >= 5:
@@ -91,13 +92,6 @@ def _software() -> Iterator[Finding]:
             f"{opencv} has no CascadeClassifier, which the haar detector needs",
             'pip install "opencv-python-headless>=4.12,<5"',
         )
-
-
-def _version_of(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def _extras() -> Iterator[Finding]:

@@ -20,8 +20,10 @@ from roommood.shared.protocol.emotions import EXPRESSIONS
 
 # A smaller face holds too few pixels for any classifier: it is always unsure.
 MIN_SURE_SIDE_PX: Final = 16
-# Where a network in eight bits is computed in floats, its answers are off by 0.006.
 SELF_TEST_TOLERANCE: Final = 0.02
+# Others than onnxruntime's own round a network in eight bits elsewhere: OpenVINO is off by 0.025
+# in the self-test, and names another expression for 5 of 1,000 faces.
+_TOLERANCE_ELSEWHERE: Final = 0.05
 _SMALLEST: Final = 1e-9
 _WARM_UP_BATCHES: Final = (1, 2, 4)
 
@@ -99,10 +101,12 @@ class ExpressionClassifier:
         noise = np.random.default_rng(due.seed).integers(0, 256, size, dtype=np.uint8)
         found = self.answers([self._in_channels(picture) for picture in noise])
         deviation = float(np.abs(found - np.array(due.probabilities)).max())
-        if deviation > SELF_TEST_TOLERANCE:
+        own = self.provider == "CPUExecutionProvider"
+        allowed = SELF_TEST_TOLERANCE if own else _TOLERANCE_ELSEWHERE
+        if deviation > allowed:
             raise ModelError(
                 f"{self._model.path}: the self-test is off by {deviation:.4f} "
-                f"(at most {SELF_TEST_TOLERANCE}) on {self.provider}: the file is damaged, "
+                f"(at most {allowed}) on {self.provider}: the file is damaged, "
                 "or this provider computes it wrongly"
             )
 

@@ -6,6 +6,7 @@ never spin: the worker's compute threads each run one session call at a time, on
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,8 @@ Shape = tuple[int | None, ...]
 _FLOAT: Final = "tensor(float)"
 # Errors reach the caller as exceptions; only what is fatal is worth a line on stderr.
 _LOG_FATAL: Final = 4
+_CPU: Final = "CPUExecutionProvider"
+_OPENVINO_DEVICES: Final = ("cpu", "gpu", "npu")
 
 
 class OnnxModel:
@@ -39,15 +42,22 @@ class OnnxModel:
     """
 
     def __init__(self, path: Path, provider: str = "cpu", threads: int = 1) -> None:
-        """Load `path` onto `provider` ("cpu", "cuda", ... or onnxruntime's full name).
+        """Load `path` onto `provider`: see `find_provider`.
 
         Raises:
             ModelError: no such file, not an ONNX model, or not of one float32 input.
-            ConfigError: this onnxruntime has no such provider.
+            ConfigError: this onnxruntime has no such provider, or could not load it.
         """
         self.path = path
-        self._session = _open_session(path, find_provider(provider), threads)
+        due = find_provider(provider)
+        self._session = _open_session(path, due, threads)
         self.provider = str(self._session.get_providers()[0])
+        if self.provider != due.name:
+            raise ConfigError(
+                f"{provider} was asked for and onnxruntime could not load it, so that all would "
+                f"be computed by {self.provider}: install what {provider} needs "
+                "(docs/accelerators.md), or ask for cpu"
+            )
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._input_name, self.input_shape = self._only_input()
         self.output_shapes = {out.name: _shape(out.shape) for out in self._session.get_outputs()}
@@ -73,24 +83,68 @@ class OnnxModel:
         return str(inputs[0].name), _shape(inputs[0].shape)
 
 
-def find_provider(name: str) -> str:
-    """onnxruntime's name of a provider: "cuda" gives "CUDAExecutionProvider"."""
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An execution provider by onnxruntime's name, and its options."""
+
+    name: str
+    options: Mapping[str, str]
+
+
+def find_provider(spec: str) -> Provider:
+    """The provider that a setting names, as in "cuda", "openvino:gpu" or "CUDAExecutionProvider".
+
+    What follows a colon is the device: of OpenVINO cpu (the default), gpu or npu, of others a
+    number. Raises ConfigError where this onnxruntime has no such provider.
+    """
+    short, _, device = spec.lower().partition(":")
+    short = short.removesuffix("executionprovider")
+    by_short = _providers_by_short_name()
+    if short not in by_short:
+        raise ConfigError(
+            f"this onnxruntime has no provider {spec!r}; "
+            f"it has {', '.join(installed_providers())}: choose one of these, "
+            "or install the onnxruntime made for your device (docs/accelerators.md)"
+        )
+    return Provider(by_short[short], _provider_options(spec, short, device))
+
+
+def installed_providers() -> list[str]:
+    """What this onnxruntime was built with, by the names that a setting uses.
+
+    Without the one that computes elsewhere, over the network.
+    """
+    return sorted(set(_providers_by_short_name()) - {"azure"})
+
+
+def _providers_by_short_name() -> dict[str, str]:
     available: list[str] = ort.get_available_providers()
-    wanted = name.lower().removesuffix("executionprovider")
-    for provider in available:
-        if provider.lower().removesuffix("executionprovider") == wanted:
-            return provider
-    short = ", ".join(sorted(p.lower().removesuffix("executionprovider") for p in available))
-    raise ConfigError(
-        f"this onnxruntime has no provider {name!r}; it has {short}: "
-        "choose one of these, or install the onnxruntime package made for your device"
-    )
+    return {name.lower().removesuffix("executionprovider"): name for name in available}
 
 
-def _open_session(path: Path, provider: str, threads: int) -> Any:
+def _provider_options(spec: str, short: str, device: str) -> Mapping[str, str]:
+    if short == "openvino":
+        device = device or "cpu"
+        if device not in _OPENVINO_DEVICES:
+            raise ConfigError(
+                f"no such device of OpenVINO: {spec!r}: openvino:cpu, openvino:gpu or openvino:npu"
+            )
+        return {"device_type": device.upper(), "num_of_threads": "1"}
+    if not device:
+        return {}
+    if short == "cpu" or not device.isdecimal():
+        raise ConfigError(f"no such device: {spec!r}: give its number, as in cuda:0, or none")
+    return {"device_id": device}
+
+
+def _open_session(path: Path, provider: Provider, threads: int) -> Any:
     if not path.is_file():
         raise ModelError(f"{path}: no such model file: give the path of an ONNX file")
-    providers = list(dict.fromkeys([provider, "CPUExecutionProvider"]))
+    providers = [(provider.name, dict(provider.options))]
+    if provider.name != _CPU:
+        providers.append((_CPU, {}))
+    if provider.name == "CUDAExecutionProvider":
+        ort.preload_dlls()  # those of NVIDIA that lie beside it, installed by pip
     try:
         return ort.InferenceSession(path, _options(threads), providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no public base

@@ -199,7 +199,8 @@ class Report:
     """Worker to every aggregator: each second, and at once when results wait.
 
     Health, cameras and models go to one of them, which writes them to Redis. `unreached` names
-    other aggregators that are away, and why; older workers do not say.
+    other aggregators that are away, and why, and `provider` is what the detector runs on
+    ("CPUExecutionProvider", ...); older workers do not say.
     """
 
     worker_id: str
@@ -212,6 +213,7 @@ class Report:
     results: tuple[TicketedResult, ...] = ()
     leaving: bool = False
     unreached: str = ""
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)

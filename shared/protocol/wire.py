@@ -230,6 +230,7 @@ def _read_report(fields: Fields) -> Report:
         results=tuple(read_result(row) for row in results),
         leaving=fields.flag("leaving"),
         unreached=fields.text("unreached", _STATUS) if fields.has("unreached") else "",
+        provider=fields.text("provider") if fields.has("provider") else "",
     )
 
 

@@ -214,8 +214,10 @@ class WorkerSettings(Component):
         unit="pixels",
     )  # fmt: skip
     provider: str = row(
-        any_text(), "cpu", "onnxruntime execution provider: cpu, cuda, openvino, ...", _MODELS
-    )
+        any_text(), "cpu",
+        "Where the models run: cpu, openvino, openvino:gpu, cuda, cuda:1, ...; see "
+        "docs/accelerators.md.", _MODELS,
+    )  # fmt: skip
     threads: int = row(whole(1, 64), 1, "Compute threads, each with a core's worth of work.", _WORK)
     processes: int = row(
         whole(1, 64), 1,

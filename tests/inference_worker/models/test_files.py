@@ -16,7 +16,7 @@ from roommood.inference_worker.models.files import (
     to_report,
 )
 from roommood.inference_worker.vision.emotions import open_classifier
-from roommood.inference_worker.vision.onnx_model import OnnxModel
+from roommood.inference_worker.vision.onnx_model import OnnxModel, Provider, find_provider
 from roommood.shared.errors import ConfigError, ModelError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from tests.inference_worker.tiny_models import (
@@ -192,6 +192,52 @@ def test_the_loaded_provider_is_known_and_an_unknown_one_is_refused(tmp_path: Pa
     assert OnnxModel(file, "CPUExecutionProvider").provider == "CPUExecutionProvider"
     with pytest.raises(ConfigError, match=r"no provider 'abacus'; it has .*cpu"):
         OnnxModel(file, "abacus")
+
+
+@pytest.mark.parametrize(
+    ("spec", "provider", "options"),
+    [
+        ("cpu", "CPU", {}),
+        ("cuda", "CUDA", {}),
+        ("CUDA:1", "CUDA", {"device_id": "1"}),
+        ("openvino", "OpenVINO", {"device_type": "CPU", "num_of_threads": "1"}),
+        (
+            "openvino:gpu",
+            "OpenVINO",
+            {"device_type": "GPU", "num_of_threads": "1"},
+        ),
+    ],
+)
+def test_a_provider_is_named_with_its_device(
+    monkeypatch: pytest.MonkeyPatch, spec: str, provider: str, options: dict[str, str]
+) -> None:
+    pretend_available(monkeypatch)
+    assert find_provider(spec) == Provider(f"{provider}ExecutionProvider", options)
+
+
+@pytest.mark.parametrize("spec", ["openvino:abacus", "cuda:first", "cpu:0"])
+def test_a_device_that_no_provider_knows_is_refused(
+    monkeypatch: pytest.MonkeyPatch, spec: str
+) -> None:
+    pretend_available(monkeypatch)
+    with pytest.raises(ConfigError, match=f"no such device.*'{spec}'"):
+        find_provider(spec)
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_a_provider_that_cannot_be_loaded_never_becomes_the_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime itself goes on with the processor, many times slower, and says nothing."""
+    file = expression_model(tmp_path / "e.onnx")
+    pretend_available(monkeypatch)
+    with pytest.raises(ConfigError, match=r"cuda was asked for .* computed by CPUExecution"):
+        OnnxModel(file, "cuda")
+
+
+def pretend_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{name}ExecutionProvider" for name in ("CUDA", "OpenVINO", "CPU")]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: names)
 
 
 def test_sessions_use_the_callers_thread_and_send_nothing_home(tmp_path: Path) -> None:

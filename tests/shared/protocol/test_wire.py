@@ -39,7 +39,7 @@ FIELDS = [
 
 
 # What older versions do not send.
-NEW = {"refused_frames", "refused_why", "unreached", "luma"}
+NEW = {"refused_frames", "refused_why", "unreached", "luma", "provider"}
 
 
 # There and back
@@ -135,6 +135,7 @@ def test_older_workers_say_nothing_of_refusals_nor_of_aggregators_not_reached() 
     assert (read.refused_frames, read.refused_why, read.luma) == (0, "", False)
     older = {name: value for name, value in unpacked("report").items() if name not in NEW}
     assert decoded("report", older).unreached == ""
+    assert decoded("report", older).provider == ""
 
 
 # What is wrong is named

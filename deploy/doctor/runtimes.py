@@ -1,0 +1,38 @@
+"""Which onnxruntime is installed: its packages for other devices share one folder."""
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from roommood.deploy.doctor.findings import Finding, fail, ok
+
+# Each of them installs the module `onnxruntime`, over that of another.
+_PACKAGES: Final = (
+    "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino",
+    "onnxruntime-directml", "onnxruntime-rocm", "onnxruntime-migraphx",
+)  # fmt: skip
+
+
+def version_of(package: str) -> str | None:
+    """The installed version; None where there is none."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def runtime_findings(of: Callable[[str], str | None] = version_of) -> Iterator[Finding]:
+    """One on the runtime; a failure where two lie over each other; none where none is installed."""
+    installed = {name: number for name in _PACKAGES if (number := of(name))}
+    names = " and ".join(f"{name} {number}" for name, number in installed.items())
+    if len(installed) > 1:
+        todo = f"pip uninstall {' '.join(installed)}, then install the one that you want again"
+        yield fail("onnxruntime", f"{names} lie over each other: which is loaded is chance", todo)
+    elif installed:
+        yield ok("onnxruntime", f"{names}, for --provider {', '.join(_providers())}")
+
+
+def _providers() -> list[str]:
+    from roommood.inference_worker.vision.onnx_model import installed_providers
+
+    return installed_providers()
