@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from roommood.aggregator.stats.calendar import Span
 from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.shared.errors import ConfigError, StoreError
@@ -21,7 +22,8 @@ _GOOD_FOR_ROWS: Final = 0.25
 _GOOD_FOR_S: Final = (2.5, 300.0)
 
 T = TypeVar("T")
-_Key = tuple[str, str, timedelta, timedelta]
+# Of what, of which room, over which time, and the length of a row.
+_Key = tuple[str, str, Hashable, timedelta]
 
 
 class Busy(StoreError):
@@ -55,10 +57,12 @@ class Archive:
         key = ("history", room, last, by)
         return await self._get(key, lambda stats: tuple(stats.history(room, last, by)))
 
-    async def summary(self, room: str, last: timedelta) -> RoomPeriod:
-        """As `RoomStats.summary`."""
-        key = ("summary", room, last, last / 60)
-        return await self._get(key, lambda stats: stats.summary(room, last))
+    async def periods(self, room: str, spans: Sequence[Span]) -> tuple[RoomPeriod, ...]:
+        """As `RoomStats.periods_of`."""
+        if len(spans) > MOST_ROWS:
+            raise ConfigError(f"that is more than {MOST_ROWS} rows: choose a longer bucket")
+        key = ("periods", room, tuple(spans), spans[0].length)
+        return await self._get(key, lambda stats: tuple(stats.periods_of(room, spans)))
 
     async def _get(self, key: _Key, read: Callable[[RoomStats], T]) -> T:
         kept = self._kept.get(key)

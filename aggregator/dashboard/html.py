@@ -1,6 +1,6 @@
 """Pieces of HTML from templates; whatever comes from Redis is escaped by them."""
 
-from datetime import UTC, datetime
+from datetime import datetime, tzinfo
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -63,16 +63,11 @@ def ago(seconds: float) -> str:
     return "just now" if seconds < 2 else f"{lasting(seconds)} ago"
 
 
-def clock(moment: datetime) -> str:
-    """In the time zone of this server, with the day where it is not today."""
-    local = moment.astimezone()
-    today = datetime.now(UTC).astimezone().date()
+def clock(moment: datetime, zone: tzinfo) -> str:
+    """By the clock of `zone`, with the day where it is not today."""
+    local = moment.astimezone(zone)
+    today = datetime.now(zone).date()
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%a %d %b, %H:%M}"
-
-
-def zone() -> str:
-    """The time zone in which this server tells times."""
-    return datetime.now(UTC).astimezone().tzname() or "local time"
 
 
 _CAMERA_COLUMNS: Final = [one for one in measured(CameraHealth) if one.measure.label]

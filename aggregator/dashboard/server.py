@@ -22,6 +22,7 @@ from roommood.aggregator.dashboard.events import Events
 from roommood.aggregator.dashboard.guard import Guard
 from roommood.aggregator.dashboard.headers import SecurityHeaders
 from roommood.aggregator.dashboard.poller import Feed
+from roommood.aggregator.dashboard.zones import zone_at_first
 from roommood.aggregator.redis.servers import Servers
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.logs import event
@@ -114,7 +115,7 @@ class Dashboard:
         app.add_middleware(Guard, settings=settings)
         app.add_middleware(SecurityHeaders)
         app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=6)
-        pages.mount(app, self._broadcaster, self._archive)
+        pages.mount(app, self._broadcaster, self._archive, zone_at_first(settings.timezone))
         return app
 
     @asynccontextmanager

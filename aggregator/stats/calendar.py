@@ -4,20 +4,23 @@ A day is from midnight to midnight by the clock of the zone: 23 or 25 hours long
 changed.
 """
 
-import difflib
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
 
 from roommood.shared.errors import ConfigError
+from roommood.shared.time_zone import find_zone, parse_zone
 
+_HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
-_WORDS: Final = ("now", "today", "yesterday")
-_ALLOWED: Final = "a day (2026-11-20), a day with a time (2026-11-20T14:30), today or yesterday"
+_WEEK: Final = timedelta(days=7)
+_ALLOWED: Final = (
+    "a day (2026-11-20), a day with a time (2026-11-20T14:30), today, yesterday, "
+    "this-week or last-week"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +42,8 @@ def zone_of(name: str | None) -> tzinfo:
     """
     if name is None:
         named = os.environ.get("TZ", "").removeprefix(":")
-        return _zone(named) or datetime.now(UTC).astimezone().tzinfo or UTC
-    found = _zone(name)
-    if found is None:
-        close = difflib.get_close_matches(name, available_timezones(), n=1, cutoff=0.5)
-        nearest = f"; did you mean {close[0]}?" if close else ", such as Europe/Berlin or UTC"
-        raise ConfigError(f"{name!r} is no time zone: give an IANA name{nearest}")
-    return found
-
-
-def _zone(name: str) -> tzinfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (KeyError, OSError, ValueError):  # unknown, or no name of a file
-        return None
+        return find_zone(named) or datetime.now(UTC).astimezone().tzinfo or UTC
+    return parse_zone(name)
 
 
 def parse_span(start: str, end: str | None, now: datetime, zone: tzinfo) -> Span:
@@ -66,11 +57,11 @@ def parse_span(start: str, end: str | None, now: datetime, zone: tzinfo) -> Span
 
 
 def _moment(text: str, now: datetime, zone: tzinfo, *, ends: bool) -> datetime:
-    today = now.astimezone(zone).date()
-    if text in _WORDS:
-        if text == "now":
-            return now
-        return _midnight(today - _DAY * (text == "yesterday") + _DAY * ends, zone)
+    if text == "now":
+        return now
+    if named := _named_days(now.astimezone(zone).date()).get(text):
+        first, length = named
+        return _midnight(first + length * ends, zone)
     if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return _midnight(_date(text) + _DAY * ends, zone)
     try:
@@ -78,6 +69,17 @@ def _moment(text: str, now: datetime, zone: tzinfo, *, ends: bool) -> datetime:
     except ValueError:
         raise ConfigError(f"{text!r} is no time: give {_ALLOWED}") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _named_days(today: date) -> dict[str, tuple[date, timedelta]]:
+    """The first day of each span that has a name, and how long it is; weeks begin on Monday."""
+    monday = today - _DAY * today.weekday()
+    return {
+        "today": (today, _DAY),
+        "yesterday": (today - _DAY, _DAY),
+        "this-week": (monday, _WEEK),
+        "last-week": (monday - _WEEK, _WEEK),
+    }
 
 
 def _date(text: str) -> date:
@@ -114,3 +116,35 @@ def steps(span: Span, by: timedelta, zone: tzinfo) -> list[Span]:
     count = -(-span.length // by)
     starts = (span.start + by * i for i in range(count))
     return [Span(start, min(start + by, span.end)) for start in starts]
+
+
+def wall_hours(span: Span, zone: tzinfo) -> list[Span]:
+    """The hours of a zone's clock that a span touches, whole: one that the clock shows twice is
+    two hours long, one that it leaves out is not there."""
+    start = span.start.astimezone(zone).replace(minute=0, second=0, microsecond=0, fold=0)
+    found: list[Span] = []
+    moment = start.astimezone(UTC)
+    while moment < span.end:
+        following = _next_hour(moment, zone)
+        found.append(Span(moment, following))
+        moment = following
+    return found
+
+
+def _next_hour(moment: datetime, zone: tzinfo) -> datetime:
+    """When the clock of a zone first shows another hour."""
+    shown = moment.astimezone(zone).hour
+    following = moment + _HOUR
+    while following.astimezone(zone).hour == shown:
+        following += _HOUR
+    full = following - timedelta(minutes=following.astimezone(zone).minute)
+    return following if full.astimezone(zone).hour == shown else full
+
+
+def earlier(span: Span, by: timedelta, zone: tzinfo) -> Span:
+    """The same span so many whole days before, by the clock of the zone."""
+    return Span(_moved(span.start, by, zone), _moved(span.end, by, zone))
+
+
+def _moved(moment: datetime, by: timedelta, zone: tzinfo) -> datetime:
+    return (moment.astimezone(zone) - by).astimezone(UTC)

@@ -3,6 +3,7 @@
 Raises ConfigError for a time that is not kept.
 """
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -25,9 +26,27 @@ def longest_that_fits(there: Sequence[BucketSpan], spans: Sequence[Span]) -> Buc
     return fitting[-1] if fitting else there[0]
 
 
+def span_for_spans(spans: Sequence[Span], now_s: float) -> BucketSpan:
+    """The buckets of which spans are made up."""
+    oldest = min(one.start for one in spans)
+    there = [span for span in SPANS if now_s - oldest.timestamp() <= span.keep_s]
+    if not there:
+        raise ConfigError(f"{oldest:%Y-%m-%d} is not kept: {kept()}")
+    return longest_that_fits(there, spans)
+
+
+def buckets_of(one: Span, span: BucketSpan, now_s: float) -> range:
+    """Starts of the buckets that lie nearest to a span, one at least; with that under way where
+    the span ends in it."""
+    start, end = nearest(one.start, span.length_s), nearest(one.end, span.length_s)
+    if end <= now_s < end + span.length_s and one.end.timestamp() > end:
+        end += span.length_s
+    return range(start, max(end, start + span.length_s), span.length_s)
+
+
 def nearest(border: datetime, length_s: int) -> int:
-    """The bucket border that lies nearest, in seconds since 1970."""
-    return round(border.timestamp() / length_s) * length_s
+    """The bucket border that lies nearest, the later of two, in seconds since 1970."""
+    return math.floor(border.timestamp() / length_s + 0.5) * length_s
 
 
 def starts(last: timedelta, step_s: int, now_s: float) -> list[int]:

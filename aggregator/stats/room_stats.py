@@ -13,6 +13,7 @@ Reads only, with commands that a reader of the shipped ACL file may use.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,12 +31,11 @@ from roommood.aggregator.stats.figures import (
 )
 from roommood.aggregator.stats.live import RoomNow, room_now
 from roommood.aggregator.stats.retention import (
-    kept,
-    longest_that_fits,
-    nearest,
+    buckets_of,
     seconds,
     shortest_kept,
     span_for_history,
+    span_for_spans,
     span_for_summary,
     starts,
 )
@@ -172,7 +172,8 @@ class RoomStats:
         span = span_for_history(last, by)
         by_s, now_s = round(by.total_seconds()), self._now_ms() / 1000
         each = starts(last, by_s, now_s)
-        return Periods(len(each), self._read_periods(room, span, each, by_s, now_s))
+        buckets = [range(start, start + by_s, span.length_s) for start in each]
+        return Periods(len(each), self._read_periods(room, span, buckets, now_s))
 
     def summary(self, room: str, last: timedelta) -> RoomPeriod:
         """One period up to now. It begins with a whole bucket: up to 10 s early for `last` up
@@ -199,23 +200,10 @@ class RoomStats:
         self._require(room)
         if not spans:
             return []
-        now_s, oldest_s = self._now_ms() / 1000, min(one.start for one in spans).timestamp()
-        there = [span for span in SPANS if now_s - oldest_s <= span.keep_s]
-        if not there:
-            raise ConfigError(f"{min(one.start for one in spans):%Y-%m-%d} is not kept: {kept()}")
-        span = longest_that_fits(there, spans)
-        apart, each = room in self._stored.rooms_apart(), []
-        for one in spans:
-            start, end = nearest(one.start, span.length_s), nearest(one.end, span.length_s)
-            if end <= now_s < end + span.length_s and one.end.timestamp() > end:
-                end += span.length_s  # the bucket that is still filling
-            hashes = self._stored.buckets(
-                room, span, range(start, max(end, start + 1), span.length_s)
-            )
-            counters, parts = add_up(hashes), [add_up([bucket]) for bucket in hashes]
-            known = self._stored.matrices_of([counters])
-            each.append(room_period(room, counters, start, end, now_s, known, parts, apart=apart))
-        return each
+        now_s = self._now_ms() / 1000
+        span = span_for_spans(spans, now_s)
+        buckets = [buckets_of(one, span, now_s) for one in spans]
+        return list(self._read_periods(room, span, buckets, now_s))
 
     def raw_summaries(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod | None]:
         """`summary` of many known rooms at once, without correction, which takes 3 ms a room.
@@ -253,22 +241,19 @@ class RoomStats:
         ]
 
     def _read_periods(
-        self, room: str, span: BucketSpan, rows_s: Sequence[int], by_s: int, now_s: float
+        self, room: str, span: BucketSpan, periods: Sequence[range], now_s: float
     ) -> Iterator[RoomPeriod]:
-        each, apart = range(0, by_s, span.length_s), room in self._stored.rooms_apart()
-        at_once = max(1, READ_AT_ONCE // len(each))
-        for first in range(0, len(rows_s), at_once):
-            some = rows_s[first : first + at_once]
-            hashes = self._stored.buckets(
-                room, span, [start + offset for start in some for offset in each]
-            )
-            split = [hashes[i : i + len(each)] for i in range(0, len(hashes), len(each))]
+        """One for each range of buckets, several of which are read at once."""
+        apart = room in self._stored.rooms_apart()
+        for some in _batches(periods):
+            hashes = iter(self._stored.buckets(room, span, [one for each in some for one in each]))
+            split = [list(islice(hashes, len(each))) for each in some]
             rows = [add_up(one) for one in split]
             known = self._stored.matrices_of(rows)
-            for counters, buckets, start in zip(rows, split, some, strict=True):
+            for counters, buckets, each in zip(rows, split, some, strict=True):
                 parts = [add_up([one]) for one in buckets]
                 yield room_period(
-                    room, counters, start, start + by_s, now_s, known, parts, apart=apart
+                    room, counters, each.start, each.stop, now_s, known, parts, apart=apart
                 )
 
     def _require(self, room: str) -> None:
@@ -302,6 +287,18 @@ def _room_now(room: str, live: Any, ttl_ms: Any, apart: bool) -> RoomNow:
         if isinstance(reply, StoreError):
             return RoomNow(room, away=str(reply))
     return room_now(room, live, ttl_ms, apart)
+
+
+def _batches(periods: Iterable[range]) -> Iterator[list[range]]:
+    """Consecutive ones, of so many buckets together as are read at once."""
+    some: list[range] = []
+    for one in periods:
+        if some and sum(map(len, some)) + len(one) > READ_AT_ONCE:
+            yield some
+            some = []
+        some.append(one)
+    if some:
+        yield some
 
 
 def _cameras_of(counters: Counters) -> list[str]:

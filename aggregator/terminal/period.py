@@ -19,7 +19,7 @@ FromOption = Annotated[
     str | None,
     typer.Option(
         "--from", metavar="WHEN", show_default="none", rich_help_panel=PERIOD_PANEL,
-        help="Instead of --last: 2026-11-20, 2026-11-20T14:30, today or yesterday.",
+        help="Instead of --last: 2026-11-20, 2026-11-20T14:30, today, yesterday, this-week.",
     ),
 ]  # fmt: skip
 ToOption = Annotated[

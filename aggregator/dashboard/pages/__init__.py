@@ -14,6 +14,7 @@ from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.pages.health import health_page
 from roommood.aggregator.dashboard.pages.overview import overview_page
 from roommood.aggregator.dashboard.pages.room import room_page
+from roommood.aggregator.dashboard.zones import PageZone
 from roommood.shared.protocol.names import is_name
 
 # Pages open at once; each costs the server some memory.
@@ -22,22 +23,22 @@ _MOST_PAGES = 500
 _RECONNECT_S = 20.0
 
 
-def mount(app: FastAPI, hub: Broadcaster, archive: Archive) -> None:
+def mount(app: FastAPI, hub: Broadcaster, archive: Archive, zone: PageZone) -> None:
     """Adds the pages to an app, at most one in each process: NiceGUI keeps them in one place."""
 
     @ui.page("/", title="Rooms – roommood")
     def overview() -> Response | None:
-        return _open(lambda: overview_page(hub))
+        return _open(lambda: overview_page(hub, zone))
 
     @ui.page("/health", title="Cameras and workers – roommood")
     def health() -> Response | None:
-        return _open(lambda: health_page(hub))
+        return _open(lambda: health_page(hub, zone))
 
     @ui.page("/room/{name}")
     def room(name: str) -> Response | None:
         if not is_name(name):
             return HTMLResponse(render("not_found.html", path=f"/room/{name}"), 404)
-        return _open(lambda: room_page(hub, archive, name))
+        return _open(lambda: room_page(hub, archive, zone, name))
 
     @nicegui_app.exception_handler(404)
     async def not_found(request: Request, _: Exception) -> Response:

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.cache import Scene
 from roommood.aggregator.dashboard.html import render
-from roommood.aggregator.dashboard.pages.layout import Frame
+from roommood.aggregator.dashboard.pages.frame import Frame
 from roommood.aggregator.dashboard.pages.parts import block, words
+from roommood.aggregator.dashboard.zones import PageZone
 from roommood.aggregator.stats.health import SILENT_S, WorkerHealth
 
 
-def health_page(hub: Broadcaster) -> None:
+def health_page(hub: Broadcaster, zone: PageZone) -> None:
     """Builds the page for one who looks."""
-    frame = Frame(hub, "/health")
+    frame = Frame(hub, zone, "/health")
     with frame.body():
         words("h1", "Cameras and workers", "rm-title")
         words("h2", "Cameras")

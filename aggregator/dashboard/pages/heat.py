@@ -1,14 +1,16 @@
 """Hours of the day across, days down: when is a room how?"""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime
 
 from nicegui import ui
 
 from roommood.aggregator.dashboard import charts, windows
 from roommood.aggregator.dashboard.archive import Archive
-from roommood.aggregator.dashboard.html import number, percent, render, signed, zone
+from roommood.aggregator.dashboard.html import number, percent, render, signed
+from roommood.aggregator.dashboard.pages.frame import Frame
 from roommood.aggregator.dashboard.pages.parts import Chart, Folded, Select, element, words
+from roommood.aggregator.stats.calendar import Span
 from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.aggregator.stats.palette import DIVERGING, SEQUENTIAL
 from roommood.shared.errors import ConfigError, StoreError
@@ -30,32 +32,42 @@ _LEAST_PERCENT = 10.0
 class HeatSection:
     """The last two weeks, read when the page opens and again each minute."""
 
-    def __init__(self, archive: Archive, room: str) -> None:
+    def __init__(self, archive: Archive, room: str, frame: Frame) -> None:
         self._archive = archive
         self._room = room
+        self._frame = frame
+        self._spans: Sequence[Span] = ()
         self._hours: Sequence[RoomPeriod] = ()
-        with element("section", "rm-card", aria_labelledby="heat"):
+        with element("section", "rm-card", aria_labelledby="heat") as self._section:
             words("h2", f"Day by hour, last {windows.HEAT_DAYS} days").props["id"] = "heat"
             with element("div", "rm-controls"):
                 self._measure = Select("Colour shows", _MEASURES, _VALENCE, lambda _: self._draw())
             self._note = words("p", "Reading …", "rm-note")
             self._chart = Chart("rm-chart-heat", "Day by hour; the table below has its figures.")
             self._table = Folded("Day by hour as a table", self._table_html)
-        self._timer = ui.timer(0.3, self._read)
+        frame.once_settled(self._begin)
+
+    def _begin(self) -> None:
+        with self._section:
+            ui.timer(_AGAIN_S, self._read)
 
     async def _read(self) -> None:
-        self._timer.interval = _AGAIN_S
-        last, hour = timedelta(days=windows.HEAT_DAYS), timedelta(hours=1)
+        minute = datetime.now(UTC).replace(second=0, microsecond=0)
+        spans = windows.heat_hours(minute, self._frame.zone.zone)
         try:
-            self._hours = await self._archive.history(self._room, last, hour)
+            self._hours = await self._archive.periods(self._room, spans)
         except (ConfigError, StoreError) as error:
             self._note.text = f"No history to be had: {error}"
             return
-        self._note.text = f"Hours are {zone()}. Empty: nothing was observed."
+        self._spans = spans
+        self._note.text = f"Hours are {self._frame.zone.name}. Empty: nothing was observed."
         self._draw()
 
+    def _heat(self) -> windows.HeatMap:
+        return windows.by_day_and_hour(self._spans, self._hours, self._frame.zone.zone)
+
     def _draw(self) -> None:
-        heat, name = windows.by_day_and_hour(self._hours), self._measure.value
+        heat, name = self._heat(), self._measure.value
         each = [(hour, day, measured(one, name)) for hour, day, one in heat.cells]
         cells = [(hour, day, value) for hour, day, value in each if value is not None]
         ends = scale([value for *_, value in cells], name)
@@ -65,7 +77,7 @@ class HeatSection:
         self._table.refresh()
 
     def _table_html(self) -> str:
-        heat, name = windows.by_day_and_hour(self._hours), self._measure.value
+        heat, name = self._heat(), self._measure.value
         values = {(hour, day): _written(one, name) for hour, day, one in heat.cells}
         title = f"{_MEASURES[name]} in {self._room}"
         return render("heat.html", days=heat.days, values=values, title=title)

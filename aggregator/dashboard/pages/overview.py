@@ -4,21 +4,22 @@ from roommood.aggregator.dashboard import charts
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.cache import Scene
 from roommood.aggregator.dashboard.html import ago, render
-from roommood.aggregator.dashboard.pages.layout import Frame
+from roommood.aggregator.dashboard.pages.frame import Frame
 from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
 from roommood.aggregator.dashboard.snapshot import Room
+from roommood.aggregator.dashboard.zones import PageZone
 
 _NOW_LABEL = "Shares of the expressions shown now; the list below gives the figures."
 _HOUR_LABEL = "Expressions shown in the last hour, by minute; the room's page has the figures."
 
 
-def overview_page(hub: Broadcaster) -> None:
+def overview_page(hub: Broadcaster, zone: PageZone) -> None:
     """Builds the page for one who looks."""
-    frame = Frame(hub, "/")
+    frame = Frame(hub, zone, "/")
     with frame.body():
         words("h1", "Rooms", "rm-title")
         problems = _Problems()
-        rooms = _Rooms()
+        rooms = _Rooms(frame)
 
     def show(scene: Scene) -> None:
         problems.show(scene)
@@ -44,7 +45,8 @@ class _Problems:
 
 
 class _Rooms:
-    def __init__(self) -> None:
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
         self._cards: dict[str, RoomCard] = {}
         self._empty = element("div", "rm-card rm-empty")
         with self._empty:
@@ -67,13 +69,14 @@ class _Rooms:
     def _build(self, names: list[str]) -> None:
         self._grid.clear()
         with self._grid:
-            self._cards = {name: RoomCard(name) for name in names}
+            self._cards = {name: RoomCard(name, self._frame) for name in names}
 
 
 class RoomCard:
     """One room."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, frame: Frame) -> None:
+        self._frame = frame
         with element("section", "rm-card rm-room", aria_label=f"Room {name}") as self._card:
             with element("div", "rm-card-head"):
                 with words("h2", ""):
@@ -94,7 +97,7 @@ class RoomCard:
             add="rm-room-silent" if now.silent else "",
             remove="" if now.silent else "rm-room-silent",
         )
-        self._now.content = now_html(scene, room)
+        self._now.content = now_html(scene, room, self._frame.zone)
         self._bar.show(scene.once(("bar", name), lambda: charts.now_bar(now.shares)))
         self._bar.hide(not now.shares)
         self._shares.content = shares_html(scene, room)
@@ -112,15 +115,15 @@ def freshness(scene: Scene, room: Room) -> str:
     return "silent" if room.now.age_s is None else ago(room.now.age_s)
 
 
-def now_html(scene: Scene, room: Room) -> str:
+def now_html(scene: Scene, room: Room, zone: PageZone) -> str:
     """What a room shows, in words, with what is wrong with its cameras' pictures."""
     snapshot = scene.snapshot
     every = scene.once("problems", lambda: snapshot.problems)
     troubled = [one for one in every if one.room == room.name]
     away = snapshot.is_unknown(room)
     return scene.once(
-        ("now", room.name),
-        lambda: render("now.html", room=room, away=away, troubled=troubled),
+        ("now", room.name, zone.name),
+        lambda: render("now.html", room=room, away=away, troubled=troubled, zone=zone.zone),
     )
 
 

@@ -73,11 +73,14 @@ class Choice:
         return button.on("click", lambda: self.choose(option))
 
     def choose(self, option: str) -> None:
-        if option == self.value:
-            return
+        if option != self.value:
+            self.press(option)
+            self._on_change(option)
+
+    def press(self, option: str) -> None:
+        """Shows this one as chosen."""
         self.value = option
         self._press()
-        self._on_change(option)
 
     def _press(self) -> None:
         for option, button in self._buttons.items():

@@ -7,40 +7,41 @@ from roommood.aggregator.dashboard.archive import Archive
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.cache import Scene
 from roommood.aggregator.dashboard.html import render
+from roommood.aggregator.dashboard.pages.frame import Frame
 from roommood.aggregator.dashboard.pages.heat import HeatSection
 from roommood.aggregator.dashboard.pages.history import HistorySection
-from roommood.aggregator.dashboard.pages.layout import Frame
 from roommood.aggregator.dashboard.pages.overview import freshness, now_html, shares_html
 from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
 from roommood.aggregator.dashboard.snapshot import Room
+from roommood.aggregator.dashboard.zones import PageZone
 
 _NOW_LABEL = "Shares of the expressions shown now; the list below gives the figures."
 
 
-def room_page(hub: Broadcaster, archive: Archive, name: str) -> None:
+def room_page(hub: Broadcaster, archive: Archive, zone: PageZone, name: str) -> None:
     """Builds the page for one who looks."""
     ui.page_title(f"{name} – roommood")
-    frame = Frame(hub, "/room")
+    frame = Frame(hub, zone, "/room")
     with frame.body():
         words("h1", name, "rm-title")
-        page = _RoomPage(archive, name)
+        page = _RoomPage(archive, name, frame)
     frame.follow(page.show)
 
 
 class _RoomPage:
-    def __init__(self, archive: Archive, name: str) -> None:
+    def __init__(self, archive: Archive, name: str, frame: Frame) -> None:
         self._name = name
         self._unknown = element("div", "rm-card rm-empty")
         with self._unknown:
             words("p", f"Nothing of a room called {name} has been counted yet.")
         self._known = element("div", "rm-stack")
         with self._known:
-            self._now = _NowSection()
+            self._now = _NowSection(frame)
             with element("section", "rm-card", aria_labelledby="cameras"):
                 words("h2", "Cameras").props["id"] = "cameras"
                 self._cameras = block("rm-block")
-            HistorySection(archive, name)
-            HeatSection(archive, name)
+            HistorySection(archive, name, frame)
+            HeatSection(archive, name, frame)
 
     def show(self, scene: Scene) -> None:
         room = scene.snapshot.room(self._name)
@@ -57,7 +58,8 @@ class _RoomPage:
 class _NowSection:
     """The last seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
         with element("section", "rm-card", aria_labelledby="now") as self._card:
             with element("div", "rm-card-head"):
                 words("h2", "Now").props["id"] = "now"
@@ -70,7 +72,7 @@ class _NowSection:
     def show(self, scene: Scene, room: Room) -> None:
         now, name = room.now, room.name
         self._fresh.text = freshness(scene, room)
-        self._now.content = now_html(scene, room)
+        self._now.content = now_html(scene, room, self._frame.zone)
         self._bar.show(scene.once(("bar", name), lambda: charts.now_bar(now.shares)))
         self._bar.hide(not now.shares)
         self._shares.content = shares_html(scene, room)

@@ -10,6 +10,7 @@ from typing import Any, Final, Generic, TypeVar
 from roommood.shared.errors import RoommoodError
 from roommood.shared.protocol.names import parse_camera, parse_room
 from roommood.shared.security.secret_urls import holds_password
+from roommood.shared.time_zone import parse_zone
 from roommood.shared.transport.addresses import parse_address
 
 T = TypeVar("T")
@@ -134,6 +135,11 @@ def picture_source() -> Kind[str]:
         return str(value) if is_number and value >= 0 else _as_text(value)
 
     return Kind("text or number", check, metavar="SOURCE")
+
+
+def time_zone() -> Kind[str]:
+    """IANA name of a time zone."""
+    return Kind("time zone", _ours(lambda name: parse_zone(name).key), metavar="ZONE")
 
 
 def redis_address() -> Kind[str]:

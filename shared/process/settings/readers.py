@@ -23,6 +23,7 @@ from roommood.shared.process.settings.kinds import (
     page_address,
     redis_address,
     switch,
+    time_zone,
 )
 from roommood.shared.process.settings.rows import Table, row
 from roommood.shared.security.page_password import read_page_password
@@ -87,6 +88,10 @@ class DashboardSettings(Reader):
     behind_proxy: bool = row(
         switch(), False, "A server in front of this one decides who may look.", _WHO
     )
+    timezone: str | None = row(
+        time_zone(), None, "By whose clock times and days are shown: Europe/Berlin.", _SHOWS,
+        shown="that of each browser",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         if self.behind_proxy and not (is_local(self.bind) or self.password_file):

@@ -1,15 +1,15 @@
 """Charts, tables and words: made from figures alone, and what comes from Redis is escaped."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from jinja2 import Environment, PackageLoader
 
-from roommood.aggregator.dashboard import charts, html, windows
+from roommood.aggregator.dashboard import charts, html
 from roommood.aggregator.dashboard.pages.health import current
 from roommood.aggregator.dashboard.pages.heat import measured, scale
-from roommood.aggregator.dashboard.pages.history import estimates
+from roommood.aggregator.dashboard.pages.summary import estimates
 from roommood.aggregator.stats.figures import RoomPeriod, room_period
 from roommood.aggregator.stats.health import WorkerHealth, camera_health
 from roommood.aggregator.stats.palette import COLOUR_OF
@@ -78,19 +78,6 @@ def test_every_expression_has_a_colour_of_its_own() -> None:
     assert len(set(COLOUR_OF.values())) == len(EXPRESSIONS)
 
 
-def test_hours_are_sorted_into_days_and_unobserved_ones_left_out() -> None:
-    hours = [
-        period(START + timedelta(hours=n), seconds=3600, happiness=60.0 if n % 2 else 0.0)
-        for n in range(48)
-    ]
-    heat = windows.by_day_and_hour(hours)
-    assert len(heat.days) in (2, 3)
-    assert len(heat.cells) == 24
-    for hour, day, one in heat.cells:
-        local = one.start.astimezone()
-        assert (hour, heat.days[day]) == (local.hour, f"{local:%a %d %b}")
-
-
 def test_the_scale_of_valence_is_even_around_nothing() -> None:
     assert scale([0.1, -0.44], "valence") == (-0.4, 0.4)
     assert scale([], "valence") == (-0.2, 0.2)
@@ -103,14 +90,6 @@ def test_a_measure_that_is_not_known_is_none() -> None:
         assert measured(EMPTY, name) is None
     assert measured(HALF_HAPPY, "people") == 1.0
     assert measured(HALF_HAPPY, "happiness") == 50.0
-
-
-@pytest.mark.parametrize("window", windows.WINDOWS)
-def test_every_window_opens_with_a_picture_that_is_not_too_fine(window: str) -> None:
-    chosen = windows.WINDOWS[window]
-    for bucket in chosen.buckets:
-        assert chosen.last / windows.length_of(bucket) <= 1_500
-    assert chosen.last / windows.length_of(chosen.buckets[0]) <= charts.MOST_BARS
 
 
 def test_a_restarted_worker_takes_the_place_of_the_one_before() -> None:

@@ -5,7 +5,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from roommood.aggregator.stats.calendar import Span, days, parse_span, steps, zone_of
+from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.stats.calendar import (
+    Span,
+    days,
+    parse_span,
+    steps,
+    wall_hours,
+    zone_of,
+)
+from roommood.aggregator.stats.retention import buckets_of
 from roommood.shared.errors import ConfigError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -26,6 +35,8 @@ def utc(*parts: int) -> datetime:
         ("2026-11-20", "2026-11-21", utc(2026, 11, 19, 23), utc(2026, 11, 21, 23)),
         ("2026-11-20T14:30", "2026-11-20T15:00", utc(2026, 11, 20, 13, 30), utc(2026, 11, 20, 14)),
         ("2026-11-20T14:30+00:00", "now", utc(2026, 11, 20, 14, 30), NOW),
+        ("this-week", "this-week", utc(2026, 11, 22, 23), NOW),
+        ("last-week", "last-week", utc(2026, 11, 15, 23), utc(2026, 11, 22, 23)),
         ("2026-11-26", "2026-11-30", utc(2026, 11, 25, 23), NOW),  # what lies ahead is cut
     ],
 )
@@ -86,3 +97,36 @@ def test_a_zone_that_does_not_exist_names_the_nearest() -> None:
 def test_without_a_name_the_environment_says_where_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     assert zone_of(None) == KOLKATA
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "odd"),
+    [
+        ("Europe/Berlin", "2026-10-25", (2, 2.0)),
+        ("Europe/Berlin", "2026-03-29", None),
+        ("Australia/Lord_Howe", "2026-04-05", (1, 1.5)),
+    ],
+)
+def test_an_hour_of_the_clock_is_as_long_as_the_clock_shows_it(
+    zone: str, day: str, odd: tuple[int, float] | None
+) -> None:
+    clock = ZoneInfo(zone)
+    span = parse_span(day, day, NOW, clock)
+    hours = wall_hours(span, clock)
+
+    shown = [one.start.astimezone(clock) for one in hours]
+    assert len({one.hour for one in shown}) == len(hours)
+    assert sum((one.length for one in hours), timedelta()) == span.length
+    unusual = [(at.hour, one.length / HOUR) for at, one in zip(shown, hours, strict=True)
+               if one.length != HOUR]  # fmt: skip
+    assert unusual == ([] if odd is None else [odd])
+
+
+def test_hours_of_a_zone_that_is_half_an_hour_off_each_have_an_hour_that_is_kept() -> None:
+    span = parse_span("2026-11-20", "2026-11-20", NOW, KOLKATA)
+    hour = SPANS[-1]
+
+    kept = [buckets_of(one, hour, NOW.timestamp()) for one in wall_hours(span, KOLKATA)]
+
+    assert [len(one) for one in kept] == [1] * 24
+    assert len({one.start for one in kept}) == 24

@@ -38,6 +38,7 @@ OF_KIND: dict[str, Any] = {
     "list of host:port": ["127.0.0.1:7001", "127.0.0.1:7002"],
     "list of text": ["22:00-06:30", "12:00-13:00"],
     "list of points": [MASK, MASK],
+    "time zone": "Asia/Kolkata",
 }
 OF_KEY: dict[str, Any] = {"broker": "mqtts://home:8883", "rate_hz": 12.5}
 # What a setting needs beside it.

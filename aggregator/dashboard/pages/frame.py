@@ -1,6 +1,6 @@
 """What all pages have: header, a banner while Redis is away, footer; and how they follow."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from nicegui import ui
@@ -9,21 +9,33 @@ from roommood.aggregator.dashboard.broadcaster import Broadcaster, Listener
 from roommood.aggregator.dashboard.cache import Scene
 from roommood.aggregator.dashboard.html import clock
 from roommood.aggregator.dashboard.pages.parts import element, words
+from roommood.aggregator.dashboard.zones import PageZone, zone_for
 from roommood.shared.process.runtime import release
 
 # What the browser's tab keeps.
 _PAUSED = "roommood-paused"
+_ASK_BROWSER = (
+    "[Intl.DateTimeFormat().resolvedOptions().timeZone, sessionStorage.getItem('roommood-paused')]"
+)
+# Seconds that a browser may take for that.
+_BROWSER_S = 5.0
 _PAGES = {"/": "Rooms", "/health": "Cameras and workers"}
 
 
 class Frame:
-    """One open page. It follows the hub until the page is closed, or its user pauses it."""
+    """One open page. It follows the broadcaster until it is closed, or its user pauses it.
 
-    def __init__(self, hub: Broadcaster, path: str) -> None:
+    `zone` is by whose clock it tells times. The browser is asked for its own once it is there;
+    what tells times waits for that (`once_settled`).
+    """
+
+    def __init__(self, hub: Broadcaster, zone: PageZone, path: str) -> None:
         self._broadcaster = hub
         self._path = path
         self._show: Listener = lambda _scene: None
         self._paused = False
+        self._waiting: list[Callable[[], object]] = []
+        self.zone = zone
 
     @contextmanager
     def body(self) -> Iterator[None]:
@@ -41,10 +53,15 @@ class Frame:
 
     def follow(self, show: Listener) -> None:
         """Calls `show` now, and whenever there is something new."""
+        self._say_zone()
         self._show = show
         self._tell(self._broadcaster.scene)
         ui.context.client.on_delete(self._broadcaster.listen(self._tell))
-        ui.timer(0.0, self._stay_paused, once=True)
+        ui.timer(0.0, self._settle, once=True)
+
+    def once_settled(self, begin: Callable[[], object]) -> None:
+        """Calls `begin` when it is known by whose clock the page tells times."""
+        self._waiting.append(begin)
 
     def _header(self) -> ui.element:
         with element("header", "rm-header") as header:
@@ -73,15 +90,25 @@ class Frame:
     def _footer(self) -> None:
         with element("footer", "rm-footer"):
             words("p", "This is the expression shown on faces, not what anybody feels.")
+            self._times = words("p", "")
             with element("p"):
                 words("span", f"roommood {release()} · ")
                 words("a", "JSON API").props["href"] = "/api/openapi.json"
 
-    async def _stay_paused(self) -> None:
+    async def _settle(self) -> None:
         """A pause holds for the browser's tab, from page to page."""
         with suppress(TimeoutError):
-            if await ui.run_javascript(f"sessionStorage.getItem('{_PAUSED}')") == "yes":
+            zone, paused = await ui.run_javascript(_ASK_BROWSER, timeout=_BROWSER_S)
+            self.zone = zone_for(self.zone, zone)
+            if paused == "yes":
                 self._set_paused(True)
+        self._say_zone()
+        self._tell(self._broadcaster.scene)
+        for begin in self._waiting:
+            begin()
+
+    def _say_zone(self) -> None:
+        self._times.text = f"Times are {self.zone.name}, {self.zone.whose}."
 
     def _toggle(self) -> None:
         self._set_paused(not self._paused)
@@ -108,11 +135,15 @@ class Frame:
         if snapshot.away:
             text, mood = "Redis is away", "rm-bad"
         elif self._paused:
-            text, mood = f"as of {clock(snapshot.taken)}", "rm-waiting"
+            text, mood = f"as of {clock(snapshot.taken, self.zone.zone)}", "rm-waiting"
         self._status.text = text
         self._status.classes(replace=f"rm-pill {mood}")
         self._alert.set_visibility(bool(snapshot.away or snapshot.warnings))
         self._why.text = " ".join(snapshot.warnings)
         if snapshot.away:
-            since = f" since {clock(snapshot.away_since)}" if snapshot.away_since else ""
+            since = (
+                f" since {clock(snapshot.away_since, self.zone.zone)}"
+                if snapshot.away_since
+                else ""
+            )
             self._why.text = f"No answer{since}. {snapshot.away} This page goes on by itself."

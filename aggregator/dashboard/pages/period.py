@@ -1,0 +1,110 @@
+"""Which span of time a history shows, and with which it is compared: the controls for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from roommood.aggregator.dashboard import windows
+from roommood.aggregator.dashboard.pages.frame import Frame
+from roommood.aggregator.dashboard.pages.parts import Choice, Select, element, words
+from roommood.aggregator.stats.calendar import Span, steps
+
+_ALONE, _BEFORE = "alone", "before"
+_COMPARED: Final = {_ALONE: "nothing", _BEFORE: "the one before"}
+# Those who look at the same share an answer: for them it is now for so long.
+_SAME_NOW_S: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A span, the rows in which it is shown, and the same of the span beside it; none: ()."""
+
+    window: str
+    bucket: str
+    span: Span
+    rows: tuple[Span, ...]
+    before: Span | None = None
+    rows_before: tuple[Span, ...] = ()
+
+
+class PeriodChoice:
+    """Buttons for what is asked most, a day of one's own, the length of a row."""
+
+    def __init__(self, frame: Frame, on_change: Callable[[], Any]) -> None:
+        self._frame = frame
+        self._on_change = on_change
+        titles = {name: one.title for name, one in windows.WINDOWS.items()}
+        self._window = Choice("Period", titles, "hour", self._window_chosen)
+        self._day = _DayField(lambda: self._window_chosen(windows.A_DAY))
+        self._bucket = Select("by", {}, "", lambda _: on_change())
+        self._compared = Select("Beside it", _COMPARED, _ALONE, lambda _: on_change())
+        self._offer_buckets()
+
+    def _window_chosen(self, window: str) -> None:
+        self._day.show(window == windows.A_DAY, self._today())
+        self._offer_buckets()
+        self._on_change()
+
+    def show_day(self, day: str) -> None:
+        """As if this day had been picked."""
+        self._day.value = day
+        self._window.press(windows.A_DAY)
+        self._window_chosen(windows.A_DAY)
+
+    def _offer_buckets(self) -> None:
+        buckets = windows.buckets_of(self._window.value, self._day.value, datetime.now(UTC))
+        self._bucket.offer({one: windows.BUCKETS[one][0] for one in buckets}, buckets[0])
+
+    def _today(self) -> str:
+        return datetime.now(self._frame.zone.zone).date().isoformat()
+
+    @property
+    def chosen(self) -> Chosen:
+        """As of now. Raises ConfigError for a day that is none, or lies ahead."""
+        window, bucket, zone = self._window.value, self._bucket.value, self._frame.zone.zone
+        span = windows.span_of(window, self._day.value, bucket, _now(), zone)
+        length = windows.length_of(bucket)
+        rows = tuple(steps(span, length, zone))
+        if self._compared.value == _ALONE:
+            return Chosen(window, bucket, span, rows)
+        before = windows.span_before(span, window, zone)
+        return Chosen(window, bucket, span, rows, before, tuple(steps(before, length, zone)))
+
+
+class _DayField:
+    """A day to pick, shown once it is asked for."""
+
+    def __init__(self, on_change: Callable[[], Any]) -> None:
+        self.value = ""
+        self._on_change = on_change
+        with element("label", "rm-select") as self._label:
+            words("span", "which")
+            self._field = element("input", type="date")
+        self._field.on("change", self._changed, js_handler="(e) => emit(e.target.value)")
+        self._label.set_visibility(False)
+
+    def show(self, shown: bool, today: str) -> None:
+        self._label.set_visibility(shown)
+        self.value = self.value or today
+        self._field.props["value"] = self.value
+        self._field.props["max"] = today
+        self._field.update()
+
+    def _changed(self, event: Any) -> None:
+        if is_day(event.args):
+            self.value = event.args
+            self._on_change()
+
+
+def is_day(text: object) -> bool:
+    """Whether a browser's date field gave a day: it gives "" while one is being typed."""
+    try:
+        return isinstance(text, str) and bool(datetime.fromisoformat(text)) and len(text) == 10
+    except ValueError:
+        return False
+
+
+def _now() -> datetime:
+    moment = datetime.now(UTC)
+    return moment - timedelta(seconds=moment.second % _SAME_NOW_S, microseconds=moment.microsecond)
