@@ -146,8 +146,9 @@ class Bridge:
         if self._mqtt.is_connected():
             last = self._mqtt.publish(self._topics.availability, "offline", qos=1, retain=True)
             last.wait_for_publish(_FAREWELL_S)
-        self._mqtt.disconnect()
-        self._mqtt.loop_stop()
+            self._mqtt.disconnect()
+            self._mqtt.loop_stop()
+        # Without a connection its thread may wait for a name server: it ends with the process.
         self._waker.close()
         self._reader.close()
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from roommood.aggregator.redis.connections import TIMEOUT_S, bounded
 from roommood.aggregator.redis.credentials import access, sentinel_access
 from roommood.aggregator.redis.url import Host, RedisUrl, parse_url
-
-# Seconds until a silent Redis counts as away.
-TIMEOUT_S: Final = 2.0
 
 
 def connect(url: str, password_file: Path | None = None) -> Any:
@@ -30,10 +28,13 @@ def connect(url: str, password_file: Path | None = None) -> Any:
 
 def connector(url: RedisUrl, password_file: Path | None) -> Callable[[Host], Any]:
     """Makes clients of servers, all with the login and TLS of a URL."""
+    return _maker(url, _options(url, password_file))
+
+
+def _maker(url: RedisUrl, options: dict[str, Any]) -> Callable[[Host], Any]:
     import redis
 
-    options = _options(url, password_file)
-    kind = redis.SSLConnection if url.has_tls else redis.Connection
+    kind = bounded(redis.SSLConnection if url.has_tls else redis.Connection)
 
     def make(host: Host) -> Any:
         return redis.Redis.from_pool(
@@ -67,13 +68,19 @@ def _by_socket(url: RedisUrl, password_file: Path | None) -> Any:
 
 def _master(url: RedisUrl, password_file: Path | None) -> Any:
     """A client whose every new connection goes to the master of that moment."""
-    from redis.sentinel import Sentinel
+    from redis.sentinel import (
+        Sentinel,
+        SentinelManagedConnection,
+        SentinelManagedSSLConnection,
+    )
 
-    tls = {"ssl": True} if url.has_tls else {}
-    of_sentinels = {**_patience(), **sentinel_access(url), **tls}
     make: Any = Sentinel  # redis-py gives no types for it
-    sentinels = make(list(url.hosts), sentinel_kwargs=of_sentinels)
-    return sentinels.master_for(url.service, **_options(url, password_file), **tls)
+    sentinels = make([])
+    of_sentinels = {**_patience(), **sentinel_access(url), "decode_responses": True}
+    sentinels.sentinels = [*map(_maker(url, of_sentinels), url.hosts)]
+    kind = bounded(SentinelManagedSSLConnection if url.has_tls else SentinelManagedConnection)
+    options = _options(url, password_file)
+    return sentinels.master_for(url.service, connection_class=kind, **options)
 
 
 def _options(url: RedisUrl, password_file: Path | None) -> dict[str, Any]:

@@ -84,7 +84,9 @@ def _away(url: str, error: Exception) -> str:
             f"Redis at {without_password(url)} shows a certificate that is not trusted ({why}): "
             "?ca_file=FILE in the URL names the certificate of the authority that signed"
         )
+    # Of sentinels that do not answer redis-py tells no more than how it writes down a client.
+    why = str(error).replace(" : <", ": no answer of a sentinel <").partition(" <")[0]
     return (
-        f"Redis at {without_password(url)} does not answer ({error}): "
+        f"Redis at {without_password(url)} does not answer ({why}): "
         "is it running, and is this its address?"
     )

@@ -2,7 +2,6 @@
 one name that no server answers holds up every other connection.
 """
 
-import contextlib
 import ipaddress
 import socket
 import threading
@@ -151,15 +150,41 @@ class Resolver:
         return None
 
 
+class _LookUp(threading.Thread):
+    """One look-up of a name, for all who wait for it."""
+
+    def __init__(self, address: str, seconds: float) -> None:
+        super().__init__(name="resolver", daemon=True)
+        self._address = address
+        self.patience = Deadline(seconds)
+        self.found: Numbers | None = None
+
+    def run(self) -> None:
+        self.found = look_up(self._address)
+
+
+_under_way: dict[str, _LookUp] = {}
+_changing = threading.Lock()
+
+
 def look_up_within(address: str, seconds: float) -> Numbers:
-    """As `look_up`, for those who may wait, but not for ever."""
+    """As `look_up`, for those who may wait, but not for ever.
+
+    A name is looked up once at a time: who asks again while no answer came in time is told so at
+    once, and what came late is the answer to whoever asks next.
+    """
     if is_number(address):
         return Numbers((address,))
-    done: deque[Numbers] = deque()
-    thread = threading.Thread(target=lambda: done.append(look_up(address)), daemon=True)
-    deadline = Deadline(seconds)
-    thread.start()
-    thread.join(deadline.left_s)
-    with contextlib.suppress(IndexError):
-        return done[0]
-    return Numbers(why=f"no name server answered for {host_of(address)} within {seconds:g} s")
+    with _changing:
+        one = _under_way.get(address)
+        if one is None:
+            one = _under_way[address] = _LookUp(address, seconds)
+            one.start()
+    one.join(one.patience.left_s)
+    if one.found is None:
+        why = f"no name server answered for {host_of(address)} within {seconds:g} s"
+        return Numbers(why=why)
+    with _changing:
+        if _under_way.get(address) is one:
+            del _under_way[address]
+    return one.found

@@ -147,6 +147,16 @@ resolver.is_number = lambda address: True
 """,
 )
 
+# redis-py asks the system's resolver, in the thread that has everything else to do.
+REDIS_NAMES_ARE_WAITED_FOR: Final = {
+    AGGREGATOR: """
+from roommood.aggregator.redis import connections
+connections.bounded = lambda kind: kind
+from roommood.aggregator.redis import client
+client.bounded = lambda kind: kind
+"""
+}
+
 # A name leads for ever where it led first.
 NAMES_ARE_LOOKED_UP_ONCE: Final = {
     CAMERA: """

@@ -21,10 +21,13 @@ from tests.faults.plant import (
     first_counted,
     merged,
 )
+from tests.ports import free_port
 from tests.rows import Outcome, Row, Trial
 
 _RATE: Final = ("--rate-hz", "5")
 _OTHER_ROOM: Final = "study"
+# Seconds: 2 are promised, its start comes on top. The system's resolver takes 10, or more.
+_AGGREGATOR_TELLS_S: Final = 6.0
 # Of what a camera delivers whose names all lead somewhere.
 _ENOUGH: Final = 0.95
 
@@ -97,6 +100,35 @@ def moved(trial: Trial) -> Outcome:
         return judge(site).outcome(recovery_s=max(backs), wrong="; ".join(bad_ends(codes)))
 
 
+def redis_by_name(trial: Trial) -> Outcome:
+    """Redis' name leads nowhere until it stands in the file of hosts; an aggregator that waits for
+    it says why, and ends when it is told to."""
+    port = free_port()
+    control = {} if trial.protected else controls.REDIS_NAMES_ARE_WAITED_FOR
+    with Names(trial.folder) as server, FaultSite(trial.folder, control, port=str(port)) as site:
+        site.wrap = server.wrap
+        where = ("--redis", f"redis://desk.lan:{port}/0")
+        reports, frames = site.address(), site.address()
+        began = time.time()
+        aggregator = site.start_aggregator(reports, *where)
+        told = at(aggregator.wait_for("redis lost")) - began
+        began = time.time()
+        codes = [aggregator.stop()]
+        ended = time.time() - began
+        site.start_aggregator(reports, *where).wait_for("redis lost")
+        site.worker(frames, reports, *CHEAP)
+        site.camera("a", ROOM, "simulated", frames, *_RATE)
+        healed = time.time()
+        server.write_hosts({"desk.lan": "127.0.0.1"})
+        back_s = first_counted(lambda: site.of(WORKER), healed) - healed
+        flow = (*site.of(CAMERA), *site.of(WORKER), *site.of(AGGREGATOR))
+        wrong = bad_ends([*codes, *(one.stop() for one in flow)])
+        if max(told, ended) > _AGGREGATOR_TELLS_S:
+            wrong.append(f"told after {told:.1f} s, ended after {ended:.1f} s")
+        detail = f"told after {told:.1f} s, ended {ended:.1f} s after SIGTERM"
+        return judge(site).outcome(recovery_s=back_s, wrong="; ".join(wrong), detail=detail)
+
+
 def _dead(name: str, what: str, *fault: object) -> Row:
     return Row(
         name=name,
@@ -123,5 +155,13 @@ ROWS: Final[tuple[Row, ...]] = (
         times=3,
         control="looking names up again",
         recover_within_s=1.0,
+    ),
+    Row(
+        name="dns-redis",
+        what="Redis by a name that no name server answers, until its file of hosts does",
+        run=redis_by_name,
+        group="Names",
+        control="names looked up beside Redis' client",
+        recover_within_s=30.0,
     ),
 )  # fmt: skip

@@ -15,6 +15,7 @@ from roommood.shared.transport.resolver import (
     look_up,
     look_up_within,
 )
+from tests.end_to_end.site import until as eventually
 from tests.shared.peers import until
 
 
@@ -175,3 +176,22 @@ def test_who_waits_for_a_name_waits_only_so_long(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: released.wait(30.0) and [])
     assert look_up_within("tcp://desk:7", 0.05).why.startswith("no name server answered for desk")
     released.set()
+
+
+def test_who_asks_again_meanwhile_waits_no_more_and_a_late_answer_is_for_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    released, asked = threading.Event(), []
+
+    def silent(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(host)
+        released.wait(30.0)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 7))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    assert not look_up_within("tcp://slow:7", 0.05).addresses
+    assert not look_up_within("tcp://slow:7", 60.0).addresses
+    assert asked == ["slow"]
+    released.set()
+    assert eventually(lambda: look_up_within("tcp://slow:7", 0.0).addresses, "it is taken")
+    assert asked == ["slow"]
