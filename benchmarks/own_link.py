@@ -19,6 +19,7 @@ import zmq
 from benchmarks.pictures import encoded
 from roommood.camera_node.publisher import Outgoing, Publisher
 from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.vision.decode import decode
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol.messages import Hello
@@ -97,7 +98,7 @@ def _finish(intake: Intake, job: Job, mode: str) -> None:
     intake.started(job, now_ms)
     if mode != "raw":
         decode(job.frame.jpeg, as_gray=mode == "luma")
-    intake.finished(job, boot_ms(), "analysed")
+    intake.finished(job, boot_ms(), Outcome.ANALYSED)
     intake.tick(is_readable=False)
 
 

@@ -19,9 +19,10 @@ from benchmarks.analysis_cost import FRAMES, PEOPLE, measure
 from benchmarks.pictures import jpegs, write_jpegs
 from benchmarks.plant import ROOM, Plant
 from benchmarks.rows import Options, Row, at_least, run_alone, stated
+from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.compute import Compute, Finished
 from roommood.inference_worker.serving.intake import Job
-from roommood.inference_worker.serving.sessions import CameraSession
+from roommood.inference_worker.serving.ledger import Account
 from roommood.inference_worker.vision.analysis import open_analyzer
 from roommood.shared.clock import TransitClock, boot_ms
 from roommood.shared.protocol.messages import Frame, Hello
@@ -118,8 +119,9 @@ def _pictures() -> list[bytes]:
 def _job(seq: int, jpeg: bytes) -> Job:
     hello = Hello("cam", "room", "b00t", 0, 1, 0, 30.0, 640, 480, 0, boot_ms())
     frame = Frame("cam", "room", "b00t", seq, 640, 480, 0, 0.0, 1, boot_ms(), jpeg)
-    link = CameraSession(("cam", "b00t", 0), b"id", hello, 0, 0, 0, boot_ms(), TransitClock())
-    return Job(link, frame, 0.0, boot_ms())
+    key, account = ("cam", "b00t", 0), Account(0, 0, 0)
+    session = CameraSession(key, b"id", hello, account, boot_ms(), TransitClock())
+    return Job(session, frame, 0.0, boot_ms())
 
 
 if __name__ == "__main__":

@@ -132,13 +132,13 @@ class Supervisor:
     def _hear(self) -> None:
         while True:
             try:
-                said, pid = _receive(self._mailbox)
+                message, pid = _receive(self._mailbox)
             except BlockingIOError:
                 return
             for child in self._children.values():
                 if child.process.pid == pid:
                     child.heard_at = time.monotonic()
-                    child.ready |= "READY=1" in said.split("\n")
+                    child.ready |= "READY=1" in message.split("\n")
 
     def _check_end(self, number: int, code: int) -> None:
         if code == ConfigError.exit_code:
@@ -164,7 +164,7 @@ class Supervisor:
         self._signal_all()
         deadline, forced = Deadline(self._drain_s + _GRACE_S), False
         while self._alive and not deadline.passed:
-            ends = [one.sentinel for one in self._alive]
+            ends = [child.sentinel for child in self._alive]
             select.select([shutdown.waker.fileno(), *ends], [], [], _LOOK_EVERY_S)
             if shutdown.forced and not forced:
                 forced = True

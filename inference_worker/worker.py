@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import chain
 from typing import Final
 
@@ -11,6 +11,7 @@ import zmq
 from roommood.inference_worker.models.files import to_report
 from roommood.inference_worker.serving.compute import Compute, Finished, Stale, Started
 from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.serving.pace import Pace
 from roommood.inference_worker.serving.reporter import Reporter
 from roommood.inference_worker.serving.stats import WorkerStats
@@ -29,7 +30,7 @@ from roommood.shared.process.runtime import (
 )
 from roommood.shared.process.settings import WorkerSettings
 from roommood.shared.protocol.limits import MAX_CAMERAS_PER_REPORT, MAX_STATUS_CHARS
-from roommood.shared.protocol.messages import Ack, Report, Result
+from roommood.shared.protocol.messages import Report, Result
 from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import worker_keys
 from roommood.shared.transport.addresses import is_loopback
@@ -66,7 +67,7 @@ class Worker:
                 drained = self._drain(shutdown)
             finally:
                 self._shut_down()
-        self._log_books()
+        self._log_totals()
         if shutdown.forced:
             return shutdown.forced_exit_code
         return 0 if drained else EXIT_DRAIN_INCOMPLETE
@@ -90,9 +91,6 @@ class Worker:
             self._context,
             self._poller,
             settings.aggregators,
-            self._identify,
-            self._report,
-            self._take_ack,
             insecure=settings.insecure,
             keys=self._keys.to_aggregators if self._keys else None,
             keys_at=settings.keys,
@@ -147,12 +145,12 @@ class Worker:
             self._listener.connections.next_look_ms(),
         )
         # What the poll did not find readable is not asked again: that costs a system call each.
-        ready = {one for one, _ in self._poller.poll(max(1, min(250, int(look_ms + 0.999))))}
+        ready = {source for source, _ in self._poller.poll(max(1, min(250, int(look_ms + 0.999))))}
         if self._waker.fileno() in ready:
             self._waker.drain()
         self._take_events()
         self._intake.tick(self._listener.router in ready)
-        self._reporter.tick(ready)
+        self._report(ready)
         self._listener.tick(self.health, ready)
         own = chain(self._reporter.own_addresses(), self._listener.connections.own_addresses())
         self._advertised.look(boot_ms(), own)
@@ -163,32 +161,34 @@ class Worker:
     def _take_events(self) -> None:
         events = self._compute.events
         while events:
-            what = events.popleft()
-            if isinstance(what, Started):
-                self._note_start(what)
-            elif isinstance(what, Stale):
-                self._intake.refused_at_start(what.job, "stale")
-                self._debug(what.job, "refused", why="stale", age_ms=what.age_ms)
+            happened = events.popleft()
+            if isinstance(happened, Started):
+                self._note_start(happened)
+            elif isinstance(happened, Stale):
+                self._refuse_stale(happened)
             else:
-                self._finish(what)
+                self._finish(happened)
 
-    def _note_start(self, what: Started) -> None:
-        self._intake.started(what.job, what.now_ms)
-        self._stats.started(what.age_ms)
-        interval_us = what.job.frame.interval_us
-        self._debug(what.job, "started", age_ms=what.age_ms, interval_us=interval_us)
+    def _note_start(self, started: Started) -> None:
+        job = started.job
+        self._intake.started(job, started.now_ms)
+        self._stats.started(started.age_ms)
+        self._debug(job, "started", age_ms=started.age_ms, interval_us=job.frame.interval_us)
 
-    def _finish(self, what: Finished) -> None:
-        if what.analysis is None:
-            self._intake.finished(what.job, what.now_ms, f"refused-{what.why}")
-            self._debug(what.job, "refused", why=what.why)
+    def _refuse_stale(self, stale: Stale) -> None:
+        self._intake.refused_at_start(stale.job, Outcome.STALE)
+        self._debug(stale.job, "refused", why=Outcome.STALE.reason, age_ms=stale.age_ms)
+
+    def _finish(self, finished: Finished) -> None:
+        job, outcome, analysis = finished.job, finished.outcome, finished.analysis
+        faces = len(analysis.faces) if analysis else None
+        self._intake.finished(job, finished.now_ms, outcome, faces)
+        if analysis is None:
+            self._debug(job, "refused", why=outcome.reason)
             return
-        faces = len(what.analysis.faces)
-        self._intake.finished(what.job, what.now_ms, "analysed", faces)
-        self._stats.analysed(what.analysis)
-        self._debug(what.job, "analysed", faces=faces)
-        job = what.job
-        self._reporter.add(self._result(job, what.analysis), job.arrived_ms - job.age_ms)
+        self._stats.analysed(analysis)
+        self._debug(job, "analysed", faces=faces)
+        self._reporter.add(self._result(job, analysis), job.arrived_ms - job.age_ms)
 
     def _result(self, job: Job, analysis: Analysis) -> Result:
         frame = job.frame
@@ -203,10 +203,16 @@ class Worker:
             key=job.session.fingerprint,
         )
 
-    def _take_ack(self, ack: Ack) -> None:
-        if ack.workers:
-            self._intake.know(ack.workers)
-        self._intake.pause(frozenset(ack.paused_rooms))
+    def _report(self, ready: Container[object] | None = None) -> None:
+        identity = self._identity()
+        self._reporter.tick(identity, ready)
+        while self._reporter.acks:
+            ack = self._reporter.acks.popleft()
+            if ack.workers:
+                self._intake.know(ack.workers)
+            self._intake.pause(frozenset(ack.paused_rooms))
+        if self._reporter.report_due():
+            self._reporter.send_report(self._health_report(identity), identity)
 
     def _debug(self, job: Job, text: str, **fields: object) -> None:
         if _log.isEnabledFor(logging.DEBUG):
@@ -227,15 +233,17 @@ class Worker:
         deadline = Deadline(self._settings.drain_s)
         self._intake.leaving = True
         self._intake.tell_all()
-        event(_log, logging.INFO, "draining", frames=self._intake.sessions.in_flight)
+        event(_log, logging.INFO, "draining", frames=self._intake.ledger.in_flight)
         still_coming = Deadline(min(_ON_THE_WIRE_S, self._settings.drain_s))
         while not (shutdown.forced or deadline.passed):
-            busy = self._intake.waiting or self._intake.control.busy or not still_coming.passed
+            ledger = self._intake.ledger
+            busy = ledger.waiting or ledger.running or not still_coming.passed
             if not busy and not len(self._reporter.outbox):
                 break
             self._tick()
         self._intake.tell_all()
-        self._reporter.say_now()
+        self._reporter.hurry()
+        self._report()
         return not len(self._reporter.outbox)
 
     def _shut_down(self) -> None:
@@ -247,7 +255,7 @@ class Worker:
         self._waker.close()
         self._context.term()
 
-    def _log_books(self) -> None:
+    def _log_totals(self) -> None:
         totals = {**self._stats.totals(), "unacknowledged": len(self._reporter.outbox)}
         event(_log, logging.INFO, "worker ended", **totals)
 
@@ -257,7 +265,7 @@ class Worker:
         yield from self._stats.samples()
         yield from self._listener.samples("worker")
 
-    def _identify(self) -> Report:
+    def _identity(self) -> Report:
         return Report(
             worker_id=self._worker_id,
             address=self._advertised.address,
@@ -268,10 +276,10 @@ class Worker:
             provider=self._analyzer.detector.provider,
         )
 
-    def _report(self, with_models: bool) -> Report:
+    def _health_report(self, identity: Report) -> Report:
         return dataclasses.replace(
-            self._identify(),
+            identity,
             health=self._stats.numbers(),
             cameras=tuple(self._stats.cameras()[:MAX_CAMERAS_PER_REPORT]),
-            models=(to_report(self._analyzer.classifier.contract),) if with_models else (),
+            models=(to_report(self._analyzer.classifier.contract),),
         )

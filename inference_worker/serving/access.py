@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from roommood.inference_worker.serving.sessions import CameraSession
+from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.shared.errors import NotYours
 from roommood.shared.security.allow_list import REVOKED, AllowList
 from roommood.shared.security.keys import fingerprint

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from roommood.inference_worker.serving.intake import Job
+from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.vision.analysis import Analysis, Analyzer
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, RoommoodError
@@ -39,12 +40,12 @@ class Stale:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A thread is done with a job: `analysis`, or else the reason why there is none."""
+    """A thread is done with a job; there is an `analysis` where its outcome is `ANALYSED`."""
 
     job: Job
     now_ms: float
-    analysis: Analysis | None
-    why: str = ""
+    outcome: Outcome
+    analysis: Analysis | None = None
 
 
 ComputeEvent = Started | Stale | Finished
@@ -105,10 +106,10 @@ class Compute:
             now_ms = boot_ms()
             age_ms = job.age_at(now_ms)
             if age_ms > self._max_age_ms:
-                self._tell(Stale(job, age_ms))
+                self._emit(Stale(job, age_ms))
                 continue
             self._began_ms[number] = now_ms
-            self._tell(Started(job, now_ms, age_ms))
+            self._emit(Started(job, now_ms, age_ms))
             self.events.append(self._analyze(job, now_ms))
             self._began_ms[number] = 0.0
             # Whoever takes the next job tells so at once, and wakes for both.
@@ -117,23 +118,23 @@ class Compute:
         self._wake()
 
     def _analyze(self, job: Job, started_ms: float) -> Finished:
-        analysis, why = self._try(job)
+        outcome, analysis = self._try(job)
         spare_ms = self._min_frame_ms - (boot_ms() - started_ms)
         if spare_ms > 0:
             self._stopping.wait(spare_ms / 1000.0)
-        return Finished(job, boot_ms(), analysis, why)
+        return Finished(job, boot_ms(), outcome, analysis)
 
-    def _try(self, job: Job) -> tuple[Analysis | None, str]:
+    def _try(self, job: Job) -> tuple[Outcome, Analysis | None]:
         try:
             analysis = self._analyzer.analyze(job.frame.jpeg, job.frame.rotation)
         except PictureError as error:
             self._limited_log.event("picture refused", camera=job.frame.camera, why=str(error))
-            return None, error.reason
+            return Outcome.refusal(error.reason), None
         except Exception as error:
             self._note_failure(error)
-            return None, "analysis-failed"
+            return Outcome.ANALYSIS_FAILED, None
         self._failures = 0
-        return analysis, ""
+        return Outcome.ANALYSED, analysis
 
     def _note_failure(self, error: Exception) -> None:
         self._failures += 1
@@ -144,6 +145,6 @@ class Compute:
                 "The model file or its runtime is broken: try another --detector or --classifier"
             )
 
-    def _tell(self, what: ComputeEvent) -> None:
-        self.events.append(what)
+    def _emit(self, happened: ComputeEvent) -> None:
+        self.events.append(happened)
         self._wake()

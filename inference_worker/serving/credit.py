@@ -1,5 +1,6 @@
 """How many frames may be under way to a worker, so that none waits and no thread idles."""
 
+from roommood.inference_worker.serving.ledger import Ledger
 from roommood.shared.protocol.limits import MAX_WAIT_MS
 
 # Weight of the newest analysis in the moving average of their length.
@@ -11,7 +12,8 @@ _LONGEST_PACE_MS = 50.0
 
 
 class CreditControl:
-    """Decides when one more frame may be asked for. Times are `boot_ms`.
+    """Decides when one more frame may be asked for, from what the ledger says is under way. Times
+    are `boot_ms`.
 
     Under way may be as many frames as threads are free, or will be within the time a frame
     takes to come. A slow camera may hold a credit for long: the overcommit is the number of credits
@@ -19,9 +21,9 @@ class CreditControl:
     asked, and shrinks by one when a frame had to wait.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, ledger: Ledger) -> None:
         self._threads = threads
-        self._running: dict[object, float] = {}
+        self._ledger = ledger
         self.analysis_ms = 0.0
         self.overcommit = 0
         self._granted_ms = 0.0
@@ -37,49 +39,42 @@ class CreditControl:
         pace = min(max(2.0 * fetch_ms, _SHORTEST_PACE_MS), _LONGEST_PACE_MS)
         self._pace_ms += _ALPHA * (pace - self._pace_ms)
 
-    def started(self, job: object, now_ms: float, waited_ms: float) -> None:
-        self._running[job] = now_ms
+    def waited(self, waited_ms: float) -> None:
+        """A frame came this long before a thread began with it."""
         if waited_ms > MAX_WAIT_MS:
             self.overcommit = max(0, self.overcommit - 1)
 
-    def finished(self, job: object, now_ms: float) -> None:
-        started_ms = self._running.pop(job, None)
-        if started_ms is None:
-            return
-        took_ms = now_ms - started_ms
+    def took(self, analysis_ms: float) -> None:
+        """An analysis took so long."""
         first = self.analysis_ms == 0.0
         self.analysis_ms = (
-            took_ms if first else self.analysis_ms + _ALPHA * (took_ms - self.analysis_ms)
+            analysis_ms if first else self.analysis_ms + _ALPHA * (analysis_ms - self.analysis_ms)
         )
 
     # What follows
 
     @property
     def idle_threads(self) -> int:
-        return max(0, self._threads - len(self._running))
+        return max(0, self._threads - len(self._ledger.running))
 
-    @property
-    def busy(self) -> bool:
-        return bool(self._running)
-
-    def may_grant(self, asked: int, waiting: int, fetch_ms: float, now_ms: float) -> bool:
+    def may_grant(self, fetch_ms: float, now_ms: float) -> bool:
         """True if a frame that takes `fetch_ms` to come would find a free thread.
 
-        `asked` frames are credited and have not come, `waiting` ones have come and not begun.
         The overcommit makes up for cameras that do not answer, never for frames that wait.
         """
-        return self._due(asked, waiting) < self._free_by(now_ms + fetch_ms + _EARLY_MS)
+        return self._counted_on < self._free_by(now_ms + fetch_ms + _EARLY_MS)
 
-    def may_grow(self, asked: int, waiting: int, now_ms: float) -> bool:
+    def may_grow(self, now_ms: float) -> bool:
         """True, and one more overcommit, if a thread idles because those asked do not answer."""
-        starved = waiting < self.idle_threads <= self._due(asked, waiting)
+        starved = self._ledger.waiting < self.idle_threads <= self._counted_on
         if not starved or now_ms - self._granted_ms < self._pace_ms:
             return False
         self.overcommit += 1
         return True
 
-    def _due(self, asked: int, waiting: int) -> int:
-        return waiting + max(0, asked - self.overcommit)
+    @property
+    def _counted_on(self) -> int:
+        return self._ledger.waiting + max(0, self._ledger.asked - self.overcommit)
 
     def ready_ms(self, now_ms: float) -> float:
         """Milliseconds until a thread is expected to be free."""
@@ -98,4 +93,4 @@ class CreditControl:
         return self.idle_threads + sum(end <= moment_ms for end in self._ends())
 
     def _ends(self) -> list[float]:
-        return [start + self.analysis_ms for start in self._running.values()]
+        return [began + self.analysis_ms for began in self._ledger.running.values()]

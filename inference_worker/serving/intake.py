@@ -2,15 +2,16 @@
 
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 from roommood.inference_worker.serving.access import Access
+from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.credit import CreditControl
+from roommood.inference_worker.serving.ledger import Ledger, Outcome
 from roommood.inference_worker.serving.pace import Pace, full_pace
-from roommood.inference_worker.serving.sessions import CameraSession, SessionTable
+from roommood.inference_worker.serving.sessions import SessionTable
 from roommood.shared.clock import Absence, boot_ms
 from roommood.shared.errors import VersionMismatch, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
@@ -30,8 +31,6 @@ _TICK_MS: Final = 20.0
 _SWEEP_EVERY_MS: Final = 500.0
 # A camera forgets a learned worker that it neither uses nor is told of for a minute.
 _TELL_AGAIN_MS: Final = 20_000.0
-# Connections without a Hello of which is remembered what they sent.
-_MAX_EARLY: Final = 256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,13 +76,11 @@ class Intake:
         self._limited_log = RateLimitedLog(_log)
         self._absence = Absence()
         self._swept_ms = 0.0
-        self._early: dict[bytes, Counter[str]] = {}
-        self.sessions = SessionTable()
-        self.control = CreditControl(threads)
+        self.ledger = Ledger()
+        self.sessions = SessionTable(self.ledger)
+        self.control = CreditControl(threads, self.ledger)
         self.workers: tuple[str, ...] = ()
-        self.waiting = 0
         self.leaving = False
-        self.refused: Counter[str] = Counter()
 
     # Each tick of the loop
 
@@ -123,10 +120,10 @@ class Intake:
         """Milliseconds after which `tick` is due even if nothing comes."""
         if self.leaving:
             return _SWEEP_EVERY_MS
-        if not self.sessions.ready:
+        session = self.sessions.ready.first
+        if session is None:
             until_due_ms = (self._next_due_ms or math.inf) - boot_ms()
             return min(_SWEEP_EVERY_MS, max(0.0, until_due_ms))
-        session = next(iter(self.sessions.ready.values()))
         return self.control.next_look_ms(session.fetch_ms, boot_ms())
 
     def _take(self, holder: str, parts: list[bytes]) -> None:
@@ -149,30 +146,24 @@ class Intake:
     def _refuse_message(
         self, routing_id: bytes, holder: str, parts: list[bytes], error: WireError
     ) -> None:
-        self.refused[error.reason] += 1
+        outcome = Outcome.refusal(error.reason)
         self._limited_log.event("message refused", why=str(error))
+        session = self._session_of(routing_id, holder)
         if not wire.looks_like_frame(parts):
+            self.ledger.refuse_message(outcome)
             if isinstance(error, VersionMismatch):
                 self._answer_other_version(routing_id)
-            return
-        session = self._session_of(routing_id, holder)
-        if session is None:
-            self._note_early(routing_id, error.reason)
+        elif session is None:
+            self.ledger.refuse_unknown(routing_id, outcome)
         else:
             self.sessions.receive(session, boot_ms())
-            self._refuse_frame(session, error.reason)
+            self._refuse_frame(session, outcome)
 
     def _answer_other_version(self, routing_id: bytes) -> None:
         """Grants nothing; the other side sees which two versions have met, and can say so."""
         why, now_ms = VersionMismatch.reason, boot_ms()
         credit = Credit(self._worker_id, 0, 0, 0, 0.0, 0.0, now_ms, refused=why)
         send(self._router, [routing_id, wire.encode_credit(credit)])
-
-    def _note_early(self, routing_id: bytes, why: str) -> None:
-        """A frame before its connection's Hello, which will claim to have sent it."""
-        self._early.setdefault(routing_id, Counter())[why] += 1
-        if len(self._early) > _MAX_EARLY:
-            del self._early[next(iter(self._early))]
 
     def _session_of(self, routing_id: bytes, holder: str) -> CameraSession | None:
         """A peer chooses its routing id: it may be one that another key's camera had."""
@@ -184,11 +175,12 @@ class Intake:
     def _take_hello(self, routing_id: bytes, holder: str, hello: Hello) -> None:
         self._access.check_claim(holder, hello.camera, hello.room)
         now_ms = boot_ms()
-        early = self._early.pop(routing_id, Counter())
+        early = self.ledger.introduced(routing_id)
         session = self.sessions.hello(routing_id, hello, now_ms, early)
         if session.holder != holder:
             session.holder, session.fingerprint = holder, fingerprint(holder)
-        self._note_lost(session)
+        if session.newly_lost:
+            self._debug(session, "lost on wire", frames=session.newly_lost)
         session.clock.transit_ms(hello.sent_ms, now_ms)
         if not session.refused:
             self._cameras.back(hello.camera)
@@ -197,15 +189,12 @@ class Intake:
     def _addresses_for(self, session: CameraSession, now_ms: float) -> tuple[str, ...]:
         """All workers' addresses, where this connection has not been told of them lately: on a
         large site they are most of what a Hello's answer weighs."""
-        told = (session.hello.connection, self.workers)
-        if session.told == told and now_ms - session.told_ms < _TELL_AGAIN_MS:
+        addresses = (session.hello.connection, self.workers)
+        is_recent = now_ms - session.addresses_told_ms < _TELL_AGAIN_MS
+        if session.addresses_told == addresses and is_recent:
             return ()
-        session.told, session.told_ms = told, now_ms
+        session.addresses_told, session.addresses_told_ms = addresses, now_ms
         return self.workers
-
-    def _note_lost(self, session: CameraSession) -> None:
-        if session.newly_lost:
-            self._debug(session, "lost on wire", frames=session.newly_lost)
 
     # Frames
 
@@ -214,43 +203,36 @@ class Intake:
         now_ms = boot_ms()
         session = self._session_of(routing_id, holder)
         if session is None:
-            self.refused["unsolicited"] += 1
+            self.ledger.refuse_unknown(routing_id, Outcome.UNSOLICITED)
             self._limited_log.event("frame before Hello refused", camera=frame.camera)
-            self._note_early(routing_id, "unsolicited")
             return
         credited = self.sessions.receive(session, now_ms)
         session.transit_ms = session.clock.transit_ms(frame.sent_ms, now_ms)
         self.control.fetched(session.fetch_ms)
         self._pace.came(session, frame.interval_us, now_ms)
-        why = self._why_not(session, frame, credited)
-        if why:
-            self.refused[why] += 1
-            self._refuse_frame(session, why)
+        outcome = self._why_not(session, frame, credited)
+        if outcome is not None:
+            self._refuse_frame(session, outcome)
             return
-        self.waiting += 1
         self._take_job(Job(session, frame, frame.age_ms + session.transit_ms, now_ms))
 
-    def _why_not(self, session: CameraSession, frame: Frame, credited: bool) -> str:
+    def _why_not(self, session: CameraSession, frame: Frame, credited: bool) -> Outcome | None:
         hello = session.hello
         if (frame.camera, frame.room, frame.session_id) != (
             hello.camera,
             hello.room,
             hello.session_id,
         ):
-            return "mismatch"
+            return Outcome.MISMATCH
         if session.refused:
-            return session.refused
+            return Outcome.refusal(session.refused)
         if self.sessions.is_paused(session):
-            return "paused"
-        return "" if credited else "unsolicited"
+            return Outcome.PAUSED
+        return None if credited else Outcome.UNSOLICITED
 
-    def _refuse_frame(self, session: CameraSession, why: str) -> None:
-        self._debug(session, "frame refused", why=why)
-        self._settle_refused(session, why)
-
-    def _settle_refused(self, session: CameraSession, why: str) -> None:
-        self.sessions.count(session, f"refused-{why}")
-        self.sessions.settle(session)
+    def _refuse_frame(self, session: CameraSession, outcome: Outcome) -> None:
+        self._debug(session, "frame refused", why=outcome.reason)
+        self.sessions.refuse(session, outcome)
 
     def _debug(self, session: CameraSession, text: str, **fields: object) -> None:
         if _log.isEnabledFor(logging.DEBUG):
@@ -263,37 +245,28 @@ class Intake:
 
     def started(self, job: Job, now_ms: float) -> None:
         """A thread began with a job."""
-        self.waiting -= 1
-        self.control.started(job, now_ms, now_ms - job.arrived_ms)
-        self.sessions.settle(job.session)
+        self.control.waited(now_ms - job.arrived_ms)
+        self.sessions.begin(job.session, job, now_ms)
 
-    def refused_at_start(self, job: Job, why: str) -> None:
+    def refused_at_start(self, job: Job, outcome: Outcome) -> None:
         """A thread looked at a job and did not begin with it."""
-        self.waiting -= 1
-        self.refused[why] += 1
-        self._settle_refused(job.session, why)
+        self.sessions.refuse(job.session, outcome)
 
-    def finished(self, job: Job, now_ms: float, outcome: str, faces: int | None = None) -> None:
-        """A thread is done with a job: "analysed", with so many faces, or "refused-" and why."""
-        self.control.finished(job, now_ms)
-        self.sessions.count(job.session, outcome)
+    def finished(self, job: Job, now_ms: float, outcome: Outcome, faces: int | None = None) -> None:
+        """A thread is done with a job; `faces` if it looked for them."""
+        began_ms = self.ledger.finish(job.session.account, job, outcome)
+        if began_ms is not None:
+            self.control.took(now_ms - began_ms)
         if faces is not None and self._pace.seen(job.session, faces):
-            self.sessions.rest(job.session)
-        if outcome != "analysed":
-            self.refused[outcome.removeprefix("refused-")] += 1
+            self.sessions.ready.rest(job.session)
 
     # Credit
 
     def _grant(self, now_ms: float) -> None:
-        self._next_due_ms = self.sessions.wake(now_ms)
-        ready = self.sessions.ready
-        while ready and not self.leaving:
-            session = next(iter(ready.values()))
-            asked = self.sessions.in_flight - self.waiting
-            if not (
-                self.control.may_grant(asked, self.waiting, session.fetch_ms, now_ms)
-                or self.control.may_grow(asked, self.waiting, now_ms)
-            ):
+        self._next_due_ms = self.sessions.ready.wake(now_ms)
+        while not self.leaving and (session := self.sessions.ready.first) is not None:
+            may_grant = self.control.may_grant(session.fetch_ms, now_ms)
+            if not (may_grant or self.control.may_grow(now_ms)):
                 return
             self.sessions.grant(session, now_ms, self._pace.next_due_ms(session, now_ms))
             self.control.granted(now_ms)
@@ -302,11 +275,12 @@ class Intake:
             self._send_credit(session, now_ms, ())
 
     def _send_credit(self, session: CameraSession, now_ms: float, workers: tuple[str, ...]) -> None:
+        account = session.account
         credit = Credit(
             worker_id=self._worker_id,
             connection=session.hello.connection,
-            granted=session.granted,
-            started=session.started,
+            granted=account.granted,
+            started=account.settled,
             ready_ms=self.control.ready_ms(now_ms),
             transit_ms=session.transit_ms,
             sent_ms=now_ms,
@@ -314,8 +288,8 @@ class Intake:
             paused=self.sessions.is_paused(session),
             leaving=self.leaving,
             refused=session.refused,
-            refused_frames=session.refused_frames,
-            refused_why=session.refused_why,
+            refused_frames=account.refused_frames,
+            refused_why=account.refused_why,
             luma=self._luma,
         )
         if not send(self._router, [session.routing_id, wire.encode_credit(credit)]):

@@ -6,7 +6,7 @@ than what happens between two looks. Time is an argument.
 
 from typing import Final
 
-from roommood.inference_worker.serving.sessions import CameraSession
+from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.shared.protocol.limits import MAX_WORKERS_PER_CAMERA
 
 # Weight of the newest gap in the moving average; how much of its error the next one makes good;
@@ -15,7 +15,7 @@ _ALPHA: Final = 0.3
 _GAIN: Final = 0.3
 _MOST: Final = 1.4
 # How much more than its part a worker leaves to the others.
-_SLACK: Final = 1.25
+_LEEWAY: Final = 1.25
 # So many frames of a camera in a row without one for another worker: there is none any more.
 _ALONE_AFTER: Final = 2
 # A gap is the same as the time since this worker's own last frame where nobody came between.
@@ -40,37 +40,37 @@ class Pace:
 
     def share_with(self, workers: int) -> None:
         """So many workers are alive: this one leaves to the others no more than their part."""
-        self._most = _SLACK * min(max(workers, 1), MAX_WORKERS_PER_CAMERA)
+        self._most = _LEEWAY * min(max(workers, 1), MAX_WORKERS_PER_CAMERA)
 
     def came(self, session: CameraSession, interval_us: int, now_ms: float) -> None:
         """A frame came, `interval_us` after the camera's last one to whichever worker."""
-        gap_ms, wanted_ms = max(1.0, interval_us / 1000.0), self._wanted_ms(session)
+        gap_ms, target_ms = max(1.0, interval_us / 1000.0), self._target_ms(session)
         if session.came_ms is not None:
             own_ms = max(gap_ms, now_ms - session.came_ms)
             session.alone = session.alone + 1 if gap_ms >= _SAME * own_ms else 0
             session.gap_ms += _ALPHA * (gap_ms - session.gap_ms)
-            scale = min(max(wanted_ms / session.gap_ms, 1 / _MOST), _MOST)
+            scale = min(max(target_ms / session.gap_ms, 1 / _MOST), _MOST)
             session.period_ms = own_ms * scale + _GAIN * (session.gap_ms - gap_ms)
         else:
             session.gap_ms = gap_ms
         if session.alone >= _ALONE_AFTER:
-            session.period_ms = session.gap_ms = wanted_ms
+            session.period_ms = session.gap_ms = target_ms
         session.came_ms = now_ms
         session.due_ms = self.next_due_ms(session, session.asked_ms or now_ms)
 
     def next_due_ms(self, session: CameraSession, now_ms: float) -> float:
         """When the camera is to be asked again, if it is asked now."""
-        wanted_ms = self._wanted_ms(session)
-        longest_ms = self._most * wanted_ms
+        target_ms = self._target_ms(session)
+        longest_ms = self._most * target_ms
         # The camera's own frames come in steps: half of one early is as near as can be.
         step_ms = 500.0 / max(1.0, session.hello.rate_hz)
-        return now_ms + min(max(session.period_ms, wanted_ms), longest_ms) - step_ms
+        return now_ms + min(max(session.period_ms, target_ms), longest_ms) - step_ms
 
     def seen(self, session: CameraSession, faces: int) -> bool:
         """What an analysis found; True if that makes the camera due earlier than it was."""
-        before_ms = self._wanted_ms(session)
+        before_ms = self._target_ms(session)
         session.has_faces = faces > 0
-        change = self._wanted_ms(session) / before_ms
+        change = self._target_ms(session) / before_ms
         session.period_ms *= change
         session.gap_ms *= change
         if change >= 1.0 or session.asked_ms is None:
@@ -78,7 +78,7 @@ class Pace:
         session.due_ms = self.next_due_ms(session, session.asked_ms)
         return True
 
-    def _wanted_ms(self, session: CameraSession) -> float:
+    def _target_ms(self, session: CameraSession) -> float:
         return self._faces_ms if session.has_faces else self._empty_ms
 
 

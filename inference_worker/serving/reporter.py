@@ -2,7 +2,8 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections import deque
+from collections.abc import Container, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -44,9 +45,8 @@ class _Aggregator(ClientConnection):
 class Reporter:
     """The worker's side of the result protocol, over any number of aggregators.
 
-    `identify` makes a Report without content, `make_report` the one that tells the worker's
-    health, with or without the models' contracts; `on_ack` is told what every Ack says of
-    workers and pauses.
+    `acks` are those that came, in their order, for whoever minds what they say of workers and
+    pauses; their results are settled by then.
     """
 
     def __init__(
@@ -54,17 +54,11 @@ class Reporter:
         context: zmq.Context[zmq.Socket[bytes]],
         poller: zmq.Poller,
         addresses: Iterable[str],
-        identify: Callable[[], Report],
-        make_report: Callable[[bool], Report],
-        on_ack: Callable[[Ack], None],
         *,
         insecure: bool = False,
         keys: ClientKeys | None = None,
         keys_at: Path | None = None,
     ) -> None:
-        self._identify = identify
-        self._make_report = make_report
-        self._on_ack = on_ack
         self._dialer = Dialer(
             "aggregator",
             context,
@@ -76,6 +70,7 @@ class Reporter:
         )
         self._limited_log = RateLimitedLog(_log)
         self.outbox = Outbox()
+        self.acks: deque[Ack] = deque()
         self._absence = Absence()
         self._sent_ms = 0.0
         self._aggregators = [_Aggregator(self._dialer, address) for address in addresses]
@@ -91,19 +86,23 @@ class Reporter:
     def unreached(self) -> str:
         """Aggregators that have not answered for a while, and why; "" if all do."""
         now_ms = boot_ms()
-        away = [one for one in self._aggregators if one.reach.is_away(now_ms)]
-        return "; ".join(f"{one.address.removeprefix('tcp://')}: {one.reach.why}" for one in away)
+        return "; ".join(
+            f"{aggregator.address.removeprefix('tcp://')}: {aggregator.reach.why}"
+            for aggregator in self._aggregators
+            if aggregator.reach.is_away(now_ms)
+        )
 
     def own_addresses(self) -> Iterator[str]:
         """Those of this machine by which aggregators are reached."""
-        return (one.own_address for one in self._aggregators if one.own_address)
+        addresses = (aggregator.own_address for aggregator in self._aggregators)
+        return (address for address in addresses if address)
 
     def states(self) -> dict[str, str]:
         """By address of an aggregator: "reached", or why not."""
-        return {one.address: one.reach.state for one in self._aggregators}
+        return {aggregator.address: aggregator.reach.state for aggregator in self._aggregators}
 
-    def tick(self, ready: Container[object] | None = None) -> None:
-        """Takes in Acks, sends results that wait, and the report of every second.
+    def tick(self, identity: Report, ready: Container[object] | None = None) -> None:
+        """Takes in Acks and sends results that wait, in Reports that say what `identity` does.
 
         `ready` is what a poll has just found readable; None: all are looked at.
         """
@@ -118,11 +117,9 @@ class Reporter:
             if ready is None or aggregator.socket in ready:
                 self._take_acks(aggregator)
         now_ms = boot_ms()
-        self._send_results(now_ms)
+        self._send_results(identity, now_ms)
         for aggregator in self._aggregators:
             self._note_silence(aggregator, tick_ms)
-            if aggregator.connected and now_ms >= aggregator.report_due_ms:
-                self._send_health(aggregator, now_ms)
 
     def next_look_ms(self) -> float:
         """Milliseconds after which `tick` is due even if nothing comes."""
@@ -131,22 +128,43 @@ class Reporter:
         pause_ms = self._sent_ms + _PACE_MS - now_ms
         return min(look_ms, pause_ms) if pause_ms > 0 and self.outbox.due(now_ms) else look_ms
 
-    def say_now(self) -> None:
-        """Sends every aggregator a report of how things stand."""
+    def report_due(self) -> bool:
+        """True if some aggregator is to be told how things stand, which each is every second."""
+        return bool(self._due_for_report(boot_ms()))
+
+    def _due_for_report(self, now_ms: float) -> list[_Aggregator]:
+        return [
+            aggregator
+            for aggregator in self._aggregators
+            if aggregator.connected and now_ms >= aggregator.report_due_ms
+        ]
+
+    def send_report(self, report: Report, identity: Report) -> None:
+        """Tells those that are due how things stand: one of them writes it to Redis, the others
+        hear that this worker is there. The models go along each minute."""
+        now_ms = boot_ms()
+        writer = next(iter(self._live(now_ms)), "")
+        for aggregator in self._due_for_report(now_ms):
+            if aggregator.address == (writer or aggregator.address):
+                self._send_health(aggregator, report, now_ms)
+            elif send(aggregator.socket, [wire.encode_report(identity)]):
+                aggregator.report_due_ms = now_ms + REPORT_EVERY_MS
+
+    def hurry(self) -> None:
+        """Makes the next report due at once, at every aggregator."""
         for aggregator in self._aggregators:
-            if aggregator.connected:
-                self._send_health(aggregator, boot_ms())
+            aggregator.report_due_ms = 0.0
 
     # Connections
 
     def _take_events(
         self, aggregator: _Aggregator, now_ms: float, ready: Container[object] | None
     ) -> None:
-        for change in aggregator.events(now_ms, ready):
-            if change is ConnectionEvent.CONNECTED:
+        for happened in aggregator.events(now_ms, ready):
+            if happened is ConnectionEvent.CONNECTED:
                 aggregator.heard_ms = boot_ms()
                 aggregator.report_due_ms = aggregator.models_due_ms = 0.0
-            elif change is ConnectionEvent.DISCONNECTED:
+            elif happened is ConnectionEvent.DISCONNECTED:
                 self.outbox.expedite(aggregator.address)
 
     def _note_silence(self, aggregator: _Aggregator, now_ms: float) -> None:
@@ -163,7 +181,7 @@ class Reporter:
             aggregator.heard_ms = boot_ms()
             aggregator.answered()
             self._log_settled(self.outbox.settle(ack))
-            self._on_ack(ack)
+            self.acks.append(ack)
 
     def _log_settled(self, settled: list[tuple[Result, str]]) -> None:
         for result, outcome in settled:
@@ -174,41 +192,45 @@ class Reporter:
 
     # Sending
 
-    def _send_results(self, now_ms: float) -> None:
+    def _send_results(self, identity: Report, now_ms: float) -> None:
         if now_ms - self._sent_ms < _PACE_MS:
             return
         while self.outbox.due(now_ms):
             live = self._live(now_ms)
-            if not live or not self._send_batch(live, now_ms):
+            if not live or not self._send_batch(live, identity, now_ms):
                 return
             self._sent_ms = now_ms
 
     def _live(self, now_ms: float) -> dict[str, _Aggregator]:
         """Those that take messages, in the order given; those that fell silent come last."""
-        able = [one for one in self._aggregators if one.connected and is_writable(one.socket)]
-        able.sort(key=lambda one: now_ms - one.heard_ms > _SILENT_MS)
-        return {one.address: one for one in able}
+        able = [
+            aggregator
+            for aggregator in self._aggregators
+            if aggregator.connected and is_writable(aggregator.socket)
+        ]
+        able.sort(key=lambda aggregator: now_ms - aggregator.heard_ms > _SILENT_MS)
+        return {aggregator.address: aggregator for aggregator in able}
 
-    def _send_batch(self, live: dict[str, _Aggregator], now_ms: float) -> bool:
+    def _send_batch(self, live: dict[str, _Aggregator], identity: Report, now_ms: float) -> bool:
         names = list(live)
         batches = self.outbox.take(now_ms, lambda tries, last: _choose(names, tries, last))
-        sent = [self._send_rows(live[name], rows, now_ms) for name, rows in batches.items()]
+        report = dataclasses.replace(identity, sent_ms=now_ms)
+        sent = [self._send_rows(live[name], report, rows) for name, rows in batches.items()]
         return all(sent)
 
     def _send_rows(
-        self, aggregator: _Aggregator, rows: list[TicketedResult], now_ms: float
+        self, aggregator: _Aggregator, report: Report, rows: list[TicketedResult]
     ) -> bool:
-        report = dataclasses.replace(self._identify(), sent_ms=now_ms, results=tuple(rows))
+        report = dataclasses.replace(report, results=tuple(rows))
         if send(aggregator.socket, [wire.encode_report(report)]):
             return True
         self.outbox.expedite(aggregator.address)
         return False
 
-    def _send_health(self, aggregator: _Aggregator, now_ms: float) -> None:
-        """One aggregator writes it to Redis; the others are told that this worker is there."""
-        is_told = aggregator.address == next(iter(self._live(now_ms)), aggregator.address)
-        with_models = is_told and now_ms >= aggregator.models_due_ms
-        report = self._make_report(with_models) if is_told else self._identify()
+    def _send_health(self, aggregator: _Aggregator, report: Report, now_ms: float) -> None:
+        with_models = now_ms >= aggregator.models_due_ms
+        if not with_models:
+            report = dataclasses.replace(report, models=())
         if send(aggregator.socket, [wire.encode_report(report)]):
             aggregator.report_due_ms = now_ms + REPORT_EVERY_MS
             if with_models:

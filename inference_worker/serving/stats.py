@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Final
 
+from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.intake import Intake
+from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.serving.reporter import Reporter
-from roommood.inference_worker.serving.sessions import CameraSession
 from roommood.inference_worker.vision.analysis import Analysis
 from roommood.shared.clock import boot_ms
 from roommood.shared.process.metrics import Sample, outcome_samples
@@ -39,12 +40,8 @@ _GAUGES: Final = {
 _AGE_HELP: Final = "Age of a frame when its analysis starts, over the latest 512."
 _STAGE_HELP: Final = "Time of one stage of an analysis, mean over the latest 512."
 # Told from the start, at 0: Prometheus does not see a counter rise that begins above it.
-_FRAMES: Final = (
-    "analysed", "lost-on-wire", "refused-stale", "refused-mismatch", "refused-unsolicited",
-    "refused-paused", "refused-superseded", "refused-malformed", "refused-wire-version",
-    "refused-not-a-jpeg", "refused-too-large", "refused-damaged",
-)  # fmt: skip
-_NONE_REFUSED: Final = {one.partition("-")[2]: 0 for one in _FRAMES if one.startswith("refused-")}
+_FRAMES: Final = tuple(Outcome)
+_NONE_REFUSED: Final = {outcome.reason: 0 for outcome in Outcome if outcome.is_refusal}
 _RESULTS: Final = ("committed", "duplicate", "dropped-full", "dropped-too-old", "refused-too-old")
 _QUANTILES: Final = {"p50": "0.5", "p95": "0.95", "max": "1"}
 
@@ -71,28 +68,40 @@ class WorkerStats:
     def totals(self) -> dict[str, int]:
         """Frames by what became of them, and results as `result-` and what became of them."""
         results = dict(self._reporter.outbox.counts).items()
-        return {**self._intake.sessions.totals(), **{f"result-{how}": n for how, n in results}}
+        return self._ended() | {f"result-{how}": n for how, n in results}
+
+    def _ended(self) -> dict[str, int]:
+        ended = dict(self._intake.ledger.ended).items()
+        return {str(outcome): frames for outcome, frames in ended}
+
+    def _refused(self) -> dict[str, int]:
+        refused = dict(self._intake.ledger.refused).items()
+        return _NONE_REFUSED | {outcome.reason: count for outcome, count in refused}
 
     def numbers(self) -> dict[str, float]:
         """Fields of the worker's health hash."""
-        intake = self._intake
+        ledger = self._intake.ledger
         numbers: dict[str, float] = {
             "up_s": (boot_ms() - self._started_ms) / 1000.0,
             "threads": self._threads,
-            "analysed": intake.sessions.totals()["analysed"],
-            "refused": sum(dict(intake.refused).values()),
-            "refused_wire_version": intake.refused["wire-version"],
-            "in_flight": intake.sessions.in_flight,
-            "waiting": intake.waiting,
+            "analysed": ledger.ended[Outcome.ANALYSED],
+            "refused": sum(self._refused().values()),
+            "refused_wire_version": ledger.refused[Outcome.WIRE_VERSION],
+            "in_flight": ledger.in_flight,
+            "waiting": ledger.waiting,
             "results_waiting": len(self._reporter.outbox),
-            "analysis_ms": intake.control.analysis_ms,
+            "analysis_ms": self._intake.control.analysis_ms,
         }
         return numbers | dict(self._age_quantiles()) | dict(self._stage_means())
 
     def cameras(self) -> list[CameraReport]:
         """The next reports: of all sessions heard or evicted lately, or of some in turn."""
-        every, now_ms = self._intake.sessions.all, boot_ms()
-        heard = [one for one in every if not one.silent or _is_newly_evicted(one, now_ms)]
+        sessions, now_ms = self._intake.sessions.all, boot_ms()
+        heard = [
+            session
+            for session in sessions
+            if not session.silent or _is_newly_evicted(session, now_ms)
+        ]
         count = max(CAMERAS_A_REPORT, -(-len(heard) // ROUND_REPORTS))
         first = self._next_camera if self._next_camera < len(heard) else 0
         self._next_camera = first + count
@@ -111,11 +120,10 @@ class WorkerStats:
 
     def _outcomes(self) -> Iterator[Sample]:
         what_became = "by what became of them."
-        totals = self._intake.sessions.totals()
         yield from outcome_samples(
-            "roommood_worker_frames_total", f"Frames {what_became}", totals, _FRAMES
+            "roommood_worker_frames_total", f"Frames {what_became}", self._ended(), _FRAMES
         )
-        for reason, count in {**_NONE_REFUSED, **self._intake.refused}.items():
+        for reason, count in self._refused().items():
             name = "roommood_worker_refusals_total"
             yield Sample(name, "All that was refused, of any peer.", count, {"reason": reason})
         ended = dict(self._reporter.outbox.counts)
@@ -133,7 +141,7 @@ class WorkerStats:
     def _stage_means(self) -> Iterator[tuple[str, float]]:
         recent = self._stages.copy()
         for stage in ("decode_ms", "detect_ms", "classify_ms") if recent else ():
-            yield stage, statistics.fmean(getattr(one, stage) for one in recent)
+            yield stage, statistics.fmean(getattr(analysis, stage) for analysis in recent)
 
 
 def _gauge(field: str, value: float) -> Iterator[Sample]:
@@ -168,6 +176,6 @@ def _camera_report(session: CameraSession) -> CameraReport:
         counts={
             "transit_ms": session.transit_ms,
             "evicted": float(session.silent and session.refused == REVOKED),
-            **dict(session.counts),
+            **{str(outcome): count for outcome, count in session.account.ended.items()},
         },
     )

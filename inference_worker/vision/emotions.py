@@ -94,13 +94,13 @@ class ExpressionClassifier:
 
         A model without recorded outputs passes.
         """
-        due = self.contract.selftest
-        if due is None:
+        recorded = self.contract.selftest
+        if recorded is None:
             return
         size = (2, self.contract.input.height, self.contract.input.width)
-        noise = np.random.default_rng(due.seed).integers(0, 256, size, dtype=np.uint8)
-        found = self.answers([self._in_channels(picture) for picture in noise])
-        deviation = float(np.abs(found - np.array(due.probabilities)).max())
+        noise = np.random.default_rng(recorded.seed).integers(0, 256, size, dtype=np.uint8)
+        answers = self.answers([self._in_channels(picture) for picture in noise])
+        deviation = float(np.abs(answers - np.array(recorded.probabilities)).max())
         own = self.provider == "CPUExecutionProvider"
         allowed = SELF_TEST_TOLERANCE if own else _TOLERANCE_ELSEWHERE
         if deviation > allowed:
@@ -111,15 +111,15 @@ class ExpressionClassifier:
             )
 
     def _cut(self, picture: Picture, face: Detection) -> Picture:
-        due = self.contract.input
+        expected = self.contract.input
         square = square_of(face, self.contract.crop, self._placement)
-        as_gray = due.channels == 1
-        crop = cut(picture, square, due.width, due.height, as_gray=as_gray)
-        return crop[..., ::-1] if due.colour == "rgb" else crop
+        as_gray = expected.channels == 1
+        crop = cut(picture, square, expected.width, expected.height, as_gray=as_gray)
+        return crop[..., ::-1] if expected.colour == "rgb" else crop
 
     def _blank(self) -> Picture:
-        due = self.contract.input
-        return self._in_channels(np.zeros((due.height, due.width), np.uint8))
+        expected = self.contract.input
+        return self._in_channels(np.zeros((expected.height, expected.width), np.uint8))
 
     def _in_channels(self, picture: Picture) -> Picture:
         if self.contract.input.channels == 1:

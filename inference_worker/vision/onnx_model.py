@@ -74,10 +74,10 @@ class OnnxModel:
 
     def _only_input(self) -> tuple[str, Shape]:
         inputs = self._session.get_inputs()
-        found = ", ".join(f"{i.name} {i.type} {_words(i.shape)}" for i in inputs)
+        described = ", ".join(f"{i.name} {i.type} {_words(i.shape)}" for i in inputs)
         if len(inputs) != 1 or inputs[0].type != _FLOAT or len(inputs[0].shape) != 4:
             raise ModelError(
-                f"{self.path}: its inputs are {found or 'none'}; "
+                f"{self.path}: its inputs are {described or 'none'}; "
                 "due is one float32 input of four dimensions: export the model that way"
             )
         return str(inputs[0].name), _shape(inputs[0].shape)

@@ -20,7 +20,7 @@ def bent(landmarks: Sequence[Point] | None) -> bool:
     those of a head bent down or thrown back; without landmarks it cannot be told: False."""
     if landmarks is None:
         return False
-    right_eye, left_eye, nose, right_mouth, left_mouth = (complex(*one) for one in landmarks)
+    right_eye, left_eye, nose, right_mouth, left_mouth = (complex(*point) for point in landmarks)
     eyes, mouth = (right_eye + left_eye) / 2, (right_mouth + left_mouth) / 2
     down = mouth - eyes
     if abs(down) < _LEAST_PX:

@@ -75,19 +75,21 @@ class YuNetDetector:
 
     def self_test(self) -> None:
         """See `FaceDetector.self_test`."""
-        due = self.contract.selftest
-        if due is None:
+        recorded = self.contract.selftest
+        if recorded is None:
             return
-        size = (due.height, due.width)
-        noise = np.random.default_rng(due.seed).integers(0, 256, size, dtype=np.uint8)
+        size = (recorded.height, recorded.width)
+        noise = np.random.default_rng(recorded.seed).integers(0, 256, size, dtype=np.uint8)
         box = Letterbox(self.contract.input, max(size), self._fixed_size())
         tensor, *_ = box.fill(np.repeat(noise[:, :, None], 3, axis=2))
-        for name, output in zip(due.sums, self._model(tensor, list(due.sums)), strict=True):
-            found = float(output.sum(dtype=np.float64))
-            if not math.isclose(found, due.sums[name], rel_tol=SELF_TEST_TOLERANCE):
+        for name, output in zip(
+            recorded.sums, self._model(tensor, list(recorded.sums)), strict=True
+        ):
+            total = float(output.sum(dtype=np.float64))
+            if not math.isclose(total, recorded.sums[name], rel_tol=SELF_TEST_TOLERANCE):
                 raise ModelError(
-                    f"{self._model.path}: the self-test gives {found:.6g} for {name}, "
-                    f"{due.sums[name]:.6g} is due, on {self.provider}: the file is damaged, "
+                    f"{self._model.path}: the self-test gives {total:.6g} for {name}, "
+                    f"{recorded.sums[name]:.6g} is due, on {self.provider}: the file is damaged, "
                     "or this provider computes it wrongly"
                 )
 
@@ -100,9 +102,9 @@ class YuNetDetector:
                 kind: self._checked(kind, stride, outputs[number * each + place], cells)
                 for place, kind in enumerate(self._kinds)
             }
-            found = self._likely_cells(level)
-            if found.size:
-                yield self._rows(level, found, stride, width // stride)
+            likely = self._likely_cells(level)
+            if likely.size:
+                yield self._rows(level, likely, stride, width // stride)
 
     def _checked(self, kind: str, stride: int, output: Tensor, cells: int) -> Tensor:
         """The output as (cells, k)."""
@@ -123,14 +125,14 @@ class YuNetDetector:
             raise ModelError(f"{self._model.path}: its scores are not numbers: the file is damaged")
         return np.flatnonzero(scores >= bar)
 
-    def _rows(self, level: dict[str, Tensor], found: Any, stride: int, columns: int) -> Tensor:
-        row, column = np.divmod(found, columns)
+    def _rows(self, level: dict[str, Tensor], cells: Any, stride: int, columns: int) -> Tensor:
+        row, column = np.divmod(cells, columns)
         corner = np.stack([column, row], 1, dtype=np.float32)
-        box = level["bbox"][found]
+        box = level["bbox"][cells]
         size = np.exp(np.minimum(box[:, 2:], _MAX_LOG_SIZE))
-        parts = [_score(level, found), corner + box[:, :2] - size / 2, size]
+        parts = [_score(level, cells), corner + box[:, :2] - size / 2, size]
         if "kps" in level:
-            parts.append(level["kps"][found] + np.tile(corner, 5))
+            parts.append(level["kps"][cells] + np.tile(corner, 5))
         rows: Tensor = np.concatenate(parts, 1, dtype=np.float32)
         rows[:, 1:] *= stride
         if not np.isfinite(rows).all():
@@ -196,10 +198,10 @@ def _without_nested(best: Tensor, certain: float) -> Tensor:
     return kept
 
 
-def _score(level: dict[str, Tensor], found: Any) -> Tensor:
-    score: Tensor = np.clip(level["cls"][found], 0, 1)
+def _score(level: dict[str, Tensor], cells: Any) -> Tensor:
+    score: Tensor = np.clip(level["cls"][cells], 0, 1)
     if "obj" in level:
-        score = np.sqrt(score * np.clip(level["obj"][found], 0, 1))
+        score = np.sqrt(score * np.clip(level["obj"][cells], 0, 1))
     return score
 
 

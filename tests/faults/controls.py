@@ -63,7 +63,7 @@ def _welcome(self, routing_id, holder, frame):
         self.sessions.hello(routing_id, hello, intake.boot_ms())
     _take(self, routing_id, holder, frame)
 intake.Intake._take_frame = _welcome
-intake.Intake._why_not = lambda self, link, frame, credited: ""
+intake.Intake._why_not = lambda self, session, frame, credited: None
 """,
 }
 
@@ -100,20 +100,18 @@ zmq.Socket.setsockopt = _deaf
 # Workers take whatever comes, and ask for more than they can do.
 NO_CREDIT: Final = {
     WORKER: """
-from roommood.inference_worker.serving import credit, sessions as links
-credit.CreditControl.may_grant = lambda self, asked, waiting, fetch_ms, now_ms: True
-credit.CreditControl.may_grow = lambda self, asked, waiting, now_ms: False
-def _feed(self, link):
-    if link.silent or link.refused or link.in_flight >= 64:
-        self.ready.pop(link.key, None)
-    else:
-        self.ready.setdefault(link.key, link)
-links.SessionTable._requeue = _feed
-_grant = links.SessionTable.grant
-def _grant_more(self, link, *when):
-    _grant(self, link, *when)
-    self._requeue(link)
-links.SessionTable.grant = _grant_more
+from roommood.inference_worker.serving import credit, ready_queue, sessions
+credit.CreditControl.may_grant = lambda self, fetch_ms, now_ms: True
+credit.CreditControl.may_grow = lambda self, now_ms: False
+def _put(self, session):
+    if session.account.in_flight < 64:
+        self._ready.setdefault(session.key, session)
+ready_queue.ReadyQueue.put = _put
+_grant = sessions.SessionTable.grant
+def _grant_more(self, session, *when):
+    _grant(self, session, *when)
+    self.requeue(session)
+sessions.SessionTable.grant = _grant_more
 """
 }
 
@@ -130,11 +128,11 @@ compute.Compute.__init__ = _patient
 }
 
 # A camera that was asked is waited for, however long it takes.
-NO_SLACK: Final = {
+NO_OVERCOMMIT: Final = {
     WORKER: """
-from roommood.inference_worker.serving import credit, sessions as links
-credit.CreditControl.may_grow = lambda self, asked, waiting, now_ms: False
-links.SessionTable.sweep = lambda self, now_ms: []
+from roommood.inference_worker.serving import credit, sessions
+credit.CreditControl.may_grow = lambda self, now_ms: False
+sessions.SessionTable.sweep = lambda self, now_ms: []
 """
 }
 

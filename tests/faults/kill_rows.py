@@ -295,7 +295,7 @@ def _all_at_work(house: House, since: float) -> float:
 _FROZEN: Final = (
     Frozen(
         "camera", "a camera", lambda house, number: house.cameras["a"].signal(number),
-        "overcommit, and credit that goes void", controls.NO_SLACK,
+        "overcommit, and credit that goes void", controls.NO_OVERCOMMIT,
     ),
     Frozen(
         "worker", "a worker", lambda house, number: house.workers[0].signal(number),

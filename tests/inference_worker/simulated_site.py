@@ -17,6 +17,7 @@ import pytest
 from roommood.camera_node.window import CreditWindow
 from roommood.inference_worker.serving import intake as intake_module
 from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.ledger import Outcome
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import CAMERA_FRESH_MS, HELLO_EVERY_MS
 from roommood.shared.protocol.messages import Frame, Hello
@@ -172,5 +173,5 @@ class SimulatedSite:
 
     def _finish(self, job: Job, thread: int) -> None:
         self._idle.append(thread)
-        self.intake.finished(job, self.now_ms, "analysed")
+        self.intake.finished(job, self.now_ms, Outcome.ANALYSED)
         self._tick()

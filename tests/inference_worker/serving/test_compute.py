@@ -92,7 +92,7 @@ def test_a_job_is_started_and_then_finished_with_its_analysis(running: Running) 
     assert started.job is job
     assert started.age_ms >= 7.0
     assert isinstance(finished, Finished)
-    assert (finished.job, finished.analysis, finished.why) == (job, NO_FACES, "")
+    assert (finished.job, finished.analysis, finished.outcome) == (job, NO_FACES, "analysed")
     assert finished.now_ms >= started.now_ms
     assert running.analyzer.rotations == [90]
 
@@ -122,14 +122,14 @@ def test_time_spent_waiting_in_the_queue_counts_as_age(running: Running) -> None
 def test_a_picture_that_cannot_be_used_says_why(running: Running, jpeg: bytes, why: str) -> None:
     running.submit(jpeg)
     finished = running.finish()
-    assert (finished.analysis, finished.why) == (None, why)
+    assert (finished.analysis, finished.outcome) == (None, f"refused-{why}")
 
 
 @pytest.mark.parametrize("jpeg", [b"crash", b"memory"])
 def test_a_crash_is_a_failure_and_never_no_faces(running: Running, jpeg: bytes) -> None:
     running.submit(jpeg)
     finished = running.finish()
-    assert (finished.analysis, finished.why) == (None, "analysis-failed")
+    assert (finished.analysis, finished.outcome) == (None, "refused-analysis-failed")
 
 
 def test_a_thread_survives_a_crash(running: Running) -> None:

@@ -6,100 +6,133 @@ from collections import Counter
 import pytest
 
 from roommood.inference_worker.serving.credit import CreditControl
+from roommood.inference_worker.serving.ledger import Account, Ledger, Outcome
 from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_WAIT_MS
 from tests.inference_worker.simulated_site import Began, SimulatedCamera, SimulatedSite
 
 NOW = 50_000.0
 
 
-def busy(threads: int = 1, analysis_ms: float = 200.0) -> CreditControl:
+class Worker:
+    """A CreditControl, and a ledger in which one camera's frames stand where a test puts them."""
+
+    def __init__(self, threads: int = 1) -> None:
+        self.ledger = Ledger()
+        self.account = Account(0, 0, 0)
+        self.control = CreditControl(threads, self.ledger)
+
+    def ask(self, frames: int = 1) -> None:
+        for _ in range(frames):
+            self.ledger.grant(self.account)
+
+    def receive(self, frames: int = 1) -> None:
+        for _ in range(frames):
+            self.ledger.receive(self.account)
+
+    def begin(self, job: object, now_ms: float) -> None:
+        self.ledger.receive(self.account)
+        self.ledger.begin(self.account, job, now_ms)
+
+    def may_grant(self, fetch_ms: float, now_ms: float, *, asked: int = 0) -> bool:
+        self.ask(asked - self.ledger.asked)
+        return self.control.may_grant(fetch_ms, now_ms)
+
+
+def busy(threads: int = 1, analysis_ms: float = 200.0) -> Worker:
     """All threads began at NOW, and an analysis is known to take so long."""
-    control = CreditControl(threads)
-    control.started("warm-up", NOW - analysis_ms, 0.0)
-    control.finished("warm-up", NOW)
+    worker = Worker(threads)
+    worker.control.took(analysis_ms)
     for thread in range(threads):
-        control.started(thread, NOW, 0.0)
-    return control
+        worker.begin(thread, NOW)
+    return worker
 
 
 def test_an_idle_worker_asks_for_one_frame_a_thread() -> None:
-    control = CreditControl(2)
-    assert [control.may_grant(n, 0, 5.0, NOW) for n in range(4)] == [True, True, False, False]
+    worker = Worker(2)
+    assert [worker.may_grant(5.0, NOW, asked=n) for n in range(4)] == [True, True, False, False]
 
 
 def test_a_busy_worker_asks_one_fetch_time_before_a_thread_falls_free() -> None:
-    control = busy()
-    assert not control.may_grant(0, 0, 50.0, NOW + 140)
-    assert control.may_grant(0, 0, 50.0, NOW + 150)
-    assert not control.may_grant(1, 0, 50.0, NOW + 150)
+    worker = busy()
+    assert not worker.may_grant(50.0, NOW + 140)
+    assert worker.may_grant(50.0, NOW + 150)
+    assert not worker.may_grant(50.0, NOW + 150, asked=1)
 
 
 def test_the_time_until_a_thread_falls_free_is_told() -> None:
-    assert busy().ready_ms(NOW + 50) == 150
-    assert busy().ready_ms(NOW + 500) == 0
-    assert CreditControl(1).ready_ms(NOW) == 0
+    assert busy().control.ready_ms(NOW + 50) == 150
+    assert busy().control.ready_ms(NOW + 500) == 0
+    assert Worker(1).control.ready_ms(NOW) == 0
 
 
 def test_the_length_of_an_analysis_is_a_moving_average() -> None:
-    control = busy(1, 200.0)
+    control = busy(1, 200.0).control
     assert control.analysis_ms == 200
-    control.finished(0, NOW + 100)
+    control.took(100)
     assert control.analysis_ms == 180
 
 
 def test_the_end_of_what_never_began_changes_nothing() -> None:
-    control = busy()
-    control.finished("unknown", NOW)
-    assert (control.analysis_ms, control.idle_threads) == (200.0, 0)
+    worker = busy()
+    assert worker.ledger.finish(worker.account, "unknown", Outcome.ANALYSED) is None
+    assert (worker.control.analysis_ms, worker.control.idle_threads) == (200.0, 0)
 
 
-def test_slack_grows_while_a_thread_idles_because_a_slow_camera_holds_the_credit() -> None:
-    control = CreditControl(1)
-    control.granted(NOW)
-    assert not control.may_grow(1, 0, NOW + 1)
-    assert control.may_grow(1, 0, NOW + 60)
-    assert control.overcommit == 1
-    assert control.may_grant(1, 0, 5.0, NOW + 60)
-    assert not control.may_grant(2, 0, 5.0, NOW + 60)
+def test_overcommit_grows_while_a_thread_idles_as_a_slow_camera_holds_the_credit() -> None:
+    worker = Worker(1)
+    worker.control.granted(NOW)
+    worker.ask()
+    assert not worker.control.may_grow(NOW + 1)
+    assert worker.control.may_grow(NOW + 60)
+    assert worker.control.overcommit == 1
+    assert worker.may_grant(5.0, NOW + 60)
+    assert not worker.may_grant(5.0, NOW + 60, asked=2)
 
 
-def test_slack_makes_up_for_cameras_that_do_not_answer_never_for_frames_that_wait() -> None:
-    control = busy()
-    control.overcommit = 5
+def test_overcommit_makes_up_for_cameras_that_do_not_answer_never_for_frames_that_wait() -> None:
+    worker = busy()
+    worker.control.overcommit = 5
     soon = NOW + 195
-    assert control.may_grant(5, 0, 5.0, soon)
-    assert not control.may_grant(5, 1, 5.0, soon)
-    assert not control.may_grant(0, 1, 5.0, soon)
+    assert worker.may_grant(5.0, soon, asked=5)
+    worker.receive()
+    assert not worker.may_grant(5.0, soon, asked=5)
+    worker.ledger.void(worker.account)
+    assert not worker.may_grant(5.0, soon)
 
 
 @pytest.mark.parametrize(("asked", "waiting"), [(0, 0), (0, 1), (1, 1)])
-def test_slack_does_not_grow_while_credit_is_left_or_a_frame_waits(
+def test_overcommit_does_not_grow_while_credit_is_left_or_a_frame_waits(
     asked: int, waiting: int
 ) -> None:
-    assert not CreditControl(1).may_grow(asked, waiting, NOW + 1e6)
+    worker = Worker()
+    worker.ask(asked + waiting)
+    worker.receive(waiting)
+    assert not worker.control.may_grow(NOW + 1e6)
 
 
-def test_slack_does_not_grow_while_no_thread_idles() -> None:
-    assert not busy().may_grow(5, 0, NOW + 1e6)
+def test_overcommit_does_not_grow_while_no_thread_idles() -> None:
+    worker = busy()
+    worker.ask(5)
+    assert not worker.control.may_grow(NOW + 1e6)
 
 
-def test_slack_shrinks_when_a_frame_had_to_wait_and_never_below_none() -> None:
-    control = CreditControl(3)
+def test_overcommit_shrinks_when_a_frame_had_to_wait_and_never_below_none() -> None:
+    control = Worker(3).control
     control.overcommit = 2
-    control.started("prompt", NOW, MAX_WAIT_MS)
+    control.waited(MAX_WAIT_MS)
     assert control.overcommit == 2
-    for name in "abc":
-        control.started(name, NOW, MAX_WAIT_MS + 0.1)
+    for _ in range(3):
+        control.waited(MAX_WAIT_MS + 0.1)
     assert control.overcommit == 0
 
 
 @pytest.mark.parametrize("elapsed_ms", [0.0, 100.0, 191.9, 192.0, 200.0, 1e6])
 def test_the_next_look_never_lets_the_loop_spin_or_sleep_on(elapsed_ms: float) -> None:
-    control = busy()
-    look_ms = control.next_look_ms(5.0, NOW + elapsed_ms)
+    worker = busy()
+    look_ms = worker.control.next_look_ms(5.0, NOW + elapsed_ms)
     assert 0 < look_ms <= 200
-    if not control.may_grant(0, 0, 5.0, NOW + elapsed_ms):
-        assert control.may_grant(0, 0, 5.0, NOW + elapsed_ms + look_ms)
+    if not worker.may_grant(5.0, NOW + elapsed_ms):
+        assert worker.may_grant(5.0, NOW + elapsed_ms + look_ms)
 
 
 # A whole site. `began` leaves out the first ten seconds, in which it finds its pace.
@@ -159,7 +192,7 @@ def test_one_fast_camera_keeps_a_slow_worker_busy_with_fresh_frames(
     frames = began(running)
     assert share_used(frames, 200, threads) >= 0.95
     assert p95_age_ms(frames) <= 50
-    assert not running.intake.refused
+    assert not running.intake.ledger.refused
 
 
 def test_analyses_of_unequal_length_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +241,7 @@ def test_fifty_cameras_share_one_fast_worker(
     frames = running.began[before:]
     assert len(frames) * 10 / 10_000 >= 0.9
     assert jain(frames, 50) >= 0.98
-    assert not running.intake.refused
+    assert not running.intake.ledger.refused
 
 
 def test_two_threads_share_many_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +262,7 @@ def test_a_camera_that_vanishes_with_a_credit_costs_at_most_three_seconds(
     gone = SimulatedCamera("gone", 30, gone_at_ms=115_000.0, phase_ms=5)
     running = site(monkeypatch, [SimulatedCamera("stays", 30), gone], 200)
     running.run(15_000 + CREDIT_VOID_MS + 1_500)
-    assert running.intake.sessions.in_flight <= 1 + running.intake.control.overcommit
+    assert running.intake.ledger.in_flight <= 1 + running.intake.control.overcommit
     before = len(running.began)
     running.run(20_000)
     frames = running.began[before:]

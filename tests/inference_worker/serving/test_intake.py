@@ -8,6 +8,7 @@ import zmq
 
 from roommood.inference_worker.serving import intake as intake_module
 from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.ledger import Outcome
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import CREDIT_VOID_MS
@@ -110,7 +111,7 @@ def site() -> Iterator[Site]:
 
 def counts(site: Site) -> dict[str, int]:
     (session,) = site.intake.sessions.all
-    return dict(session.counts)
+    return {str(outcome): frames for outcome, frames in session.account.ended.items()}
 
 
 # Hello and Credit
@@ -127,7 +128,7 @@ def test_every_hello_is_answered_with_a_credit(site: Site) -> None:
 
 def test_an_idle_worker_grants_a_frame(site: Site) -> None:
     assert site.greeted().credit.granted == 1
-    assert site.intake.sessions.in_flight == 1
+    assert site.intake.ledger.in_flight == 1
 
 
 def test_the_answer_to_hello_passes_the_list_of_workers_on_and_a_grant_does_not(
@@ -182,7 +183,7 @@ def test_a_frame_on_credit_becomes_a_job_with_its_age(site: Site) -> None:
     assert job.frame.jpeg == b"\xff\xd8\xffpicture"
     assert 12.0 <= job.age_ms < 10_000
     assert job.age_at(job.arrived_ms + 5) == job.age_ms + 5
-    assert site.intake.waiting == 1
+    assert site.intake.ledger.waiting == 1
 
 
 def test_a_frame_begun_makes_room_for_the_next(site: Site) -> None:
@@ -190,18 +191,25 @@ def test_a_frame_begun_makes_room_for_the_next(site: Site) -> None:
     camera.frame()
     site.until(lambda: site.jobs)
     site.intake.started(site.jobs[0], boot_ms())
-    site.intake.finished(site.jobs[0], boot_ms(), "analysed")
+    site.intake.finished(site.jobs[0], boot_ms(), Outcome.ANALYSED)
     site.until(lambda: camera.credit.granted == 2)
-    assert (camera.credit.started, counts(site), site.intake.waiting) == (1, {"analysed": 1}, 0)
+    assert (camera.credit.started, counts(site), site.intake.ledger.waiting) == (
+        1,
+        {"analysed": 1},
+        0,
+    )
 
 
 def test_a_job_found_stale_is_refused_and_settled(site: Site) -> None:
     camera = site.greeted()
     camera.frame()
     site.until(lambda: site.jobs)
-    site.intake.refused_at_start(site.jobs[0], "stale")
+    site.intake.refused_at_start(site.jobs[0], Outcome.STALE)
     site.until(lambda: camera.credit.started == 1)
-    assert (counts(site), site.intake.refused) == ({"refused-stale": 1}, {"stale": 1})
+    assert (counts(site), site.intake.ledger.refused) == (
+        {"refused-stale": 1},
+        {"refused-stale": 1},
+    )
 
 
 def test_a_failed_analysis_is_counted_as_refused_and_why(site: Site) -> None:
@@ -209,15 +217,18 @@ def test_a_failed_analysis_is_counted_as_refused_and_why(site: Site) -> None:
     camera.frame()
     site.until(lambda: site.jobs)
     site.intake.started(site.jobs[0], boot_ms())
-    site.intake.finished(site.jobs[0], boot_ms(), "refused-damaged")
-    assert (counts(site), site.intake.refused) == ({"refused-damaged": 1}, {"damaged": 1})
+    site.intake.finished(site.jobs[0], boot_ms(), Outcome.DAMAGED)
+    assert (counts(site), site.intake.ledger.refused) == (
+        {"refused-damaged": 1},
+        {"refused-damaged": 1},
+    )
 
 
 def test_a_frame_before_hello_is_refused_as_unsolicited(site: Site) -> None:
     site.camera().frame()
-    site.until(lambda: site.intake.refused)
-    assert site.intake.refused == {"unsolicited": 1}
-    assert (site.jobs, site.intake.sessions.in_flight) == ([], 0)
+    site.until(lambda: site.intake.ledger.refused)
+    assert site.intake.ledger.refused == {"refused-unsolicited": 1}
+    assert (site.jobs, site.intake.ledger.in_flight) == ([], 0)
 
 
 def test_a_frame_before_hello_ends_in_one_count_and_is_not_lost_as_well(site: Site) -> None:
@@ -225,11 +236,11 @@ def test_a_frame_before_hello_ends_in_one_count_and_is_not_lost_as_well(site: Si
     session = site.intake.sessions.all[0]
     again = site.camera("door")
     again.frame()
-    site.until(lambda: site.intake.refused["unsolicited"] == 1)
+    site.until(lambda: site.intake.ledger.refused[Outcome.UNSOLICITED] == 1)
     again.hello(connection=2, sent=1)
     site.until(lambda: again.credits)
-    assert dict(session.counts) == {"refused-unsolicited": 1}
-    assert (session.received, session.started) == (1, 1)
+    assert session.account.ended == {"refused-unsolicited": 1}
+    assert (session.account.received, session.account.settled) == (1, 1)
     assert camera.credit.granted == 1
 
 
@@ -237,7 +248,7 @@ def test_spoilt_frames_before_a_first_hello_are_booked_under_their_reason(site: 
     camera = site.camera()
     camera.say(b"RM\x01F spoilt", b"jpeg")
     camera.say(b"RM\x09F newer", b"jpeg")
-    site.until(lambda: site.intake.refused.total() == 2)
+    site.until(lambda: site.intake.ledger.refused.total() == 2)
     camera.hello(sent=2)
     site.until(lambda: camera.credits)
     assert counts(site) == {"refused-malformed": 1, "refused-wire-version": 1}
@@ -245,8 +256,8 @@ def test_spoilt_frames_before_a_first_hello_are_booked_under_their_reason(site: 
 
 def test_what_connections_without_hello_sent_is_remembered_of_a_few_only(site: Site) -> None:
     for number in range(600):
-        site.intake._note_early(number.to_bytes(4, "big"), "unsolicited")
-    assert len(site.intake._early) <= 256
+        site.intake.ledger.refuse_unknown(number.to_bytes(4, "big"), Outcome.UNSOLICITED)
+    assert len(site.intake.ledger._unknown) <= 256
 
 
 def test_a_frame_beyond_its_credit_is_refused_as_unsolicited(site: Site) -> None:
@@ -254,7 +265,7 @@ def test_a_frame_beyond_its_credit_is_refused_as_unsolicited(site: Site) -> None
     camera.frame()
     camera.frame()
     camera.hello()
-    site.until(lambda: site.intake.refused and len(camera.credits) >= 3)
+    site.until(lambda: site.intake.ledger.refused and len(camera.credits) >= 3)
     assert len(site.jobs) == 1
     assert counts(site) == {"refused-unsolicited": 1}
     assert camera.credit.started == 1
@@ -276,7 +287,7 @@ def test_a_frame_of_a_paused_room_is_refused_and_its_camera_told(site: Site) -> 
     camera.frame()
     site.until(lambda: counts(site))
     assert counts(site) == {"refused-paused": 1}
-    assert site.intake.sessions.in_flight == 0
+    assert site.intake.ledger.in_flight == 0
     site.intake.pause(frozenset())
     site.until(lambda: not camera.credit.paused and camera.credit.granted == 2)
 
@@ -298,8 +309,8 @@ def test_a_second_live_boot_wins_and_the_first_is_told(site: Site) -> None:
     site.until(lambda: old.credit.refused)
     assert (old.credit.refused, new.credit.refused) == ("superseded", "")
     old.frame()
-    site.until(lambda: site.intake.refused)
-    assert site.intake.refused == {"superseded": 1}
+    site.until(lambda: site.intake.ledger.refused)
+    assert site.intake.ledger.refused == {"refused-superseded": 1}
 
 
 def test_a_camera_that_vanishes_gives_its_credit_to_another(
@@ -310,7 +321,7 @@ def test_a_camera_that_vanishes_gives_its_credit_to_another(
     for passed_ms in range(500, CREDIT_VOID_MS + 1_500, 500):
         monkeypatch.setattr(intake_module, "boot_ms", lambda ms=began_ms + passed_ms: ms)
         site.intake.tick()
-    assert site.intake.sessions.in_flight == 0
+    assert site.intake.ledger.in_flight == 0
     assert site.greeted("other").credit.granted == 1
 
 
@@ -322,7 +333,7 @@ def test_a_camera_is_not_silent_because_the_worker_stalled(
     later = boot_ms() + CREDIT_VOID_MS + 5_000
     monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
     site.intake.tick()
-    assert (session.silent, site.intake.sessions.in_flight) == (False, 1)
+    assert (session.silent, site.intake.ledger.in_flight) == (False, 1)
 
 
 def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: Site) -> None:
@@ -336,7 +347,7 @@ def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: Site) -> None
         site.intake.tell_all()
 
     until(lambda: session.silent, told, zmq.Poller())
-    assert site.intake.sessions.in_flight == 0
+    assert site.intake.ledger.in_flight == 0
 
 
 # Bad messages
@@ -361,7 +372,7 @@ def test_a_bad_message_is_refused_and_the_next_good_one_is_heard(site: Site, nam
     camera.say(*parts)
     camera.hello()
     site.until(lambda: camera.credits)
-    assert site.intake.refused == {reason: 1}
+    assert site.intake.ledger.refused == {f"refused-{reason}": 1}
 
 
 @pytest.mark.parametrize(
@@ -391,20 +402,20 @@ def test_another_wire_version_is_answered_so_that_its_sender_can_name_both(site:
     camera.say(own[:2] + bytes((own[2] + 1,)) + own[3:])
     site.until(lambda: camera.credits)
     assert (camera.credit.refused, camera.credit.granted) == ("wire-version", 0)
-    assert site.intake.refused["wire-version"] == 1
+    assert site.intake.ledger.refused[Outcome.WIRE_VERSION] == 1
 
 
-def test_the_next_look_is_far_off_while_no_camera_is_hungry(site: Site) -> None:
+def test_the_next_look_is_far_off_while_no_camera_is_ready(site: Site) -> None:
     assert site.intake.next_look_ms() >= 100
     site.greeted()
     assert site.intake.next_look_ms() >= 100
 
 
-def test_the_next_look_is_near_but_not_now_while_a_camera_is_hungry(site: Site) -> None:
+def test_the_next_look_is_near_but_not_now_while_a_camera_is_ready(site: Site) -> None:
     site.greeted("slow")
     other = site.camera("other")
     other.hello()
     site.until(lambda: other.credits)
     # On a busy machine the overcommit may have grown by now, and the other camera been asked.
-    still_hungry = bool(site.intake.sessions.ready)
-    assert 0 <= site.intake.next_look_ms() <= (50 if still_hungry else 500)
+    still_ready = bool(site.intake.sessions.ready)
+    assert 0 <= site.intake.next_look_ms() <= (50 if still_ready else 500)

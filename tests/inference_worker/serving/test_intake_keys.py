@@ -8,6 +8,7 @@ import zmq
 
 from roommood.deploy.keys.site_keys import new_pair
 from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.ledger import Outcome
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol import wire
 from roommood.shared.security.allow_list import AllowList
@@ -80,7 +81,7 @@ def test_a_camera_with_its_own_key_is_served(site: KeyedSite) -> None:
     camera = site.greeted("door")
     camera.frame()
     site.until(lambda: site.jobs)
-    assert not site.intake.refused
+    assert not site.intake.ledger.refused
 
 
 def job_of(site: KeyedSite) -> Job:
@@ -110,7 +111,7 @@ def test_a_key_cannot_speak_for_another_camera_or_room(
     site: KeyedSite, claim: dict[str, str]
 ) -> None:
     liar = claims_another(site, **claim)
-    assert site.intake.refused["key-mismatch"] == 2
+    assert site.intake.ledger.refused[Outcome.KEY_MISMATCH] == 2
     assert liar.credits == []
     assert site.jobs == []
 
@@ -123,9 +124,9 @@ def test_but_it_could_if_its_claim_were_not_checked(unchecked: KeyedSite) -> Non
 def test_a_frame_that_claims_another_camera_settles_its_credit_and_counts(site: KeyedSite) -> None:
     camera = site.greeted("door")
     camera.frame(camera="hall")
-    site.until(lambda: site.intake.refused["key-mismatch"])
+    site.until(lambda: site.intake.ledger.refused[Outcome.KEY_MISMATCH])
     (session,) = site.intake.sessions.all
-    assert dict(session.counts) == {"refused-key-mismatch": 1}
+    assert session.account.ended == {"refused-key-mismatch": 1}
     site.until(lambda: camera.credit.granted == 2)
 
 
@@ -148,7 +149,7 @@ def steal(site: KeyedSite) -> None:
     one = frame(camera="door", seq=0, sent_ms=boot_ms())
     thief.send_multipart([wire.encode_frame(one), one.jpeg])
     try:
-        site.until(lambda: site.jobs or site.intake.refused)
+        site.until(lambda: site.jobs or site.intake.ledger.refused)
     finally:
         thief.close(0)
 
@@ -162,10 +163,10 @@ def _set_keys(socket: zmq.Socket[bytes], keys: ClientKeys) -> None:
 
 def test_a_stolen_routing_id_does_not_pass_for_its_former_owner(site: KeyedSite) -> None:
     steal(site)
-    assert site.intake.refused["key-mismatch"] == 1
+    assert site.intake.ledger.refused[Outcome.KEY_MISMATCH] == 1
     assert site.jobs == []
     (session,) = site.intake.sessions.all
-    assert (session.received, dict(session.counts)) == (0, {})
+    assert (session.account.received, session.account.ended) == (0, {})
 
 
 def test_it_would_if_neither_claim_nor_connection_were_checked(
@@ -197,7 +198,7 @@ def test_a_revoked_camera_gets_no_credit_and_its_next_message_is_refused(
     heard = len(camera.credits)
     camera.hello()
     camera.frame()
-    site.until(lambda: site.intake.refused["revoked"] == 2)
+    site.until(lambda: site.intake.ledger.refused[Outcome.REVOKED] == 2)
     site.intake.tell_all()
     site.intake.pause(frozenset({"kitchen"}))
     site.intake.pause(frozenset())
@@ -219,8 +220,8 @@ def test_a_site_whose_every_camera_is_revoked_takes_nothing(site: KeyedSite, pat
     camera.say(b"RM\xffH\x80")
     camera.hello()
     camera.frame()
-    site.until(lambda: sum(site.intake.refused.values()) == 4)
-    assert dict(site.intake.refused) == {"revoked": 4}
+    site.until(lambda: sum(site.intake.ledger.refused.values()) == 4)
+    assert site.intake.ledger.refused == {"refused-revoked": 4}
     assert site.jobs == []
     assert len(camera.credits) == heard
 
@@ -229,11 +230,11 @@ def test_its_credit_is_taken_back_at_once_so_that_others_are_served(
     site: KeyedSite, path: Path
 ) -> None:
     site.greeted("door")
-    assert site.intake.sessions.in_flight == 1
+    assert site.intake.ledger.in_flight == 1
     revoke(path, "door")
     site.until(lambda: site.allow_list.version)
     site.tick()
-    assert site.intake.sessions.in_flight == 0
+    assert site.intake.ledger.in_flight == 0
 
 
 def test_without_the_check_a_revoked_camera_would_be_served(

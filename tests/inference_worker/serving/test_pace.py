@@ -6,8 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from roommood.inference_worker.serving.camera_session import CameraSession
+from roommood.inference_worker.serving.ledger import Ledger
 from roommood.inference_worker.serving.pace import Pace
-from roommood.inference_worker.serving.sessions import CameraSession, SessionTable
+from roommood.inference_worker.serving.sessions import SessionTable
 from roommood.shared.protocol.messages import Hello
 
 START = 1_000_000.0
@@ -18,13 +20,13 @@ class OneWorker:
 
     def __init__(self, pace: Pace) -> None:
         self.pace = pace
-        self.table = SessionTable()
+        self.table = SessionTable(Ledger())
         hello = Hello("cam", "room", "b00t", 0, 1, 0, 30.0, 640, 480, 0, START)
         self.session: CameraSession = self.table.hello(b"id", hello, START)
 
     def wants(self, now_ms: float) -> bool:
-        self.table.wake(now_ms)
-        if self.session.key not in self.table.ready:
+        self.table.ready.wake(now_ms)
+        if self.session not in self.table.ready:
             return False
         self.table.grant(self.session, now_ms, self.pace.next_due_ms(self.session, now_ms))
         return True
@@ -32,9 +34,9 @@ class OneWorker:
     def gets(self, interval_us: int, now_ms: float, faces: int) -> None:
         self.table.receive(self.session, now_ms)
         self.pace.came(self.session, interval_us, now_ms)
-        self.table.settle(self.session)
+        self.table.begin(self.session, self, now_ms)
         if self.pace.seen(self.session, faces):
-            self.table.rest(self.session)
+            self.table.ready.rest(self.session)
 
 
 class Camera:

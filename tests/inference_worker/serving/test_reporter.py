@@ -1,7 +1,7 @@
 """The worker's side of the result protocol, spoken to by fake aggregators over real sockets."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, TypeVar
 
 import pytest
@@ -58,23 +58,12 @@ class Site:
         self.context: Context = zmq.Context()
         self.poller = zmq.Poller()
         self.addresses = [free_address(), free_address()]
-        self.acks: list[Ack] = []
         self.leaving = False
-        self.reporter = Reporter(
-            self.context,
-            self.poller,
-            self.addresses,
-            partial(self.report, False),
-            self.report,
-            self.acks.append,
-        )
+        self.reporter = Reporter(self.context, self.poller, self.addresses)
         self.aggregators: list[FakeAggregator] = []
 
-    def report(self, with_models: bool) -> Report:
-        models = (MODEL,) if with_models else ()
-        return Report(
-            "worker", "", boot_ms(), health={"up_s": 1.0}, models=models, leaving=self.leaving
-        )
+    def identity(self) -> Report:
+        return Report("worker", "", boot_ms(), leaving=self.leaving)
 
     def aggregator(self, place: int) -> FakeAggregator:
         one = FakeAggregator(self.context, self.poller, self.addresses[place])
@@ -88,7 +77,11 @@ class Site:
         self.until(lambda: self.reporter.connected == len(self.aggregators))
 
     def tick(self) -> None:
-        self.reporter.tick()
+        identity = self.identity()
+        self.reporter.tick(identity)
+        if self.reporter.report_due():
+            report = dataclasses.replace(identity, health={"up_s": 1.0}, models=(MODEL,))
+            self.reporter.send_report(report, identity)
         for aggregator in self.aggregators:
             aggregator.tick()
 
@@ -201,7 +194,7 @@ def test_a_silent_aggregator_comes_last(site: Site, monkeypatch: pytest.MonkeyPa
         later(monkeypatch, passed_ms)
         site.tick()
     two.ack()
-    site.until(lambda: site.acks)
+    site.until(lambda: site.reporter.acks)
     site.add()
     site.until(lambda: two.tickets)
     assert one.tickets == []
@@ -219,9 +212,9 @@ def test_an_ack_through_another_aggregator_counts_too(site: Site) -> None:
 def test_acks_pass_on_what_they_say_of_workers_and_pauses(site: Site) -> None:
     one = site.aggregator(0)
     one.ack(workers=("tcp://desk:5701",), paused_rooms=("kitchen",))
-    site.until(lambda: site.acks)
-    assert site.acks[0].workers == ("tcp://desk:5701",)
-    assert site.acks[0].paused_rooms == ("kitchen",)
+    site.until(lambda: site.reporter.acks)
+    assert site.reporter.acks[0].workers == ("tcp://desk:5701",)
+    assert site.reporter.acks[0].paused_rooms == ("kitchen",)
 
 
 def test_an_ack_after_a_stall_may_name_more_than_is_under_way(site: Site) -> None:
@@ -238,7 +231,7 @@ def test_a_bad_ack_is_ignored(site: Site) -> None:
     for bad in (b"noise", b"RM\x63A\x80", b"RM\x01A\x80"):
         send(one.router, [one.routing, bad])
     one.ack(99)
-    (heard,) = site.until(lambda: site.acks)
+    (heard,) = site.until(lambda: site.reporter.acks)
     assert heard.committed == (99,)
 
 
