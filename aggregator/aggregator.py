@@ -118,7 +118,7 @@ class Aggregator:
             self._tick(int(self._listener.connections.next_look_ms()))
 
     def _tick(self, timeout_ms: int) -> None:
-        ready = {one for one, _ in self._poller.poll(timeout_ms)}
+        ready = {sock for sock, _ in self._poller.poll(timeout_ms)}
         self._tick_ms = boot_ms()
         self._peers.excuse(self._absence.ended_ms(self._tick_ms))
         self._receive()
@@ -158,14 +158,14 @@ class Aggregator:
         for model in report.models:
             self._housekeeping.tell_model(model, now_ms)
         received_ms = wall_ms()
-        for one in report.results:
-            delivery = deliver((routing_id, one.ticket), one, received_ms, transit_ms)
+        for result in report.results:
+            delivery = deliver((routing_id, result.ticket), result, received_ms, transit_ms)
             if refused := self._admission.refusal(delivery, received_ms):
-                self._refuse(routing_id, one.ticket, refused)
+                self._refuse(routing_id, result.ticket, refused)
             elif waits_for := self._admission.waits_for(delivery, received_ms, now_ms):
                 self._defer(routing_id, delivery, waits_for)
             else:
-                seen_ms = now_ms - transit_ms - one.age_ms
+                seen_ms = now_ms - transit_ms - result.age_ms
                 self._deliveries.append(self._still_boxes.left_out(delivery, seen_ms))
 
     def _defer(self, routing_id: bytes, delivery: Delivery, waits_for: str) -> None:

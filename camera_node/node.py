@@ -171,7 +171,7 @@ class CameraNode:
         if self._credit_waits:
             self._wakers.poll(_TICK_MS)
             return None
-        return {readable for readable, _ in self._poller.poll(_TICK_MS)}
+        return {sock for sock, _ in self._poller.poll(_TICK_MS)}
 
     def _publish(self) -> None:
         """Answers credit at once with the newest unsent frame, else with the next capture."""

@@ -173,10 +173,10 @@ def evaluate(
     from roommood.training.expression.report import write_report
 
     with bar("evaluating") as progress:
-        found = measure(model, split, progress)
+        figures = measure(model, split, progress)
     if report:
-        write_report(found, report)
-    typer.echo(json.dumps(asdict(found), indent=2))
+        write_report(figures, report)
+    typer.echo(json.dumps(asdict(figures), indent=2))
 
 
 @app.command()
@@ -246,12 +246,12 @@ def measure_blur(
     from roommood.training.expression.blur import measure_blur
 
     classifier = open_classifier(model, box_style="tight")
-    for name, found in measure_blur(classifier, *read_clear_faces(split)):
-        across, down = found.least_detail
+    for name, figures in measure_blur(classifier, *read_clear_faces(split)):
+        across, down = figures.least_detail
         typer.echo(
-            f"{name:26} right {found.accuracy:4.0%}  sure {found.sure:4.0%}, of these right "
-            f"{found.right_of_sure:4.0%}  sharp too {found.sure_and_sharp:4.0%}, right "
-            f"{found.right_of_sharp:4.0%}  detail of 99 % >= {across:.4f} across, {down:.4f} down"
+            f"{name:26} right {figures.accuracy:4.0%}  sure {figures.sure:4.0%}, of these right "
+            f"{figures.right_of_sure:4.0%}  sharp too {figures.sure_and_sharp:4.0%}, right "
+            f"{figures.right_of_sharp:4.0%}  detail of 99 % >= {across:.4f} across, {down:.4f} down"
         )
 
 

@@ -43,7 +43,7 @@ class MemoryWatch:
 
     def __init__(self, health: Health) -> None:
         self._health = health
-        self._told = False
+        self._is_warned = False
         self._evicts_due_s = float("-inf")
         self.memory = RedisMemory(0, 0)
 
@@ -66,12 +66,12 @@ class MemoryWatch:
         self._tell_eviction()
         fields = {"used_mib": round(memory.used / _MIB), "limit_mib": round(memory.limit / _MIB)}
         self._health.detail["redis_memory"] = {**fields, "nearly_full": memory.share >= NEARLY_FULL}
-        if memory.share >= NEARLY_FULL and not self._told:
+        if memory.share >= NEARLY_FULL and not self._is_warned:
             event(_log, logging.WARNING, "redis memory nearly full", **fields, todo=_MORE_MEMORY)
-            self._told = True
-        elif memory.share < _NO_LONGER and self._told:
+            self._is_warned = True
+        elif memory.share < _NO_LONGER and self._is_warned:
             event(_log, logging.INFO, "redis memory has room again", **fields)
-            self._told = False
+            self._is_warned = False
 
     def _tell_eviction(self) -> None:
         now_s = time.monotonic()

@@ -39,7 +39,7 @@ class Peers:
         # Addresses of workers of which a result was counted; a worker has a new id at each start.
         self._proved: OrderedDict[str, None] = OrderedDict()
         self._clocks = TransitClocks()
-        self._told = ConnectionLog("worker")
+        self._log = ConnectionLog("worker")
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -59,9 +59,9 @@ class Peers:
             self._health[worker_id] = report
         if report.leaving:
             self._drop(worker_id)
-            self._told.left(worker_id)  # its report comes again until it is acknowledged
+            self._log.left(worker_id)  # its report comes again until it is acknowledged
         else:
-            self._told.back(worker_id)
+            self._log.back(worker_id)
         return peer
 
     def excuse(self, absence_ms: float) -> None:
@@ -73,7 +73,7 @@ class Peers:
         for worker_id, peer in list(self._peers.items()):
             if now_ms - peer.heard_ms > WORKER_SILENT_MS:
                 self._drop(worker_id)
-                self._told.lost(worker_id, "silent")
+                self._log.lost(worker_id, "silent")
 
     def counted(self, routing_id: bytes) -> None:
         """A result that came over this connection was counted."""
@@ -116,4 +116,4 @@ class Peers:
 
     def _forget(self, worker_id: str) -> None:
         self._drop(worker_id)
-        self._told.forget(worker_id)
+        self._log.forget(worker_id)

@@ -51,7 +51,7 @@ class Bridge:
         self._start_anew = False
         self._configs_seen: set[str] = set()
         self._configs: dict[str, str] = {}
-        self._told: dict[str, tuple[Json, float]] = {}
+        self._published: dict[str, tuple[Json, float]] = {}
         self._told_again_s = 0.0
         self._available = ""
 
@@ -80,7 +80,7 @@ class Bridge:
         self._begin_anew_if_due()
         try:
             site = self._reader.look()
-            rooms = [one.room for one in site.rooms]
+            rooms = [room.room for room in site.rooms]
             minutes = self._reader.lately(rooms, _MINUTE)
         except StoreError as error:
             self._log_of_redis.lost("redis", str(error))
@@ -101,12 +101,12 @@ class Bridge:
 
     def _tell_configs(self, site: Site) -> None:
         """Makes what Home Assistant knows what there is; what has gone is taken back."""
-        wanted: dict[str, Json] = {}
+        configs: dict[str, Json] = {}
         for room in site.rooms:
-            wanted |= discovery.room_configs(self._topics, room.room)
+            configs |= discovery.room_configs(self._topics, room.room)
         for camera in site.cameras:
-            wanted |= discovery.camera_configs(self._topics, camera.camera)
-        payloads = {topic: as_payload(config) for topic, config in wanted.items()}
+            configs |= discovery.camera_configs(self._topics, camera.camera)
+        payloads = {topic: as_payload(config) for topic, config in configs.items()}
         new = {t: payload for t, payload in payloads.items() if self._configs.get(t) != payload}
         for topic, payload in new.items():
             self._publish(topic, payload, retain=True)
@@ -114,8 +114,8 @@ class Bridge:
             self._configs |= new
             self._told_again_s = time.monotonic() + _LISTENS_AFTER_S
         with self._lock:
-            void = (self._configs_seen | set(self._configs)) - set(wanted)
-            self._configs_seen &= set(wanted)
+            void = (self._configs_seen | set(self._configs)) - set(configs)
+            self._configs_seen &= set(configs)
         self._take_back(void)
 
     def _take_back(self, topics: Iterable[str]) -> None:
@@ -127,12 +127,12 @@ class Bridge:
     def _tell(self, topic: str, state: Json, beside: Mapping[str, Any]) -> None:
         """A state that has changed, or was told long ago. `beside` alone is no change."""
         now_s = time.monotonic()
-        before, at_s = self._told.get(topic, ({}, 0.0))
+        before, at_s = self._published.get(topic, ({}, 0.0))
         heard = not at_s < self._told_again_s <= now_s
         if state == before and heard and now_s - at_s < _REPEAT_S:
             return
         self._publish(topic, as_payload({**state, **beside}), retain=False)
-        self._told[topic] = (state, now_s)
+        self._published[topic] = (state, now_s)
 
     def _say_available(self, word: str) -> None:
         if word != self._available:
@@ -205,7 +205,7 @@ class Bridge:
         with self._lock:
             due, self._start_anew = self._start_anew, False
         if due:
-            self._configs, self._told, self._available = {}, {}, ""
+            self._configs, self._published, self._available = {}, {}, ""
 
 
 def _newest(now: RoomNow) -> dict[str, str | None]:

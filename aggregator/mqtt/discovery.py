@@ -88,7 +88,9 @@ def camera_configs(topics: Topics, camera: str) -> dict[str, Json]:
 
 def room_state(now: RoomNow, minute: RoomPeriod) -> Json:
     """What a room says. Null is not known: a silent room has no people and no expressions."""
-    shares = {f"share_{one}": _percent(now.shares.get(one)) for one in EXPRESSIONS}
+    shares = {
+        f"share_{expression}": _percent(now.shares.get(expression)) for expression in EXPRESSIONS
+    }
     return {
         "up": _on(not now.silent),
         "people": _rounded(now.people, 1),
@@ -118,9 +120,13 @@ def _room_entities() -> Iterator[tuple[str, str, Json]]:
     yield "sensor", "dominant", {**dominant, **enumeration}
     valence = {"name": "Valence of expressions shown", "icon": "mdi:plus-minus-variant"}
     yield "sensor", "valence", {**valence, **_MEASUREMENT, "suggested_display_precision": 2}
-    for one in EXPRESSIONS:
-        name = f"{one.capitalize()} shown"
-        yield "sensor", f"share_{one}", {"name": name, "icon": "mdi:emoticon-outline", **_PERCENT}
+    for expression in EXPRESSIONS:
+        name = f"{expression.capitalize()} shown"
+        yield (
+            "sensor",
+            f"share_{expression}",
+            {"name": name, "icon": "mdi:emoticon-outline", **_PERCENT},
+        )
     coverage = {"name": "Coverage of the last minute", "icon": "mdi:eye-outline"}
     yield "sensor", "coverage", {**coverage, **_PERCENT, **_DIAGNOSTIC}
     newest = {"name": "Newest frame", "device_class": "timestamp"}

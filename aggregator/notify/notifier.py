@@ -52,8 +52,8 @@ class Notifier:
     def tick(self) -> None:
         """Looks once; all that is new of one look is one message."""
         events = self._watch.see(self._look(), time.monotonic())
-        for one in events:
-            event(_log, logging.INFO, one.kind, of=one.of, room=one.room, what=one.text)
+        for new in events:
+            event(_log, logging.INFO, new.kind, of=new.of, room=new.room, what=new.text)
         if events:
             message = as_message(events)
             for target in self._targets:
@@ -74,17 +74,17 @@ def as_message(events: Sequence[Event]) -> Message:
     title = f"roommood, {_headline(events[0])}"
     if len(events) > 1:
         title += f", and {len(events) - 1} more"
-    is_good = all(one.kind != "began" for one in events)
+    is_good = all(event.kind != "began" for event in events)
     return Message(title, "\n".join(map(_sentence, events)), is_good, [asdict(e) for e in events])
 
 
-def _headline(one: Event) -> str:
-    where = f" ({one.room})" if one.room not in ("", one.of) else ""
-    over = "over: " if one.kind == "over" else ""
-    return f"{one.of}{where}: {over}{one.text}"
+def _headline(event: Event) -> str:
+    where = f" ({event.room})" if event.room not in ("", event.of) else ""
+    over = "over: " if event.kind == "over" else ""
+    return f"{event.of}{where}: {over}{event.text}"
 
 
-def _sentence(one: Event) -> str:
-    if one.lasted_s is not None:
-        return f"{_headline(one)}; it lasted {one.lasted_s:.0f} s"
-    return f"{_headline(one)}. {one.todo}" if one.todo else _headline(one)
+def _sentence(event: Event) -> str:
+    if event.lasted_s is not None:
+        return f"{_headline(event)}; it lasted {event.lasted_s:.0f} s"
+    return f"{_headline(event)}. {event.todo}" if event.todo else _headline(event)

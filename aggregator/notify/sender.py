@@ -103,10 +103,10 @@ def targets(urls_file: Path | None, command: Path | None) -> list[Target]:
     """All who are told. Raises ConfigError where that is nobody, or a file cannot be used."""
     if urls_file is None and command is None:
         raise ConfigError("nobody is to be told: give --urls-file, --command or both")
-    found = [("command", _starts(command))] if command else []
+    targets = [("command", _starts(command))] if command else []
     if urls_file:
-        found += _services(urls_file)
-    return [Target(name, send) for name, send in found]
+        targets += _services(urls_file)
+    return [Target(name, send) for name, send in targets]
 
 
 def read_urls(path: Path) -> str:
@@ -115,11 +115,11 @@ def read_urls(path: Path) -> str:
 
 
 def _services(path: Path) -> list[tuple[str, Send]]:
-    wanted = [(n, line.strip()) for n, line in enumerate(read_urls(path).splitlines(), 1)]
-    wanted = [(n, url) for n, url in wanted if url and not url.startswith("#")]
-    if not 1 <= len(wanted) <= _MOST_TARGETS:
-        raise ConfigError(f"{path} has {len(wanted)} addresses: give 1 to {_MOST_TARGETS}")
-    return [(f"line {n} ({url.partition(':')[0]})", _service(path, n, url)) for n, url in wanted]
+    lines = [(n, line.strip()) for n, line in enumerate(read_urls(path).splitlines(), 1)]
+    lines = [(n, url) for n, url in lines if url and not url.startswith("#")]
+    if not 1 <= len(lines) <= _MOST_TARGETS:
+        raise ConfigError(f"{path} has {len(lines)} addresses: give 1 to {_MOST_TARGETS}")
+    return [(f"line {n} ({url.partition(':')[0]})", _service(path, n, url)) for n, url in lines]
 
 
 def _service(path: Path, line: int, url: str) -> Send:
@@ -144,10 +144,10 @@ def _service(path: Path, line: int, url: str) -> Send:
 
 def _starts(program: Path) -> Send:
     def send(message: Message) -> str:
-        told = {"title": message.title, "body": message.body, "events": message.events}
+        content = {"title": message.title, "body": message.body, "events": message.events}
         try:
             done = subprocess.run(
-                [program], input=json.dumps(told).encode(), timeout=_COMMAND_S, check=False
+                [program], input=json.dumps(content).encode(), timeout=_COMMAND_S, check=False
             )
         except OSError as error:
             return f"cannot start {program}: {error.strerror}"

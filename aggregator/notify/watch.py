@@ -59,13 +59,13 @@ class Event:
 
 @dataclass(slots=True)
 class _Case:
-    """A fault since it was first seen. `told` is the kind that people know of, "" for none;
+    """A fault since it was first seen. `announced` is the kind that people know of, "" for none;
     `kind_s` is since when it is of this kind, `well_s` since when it is seen no more."""
 
     fault: Fault
     since_s: float
     kind_s: float
-    told: str = ""
+    announced: str = ""
     well_s: float | None = None
 
 
@@ -80,20 +80,22 @@ class _Shown:
 
 def look_at(site: Site) -> Look:
     """A site's faults, by name; those of Redis nodes among them."""
-    paused = {one.room for one in site.rooms if one.paused}
-    found = problems(site.cameras, site.workers, paused)
-    wrong = {one.of: Fault(one.of, one.room, one.what, one.todo) for one in found}
+    paused = {room.room for room in site.rooms if room.paused}
+    seen = problems(site.cameras, site.workers, paused)
+    wrong = {
+        problem.of: Fault(problem.of, problem.room, problem.what, problem.todo) for problem in seen
+    }
     if site.away:
         wrong[REDIS] = Fault(
             REDIS, "", f"part of it is away: {', '.join(sorted(site.away))}", _TODO
         )
-    states = {one.camera: camera_state(one) for one in site.cameras}
+    states = {camera.camera: camera_state(camera) for camera in site.cameras}
     well = {name for name, state in states.items() if state == "ok"} | {REDIS}
     if "workers" not in wrong:  # else each is silent, and one message says it of all
-        well |= {worker_name(one) for one in site.workers} | (
+        well |= {worker_name(worker) for worker in site.workers} | (
             {"workers"} if site.workers else set()
         )
-    shown = {one.room: one.dominant for one in site.now if one.shares and not one.away}
+    shown = {room.room: room.dominant for room in site.now if room.shares and not room.away}
     unsure = {name for name, state in states.items() if state in _UNSURE}
     return Look(wrong, frozenset(well - wrong.keys()), frozenset(unsure), shown, not site.away)
 
@@ -128,8 +130,8 @@ class Watch:
             if case.fault.kind != fault.kind:
                 case.kind_s = now_s
             case.fault, case.well_s = fault, None
-            if case.told != fault.kind and now_s - case.kind_s >= self._hold_s:
-                case.told = fault.kind
+            if case.announced != fault.kind and now_s - case.kind_s >= self._hold_s:
+                case.announced = fault.kind
                 yield Event("began", fault.of, fault.room, fault.what, fault.todo)
 
     def _ends(self, look: Look, now_s: float) -> Iterator[Event]:
@@ -140,7 +142,7 @@ class Watch:
                 self._out_of_sight(name, look.is_whole)
                 continue
             case.well_s = now_s if case.well_s is None else case.well_s
-            if not case.told:
+            if not case.announced:
                 del self._cases[name]
             elif now_s - case.well_s >= self._hold_s:
                 del self._cases[name]
@@ -151,7 +153,7 @@ class Watch:
         """What people know of waits until it is seen again; all else begins anew then."""
         case = self._cases[name]
         case.well_s = None
-        if has_left or not case.told:
+        if has_left or not case.announced:
             del self._cases[name]
 
     def _expressions(self, dominant: Mapping[str, str], now_s: float) -> Iterator[Event]:

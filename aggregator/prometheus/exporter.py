@@ -75,7 +75,7 @@ class Exporter:
     def _read(self) -> Iterator[Sample]:
         try:
             site = self._reader.look()
-            lately = self._reader.lately([one.room for one in site.rooms], _LAST)
+            lately = self._reader.lately([room.room for room in site.rooms], _LAST)
         except StoreError as error:
             self._note_redis(str(error))
             yield Sample("roommood_exporter_redis_up", _REDIS_UP, 0)
@@ -110,7 +110,7 @@ def site_samples(site: Site, lately: Sequence[RoomPeriod | None]) -> Iterator[Sa
     for period in lately:
         if period is not None:
             yield from _room_samples(period)
-    paused = {one.room for one in site.rooms if one.paused}
+    paused = {room.room for room in site.rooms if room.paused}
     for camera in site.cameras:
         labels = {"camera": camera.camera, "room": camera.room}
         up = is_up(camera)
@@ -149,11 +149,15 @@ def _known(
 
 def _measures(camera: CameraHealth) -> Iterator[tuple[str, str, float | None]]:
     """Each number of a camera that is declared to have a sample."""
-    for one in measured(CameraHealth):
-        if one.measure.sample:
-            value = getattr(camera, one.name)
-            scaled = None if value is None else value * one.measure.scale
-            yield f"roommood_site_camera_{one.measure.sample}", one.measure.description, scaled
+    for number in measured(CameraHealth):
+        if number.measure.sample:
+            value = getattr(camera, number.name)
+            scaled = None if value is None else value * number.measure.scale
+            yield (
+                f"roommood_site_camera_{number.measure.sample}",
+                number.measure.description,
+                scaled,
+            )
 
 
 def _problem(picture: str, labels: dict[str, str]) -> Iterator[Sample]:

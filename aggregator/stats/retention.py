@@ -61,11 +61,13 @@ def span_for_history(last: timedelta, by: timedelta) -> BucketSpan:
     last_s, by_s = seconds("last", last), seconds("by", by)
     dividing = [span for span in SPANS if by_s % span.length_s == 0]
     if not dividing:
-        raise ConfigError(f"by {_said(by_s)}: it must be a multiple of {SPANS[0].length_s}s")
+        raise ConfigError(f"by {_in_words(by_s)}: it must be a multiple of {SPANS[0].length_s}s")
     if max(last_s, by_s) > dividing[-1].keep_s:
-        raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is not kept: {kept()}")
+        raise ConfigError(f"last {_in_words(last_s)} by {_in_words(by_s)} is not kept: {kept()}")
     if last_s > by_s * _MOST_ROWS:
-        raise ConfigError(f"last {_said(last_s)} by {_said(by_s)} is more than {_MOST_ROWS} rows")
+        raise ConfigError(
+            f"last {_in_words(last_s)} by {_in_words(by_s)} is more than {_MOST_ROWS} rows"
+        )
     return dividing[-1]
 
 
@@ -83,16 +85,16 @@ def span_for_summary(last: timedelta) -> BucketSpan:
         most_s = span.length_s * _MOST_OF_SUMMARY
         if last_s <= (span.keep_s if span is SPANS[-1] else min(span.keep_s, most_s)):
             return span
-    raise ConfigError(f"last {_said(last_s)} is not kept: {kept()}")
+    raise ConfigError(f"last {_in_words(last_s)} is not kept: {kept()}")
 
 
 def kept() -> str:
     """How long buckets are kept, in words."""
-    each = (f"multiples of {span.name} go back {_said(span.keep_s)}" for span in SPANS)
+    each = (f"multiples of {span.name} go back {_in_words(span.keep_s)}" for span in SPANS)
     return ", ".join(each)
 
 
-def _said(seconds: int) -> str:
+def _in_words(seconds: int) -> str:
     units = (("d", 86400), ("h", 3600), ("m", 60))
     return next((f"{seconds // n}{u}" for u, n in units if seconds % n == 0), f"{seconds}s")
 

@@ -58,7 +58,7 @@ class CameraKeys:
 
     def _is_good(self, camera: Camera, key_file: str) -> bool:
         """Whether workers let this camera in with this key, and it trusts them."""
-        serving = {one.key: one for one in self._serving(camera.name)}
+        serving = {entry.key: entry for entry in self._serving(camera.name)}
         entry = serving.get(_public_in(key_file))
         return (
             entry is not None
@@ -67,7 +67,9 @@ class CameraKeys:
         )
 
     def _serving(self, name: str) -> list[Entry]:
-        return [one for one in self._keys.entries() if one.name == name and one.revoked is None]
+        return [
+            entry for entry in self._keys.entries() if entry.name == name and entry.revoked is None
+        ]
 
 
 def source_secrets(camera: Camera) -> list[Secret]:

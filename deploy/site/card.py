@@ -95,8 +95,8 @@ class Card:
         (self.folder / "ssh").touch()
         # Last, so that a card that is not whole has no secret on it.
         shutil.copyfile(keys.bundle_for(camera), folder / "camera.key")
-        for one in source_secrets(camera):
-            self._put(f"{_FOLDER}/source.password", one.text)
+        for secret in source_secrets(camera):
+            self._put(f"{_FOLDER}/source.password", secret.text)
 
     def _write_cloud_init(self, site: Site, camera: Camera) -> None:
         user = {
@@ -104,25 +104,25 @@ class Card:
             "lock_passwd": True, "sudo": "ALL=(ALL) NOPASSWD:ALL",
             "ssh_authorized_keys": public_keys(camera),
         }  # fmt: skip
-        told = {
+        user_data = {
             "hostname": host_name(camera), "manage_etc_hosts": True, "users": [user],
             "runcmd": [["sh", f"{BOOT}/{_FOLDER}/first-start.sh", "take"]],
         }  # fmt: skip
         identity = f"roommood-{camera.name}-{secrets.token_hex(4)}"
-        self._put("user-data", f"#cloud-config\n{json.dumps(told, indent=2)}\n")
+        self._put("user-data", f"#cloud-config\n{json.dumps(user_data, indent=2)}\n")
         self._put("network-config", json.dumps({"network": _netplan(site.wifi)}, indent=2) + "\n")
         self._put("meta-data", json.dumps({"instance-id": identity, "dsmode": "local"}) + "\n")
 
     def _write_firstrun(self, site: Site, camera: Camera) -> None:
         script = (files("roommood.deploy.site") / "firstrun.sh").read_text(encoding="utf-8")
-        told = {
+        settings = {
             "USER_NAME": camera.user,
             "HOST_NAME": host_name(camera),
             "AUTHORIZED": "\n".join(public_keys(camera)),
             "COUNTRY": site.wifi.country if site.wifi else "",
             "GROUPS": ",".join(_GROUPS),
         }
-        lines = "".join(f"{name}={quote(value)}\n" for name, value in told.items())
+        lines = "".join(f"{name}={quote(value)}\n" for name, value in settings.items())
         self._put("firstrun.sh", script.replace("# SETTINGS\n", lines))
         if site.wifi:
             self._put(f"{_FOLDER}/wifi.nmconnection", _network_manager(site.wifi))
@@ -144,12 +144,12 @@ def public_keys(camera: Camera) -> list[str]:
     """Of those who may come in by ssh: the file's `ssh_key`, or the person's own."""
     home = Path("~/.ssh").expanduser()
     own = sorted(home.glob("id_*.pub"))
-    found = [Path(f"{camera.ssh_key}.pub")] if camera.ssh_key else own
-    keys = [path.read_text().strip() for path in found if path.exists()]
+    candidates = [Path(f"{camera.ssh_key}.pub")] if camera.ssh_key else own
+    keys = [path.read_text().strip() for path in candidates if path.exists()]
     if not keys:
         raise ConfigError(
-            f"nobody could come in by ssh later, to upgrade: no {found[0] if found else home} "
-            "there. `ssh-keygen` makes a key"
+            f"nobody could come in by ssh later, to upgrade: no "
+            f"{candidates[0] if candidates else home} there. `ssh-keygen` makes a key"
         )
     return keys
 
@@ -171,27 +171,27 @@ def _write_payload(folder: Path, release: Release, wheels: Wheels, programs: str
     (folder / "files.tar").write_bytes(packed(there))
     script = (files("roommood.deploy.site") / "first-start.sh").read_text(encoding="utf-8")
     (folder / "first-start.sh").write_text(script, newline="\n")
-    told = {
+    settings = {
         "NAME": release.part.name, "RELEASE": new, "PROGRAMS": programs,
         "REQUIREMENT": wheels.requirement, "PACKAGES": " ".join(release.packages),
         "VENV_OPTIONS": "--system-site-packages" if release.system_site_packages else "",
     }  # fmt: skip
-    lines = "".join(f"{name}={quote(value)}\n" for name, value in told.items())
+    lines = "".join(f"{name}={quote(value)}\n" for name, value in settings.items())
     (folder / "card.env").write_text(lines, newline="\n")
 
 
 def _netplan(wifi: Wifi | None) -> dict[str, Any]:
     """Version 2 of cloud-init's network settings, which are netplan's."""
-    told: dict[str, Any] = {
+    network: dict[str, Any] = {
         "version": 2, "ethernets": {"eth0": {"dhcp4": True, "optional": True}},
     }  # fmt: skip
     if wifi:
         point = {wifi.ssid: {"password": read_password(wifi.password_file)}}
-        told["wifis"] = {"wlan0": {
+        network["wifis"] = {"wlan0": {
             "dhcp4": True, "optional": True, "regulatory-domain": wifi.country,
             "access-points": point,
         }}  # fmt: skip
-    return told
+    return network
 
 
 def _network_manager(wifi: Wifi) -> str:

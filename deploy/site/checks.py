@@ -17,10 +17,10 @@ _LOOK_EVERY_S: Final = 0.5
 def all_stay_up(machine: Machine, release: Release) -> None:
     """Raises MachineError where a unit that came up ends again within seconds."""
     units = " ".join(release.units)
-    done, said = machine.attempt(
+    done, output = machine.attempt(
         f"sleep 3; systemctl is-active {units} && systemctl show -P NRestarts {units}"
     )
-    restarts = [line for line in said.split() if line.isdecimal() and line != "0"]
+    restarts = [line for line in output.split() if line.isdecimal() and line != "0"]
     if not done or restarts:
         logs = _end_of_log(machine, " -u ".join(release.units))
         raise MachineError(f"{machine.name}: not all units stay up:\n{logs}")
@@ -67,7 +67,7 @@ def _get(machine: Machine, port: int, path: str) -> tuple[bool, str]:
 
 def _frames_sent(machine: Machine, port: int) -> int:
     """Frames that workers have asked for since the camera node started."""
-    done, said = _get(machine, port, "metrics")
+    done, output = _get(machine, port, "metrics")
     name = "roommood_camera_frames_sent_total"
-    counts = [line.split()[-1] for line in said.splitlines() if line.startswith(name)]
+    counts = [line.split()[-1] for line in output.splitlines() if line.startswith(name)]
     return int(float(counts[0])) if done and counts else 0

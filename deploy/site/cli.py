@@ -98,13 +98,15 @@ def deploy(
 
 def _camera_and_site(words: list[str], *, is_card: bool) -> tuple[str, Path]:
     if len(words) != 1 + is_card:
-        wanted = "the camera's name, and then the site's file" if is_card else "one file of a site"
-        raise typer.BadParameter(f"give {wanted}")
+        expected = (
+            "the camera's name, and then the site's file" if is_card else "one file of a site"
+        )
+        raise typer.BadParameter(f"give {expected}")
     return words[0] if is_card else "", Path(words[-1])
 
 
 def _ask_for(host: str) -> None:
-    said = typer.prompt(f"All that was counted on {host} will be gone. Type {host} to delete it")
-    if said.strip() != host:
+    answer = typer.prompt(f"All that was counted on {host} will be gone. Type {host} to delete it")
+    if answer.strip() != host:
         typer.echo(f"that is not {host}: nothing was removed", err=True)
         raise typer.Abort

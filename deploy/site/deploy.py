@@ -38,7 +38,7 @@ from roommood.shared.security.password_file import read_password
 
 _REDIS_FOLDER: Final = "redis"
 _TWO_NAMES: Final = (
-    "{one} and {other} are the same machine under two names: write the same host for all that it "
+    "{first} and {other} are the same machine under two names: write the same host for all that it "
     "has. Nothing was changed there"
 )
 Say = Callable[[str], None]
@@ -63,17 +63,17 @@ class Deployment:
 
         Raises ConfigError for a name that the site does not have.
         """
-        cameras = self._wanted(only)
+        cameras = self._chosen(only)
         self._prepare_keys()
         outcomes = []
         if not only or DESKTOP in only:
-            outcomes.append(self._try(DESKTOP_PART, self._site.desktop, self._bring_desktop))
+            outcomes.append(self._try(DESKTOP_PART, self._site.desktop, self._apply_desktop))
             if outcomes[0].problem:
                 self._say("the cameras were not touched: they need the desktop")
                 return 1
         for camera in cameras:
-            outcomes.append(self._try(camera_part(camera.name), camera, self._bring_camera(camera)))
-        return 1 if any(one.problem for one in outcomes) else 0
+            outcomes.append(self._try(camera_part(camera.name), camera, self._apply_camera(camera)))
+        return 1 if any(outcome.problem for outcome in outcomes) else 0
 
     def write_card(self, name: str, folder: Path, python: Python | None = None) -> int:
         """Makes a flashed card that camera's; returns the exit code.
@@ -82,7 +82,7 @@ class Deployment:
         """
         if name == DESKTOP:
             raise ConfigError("--card is for a camera: the desktop is reached by ssh")
-        (camera,) = self._wanted((name,))
+        (camera,) = self._chosen((name,))
         if self._wheelhouse is None:
             raise ConfigError("--card installs without internet: give --wheelhouse")
         card = Card(folder)
@@ -106,7 +106,7 @@ class Deployment:
         """Takes roommood off the machines, with `purge` also what was counted; returns the exit
         code."""
         parts: list[tuple[Part, Reached]] = [
-            (camera_part(one.name), one) for one in self._wanted(only)
+            (camera_part(camera.name), camera) for camera in self._chosen(only)
         ]
         if not only or DESKTOP in only:
             parts.append((DESKTOP_PART, self._site.desktop))
@@ -121,16 +121,16 @@ class Deployment:
 
     def _remove(self, part: Part, reached: Reached, *, purge: bool) -> None:
         with Machine(reached) as machine:
-            found = neighbours.remove(machine, part, purge=purge)
+            removed = neighbours.remove(machine, part, purge=purge)
             stays = part.is_desktop and machine.attempt(f"test -d {DATA}")[0]
-            others = [one.name for one in neighbours.parts_of(machine)]
-        self._say(f"{part.name}: " + (f"removed {', '.join(found)}" if found else "no change"))
+            others = [other.name for other in neighbours.parts_of(machine)]
+        self._say(f"{part.name}: " + (f"removed {', '.join(removed)}" if removed else "no change"))
         if stays:
             self._say(f"{part.name}: what was counted stays in {DATA}: --purge deletes it")
-        if others and found:
+        if others and removed:
             self._say(f"{part.name}: {', '.join(others)} stays on that machine")
 
-    def _wanted(self, only: tuple[str, ...]) -> list[Camera]:
+    def _chosen(self, only: tuple[str, ...]) -> list[Camera]:
         known = {camera.name: camera for camera in self._site.cameras}
         unknown = set(only) - {DESKTOP, *known}
         if unknown:
@@ -139,12 +139,12 @@ class Deployment:
             )
         return [camera for name, camera in known.items() if not only or name in only]
 
-    def _try(self, part: Part, reached: Reached, bring: Callable[[Machine], Outcome]) -> Outcome:
+    def _try(self, part: Part, reached: Reached, apply: Callable[[Machine], Outcome]) -> Outcome:
         began = time.monotonic()
         try:
             with Machine(reached) as machine:
                 settled = self._settle(machine, reached, part)
-                outcome = bring(machine)
+                outcome = apply(machine)
                 outcome.changed[:0] = settled
                 if not (outcome.problem or self._dry_run):
                     neighbours.forget_former(machine)
@@ -160,7 +160,7 @@ class Deployment:
         """Makes the machine hold what the site's file says is there; returns what that changed."""
         same = self._hosts.setdefault(neighbours.identity(machine) or reached.host, reached.host)
         if machine_of(same) != machine_of(reached.host):
-            raise MachineError(_TWO_NAMES.format(one=same, other=reached.host))
+            raise MachineError(_TWO_NAMES.format(first=same, other=reached.host))
         if not self._dry_run:
             neighbours.adopt(machine, part)
         changed = []
@@ -180,7 +180,7 @@ class Deployment:
         if home is not None and machine_of(home.host) == machine_of(reached.host):
             return False
         if home is not None and self._is_same_machine(home, machine):
-            raise MachineError(_TWO_NAMES.format(one=home.host, other=reached.host))
+            raise MachineError(_TWO_NAMES.format(first=home.host, other=reached.host))
         if other.is_desktop:
             raise MachineError(
                 f"{reached.host} is the desktop of a site, which the file has at "
@@ -191,7 +191,7 @@ class Deployment:
     def _home_of(self, part: Part) -> Reached | None:
         if part.is_desktop:
             return self._site.desktop
-        return next((one for one in self._site.cameras if one.name == part.name), None)
+        return next((camera for camera in self._site.cameras if camera.name == part.name), None)
 
     @staticmethod
     def _is_same_machine(home: Reached, machine: Machine) -> bool:
@@ -216,7 +216,9 @@ class Deployment:
         if not (folder / _REDIS_FOLDER).exists():
             write_redis_access(folder / _REDIS_FOLDER)
         ours = {camera.name for camera in self._site.cameras}
-        for name in sorted({one.name for one in self._keys.entries() if not one.revoked} - ours):
+        for name in sorted(
+            {entry.name for entry in self._keys.entries() if not entry.revoked} - ours
+        ):
             self._say(
                 f"{name} is not in the site's file, and its key still lets it in: "
                 f"roommood keys revoke {name} --keys {folder}"
@@ -224,7 +226,7 @@ class Deployment:
 
     # Desktop
 
-    def _bring_desktop(self, machine: Machine) -> Outcome:
+    def _apply_desktop(self, machine: Machine) -> Outcome:
         release = desktop_release(self._site)
         rollout = Rollout(machine, release, self._desktop_secrets(), self._wheelhouse)
         return rollout.run(all_stay_up, dry_run=self._dry_run)
@@ -268,8 +270,8 @@ class Deployment:
 
     # Cameras
 
-    def _bring_camera(self, camera: Camera) -> Callable[[Machine], Outcome]:
-        def bring(machine: Machine) -> Outcome:
+    def _apply_camera(self, camera: Camera) -> Callable[[Machine], Outcome]:
+        def apply(machine: Machine) -> Outcome:
             secrets = [] if self._dry_run else self._camera_secrets(camera, machine)
             release = camera_release(self._site, camera)
             rollout = Rollout(machine, release, secrets, self._wheelhouse)
@@ -279,7 +281,7 @@ class Deployment:
                 self._tell_desktop_of_cameras()
             return outcome
 
-        return bring
+        return apply
 
     def _camera_secrets(self, camera: Camera, machine: Machine) -> list[Secret]:
         secret, is_new = self._camera_keys.secret_for(camera, machine)
@@ -290,8 +292,8 @@ class Deployment:
 
 def _lines(name: str, outcome: Outcome, took_s: float, *, dry_run: bool) -> Iterator[str]:
     would = "would change" if dry_run else "changed"
-    for one in outcome.changed:
-        yield f"{name}: {would}: {one}"
+    for change in outcome.changed:
+        yield f"{name}: {would}: {change}"
     if outcome.problem:
         yield f"{name}: FAILED: {outcome.problem}"
         if outcome.rolled_back_to:

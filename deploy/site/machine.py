@@ -77,11 +77,11 @@ class Machine:
         if self.reached.host != LOCAL:
             # Where a new machine's key is kept, as ssh does; pyinfra fails without it.
             Path("~/.ssh").expanduser().mkdir(mode=0o700, exist_ok=True)
-        _COMPLAINTS.said.clear()
+        _SSH_ERRORS.lines.clear()
         try:
             connect_all(self._state)
         except PyinfraError as error:
-            why = "; ".join(_COMPLAINTS.said) or str(error)
+            why = "; ".join(_SSH_ERRORS.lines) or str(error)
             raise MachineError(
                 f"cannot reach {self.name}: `ssh {self._destination()}` must work without a "
                 f"question ({why})"
@@ -96,16 +96,16 @@ class Machine:
         """Raises MachineError where sudo is not there, or would ask for a password."""
         if not self._rights():
             return
-        user, said = self.reached.user, self._as_user(_SUDO)
-        if said == "asks":
+        user, output = self.reached.user, self._as_user(_SUDO)
+        if output == "asks":
             raise MachineError(
                 f"{self.name}: sudo asks {user} for a password, which nobody is there to type. Let "
                 f"it be used without: `echo '{user} ALL=(ALL) NOPASSWD: ALL' | sudo tee "
                 f'/etc/sudoers.d/roommood` there, or give user = "root" in the site\'s file'
             )
-        if said != "root":
+        if output != "root":
             raise MachineError(
-                f"{self.name}: {user} cannot become root: {said or 'sudo said nothing'}. Install "
+                f"{self.name}: {user} cannot become root: {output or 'sudo said nothing'}. Install "
                 'sudo there and let it be used without a password, or give user = "root"'
             )
 
@@ -155,8 +155,8 @@ class Machine:
         words = StringCommand("sh", "-c", _quoted(command))
         return self._host.run_shell_command(words, _timeout=timeout_s, _stdin=stdin, **rights)
 
-    def apply(self, wishes: Iterable[Operation], *, dry_run: bool = False) -> list[str]:
-        """Makes each wish hold, in order; returns the names of those that did not hold before.
+    def apply(self, operations: Iterable[Operation], *, dry_run: bool = False) -> list[str]:
+        """Makes each operation hold, in order; returns the names of those that did not hold before.
 
         Raises MachineError where one cannot be had; those after it are not tried.
         """
@@ -168,12 +168,12 @@ class Machine:
         self._reconnect()
         metas = {}
         try:
-            for wish in wishes:
+            for operation in operations:
                 added = add_op(
-                    self._state, wish.operation, name=wish.name, _temp_dir=self._private,
-                    **wish.arguments, **self._rights(),
+                    self._state, operation.operation, name=operation.name, _temp_dir=self._private,
+                    **operation.arguments, **self._rights(),
                 )  # fmt: skip
-                metas[wish.name] = added[self._host]
+                metas[operation.name] = added[self._host]
             changed = [name for name, meta in metas.items() if meta.will_change]
             if changed and not dry_run:
                 run_ops(self._state)
@@ -236,26 +236,26 @@ def _can_be_used(key: Path) -> bool:
     return True
 
 
-class _Complaints(logging.Handler):
+class _SshErrors(logging.Handler):
     """Keeps what pyinfra logs as an error, such as why it could not connect."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.said: list[str] = []
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         """Without its colours."""
-        self.said.append(re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage()).strip())
+        self.lines.append(re.sub(r"\x1b\[[0-9;]*m", "", record.getMessage()).strip())
 
 
-_COMPLAINTS: Final = _Complaints()
+_SSH_ERRORS: Final = _SshErrors()
 
 
 def _quiet_pyinfra() -> None:
     """Its own words for each step would drown ours; errors come as exceptions."""
     logger = logging.getLogger("pyinfra")
     logger.setLevel(logging.ERROR)
-    logger.handlers, logger.propagate = [_COMPLAINTS], False
+    logger.handlers, logger.propagate = [_SSH_ERRORS], False
 
 
 def _quoted(command: str) -> str:

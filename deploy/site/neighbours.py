@@ -42,8 +42,8 @@ rm -f current releases venvs {key}
 def adopt(machine: Machine, part: Part) -> bool:
     """Makes the release of a machine from before parts that part's; returns whether it did."""
     word = "aggregator" if part.is_desktop else "camera-node.service"
-    said = machine.attempt(_ADOPT.format(root=ROOT, part=part.folder, word=word))
-    return said == (True, "adopted")
+    result = machine.attempt(_ADOPT.format(root=ROOT, part=part.folder, word=word))
+    return result == (True, "adopted")
 
 
 def forget_former(machine: Machine) -> None:
@@ -53,8 +53,8 @@ def forget_former(machine: Machine) -> None:
 
 def parts_of(machine: Machine) -> list[Part]:
     """The parts that lie on a machine, whether they run or not."""
-    _, said = machine.attempt(f"cd {ROOT} && ls -d desktop cameras/* 2>/dev/null")
-    return [part_in(folder) for folder in said.split() if not folder.endswith("*")]
+    _, output = machine.attempt(f"cd {ROOT} && ls -d desktop cameras/* 2>/dev/null")
+    return [part_in(folder) for folder in output.split() if not folder.endswith("*")]
 
 
 def identity(machine: Machine) -> str:
@@ -62,8 +62,8 @@ def identity(machine: Machine) -> str:
 
     Cards that were copied share the first line, and containers the second.
     """
-    done, said = machine.attempt("cat /etc/machine-id /proc/sys/kernel/random/boot_id")
-    return said if done else ""
+    done, output = machine.attempt("cat /etc/machine-id /proc/sys/kernel/random/boot_id")
+    return output if done else ""
 
 
 def remove(machine: Machine, part: Part, *, purge: bool) -> list[str]:
@@ -73,25 +73,25 @@ def remove(machine: Machine, part: Part, *, purge: bool) -> list[str]:
     `purge` these keep their data as well.
     """
     adopt(machine, part)
-    found = [str(part.root)] if machine.attempt(f"test -e {part.root}")[0] else []
-    if found:
+    removed = [str(part.root)] if machine.attempt(f"test -e {part.root}")[0] else []
+    if removed:
         # It may be one of a time when a machine had one part.
         put_files(machine, [activate_script()])
         machine.attempt(f"{ACTIVATE} {part.folder} --stop", timeout_s=300)
         machine.run(f"rm -rf {part.root} {' '.join(str(path) for path in part.secrets)}")
         machine.attempt(f"rmdir {ALLOWED} {REDIS} {KEYS} {ETC}/cameras {ROOT}/cameras 2>/dev/null")
     if purge and part == DESKTOP_PART and machine.attempt(f"test -e {DATA}")[0]:
-        found.append(str(DATA))
+        removed.append(str(DATA))
     if not parts_of(machine):
-        found += _remove_what_was_shared(machine, purge=purge)
-    if str(DATA) in found:
+        removed += _remove_what_was_shared(machine, purge=purge)
+    if str(DATA) in removed:
         machine.run(f"rm -rf {DATA}")
-    return found
+    return removed
 
 
 def _remove_what_was_shared(machine: Machine, *, purge: bool) -> list[str]:
-    found = machine.run(f"ls -d {ROOT} {ETC} {SYSUSERS} 2>/dev/null; true").split()
-    if not found:
+    removed = machine.run(f"ls -d {ROOT} {ETC} {SYSUSERS} 2>/dev/null; true").split()
+    if not removed:
         return []
     packages = machine.attempt(f"cat {ROOT}/packages")
     if packages[0] and packages[1]:
@@ -100,7 +100,7 @@ def _remove_what_was_shared(machine: Machine, *, purge: bool) -> list[str]:
             f"DEBIAN_FRONTEND=noninteractive apt-get {verb} -y -qq --autoremove {names}",
             timeout_s=INSTALL_S,
         )
-        found.append(f"packages {names}")
+        removed.append(f"packages {names}")
     machine.run(f"rm -rf {ROOT} {ETC} {SYSUSERS}")
     machine.attempt("userdel roommood; groupdel roommood; true")
-    return found
+    return removed

@@ -25,33 +25,33 @@ class OpenFile:
         return f"{hashlib.sha256(self.text.encode()).hexdigest()} {self.mode:o} {self.path}"
 
 
-def put_files(machine: Machine, wanted: Iterable[OpenFile], *, dry_run: bool = False) -> list[str]:
+def put_files(machine: Machine, due: Iterable[OpenFile], *, dry_run: bool = False) -> list[str]:
     """Has each lie on the machine; returns the paths of those that did not. Raises MachineError."""
-    files = list(wanted)
+    files = list(due)
     there = set(_look(machine, files))
-    changed = [one for one in files if one.line not in there]
+    changed = [file for file in files if file.line not in there]
     if changed and not dry_run:
         content = base64.b64encode(packed(changed)).decode()
         machine.run("umask 022; base64 -d | tar -x -p --no-same-owner -C /", stdin=content)
-    return [one.path for one in changed]
+    return [file.path for file in changed]
 
 
 def _look(machine: Machine, files: list[OpenFile]) -> list[str]:
-    names = " ".join(quote(one.path) for one in files)
-    _, said = machine.attempt(
+    names = " ".join(quote(file.path) for file in files)
+    _, output = machine.attempt(
         f"for f in {names}; do [ ! -f $f ] || "
         'echo "$(sha256sum <$f | cut -c-64) $(stat -c %a $f) $f"; done'
     )
-    return said.splitlines()
+    return output.splitlines()
 
 
 def packed(files: list[OpenFile]) -> bytes:
     """As an archive, to be unpacked at the root by root."""
     into = io.BytesIO()
     with tarfile.open(fileobj=into, mode="w") as archive:
-        for one in files:
-            content = one.text.encode()
-            member = tarfile.TarInfo(one.path.lstrip("/"))
-            member.size, member.mode = len(content), one.mode
+        for file in files:
+            content = file.text.encode()
+            member = tarfile.TarInfo(file.path.lstrip("/"))
+            member.size, member.mode = len(content), file.mode
             archive.addfile(member, io.BytesIO(content))
     return into.getvalue()

@@ -24,13 +24,13 @@ def own_wheel() -> Path:
 
     Raises ConfigError where neither is there any more, or the clone does not build.
     """
-    found = origin()
-    if found is None:
+    source = origin()
+    if source is None:
         raise ConfigError(
             "the wheel or the clone that this roommood was installed from is not there any more: "
             "give a folder with its wheel as --wheelhouse DIR (docs/site.md)"
         )
-    return found.path if found.path.is_file() else _build(found.path)
+    return source.path if source.path.is_file() else _build(source.path)
 
 
 def _build(clone: Path) -> Path:

@@ -61,8 +61,8 @@ class Release:
 
     def digest(self, programs: str) -> str:
         """Twelve hexadecimal digits; `programs` stands for what is installed."""
-        said = json.dumps([sorted(self.files.items()), self.units, programs])
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+        content = json.dumps([sorted(self.files.items()), self.units, programs])
+        return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
 def camera_release(site: Site, camera: Camera) -> Release:
@@ -100,7 +100,7 @@ def camera_release(site: Site, camera: Camera) -> Release:
 
 def camera_metrics_port(site: Site, camera: Camera) -> int:
     """Each camera of a machine has a port of its own, beside those of a desktop."""
-    names = [one.name for one in site.on_machine_of(camera)]
+    names = [other.name for other in site.on_machine_of(camera)]
     return CAMERA_METRICS_PORT + names.index(camera.name)
 
 
@@ -155,12 +155,12 @@ def prometheus_targets(site: Site) -> str:
         "aggregator": [f"127.0.0.1:{_METRICS_PORT}"],
         "inference-worker": workers,
         "exporter": [f"127.0.0.1:{EXPORTER_PORT}"] if site.exporter else [],
-        "camera-node": [target for one in site.cameras for target in _camera_target(site, one)],
+        "camera-node": [target for each in site.cameras for target in _camera_target(site, each)],
     }
     groups = [
-        {"targets": found, "labels": {"job": "roommood", "component": component}}
-        for component, found in targets.items()
-        if found
+        {"targets": hosts, "labels": {"job": "roommood", "component": component}}
+        for component, hosts in targets.items()
+        if hosts
     ]
     return json.dumps(groups, indent=2) + "\n"
 
@@ -190,28 +190,30 @@ def _template(unit: str) -> str:
 
 def _mqtt(mqtt: MqttSettings) -> dict[str, str]:
     """The bridge's settings; its password goes another way."""
-    told = _variables(mqtt)
+    variables = _variables(mqtt)
     contents = {}
     if mqtt.password_file:
-        told["ROOMMOOD_MQTT_PASSWORD_FILE"] = _credential("roommood-mqtt.service", MQTT_PASSWORD)
+        variables["ROOMMOOD_MQTT_PASSWORD_FILE"] = _credential(
+            "roommood-mqtt.service", MQTT_PASSWORD
+        )
     if mqtt.ca_file:
-        told["ROOMMOOD_MQTT_CA_FILE"] = str(ETC / _MQTT_CA)
+        variables["ROOMMOOD_MQTT_CA_FILE"] = str(ETC / _MQTT_CA)
         contents[f"etc/{_MQTT_CA}"] = _public_text(mqtt.ca_file)
-    return {**contents, "etc/mqtt.env": _environment(**told)}
+    return {**contents, "etc/mqtt.env": _environment(**variables)}
 
 
 def _notify(notify: NotifySettings) -> str:
     """Who is told goes another way."""
-    told = _variables(notify)
+    variables = _variables(notify)
     if notify.urls_file:
-        told["ROOMMOOD_NOTIFY_URLS_FILE"] = _credential("roommood-notify.service", NOTIFY_URLS)
-    return _environment(**told)
+        variables["ROOMMOOD_NOTIFY_URLS_FILE"] = _credential("roommood-notify.service", NOTIFY_URLS)
+    return _environment(**variables)
 
 
 def _variables(settings: MqttSettings | NotifySettings) -> dict[str, str]:
     given = {row: getattr(settings, row.key) for row in rows_of(type(settings))}
-    told = {row.variable: str(value) for row, value in given.items() if value != row.default}
-    return {**told, "ROOMMOOD_REDIS_URL": _READER_URL}
+    variables = {row.variable: str(value) for row, value in given.items() if value != row.default}
+    return {**variables, "ROOMMOOD_REDIS_URL": _READER_URL}
 
 
 def _public_text(path: Path) -> str:
@@ -275,12 +277,12 @@ def _toml(table: str, values: dict[str, Any]) -> str:
 def _value(value: Any) -> str:
     """TOML of what TOML gave: text, numbers, truth, and lists of these."""
     if isinstance(value, list):
-        return "[" + ", ".join(_value(one) for one in value) + "]"
+        return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, str):
-        return '"' + "".join(_character(one) for one in value) + '"'
+        return '"' + "".join(_character(char) for char in value) + '"'
     return json.dumps(value)
 
 
-def _character(one: str) -> str:
+def _character(char: str) -> str:
     """Plain ASCII: TOML's long escape for whatever else there is."""
-    return one if " " <= one <= "~" and one not in '"\\' else f"\\U{ord(one):08X}"
+    return char if " " <= char <= "~" and char not in '"\\' else f"\\U{ord(char):08X}"

@@ -58,7 +58,7 @@ class Rollout:
         outcome.changed += self._stage(new, wheels, programs, dry_run=dry_run)
         changed = self._put_secrets(dry_run=dry_run)
         outcome.changed += changed
-        live = {one.path for one in self._secrets if one.is_live}
+        live = {secret.path for secret in self._secrets if secret.is_live}
         idle = [unit for unit in self._release.units if not self._is_active(unit)]
         # What failed the last time is tried again although nothing is new.
         failed = not self._machine.attempt(f"test -f {self._good(new)}")[0]
@@ -73,13 +73,13 @@ class Rollout:
     # Look
 
     def _python(self) -> Python:
-        done, said = self._machine.attempt(
+        done, output = self._machine.attempt(
             "python3 -c 'import sys, platform; print(*sys.version_info[:2], platform.machine(),"
             " sys.maxsize > 2**32)'"
         )
         if not done:
             raise MachineError(f"{self._machine.name} has no python3: roommood needs 3.11 or later")
-        major, minor, machine, wide = said.split()[-4:]
+        major, minor, machine, wide = output.split()[-4:]
         bits = 64 if wide == "True" else 32
         if (int(major), int(minor)) < _LOWEST or bits != 64:
             raise MachineError(
@@ -90,8 +90,8 @@ class Rollout:
         return Python(f"{major}.{minor}", machine)
 
     def _current(self) -> str:
-        done, said = self._machine.attempt(f"readlink {self._root}/current")
-        return said.rpartition("/")[2] if done else ""
+        done, output = self._machine.attempt(f"readlink {self._root}/current")
+        return output.rpartition("/")[2] if done else ""
 
     def _is_active(self, unit: str) -> bool:
         return self._machine.attempt(f"systemctl is-active --quiet {unit}")[0]
@@ -108,10 +108,10 @@ class Rollout:
             changed.append(f"packages {', '.join(lacking)}")
             if not dry_run:
                 self._note_packages(lacking)
-                wish = Operation(
+                operation = Operation(
                     "packages", apt.packages, {"packages": lacking, "no_recommends": True}
                 )
-                self._machine.apply([wish])
+                self._machine.apply([operation])
         changed += put_files(
             self._machine,
             [
@@ -140,11 +140,11 @@ class Rollout:
 
     def _lacking_packages(self) -> list[str]:
         names = self._release.packages
-        _, said = self._machine.attempt(
+        _, output = self._machine.attempt(
             "dpkg-query -W -f '${Package} ${db:Status-Status}\\n' "
             f"{' '.join(names)} 2>/dev/null"
         )
-        there = {line.split()[0] for line in said.splitlines() if line.endswith(" installed")}
+        there = {line.split()[0] for line in output.splitlines() if line.endswith(" installed")}
         return [name for name in names if name not in there]
 
     def _note_packages(self, names: list[str]) -> None:
@@ -162,7 +162,7 @@ class Rollout:
             for path in wheels.files
         )  # fmt: skip
         site = "--system-site-packages " if self._release.system_site_packages else ""
-        done, said = machine.attempt(
+        done, output = machine.attempt(
             f"rm -rf {venv} && python3 -m venv {site}{venv} && "
             f"{venv}/bin/pip install --quiet --disable-pip-version-check {wheels.for_pip(folder)}"
             f" && {venv}/bin/roommood --version && touch {venv}/complete",
@@ -172,7 +172,7 @@ class Rollout:
             machine.attempt(f"rm -rf {venv}")
             where = f"the wheels of {self._wheelhouse}" if wheels.all_of_it else "the package index"
             raise MachineError(
-                f"{machine.name}: {wheels.requirement} cannot be installed from {where}:\n{said}"
+                f"{machine.name}: {wheels.requirement} cannot be installed from {where}:\n{output}"
             )
 
     # Switch
@@ -182,9 +182,9 @@ class Rollout:
     ) -> None:
         self._machine.attempt(f"rm -f {self._good(new)}")
         try:
-            done, said = self._machine.attempt(f"{self._activate} {new}", timeout_s=300)
+            done, output = self._machine.attempt(f"{self._activate} {new}", timeout_s=300)
             if not done:
-                raise MachineError(f"{self._machine.name}: release {new} does not start:\n{said}")
+                raise MachineError(f"{self._machine.name}: release {new} does not start:\n{output}")
             check(self._machine, self._release)
         except MachineError as error:
             outcome.problem = str(error)
@@ -192,16 +192,16 @@ class Rollout:
                 before not in ("", new)
                 and self._machine.attempt(f"test -f {self._good(before)}")[0]
             ):
-                done, said = self._machine.attempt(f"{self._activate} {before}", timeout_s=300)
+                done, output = self._machine.attempt(f"{self._activate} {before}", timeout_s=300)
                 outcome.rolled_back_to = before if done else ""
-                outcome.problem += "" if done else f"\nand going back to {before} failed:\n{said}"
+                outcome.problem += "" if done else f"\nand going back to {before} failed:\n{output}"
             return
         self._machine.run(f"touch {self._good(new)}")
         self._tidy(new, before)
 
     def _tidy(self, new: str, before: str) -> None:
         """Keeps the release that runs and the one before; older ones and their programs go."""
-        kept = " ".join(f"! -name {one}" for one in {new, before or new})
+        kept = " ".join(f"! -name {release}" for release in {new, before or new})
         self._machine.attempt(
             f"cd {self._root} && "
             f"find releases -mindepth 1 -maxdepth 1 {kept} -exec rm -rf {{}} + ; "

@@ -58,17 +58,17 @@ class Secret:
 
 def put_secrets(machine: Machine, secrets: Iterable[Secret], *, dry_run: bool = False) -> list[str]:
     """Has each lie on the machine; returns the paths of those that did not, or not as privately."""
-    changed = [one for one in secrets if not _lies_there(machine, one)]
+    changed = [secret for secret in secrets if not _lies_there(machine, secret)]
     if not dry_run:
-        for one in changed:
-            _put(machine, one)
-    return [one.path for one in changed]
+        for secret in changed:
+            _put(machine, secret)
+    return [secret.path for secret in changed]
 
 
 def _lies_there(machine: Machine, secret: Secret) -> bool:
-    _, said = machine.attempt(_LOOK.format(**_words(secret)))
+    _, output = machine.attempt(_LOOK.format(**_words(secret)))
     group = f"root:{secret.owner}"
-    return said.splitlines() == [
+    return output.splitlines() == [
         f"{secret.folder_mode} {group}",
         f"{_MODE} {secret.owner}:{secret.owner}",
         hashlib.sha256(secret.text.encode()).hexdigest(),
@@ -77,9 +77,9 @@ def _lies_there(machine: Machine, secret: Secret) -> bool:
 
 def _put(machine: Machine, secret: Secret) -> None:
     content = base64.b64encode(secret.text.encode()).decode()
-    done, said = machine.attempt(_PUT.format(**_words(secret)), stdin=content)
+    done, output = machine.attempt(_PUT.format(**_words(secret)), stdin=content)
     if not done:
-        raise MachineError(f"{machine.name}: {secret.path} cannot be written: {said}")
+        raise MachineError(f"{machine.name}: {secret.path} cannot be written: {output}")
 
 
 def _words(secret: Secret) -> dict[str, str]:

@@ -67,17 +67,21 @@ _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 _KNOWN_TABLES: Final = "[site], [desktop], [[camera]]"
 
 
-def _mqtt_settings(told: Any) -> Any:
+def _mqtt_settings(given: Any) -> Any:
     """Of `roommood mqtt`: the broker's address, or a table of its settings."""
-    return _reader_settings(MqttSettings, {"broker": told} if isinstance(told, str) else told)
+    return _reader_settings(MqttSettings, {"broker": given} if isinstance(given, str) else given)
 
 
-def _notify_settings(told: Any) -> Any:
+def _notify_settings(given: Any) -> Any:
     """Of `roommood notify`: a table of its settings."""
-    found = _reader_settings(NotifySettings, told)
-    if isinstance(found, NotifySettings) and found.urls_file is None and found.command is None:
+    settings = _reader_settings(NotifySettings, given)
+    if (
+        isinstance(settings, NotifySettings)
+        and settings.urls_file is None
+        and settings.command is None
+    ):
         raise ValueError("nobody is to be told: give urls_file, command or both")
-    return found
+    return settings
 
 
 def _reader_settings(kind: type[MqttSettings] | type[NotifySettings], values: Any) -> Any:
@@ -85,7 +89,9 @@ def _reader_settings(kind: type[MqttSettings] | type[NotifySettings], values: An
         return values
     if ours := {"redis_url", "redis_password_file"} & values.keys():
         raise ValueError(_OURS_SAID.format(", ".join(sorted(ours))))
-    if wrong := [one for key in values if (one := problem_with(kind.TABLE, key, values[key]))]:
+    if wrong := [
+        problem for key in values if (problem := problem_with(kind.TABLE, key, values[key]))
+    ]:
         raise ValueError("; ".join(wrong))
     try:
         return load(kind, None, values)
@@ -218,19 +224,21 @@ class Site(BaseModel):
 
     @property
     def _is_one_machine(self) -> bool:
-        return {machine_of(one.host) for one in (self.desktop, *self.cameras)} == {LOCAL}
+        return {machine_of(part.host) for part in (self.desktop, *self.cameras)} == {LOCAL}
 
     @property
     def desktop_address(self) -> str:
         """By which the cameras reach the desktop, as it stands in `host:port`."""
-        told = self.desktop.address or self.desktop.host
-        if machine_of(told) == LOCAL and self._is_one_machine:
+        address = self.desktop.address or self.desktop.host
+        if machine_of(address) == LOCAL and self._is_one_machine:
             return "127.0.0.1"
-        return f"[{told}]" if ":" in told else told
+        return f"[{address}]" if ":" in address else address
 
     def on_machine_of(self, camera: Camera) -> list[Camera]:
         """All cameras of the machine that this one hangs on."""
-        return [one for one in self.cameras if machine_of(one.host) == machine_of(camera.host)]
+        return [
+            other for other in self.cameras if machine_of(other.host) == machine_of(camera.host)
+        ]
 
     def is_on_desktop(self, camera: Camera) -> bool:
         """Whether the camera hangs on the desktop's machine, as far as the hosts tell."""
@@ -256,14 +264,16 @@ def read_site(path: Path) -> Site:
         "folder": folder,
         **(_beside(folder, site) if isinstance(site, dict) else {"site": site}),
         "desktop": _beside(folder, document.get("desktop", {})),
-        "cameras": [_beside(folder, one) for one in document.get("camera", [])],
+        "cameras": [_beside(folder, camera) for camera in document.get("camera", [])],
     }
     try:
         return Site.model_validate(values)
     except ValidationError as error:
         # A camera that is wrong is also missing from the list: one complaint is enough.
-        wrong = [one for one in error.errors() if one["type"] != "too_short"] or error.errors()
-        raise ConfigError("\n".join(f"{path}: {_said(one)}" for one in wrong)) from None
+        wrong = [
+            fault for fault in error.errors() if fault["type"] != "too_short"
+        ] or error.errors()
+        raise ConfigError("\n".join(f"{path}: {_message(fault)}" for fault in wrong)) from None
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -276,7 +286,7 @@ def _document(path: Path) -> dict[str, Any]:
     for name, value in document.items():
         if name not in ("site", "desktop", "camera"):
             raise ConfigError(f"{path}: unknown table {name}: known are {_KNOWN_TABLES}")
-        is_list = isinstance(value, list) and all(isinstance(one, dict) for one in value)
+        is_list = isinstance(value, list) and all(isinstance(item, dict) for item in value)
         if name == "camera" and not is_list:
             raise ConfigError(f"{path}: write [[camera]], in two brackets, before each camera")
         if name != "camera" and not isinstance(value, dict):
@@ -288,31 +298,31 @@ def _beside(folder: Path, table: Any) -> Any:
     """A table whose files are looked for beside the site's file, those of its tables likewise."""
     if not isinstance(table, dict):
         return table
-    found = {key: _beside(folder, value) for key, value in table.items()}
-    for key in _FILES & found.keys():
-        if isinstance(found[key], str):
-            found[key] = str(folder / Path(found[key]).expanduser())
-    return found
+    resolved = {key: _beside(folder, value) for key, value in table.items()}
+    for key in _FILES & resolved.keys():
+        if isinstance(resolved[key], str):
+            resolved[key] = str(folder / Path(resolved[key]).expanduser())
+    return resolved
 
 
 def _check_settings(table: str, values: dict[str, Any]) -> None:
     ours = _OURS & values.keys()
     if ours:
         raise ValueError(_OURS_SAID.format(", ".join(sorted(ours))))
-    said = [problem_with(table, key, value) for key, value in values.items()]
-    if wrong := [one for one in said if one]:
+    problems = [problem_with(table, key, value) for key, value in values.items()]
+    if wrong := [problem for problem in problems if problem]:
         raise ValueError(f"{table}: {'; '.join(wrong)}")
 
 
-def _without_flags(said: str) -> str:
+def _without_flags(text: str) -> str:
     """A command's complaint in the words of a file: `ca_file` for `--ca-file`."""
-    return re.sub(r"--([a-z][a-z-]*)", lambda flag: flag[1].replace("-", "_"), said)
+    return re.sub(r"--([a-z][a-z-]*)", lambda flag: flag[1].replace("-", "_"), text)
 
 
-def _said(one: Any) -> str:
-    counted = (part + 1 if isinstance(part, int) else part for part in one["loc"])
+def _message(fault: Any) -> str:
+    counted = (part + 1 if isinstance(part, int) else part for part in fault["loc"])
     where = " ".join(str(part) for part in counted)
-    message = advice(one)
-    if one["type"] == "too_short":
+    message = advice(fault)
+    if fault["type"] == "too_short":
         message = "a site needs one at least: [[camera]], with a name, a room and a host"
     return f"{where.replace('cameras', 'camera')}: {message}" if where else message

@@ -36,11 +36,11 @@ class Wheels:
     @property
     def digest(self) -> str:
         """Stands for the content; two machines with the same digest install the same."""
-        said = hashlib.sha256(self.requirement.encode())
+        digest = hashlib.sha256(self.requirement.encode())
         for path in self.files:
-            said.update(path.name.encode())
-            said.update(hashlib.sha256(path.read_bytes()).digest())
-        return said.hexdigest()[:12]
+            digest.update(path.name.encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        return digest.hexdigest()[:12]
 
     def for_pip(self, folder: str) -> str:
         """The arguments of `pip install` on a machine where the files lie in `folder`."""

@@ -110,9 +110,9 @@ def iou(boxes: Boxes, others: Boxes) -> Boxes:
 
 
 def _area(hits: Bools, scores: Boxes, faces: int) -> float:
-    found = np.cumsum(hits[np.argsort(-scores, kind="stable")])
-    precision: Floats = found / np.arange(1, len(found) + 1)
+    hit_count = np.cumsum(hits[np.argsort(-scores, kind="stable")])
+    precision: Floats = hit_count / np.arange(1, len(hit_count) + 1)
     # Interpolated: the best precision at this recall or a higher one.
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    steps = np.diff(found, prepend=0) / faces
+    steps = np.diff(hit_count, prepend=0) / faces
     return float((steps * envelope).sum())

@@ -92,9 +92,11 @@ def evaluate_faces(
     threshold = detector.contract.score_threshold if isinstance(detector, YuNetDetector) else None
     photographs = read_photographs(data, limit)
     judged = _judge(_at_all_scores(spec), photographs, progress)
-    wrong, found = _mistakes(judged, threshold or 0.0)
-    free = [number for number, one in zip(wrong, judged, strict=True) if not len(one.truth)]
-    labels = {label: Question(label=label) for one in judged for label in sorted(set(one.labels))}
+    wrong, hit_count = _mistakes(judged, threshold or 0.0)
+    free = [number for number, picture in zip(wrong, judged, strict=True) if not len(picture.truth)]
+    labels = {
+        label: Question(label=label) for picture in judged for label in sorted(set(picture.labels))
+    }
     n = count_faces(judged, _ALL)
     file = None if is_haar(spec) else Path(spec)
     return FaceFigures(
@@ -108,7 +110,7 @@ def evaluate_faces(
         ap_by_label={label: _precision(judged, labels[label]) for label in sorted(labels)},
         n_by_label={label: count_faces(judged, labels[label]) for label in sorted(labels)},
         score_threshold=threshold,
-        recall=rounded(found / n) if n else None,
+        recall=rounded(hit_count / n) if n else None,
         false_positives_per_image=rounded(np.mean(wrong)),
         face_free_images=len(free),
         false_positives_per_face_free_image=rounded(np.mean(free)) if free else None,
@@ -130,11 +132,11 @@ def _judge(
         progress(place, len(photographs))
         picture = photograph.read()
         scale = min(1.0, DEFAULT_INPUT_SIZE / max(picture.shape[:2]))
-        found = detector.detect(picture)
+        faces = detector.detect(picture)
         judged.append(
             Judged(
-                boxes=_corners(found) * np.float32(scale),
-                scores=np.array([face.score for face in found], np.float32),
+                boxes=_corners(faces) * np.float32(scale),
+                scores=np.array([face.score for face in faces], np.float32),
                 truth=photograph.boxes * np.float32(scale),
                 labels=photograph.labels,
                 difficult=photograph.difficult,
@@ -144,14 +146,14 @@ def _judge(
     return judged
 
 
-def _corners(found: Sequence[Detection]) -> Boxes:
-    rows = [(face.x, face.y, face.x + face.width, face.y + face.height) for face in found]
+def _corners(faces: Sequence[Detection]) -> Boxes:
+    rows = [(face.x, face.y, face.x + face.width, face.y + face.height) for face in faces]
     return np.array(rows, np.float32).reshape(-1, 4)
 
 
 def _precision(judged: Sequence[Judged], question: Question) -> float | None:
-    found = average_precision(judged, question)
-    return None if found is None else rounded(found)
+    precision = average_precision(judged, question)
+    return None if precision is None else rounded(precision)
 
 
 def _mistakes(judged: Sequence[Judged], threshold: float) -> tuple[list[int], int]:
@@ -160,13 +162,13 @@ def _mistakes(judged: Sequence[Judged], threshold: float) -> tuple[list[int], in
     Suppression of overlaps goes from the best score down, so a lower threshold adds detections
     and changes none.
     """
-    wrong, found = [], 0
+    wrong, hit_count = [], 0
     for picture in judged:
         hits, ignored = find_hits(picture, _ALL.counted(picture))
         above = picture.scores >= threshold
         wrong.append(int((above & ~hits & ~ignored).sum()))
-        found += int((above & hits).sum())
-    return wrong, found
+        hit_count += int((above & hits).sum())
+    return wrong, hit_count
 
 
 def _milliseconds_per_image(detector: FaceDetector, photographs: Sequence[Photograph]) -> float:

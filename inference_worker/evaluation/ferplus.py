@@ -43,12 +43,12 @@ def find_split(data: Path, split: str | None) -> tuple[str, Path]:
     Raises ConfigError, naming what is there.
     """
     there = [name for name, folder in SPLITS.items() if (data / folder).is_dir()]
-    wanted = [split] if split else ["test", "valid"]
-    for name in wanted:
+    splits = [split] if split else ["test", "valid"]
+    for name in splits:
         if name in there:
             return name, data / SPLITS[name]
     raise ConfigError(
-        f"{data}: no {' or '.join(SPLITS[name] for name in wanted)}/ there; "
+        f"{data}: no {' or '.join(SPLITS[name] for name in splits)}/ there; "
         f"it has {', '.join(SPLITS[name] for name in there) or 'no split at all'}: choose --split"
     )
 

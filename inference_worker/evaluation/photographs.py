@@ -65,7 +65,7 @@ class PhotographFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Answers:
     truth: Counts
     answers: Probabilities
     sure: Counts
@@ -88,15 +88,15 @@ def evaluate_photographs(
     rows = list(_rows(data / LABELS))[:limit]
     detector = open_detector(input_size=_DETECTED_PX)
     classifier = open_classifier(str(path), box_style=detector.box_style)
-    found: list[tuple[int, Picture, Detection]] = []
+    crops: list[tuple[int, Picture, Detection]] = []
     for place, (name, label) in enumerate(rows):
         progress(place, len(rows))
         picture = _read(data / "images" / name)
         face = _largest(detector, picture)
         if face is not None:
-            found.append((label, picture, face))
-    told = {px: _told(classifier, found, px) for px in FACE_SIDES_PX}
-    return _figures(classifier.contract.model_id, len(rows), told)
+            crops.append((label, picture, face))
+    answers = {px: _answers_of(classifier, crops, px) for px in FACE_SIDES_PX}
+    return _figures(classifier.contract.model_id, len(rows), answers)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, int]]:
@@ -130,25 +130,30 @@ def _largest(detector: FaceDetector, picture: Picture) -> Detection | None:
     return max(detector.detect(picture), key=lambda face: face.side, default=None)
 
 
-def _told(
-    classifier: ExpressionClassifier, found: list[tuple[int, Picture, Detection]], px: int
-) -> _Told:
+def _answers_of(
+    classifier: ExpressionClassifier, crops: list[tuple[int, Picture, Detection]], px: int
+) -> _Answers:
     """What the classifier makes of each face at that side in pixels."""
     answers, sure = [], []
-    for _, picture, face in found:
+    for _, picture, face in crops:
         scale = px / face.side
         x, y, width, height = (v * scale for v in (face.x, face.y, face.width, face.height))
         moved = Detection(x, y, width, height, face.score, certain=face.certain)
-        (told,) = classifier.classify(_scaled(picture, scale), [moved])
-        answers.append(told.probabilities)
-        sure.append(told.sure)
-    truth = np.array([label for label, _, _ in found], np.int64)
-    return _Told(truth, np.array(answers).reshape(-1, len(EXPRESSIONS)), np.array(sure, np.int64))
+        (answer,) = classifier.classify(_scaled(picture, scale), [moved])
+        answers.append(answer.probabilities)
+        sure.append(answer.sure)
+    truth = np.array([label for label, _, _ in crops], np.int64)
+    return _Answers(
+        truth, np.array(answers).reshape(-1, len(EXPRESSIONS)), np.array(sure, np.int64)
+    )
 
 
-def _figures(model: str, n: int, told: dict[int, _Told]) -> PhotographFigures:
-    first = told[FACE_SIDES_PX[0]]
-    recall = {px: recalls(confusion(one.truth, one.answers)) for px, one in told.items()}
+def _figures(model: str, n: int, answers_by_px: dict[int, _Answers]) -> PhotographFigures:
+    first = answers_by_px[FACE_SIDES_PX[0]]
+    recall = {
+        px: recalls(confusion(answers.truth, answers.answers))
+        for px, answers in answers_by_px.items()
+    }
     right = first.answers.argmax(axis=1) == first.truth
     weights = _alike(first.truth)
     weight_of_sure = weights * first.sure
@@ -164,7 +169,7 @@ def _figures(model: str, n: int, told: dict[int, _Told]) -> PhotographFigures:
         accuracy_of_sure_alike=_share(weight_of_sure * right, weight_of_sure),
         recall=recall[FACE_SIDES_PX[0]],
         confusion=confusion(first.truth, first.answers).tolist(),
-        mean_recall_by_px={str(px): _mean(one) for px, one in recall.items()},
+        mean_recall_by_px={str(px): _mean(recall_of) for px, recall_of in recall.items()},
     )
 
 
@@ -175,8 +180,10 @@ def _alike(truth: Counts) -> Probabilities:
     return np.asarray(weights / max(1, int(np.count_nonzero(counts))), np.float64)
 
 
-def _calibration(told: _Told, weights: Probabilities) -> float | None:
-    return calibration_error(told.truth, told.answers, weights) if told.truth.size else None
+def _calibration(answers: _Answers, weights: Probabilities) -> float | None:
+    return (
+        calibration_error(answers.truth, answers.answers, weights) if answers.truth.size else None
+    )
 
 
 def _share(part: Probabilities, whole: Probabilities) -> float | None:

@@ -53,11 +53,11 @@ def info(file: FileArgument, as_json: JsonOption = False) -> None:
     from roommood.inference_worker.models.store import resolve
     from roommood.inference_worker.models.view import info_table
 
-    found = model_info(resolve(file))
+    info = model_info(resolve(file))
     if as_json:
-        _print_json(_plain(found))
+        _print_json(_plain(info))
     else:
-        _print(info_table(found))
+        _print(info_table(info))
 
 
 @app.command()
@@ -97,9 +97,9 @@ def verify(
     from roommood.inference_worker.models.store import verify as verify_model
     from roommood.shared.errors import ModelError
 
-    wanted = [find_model(name)] if name else [m for m in known_models() if m.state != "available"]
+    models = [find_model(name)] if name else [m for m in known_models() if m.state != "available"]
     failed = 0
-    for model in wanted:
+    for model in models:
         try:
             if model.state == "available":
                 raise ModelError(f"not here yet: roommood models pull {model.name}")

@@ -209,8 +209,8 @@ def from_metadata(kind: type[C], metadata: Mapping[str, str], source: str) -> C:
     Raises ModelError, naming source, key, value and what is allowed.
     """
     known = {PREFIX + name: name for name in _names(kind)}
-    found = {known[key]: text for key, text in metadata.items() if key in known}
-    values = {name: _from_text(name, text, source) for name, text in found.items()}
+    texts = {known[key]: text for key, text in metadata.items() if key in known}
+    values = {name: _from_text(name, text, source) for name, text in texts.items()}
     return _validate(kind, values, source, PREFIX)
 
 
@@ -249,7 +249,7 @@ def _validate(kind: type[C], values: Mapping[str, Any], source: str, prefix: str
 
 def _faults(error: ValidationError, prefix: str) -> str:
     try:
-        return "; ".join(_fault(one, prefix) for one in error.errors()[:4])
+        return "; ".join(_fault(fault, prefix) for fault in error.errors()[:4])
     except RecursionError:  # of what is nested so deeply that it can be read but not shown
         return f"{error.error_count()} wrong values, nested too deeply to be shown"
 

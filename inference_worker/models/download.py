@@ -38,24 +38,24 @@ class Download:
         return self.target.with_name(self.target.name + ".part")
 
 
-def fetch(wanted: Download, progress: Progress) -> None:
+def fetch(download: Download, progress: Progress) -> None:
     """Fetch a file, going on from what an earlier attempt left.
 
     The target appears whole or not at all. Raises ModelError: offline, refused, broken off
     (what came stays for the next attempt), or other bytes than were pinned (they are removed).
     """
     try:
-        wanted.target.parent.mkdir(parents=True, exist_ok=True)
-        if _size(wanted.part) < wanted.size:
-            _receive(wanted, progress)
-        _check(wanted)
-        wanted.part.replace(wanted.target)
+        download.target.parent.mkdir(parents=True, exist_ok=True)
+        if _size(download.part) < download.size:
+            _receive(download, progress)
+        _check(download)
+        download.part.replace(download.target)
     except HTTPError as error:
-        raise ModelError(_refusal(wanted, error)) from error
+        raise ModelError(_refusal(download, error)) from error
     except (URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
-        raise ModelError(_outage(wanted, error)) from error
+        raise ModelError(_outage(download, error)) from error
     except OSError as error:
-        raise ModelError(f"{wanted.part}: cannot be written: {error}") from error
+        raise ModelError(f"{download.part}: cannot be written: {error}") from error
 
 
 def sha256_of(path: Path) -> str:
@@ -64,13 +64,13 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _receive(wanted: Download, progress: Progress) -> None:
-    there = _size(wanted.part)
-    with _open(wanted.url, there) as answer:
-        start = _start(answer, wanted, there)
-        with wanted.part.open("r+b" if start else "wb") as part:
+def _receive(download: Download, progress: Progress) -> None:
+    there = _size(download.part)
+    with _open(download.url, there) as answer:
+        start = _start(answer, download, there)
+        with download.part.open("r+b" if start else "wb") as part:
             part.seek(start)
-            _copy(answer, part, wanted, start, progress)
+            _copy(answer, part, download, start, progress)
 
 
 def _open(url: str, start: int) -> Any:
@@ -80,73 +80,73 @@ def _open(url: str, start: int) -> Any:
     return urlopen(Request(url, headers=headers), timeout=_TIMEOUT_S)
 
 
-def _start(answer: Any, wanted: Download, there: int) -> int:
+def _start(answer: Any, download: Download, there: int) -> int:
     """From which byte on the answer is: a server may ignore the wish to resume."""
     if answer.status != _PARTIAL_CONTENT:
-        _check_offer(answer, wanted)
+        _check_offer(answer, download)
         return 0
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
-    if found is None or int(found[1]) != there:
-        wanted.part.unlink(missing_ok=True)
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
+    if match is None or int(match[1]) != there:
+        download.part.unlink(missing_ok=True)
         raise ModelError(
-            f"{wanted.url}: asked to go on from byte {there}, it answered "
+            f"{download.url}: asked to go on from byte {there}, it answered "
             f"{answer.headers.get('Content-Range')!r}: pull again to start anew"
         )
     return there
 
 
-def _check_offer(answer: Any, wanted: Download) -> None:
+def _check_offer(answer: Any, download: Download) -> None:
     offered = answer.headers.get("Content-Length")
-    if offered is not None and offered != str(wanted.size):
+    if offered is not None and offered != str(download.size):
         raise ModelError(
-            f"{wanted.url}: it offers {offered} bytes, {wanted.size} are due: "
+            f"{download.url}: it offers {offered} bytes, {download.size} are due: "
             "this is not the pinned file (a proxy's page, perhaps)"
         )
 
 
-def _copy(answer: Any, part: Any, wanted: Download, start: int, progress: Progress) -> None:
+def _copy(answer: Any, part: Any, download: Download, start: int, progress: Progress) -> None:
     """Never more than the size that is due, whatever the server sends."""
     there = start
-    progress(there, wanted.size)
-    while there < wanted.size:
-        chunk = answer.read(min(_CHUNK_BYTES, wanted.size - there))
+    progress(there, download.size)
+    while there < download.size:
+        chunk = answer.read(min(_CHUNK_BYTES, download.size - there))
         if not chunk:
-            raise ConnectionError(f"the connection closed after {there} of {wanted.size} bytes")
+            raise ConnectionError(f"the connection closed after {there} of {download.size} bytes")
         part.write(chunk)
         there += len(chunk)
-        progress(there, wanted.size)
+        progress(there, download.size)
     part.flush()
     os.fsync(part.fileno())
 
 
-def _check(wanted: Download) -> None:
-    found = sha256_of(wanted.part)
-    if found != wanted.sha256:
-        wanted.part.unlink()
+def _check(download: Download) -> None:
+    digest = sha256_of(download.part)
+    if digest != download.sha256:
+        download.part.unlink()
         raise ModelError(
-            f"{wanted.url}: the SHA-256 of what came is {found}, {wanted.sha256} is due: "
+            f"{download.url}: the SHA-256 of what came is {digest}, {download.sha256} is due: "
             "removed; pull again, and if it persists do not use that source"
         )
 
 
-def _refusal(wanted: Download, error: HTTPError) -> str:
+def _refusal(download: Download, error: HTTPError) -> str:
     if error.code == _RANGE_NOT_SATISFIABLE:
-        wanted.part.unlink(missing_ok=True)
-        return f"{wanted.url}: the server cannot resume: pull again to start anew"
+        download.part.unlink(missing_ok=True)
+        return f"{download.url}: the server cannot resume: pull again to start anew"
     return (
-        f"{wanted.url}: the server answers {error.code} {error.reason}: "
+        f"{download.url}: the server answers {error.code} {error.reason}: "
         "the file may have moved; get it elsewhere and give its path"
     )
 
 
-def _outage(wanted: Download, error: Exception) -> str:
-    host = urlsplit(wanted.url).netloc
+def _outage(download: Download, error: Exception) -> str:
+    host = urlsplit(download.url).netloc
     reason = getattr(error, "reason", None) or error
-    there = _size(wanted.part)
-    kept = f" ({there} of {wanted.size} bytes are kept)" if there else ""
+    there = _size(download.part)
+    kept = f" ({there} of {download.size} bytes are kept)" if there else ""
     return (
         f"{host} cannot be reached or broke off: {reason}{kept}: pull again when online, "
-        f"or fetch {wanted.url} elsewhere and put it at {wanted.target}"
+        f"or fetch {download.url} elsewhere and put it at {download.target}"
     )
 
 

@@ -117,16 +117,16 @@ def _check_input(model: OnnxModel, due: CropTensor | PictureTensor) -> None:
 
 
 def _check_output(model: OnnxModel, due: Shape) -> None:
-    name, found = next(iter(model.output_shapes.items()))
-    if len(found) != len(due) or not _fits(found, due):
+    name, shape = next(iter(model.output_shapes.items()))
+    if len(shape) != len(due) or not _fits(shape, due):
         raise ModelError(
-            f"{model.path}: its output {name} is {_shown(found)}, but {due[-1]} labels "
+            f"{model.path}: its output {name} is {_shown(shape)}, but {due[-1]} labels "
             f"need {_shown(due)}: correct the labels or the file"
         )
 
 
-def _fits(found: Sequence[int | None], due: Sequence[int | None]) -> bool:
-    pairs = zip(found, due, strict=True)
+def _fits(shape: Sequence[int | None], due: Sequence[int | None]) -> bool:
+    pairs = zip(shape, due, strict=True)
     return all(have is None or want is None or have == want for have, want in pairs)
 
 

@@ -34,9 +34,9 @@ def count_params(path: Path) -> int:
         raise ModelError(f"{path}: not a readable ONNX file: {error}") from error
 
 
-def _messages(message: memoryview, wanted: int) -> Iterator[memoryview]:
+def _messages(message: memoryview, field: int) -> Iterator[memoryview]:
     for number, value in _fields(message):
-        if number == wanted and isinstance(value, memoryview):
+        if number == field and isinstance(value, memoryview):
             yield value
 
 

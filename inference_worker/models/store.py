@@ -80,9 +80,9 @@ def verify(model: KnownModel) -> str:
 
     Raises ModelError for what is wrong.
     """
-    if model.sha256 is not None and (found := sha256_of(model.path)) != model.sha256:
+    if model.sha256 is not None and (digest := sha256_of(model.path)) != model.sha256:
         raise ModelError(
-            f"{model.path}: its SHA-256 is {found}, {model.sha256} is due: remove it and pull or "
+            f"{model.path}: its SHA-256 is {digest}, {model.sha256} is due: remove it and pull or "
             "install it again"
         )
     checked = "SHA-256 right" if model.sha256 else "no SHA-256 recorded (not an installed wheel)"

@@ -17,9 +17,9 @@ def new_app(**more: Any) -> typer.Typer:
     return typer.Typer(rich_markup_mode="markdown", context_settings=names, **more)
 
 
-def print_version(wanted: bool) -> None:
+def print_version(is_asked: bool) -> None:
     """Callback of `--version`: prints the release and ends the command."""
-    if wanted:
+    if is_asked:
         typer.echo(f"roommood {release()}")
         raise typer.Exit
 

@@ -26,7 +26,9 @@ class Origin:
 def origin() -> Origin | None:
     """What pip noted of a file or folder that is still there (PEP 610); else None."""
     # In a clone, what its build left beside the sources is found first, and has no such note.
-    notes = (found.read_text("direct_url.json") for found in distributions(name="roommood"))
+    notes = (
+        distribution.read_text("direct_url.json") for distribution in distributions(name="roommood")
+    )
     document: dict[str, Any] = next((json.loads(note) for note in notes if note), {})
     url = urlsplit(document.get("url", ""))
     path = Path(unquote(url.path))
@@ -37,11 +39,11 @@ def origin() -> Origin | None:
 
 def how_to_install(extra: str) -> str:
     """The command that adds an extra to the environment that runs."""
-    found = origin()
-    python, path = _as_typed(Path(sys.executable)), _as_typed(found.path) if found else _UNKNOWN
-    flag = "--editable " if found and found.editable else ""
+    source = origin()
+    python, path = _as_typed(Path(sys.executable)), _as_typed(source.path) if source else _UNKNOWN
+    flag = "--editable " if source and source.editable else ""
     command = f'{python} -m pip install {flag}"{path}[{extra}]"'
-    return command if found else f"{command}, the wheel or the clone that roommood came from"
+    return command if source else f"{command}, the wheel or the clone that roommood came from"
 
 
 def _as_typed(path: Path) -> str:

@@ -194,7 +194,11 @@ class ConnectionLog:
         """These are lost at this moment; all others that were are back."""
         for peer in peers:
             self.lost(peer, why)
-        lost = [one for one, at in self._lost_at.items() if at is not None and at != self._LEFT]
+        lost = [
+            component
+            for component, at in self._lost_at.items()
+            if at is not None and at != self._LEFT
+        ]
         for peer in set(lost) - set(peers):
             self.back(peer)
 

@@ -37,13 +37,13 @@ class ServiceManager:
         if self._socket is None:
             return
         now = time.monotonic()
-        said = [] if self._started else ["READY=1"]
+        lines = [] if self._started else ["READY=1"]
         if status != self._status:
-            said.append(f"STATUS={status}")
+            lines.append(f"STATUS={status}")
         if self._every_s and now - self._told_at >= self._every_s:
-            said.append("WATCHDOG=1")
+            lines.append("WATCHDOG=1")
             self._told_at = now
-        if said and self._say(said):
+        if lines and self._say(lines):
             self._started, self._status = True, status
 
     def stopping(self) -> None:

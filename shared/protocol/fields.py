@@ -108,10 +108,10 @@ def number_in(name: str, value: Any, low: float = 0.0, high: float = _FAR) -> fl
     raise BadField(f"{name} is not a number in {low:g}..{high:g}: {short(value)}")
 
 
-def typed(name: str, value: object, wanted: type[T]) -> T:
+def typed(name: str, value: object, kind: type[T]) -> T:
     """A value of this type."""
-    if not isinstance(value, wanted):
-        raise BadField(f"{name} is not {wanted.__name__}: {short(value)}")
+    if not isinstance(value, kind):
+        raise BadField(f"{name} is not {kind.__name__}: {short(value)}")
     return value
 
 

@@ -92,25 +92,36 @@ def measured(kind: type) -> tuple[Measured, ...]:
 def _measured(kind: Any) -> tuple[Measured, ...]:
     hints = get_type_hints(kind)
     return tuple(
-        Measured(one.name, _plain_kind(hints[one.name]), one.default, one.metadata[_MEASURE])
-        for one in fields(kind)
-        if _MEASURE in one.metadata
+        Measured(
+            field.name, _plain_kind(hints[field.name]), field.default, field.metadata[_MEASURE]
+        )
+        for field in fields(kind)
+        if _MEASURE in field.metadata
     )
 
 
 def as_message(value: object) -> dict[str, Plain]:
     """The measures of a value, as messages carry them."""
-    return {one.name: one.plain(getattr(value, one.name)) for one in measured(type(value))}
+    return {
+        number.name: number.plain(getattr(value, number.name)) for number in measured(type(value))
+    }
 
 
 def as_hash(value: object) -> dict[str, Plain]:
     """The measures of a value, as fields of a hash in Redis."""
-    plain = {one.key: (one.plain(getattr(value, one.name)), one) for one in measured(type(value))}
+    plain = {
+        number.key: (number.plain(getattr(value, number.name)), number)
+        for number in measured(type(value))
+    }
     return {
-        key: said if one.kind is not float else round(float(said), one.measure.digits)
-        for key, (said, one) in plain.items()
+        key: plain_value
+        if number.kind is not float
+        else round(float(plain_value), number.measure.digits)
+        for key, (plain_value, number) in plain.items()
     }
 
 
 def _plain_kind(hint: Any) -> type:
-    return next(one for one in (str, float, int) if one in (hint, *getattr(hint, "__args__", ())))
+    return next(
+        kind for kind in (str, float, int) if kind in (hint, *getattr(hint, "__args__", ()))
+    )

@@ -13,11 +13,11 @@ from roommood.shared.protocol.names import is_name
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{4}(-[0-9a-f]{4}){3}", re.ASCII)
 
 
-def result_row(one: TicketedResult) -> list[object]:
+def result_row(result: TicketedResult) -> list[object]:
     """What msgpack is given; the key's fingerprint ends it, where there is one."""
-    r = one.result
+    r = result.result
     faces = [(f.box, f.score, f.size, f.probabilities, f.sure) for f in r.faces]
-    row: list[object] = [one.ticket, one.age_ms, r.camera, r.room, r.session_id, r.seq]
+    row: list[object] = [result.ticket, result.age_ms, r.camera, r.room, r.session_id, r.seq]
     row += [r.interval_us, r.model, faces]
     return [*row, r.key] if r.key else row
 

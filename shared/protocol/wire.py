@@ -65,7 +65,7 @@ def encode_report(report: Report) -> bytes:
     fields = _fields(report)
     fields["cameras"] = [_with_health(camera) for camera in report.cameras]
     fields["models"] = [_fields(model) for model in report.models]
-    fields["results"] = [result_row(one) for one in report.results]
+    fields["results"] = [result_row(result) for result in report.results]
     return _pack(b"R", fields)
 
 
@@ -170,7 +170,7 @@ def _read_hello(fields: Fields) -> Hello:
 
 
 def _read_camera_health(fields: Fields) -> CameraHealth:
-    return CameraHealth(**{one.name: one.read(fields) for one in measured(CameraHealth)})
+    return CameraHealth(**{number.name: number.read(fields) for number in measured(CameraHealth)})
 
 
 def _rotation(fields: Fields) -> int:

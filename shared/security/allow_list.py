@@ -114,10 +114,10 @@ class AllowList:
     def refresh(self) -> None:
         """Reads the file again if it is another than the one last read; never raises."""
         with self._lock:
-            found = _identity(self._path)
-            if found != self._seen:
+            identity = _identity(self._path)
+            if identity != self._seen:
                 # Told apart before it is read: what is written meanwhile is seen the next time.
-                self._seen = found
+                self._seen = identity
                 self._read()
             elif self.problem and time.monotonic() - self._reminded > _REMIND_S:
                 self._complain()
@@ -201,8 +201,8 @@ def _live(entries: Iterable[Entry]) -> Mapping[str, Entry]:
 
 def _identity(path: Path) -> tuple[int, ...]:
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError as error:
         return (error.errno or 0,)
     # The change time also moves when only the rights do.
-    return (found.st_ino, found.st_mtime_ns, found.st_ctime_ns, found.st_size)
+    return (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)

@@ -118,8 +118,8 @@ def camera_bundle(place: Path | None) -> CameraBundle | None:
     if place is not None and place.expanduser().is_file():
         return read_bundle(place.expanduser())
     folder = credentials_folder()
-    found = folder / CAMERA_FILE if folder is not None and place is None else None
-    return read_bundle(found) if found is not None and found.is_file() else None
+    file = folder / CAMERA_FILE if folder is not None and place is None else None
+    return read_bundle(file) if file is not None and file.is_file() else None
 
 
 def read_bundle(path: Path) -> CameraBundle:

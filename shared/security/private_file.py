@@ -31,8 +31,8 @@ def read_private(path: Path, most_bytes: int, holds: str, *, is_secret: bool = T
     """
     try:
         with path.open("rb") as file:
-            found = os.fstat(file.fileno())
-            _refuse_if_open_to_others(path, found, is_secret)
+            status = os.fstat(file.fileno())
+            _refuse_if_open_to_others(path, status, is_secret)
             data = file.read(most_bytes + 1)
         text = data.decode().removesuffix("\n").removesuffix("\r")
     except OSError as error:
@@ -46,16 +46,16 @@ def read_private(path: Path, most_bytes: int, holds: str, *, is_secret: bool = T
     return text
 
 
-def _refuse_if_open_to_others(path: Path, found: os.stat_result, is_secret: bool) -> None:
-    mode, user = stat.S_IMODE(found.st_mode), os.geteuid()
-    if mode & (_OTHERS if is_secret else _OTHERS_CHANGE) and not _is_credential(path, found):
+def _refuse_if_open_to_others(path: Path, status: os.stat_result, is_secret: bool) -> None:
+    mode, user = stat.S_IMODE(status.st_mode), os.geteuid()
+    if mode & (_OTHERS if is_secret else _OTHERS_CHANGE) and not _is_credential(path, status):
         can = "change" if mode & _OTHERS_CHANGE else "read"
         raise ConfigError(f"others can {can} {path} (mode {mode:04o}): chmod 600 {path}")
-    if user and found.st_uid not in (0, user):
+    if user and status.st_uid not in (0, user):
         raise ConfigError(f"{path} belongs to another user: chown {user} {path}")
 
 
-def _is_credential(path: Path, found: os.stat_result) -> bool:
+def _is_credential(path: Path, status: os.stat_result) -> bool:
     """Whether it lies among systemd's credentials as systemd itself puts them there."""
-    as_systemd_does = stat.S_IMODE(found.st_mode) in _CREDENTIAL_MODES and found.st_uid == 0
+    as_systemd_does = stat.S_IMODE(status.st_mode) in _CREDENTIAL_MODES and status.st_uid == 0
     return path.parent == credentials_folder() and as_systemd_does

@@ -41,8 +41,8 @@ def holds_password(url: str) -> bool:
 
 def is_host(text: str) -> bool:
     """True for host or host:port."""
-    found = _HOST.fullmatch(text)
-    return found is not None and int(found.group(1) or 1) in range(1, 65_536)
+    match = _HOST.fullmatch(text)
+    return match is not None and int(match.group(1) or 1) in range(1, 65_536)
 
 
 def is_well_formed(url: str) -> bool:

@@ -33,7 +33,7 @@ class Finder:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._found: dict[str, tuple[str, ...]] = {}
+        self._addresses: dict[str, tuple[str, ...]] = {}
 
     def __call__(self) -> frozenset[str]:
         """Addresses as `shared.transport.addresses` writes them; at most `MAX_ADDRESSES`.
@@ -41,7 +41,7 @@ class Finder:
         Of more than that others each time, so that invented ones hide nobody for long.
         """
         with self._lock:
-            addresses = [address for some in self._found.values() for address in some]
+            addresses = [address for some in self._addresses.values() for address in some]
         return frozenset(random.sample(addresses, min(len(addresses), MAX_ADDRESSES)))
 
     # What zeroconf calls, in a thread of its own (its names: `zeroconf.ServiceListener`)
@@ -62,13 +62,13 @@ class Finder:
             return
         addresses = _addresses(info) if info else ()
         with self._lock:
-            if addresses and (name in self._found or len(self._found) < _MOST_NAMES):
-                self._found[name] = addresses
+            if addresses and (name in self._addresses or len(self._addresses) < _MOST_NAMES):
+                self._addresses[name] = addresses
 
     def remove_service(self, zc: "Zeroconf", type_: str, name: str) -> None:  # noqa: ARG002
         """It says that it leaves."""
         with self._lock:
-            self._found.pop(name, None)
+            self._addresses.pop(name, None)
 
 
 @contextlib.contextmanager

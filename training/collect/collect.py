@@ -69,8 +69,8 @@ class FaceFinder:
 
     def faces_in(self, picture: Picture) -> list[FaceCrop]:
         """The faces of one upright BGR picture, the largest first."""
-        found = sorted(self._detector.detect(picture), key=lambda face: face.side, reverse=True)
-        large = [face for face in found if face.side >= self._min_side_px]
+        faces = sorted(self._detector.detect(picture), key=lambda face: face.side, reverse=True)
+        large = [face for face in faces if face.side >= self._min_side_px]
         return [FaceCrop(self._cut(picture, face), face.side) for face in large]
 
     def _cut(self, picture: Picture, face: Detection) -> Picture:

@@ -68,8 +68,8 @@ def session_name(now: datetime, random: int) -> str:
 
 def session_of(name: str) -> str | None:
     """The session in a file's name, or None for a picture that `collect` did not write."""
-    found = _SESSION.fullmatch(name)
-    return found[1] if found else None
+    match = _SESSION.fullmatch(name)
+    return match[1] if match else None
 
 
 def labelled_files(folder: Path) -> Iterator[tuple[str, Path]]:

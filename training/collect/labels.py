@@ -28,9 +28,9 @@ def expression_named(text: str) -> str:
     Raises ConfigError, naming the nearest one that is known.
     """
     name = text.strip().lower()
-    found = _SYNONYMS.get(name, name)
-    if found in EXPRESSIONS:
-        return found
+    label = _SYNONYMS.get(name, name)
+    if label in EXPRESSIONS:
+        return label
     nearest = get_close_matches(name, (*EXPRESSIONS, *_SYNONYMS), 1, 0.5)
     hint = f"did you mean {_SYNONYMS.get(nearest[0], nearest[0])}? " if nearest else ""
     raise ConfigError(f"{text!r} is no expression: {hint}Use one of {', '.join(EXPRESSIONS)}")

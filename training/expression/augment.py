@@ -66,7 +66,7 @@ def augment(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
     """One distorted copy of a face, in the order in which a camera would distort it."""
     picture = warp(picture, policy, rng)
     for chance, distort in (
-        (policy.turn, turn),
+        (policy.turn, turn_sideways),
         (policy.light, relight),
         (policy.lower_mask, mask_lower_face),
         (policy.backlight, light_from_behind),
@@ -107,7 +107,7 @@ def warp(picture: Pictures, policy: Policy, rng: Generator) -> Pictures:
     return _uint8(cv2.warpAffine(picture, matrix, size, borderMode=border, borderValue=grey))
 
 
-def turn(picture: Pictures, rng: Generator) -> Pictures:
+def turn_sideways(picture: Pictures, rng: Generator) -> Pictures:
     """The face as a flat sheet, turned a little to a side, up or down."""
     half = SIDE_PX / 2
     to_middle = np.array([[1, 0, half], [0, 1, half], [0, 0, 1]])

@@ -36,7 +36,7 @@ def measure_blur(
 ) -> Iterator[tuple[str, Blurred]]:
     """Faces (N, 48, 48) with labels (N,), in one kind of blur after the other, by its name."""
     for name, spoil in _kinds().items():
-        yield name, _judge(classifier, np.stack([spoil(one) for one in pictures]), truth)
+        yield name, _judge(classifier, np.stack([spoil(picture) for picture in pictures]), truth)
 
 
 def _judge(
@@ -51,7 +51,7 @@ def _judge(
     right = answers.argmax(1) == truth
     sure = answers.max(1) >= classifier.contract.sure_threshold
     sharp = sure & ~blurred(pictures)
-    across, down = (float(np.quantile(one, QUANTILE)) for one in detail(pictures))
+    across, down = (float(np.quantile(shares, QUANTILE)) for shares in detail(pictures))
     return Blurred(
         float(right.mean()),
         float(sure.mean()),

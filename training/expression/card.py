@@ -36,16 +36,16 @@ def read_recipe(path: Path) -> Recipe:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def write_card(model: Path, found: Evaluation, recipe: Recipe, multiply_adds: int) -> Path:
+def write_card(model: Path, evaluation: Evaluation, recipe: Recipe, multiply_adds: int) -> Path:
     """Write the card beside the exported file `model`; gives the path of the card."""
     text = Template(TEMPLATE.read_text(encoding="utf-8"))
-    told = _told(recipe) | {"multiply_adds": f"{multiply_adds / 1e6:.0f}"}
+    texts = _recipe_texts(recipe) | {"multiply_adds": f"{multiply_adds / 1e6:.0f}"}
     card = model.with_suffix(".MODEL_CARD.md")
-    card.write_text(text.substitute(_figures(model, found) | told), encoding="utf-8")
+    card.write_text(text.substitute(_figures(model, evaluation) | texts), encoding="utf-8")
     return card
 
 
-def _told(recipe: Recipe) -> dict[str, str]:
+def _recipe_texts(recipe: Recipe) -> dict[str, str]:
     return {
         "how": recipe.how,
         "unseen": recipe.unseen and f"{recipe.unseen}\n",
@@ -55,7 +55,7 @@ def _told(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _figures(model: Path, found: Evaluation) -> dict[str, str]:
+def _figures(model: Path, evaluation: Evaluation) -> dict[str, str]:
     metadata = Classifier(model).metadata
     return {
         "model_id": metadata["roommood.model_id"],
@@ -66,18 +66,20 @@ def _figures(model: Path, found: Evaluation) -> dict[str, str]:
         "file": model.name,
         "numbers": _numbers(model),
         "kilobytes": f"{model.stat().st_size / 1000:.0f}",
-        "parameters": f"{found.params:,}",
-        "ms_per_face": f"{found.ms_per_face:.2f}",
-        "n": f"{found.n:,}",
-        "accuracy": f"{found.accuracy:.1%}",
-        "ece": f"{found.ece:.1%}",
-        "mean_recall": f"{found.mean_recall_of_seven:.1%}",
-        "sure_share": f"{found.sure_by_px['48'][0]:.1%}",
-        "sure_accuracy": f"{found.sure_by_px['48'][1]:.1%}",
-        "by_expression": _by_expression(found),
-        "confusion": _confusion(found),
-        "by_px": _by_px(found),
-        "by_crop": _lines((px, f"{part:.1%}") for px, part in found.accuracy_by_crop_px.items()),
+        "parameters": f"{evaluation.params:,}",
+        "ms_per_face": f"{evaluation.ms_per_face:.2f}",
+        "n": f"{evaluation.n:,}",
+        "accuracy": f"{evaluation.accuracy:.1%}",
+        "ece": f"{evaluation.ece:.1%}",
+        "mean_recall": f"{evaluation.mean_recall_of_seven:.1%}",
+        "sure_share": f"{evaluation.sure_by_px['48'][0]:.1%}",
+        "sure_accuracy": f"{evaluation.sure_by_px['48'][1]:.1%}",
+        "by_expression": _by_expression(evaluation),
+        "confusion": _confusion(evaluation),
+        "by_px": _by_px(evaluation),
+        "by_crop": _lines(
+            (px, f"{part:.1%}") for px, part in evaluation.accuracy_by_crop_px.items()
+        ),
     }
 
 
@@ -89,24 +91,29 @@ def _numbers(model: Path) -> str:
     return "weights stored as fp16 and computed in fp32"
 
 
-def _by_expression(found: Evaluation) -> str:
-    counts = [sum(row) for row in found.confusion]
+def _by_expression(evaluation: Evaluation) -> str:
+    counts = [sum(row) for row in evaluation.confusion]
     return _lines(
-        (name, str(count), f"{found.recall[name]:.0%}", f"{found.precision[name]:.0%}")
+        (name, str(count), f"{evaluation.recall[name]:.0%}", f"{evaluation.precision[name]:.0%}")
         for name, count in zip(EXPRESSIONS, counts, strict=True)
     )
 
 
-def _confusion(found: Evaluation) -> str:
+def _confusion(evaluation: Evaluation) -> str:
     head = _lines([("", *EXPRESSIONS), ("---",) * (len(EXPRESSIONS) + 1)])
-    rows = zip(EXPRESSIONS, found.confusion, strict=True)
+    rows = zip(EXPRESSIONS, evaluation.confusion, strict=True)
     return f"{head}\n{_lines((name, *map(str, row)) for name, row in rows)}"
 
 
-def _by_px(found: Evaluation) -> str:
+def _by_px(evaluation: Evaluation) -> str:
     return _lines(
-        (px, f"{part:.1%}", f"{found.ece_by_px[px]:.1%}", f"{found.sure_by_px[px][0]:.0%}")
-        for px, part in found.accuracy_by_px.items()
+        (
+            px,
+            f"{part:.1%}",
+            f"{evaluation.ece_by_px[px]:.1%}",
+            f"{evaluation.sure_by_px[px][0]:.0%}",
+        )
+        for px, part in evaluation.accuracy_by_px.items()
     )
 
 

@@ -43,10 +43,10 @@ def measure_recipes(detect: Detect, pictures: Pictures, scale: int = 3) -> list[
     """One recipe for each measure of a box, from faces (N, 48, 48) enlarged `scale` times."""
     boxes = [detect(_on_canvas(picture, scale)) for picture in pictures]
     side = SIDE_PX * scale
-    found = np.array([box for box in boxes if box is not None and min(box[2:]) > 0.4 * side])
-    centres = found[:, :2] + found[:, 2:] / 2
+    faces = np.array([box for box in boxes if box is not None and min(box[2:]) > 0.4 * side])
+    centres = faces[:, :2] + faces[:, 2:] / 2
     offsets = (2 * side / 2 - centres) / side
-    return [_recipe(of, found[:, 2:] / side, offsets, len(pictures)) for of in MEASURES]
+    return [_recipe(of, faces[:, 2:] / side, offsets, len(pictures)) for of in MEASURES]
 
 
 def haar() -> Detect:
@@ -59,8 +59,8 @@ def haar() -> Detect:
         boxes = cascade.detectMultiScale(picture, 1.05, 4, minSize=(60, 60))
         if not len(boxes):
             return None
-        found = np.asarray(boxes, dtype=np.float64)
-        left, top, width, height = found[found[:, 2].argmax()].tolist()
+        faces = np.asarray(boxes, dtype=np.float64)
+        left, top, width, height = faces[faces[:, 2].argmax()].tolist()
         return left, top, width, height
 
     return detect

@@ -100,14 +100,14 @@ def evaluate(model: Path, split: Path, progress: Progress = no_progress) -> Eval
     faces = clear_faces(read_split(split))
     truth = majority_labels(faces.votes)
     views = [(px, 0) for px in FACE_SIDES_PX] + [(SIDE_PX, step) for step in CROP_STEPS_PX]
-    found = {}
+    answers_of = {}
     for place, (px, step) in enumerate(views):
         progress(place, len(views))
-        found[px, step] = classifier.probabilities(view(faces.pictures, px, step))
+        answers_of[px, step] = classifier.probabilities(view(faces.pictures, px, step))
     progress(len(views), len(views))
-    answers = found[SIDE_PX, 0]
-    by_px = {px: found[px, 0] for px in FACE_SIDES_PX}
-    by_crop = {step: found[SIDE_PX, step] for step in CROP_STEPS_PX}
+    answers = answers_of[SIDE_PX, 0]
+    by_px = {px: answers_of[px, 0] for px in FACE_SIDES_PX}
+    by_crop = {step: answers_of[SIDE_PX, step] for step in CROP_STEPS_PX}
     table = confusion(truth, answers)
     recalls = recall(table)
     return Evaluation(
@@ -118,12 +118,12 @@ def evaluate(model: Path, split: Path, progress: Progress = no_progress) -> Eval
         recall=recalls,
         precision=recall(table.T),
         confusion=table.tolist(),
-        accuracy_by_px={str(px): accuracy(truth, found) for px, found in by_px.items()},
-        ece_by_px={str(px): calibration_error(truth, found) for px, found in by_px.items()},
+        accuracy_by_px={str(px): accuracy(truth, answer) for px, answer in by_px.items()},
+        ece_by_px={str(px): calibration_error(truth, answer) for px, answer in by_px.items()},
         sure_by_px={
-            str(px): sure(truth, found, classifier.sure_threshold) for px, found in by_px.items()
+            str(px): sure(truth, answer, classifier.sure_threshold) for px, answer in by_px.items()
         },
-        accuracy_by_crop_px={f"{px:+d}": accuracy(truth, found) for px, found in by_crop.items()},
+        accuracy_by_crop_px={f"{px:+d}": accuracy(truth, answer) for px, answer in by_crop.items()},
         ms_per_face=milliseconds_per_face(classifier),
         params=count_weights(model),
         calibration=calibration_bins(truth, answers),
@@ -171,16 +171,16 @@ def accuracy(truth: Labels, answers: Floats) -> float:
 def calibration_error(truth: Labels, answers: Floats) -> float:
     """How far the highest probability is from how often it is right, weighted over bins."""
     bins = calibration_bins(truth, answers)
-    return sum(abs(said - right) * count for said, right, count in bins) / len(truth)
+    return sum(abs(confidence - right) * count for confidence, right, count in bins) / len(truth)
 
 
 def calibration_bins(truth: Labels, answers: Floats) -> list[tuple[float, float, int]]:
     """For each bin that is not empty: mean highest probability, part that is right, count."""
-    said = answers.max(axis=1)
+    confidence = answers.max(axis=1)
     right = answers.argmax(axis=1) == truth
-    bins = np.minimum((said * BINS).astype(int), BINS - 1)
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     members = [bins == number for number in np.unique(bins)]
-    return [(float(said[m].mean()), float(right[m].mean()), int(m.sum())) for m in members]
+    return [(float(confidence[m].mean()), float(right[m].mean()), int(m.sum())) for m in members]
 
 
 def sure(truth: Labels, answers: Floats, threshold: float) -> tuple[float, float]:

@@ -105,8 +105,10 @@ def export(settings: ExportSettings, progress: Progress = no_progress) -> Evalua
     weights = np.exp(odds[truth])
     even_out(net, odds * fit_temperature(predict(net, kept_out.pictures), truth, odds, weights))
     graph = _finished(to_graph(net), settings)
-    told = read_recipe(settings.recipe).training_data if settings.recipe else settings.training_data
-    contract = _fixed_contract(settings.model_id, told, 1.0, settings.sure_threshold)
+    training_data = (
+        read_recipe(settings.recipe).training_data if settings.recipe else settings.training_data
+    )
+    contract = _fixed_contract(settings.model_id, training_data, 1.0, settings.sure_threshold)
     save(graph, contract, settings.model)
     logits = Classifier(settings.model).logits(kept_out.pictures)
     fitted = fit_temperature(logits, truth, weights=weights)

@@ -118,8 +118,8 @@ def _parse_row(path: Path, number: int, row: list[str]) -> tuple[str, list[int]]
     except ValueError as error:
         raise FerPlusError(f"{path}, line {number}: a vote is not a number: {error}") from error
     if len(votes) != len(VOTE_COLUMNS):
-        wanted = len(VOTE_COLUMNS)
-        raise FerPlusError(f"{path}, line {number}: {len(votes)} votes, expected {wanted}")
+        expected = len(VOTE_COLUMNS)
+        raise FerPlusError(f"{path}, line {number}: {len(votes)} votes, expected {expected}")
     return row[0], votes
 
 

@@ -146,15 +146,21 @@ class FineTune:
         progress: Progress = no_progress,
     ) -> None:
         """Export the best network; with FER+ at hand its contract is measured in full there."""
-        told = f"{self._start_data()}; fine-tuned on {len(self.own.learn)} own pictures"
+        training_data = f"{self._start_data()}; fine-tuned on {len(self.own.learn)} own pictures"
         if self.settings.base:
             settings = ExportSettings(
-                self.settings.checkpoint, self.settings.base, model, model_id, training_data=told
+                self.settings.checkpoint,
+                self.settings.base,
+                model,
+                model_id,
+                training_data=training_data,
             )
             export(settings, progress)
         else:
             net = load_net(self.settings.checkpoint)
-            export_alone(net, model, model_id, told, outcome.temperature or start_temperature)
+            export_alone(
+                net, model, model_id, training_data, outcome.temperature or start_temperature
+            )
 
     def _train_settings(self) -> TrainSettings:
         s = self.settings

@@ -90,14 +90,14 @@ def count_multiply_adds(net: ExpressionNet) -> int:
     """Multiply-adds of all convolutions and the last layer for one face."""
     total = 0
 
-    def book(layer: nn.Module, _: object, output: Tensor) -> None:
+    def add(layer: nn.Module, _: object, output: Tensor) -> None:
         nonlocal total
         weight = layer.weight
         assert isinstance(weight, Tensor)
         total += weight[0].numel() * output[0].numel()
 
     layers = [m for m in net.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
-    hooks = [layer.register_forward_hook(book) for layer in layers]
+    hooks = [layer.register_forward_hook(add) for layer in layers]
     with torch.inference_mode():
         net.eval()(torch.zeros(1, 1, SIDE_PX, SIDE_PX))
     for hook in hooks:

@@ -60,7 +60,7 @@ def read_own(folder: Path, least: int, progress: Progress = no_progress) -> OwnP
     files = list(labelled_files(folder))
     for expression, path in files:
         by_class.setdefault(expression, {}).setdefault(path.read_bytes(), path)
-    unique = {name: in_order(list(found.values())) for name, found in by_class.items()}
+    unique = {name: in_order(list(pictures.values())) for name, pictures in by_class.items()}
     _check_counts(folder, {name: len(paths) for name, paths in unique.items()}, least)
     cuts = {name: cut_points([path.name for path in paths]) for name, paths in unique.items()}
     total, read = sum(map(len, unique.values())), 0
@@ -88,9 +88,9 @@ def read_face(path: Path, margin: float) -> Pictures:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = picture[top : top + side, left : left + side]
-    wanted = round(SIDE_PX * (1 + 2 * margin))
-    how = cv2.INTER_AREA if side > wanted else cv2.INTER_LINEAR
-    return wide(cv2.resize(square, (wanted, wanted), interpolation=how).astype(np.uint8))
+    wide_px = round(SIDE_PX * (1 + 2 * margin))
+    how = cv2.INTER_AREA if side > wide_px else cv2.INTER_LINEAR
+    return wide(cv2.resize(square, (wide_px, wide_px), interpolation=how).astype(np.uint8))
 
 
 def wide(picture: Pictures) -> Pictures:
@@ -139,14 +139,16 @@ def _between_sessions(paths: Sequence[Path], cuts: tuple[int, int]) -> bool:
 
 
 def _check_counts(folder: Path, counts: dict[str, int], least: int) -> None:
-    told = ", ".join(f"{name} {number}" for name, number in counts.items())
+    counted = ", ".join(f"{name} {number}" for name, number in counts.items())
     if len(counts) < 2:
-        raise ConfigError(f"{folder} has pictures of {told or 'nothing'}: two expressions are due")
+        raise ConfigError(
+            f"{folder} has pictures of {counted or 'nothing'}: two expressions are due"
+        )
     short = [name for name, number in counts.items() if number < least]
     if short:
         raise ConfigError(
             f"{folder} has too few pictures of {', '.join(short)}: {least} different ones of each "
-            f"expression are due, and there are {told}. Collect more, or remove that folder"
+            f"expression are due, and there are {counted}. Collect more, or remove that folder"
         )
 
 

@@ -48,12 +48,12 @@ def empty_of_people(yunet: Faces, scrfd: Faces) -> bool:
     return not together.any() and not (yunet.scores >= SURE_SCORE).any()
 
 
-def _mean(one: Faces, other: Faces, with_animals: bool) -> Faces:
-    joined = one.joined(other)
+def _mean(first: Faces, other: Faces, with_animals: bool) -> Faces:
+    joined = first.joined(other)
     certain = joined.scores.max() >= SURE_SCORE
     certain &= joined.scores.min() >= SURE_SCORE or not with_animals
     mean = Faces(
-        joined.boxes.mean(0, keepdims=True), joined.landmarks.mean(0, keepdims=True), one.scores
+        joined.boxes.mean(0, keepdims=True), joined.landmarks.mean(0, keepdims=True), first.scores
     )
     return _scored(mean, CERTAIN if certain else float(joined.scores.mean()))
 

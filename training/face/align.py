@@ -78,17 +78,17 @@ def compare(
         picture = np.asarray(cv2.imread(str(path)), np.uint8)
         for tilt in TILTS:
             frame = tilted(picture, tilt, face_share)
-            found = max(detector.detect(frame), key=lambda face: face.score, default=None)
-            if found is not None:
+            face = max(detector.detect(frame), key=lambda face: face.score, default=None)
+            if face is not None:
                 pair = (
-                    _told(classifier, frame, found),
-                    _told(classifier, turned_upright(frame, found), found),
+                    _expression(classifier, frame, face),
+                    _expression(classifier, turned_upright(frame, face), face),
                 )
                 marks.setdefault(round(abs(tilt)), []).append((pair[0] == truth, pair[1] == truth))
     return {str(tilt): _shares(rows) for tilt, rows in sorted(marks.items())}
 
 
-def _told(classifier: ExpressionClassifier, frame: Picture, face: Detection) -> int:
+def _expression(classifier: ExpressionClassifier, frame: Picture, face: Detection) -> int:
     return int(np.argmax(classifier.classify(frame, [face])[0].probabilities))
 
 

@@ -47,10 +47,10 @@ def label(
         for item in SOURCES:
             paths = pictures(data / item.folder)
             task = progress.add_task(item.name, total=len(paths))
-            found = label_source(
+            faces = label_source(
                 data, item, paths, detector, partial(progress.advance, task), other
             )
-            save_faces(labels / f"{item.name}.npz", found)
+            save_faces(labels / f"{item.name}.npz", faces)
 
 
 @app.command()
@@ -107,8 +107,8 @@ def crops(
     from roommood.training.face.crops import write_crops
     from roommood.training.face.teacher import Detector
 
-    found = write_crops(data, labels, Detector.open(earlier), faces, non_faces, typer.echo)
-    typer.echo(f"{found[0]} faces, {found[1]} others")
+    counts = write_crops(data, labels, Detector.open(earlier), faces, non_faces, typer.echo)
+    typer.echo(f"{counts[0]} faces, {counts[1]} others")
 
 
 @app.command()
@@ -244,9 +244,9 @@ def align(
     from roommood.inference_worker.vision.emotions import open_classifier
     from roommood.training.face.align import compare, labelled
 
-    found = open_detector(detector)
-    classifier = open_classifier(box_style=found.box_style)
-    figures = compare(labelled(faces, most), found, classifier, share)
+    face_detector = open_detector(detector)
+    classifier = open_classifier(box_style=face_detector.box_style)
+    figures = compare(labelled(faces, most), face_detector, classifier, share)
     typer.echo(json.dumps(figures, indent=2))
 
 

@@ -180,9 +180,9 @@ def _tilt(photo: Photo) -> float:
 def _place(photo: Photo, points: Floats) -> Floats:
     """Points (n, 2), across from the box's middle and down in pixels, turned with the head."""
     box, eyes = photo.faces.boxes[0], _eyes(photo)
-    turn = np.deg2rad(_tilt(photo))
+    radians = np.deg2rad(_tilt(photo))
     across, down = points[:, 0], points[:, 1] - eyes[1]
-    x = (box[0] + box[2]) / 2 + across * np.cos(turn) - down * np.sin(turn)
-    y = eyes[1] + across * np.sin(turn) + down * np.cos(turn)
+    x = (box[0] + box[2]) / 2 + across * np.cos(radians) - down * np.sin(radians)
+    y = eyes[1] + across * np.sin(radians) + down * np.cos(radians)
     placed: Floats = np.stack([x, y], 1).astype(np.float32)
     return placed

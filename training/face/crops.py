@@ -50,9 +50,9 @@ def _certain_faces(photos: Iterable[Photo]) -> Iterable[Picture]:
 
 
 def _false_alarms(detector: Detector, photos: Sequence[Photo], rng: Generator) -> Iterable[Picture]:
-    found = traps(detector, photos)
-    for place in rng.permutation(len(found))[:MOST_TRAPS]:
-        yield square(found[place].photo.picture, found[place].box)
+    mistaken = traps(detector, photos)
+    for place in rng.permutation(len(mistaken))[:MOST_TRAPS]:
+        yield square(mistaken[place].photo.picture, mistaken[place].box)
 
 
 def _pieces(photos: Sequence[Photo], rng: Generator) -> Iterable[Picture]:

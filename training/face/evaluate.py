@@ -73,7 +73,7 @@ def sizes(boxes: Floats) -> Floats:
 
 
 def average_precision(
-    found: Sequence[Faces], judged: Sequence[Judged], low: float = 0.0, high: float = np.inf
+    detected: Sequence[Faces], judged: Sequence[Judged], low: float = 0.0, high: float = np.inf
 ) -> float:
     """Area under the precision-recall curve over all pictures, for faces of low to high pixels.
 
@@ -81,7 +81,7 @@ def average_precision(
     themselves outside it without matching anything, do not count.
     """
     marks, scores, faces = [], [], 0
-    for detections, truth in zip(found, judged, strict=True):
+    for detections, truth in zip(detected, judged, strict=True):
         optional = truth.optional | (sizes(truth.boxes) < low) | (sizes(truth.boxes) >= high)
         mark = _marks(detections, truth.boxes, optional)
         outside = (sizes(detections.boxes) < low) | (sizes(detections.boxes) >= high)
@@ -122,14 +122,14 @@ def judge(
     detector: Detector, judged: Sequence[Judged], iou: float = 0.4
 ) -> tuple[list[Faces], Score]:
     """Run a detector over pictures; its detections and its score."""
-    found = [detector.detect(truth.picture, LOWEST_SCORE, iou) for truth in judged]
-    bands = {name: average_precision(found, judged, *band) for name, band in BANDS.items()}
+    detected = [detector.detect(truth.picture, LOWEST_SCORE, iou) for truth in judged]
+    bands = {name: average_precision(detected, judged, *band) for name, band in BANDS.items()}
     faces = sum(int((~truth.optional).sum()) for truth in judged)
-    return found, Score(average_precision(found, judged), bands, faces)
+    return detected, Score(average_precision(detected, judged), bands, faces)
 
 
 def recall(
-    found: Sequence[Faces],
+    detected: Sequence[Faces],
     judged: Sequence[Judged],
     threshold: float,
     low: float = 0.0,
@@ -137,7 +137,7 @@ def recall(
 ) -> float:
     """The share of the faces of `low` to `high` pixels that detections above the threshold find."""
     hits, faces = 0, 0
-    for detections, truth in zip(found, judged, strict=True):
+    for detections, truth in zip(detected, judged, strict=True):
         optional = truth.optional | (sizes(truth.boxes) < low) | (sizes(truth.boxes) >= high)
         sure = detections.where(detections.scores >= threshold)
         hits += int((_marks(sure, truth.boxes, optional) == 1).sum())
@@ -145,10 +145,10 @@ def recall(
     return round(hits / max(faces, 1), 4)
 
 
-def strays(found: Sequence[Faces], judged: Sequence[Judged], threshold: float) -> float:
+def strays(detected: Sequence[Faces], judged: Sequence[Judged], threshold: float) -> float:
     """Detections above the threshold, per picture, that hardly overlap any true box."""
     count = 0
-    for detections, truth in zip(found, judged, strict=True):
+    for detections, truth in zip(detected, judged, strict=True):
         sure = detections.where(detections.scores >= threshold)
         overlap = iou_matrix(sure.boxes, truth.boxes)
         count += len(sure) - int((overlap > STRAY_IOU).any(1).sum())

@@ -62,26 +62,26 @@ def finish(net: FaceNet, path: Path, model_id: str, exam: Exam) -> Card:
     ours = Detector.open(path)
     without = [Judged(picture, NO_BOXES, NO_BOXES[:, 0] > 0) for picture in exam.empty]
     judged = [*exam.things, *without]
-    found = [_readable(ours.detect(truth.picture, LOWEST_THRESHOLD)) for truth in judged]
-    threshold, sure = operating_point(judged, found)
+    detected = [_readable(ours.detect(truth.picture, LOWEST_THRESHOLD)) for truth in judged]
+    threshold, sure = operating_point(judged, detected)
     draft = replace(draft, score_threshold=threshold, sure_score=sure)
     write(net, path, draft)
     return replace(draft, accuracy=examine(Detector.open(path), exam, NMS_IOU))
 
 
-def operating_point(judged: Sequence[Judged], found: Sequence[Faces]) -> tuple[float, float]:
+def operating_point(judged: Sequence[Judged], detected: Sequence[Faces]) -> tuple[float, float]:
     """The smallest threshold, in hundredths, at which it strays MOST_STRAYS a picture or less; and
     the score that only a tenth of these false faces reach."""
     steps: list[float] = (np.arange(round(LOWEST_THRESHOLD * 100), 100) / 100).tolist()
-    amounts = [strays(found, judged, step) for step in steps]
+    amounts = [strays(detected, judged, step) for step in steps]
     threshold = next((t for t, n in zip(steps, amounts, strict=True) if n <= MOST_STRAYS), 0.99)
-    few = strays(found, judged, threshold) / 10
+    few = strays(detected, judged, threshold) / 10
     return threshold, next((t for t, n in zip(steps, amounts, strict=True) if n <= few), 0.99)
 
 
-def _readable(found: Faces) -> Faces:
+def _readable(faces: Faces) -> Faces:
     """What the worker could be sure of: it never is of smaller faces."""
-    return found.where(sizes(found.boxes) >= READABLE_PX)
+    return faces.where(sizes(faces.boxes) >= READABLE_PX)
 
 
 def write(net: FaceNet, path: Path, card: Card) -> None:

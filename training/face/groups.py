@@ -45,18 +45,18 @@ def by_group(root: Path, labels: Path, detector: Detector) -> Mapping[str, Group
         faces, picture = known[path.name], read_picture(path)
         clear = (faces.scores >= CERTAIN) & (sizes(faces.boxes) >= SMALLEST_PX)
         truth = faces.where(clear)
-        found = _found(detector.detect(picture, detector.threshold), truth.boxes)
-        for groups, hit in zip(_groups(picture, truth), found.tolist(), strict=True):
+        is_hit = _hits(detector.detect(picture, detector.threshold), truth.boxes)
+        for groups, hit in zip(_groups(picture, truth), is_hit.tolist(), strict=True):
             for group in groups:
                 hits.setdefault(group, []).append(hit)
-    return {name: Group(len(one), float(np.mean(one))) for name, one in sorted(hits.items())}
+    return {name: Group(len(group), float(np.mean(group))) for name, group in sorted(hits.items())}
 
 
-def _found(detected: Faces, boxes: Floats) -> NDArray[np.bool_]:
+def _hits(detected: Faces, boxes: Floats) -> NDArray[np.bool_]:
     if len(detected) == 0:
         return np.zeros(len(boxes), np.bool_)
-    found: NDArray[np.bool_] = iou_matrix(boxes, detected.boxes).max(1) >= MATCH_IOU
-    return found
+    is_hit: NDArray[np.bool_] = iou_matrix(boxes, detected.boxes).max(1) >= MATCH_IOU
+    return is_hit
 
 
 def _groups(picture: Picture, faces: Faces) -> Iterator[Sequence[str]]:

@@ -60,9 +60,9 @@ def _coarsen(picture: Picture, rng: Generator) -> Picture:
 def _smear(picture: Picture, rng: Generator) -> Picture:
     length = int(rng.integers(3, 8))
     kernel = np.zeros((length, length), np.float32)
-    turn = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), rng.uniform(0, 180), 1)
+    rotation = cv2.getRotationMatrix2D(((length - 1) / 2, (length - 1) / 2), rng.uniform(0, 180), 1)
     kernel[length // 2] = 1
-    turned = np.asarray(cv2.warpAffine(kernel, turn, (length, length)), np.float32)
+    turned = np.asarray(cv2.warpAffine(kernel, rotation, (length, length)), np.float32)
     turned /= max(float(turned.sum()), 1e-3)
     return np.asarray(cv2.filter2D(picture, -1, turned), np.uint8)
 

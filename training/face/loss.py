@@ -166,8 +166,8 @@ def distance_iou_loss(boxes: Tensor, faces: Tensor) -> Tensor:
 
 def _landmark_loss(points: Tensor, row: Tensor) -> Tensor:
     size = (row[:, 2:4] - row[:, :2]).clamp(min=1).mean(-1)[:, None, None]
-    wanted = row[:, 4:14].reshape(-1, 5, 2)
+    due = row[:, 4:14].reshape(-1, 5, 2)
     error = functional.smooth_l1_loss(
-        points / size, wanted / size, beta=LANDMARK_BETA, reduction="none"
+        points / size, due / size, beta=LANDMARK_BETA, reduction="none"
     )
     return error.flatten(1).mean(-1) * row[:, 15] * 5

@@ -37,11 +37,11 @@ def traps(detector: Detector, photos: Sequence[Photo]) -> tuple[Trap, ...]:
 def hardness(detector: Detector, photo: Photo) -> Floats:
     """For each face (n,) how often it is to be shown: 1 if the detector sees it clearly, up to
     MISSED_WEIGHT if it does not see it."""
-    found = detector.detect(photo.picture, FAINT_SCORE)
+    faces = detector.detect(photo.picture, FAINT_SCORE)
     best = np.zeros(len(photo.faces), np.float32)
-    if len(found):
-        same = iou_matrix(photo.faces.boxes, found.boxes) >= SAME_IOU
-        best = (same * found.scores).max(1, initial=0.0)
+    if len(faces):
+        same = iou_matrix(photo.faces.boxes, faces.boxes) >= SAME_IOU
+        best = (same * faces.scores).max(1, initial=0.0)
     missed: Floats = 1 - np.minimum(best / CLEAR_SCORE, 1)
     return 1 + (MISSED_WEIGHT - 1) * missed
 
@@ -52,8 +52,8 @@ def _alarms(detector: Detector, photo: Photo, scale: float) -> Floats:
     factor = scale * FRAME / max(photo.picture.shape)
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
     shown = cv2.resize(photo.picture, None, fx=factor, fy=factor, interpolation=how)
-    found = detector.detect(np.asarray(shown, np.uint8), TRAP_SCORE)
-    boxes: Floats = found.boxes / np.float32(factor)
+    faces = detector.detect(np.asarray(shown, np.uint8), TRAP_SCORE)
+    boxes: Floats = faces.boxes / np.float32(factor)
     return boxes[~_touches(boxes, photo.faces)]
 
 

@@ -95,9 +95,9 @@ def tilt(judged: Judged, angle: float) -> Judged:
 
     height, width = judged.picture.shape[:2]
     side = int(np.ceil(np.hypot(height, width) / 32) * 32)
-    turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
+    rotation = cv2.getRotationMatrix2D((width / 2, height / 2), angle, 1.0)
     centring = np.array([[0, 0, side - width], [0, 0, side - height]], np.float32) / 2
-    matrix: Floats = np.asarray(turn + centring, np.float32)
+    matrix: Floats = np.asarray(rotation + centring, np.float32)
     picture = cv2.warpAffine(judged.picture, matrix, (side, side))
     unknown = np.full((len(judged.boxes), 5, 2), np.nan, np.float32)
     faces = Faces(judged.boxes, unknown, np.ones(len(judged.boxes), np.float32))
@@ -108,15 +108,15 @@ def tilt(judged: Judged, angle: float) -> Judged:
 def examine(detector: Detector, exam: Exam, iou: float = 0.4) -> dict[str, object]:
     """All figures of one detector but its time: average precisions (0..1; None without faces),
     and what it does at its own threshold."""
-    found, score = judge(detector, exam.boxes, iou)
+    detected, score = judge(detector, exam.boxes, iou)
     _, tilted = judge(detector, exam.tilted, iou)
     in_rooms, room_score = judge(detector, exam.rooms, iou)
     on_unseen, unseen_score = judge(detector, exam.unseen, iou)
     return {
         "unseen": _figures(unseen_score.ap, unseen_score.ap_by_px, unseen_score.faces),
         "boxes": _figures(score.ap, score.ap_by_px, score.faces),
-        "boxes >=32 by class": _by_class(found, exam),
-        "boxes >=32 turned": _only(found, exam, exam.turned),
+        "boxes >=32 by class": _by_class(detected, exam),
+        "boxes >=32 turned": _only(detected, exam, exam.turned),
         "boxes tilted 45": _figures(tilted.ap, tilted.ap_by_px, tilted.faces),
         "rooms": _figures(room_score.ap, room_score.ap_by_px, room_score.faces),
         "false positives per face-free picture": _false_positives(detector, exam.empty),
@@ -129,9 +129,9 @@ def examine(detector: Detector, exam: Exam, iou: float = 0.4) -> dict[str, objec
                 exam.things,
                 detector.threshold,
             ),
-            "boxes >=32 found": recall(found, exam.boxes, detector.threshold, LARGE_PX),
+            "boxes >=32 found": recall(detected, exam.boxes, detector.threshold, LARGE_PX),
             "rooms >=32 found": recall(in_rooms, exam.rooms, detector.threshold, LARGE_PX),
-            "strays per boxes picture": strays(found, exam.boxes, detector.threshold),
+            "strays per boxes picture": strays(detected, exam.boxes, detector.threshold),
             "strays per face-free picture": strays(
                 [detector.detect(picture, detector.threshold) for picture in exam.empty],
                 [Judged(picture, NO_BOXES, NO_BOXES[:, 0] > 0) for picture in exam.empty],
@@ -147,18 +147,16 @@ def _figures(ap: float, by_px: Mapping[str, float], faces: int) -> dict[str, flo
     return {**rounded, "faces": faces}
 
 
-def _by_class(found: Sequence[Faces], exam: Exam) -> dict[str, float]:
+def _by_class(detected: Sequence[Faces], exam: Exam) -> dict[str, float]:
     classes = sorted({name for names in exam.names for name in names})
     masks = {c: [np.array([n == c for n in names], bool) for names in exam.names] for c in classes}
-    return {name: _only(found, exam, mask) for name, mask in masks.items()}
+    return {name: _only(detected, exam, mask) for name, mask in masks.items()}
 
 
-def _only(found: Sequence[Faces], exam: Exam, wanted: Sequence[NDArray[np.bool_]]) -> float:
+def _only(detected: Sequence[Faces], exam: Exam, masks: Sequence[NDArray[np.bool_]]) -> float:
     """Average precision for the large faces that are wanted; others count neither way."""
-    judged = [
-        replace(truth, optional=~mask) for truth, mask in zip(exam.boxes, wanted, strict=True)
-    ]
-    return round(average_precision(found, judged, LARGE_PX), 4)
+    judged = [replace(truth, optional=~mask) for truth, mask in zip(exam.boxes, masks, strict=True)]
+    return round(average_precision(detected, judged, LARGE_PX), 4)
 
 
 def _false_positives(detector: Detector, pictures: Sequence[Picture]) -> dict[str, float]:

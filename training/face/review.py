@@ -42,16 +42,16 @@ def doubted(faces: Faces) -> Faces:
 def _seen(faces: Faces, views: list[Faces]) -> tuple[Floats, Floats]:
     """The best score among all views for each face (n,), and its box (n, 4)."""
     best, boxes = np.zeros(len(faces), np.float32), faces.boxes.copy()
-    for found in views:
-        overlap = iou_matrix(faces.boxes, found.boxes)
+    for view in views:
+        overlap = iou_matrix(faces.boxes, view.boxes)
         for i, row in enumerate(overlap):
-            score = np.where(row >= SAME_IOU, found.scores, 0)
+            score = np.where(row >= SAME_IOU, view.scores, 0)
             if len(score) == 0 or score.max() <= best[i]:
                 continue
             j = int(score.argmax())
             best[i] = score[j]
             if row[j] < EXACT_IOU and score[j] >= CLEAR:
-                boxes[i] = (faces.boxes[i] + found.boxes[j]) / 2
+                boxes[i] = (faces.boxes[i] + view.boxes[j]) / 2
     return best, boxes
 
 

@@ -40,8 +40,8 @@ class Scrfd:
         names = [output.name for output in self.session.get_outputs()]
         values = self.session.run(None, {self.session.get_inputs()[0].name: _tensor(picture)})
         faces = _decode(dict(zip(names, values, strict=True)), threshold)
-        found = suppress(faces, iou)
-        placed = Faces(found.boxes / scale, found.landmarks / scale, found.scores)
+        kept = suppress(faces, iou)
+        placed = Faces(kept.boxes / scale, kept.landmarks / scale, kept.scores)
         return clip(placed, picture)
 
 

@@ -31,11 +31,11 @@ def decode(outputs: Mapping[str, Floats], height: int, width: int, threshold: fl
     cx = (column + b0) * s, cy = (row + b1) * s, w = exp(b2) * s, h = exp(b3) * s; the score is
     sqrt(cls * obj), or cls where the net has no obj. Overlaps are still in it: see suppress.
     """
-    found = [
+    views = [
         _decode_level(outputs, stride, height // stride, width // stride, threshold)
         for stride in STRIDES
     ]
-    return found[0].joined(found[1]).joined(found[2])
+    return views[0].joined(views[1]).joined(views[2])
 
 
 def _decode_level(

@@ -200,14 +200,14 @@ def _step(run: _Run, pictures: Tensor, labels: Tensor, where: Tensor, recipe: Re
     inputs = ((pictures - GREY_MEAN) / GREY_STD).contiguous(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         levels = run.net(inputs)
-    found = losses(torch.cat([level.float() for level in levels], 1), labels, where)
+    loss = losses(torch.cat([level.float() for level in levels], 1), labels, where)
     run.optimiser.zero_grad(set_to_none=True)
-    found.total.backward()  # type: ignore[no-untyped-call]
+    loss.total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.net.parameters(), 10.0)
     run.optimiser.step()
     run.step += 1
     _follow(run, recipe)
-    return found
+    return loss
 
 
 @torch.no_grad()
@@ -314,14 +314,14 @@ class _Mean:
     landmarks: float = 0.0
     count: int = 0
 
-    def add(self, found: Losses) -> None:
-        if not math.isfinite(float(found.total.detach())):
+    def add(self, loss: Losses) -> None:
+        if not math.isfinite(float(loss.total.detach())):
             raise FloatingPointError(
                 "the loss is no longer finite: lower the rate or look at the last shard"
             )
-        self.score += float(found.score.detach())
-        self.box += float(found.box.detach())
-        self.landmarks += float(found.landmarks.detach())
+        self.score += float(loss.score.detach())
+        self.box += float(loss.box.detach())
+        self.landmarks += float(loss.landmarks.detach())
         self.count += 1
 
     def __str__(self) -> str:

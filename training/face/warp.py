@@ -44,8 +44,8 @@ def affine(
 ) -> Floats:
     """A 2x3 matrix that brings the point source to target, scaled, turned by angle (degrees),
     sheared, maybe mirrored."""
-    turn = np.deg2rad(angle)
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    radians = np.deg2rad(angle)
+    rotation = np.array([[np.cos(radians), -np.sin(radians)], [np.sin(radians), np.cos(radians)]])
     stretch = np.exp(rng.normal(0, 0.08 * wild))
     shear = np.array([[stretch, rng.normal(0, 0.07 * wild)], [0, 1 / stretch]])
     flip = np.diag([rng.choice([-1.0, 1.0]), 1.0])

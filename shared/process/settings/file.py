@@ -40,9 +40,12 @@ class SettingsFile:
 
     def problems(self) -> list[str]:
         """Everything that is wrong, whichever component it concerns, by line."""
-        found = [one for name in self.document for one in self._problems_of(name)]
-        found += self._passwords_that_others_read()
-        return [f"{self.path}:{line}: {said}" for line, said in sorted(found, key=lambda f: f[0])]
+        problems = [problem for name in self.document for problem in self._problems_of(name)]
+        problems += self._passwords_that_others_read()
+        return [
+            f"{self.path}:{line}: {problem}"
+            for line, problem in sorted(problems, key=lambda f: f[0])
+        ]
 
     def _problems_of(self, name: str) -> Iterator[tuple[int, str]]:
         if name not in TABLES:
@@ -51,8 +54,8 @@ class SettingsFile:
             yield self._line_of_table(name), f"{name} is not a table: write [{name}]"
         else:
             for key, value in self.document[name].items():
-                if said := problem_with(name, key, value):
-                    yield self._line_of(name, key), said
+                if problem := problem_with(name, key, value):
+                    yield self._line_of(name, key), problem
 
     def _passwords_that_others_read(self) -> Iterator[tuple[int, str]]:
         """Of network cameras; one of Redis is refused wherever it stands."""

@@ -47,12 +47,12 @@ def any_text() -> Kind[str]:
 
 def whole(least: int, most: int, metavar: str = "N") -> Kind[int]:
     """A whole number within bounds, both allowed."""
-    wanted = f"give a whole number from {least} to {most}"
+    todo = f"give a whole number from {least} to {most}"
 
     def check(value: Any) -> int:
-        number = _number(value, wanted)
+        number = _number(value, todo)
         if not number.is_integer() or not least <= number <= most:
-            raise ValueError(wanted)
+            raise ValueError(todo)
         return int(number)
 
     return Kind("whole number", check, f"{least} to {most}", metavar)
@@ -61,12 +61,12 @@ def whole(least: int, most: int, metavar: str = "N") -> Kind[int]:
 def number(least: float, most: float, metavar: str = "N", *, above: bool = False) -> Kind[float]:
     """A finite number within bounds; `above` excludes the lower one."""
     bounds = f"above {least:g}, to {most:g}" if above else f"{least:g} to {most:g}"
-    wanted = f"give a number {bounds}" if above else f"give a number from {bounds}"
+    todo = f"give a number {bounds}" if above else f"give a number from {bounds}"
 
     def check(value: Any) -> float:
-        given = _number(value, wanted)
+        given = _number(value, todo)
         if not least <= given <= most or (above and given == least):
-            raise ValueError(wanted)
+            raise ValueError(todo)
         return given
 
     return Kind("number", check, bounds, metavar)
@@ -87,12 +87,12 @@ def switch() -> Kind[bool]:
 
 def choice(*allowed: T) -> Kind[T]:
     """One of a few."""
-    words = {str(one): one for one in allowed}
-    wanted = "give " + _either([str(one) for one in allowed])
+    words = {str(word): word for word in allowed}
+    todo = "give " + _either([str(word) for word in allowed])
 
     def check(value: Any) -> T:
         if isinstance(value, bool) or str(value) not in words:
-            raise ValueError(wanted)
+            raise ValueError(todo)
         return words[str(value)]
 
     return Kind("choice", check, ", ".join(words), "|".join(words))
@@ -159,15 +159,15 @@ def redis_address() -> Kind[str]:
 
 def polygon() -> Kind[tuple[tuple[float, float], ...]]:
     """An area of a picture: x, y as fractions of its width and height."""
-    wanted = "give 3 to 100 points [x, y], each a fraction from 0 to 1"
+    todo = "give 3 to 100 points [x, y], each a fraction from 0 to 1"
     fraction = number(0.0, 1.0)
 
     def check(value: Any) -> tuple[tuple[float, float], ...]:
-        points = _from_json(value, wanted) if isinstance(value, str) else value
+        points = _from_json(value, todo) if isinstance(value, str) else value
         if not isinstance(points, Sequence) or not 3 <= len(points) <= 100:
-            raise ValueError(wanted)
-        if not all(isinstance(one, Sequence) and len(one) == 2 for one in points):
-            raise ValueError(wanted)
+            raise ValueError(todo)
+        if not all(isinstance(point, Sequence) and len(point) == 2 for point in points):
+            raise ValueError(todo)
         return tuple((fraction.check(x), fraction.check(y)) for x, y in points)
 
     return Kind("points", check, "3 to 100 points", "[[X,Y],...]")
@@ -175,13 +175,13 @@ def polygon() -> Kind[tuple[tuple[float, float], ...]]:
 
 def several(kind: Kind[T], least: int, most: int) -> Kind[tuple[T, ...]]:
     """A list. As one text its items are separated by spaces, or it is a JSON list."""
-    wanted = f"give {least} to {most} of them"
+    todo = f"give {least} to {most} of them"
 
     def check(value: Any) -> tuple[T, ...]:
-        items = _split(value, wanted) if isinstance(value, str) else value
+        items = _split(value, todo) if isinstance(value, str) else value
         if not isinstance(items, list | tuple) or not least <= len(items) <= most:
-            raise ValueError(wanted)
-        return tuple(_item(kind, one, place) for place, one in enumerate(items, 1))
+            raise ValueError(todo)
+        return tuple(_item(kind, item, place) for place, item in enumerate(items, 1))
 
     bounds = f"{least} to {most}" + (f"; each {kind.bounds}" if kind.bounds else "")
     return Kind(f"list of {kind.name}", check, bounds, kind.metavar, is_list=True)
@@ -200,15 +200,15 @@ def _as_text(value: Any) -> str:
     return value
 
 
-def _number(value: Any, wanted: str) -> float:
+def _number(value: Any, todo: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(wanted)
+        raise ValueError(todo)
     try:
         given = float(value)
     except (ValueError, OverflowError):
-        raise ValueError(wanted) from None
+        raise ValueError(todo) from None
     if not math.isfinite(given):
-        raise ValueError(wanted)
+        raise ValueError(todo)
     return given
 
 
@@ -222,15 +222,15 @@ def _ours(parse: Callable[[str], str]) -> Callable[[Any], str]:
     return check
 
 
-def _split(text: str, wanted: str) -> Any:
-    return _from_json(text, wanted) if text.lstrip().startswith("[") else text.split()
+def _split(text: str, todo: str) -> Any:
+    return _from_json(text, todo) if text.lstrip().startswith("[") else text.split()
 
 
-def _from_json(text: str, wanted: str) -> Any:
+def _from_json(text: str, todo: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise ValueError(wanted) from None
+        raise ValueError(todo) from None
 
 
 def _either(words: list[str]) -> str:

@@ -68,8 +68,8 @@ class _Sources:
         return None
 
     def _checked(self, row: Row, value: Any, place: str) -> Any:
-        if said := problem(row, value):
-            self.problems.append(f"{place}: {said}")
+        if fault := problem(row, value):
+            self.problems.append(f"{place}: {fault}")
             return None
         return row.kind.check(value)
 

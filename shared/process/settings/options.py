@@ -49,7 +49,7 @@ def with_settings(table: type[Table]) -> Callable[[Callable[..., R]], Callable[.
             return command(**values, settings=loaded)
 
         more = {_CONTEXT: typer.Context, _CONFIG: ConfigOption}
-        made = [one for name, one in own.items() if name not in (_SETTINGS, *more)]
+        made = [option for name, option in own.items() if name not in (_SETTINGS, *more)]
         made += [_parameter(row.key, _option(row)) for row in rows]
         made += [_parameter(name, annotation) for name, annotation in more.items()]
         _set_parameters(run, made)
@@ -59,9 +59,9 @@ def with_settings(table: type[Table]) -> Callable[[Callable[..., R]], Callable[.
 
 
 def _set_parameters(run: Callable[..., Any], made: list[Parameter]) -> None:
-    named = [one.replace(kind=Parameter.KEYWORD_ONLY) for one in made]
+    named = [option.replace(kind=Parameter.KEYWORD_ONLY) for option in made]
     run.__dict__["__signature__"] = inspect.Signature(named)
-    run.__annotations__ = {one.name: one.annotation for one in named}
+    run.__annotations__ = {option.name: option.annotation for option in named}
 
 
 def _parameter(name: str, annotation: Any) -> Parameter:

@@ -115,7 +115,7 @@ def row(
 
 def rows_of(table: type[Table]) -> Iterator[Row]:
     """The settings of a table: its own, then those that it shares."""
-    by_name = {one.name: one for one in fields(table)}
+    by_name = {field.name: field for field in fields(table)}
     names = [name for each in table.__mro__ for name in inspect.get_annotations(each)]
     for name in dict.fromkeys(name for name in names if name in by_name):
         about = {**by_name[name].metadata[_ROW]}
@@ -131,5 +131,5 @@ def _shown(default: Any) -> str:
     if isinstance(default, bool):
         return "on" if default else "off"
     if isinstance(default, tuple):
-        return " ".join(str(one).removeprefix("tcp://") for one in default)
+        return " ".join(str(item).removeprefix("tcp://") for item in default)
     return f"{default:g}" if isinstance(default, float) else str(default).removeprefix("tcp://")

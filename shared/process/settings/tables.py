@@ -68,9 +68,9 @@ def problem_with(table: str, key: str, value: Any) -> str:
     rows = rows_in(table)
     if key not in rows:
         return f"unknown key {key!r}{nearest(key, rows)}"
-    said = problem(rows[key], value)
-    told = "***" if rows[key].is_secret else repr(value)
-    return f"{key} = {told}: {said}" if said else ""
+    fault = problem(rows[key], value)
+    shown = "***" if rows[key].is_secret else repr(value)
+    return f"{key} = {shown}: {fault}" if fault else ""
 
 
 def shown(row: Row, value: Any) -> str:
@@ -90,8 +90,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 def refuse_unknown_variables(environ: Mapping[str, str]) -> None:
     """For a command without settings. Raises ConfigError that names each with the nearest one."""
-    if said := "\n".join(unknown_variables(environ)):
-        raise ConfigError(said)
+    if problems := "\n".join(unknown_variables(environ)):
+        raise ConfigError(problems)
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[str]:

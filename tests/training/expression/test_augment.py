@@ -20,7 +20,7 @@ from roommood.training.expression.augment import (
     mask_lower_face,
     relight,
     shrink,
-    turn,
+    turn_sideways,
     warp,
 )
 from roommood.training.expression.ferplus import Pictures
@@ -36,7 +36,17 @@ def face() -> Pictures:
 
 @pytest.mark.parametrize(
     "distort",
-    [relight, light_from_behind, darken, turn, blur, add_noise, compress, mask_lower_face, erase],
+    [
+        relight,
+        light_from_behind,
+        darken,
+        turn_sideways,
+        blur,
+        add_noise,
+        compress,
+        mask_lower_face,
+        erase,
+    ],
 )
 def test_each_distortion_changes_a_copy_and_keeps_shape_and_type(
     distort: Distort, face: Pictures
