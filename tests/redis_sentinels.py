@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 from types import TracebackType
+from typing import Any, cast
 
 import redis
 
@@ -14,7 +15,6 @@ from tests.redis_server import RedisServer, server_program
 
 SERVICE = "site"
 _CONFIG = """
-port {port}
 bind 127.0.0.1
 dir {folder}
 sentinel monitor {service} 127.0.0.1 {master} 2
@@ -25,16 +25,20 @@ sentinel failover-timeout {service} 3000
 
 class Sentinels:
     """`servers[0]` is the master at the start; what it confirms is on its disk. `options` are the
-    servers' own, as for `RedisServer`."""
+    servers' own, as for `RedisServer`. `tls` is a folder with server.crt, server.key and ca.pem:
+    nobody speaks in the clear then."""
 
-    def __init__(self, *, sentinel_password: str = "", **options: str) -> None:
+    def __init__(
+        self, *, sentinel_password: str = "", tls: Path | None = None, **options: str
+    ) -> None:
+        self._tls = tls
         self._password, self._sentinel_password = options.get("requirepass"), sentinel_password
         self.ports = [free_port(), free_port()]
         self.sentinel_ports = [free_port() for _ in range(3)]
         usual = {"appendonly": "yes", "appendfsync": "always", "repl_diskless_sync_delay": "0"}
         replica_of = {"replicaof": f"127.0.0.1 {self.ports[0]}"}
         self.servers = [
-            RedisServer(port=str(port), **{**usual, **more, **options})
+            RedisServer(**{**usual, **more, **options, **self._listening(port)})
             for port, more in zip(self.ports, ({}, replica_of), strict=True)
         ]
         self._folder = Path(tempfile.mkdtemp(prefix="roommood-sentinels-"))
@@ -68,7 +72,20 @@ class Sentinels:
     @property
     def url(self) -> str:
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinel_ports)
-        return f"redis+sentinel://{hosts}/{SERVICE}/0"
+        if self._tls is None:
+            return f"redis+sentinel://{hosts}/{SERVICE}/0"
+        return f"rediss+sentinel://{hosts}/{SERVICE}/0?ca_file={self._tls / 'ca.pem'}"
+
+    def _listening(self, port: int) -> dict[str, str]:
+        """Options of a server or sentinel."""
+        if self._tls is None:
+            return {"port": str(port)}
+        return {
+            "port": "0", "tls_port": str(port), "tls_auth_clients": "no", "tls_replication": "yes",
+            "tls_cert_file": str(self._tls / "server.crt"),
+            "tls_key_file": str(self._tls / "server.key"),
+            "tls_ca_cert_file": str(self._tls / "ca.pem"),
+        }  # fmt: skip
 
     def master(self) -> int:
         """The place among `servers` of the one that the sentinels name."""
@@ -85,9 +102,9 @@ class Sentinels:
 
     def _sentinel(self, number: int, port: int) -> subprocess.Popen[bytes]:
         path = self._folder / f"{number}.conf"
-        config = _CONFIG.format(
-            port=port, folder=self._folder, service=SERVICE, master=self.ports[0]
-        )
+        config = _CONFIG.format(folder=self._folder, service=SERVICE, master=self.ports[0])
+        for name, value in self._listening(port).items():
+            config += f"{name.replace('_', '-')} {value}\n"
         if self._password:
             config += f"sentinel auth-pass {SERVICE} {self._password}\n"
         if self._sentinel_password:
@@ -100,8 +117,15 @@ class Sentinels:
             )
 
     def _of_sentinel(self, port: int) -> redis.Redis:
-        password = self._sentinel_password or None
-        return redis.Redis(port=port, password=password, decode_responses=True)
+        tls = {"ssl": True, "ssl_ca_certs": str(self._tls / "ca.pem")} if self._tls else {}
+        made: Any = redis.Redis
+        return cast(
+            redis.Redis,
+            made(
+                host="127.0.0.1", port=port, decode_responses=True,
+                password=self._sentinel_password or None, **tls,
+            ),
+        )  # fmt: skip
 
     def _is_replicated(self) -> bool:
         with self.servers[1].client() as client:

@@ -255,6 +255,27 @@ def test_it_is_ready_before_anybody_has_scraped_it(tmp_path: Path) -> None:
         assert until(lambda: fetch(port, "/readyz")[0] == 200, "it is ready")
 
 
+def test_a_redis_that_hangs_is_told_and_each_scrape_answered(tmp_path: Path) -> None:
+    with Site(tmp_path, "") as site:
+        port = free_port()
+        where = ("--bind", f"127.0.0.1:{port}", "--redis", site.redis.url)
+        exporter = site.start("roommood.deploy.cli", "exporter", *where)
+        exporter.wait_for("exporter ready")
+
+        def says(up: int, ready: int) -> bool:
+            told = f"roommood_exporter_redis_up {up}" in fetch(port, "/metrics")[1]
+            return told and fetch(port, "/readyz")[0] == ready
+
+        assert until(lambda: says(1, 200), "Redis is there")
+        site.redis.freeze()
+        try:
+            assert until(lambda: says(0, 503), "Redis is away")
+        finally:
+            site.redis.thaw()
+        assert until(lambda: says(1, 200), "Redis is back")
+        assert exporter.stop() == 0
+
+
 def test_redis_away_is_told_and_comes_back_by_itself(server: RedisServer) -> None:
     exporter = Exporter(ExporterSettings(redis_url=server.url))
     assert scrape(exporter)("roommood_exporter_redis_up") == 1

@@ -277,13 +277,17 @@ def test_a_home_assistant_or_a_broker_that_starts_is_told_everything(
     late.close()
 
 
+@pytest.mark.parametrize("how", ["killed", "hangs"])
 def test_while_redis_is_away_nothing_is_available(
-    bridge: Bridge, listener: Listener, fed: RedisServer
+    bridge: Bridge, listener: Listener, fed: RedisServer, how: str
 ) -> None:
-    fed.kill()
-    assert until(lambda: listener.of(TOPICS.availability)[-1] == b"offline", "it says so")
-    fed.start()
+    (fed.kill if how == "killed" else fed.freeze)()
+    try:
+        assert until(lambda: listener.of(TOPICS.availability)[-1] == b"offline", "it says so")
+    finally:
+        (fed.start if how == "killed" else fed.thaw)()
     assert until(lambda: listener.of(TOPICS.availability)[-1] == b"online", "it is back")
+    assert bridge.process.poll() is None
 
 
 # Who is let in

@@ -19,7 +19,7 @@ from roommood.shared.clock import wall_ms
 from roommood.shared.errors import ConfigError, StoreAway, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
 from tests.aggregator.made import delivery, face, result
-from tests.needs import missing
+from tests.certificates import make_certificates
 from tests.ports import free_port
 from tests.redis_server import RedisServer, server_program
 from tests.tls_front import TlsFront
@@ -426,26 +426,7 @@ def once_more(call: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """ca.pem signs server.crt for "localhost"; other.pem signs nothing."""
-    folder = tmp_path_factory.mktemp("tls")
-    for name in ("ca", "other"):
-        openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-                "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
-                "-addext", "keyUsage=critical,keyCertSign",  # Python 3.13 asks for it
-                "-out", f"{name}.pem")  # fmt: skip
-    openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr")  # fmt: skip
-    (folder / "names").write_text("subjectAltName=DNS:localhost\n")
-    openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
-            "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "server.crt")  # fmt: skip
-    return folder
-
-
-def openssl(folder: Path, *arguments: str) -> None:
-    try:
-        subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-    except FileNotFoundError:
-        missing("no openssl to make certificates with: install the package openssl")
+    return make_certificates(tmp_path_factory.mktemp("tls"), "DNS:localhost")
 
 
 @pytest.fixture(scope="module")

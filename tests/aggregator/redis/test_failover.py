@@ -15,6 +15,7 @@ from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.shared.clock import wall_ms
 from roommood.shared.errors import StoreAway, StoreError
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream
+from tests.certificates import make_certificates, server_with_tls
 from tests.end_to_end.site import until
 from tests.redis_pair import RedisPair, follows
 from tests.redis_sentinels import Sentinels
@@ -150,11 +151,35 @@ def test_a_password_of_the_servers_and_one_of_the_sentinels(tmp_path: Path) -> N
     for file, word in zip(files, ("sesame", "other"), strict=True):
         file.write_text(word)
         file.chmod(0o600)
-    words = {"requirepass": "sesame", "masterauth": "sesame"}
-    with Sentinels(sentinel_password="other", **words) as guarded:
+    with Sentinels(sentinel_password="other", requirepass="sesame", masterauth="sesame") as guarded:
         url = f"{guarded.url}?sentinel_password_file={files[1]}"
         store = Store(url, files[0])
         store.check_schema()
         store.close()
         with pytest.raises(StoreAway):
             Store(guarded.url, files[0]).check_schema()
+
+
+@pytest.fixture
+def with_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sentinels]:
+    certificates = make_certificates(tmp_path, "IP:127.0.0.1")
+    monkeypatch.setenv("REDIS_SERVER", server_with_tls(certificates))
+    with Sentinels(tls=certificates) as three:
+        yield three
+
+
+@pytest.mark.timeout(180)
+def test_sentinels_and_servers_with_tls_replace_a_master_too(with_tls: Sentinels) -> None:
+    store = Store(with_tls.url)
+    assert commit(store, 0) is Outcome.COMMITTED
+    with_tls.servers[with_tls.master()].kill()
+    until(lambda: commit(store, 1) is Outcome.COMMITTED, "the new master counts", 60.0)
+    assert commit(store, 0) is Outcome.DUPLICATE
+    store.close()
+    with pytest.raises(StoreAway, match="no answer of a sentinel"):
+        Store(with_tls.url.replace("rediss+", "redis+").partition("?")[0]).check_schema()
+
+
+def test_a_sentinel_of_another_authority_is_not_trusted(with_tls: Sentinels) -> None:
+    with pytest.raises(StoreAway, match="no answer of a sentinel"):
+        Store(with_tls.url.replace("/ca.pem", "/other.pem")).check_schema()

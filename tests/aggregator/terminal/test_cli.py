@@ -239,6 +239,24 @@ def test_watch_ends_with_0_on_ctrl_c(fed: RedisServer) -> None:
         assert watching.wait(10) == 0
 
 
+def test_watch_waits_for_a_redis_that_hangs(fed: RedisServer, store: Store) -> None:
+    watching = _watching(fed.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with watching:
+        assert watching.stdout is not None
+        assert watching.stderr is not None
+        assert b"kitchen" in watching.stdout.readline()
+        fed.freeze()
+        try:
+            assert b"does not answer" in watching.stderr.readline()
+        finally:
+            fed.thaw()
+        now_ms = clock.wall_ms()
+        store.commit([delivery(result(30, face()), now_ms)], now_ms)
+        assert b"kitchen" in watching.stdout.readline()
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 0
+
+
 def test_watch_on_a_terminal_draws_a_table(fed: RedisServer) -> None:
     terminal, its_end = pty.openpty()
     watching = _watching(fed.url, stdout=its_end)
