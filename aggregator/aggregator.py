@@ -22,10 +22,12 @@ from roommood.aggregator.counting.store import Store
 from roommood.shared.clock import Absence, boot_ms, wall_ms
 from roommood.shared.errors import ShardAway, VersionMismatch, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
+from roommood.shared.process.memory import give_back_large_messages
 from roommood.shared.process.metrics import Health, Sample, serve_if_asked
 from roommood.shared.process.runtime import Deadline, Shutdown, new_id, shutdown_on_signals
 from roommood.shared.process.settings import AggregatorSettings
 from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import MAX_REPORT_BYTES
 from roommood.shared.protocol.messages import Ack, Report
 from roommood.shared.security.allow_list import FixedPolicy
 from roommood.shared.security.keys import aggregator_keys
@@ -35,6 +37,8 @@ from roommood.shared.transport.sockets import Router, bind_reports, receive_from
 _log = logging.getLogger(__name__)
 # Milliseconds of taking in reports before they are committed together.
 _TICK_MS: Final = 100.0
+# Milliseconds without a report until it is looked at what else is due.
+_LOOK_MS: Final = 250
 
 
 @dataclass(slots=True)
@@ -92,13 +96,16 @@ class Aggregator:
 
     def _start_up(self, shutdown: Shutdown) -> None:
         settings = self._settings
+        give_back_large_messages()
         self._context: zmq.Context[Router] = zmq.Context()
         keys = self._keys
         own, workers = (keys.own, FixedPolicy(frozenset({keys.workers}))) if keys else (None, None)
-        self._listener = Listener(self._context, bind_reports, settings, own, workers)
+        self._listener = Listener(
+            self._context, bind_reports, settings, own, workers, MAX_REPORT_BYTES
+        )
         self._router = self._listener.router
         self._poller = zmq.Poller()
-        for source in (*self._listener.sources, shutdown.waker.fileno()):
+        for source in (self._listener.router, shutdown.waker.fileno()):
             self._poller.register(source, zmq.POLLIN)
         self._stop_metrics = serve_if_asked(self._settings, self.health, self.samples)
         self._periodic_work()
@@ -115,17 +122,17 @@ class Aggregator:
 
     def _main_loop(self, shutdown: Shutdown) -> None:
         while not shutdown.requested:
-            self._tick(int(self._listener.connections.next_look_ms()))
+            self._tick(_LOOK_MS)
 
     def _tick(self, timeout_ms: int) -> None:
-        ready = {sock for sock, _ in self._poller.poll(timeout_ms)}
+        self._poller.poll(timeout_ms)
         self._tick_ms = boot_ms()
         self._peers.excuse(self._absence.ended_ms(self._tick_ms))
         self._receive()
         self._commit()
         self._acknowledge()
         self._periodic_work()
-        self._listener.tick(self.health, ready)
+        self._listener.tick(self.health)
         self._tell_ready()
         self.health.tick()
 

@@ -29,7 +29,11 @@ from roommood.shared.process.runtime import (
     shutdown_on_signals,
 )
 from roommood.shared.process.settings import WorkerSettings
-from roommood.shared.protocol.limits import MAX_CAMERAS_PER_REPORT, MAX_STATUS_CHARS
+from roommood.shared.protocol.limits import (
+    MAX_CAMERAS_PER_REPORT,
+    MAX_HEADER_BYTES,
+    MAX_STATUS_CHARS,
+)
 from roommood.shared.protocol.messages import Report, Result
 from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import worker_keys
@@ -96,7 +100,9 @@ class Worker:
             keys_at=settings.keys,
         )
         own = self._keys.own if self._keys else None
-        self._listener = Listener(self._context, bind_frames, settings, own, self._allow_list)
+        self._listener = Listener(
+            self._context, bind_frames, settings, own, self._allow_list, MAX_HEADER_BYTES
+        )
         self._intake = Intake(
             self._listener.router,
             self._worker_id,
@@ -109,7 +115,7 @@ class Worker:
         )
         self._stats = WorkerStats(self._intake, self._reporter, settings.threads)
         wakers = (self._waker.fileno(), shutdown.waker.fileno())
-        for source in (*self._listener.sources, *wakers):
+        for source in (self._listener.router, *wakers):
             self._poller.register(source, zmq.POLLIN)
         self._stop_metrics = serve_if_asked(settings, self.health, self._samples)
         self.health.ready = True
@@ -139,11 +145,7 @@ class Worker:
                 raise self._compute.broken
 
     def _tick(self) -> None:
-        look_ms = min(
-            self._intake.next_look_ms(),
-            self._reporter.next_look_ms(),
-            self._listener.connections.next_look_ms(),
-        )
+        look_ms = min(self._intake.next_look_ms(), self._reporter.next_look_ms())
         # What the poll did not find readable is not asked again: that costs a system call each.
         ready = {source for source, _ in self._poller.poll(max(1, min(250, int(look_ms + 0.999))))}
         if self._waker.fileno() in ready:
@@ -151,7 +153,7 @@ class Worker:
         self._take_events()
         self._intake.tick(self._listener.router in ready)
         self._report(ready)
-        self._listener.tick(self.health, ready)
+        self._listener.tick(self.health)
         own = chain(self._reporter.own_addresses(), self._listener.connections.own_addresses())
         self._advertised.look(boot_ms(), own)
         self.health.detail = {"aggregators": self._reporter.states()}

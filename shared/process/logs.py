@@ -28,7 +28,8 @@ def event(logger: logging.Logger, level: int, text: str, **fields: object) -> No
 class RateLimitedLog:
     """Warnings that a peer can cause at will: a burst of lines, then one every ten seconds.
 
-    A line after a pause says how many were held back.
+    A line after a pause says how many were held back. A field that is a function is called for
+    its value only where the line is said: what it costs, a peer cannot make us pay at will.
     """
 
     _BURST: Final = 5
@@ -51,7 +52,8 @@ class RateLimitedLog:
         self._quiet_until = now + self._PAUSE_S
         held_back, self._held_back = self._held_back, 0
         more = {"held_back": held_back} if held_back else {}
-        event(self._logger, logging.WARNING, text, **fields, **more)
+        said = {name: one() if callable(one) else one for name, one in fields.items()}
+        event(self._logger, logging.WARNING, text, **said, **more)
 
 
 def _time(record: logging.LogRecord) -> str:

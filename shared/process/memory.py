@@ -10,12 +10,22 @@ _MMAP_THRESHOLD: Final = -3
 # Bytes. A decoded 4K picture takes 25 MB; glibc accepts at most 32 MiB for the second.
 _KEPT: Final = 64 * 1024 * 1024
 _LARGE: Final = 32 * 1024 * 1024
+_LARGE_MESSAGE: Final = 1024 * 1024
 
 
 def give_back_freed_memory() -> None:
     """What was freed goes back to the system, whatever `keep_freed_memory` says; takes some ms."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def give_back_large_messages() -> None:
+    """What takes a megabyte or more goes back to the system as soon as it is freed.
+
+    glibc does so by itself until the first is freed, and from then on keeps what is as large.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_MESSAGE)
 
 
 def keep_freed_memory() -> None:

@@ -163,9 +163,11 @@ HEARTBEAT_TIMEOUT_MS: Final = 3_000
 MAX_UNFINISHED_BYTES: Final = 3 * MAX_JPEG_BYTES
 MAX_UNFINISHED_BYTES_IN_ALL: Final = 8 * MAX_JPEG_BYTES
 MUTE_MS: Final = 15_000.0
-# Before the handshake is done: bytes that one may send (it takes 600 with keys), and how many there
-# may be of one address and in all. libzmq takes a message in before it knows from whom.
+# Before the handshake is done: bytes that one may send (it takes 600 with keys) and that all may,
+# and how many there may be of one address and in all. libzmq takes a message in before it knows
+# from whom.
 MAX_HANDSHAKE_BYTES: Final = 4_096
+MAX_UNSHAKEN_BYTES_IN_ALL: Final = 2 * MAX_JPEG_BYTES
 MAX_UNSHAKEN_OF_ADDRESS: Final = 128
 MAX_UNSHAKEN_IN_ALL: Final = 1_024
 # Messages queued per peer and direction; credit keeps the true number at one or two.

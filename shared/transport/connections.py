@@ -7,41 +7,33 @@ each connection has sent since its last whole message (the kernel's own count, t
 and for how long it has been mute, and shuts its TCP connection down; libzmq sees a peer gone.
 Honest peers say something every second.
 
-Nor does it bound what comes before a handshake: a stranger's first message is taken in whole, of
-any number of connections. How far a handshake is shows in what this side has sent (TCP_INFO
-again). Time is an argument.
+What comes before a handshake is bounded in `shared.transport.strangers`. Time is an argument.
 """
 
-import ipaddress
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from roommood.shared.process.memory import give_back_freed_memory
 from roommood.shared.protocol.limits import (
-    MAX_HANDSHAKE_BYTES,
+    MAX_JPEG_BYTES,
     MAX_UNFINISHED_BYTES,
     MAX_UNFINISHED_BYTES_IN_ALL,
-    MAX_UNSHAKEN_IN_ALL,
-    MAX_UNSHAKEN_OF_ADDRESS,
     MUTE_MS,
 )
-from roommood.shared.transport import tcp
+from roommood.shared.transport import strangers, tcp
 
 _LOOK_EVERY_MS: Final = 250.0
-# While somebody has not shaken hands: a stranger's bytes come as fast as the network carries them.
-_LOOK_AT_STRANGERS_EVERY_MS: Final = 20.0
 # After a cut; libzmq frees what it held for a connection when it sees it end.
-_GIVE_BACK_AFTER_MS: Final = 1_000.0
-# Bytes that a listening side with keys has sent before READY: the SYN, its greeting, WELCOME.
-_SENT_UNSHAKEN: Final = 1 + 64 + 170
+_GIVE_BACK_AFTER_MS: Final = 300.0
 
 
 @dataclass(slots=True)
 class _Connection:
     peer: object
     heard_ms: float
-    network: str
     heard: bool = False
     received: int = 0
     unfinished: int = 0
@@ -53,16 +45,19 @@ class Connections:
     `endless`: more than MAX_UNFINISHED_BYTES came without a whole message, or more than
     MAX_UNFINISHED_BYTES_IN_ALL from all of them, of which it sent the most; or
     `mute`: MUTE_MS have passed without one; or
-    `crowd`: it has not shaken hands, and sent more than a handshake takes, or there are more than
-    MAX_UNSHAKEN_OF_ADDRESS of its address (/64 for IPv6), or MAX_UNSHAKEN_IN_ALL. Without keys
-    a handshake proves nothing: there its first whole message counts, of any length.
+    `crowd`: it is a stranger, and one too many, see `Strangers`.
+
+    Whoever receives messages says what it `heard` and has the others `cut`; another thread may
+    tell of connections that were `accepted` or `closed`, and have strangers cut, whatever the first
+    waits for.
     """
 
-    def __init__(self, *, keyed: bool = False) -> None:
-        self._keyed = keyed
+    def __init__(self, *, keyed: bool = False, first: int = MAX_JPEG_BYTES) -> None:
         self._open: dict[int, _Connection] = {}
-        self._unshaken: dict[int, _Connection] = {}
-        self._looked_ms = self._looked_at_strangers_ms = 0.0
+        self._strangers = strangers.Strangers(keyed=keyed, first=first)
+        self._heard: deque[int] = deque()
+        self._lock = threading.Lock()
+        self._looked_ms = 0.0
         self._freed = False
         self._give_back_ms = float("inf")
 
@@ -70,26 +65,16 @@ class Connections:
         return len(self._open)
 
     def next_look_ms(self) -> float:
-        """Within how many milliseconds `cut` wants to look again."""
-        return _LOOK_AT_STRANGERS_EVERY_MS if self._unshaken else _LOOK_EVERY_MS
+        """Within how many milliseconds `cut_strangers` wants to look again."""
+        return strangers.LOOK_EVERY_MS if self._strangers else _LOOK_EVERY_MS
 
     def accepted(self, fd: int, now_ms: float) -> list[str]:
         """A connection came in; the reason of each that was cut for it, itself or another."""
-        peer = tcp.peer_of(fd)
-        connection = _Connection(peer, now_ms, _network(peer))
-        self._open[fd] = self._unshaken[fd] = connection
-        if self._of_network(connection) > MAX_UNSHAKEN_OF_ADDRESS:
-            self._look_at_strangers(now_ms)
-            if self._of_network(connection) > MAX_UNSHAKEN_OF_ADDRESS:
-                return [self._cut(fd, connection, "crowd")]
-        if len(self._unshaken) > MAX_UNSHAKEN_IN_ALL:
-            # Whoever has been at it for longest: a handshake takes milliseconds.
-            oldest = next(iter(self._unshaken))
-            return [self._cut(oldest, self._unshaken[oldest], "crowd")]
-        return []
-
-    def _of_network(self, connection: _Connection) -> int:
-        return sum(other.network == connection.network for other in self._unshaken.values())
+        with self._lock:
+            self._take_heard()
+            peer = tcp.peer_of(fd)
+            self._open[fd] = _Connection(peer, now_ms)
+            return self._cut_all(self._strangers.add(fd, peer, now_ms))
 
     def peer(self, fd: int) -> str:
         """Who is at the other end; "" where it was gone before that was asked."""
@@ -104,58 +89,68 @@ class Connections:
 
     def closed(self, fd: int) -> None:
         """A connection ended, by whomever."""
-        self._open.pop(fd, None)
-        self._freed |= self._unshaken.pop(fd, None) is not None
+        with self._lock:
+            self._forget(fd)
 
     def heard(self, fd: int) -> None:
-        """A whole message came from this connection."""
-        connection = self._open.get(fd)
-        if connection is not None:
-            connection.heard = True
-            self._unshaken.pop(fd, None)
+        """A whole message came from this connection. Never waits."""
+        self._heard.append(fd)
+
+    def cut_strangers(self, now_ms: float) -> list[str]:
+        """Looks at strangers now and then, and returns the reason of each that was cut."""
+        with self._lock:
+            self._take_heard()
+            reasons = self._cut_all(self._strangers.look(now_ms))
+        self._give_back(now_ms)
+        return reasons
 
     def cut(self, now_ms: float) -> list[str]:
-        """Looks at all of them now and then, and returns the reason of each that was cut.
-
-        To be told before of all that closed.
-        """
-        reasons = self._look_at_strangers(now_ms)
-        self._give_back(now_ms)
+        """The same of who is endless or mute, as of what was heard."""
         if now_ms - self._looked_ms < _LOOK_EVERY_MS:
-            return reasons
+            return []
         self._looked_ms = now_ms
-        for fd, connection in self._open.items():
-            _look_at(fd, connection, now_ms)
+        with self._lock:
+            self._take_heard()
+            for fd, connection in self._open.items():
+                _look_at(fd, connection, now_ms)
+            return self._cut_endless_and_mute(now_ms)
+
+    def _take_heard(self) -> None:
+        while self._heard:
+            fd = self._heard.popleft()
+            self._strangers.remove(fd)
+            if fd in self._open:
+                self._open[fd].heard = True
+
+    def _cut_endless_and_mute(self, now_ms: float) -> list[str]:
+        reasons = []
         in_all = sum(connection.unfinished for connection in self._open.values())
         for fd, connection in sorted(self._open.items(), key=lambda item: -item[1].unfinished):
-            endless = (
-                connection.unfinished > MAX_UNFINISHED_BYTES or in_all > MAX_UNFINISHED_BYTES_IN_ALL
-            )
+            unfinished = connection.unfinished
+            endless = unfinished > MAX_UNFINISHED_BYTES or in_all > MAX_UNFINISHED_BYTES_IN_ALL
             if endless or now_ms - connection.heard_ms > MUTE_MS:
-                in_all -= connection.unfinished
-                reasons.append(self._cut(fd, connection, "endless" if endless else "mute"))
+                in_all -= unfinished
+                self._cut(fd)
+                reasons.append("endless" if endless else "mute")
         return reasons
 
-    def _look_at_strangers(self, now_ms: float) -> list[str]:
-        looked_ms = now_ms - self._looked_at_strangers_ms
-        if not self._keyed or looked_ms < _LOOK_AT_STRANGERS_EVERY_MS:
-            return []
-        self._looked_at_strangers_ms = now_ms
-        reasons = []
-        for fd, connection in list(self._unshaken.items()):
-            if tcp.bytes_acked(fd) > _SENT_UNSHAKEN:
-                del self._unshaken[fd]
-            elif tcp.bytes_received(fd) > MAX_HANDSHAKE_BYTES:
-                reasons.append(self._cut(fd, connection, "crowd"))
-        return reasons
+    def _cut_all(self, fds: Iterable[int]) -> list[str]:
+        cut = []
+        for fd in fds:  # each before the next is looked at
+            self._cut(fd)
+            cut.append("crowd")
+        return cut
 
-    def _cut(self, fd: int, connection: _Connection, why: str) -> str:
+    def _cut(self, fd: int) -> None:
         # The number may be another connection's by now, of which nothing was told yet.
-        if tcp.peer_of(fd) == connection.peer:
+        if fd in self._open and tcp.peer_of(fd) == self._open[fd].peer:
             tcp.shut_down(fd)
-        self.closed(fd)
+        self._forget(fd)
         self._freed = True
-        return why
+
+    def _forget(self, fd: int) -> None:
+        self._open.pop(fd, None)
+        self._freed |= self._strangers.remove(fd)
 
     def _give_back(self, now_ms: float) -> None:
         """Some time after a connection was cut, or ended before its handshake."""
@@ -165,15 +160,6 @@ class Connections:
         if now_ms >= self._give_back_ms:
             self._give_back_ms = float("inf")
             give_back_freed_memory()
-
-
-def _network(peer: object) -> str:
-    """What counts as one address: an IPv4 address, or the /64 of one of IPv6."""
-    try:
-        number = ipaddress.IPv6Address(str(peer[0]) if isinstance(peer, tuple) else "")
-    except ValueError:
-        return str(peer[0]) if isinstance(peer, tuple) else ""
-    return str(number.ipv4_mapped or int(number) >> 64)
 
 
 def _look_at(fd: int, connection: _Connection, now_ms: float) -> None:

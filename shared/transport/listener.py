@@ -1,17 +1,20 @@
 """Where others come in: a bound socket, who is let through, and what happens to the rest."""
 
-from collections.abc import Container, Iterator
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Final, Protocol
 
 import zmq
 
 from roommood.shared.process.metrics import Health, Sample
 from roommood.shared.process.settings import AggregatorSettings, WorkerSettings
+from roommood.shared.protocol.limits import MAX_JPEG_BYTES
 from roommood.shared.security.allow_list import AccessPolicy
 from roommood.shared.security.keys import KeyPair
 from roommood.shared.security.zap import Authenticator
-from roommood.shared.transport.monitors import ConnectionMonitor
+from roommood.shared.transport.connection_monitor import ConnectionMonitor
 from roommood.shared.transport.sockets import Router, close
+
+_UNBOUNDED: Final = "strangers are bounded no more: their thread has ended; restart"
 
 
 class Bind(Protocol):
@@ -30,8 +33,9 @@ class Bind(Protocol):
 class Listener:
     """The bound socket of a component, as `router`, with an authenticator where it has keys.
 
-    Register `sources` with the poller for reading, and tell `connections` of each message (see
-    `receive_from`): those that stay mute are cut. Raises ConfigError if it cannot be bound.
+    Register `router` with the poller for reading, and tell `connections` of each message (see
+    `receive_from`): those that stay mute are cut, and without keys those whose first message takes
+    more than `first` bytes. Raises ConfigError if it cannot be bound.
     """
 
     def __init__(
@@ -41,6 +45,7 @@ class Listener:
         settings: WorkerSettings | AggregatorSettings,
         keys: KeyPair | None,
         policy: AccessPolicy | None,
+        first: int = MAX_JPEG_BYTES,
     ) -> None:
         self._policy = policy
         self._authenticator = Authenticator(context, policy) if policy is not None else None
@@ -49,16 +54,14 @@ class Listener:
         except BaseException:
             self._stop_authenticator()
             raise
-        self._monitor = ConnectionMonitor(self.router)
-        self.sources: tuple[Router | int, ...] = (self.router, self._monitor.descriptor)
+        self._monitor = ConnectionMonitor(self.router, first)
         self.connections = self._monitor.connections
 
-    def tick(self, health: Health, ready: Container[object] | None = None) -> None:
-        """Counts who did not get in; not ready while the authenticator is dead or hangs.
-
-        `ready` is what a poll of the sources has just found readable; None: all are looked at.
-        """
-        self._monitor.tick(ready)
+    def tick(self, health: Health) -> None:
+        """Ends who is mute; not ready while the authenticator is dead or hangs, or strangers are
+        bounded no more. To be called after messages were received."""
+        self._monitor.tick()
+        health.fail("connections", "" if self._monitor.alive else _UNBOUNDED)
         if self._authenticator is None or self._policy is None:
             return
         health.fail("authenticator", self._authenticator.fault)
@@ -76,7 +79,8 @@ class Listener:
 
     def close(self, linger_ms: int) -> None:
         """Closes all; what is queued has `linger_ms` to leave."""
-        close(self.router, self._monitor.monitor, linger_ms)
+        self._monitor.stop()
+        close(self.router, linger_ms=linger_ms)
         self._stop_authenticator()
 
     def _stop_authenticator(self) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from enum import Enum
 from typing import Any, Final
@@ -10,15 +9,10 @@ from typing import Any, Final
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from roommood.shared.clock import boot_ms
-from roommood.shared.process.logs import RateLimitedLog
-from roommood.shared.process.metrics import Sample
 from roommood.shared.process.runtime import new_id
 from roommood.shared.protocol.limits import RECONNECT_MS, REDIAL_MS
 from roommood.shared.transport import tcp
 from roommood.shared.transport.addresses import is_same
-from roommood.shared.transport.connections import Connections
-from roommood.shared.transport.port_holder import lately_gone
 
 Monitor = zmq.Socket[bytes]
 
@@ -62,25 +56,6 @@ LINK_EVENTS: Final = zmq.Event.CONNECTED | sum(CONNECTION_EVENTS)
 _LOOK_EVERY_MS: Final = 250.0
 # A plain number: with pyzmq's flags each operation costs as much as the question itself.
 _POLLIN: Final = int(zmq.POLLIN)
-_LISTENER_EVENTS: Final = (
-    zmq.Event.ACCEPTED
-    | zmq.Event.HANDSHAKE_FAILED_AUTH
-    | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
-    | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.Event.DISCONNECTED
-)
-_PROTOCOL_REASONS: Final[Mapping[int, str]] = {
-    int(zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC): "not-encrypted-for-us",
-    int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH): "other-security",
-}
-
-_WORDS: Final[Mapping[str, str]] = {
-    "not-encrypted-for-us": "not-encrypted-for-us: it trusts another key than ours; copy its keys "
-    "again from the site's folder",
-    "other-security": "other-security: keys on one side only; give --keys on both",
-    "broken-off": "broken-off: it left, or fell silent, in the handshake",
-    "protocol": "protocol: it does not speak ZeroMQ",
-}
 
 
 def watch(socket: zmq.Socket[bytes], events: int) -> Monitor:
@@ -231,74 +206,3 @@ class Reconnector:
         if tcp.own_address_of(self._fd) == self._from:
             tcp.shut_down(self._fd)
         self._from = ()
-
-
-class ConnectionMonitor:
-    """Counts, by reason, the connections to a bound socket that did not come to anything.
-
-    `unknown-key`: not admitted. `other-security`: it has no keys, or keys where none are used.
-    `not-encrypted-for-us`: it trusts another key. `broken-off`: silent too long, or gone.
-    `protocol`: no ZeroMQ. `mute`, `endless`, `crowd`: cut, see `Connections`, which wants to be
-    told of each message. `closed`: connections that ended, also the good ones.
-    """
-
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self.monitor = watch(socket, _LISTENER_EVENTS)
-        self._events = MonitorEvents(self.monitor)
-        self.descriptor = self._events.descriptor
-        self.connections = Connections(keyed=bool(socket.getsockopt(zmq.CURVE_SERVER)))
-        self.counts: Counter[str] = Counter()
-        self._failed = ""
-        self._port = int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2] or 0)
-        self._limited_log = RateLimitedLog(_log)
-
-    def tick(self, ready: Container[object] | None = None) -> None:
-        """Takes in what the socket's monitor tells (see `MonitorEvents.read`); ends who is mute."""
-        now_ms = boot_ms()
-        for message in self._events.read(now_ms, ready):
-            self._take(message)
-        for reason in self.connections.cut(now_ms):
-            self._note(reason)
-
-    def _take(self, message: Mapping[str, Any]) -> None:
-        event, value = message["event"], message["value"]
-        if event == zmq.Event.ACCEPTED:
-            for reason in self.connections.accepted(value, boot_ms()):
-                self._note(reason)
-            return
-        if event == zmq.Event.DISCONNECTED:
-            self._tell_failed(value)
-            self.connections.closed(value)
-        else:
-            self._failed = _reason(event, value)
-        self._note(_reason(event, value))
-
-    def _tell_failed(self, fd: int) -> None:
-        """libzmq tells the end of a connection right after why its handshake failed, and only then
-        which it was. Who has an unknown key is logged by the authenticator."""
-        failed, self._failed = self._failed, ""
-        if failed and failed != "unknown-key":
-            # It may have been gone before it was looked at.
-            peer = self.connections.peer(fd) or lately_gone(self._port) or "unknown"
-            self._limited_log.event("connection failed", peer=peer, why=_WORDS.get(failed, failed))
-
-    def _note(self, reason: str) -> None:
-        self.counts[reason] += 1
-        if reason in ("mute", "endless", "crowd"):
-            self._limited_log.event("connection cut", why=reason)
-
-    def samples(self, component: str) -> Iterator[Sample]:
-        """The metric of a component's connections that ended, by reason."""
-        for reason, count in Counter(self.counts).items():
-            name = f"roommood_{component}_connections_ended_total"
-            yield Sample(name, "Connections that ended, by reason.", count, {"reason": reason})
-
-
-def _reason(event: zmq.Event, value: int) -> str:
-    if event == zmq.Event.DISCONNECTED:
-        return "closed"
-    if event == zmq.Event.HANDSHAKE_FAILED_AUTH:
-        return "unknown-key"
-    if event == zmq.Event.HANDSHAKE_FAILED_NO_DETAIL:
-        return "broken-off"
-    return _PROTOCOL_REASONS.get(value, "protocol")

@@ -11,6 +11,7 @@ from typing import Final
 from roommood.shared.protocol.limits import (
     HANDSHAKE_MS,
     MAX_JPEG_BYTES,
+    MAX_REPORT_BYTES,
     MAX_UNFINISHED_BYTES_IN_ALL,
     MUTE_MS,
 )
@@ -24,6 +25,10 @@ from tests.rows import Outcome, Row, Trial
 MOST_MB: Final = 150.0
 # libzmq keeps 64 bytes for a part of which three came.
 MOST_MB_OF_PARTS: Final = 1.2 * MAX_UNFINISHED_BYTES_IN_ALL * (64 / 3) / (1 << 20)
+# What strangers may cost, however fast loopback is between two looks, and what may be left of it.
+MOST_MB_OF_STRANGERS: Final = 192.0
+MOST_MB_LEFT: Final = 48.0
+_POUR_S: Final = 4.0
 _SPARE_S: Final = 20.0
 _OF_ONE_ADDRESS: Final = 60
 
@@ -193,6 +198,47 @@ def endless_small_parts(trial: Trial) -> Outcome:
         return _endless(target, trial, zmtp.frame(b"x", more=True) * 300_000, MOST_MB_OF_PARTS)
 
 
+def _large_frames(trial: Trial, *, keyed: bool) -> Outcome:
+    """Greetings, then as much as goes of the largest frame there may be; to either component."""
+    peaks = {}
+    without = "" if trial.protected else "both:strangers"
+    with a_target(trial.folder, without, keyed=keyed) as target:
+        target.check_good_camera()
+        for component, address, largest in (
+            (target.worker, target.frames, MAX_JPEG_BYTES),
+            (target.aggregator, target.reports, MAX_REPORT_BYTES),
+        ):
+            cost = Cost(component)
+            _pour(Crowd(address, trial.times), cost, largest - 1, keyed)
+            until(lambda cost=cost: cost.now_mb < MOST_MB_LEFT, "memory is given back", 10.0)  # type: ignore[misc]
+            peaks[component.name] = cost.peak_mb
+        crowd = sum(target.ended("crowd", name) for name in peaks)
+        good_s = target.check_good_camera()
+    told = ", ".join(f"the {name} by {peak:.0f} MB at most" for name, peak in peaks.items())
+    wrong = f"grew: {told}" if max(peaks.values()) > MOST_MB_OF_STRANGERS else ""
+    return Outcome(
+        recovery_s=round(good_s, 2), wrong=wrong, detail=f"{crowd:.0f} cut; grew: {told}"
+    )
+
+
+def _pour(crowd: Crowd, cost: Cost, largest: int, keyed: bool) -> None:
+    start = zmtp.greeting(b"CURVE") if keyed else zmtp.GREETING + zmtp.ready()
+    some, end = bytes(1 << 18), time.monotonic() + _POUR_S
+    crowd.say(lambda _: start + zmtp.header(largest))
+    while time.monotonic() < end:
+        crowd.say(lambda _: some)
+        cost.look()
+    crowd.close()
+
+
+def large_frames(trial: Trial) -> Outcome:
+    return _large_frames(trial, keyed=False)
+
+
+def large_frames_keyed(trial: Trial) -> Outcome:
+    return _large_frames(trial, keyed=True)
+
+
 def oversize(trial: Trial) -> Outcome:
     """A part one byte larger than allowed ends the connection; as large as allowed does not."""
     with _without(trial, "message_size") as target:
@@ -268,6 +314,16 @@ ROWS: Final = (
         endless_small_parts, _GROUP, times=3, quick_times=1,
         control="the limit on unfinished messages", control_times=1,
         recover_within_s=10.0, timeout_s=180,
+    ),
+    Row(
+        "strangers-large-frames", "strangers that begin the largest frames there may be",
+        large_frames, _GROUP, times=400, quick_times=400, control="the bounds on strangers",
+        control_times=400, recover_within_s=10.0, timeout_s=120,
+    ),
+    Row(
+        "strangers-large-frames-keys", "the same where the site has keys", large_frames_keyed,
+        _GROUP, times=400, quick_times=400, control="the bounds on strangers", control_times=400,
+        recover_within_s=10.0, timeout_s=120,
     ),
     Row(
         "oversize", "parts one byte below, at and above the largest, and 128 MB", oversize, _GROUP,

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from roommood.deploy.keys.site_keys import SiteKeys
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
+from roommood.shared.security.keys import ClientKeys, camera_keys
 from tests.end_to_end.fake_camera import FakeCamera
 from tests.end_to_end.site import EVERY_FRAME, Component, Site, until
 from tests.hostile import jpegs
@@ -21,7 +23,8 @@ _MB: Final = 1 << 20
 
 class Target:
     """One aggregator, one worker; `without` names a protection that the worker or, as
-    "aggregator:NAME", the aggregator starts without."""
+    "aggregator:NAME", the aggregator starts without ("both:NAME": either). Where `site` has keys,
+    all of them have."""
 
     def __init__(self, site: Site, without: str = "", *worker_options: str) -> None:
         self.site = site
@@ -30,7 +33,7 @@ class Target:
         self._ports = {"aggregator": free_port(), "worker": free_port()}
         whose, _, what = without.rpartition(":")
         self.aggregator = self._start_aggregator(what if whose else "")
-        self.worker = self._start_worker("" if whose else what)
+        self.worker = self._start_worker("" if whose == "aggregator" else what)
         self._good = 0
 
     def _start_aggregator(self, without: str) -> Component:
@@ -46,6 +49,7 @@ class Target:
         return self._start("worker", "roommood.inference_worker.cli", without, *options)
 
     def _start(self, name: str, module: str, without: str, *options: str) -> Component:
+        options = (*options, *self.site.own_keys())
         metrics = ("--metrics-port", str(self._ports[name]))
         if without:
             component = self.site.start(_UNPROTECTED, module, without, *options, *metrics)
@@ -88,17 +92,26 @@ class Target:
         """A new camera's picture is analysed and counted; returns the seconds that it took."""
         self._good += 1
         name, began = f"good-{self._good}", time.monotonic()
-        with FakeCamera(self.frames, name, "goodroom") as camera:
+        with FakeCamera(self.frames, name, "goodroom", self._keys_of(name)) as camera:
             camera.wait_for_credit()
             camera.send(jpegs.good())
             until(lambda: self.site.frames("goodroom", name) == 1, "a good frame counts", timeout_s)
         self.check_alive()
         return time.monotonic() - began
 
+    def _keys_of(self, name: str) -> ClientKeys | None:
+        keys = self.site.keys
+        return camera_keys(keys.add_camera(name, "goodroom"), name, "goodroom") if keys else None
+
 
 @contextmanager
-def a_target(folder: Path, without: str = "", *worker_options: str) -> Iterator[Target]:
+def a_target(
+    folder: Path, without: str = "", *worker_options: str, keyed: bool = False
+) -> Iterator[Target]:
     with Site(folder, str(SHIPPED_EXPRESSION)) as site:
+        if keyed:
+            site.keys = SiteKeys(folder / "keys")
+            site.keys.init()
         yield Target(site, without, *worker_options)
 
 
@@ -114,6 +127,10 @@ class Cost:
         """Takes note of the memory of this moment."""
         self.peak_mb = max(self.peak_mb, rss_mb(self._proc) - self._rss_mb)
         return self
+
+    @property
+    def now_mb(self) -> float:
+        return rss_mb(self._proc) - self._rss_mb
 
     @property
     def cpu_s(self) -> float:

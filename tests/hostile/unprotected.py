@@ -55,6 +55,13 @@ def unfinished_limit() -> None:
     )
 
 
+def strangers() -> None:
+    huge = 1 << 60
+    unbounded = ("MAX_HANDSHAKE_BYTES", "MAX_UNSHAKEN_BYTES_IN_ALL", "MAX_UNSHAKEN_OF_ADDRESS")
+    set_in("roommood.shared.transport.strangers", **dict.fromkeys(unbounded, huge))
+    unfinished_limit()
+
+
 def message_size() -> None:
     set_in("roommood.shared.transport.sockets", MAX_JPEG_BYTES=-1, MAX_REPORT_BYTES=-1)
 
@@ -105,7 +112,7 @@ def jpeg_limits() -> None:
 OFF: Final[dict[str, Callable[[], None]]] = {
     one.__name__: one
     for one in (
-        few_descriptors, handshake_limit, mute_limit, short_mute_limit, unfinished_limit,
+        few_descriptors, handshake_limit, mute_limit, short_mute_limit, unfinished_limit, strangers,
         message_size, credit_check, one_link_per_connection, turn_limit, new_bitmaps,
         whatever_is_new, jpeg_limits,
     )

@@ -10,9 +10,12 @@ import struct
 from types import TracebackType
 from typing import Final
 
-GREETING: Final = (
-    b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + b"\0" + bytes(31)
-)
+
+def greeting(mechanism: bytes = b"NULL") -> bytes:
+    return b"\xff" + bytes(8) + b"\x7f\x03\x00" + mechanism.ljust(20, b"\0") + b"\0" + bytes(31)
+
+
+GREETING: Final = greeting()
 _TIMEOUT_S: Final = 20.0
 
 
@@ -20,6 +23,11 @@ def frame(body: bytes, *, more: bool = False, command: bool = False) -> bytes:
     flags = more | (len(body) > 255) << 1 | command << 2
     length = struct.pack(">Q", len(body)) if len(body) > 255 else bytes([len(body)])
     return bytes([flags]) + length + body
+
+
+def header(length: int) -> bytes:
+    """The beginning of a frame that is to be so long."""
+    return b"\x02" + struct.pack(">Q", length)
 
 
 def ready(socket_type: bytes = b"DEALER") -> bytes:

@@ -163,7 +163,7 @@ def test_a_failed_handshake_is_told_with_the_peers_address(
     health = Health("worker")
     socket, monitor = connect_frames(context, address, keys=REFUSED[reason])
     poller = zmq.Poller()
-    for source in listener.sources:
+    for source in (listener.router,):
         poller.register(source, zmq.POLLIN)
     until(lambda: caplog.records, lambda: listener.tick(health), poller)
     close(socket, monitor)

@@ -13,11 +13,12 @@ from roommood.shared.protocol.limits import (
     MAX_UNSHAKEN_OF_ADDRESS,
     MUTE_MS,
 )
-from roommood.shared.transport import connections, tcp
+from roommood.shared.transport import strangers, tcp
 from roommood.shared.transport.connections import Connections
 from tests.end_to_end.site import until
 
 _CHUNK = bytes(1 << 20)
+FIRST = 100_000
 
 
 class Pair:
@@ -59,9 +60,9 @@ class Pair:
 class Crowd:
     """Connections and the time, which a test moves on."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, keyed: bool) -> None:
         self.listener = listener
-        self.connections = Connections(keyed=True)
+        self.connections = Connections(keyed=keyed, first=FIRST)
         self.pairs: list[Pair] = []
         self.cut_at_accept: list[str] = []
         self.now_ms = 1_000_000.0
@@ -77,18 +78,31 @@ class Crowd:
         self.cut_at_accept += self.connections.accepted(pair.fd, self.now_ms)
         return pair
 
+    def close(self) -> None:
+        for pair in self.pairs:
+            pair.close()
+
     def look(self, after_ms: float = 300.0) -> list[str]:
         self.now_ms += after_ms
-        return self.connections.cut(self.now_ms)
+        return self.connections.cut_strangers(self.now_ms) + self.connections.cut(self.now_ms)
 
 
 @pytest.fixture
 def crowd() -> Iterator[Crowd]:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
-        one = Crowd(listener)
-        yield one
-        for pair in one.pairs:
-            pair.close()
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as listener,
+        closing(Crowd(listener, keyed=True)) as crowd,
+    ):
+        yield crowd
+
+
+@pytest.fixture
+def keyless() -> Iterator[Crowd]:
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as listener,
+        closing(Crowd(listener, keyed=False)) as crowd,
+    ):
+        yield crowd
 
 
 def test_a_connection_that_speaks_is_left_alone_however_much_it_says(crowd: Crowd) -> None:
@@ -137,6 +151,31 @@ def test_before_its_handshake_one_may_send_what_that_takes(
     assert not known.is_cut()
 
 
+@pytest.mark.parametrize(("more", "due"), [(0, []), (1, ["crowd"])])
+def test_without_keys_a_first_message_is_bounded_whether_hands_were_shaken(
+    keyless: Crowd, more: int, due: list[str]
+) -> None:
+    known, stranger = keyless.accept(), keyless.accept()
+    keyless.connections.heard(known.fd)
+    known.send(2 * (MAX_HANDSHAKE_BYTES + FIRST))
+    stranger.send(MAX_HANDSHAKE_BYTES + FIRST + more)
+    assert keyless.look(25.0) == due
+    assert stranger.is_cut() == bool(due)
+    assert not known.is_cut()
+
+
+def test_of_strangers_that_send_too_much_together_the_worst_are_cut(
+    keyless: Crowd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strangers, "MAX_UNSHAKEN_BYTES_IN_ALL", 2 * FIRST)
+    few, more, most = (keyless.accept() for _ in range(3))
+    for pair, count in ((few, FIRST // 2), (more, FIRST - 1), (most, FIRST)):
+        pair.send(count)
+    assert keyless.look(25.0) == ["crowd"]
+    assert [one.is_cut() for one in (few, more, most)] == [False, False, True]
+    assert keyless.look(25.0) == []
+
+
 def test_of_one_address_only_so_many_may_be_at_their_handshake(crowd: Crowd) -> None:
     strangers = [crowd.accept_stranger() for _ in range(MAX_UNSHAKEN_OF_ADDRESS)]
     assert crowd.cut_at_accept == []
@@ -151,7 +190,7 @@ def test_of_one_address_only_so_many_may_be_at_their_handshake(crowd: Crowd) -> 
 def test_where_too_many_are_at_it_in_all_the_oldest_is_cut(
     crowd: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MAX_UNSHAKEN_IN_ALL", 2)
+    monkeypatch.setattr(strangers, "MAX_UNSHAKEN_IN_ALL", 2)
     first, second, third = (crowd.accept_stranger() for _ in range(3))
     assert (first.is_cut(), second.is_cut(), third.is_cut()) == (True, False, False)
 

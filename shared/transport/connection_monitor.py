@@ -1,0 +1,150 @@
+"""Who comes to a bound socket and does not get in: counted, told and cut on a thread of its own."""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import zmq
+from zmq.utils.monitor import recv_monitor_message
+
+from roommood.shared.clock import boot_ms
+from roommood.shared.process.logs import RateLimitedLog
+from roommood.shared.process.metrics import Sample
+from roommood.shared.process.runtime import Waker
+from roommood.shared.protocol.limits import MAX_JPEG_BYTES
+from roommood.shared.transport.connections import Connections
+from roommood.shared.transport.monitors import has_events, watch
+from roommood.shared.transport.port_holder import lately_gone
+
+_log = logging.getLogger(__name__)
+_LISTENER_EVENTS: Final = (
+    zmq.Event.ACCEPTED
+    | zmq.Event.HANDSHAKE_FAILED_AUTH
+    | zmq.Event.HANDSHAKE_FAILED_PROTOCOL
+    | zmq.Event.HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.Event.DISCONNECTED
+)
+_PROTOCOL_REASONS: Final[Mapping[int, str]] = {
+    int(zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC): "not-encrypted-for-us",
+    int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH): "other-security",
+}
+
+_WORDS: Final[Mapping[str, str]] = {
+    "not-encrypted-for-us": "not-encrypted-for-us: it trusts another key than ours; copy its keys "
+    "again from the site's folder",
+    "other-security": "other-security: keys on one side only; give --keys on both",
+    "broken-off": "broken-off: it left, or fell silent, in the handshake",
+    "protocol": "protocol: it does not speak ZeroMQ",
+}
+
+
+class ConnectionMonitor:
+    """Counts, by reason, the connections to a bound socket that did not come to anything.
+
+    `unknown-key`: not admitted. `other-security`: it has no keys, or keys where none are used.
+    `not-encrypted-for-us`: it trusts another key. `broken-off`: silent too long, or gone.
+    `protocol`: no ZeroMQ. `mute`, `endless`, `crowd`: cut, see `Connections`, which wants to be
+    told of each message. `closed`: connections that ended, also the good ones.
+
+    Strangers are cut on a thread of its own: they are bounded also while the component waits.
+    """
+
+    def __init__(self, socket: zmq.Socket[bytes], first: int = MAX_JPEG_BYTES) -> None:
+        self._socket = socket
+        self._monitor = watch(socket, _LISTENER_EVENTS)
+        keyed = bool(socket.getsockopt(zmq.CURVE_SERVER))
+        self.connections = Connections(keyed=keyed, first=first)
+        self.counts: Counter[str] = Counter()
+        self._failed = ""
+        self._port = int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2] or 0)
+        self._limited_log = RateLimitedLog(_log)
+        self._waker, self._stopping = Waker(), False
+        self._thread = threading.Thread(target=self._run, name="connections", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """False once strangers are bounded no more."""
+        return self._thread.is_alive()
+
+    def tick(self) -> None:
+        """To be called after messages were received: ends who is mute or endless."""
+        for reason in self.connections.cut(boot_ms()):
+            self._note(reason)
+
+    def stop(self) -> None:
+        """To be called before the socket is closed, by the thread that uses it."""
+        self._stopping = True
+        self._waker.wake()
+        self._thread.join()
+        self._waker.close()
+        self._socket.disable_monitor()
+        self._monitor.close(0)
+
+    def samples(self, component: str) -> Iterator[Sample]:
+        """The metric of a component's connections that ended, by reason."""
+        for reason, count in Counter(self.counts).items():
+            name = f"roommood_{component}_connections_ended_total"
+            yield Sample(name, "Connections that ended, by reason.", count, {"reason": reason})
+
+    # Its thread
+
+    def _run(self) -> None:
+        poller = zmq.Poller()
+        poller.register(self._monitor, zmq.POLLIN)
+        poller.register(self._waker.fileno(), zmq.POLLIN)
+        try:
+            while not self._stopping:
+                poller.poll(int(self.connections.next_look_ms()))
+                self._turn()
+        except Exception:
+            _log.exception("strangers are bounded no more; restart this process")
+
+    def _turn(self) -> None:
+        while has_events(self._monitor):
+            self._take(recv_monitor_message(self._monitor, zmq.NOBLOCK))
+        for reason in self.connections.cut_strangers(boot_ms()):
+            self._note(reason)
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        event, value = message["event"], message["value"]
+        if event == zmq.Event.ACCEPTED:
+            for reason in self.connections.accepted(value, boot_ms()):
+                self._note(reason)
+            return
+        if event == zmq.Event.DISCONNECTED:
+            self._tell_failed(value)
+            self.connections.closed(value)
+        else:
+            self._failed = _reason(event, value)
+        self._note(_reason(event, value))
+
+    def _tell_failed(self, fd: int) -> None:
+        """libzmq tells the end of a connection right after why its handshake failed, and only then
+        which it was. Who has an unknown key is logged by the authenticator."""
+        failed, self._failed = self._failed, ""
+        if failed and failed != "unknown-key":
+            peer = self.connections.peer(fd)
+            why = _WORDS.get(failed, failed)
+            self._limited_log.event("connection failed", peer=lambda: self._named(peer), why=why)
+
+    def _named(self, peer: str) -> str:
+        """It may have been gone before it was looked at."""
+        return peer or lately_gone(self._port) or "unknown"
+
+    def _note(self, reason: str) -> None:
+        self.counts[reason] += 1
+        if reason in ("mute", "endless", "crowd"):
+            self._limited_log.event("connection cut", why=reason)
+
+
+def _reason(event: zmq.Event, value: int) -> str:
+    if event == zmq.Event.DISCONNECTED:
+        return "closed"
+    if event == zmq.Event.HANDSHAKE_FAILED_AUTH:
+        return "unknown-key"
+    if event == zmq.Event.HANDSHAKE_FAILED_NO_DETAIL:
+        return "broken-off"
+    return _PROTOCOL_REASONS.get(value, "protocol")

@@ -1,0 +1,66 @@
+"""Strangers at a bound socket, whatever its component does."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+import zmq
+
+from roommood.shared.process.settings import WorkerSettings
+from roommood.shared.process.settings.load import load
+from roommood.shared.protocol.limits import MAX_HANDSHAKE_BYTES
+from roommood.shared.transport.listener import Listener
+from roommood.shared.transport.sockets import bind_frames
+from tests.end_to_end.site import until
+from tests.hostile import zmtp
+from tests.shared.peers import free_address
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    settings = load(WorkerSettings, None, {"bind": free_address()})
+    one = Listener(context, bind_frames, settings, None, None, 1_000)
+    yield one
+    one.close(0)
+    context.destroy(0)
+
+
+def port_of(listener: Listener) -> int:
+    return int(listener.router.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2])
+
+
+def peer_of(listener: Listener) -> zmtp.Peer:
+    return zmtp.Peer(f"127.0.0.1:{port_of(listener)}")
+
+
+def test_strangers_are_cut_while_their_component_waits_for_something_else(
+    listener: Listener,
+) -> None:
+    """Nobody receives a message here, or ticks."""
+    with peer_of(listener) as quiet, peer_of(listener) as greedy:
+        quiet.shake_hands()
+        greedy.shake_hands()
+        greedy.say(zmtp.header(1 << 20) + bytes(MAX_HANDSHAKE_BYTES + 2_000))
+        until(greedy.is_closed, "it is cut")
+        assert not quiet.is_closed()
+    until(lambda: {one.value for one in listener.samples("worker")} == {1.0, 2.0}, "both counted")
+
+
+def test_who_is_gone_is_looked_for_only_where_a_line_is_said(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr(
+        "roommood.shared.transport.connection_monitor.lately_gone",
+        lambda port: looked.append(port) or "somebody",
+    )
+
+    def ended() -> float:
+        return sum(one.value for one in listener.samples("worker"))
+
+    for number in range(50):
+        with socket.create_connection(("127.0.0.1", port_of(listener))) as one:
+            one.sendall(b"GET / HTTP/1.0\r\n\r\n" * 10)
+        until(lambda number=number: ended() > number, "its end is counted")  # type: ignore[misc]
+    assert len(looked) <= 5
