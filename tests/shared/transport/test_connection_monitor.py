@@ -51,10 +51,12 @@ def test_who_is_gone_is_looked_for_only_where_a_line_is_said(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[int] = []
-    monkeypatch.setattr(
-        "roommood.shared.transport.connection_monitor.lately_gone",
-        lambda port: looked.append(port) or "somebody",
-    )
+
+    def look(port: int) -> str:
+        looked.append(port)
+        return "somebody"
+
+    monkeypatch.setattr("roommood.shared.transport.connection_monitor.lately_gone", look)
 
     def ended() -> float:
         return sum(one.value for one in listener.samples("worker"))
