@@ -14,7 +14,7 @@ from pathlib import Path
 
 from roommood.camera_node import cli, node
 from roommood.camera_node.capture import Capture
-from roommood.camera_node.sources.picture import Interrupted, Picture, Source
+from roommood.camera_node.sources.picture import Grabbed, Interrupted, Picture, Source
 from roommood.shared.clock import boot_ms
 from roommood.shared.opencv import cv2, decode
 
@@ -38,14 +38,18 @@ class MemorySource(Source):
     def open(self) -> None:
         self._interrupted = False
 
-    def read(self) -> Picture:
+    def grab(self) -> Grabbed:
         interval_ms = 1000 / self.rate_hz
         due_ms = (boot_ms() // interval_ms + 1) * interval_ms
         time.sleep(max(0.0, due_ms - boot_ms()) / 1000)
         if self._interrupted:
             raise Interrupted(self.description)
+        self._due_ms = due_ms
+        return Grabbed(due_ms)
+
+    def retrieve(self) -> Picture:
         one = next(self._pictures)
-        return Picture(due_ms, one.width, one.height, pixels=one.pixels, jpeg=one.jpeg)
+        return Picture(self._due_ms, one.width, one.height, pixels=one.pixels, jpeg=one.jpeg)
 
     def close(self) -> None:
         pass

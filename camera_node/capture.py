@@ -1,7 +1,7 @@
-"""The thread that reads a source and keeps only the newest picture.
+"""The thread that keeps a source flowing and holds only the newest picture.
 
-Every picture it takes in ends in exactly one count:
-`captured == taken + skipped + (1 if one waits)`.
+A picture that nobody wants is grabbed and let go, neither decoded nor copied. Every picture ends in
+exactly one count: `captured == taken + skipped + (1 if one waits)`.
 """
 
 import logging
@@ -12,10 +12,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture, Source
+from roommood.camera_node.back_off import BackOff
+from roommood.camera_node.interval import Interval
+from roommood.camera_node.sources.picture import (
+    Damage,
+    EndOfSource,
+    Grabbed,
+    Interrupted,
+    Picture,
+    Source,
+)
 from roommood.camera_node.stillness import Stillness
 from roommood.shared.clock import boot_ms
-from roommood.shared.errors import SourceError
+from roommood.shared.errors import PictureError, SourceError
 from roommood.shared.protocol.limits import MAX_STATUS_CHARS
 
 # Milliseconds of pictures after which a source that was lost counts as steady again: its
@@ -23,7 +32,11 @@ from roommood.shared.protocol.limits import MAX_STATUS_CHARS
 _STEADY_MS: Final = 10_000.0
 # Seconds between two looks at the quiet hours while the camera is off.
 _REST_S: Final = 1.0
-_AVERAGE_OF: Final = 10
+# Where pictures come more seldom than this, in ms, whoever wants one is not to wait for the next:
+# each is retrieved while somebody has wanted one lately.
+_SELDOM_MS: Final = 100.0
+_LATELY_MS: Final = 5_000.0
+_BACK_OFF: Final = BackOff()
 _log = logging.getLogger("camera_node")
 
 
@@ -37,23 +50,12 @@ class CaptureCounts:
     waiting: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class BackOff:
-    """Seconds between attempts: doubling from `first_s` to `most_s`, give or take a quarter."""
-
-    first_s: float = 0.5
-    most_s: float = 30.0
-
-    def delay_s(self, attempt: int, chance: float) -> float:
-        """The pause before attempt 0, 1, ... for a random number 0..1."""
-        return min(self.most_s, self.first_s * 2.0 ** min(attempt, 30)) * (0.75 + 0.5 * chance)
-
-
 class Capture:
     """Reads a source on its own thread; whoever sends takes the newest picture, at most once.
 
-    `wake` is called from the capture thread for each new picture while `wanted` is true. Set
-    `wanted` first and call `take_newest` after, so that no picture falls between the two.
+    While `is_frame_wanted` is true each new picture is retrieved, and `wake` called for it from the
+    capture thread. Else few are: one a second to see whether the camera is frozen or dark. Set
+    `is_frame_wanted` first and call `take_newest` after, so that no picture falls between the two.
     While the camera is paused or in quiet hours the source is closed and its light is off.
     """
 
@@ -64,26 +66,28 @@ class Capture:
         wake: Callable[[], None] = lambda: None,
         is_quiet: Callable[[], bool] = lambda: False,
         retry_at_start: bool = False,
-        back_off: BackOff = BackOff(),
+        back_off: BackOff = _BACK_OFF,
         clock: Callable[[], float] = boot_ms,
     ) -> None:
         self.source = source
-        self.is_frame_wanted = False
+        self._is_frame_wanted, self._frame_wanted_ms = False, -math.inf
         self.error: BaseException | None = None
         self._wake, self._is_quiet, self._clock = wake, is_quiet, clock
         self._retry_at_start, self._back_off = retry_at_start, back_off
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
-        self._changed = threading.Condition()
+        # For each picture the lock itself is taken: a Condition costs ten times as much.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._stopping = self._paused = self._is_open = False
         self._newest: Picture | None = None
         self._captured = self._taken = self._skipped = 0
         self._status = "starting"
         self.stillness = Stillness(source.description, source.may_repeat)
+        self._damage = Damage(source.description)
         self._attempts = 0
         self._lost_ms: float | None = None
         self._back_ms = -math.inf
-        self._last_ms: float | None = None
-        self._interval_ms = 0.0
+        self._interval = Interval()
 
     def start(self) -> None:
         """Opens the source and starts the thread.
@@ -123,6 +127,16 @@ class Capture:
         with self._changed:
             self._paused = False
             self._changed.notify_all()
+
+    @property
+    def is_frame_wanted(self) -> bool:
+        return self._is_frame_wanted
+
+    @is_frame_wanted.setter
+    def is_frame_wanted(self, is_wanted: bool) -> None:
+        self._is_frame_wanted = is_wanted
+        if is_wanted:
+            self._frame_wanted_ms = self._clock()
 
     def take_newest(self) -> Picture | None:
         """The newest picture, if it was not given out before."""
@@ -173,9 +187,7 @@ class Capture:
         with self._changed:
             if not self._is_open:
                 return 0.0
-            if self._last_ms is None or self._interval_ms <= 0:
-                return self.source.rate_hz
-            return 1000.0 / max(self._interval_ms, self._clock() - self._last_ms)
+            return self._interval.rate_hz(self._clock()) or self.source.rate_hz
 
     def _run(self) -> None:
         try:
@@ -213,7 +225,7 @@ class Capture:
 
     def _capture_one(self) -> None:
         try:
-            picture = self.source.read()
+            grabbed, picture = self._next()
         except EndOfSource:
             raise
         except Interrupted:
@@ -223,29 +235,46 @@ class Capture:
         except Exception as error:
             self._lose(_unexpected(error))
         else:
-            self._keep(picture)
+            self._keep(grabbed, picture)
 
-    def _keep(self, picture: Picture) -> None:
-        with self._changed:
+    def _next(self) -> tuple[Grabbed, Picture | None]:
+        """The next picture that is not damaged, retrieved if anybody is to see it."""
+        while True:
+            try:
+                grabbed = self.source.grab()
+                if not self._is_to_be_seen(grabbed):
+                    return grabbed, None
+                picture = self.source.retrieve()
+            except PictureError as error:
+                self._damage.note(error)
+            else:
+                self._damage.is_over()
+                return grabbed, picture
+
+    def _is_to_be_seen(self, grabbed: Grabbed) -> bool:
+        if self._is_frame_wanted or self._lost_ms is not None or self._damage.in_a_row:
+            return True
+        if self.stillness.is_due(grabbed.captured_ms, grabbed.is_key):
+            return True
+        is_seldom = self._interval.average_ms >= _SELDOM_MS
+        return is_seldom and self._clock() - self._frame_wanted_ms < _LATELY_MS
+
+    def _keep(self, grabbed: Grabbed, picture: Picture | None) -> None:
+        with self._lock:
             if self._stopping or self._rest_reason():
                 return
             self._skip_newest()
-            self._newest = picture
             self._captured += 1
-            self._measure(picture.captured_ms)
-            is_wanted = self.is_frame_wanted
+            self._newest = picture
+            self._skipped += picture is None
+            self._interval.note(grabbed.captured_ms)
+        if picture is None:
+            return
         self._note_return()
         self._status = "ok"
-        if is_wanted:
+        if self._is_frame_wanted:
             self._wake()
         self.stillness.look(picture)
-
-    def _measure(self, captured_ms: float) -> None:
-        if self._last_ms is not None:
-            latest_ms = captured_ms - self._last_ms
-            weight = 1 / _AVERAGE_OF if self._interval_ms > 0 else 1.0
-            self._interval_ms += (latest_ms - self._interval_ms) * weight
-        self._last_ms = captured_ms
 
     def _reopen(self) -> None:
         with self._changed:
@@ -293,7 +322,8 @@ class Capture:
     def _close(self) -> None:
         if self._is_open:
             self._is_open = False
-            self._last_ms, self._interval_ms = None, 0.0
+            self._interval.forget()
+            self._damage.is_over()
             self.stillness.forget()
             self._let_go()
 

@@ -80,7 +80,7 @@ class Encoder:
         """The picture as it may leave this machine.
 
         Raises:
-            PictureDamaged: it does not decode, or is no BGR picture of at least 16x16 pixels.
+            PictureDamaged: it does not decode, or is no picture of at least 16x16 pixels.
             PictureTooLarge: more than 8 MiB even at quality 50.
         """
         started_s = self._clock()
@@ -142,8 +142,9 @@ def _pixels_of(picture: Picture, factor: float) -> Pixels:
         as_it_lies = cv2.IMREAD_IGNORE_ORIENTATION if picture.orientation == UPRIGHT else 0
         return decode(picture.jpeg, reduced(factor) | as_it_lies)
     pixels = picture.pixels
-    if pixels is None or pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != "uint8":
-        raise PictureDamaged("a picture that holds neither a JPEG nor BGR pixels (H, W, 3) uint8")
+    shape = pixels.shape if pixels is not None and pixels.dtype == "uint8" else ()
+    if pixels is None or len(shape) < 2 or shape[2:] not in ((), (3,)):
+        raise PictureDamaged("a picture that holds neither a JPEG nor (H, W, 3) or (H, W) uint8")
     if min(pixels.shape[:2]) < MIN_PICTURE_SIDE_PX:
         raise PictureDamaged(f"a picture of {pixels.shape[1]}x{pixels.shape[0]} pixels")
     return pixels

@@ -50,7 +50,7 @@ def parse_masks(polygons: object) -> tuple[Mask, ...]:
 
 
 def burn_in(pixels: "Pixels", masks: Iterable[Mask]) -> "Pixels":
-    """A copy of BGR pixels (H, W, 3) in which each mask's area, edges included, is mid grey."""
+    """A copy of pixels, colour or luma, in which each mask, edges included, is mid grey."""
     import numpy as np
 
     from roommood.shared.opencv import cv2

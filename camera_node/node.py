@@ -62,6 +62,7 @@ class CameraNode:
         self._adaptation = LinkAdaptation()
         self._paused = False
         self._credit_waits = False
+        self._skipped = 0
         self._limited_log = RateLimitedLog(_log)
         self.health = Health("camera-node")
 
@@ -77,6 +78,8 @@ class CameraNode:
             password_file=settings.source_password_file,
             any_certificate=settings.source_any_certificate,
         )
+        if not settings.quiet_hours:
+            return Capture(source, wake=self._waker.wake)
         is_quiet = lambda: self._quiet.is_quiet(datetime.now())  # noqa: E731
         return Capture(source, wake=self._waker.wake, is_quiet=is_quiet)
 
@@ -175,17 +178,21 @@ class CameraNode:
 
     def _publish(self) -> None:
         """Answers credit at once with the newest unsent frame, else with the next capture."""
-        self._capture.is_frame_wanted = True
+        capture = self._capture
+        capture.source.luma_suffices = self._publisher.luma_suffices
         while self._publisher.may_send():
-            picture = self._capture.take_newest()
+            capture.is_frame_wanted = True
+            picture = capture.take_newest()
             if picture is None:
                 self._credit_waits = True
                 return
             if not self._send(picture):
-                self._capture.count_unsent()
-        # Credit that came before its picture so far most likely will do so again.
-        if not self._credit_waits or self._capture.newest_age_ms() is not None:
-            self._credit_waits = self._capture.is_frame_wanted = False
+                capture.count_unsent()
+        # Credit that came before each picture so far most likely will do so again.
+        skipped, self._skipped = self._skipped, capture.counts().skipped
+        if skipped != self._skipped or capture.newest_age_ms() is not None:
+            self._credit_waits = False
+        capture.is_frame_wanted = self._credit_waits
 
     def _send(self, picture: Picture) -> bool:
         if boot_ms() - picture.captured_ms > CAMERA_FRESH_MS:

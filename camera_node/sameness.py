@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from roommood.shared.opencv import Pixels
+from roommood.shared.opencv import Frame, Pixels, cv2
 
 _REMEMBERED: Final = 8
 # Of the noise: below it, two pictures are the same one.
@@ -31,22 +31,20 @@ class Sameness:
 
     def is_known(self, levels: Pixels) -> bool:
         """True if this picture was seen before; else it is one that is known from now on."""
-        differences = [
-            np.abs(levels.astype(np.int16) - seen)
-            for seen in self._seen
-            if seen.shape == levels.shape
-        ]
-        nearest = min(differences, key=lambda difference: float(difference.mean()), default=None)
-        if nearest is not None and nearest.mean() <= _SAME * (self._noise or 0.0):
+        comparable = [seen for seen in self._seen if seen.shape == levels.shape]
+        distances = [cv2.norm(levels, seen, cv2.NORM_L1) / levels.size for seen in comparable]
+        least = min(distances, default=None)
+        if least is not None and least <= _SAME * (self._noise or 0.0):
             return True
-        if nearest is not None:
-            noise = _of_the_calmest(nearest)
+        if least is not None:
+            nearest = comparable[distances.index(least)]
+            noise = _of_the_calmest(cv2.absdiff(levels, nearest))
             self._noise = noise if self._noise is None else min(self._noise * _GROWS, noise)
         self._seen.append(levels)
         return False
 
 
-def _of_the_calmest(difference: "np.ndarray[tuple[int, ...], np.dtype[np.int16]]") -> float:
+def _of_the_calmest(difference: Frame) -> float:
     height, width = (side // _TILES for side in difference.shape)
     if not height or not width:
         return float(difference.mean())

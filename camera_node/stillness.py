@@ -68,12 +68,13 @@ class Stillness:
             return
         self._now_ms = picture.captured_ms
         self._due_ms = self._now_ms + LOOK_EVERY_MS
+        if picture.is_key:
+            self._key_due_ms = self._due_ms
         try:
             levels = _levels(picture)
         except PictureError:
             return
         if picture.is_key:
-            self._key_due_ms = self._due_ms
             self._note("frozen", not self._may_repeat and self._is_known(levels))
         light = _without_light(levels)
         self._note("black", light == "black")

@@ -59,7 +59,6 @@ class Preview:
         self._view_s = float("-inf")
         self._resting = self._stopping = False
         self._capture = Capture(self._source(), wake=self._came.set)
-        self._capture.is_frame_wanted = True
 
     def start(self) -> None:
         """Opens the source. Raises SourceError, which names who holds a device."""
@@ -133,6 +132,7 @@ class Preview:
 
     def _next(self) -> View:
         end_s = time.monotonic() + _PATIENCE_S
+        self._capture.is_frame_wanted = True
         while not self._stopping and (left_s := end_s - time.monotonic()) > 0:
             self._came.clear()
             picture = self._capture.take_newest()
@@ -143,6 +143,7 @@ class Preview:
                 encoded = self._encoder(self._masks).encode(picture)
             except PictureError:
                 continue
+            self._capture.is_frame_wanted = False
             return self._with_faces(View(encoded.jpeg, encoded.width, encoded.height, None))
         raise SourceError(f"{self.description} gives no picture: {self._capture.status}")
 

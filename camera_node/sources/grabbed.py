@@ -1,10 +1,39 @@
 """What OpenCV hands out for a frame that was grabbed, looked at before it is believed."""
 
+from dataclasses import dataclass
+from typing import Final
+
 import numpy as np
 
 from roommood.camera_node.sources.picture import Picture
 from roommood.shared.errors import PictureDamaged, SourceError
-from roommood.shared.opencv import Frame, cv2
+from roommood.shared.opencv import Frame, Pixels, cv2
+
+# Of levels 16 to 235, as YUV of cameras has them, to 0 to 255: as OpenCV does it in colour.
+_STRETCHED: Final = 255 / 219
+
+
+@dataclass(frozen=True, slots=True)
+class PackedYuv:
+    """YUV 4:2:2 as webcams have it, (H, W, 2): luma is every other byte."""
+
+    luma_at: int
+    to_bgr: int
+
+    def luma(self, frame: Pixels) -> Frame:
+        """(H, W), the same levels as the grey of `colours`, at a fraction of their cost."""
+        levels = cv2.extractChannel(frame, self.luma_at)
+        return cv2.convertScaleAbs(levels, alpha=_STRETCHED, beta=-16 * _STRETCHED)
+
+    def colours(self, frame: Pixels) -> Frame:
+        """(H, W, 3) BGR."""
+        return cv2.cvtColor(frame, self.to_bgr)
+
+
+PACKED: Final = {
+    cv2.VideoWriter.fourcc(*"YUYV"): PackedYuv(0, cv2.COLOR_YUV2BGR_YUYV),
+    cv2.VideoWriter.fourcc(*"UYVY"): PackedYuv(1, cv2.COLOR_YUV2BGR_UYVY),
+}
 
 
 def retrieve(capture: cv2.VideoCapture, description: str, gone: str) -> Frame:
@@ -27,7 +56,8 @@ def retrieve(capture: cv2.VideoCapture, description: str, gone: str) -> Frame:
 def picture_of(
     frame: Frame, description: str, captured_ms: float, *, is_key: bool = True
 ) -> Picture:
-    """OpenCV's decoded frame as a picture. Raises SourceError if it is not (H, W, 3) uint8."""
-    if frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
-        raise SourceError(f"{description} gives {frame.shape} {frame.dtype}, not BGR pixels")
+    """A frame as a picture. Raises SourceError if it is not uint8, (H, W, 3) or (H, W)."""
+    has_pixels = frame.ndim == 2 or (frame.ndim == 3 and frame.shape[2] == 3)
+    if not has_pixels or frame.dtype != np.uint8:
+        raise SourceError(f"{description} gives {frame.shape} {frame.dtype}, not pixels")
     return Picture.of_pixels(frame.astype(np.uint8, copy=False), captured_ms, is_key=is_key)

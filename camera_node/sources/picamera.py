@@ -2,11 +2,14 @@
 
 import contextlib
 import sys
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from roommood.camera_node.sources.picture import Picture, Source
+from roommood.camera_node.sources.picture import Grabbed, Picture, Source
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
+
+if TYPE_CHECKING:
+    from roommood.shared.opencv import Pixels
 
 _DEFAULT_SIZE: Final = (640, 480)
 _DEFAULT_RATE_HZ: Final = 15.0
@@ -32,7 +35,7 @@ class Picamera2Unusable(SourceError):
 
 
 class PiCamera(Source):
-    """Camera `number` of the Pi, as BGR pixels at the rate and size asked for."""
+    """Camera `number` of the Pi, as luma or BGR pixels at the rate and size asked for."""
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class PiCamera(Source):
     ) -> None:
         self._number = number
         self._camera: Any = None
+        self._request: Any = None
         self.description = f"Pi camera {number}"
         self.rate_hz = rate_hz or _DEFAULT_RATE_HZ
         self.width, self.height = width or _DEFAULT_SIZE[0], height or _DEFAULT_SIZE[1]
@@ -60,16 +64,32 @@ class PiCamera(Source):
                 "Does `rpicam-hello --list-cameras` show it, and is no other program using it?"
             ) from error
 
-    def read(self) -> Picture:
+    def grab(self) -> Grabbed:
         if self._camera is None:
             raise SourceError(f"{self.description} is not open")
+        self._let_go()
         try:
-            arrays, metadata = self._camera.capture_arrays(["main"], wait=_READ_TIMEOUT_S)
+            self._request = self._camera.capture_request(wait=_READ_TIMEOUT_S)
+            self._captured_ms = _captured_ms(self._request.get_metadata())
         except Exception as error:
             raise SourceError(f"{self.description} gives no picture: {error!r}") from error
-        return Picture.of_pixels(arrays[0], _captured_ms(metadata))
+        return Grabbed(self._captured_ms)
+
+    def retrieve(self) -> Picture:
+        if self._request is None:
+            raise SourceError(f"{self.description} is not open")
+        try:
+            planes = self._request.make_array("main")
+        except Exception as error:
+            raise SourceError(f"{self.description} gives no picture: {error!r}") from error
+        finally:
+            self._let_go()
+        size = (self.width, self.height)
+        pixels = luma_of(planes, *size) if self.luma_suffices else colours_of(planes, *size)
+        return Picture.of_pixels(pixels, self._captured_ms)
 
     def close(self) -> None:
+        self._let_go()
         camera, self._camera = self._camera, None
         if camera is None:
             return
@@ -82,17 +102,49 @@ class PiCamera(Source):
     def interrupt(self) -> None:
         """Nothing to do: a read ends with the next frame, or after 5 s."""
 
+    def _let_go(self) -> None:
+        """Gives the buffer of the picture grabbed last back to the camera."""
+        request, self._request = self._request, None
+        if request is not None:
+            with contextlib.suppress(Exception):
+                request.release()
+
     def _start(self) -> None:
         interval_us = round(1e6 / self.rate_hz)
-        # libcamera names formats by their order in a word: its RGB888 lies in memory as B, G, R.
+        # The first plane is luma, which is all that most models read; sYCC is that of a JPEG.
         configuration = self._camera.create_video_configuration(
-            main={"size": (self.width, self.height), "format": "RGB888"},
+            main={"size": (self.width, self.height), "format": "YUV420"},
+            colour_space=_full_range(),
             controls={"FrameDurationLimits": (interval_us, interval_us)},
         )
         self._camera.align_configuration(configuration)
         self._camera.configure(configuration)
         self.width, self.height = configuration["main"]["size"]
         self._camera.start()
+
+
+def luma_of(planes: "Pixels", width: int, height: int) -> "Pixels":
+    """The first plane of YUV 4:2:0 (H * 3 / 2, stride), whose rows may be longer than `width`."""
+    return planes[:height, :width]
+
+
+def colours_of(planes: "Pixels", width: int, height: int) -> "Pixels":
+    """BGR of the same, by the full range of JFIF: OpenCV's own way takes the range of television.
+
+    The colour planes have half the rows, half as long.
+    """
+    from roommood.shared.opencv import cv2
+
+    halves = planes[height:].reshape(2, height // 2, -1)[:, :, : width // 2]
+    blue, red = (cv2.resize(half, (width, height)) for half in halves)
+    whole = cv2.merge([luma_of(planes, width, height), red, blue])
+    return cv2.cvtColor(whole, cv2.COLOR_YCrCb2BGR).astype(planes.dtype, copy=False)
+
+
+def _full_range() -> Any:
+    from libcamera import ColorSpace  # comes with picamera2
+
+    return ColorSpace.Sycc()
 
 
 def load_picamera2() -> Any:

@@ -6,7 +6,7 @@ from typing import Final
 
 from roommood.camera_node.sources.endings import NOT_TAKEN, PICTURE_SUFFIXES
 from roommood.camera_node.sources.pacing import PacedSource, Pacer
-from roommood.camera_node.sources.picture import EndOfSource, Picture
+from roommood.camera_node.sources.picture import EndOfSource, Grabbed, Picture
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, PictureTooLarge, SourceError
 from roommood.shared.opencv import Pixels, decode_within
@@ -43,9 +43,13 @@ class PictureFolder(PacedSource):
         self.width, self.height = first.width, first.height
         self._pacer = Pacer(self.rate_hz)
 
-    def read(self) -> Picture:
+    def grab(self) -> Grabbed:
         self._wait()
-        return self._next()
+        self._picture = self._next()
+        return Grabbed(self._picture.captured_ms)
+
+    def retrieve(self) -> Picture:
+        return self._picture
 
     def _next(self) -> Picture:
         picture = self._next_of_round()

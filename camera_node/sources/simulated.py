@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 import numpy as np
 
 from roommood.camera_node.sources.pacing import PacedSource, Pacer
-from roommood.camera_node.sources.picture import Picture
+from roommood.camera_node.sources.picture import Grabbed, Picture
 from roommood.camera_node.sources.pictures import picture_files, read_pixels
 from roommood.shared.errors import PictureError, SourceError
 from roommood.shared.opencv import Pixels, cv2
@@ -116,10 +116,14 @@ class SimulatedCamera(PacedSource):
         self._number = 0
         self._pacer = Pacer(self.rate_hz)
 
-    def read(self) -> Picture:
-        captured_ms = self._wait()
-        at_s, self._number = self._number / self.rate_hz, self._number + 1
-        return Picture.of_pixels(self._scene.draw(at_s), captured_ms)
+    def grab(self) -> Grabbed:
+        self._captured_ms = self._wait()
+        self._number += 1
+        return Grabbed(self._captured_ms)
+
+    def retrieve(self) -> Picture:
+        at_s = (self._number - 1) / self.rate_hz
+        return Picture.of_pixels(self._scene.draw(at_s), self._captured_ms)
 
     def _files_of(self, folder: Path) -> list[Path]:
         try:

@@ -5,7 +5,7 @@ from typing import Final
 
 from roommood.camera_node.sources.ffmpeg import DEFAULT_RATE_HZ, FfmpegVideo
 from roommood.camera_node.sources.pacing import PacedSource, Pacer, Thinner
-from roommood.camera_node.sources.picture import EndOfSource, Picture, read_past_damage
+from roommood.camera_node.sources.picture import EndOfSource, Grabbed, Picture
 from roommood.shared.errors import SourceError
 
 # Frames whose times are looked at where the file's claim of its rate is not credible.
@@ -43,20 +43,22 @@ class VideoFile(PacedSource):
         self._rewind()
         self._zero_ms = self._shown_ms = None
 
-    def read(self) -> Picture:
+    def grab(self) -> Grabbed:
         pacer = self._paced()
-        return read_past_damage(self.description, lambda: self._next(pacer))
-
-    def close(self) -> None:
-        super().close()
-        self._release()
-
-    def _next(self, pacer: Pacer) -> Picture:
         while True:
             video = self._grabbed()
             at_ms = self._position_ms(video)
             if self._thinner.is_due(at_ms):
-                return video.retrieve(self._wait_for(at_ms, pacer))
+                return Grabbed(self._wait_for(at_ms, pacer), video.is_key)
+
+    def retrieve(self) -> Picture:
+        if self._video is None or self._shown_ms is None:
+            raise SourceError(f"{self.description} is not open")
+        return self._video.retrieve(self._shown_ms)
+
+    def close(self) -> None:
+        super().close()
+        self._release()
 
     def _wait_for(self, at_ms: float, pacer: Pacer) -> float:
         """Waits until the file's time is due; the time then. Who comes late does not hurry."""

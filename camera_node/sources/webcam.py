@@ -5,12 +5,14 @@ import time
 from pathlib import Path
 from typing import Final
 
-from roommood.camera_node.sources.grabbed import picture_of, retrieve
+import numpy as np
+
+from roommood.camera_node.sources.grabbed import PACKED, PackedYuv, picture_of, retrieve
 from roommood.camera_node.sources.pacing import Thinner
-from roommood.camera_node.sources.picture import Picture, Source, read_past_damage
+from roommood.camera_node.sources.picture import Grabbed, Picture, Source
 from roommood.shared.clock import boot_ms
-from roommood.shared.errors import PictureError, SourceError
-from roommood.shared.opencv import cv2
+from roommood.shared.errors import PictureDamaged, PictureError, SourceError
+from roommood.shared.opencv import Frame, cv2
 
 _DEFAULT_RATE_HZ: Final = 30.0
 _MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
@@ -25,7 +27,7 @@ _GONE: Final = "gives no picture: unplugged?"
 
 
 class Webcam(Source):
-    """A camera by number or device path; MJPG as it comes if it has that, else BGR pixels."""
+    """A camera by number or device path; MJPG as it comes if it has that, else pixels."""
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Webcam(Source):
         self._asked_hz, self._asked_size = rate_hz, (width, height)
         self._capture: cv2.VideoCapture | None = None
         self._gives_jpeg = False
+        self._packed: PackedYuv | None = None
         self.description = f"webcam {device}"
         self.width, self.height, self.rate_hz = width or 0, height or 0, rate_hz or 0.0
 
@@ -56,8 +59,22 @@ class Webcam(Source):
         self.width, self.height = first.width, first.height
         self.rate_hz = self._nominal_hz()
 
-    def read(self) -> Picture:
-        return read_past_damage(self.description, self._read_once)
+    def grab(self) -> Grabbed:
+        capture = self._opened()
+        while True:
+            if not capture.grab():
+                raise SourceError(f"{self.description} {_GONE}")
+            self._captured_ms = _captured_ms(capture)
+            if self._thinner.is_due(self._captured_ms):
+                return Grabbed(self._captured_ms)
+
+    def retrieve(self) -> Picture:
+        frame = retrieve(self._opened(), self.description, _GONE)
+        if self._gives_jpeg:
+            return Picture.of_jpeg(_from_its_start(frame.tobytes()), self._captured_ms)
+        if self._packed is not None:
+            frame = self._unpacked(frame, self._packed)
+        return picture_of(frame, self.description, self._captured_ms)
 
     def close(self) -> None:
         if self._capture is not None:
@@ -91,6 +108,15 @@ class Webcam(Source):
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         is_mjpg = int(capture.get(cv2.CAP_PROP_FOURCC)) in (_MJPG, _JPEG)
         self._gives_jpeg = is_mjpg and bool(capture.set(cv2.CAP_PROP_CONVERT_RGB, 0))
+        if not is_mjpg:
+            self._take_as_it_lies()
+
+    def _take_as_it_lies(self) -> None:
+        """YUV with luma in it is taken unconverted; the rest OpenCV converts to BGR."""
+        capture = self._opened()
+        packed = PACKED.get(int(capture.get(cv2.CAP_PROP_FOURCC)))
+        capture.set(cv2.CAP_PROP_CONVERT_RGB, 0 if packed else 1)
+        self._packed = packed
 
     def _first_picture(self) -> Picture:
         if not self._gives_jpeg:
@@ -98,7 +124,8 @@ class Webcam(Source):
         deadline_ms = boot_ms() + _FIRST_JPEG_MS
         while True:
             try:
-                return self._read_once()
+                self.grab()
+                return self.retrieve()
             except PictureError as error:
                 if boot_ms() > deadline_ms:
                     return self._instead_of_jpeg(error)
@@ -113,7 +140,7 @@ class Webcam(Source):
                 f"{self.description} says that it sends MJPG, but no JPEG comes ({error}): plug it "
                 "into another port, without a hub, or give it a smaller width and height"
             )
-        capture.set(cv2.CAP_PROP_CONVERT_RGB, 1)
+        self._take_as_it_lies()
         return self.read()
 
     def _nominal_hz(self) -> float:
@@ -122,18 +149,11 @@ class Webcam(Source):
             device_hz = _DEFAULT_RATE_HZ
         return min(self._asked_hz or device_hz, device_hz)
 
-    def _read_once(self) -> Picture:
-        capture = self._opened()
-        while True:
-            if not capture.grab():
-                raise SourceError(f"{self.description} {_GONE}")
-            captured_ms = _captured_ms(capture)
-            if self._thinner.is_due(captured_ms):
-                break
-        frame = retrieve(capture, self.description, _GONE)
-        if self._gives_jpeg:
-            return Picture.of_jpeg(_from_its_start(frame.tobytes()), captured_ms)
-        return picture_of(frame, self.description, captured_ms)
+    def _unpacked(self, frame: Frame, packed: PackedYuv) -> Frame:
+        if frame.ndim != 3 or frame.shape[2] != 2 or frame.dtype != np.uint8:
+            raise PictureDamaged(f"{frame.shape} {frame.dtype} where YUV is (H, W, 2)")
+        pixels = frame.astype(np.uint8, copy=False)
+        return packed.luma(pixels) if self.luma_suffices else packed.colours(pixels)
 
     def _opened(self) -> cv2.VideoCapture:
         if self._capture is None:

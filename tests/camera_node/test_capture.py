@@ -10,8 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roommood.camera_node.capture import BackOff, Capture, CaptureCounts
-from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture, Source
+from roommood.camera_node.back_off import BackOff
+from roommood.camera_node.capture import Capture, CaptureCounts
+from roommood.camera_node.sources.picture import (
+    EndOfSource,
+    Grabbed,
+    Interrupted,
+    Picture,
+    Source,
+)
 from roommood.camera_node.sources.pictures import PictureFolder
 from roommood.camera_node.sources.simulated import packaged_photographs
 from roommood.shared.errors import PictureDamaged, SourceError
@@ -29,6 +36,7 @@ class Scripted(Source):
         self.close_errors: list[Exception] = []
         self.opened, self.closed = threading.Semaphore(0), threading.Semaphore(0)
         self.is_open = False
+        self.retrieved: list[float] = []
         self.ignores_interrupts = False
         self.waits = threading.Event()
 
@@ -38,7 +46,7 @@ class Scripted(Source):
         self.is_open = True
         self.opened.release()
 
-    def read(self) -> Picture:
+    def grab(self) -> Grabbed:
         assert self.is_open
         self.waits.set()
         step = self.script.get(timeout=30)
@@ -47,7 +55,12 @@ class Scripted(Source):
             raise Interrupted("interrupted")
         if isinstance(step, Exception):
             raise step
-        return step
+        self.grabbed = step
+        return Grabbed(step.captured_ms, step.is_key)
+
+    def retrieve(self) -> Picture:
+        self.retrieved.append(self.grabbed.captured_ms)
+        return self.grabbed
 
     def close(self) -> None:
         self.is_open = False
@@ -140,6 +153,67 @@ def test_nobody_is_woken_who_does_not_wait(room: Room) -> None:
     assert not room.woken.acquire(blocking=False)
 
 
+def seen(room: Room, *numbers: int) -> list[float]:
+    """Which of these pictures, captured at these times, were retrieved; nobody waits for them."""
+    room.source.retrieved.clear()
+    room.source.give(*numbers)
+    room.source.script.put(EndOfSource("over"))
+    room.capture._thread.join(10)
+    return room.source.retrieved
+
+
+def test_what_nobody_asks_for_is_not_retrieved_but_for_one_look_a_second(room: Room) -> None:
+    room.capture.is_frame_wanted = False
+    room.start()
+    assert seen(room, *range(0, 3000, 40)) == [0, 1000, 2000]
+    assert room.capture.counts() == CaptureCounts(captured=75, skipped=75)
+
+
+def test_every_picture_is_retrieved_while_it_is_wanted(room: Room) -> None:
+    room.start()
+    assert seen(room, *range(0, 400, 40)) == list(range(0, 400, 40))
+
+
+def test_a_picture_that_was_passed_over_takes_the_place_of_the_older_one(room: Room) -> None:
+    room.start()
+    room.show(0)
+    room.capture.is_frame_wanted = False
+    assert seen(room, 40) == []
+    assert room.capture.take_newest() is None
+    assert room.capture.counts() == CaptureCounts(captured=2, skipped=2)
+
+
+def test_pictures_that_come_seldom_are_kept_for_who_asks_while_somebody_does(room: Room) -> None:
+    room.start()
+    room.show(0, 200)
+    room.capture.is_frame_wanted = False
+    assert seen(room, 400, 600, 800) == [400, 600, 800]
+    assert room.capture.take_newest() is not None
+
+
+def test_pictures_that_come_seldom_are_passed_over_once_nobody_has_asked_for_a_while(
+    room: Room,
+) -> None:
+    room.start()
+    room.show(0, 200)
+    room.capture.is_frame_wanted = False
+    room.now_ms = 6_000.0
+    assert seen(room, 400, 600, 800, 1000) == [1000]
+
+
+def test_damage_is_passed_over_and_ten_in_a_row_are_a_lost_source(room: Room) -> None:
+    room.start()
+    room.capture.is_frame_wanted = False
+    for _ in range(9):
+        room.source.script.put(PictureDamaged("a cut picture"))
+    room.source.give(500)
+    for _ in range(10):
+        room.source.script.put(PictureDamaged("a cut picture"))
+    assert room.source.opened.acquire(timeout=10)
+    assert room.source.retrieved == [500], "what comes after damage is looked at"
+    assert "only damaged pictures: a cut picture" in room.capture.status
+
+
 def test_the_age_of_the_waiting_picture_is_known(room: Room) -> None:
     room.start()
     assert room.capture.newest_age_ms() is None
@@ -182,6 +256,7 @@ def test_a_source_played_once_ends_with_every_picture_counted(tmp_path: Path) ->
     for name in "abcde":
         (tmp_path / f"{name}.jpg").write_bytes(packaged_photographs()[1].read_bytes())
     capture = Capture(PictureFolder(tmp_path, rate_hz=1000.0, loop=False))
+    capture.is_frame_wanted = True
     capture.start()
     capture._thread.join(10)
     assert (capture.status, capture.is_finished, capture.error) == ("ended", True, None)
@@ -344,7 +419,7 @@ def test_stop_cuts_the_wait_for_the_next_attempt_short(room: Room) -> None:
     assert room.capture.stop(10)
 
 
-@pytest.mark.parametrize("error", [AttributeError("no tobytes"), PictureDamaged("a cut picture")])
+@pytest.mark.parametrize("error", [AttributeError("no tobytes"), OSError("a broken pipe")])
 def test_whatever_a_source_raises_it_is_lost_and_comes_back(
     room: Room, caplog: pytest.LogCaptureFixture, error: Exception
 ) -> None:

@@ -57,6 +57,17 @@ def test_masked_pixels_are_gone_from_the_bytes(as_jpeg: bool) -> None:
     assert np.abs(seen[:, 272:] - pixels[:, 272:]).mean() < 5
 
 
+def test_luma_goes_out_grey_masked_and_shrunk() -> None:
+    luma = cv2.cvtColor(photograph(), cv2.COLOR_BGR2GRAY).astype(np.uint8)
+    encoder = Encoder(quality=95, max_width=256, max_height=256, masks=parse_masks([LEFT_HALF]))
+    encoded = encoder.encode(Picture.of_pixels(luma, 0.0))
+    seen = decode(encoded.jpeg, cv2.IMREAD_UNCHANGED).astype(int)
+    assert seen.shape == (256, 256)
+    assert np.abs(seen[:, :120] - 128).max() <= 2
+    smaller = cv2.resize(luma, (256, 256), interpolation=cv2.INTER_AREA)
+    assert np.abs(seen[:, 136:] - smaller[:, 136:]).mean() < 5
+
+
 @pytest.mark.parametrize("as_jpeg", [True, False])
 def test_a_picture_is_shrunk_to_fit_in_its_own_proportions(as_jpeg: bool) -> None:
     pixels = photograph()[:256]
@@ -106,7 +117,7 @@ def test_a_jpeg_that_does_not_decode_is_damaged() -> None:
 @pytest.mark.parametrize(
     "pixels",
     [
-        np.zeros((480, 640), np.uint8),
+        np.zeros((480, 640, 2), np.uint8),
         np.zeros((480, 640, 4), np.uint8),
         np.zeros((480, 640, 3), np.float32),
         np.zeros((8, 640, 3), np.uint8),

@@ -12,7 +12,7 @@ from roommood.camera_node.sources.network.http import Answer, HttpClient
 from roommood.camera_node.sources.network.multipart import PictureReader
 from roommood.camera_node.sources.network.stream import Stream
 from roommood.camera_node.sources.pacing import Pacer, Thinner
-from roommood.camera_node.sources.picture import Interrupted, Picture, Source, read_past_damage
+from roommood.camera_node.sources.picture import Grabbed, Interrupted, Picture, Source
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import decode_within
@@ -58,15 +58,22 @@ class HttpCamera(Source):
             raise
         self.width, self.height, self.rate_hz = first.width, first.height, feed.rate_hz
 
-    def read(self) -> Picture:
+    def grab(self) -> Grabbed:
+        if self._feed is None:
+            raise SourceError(f"{self.description} is not open")
+        if self._first is not None:
+            return Grabbed(self._first.captured_ms)
+        grabbed = self._feed.grab()
+        self.rate_hz = self._feed.rate_hz
+        return grabbed
+
+    def retrieve(self) -> Picture:
         first, self._first = self._first, None
         if first is not None:
             return first
         if self._feed is None:
             raise SourceError(f"{self.description} is not open")
-        picture = read_past_damage(self.description, self._feed.read)
-        self.rate_hz = self._feed.rate_hz
-        return picture
+        return self._feed.retrieve()
 
     def close(self) -> None:
         feed, self._feed, self._first = self._feed, None, None
@@ -122,13 +129,16 @@ class _PictureStream:
         own_hz = 1000.0 / self._interval_ms if self._interval_ms > 0 else _STREAM_HZ
         return min(self._asked_hz or own_hz, own_hz)
 
-    def read(self) -> Picture:
+    def grab(self) -> Grabbed:
         while True:
-            data = self._next()
+            self._data = self._next()
             now_ms = boot_ms()
             self._note_arrival(now_ms)
             if self._thinner.is_due(now_ms):
-                return Picture.of_jpeg(data, now_ms)
+                return Grabbed(now_ms)
+
+    def retrieve(self) -> Picture:
+        return Picture.of_jpeg(self._data, self._came_ms)
 
     def close(self) -> None:
         self._answer.close()
@@ -189,8 +199,10 @@ class _Snapshots:
         self.rate_hz = asked_hz or _SNAPSHOT_HZ
         self._pacer = Pacer(self.rate_hz)
 
-    def read(self) -> Picture:
-        self._pacer.wait()
+    def grab(self) -> Grabbed:
+        return Grabbed(self._pacer.wait())
+
+    def retrieve(self) -> Picture:
         answer, self._answer = self._answer or self._client.get(self._description), None
         try:
             data = _whole_body(answer)

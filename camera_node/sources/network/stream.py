@@ -12,7 +12,7 @@ from roommood.camera_node.sources.network.address import Address
 from roommood.camera_node.sources.network.rtsp import why_no_video
 from roommood.camera_node.sources.network.stream_clock import StreamClock
 from roommood.camera_node.sources.pacing import Thinner
-from roommood.camera_node.sources.picture import Picture, Source, read_past_damage
+from roommood.camera_node.sources.picture import Grabbed, Picture, Source
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
 
@@ -51,8 +51,23 @@ class Stream(Source):
         own_hz = video.claimed_hz or DEFAULT_RATE_HZ
         self.rate_hz = min(self._asked_hz or own_hz, own_hz)
 
-    def read(self) -> Picture:
-        return read_past_damage(self.description, self._read_once)
+    def grab(self) -> Grabbed:
+        if self._video is None:
+            raise SourceError(f"{self.description} is not open")
+        while True:
+            self._grab(self._video)
+            now_ms, at_ms = boot_ms(), self._video.at_ms
+            self._captured_ms = self._clock.captured_ms(at_ms, now_ms)
+            self._note_key_frames(self._video, at_ms)
+            if self._clock.is_too_slow:
+                raise self._too_fast()
+            if self._is_fresh() and (self._thinner.is_due(at_ms) or self._is_key_due(at_ms)):
+                return Grabbed(self._captured_ms, self._video.is_key)
+
+    def retrieve(self) -> Picture:
+        if self._video is None:
+            raise SourceError(f"{self.description} is not open")
+        return self._video.retrieve(self._captured_ms)
 
     def close(self) -> None:
         if self._video is not None:
@@ -62,22 +77,12 @@ class Stream(Source):
     def interrupt(self) -> None:
         """Nothing to do: a read ends with the next frame, or after 5 s without a packet."""
 
-    def _read_once(self) -> Picture:
-        if self._video is None:
-            raise SourceError(f"{self.description} is not open")
-        while True:
-            self._grab(self._video)
-            now_ms, at_ms = boot_ms(), self._video.at_ms
-            captured_ms = self._clock.captured_ms(at_ms, now_ms)
-            self._note_key_frames(self._video, at_ms)
-            if self._clock.is_too_slow:
-                raise TooFast(
-                    f"{self.description} is {self._clock.behind_ms / 1000:.1f} s ahead of what is "
-                    "decoded of it: too fast for this machine or its network; use the camera's "
-                    "sub-stream, or set a lower rate or size there"
-                )
-            if self._is_fresh() and (self._thinner.is_due(at_ms) or self._is_key_due(at_ms)):
-                return self._video.retrieve(captured_ms)
+    def _too_fast(self) -> TooFast:
+        return TooFast(
+            f"{self.description} is {self._clock.behind_ms / 1000:.1f} s ahead of what is "
+            "decoded of it: too fast for this machine or its network; use the camera's "
+            "sub-stream, or set a lower rate or size there"
+        )
 
     def _is_key_due(self, at_ms: float) -> bool:
         """Key frames tell whether the camera is frozen: one a second, whatever the rate."""

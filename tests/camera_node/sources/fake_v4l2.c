@@ -1,7 +1,7 @@
 /* A /dev/video0 for the real V4L2 code of OpenCV, put before the C library by LD_PRELOAD.
 
    FAKE_V4L2_FRAMES   folder; its files, by name, are the buffers, over and over (empty ones, too)
-   FAKE_V4L2_FORMATS  which of MJPG and YUYV the camera has, the first unless another is asked for
+   FAKE_V4L2_FORMATS  which of MJPG, YUYV and UYVY the camera has, the first unless another is asked for
 
    It is 160x120 at 50 frames a second; buffers are stamped with the monotonic clock 100 ms ago. */
 #define _GNU_SOURCE
@@ -33,14 +33,17 @@ static int fail(int error) { errno = error; return -1; }
 
 static int has(__u32 wanted) {
     const char *formats = getenv("FAKE_V4L2_FORMATS");
-    return strstr(formats ? formats : "MJPG", wanted == V4L2_PIX_FMT_MJPEG ? "MJPG" : "YUYV") != 0;
+    char name[5] = {0};
+    memcpy(name, &wanted, 4);
+    return strstr(formats ? formats : "MJPG", name) != 0;
 }
 
 static int open_device(void) {
     char pattern[4096];
     snprintf(pattern, sizeof pattern, "%s/*", getenv("FAKE_V4L2_FRAMES"));
     if (glob(pattern, 0, 0, &frames)) return fail(ENODEV);
-    format = has(V4L2_PIX_FMT_YUYV) ? V4L2_PIX_FMT_YUYV : V4L2_PIX_FMT_MJPEG;
+    format = has(V4L2_PIX_FMT_YUYV) ? V4L2_PIX_FMT_YUYV
+             : has(V4L2_PIX_FMT_UYVY) ? V4L2_PIX_FMT_UYVY : V4L2_PIX_FMT_MJPEG;
     queued = 0;
     return device = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 }
@@ -88,12 +91,10 @@ static int run_clock(int on) {
 
 static int describe_format(struct v4l2_format *about, int set) {
     struct v4l2_pix_format *pixels = &about->fmt.pix;
-    if (set && has(pixels->pixelformat)
-        && (pixels->pixelformat == V4L2_PIX_FMT_MJPEG || pixels->pixelformat == V4L2_PIX_FMT_YUYV))
-        format = pixels->pixelformat;
+    if (set && has(pixels->pixelformat)) format = pixels->pixelformat;
     pixels->width = WIDTH, pixels->height = HEIGHT, pixels->pixelformat = format;
     pixels->field = V4L2_FIELD_NONE, pixels->sizeimage = SIZE;
-    pixels->bytesperline = format == V4L2_PIX_FMT_YUYV ? 2 * WIDTH : 0;
+    pixels->bytesperline = format == V4L2_PIX_FMT_MJPEG ? 0 : 2 * WIDTH;
     return 0;
 }
 

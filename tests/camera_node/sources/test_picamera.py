@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,56 +11,24 @@ from roommood.camera_node.sources.picamera import PiCamera, load_picamera2
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
 from tests.camera_node.debian_picamera2 import SIZE_CHANGED, bookworm
+from tests.camera_node.sources.fake_picamera2 import (
+    BLUE,
+    BUFFERS,
+    LUMA,
+    RED,
+    Picamera2,
+    made,
+)
 
 __all__ = ["bookworm"]
-
-
-class Picamera2:
-    """The few calls of Picamera2 that are made, with the same names and results."""
-
-    def __init__(self, number: int) -> None:
-        if number != 0:
-            raise IndexError("list index out of range")
-        self.calls: list[str] = []
-        self.sensor_ns = 0
-        self.is_gone = False
-        made.append(self)
-
-    def create_video_configuration(self, main: dict[str, Any], controls: Any) -> dict[str, Any]:
-        self.controls = controls
-        return {"main": main}
-
-    def align_configuration(self, configuration: dict[str, Any]) -> None:
-        configuration["main"]["size"] = (640, 480)
-
-    def configure(self, configuration: dict[str, Any]) -> None:
-        self.format = configuration["main"]["format"]
-
-    def start(self) -> None:
-        self.calls.append("start")
-
-    def capture_arrays(self, names: list[str], wait: float) -> Any:
-        if self.is_gone:
-            raise TimeoutError
-        assert (names, wait) == (["main"], 5.0)
-        return [np.zeros((480, 640, 3), np.uint8)], {"SensorTimestamp": self.sensor_ns}
-
-    def stop(self) -> None:
-        self.calls.append("stop")
-        if self.is_gone:
-            raise RuntimeError("gone")
-
-    def close(self) -> None:
-        self.calls.append("close")
-
-
-made: list[Picamera2] = []
 
 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> PiCamera:
     made.clear()
     monkeypatch.setitem(sys.modules, "picamera2", SimpleNamespace(Picamera2=Picamera2))
+    space = SimpleNamespace(Sycc=lambda: "sYCC")
+    monkeypatch.setitem(sys.modules, "libcamera", SimpleNamespace(ColorSpace=space))
     return PiCamera(rate_hz=20.0, width=650, height=480)
 
 
@@ -71,8 +38,34 @@ def test_it_gives_pixels_of_the_size_and_rate_the_camera_settled_on(camera: PiCa
         assert (picture.width, picture.height) == (camera.width, camera.height) == (640, 480)
         assert picture.pixels is not None
     assert made[0].controls == {"FrameDurationLimits": (50_000, 50_000)}
-    assert made[0].format == "RGB888"
+    assert (made[0].main["format"], made[0].colour_space) == ("YUV420", "sYCC")
     assert made[0].calls == ["start", "stop", "close"]
+
+
+def test_luma_is_the_first_plane_and_colour_is_that_of_a_jpeg(camera: PiCamera) -> None:
+    with camera:
+        camera.luma_suffices = True
+        luma = camera.read().pixels
+        camera.luma_suffices = False
+        colours = camera.read().pixels
+    assert luma is not None
+    assert colours is not None
+    assert (luma == LUMA).all()
+    assert luma.shape == (480, 640)
+    expected = LUMA + 1.772 * (BLUE - 128), LUMA + 1.402 * (RED - 128)
+    assert colours.reshape(-1, 3).mean(axis=0)[[0, 2]] == pytest.approx(expected, abs=1)
+    assert colours.shape == (480, 640, 3)
+
+
+def test_what_nobody_wants_goes_back_to_the_camera_uncopied(camera: PiCamera) -> None:
+    with camera:
+        for _ in range(3 * BUFFERS):
+            camera.grab()
+        assert (made[0].lent, made[0].copied) == (1, 0)
+        camera.retrieve()
+        assert (made[0].lent, made[0].copied) == (0, 1)
+        camera.grab()
+    assert made[0].lent == 0
 
 
 def test_it_takes_the_sensors_own_time_where_that_makes_sense(camera: PiCamera) -> None:

@@ -24,11 +24,12 @@ from roommood.shared.errors import SourceError
 
 def told(picture):
     digest = picture.jpeg and hashlib.sha1(picture.jpeg).hexdigest()
-    level = None if picture.pixels is None else float(picture.pixels.mean())
-    return {"jpeg": digest, "level": level, "age_ms": boot_ms() - picture.captured_ms}
+    levels = [] if picture.pixels is None else picture.pixels.mean(axis=(0, 1)).reshape(-1).tolist()
+    return {"jpeg": digest, "levels": levels, "age_ms": boot_ms() - picture.captured_ms}
 
 try:
     with open_source("0") as source:
+        source.luma_suffices = len(sys.argv) > 2
         print(json.dumps([told(source.read()) for _ in range(int(sys.argv[1]))]))
 except SourceError as error:
     print(json.dumps(str(error)))
@@ -58,7 +59,7 @@ def digest(data: bytes) -> str:
     return hashlib.sha1(data).hexdigest()
 
 
-def seen(library: Path, frames: list[bytes], formats: str, count: int = 10) -> Any:
+def seen(library: Path, frames: list[bytes], formats: str, count: int = 10, *how: str) -> Any:
     """What comes of a camera whose buffers are these, over and over."""
     folder = library.parent / f"frames-{len(os.listdir(library.parent))}"
     folder.mkdir()
@@ -69,7 +70,7 @@ def seen(library: Path, frames: list[bytes], formats: str, count: int = 10) -> A
         "FAKE_V4L2_FRAMES": str(folder),
         "FAKE_V4L2_FORMATS": formats,
     }
-    command = [sys.executable, "-c", READ, str(count)]
+    command = [sys.executable, "-c", READ, str(count), *how]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=60
     )
@@ -111,7 +112,18 @@ def test_a_camera_whose_mjpg_is_none_is_asked_for_pixels(library: Path) -> None:
     yuyv = bytes([120, 128]) * (160 * 120)
     pictures = seen(library, [yuyv], "MJPG,YUYV", 3)
     assert all(picture["jpeg"] is None for picture in pictures)
-    assert pictures[0]["level"] == pytest.approx(121, abs=4)
+    assert pictures[0]["levels"] == pytest.approx([121] * 3, abs=2)
+
+
+@pytest.mark.parametrize("format", ["YUYV", "UYVY"])
+def test_luma_is_taken_unconverted_where_it_suffices(library: Path, format: str) -> None:
+    """Y of 120, U of 90 and V of 200: what is red in colour."""
+    frame = bytes([120, 90, 120, 200] if format == "YUYV" else [90, 120, 200, 120]) * (80 * 120)
+    in_colour = seen(library, [frame], format, 3)[-1]["levels"]
+    in_luma = seen(library, [frame], format, 3, "luma")[-1]["levels"]
+    blue, green, red = in_colour
+    assert red > green + 50 > blue
+    assert in_luma == pytest.approx([0.299 * red + 0.587 * green + 0.114 * blue], abs=2)
 
 
 def test_a_camera_that_gives_only_junk_is_no_dark_room(library: Path) -> None:

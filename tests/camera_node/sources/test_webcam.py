@@ -10,6 +10,7 @@ from roommood.shared.errors import SourceError
 from roommood.shared.opencv import Frame, cv2
 
 MJPG = cv2.VideoWriter.fourcc(*"MJPG")
+YUYV = cv2.VideoWriter.fourcc(*"YUYV")
 PIXELS = np.full((120, 160, 3), 90, np.uint8)
 JPEG = cv2.imencode(".jpg", PIXELS)[1].tobytes()
 
@@ -43,6 +44,8 @@ class Device:
             return True, self.instead.pop(0)
         if self.settings[cv2.CAP_PROP_CONVERT_RGB]:
             return True, PIXELS.copy()
+        if self.settings[cv2.CAP_PROP_FOURCC] == YUYV:
+            return True, np.full((120, 160, 2), 90, np.uint8)
         data = self.raw.pop(0) if self.raw else (JPEG if self.is_honest else b"YUYV" * 100)
         return True, np.frombuffer(data, np.uint8).reshape(1, -1)
 
@@ -114,7 +117,6 @@ def test_a_webcam_that_gives_only_empty_buffers_has_gone_away(plug: Any) -> None
 @pytest.mark.parametrize(
     ("frame", "told"),
     [
-        (np.zeros((120, 160), np.uint8), r"\(120, 160\) uint8"),
         (np.zeros((120, 160, 2), np.uint8), r"\(120, 160, 2\) uint8"),
         (np.zeros((120, 160, 3), np.uint16), r"\(120, 160, 3\) uint16"),
     ],
@@ -123,7 +125,7 @@ def test_pixels_of_another_kind_are_named(plug: Any, frame: Frame, told: str) ->
     device = plug(Device(mjpg=False))
     with Webcam(0) as source:
         device.instead = [frame]
-        with pytest.raises(SourceError, match=f"webcam 0 gives {told}, not BGR pixels"):
+        with pytest.raises(SourceError, match=f"webcam 0 gives {told}, not pixels"):
             source.read()
 
 

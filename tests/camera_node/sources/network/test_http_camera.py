@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roommood.camera_node.capture import BackOff, Capture
+from roommood.camera_node.back_off import BackOff
+from roommood.camera_node.capture import Capture
 from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.sources.network import http_camera
 from roommood.camera_node.sources.open import open_source
