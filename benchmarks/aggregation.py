@@ -97,7 +97,7 @@ def _fields(batch: Sequence[Delivery]) -> Counter[tuple[str, str]]:
     sums: Counter[tuple[str, str]] = Counter()
     for one in batch:
         result, second = one.result, int(one.captured_ms // 1000)
-        for span in redis_keys.SPANS:
+        for span in redis_keys.RESOLUTIONS:
             key = "bare:" + redis_keys.bucket(result.room, span, second - second % span.length_s)
             sums[key, f"frames:{result.camera}"] += 1
             sums[key, f"observed_us:{result.camera}"] += result.interval_us

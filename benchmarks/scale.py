@@ -105,7 +105,7 @@ def _year(units: Units, options: Options) -> Iterator[Row]:
     """The hours of 400 days, the minutes of 7 and the tens of seconds of 6 hours of one room."""
     part = options.length(0.25, 0.1)
     found = 0.0
-    for span in redis_keys.SPANS:
+    for span in redis_keys.RESOLUTIONS:
         steps = int(part * span.keep_s / span.length_s)
         found += _kept(span, steps) / part
     site = Site(_A_ROOM, 1, 0.0)
@@ -116,7 +116,7 @@ def _year(units: Units, options: Options) -> Iterator[Row]:
     )
 
 
-def _kept(span: redis_keys.BucketSpan, steps: int) -> float:
+def _kept(span: redis_keys.Resolution, steps: int) -> float:
     """Bytes of so many buckets of one span: what else was written is deleted again."""
     with RedisServer() as server, server.client() as client:
         before = _warm(server)

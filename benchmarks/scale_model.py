@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.inference_worker.serving.stats import CAMERAS_A_REPORT, ROUND_REPORTS
 from roommood.shared.protocol.limits import MAX_WORKERS_PER_CAMERA, SEEN_BITS, SEEN_TTL_S
 
@@ -146,7 +146,7 @@ def room_bytes(site: Site, units: Units, days: float = float("inf")) -> float:
         min(span.keep_s + span.length_s, after_s)
         / span.length_s
         * units.bucket_bytes[span.name].at(site.cameras_a_room)
-        for span in SPANS
+        for span in RESOLUTIONS
     )
     seen = min(SEEN_TTL_S, after_s) * site.rate_hz / SEEN_BITS + 1
     return buckets + site.cameras_a_room * seen * units.seen_bytes

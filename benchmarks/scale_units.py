@@ -102,16 +102,16 @@ def bucket_bytes() -> dict[str, Line]:
     points = {cameras: _bytes_with(cameras) for cameras in (1, 8)}
     return {
         span.name: Line.through((1, points[1][span.name]), (8, points[8][span.name]))
-        for span in redis_keys.SPANS
+        for span in redis_keys.RESOLUTIONS
     }
 
 
 def _bytes_with(cameras: int) -> dict[str, float]:
     """From the keys themselves, and what Redis needs beside each."""
-    return {span.name: _bytes_of(span, cameras) for span in redis_keys.SPANS}
+    return {span.name: _bytes_of(span, cameras) for span in redis_keys.RESOLUTIONS}
 
 
-def _bytes_of(span: redis_keys.BucketSpan, cameras: int) -> float:
+def _bytes_of(span: redis_keys.Resolution, cameras: int) -> float:
     with RedisServer() as server, server.client() as client:
         store = Store(server.url)
         fill(store, 1, cameras, span.length_s, 60, hour_s())

@@ -258,12 +258,12 @@ class Publisher:
         parts = [wire.encode_frame(self._frame(outgoing, now_ms)), outgoing.jpeg]
         while (link := soonest(self._links.values(), now_ms)) is not None:
             if sockets.send(link.socket, parts):
-                self._book_sent(link, outgoing, now_ms)
+                self._note_sent(link, outgoing, now_ms)
                 return True
             link.window.disconnect()
         return False
 
-    def _book_sent(self, link: WorkerConnection, outgoing: Outgoing, now_ms: float) -> None:
+    def _note_sent(self, link: WorkerConnection, outgoing: Outgoing, now_ms: float) -> None:
         link.window.spend()
         link.sent_ms = now_ms
         self.sent += 1

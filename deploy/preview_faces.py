@@ -15,5 +15,5 @@ def face_finder() -> "FindFaces | None":
 
     detector = open_detector()
     return lambda pixels: [
-        (found.x, found.y, found.width, found.height) for found in detector.detect(pixels)
+        (face.x, face.y, face.width, face.height) for face in detector.detect(pixels)
     ]

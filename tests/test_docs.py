@@ -146,7 +146,7 @@ def test_every_row_of_a_table_of_promises_names_a_test(page: str) -> None:
 
 
 def test_what_privacy_says_of_retention_is_what_the_code_keeps() -> None:
-    days = [round(span.keep_s / 86400, 2) for span in redis_keys.SPANS]
+    days = [round(span.keep_s / 86400, 2) for span in redis_keys.RESOLUTIONS]
     assert days == [0.25, 7, 400]
     text = read("PRIVACY.md")
     assert text.count("6 h, 7 days, 400 days") == 1

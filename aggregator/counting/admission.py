@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from roommood.aggregator.counting.buckets import Delivery, is_too_old
 from roommood.aggregator.counting.newcomers import Budget, Newcomers, Rate
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.shared.protocol.limits import (
     BITMAP_EVERY_MS,
     BITMAP_IN_ALL_EVERY_MS,
@@ -108,7 +108,7 @@ class Admission:
             return "camera"
         if not self._models.admits(result.model, now_ms):
             return "model"
-        start = (room, delivery.captured_ms // (SPANS[0].length_s * 1000.0))
+        start = (room, delivery.captured_ms // (RESOLUTIONS[0].length_s * 1000.0))
         if wall_ms - delivery.captured_ms > LATE_MS and not self._late.admits(start, now_ms):
             return "bucket"
         bitmap = (result.session_id, result.seq // SEEN_BITS)

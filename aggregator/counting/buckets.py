@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.shared.protocol.emotions import EXPRESSIONS, VALENCE
 from roommood.shared.protocol.limits import MAX_RESULT_AGE_MS, SEEN_BITS, SEEN_TTL_S
 from roommood.shared.protocol.messages import Face, Result, TicketedResult
@@ -20,7 +20,7 @@ from roommood.shared.protocol.wire import pack_argument
 MAX_RESULTS_PER_CALL: Final = 256
 MAX_FACES_PER_CALL: Final = 1_024
 MAX_CAMERAS_PER_CALL: Final = 32
-MAX_MOMENTS_PER_CALL: Final = 32
+MAX_SLOTS_PER_CALL: Final = 32
 MAX_MODELS_PER_CALL: Final = 4
 
 _camera_fields = lru_cache(4096)(redis_keys.camera_fields)
@@ -51,10 +51,10 @@ class RoomCall:
 
 
 def deliver(
-    ticket: Hashable, one: TicketedResult, received_ms: float, transit_ms: float
+    ticket: Hashable, result: TicketedResult, received_ms: float, transit_ms: float
 ) -> Delivery:
     """Put a result at its capture time, in ms since 1970 by the clock of `received_ms`."""
-    return Delivery(ticket, received_ms - transit_ms - one.age_ms, one.result)
+    return Delivery(ticket, received_ms - transit_ms - result.age_ms, result.result)
 
 
 def is_too_old(delivery: Delivery, now_ms: float) -> bool:
@@ -96,39 +96,39 @@ def _parts(places: list[int], deliveries: Sequence[Delivery]) -> Iterator[list[i
 class _Work:
     """What the results of one call are made of."""
 
-    __slots__ = ("_cameras", "_faces", "_models", "_moments", "_results")
+    __slots__ = ("_cameras", "_faces", "_models", "_results", "_slots")
 
     def __init__(self) -> None:
         self._results = self._faces = 0
         self._cameras: set[str] = set()
         self._models: set[str] = set()
-        self._moments: set[int] = set()
+        self._slots: set[int] = set()
 
-    def takes(self, one: Delivery) -> bool:
-        result = one.result
+    def takes(self, delivery: Delivery) -> bool:
+        result = delivery.result
         return (
             self._results < MAX_RESULTS_PER_CALL
             and self._faces + len(result.faces) <= MAX_FACES_PER_CALL
-            and _has_place(self._cameras, result.camera, MAX_CAMERAS_PER_CALL)
-            and _has_place(self._models, result.model, MAX_MODELS_PER_CALL)
-            and _has_place(self._moments, _start_s(one), MAX_MOMENTS_PER_CALL)
+            and _has_room(self._cameras, result.camera, MAX_CAMERAS_PER_CALL)
+            and _has_room(self._models, result.model, MAX_MODELS_PER_CALL)
+            and _has_room(self._slots, _start_s(delivery), MAX_SLOTS_PER_CALL)
         )
 
-    def add(self, one: Delivery) -> None:
+    def add(self, delivery: Delivery) -> None:
         self._results += 1
-        self._faces += len(one.result.faces)
-        self._cameras.add(one.result.camera)
-        self._models.add(one.result.model)
-        self._moments.add(_start_s(one))
+        self._faces += len(delivery.result.faces)
+        self._cameras.add(delivery.result.camera)
+        self._models.add(delivery.result.model)
+        self._slots.add(_start_s(delivery))
 
 
-def _has_place(names: set[Any], name: object, most: int) -> bool:
+def _has_room(names: set[Any], name: object, most: int) -> bool:
     return len(names) < most or name in names
 
 
-def _start_s(one: Delivery) -> int:
+def _start_s(delivery: Delivery) -> int:
     """Of the shortest bucket."""
-    return int(one.captured_ms // 1000 // SPANS[0].length_s * SPANS[0].length_s)
+    return int(delivery.captured_ms // 1000 // RESOLUTIONS[0].length_s * RESOLUTIONS[0].length_s)
 
 
 def _room_call(
@@ -136,8 +136,10 @@ def _room_call(
 ) -> RoomCall:
     call = _Call(room, now_ms)
     each = [deliveries[place] for place in places]
-    rows = [call.row(one, min_people) for one in each]
-    still = [(number, one.still) for number, one in enumerate(each, start=1) if one.still]
+    rows = [call.row(delivery, min_people) for delivery in each]
+    still = [
+        (number, delivery.still) for number, delivery in enumerate(each, start=1) if delivery.still
+    ]
     argument = pack_argument({**call.argument(rows), "still": still})
     return RoomCall(room, tuple(places), call.keys(), argument)
 
@@ -146,8 +148,18 @@ class _Call:
     """Gathers the keys and field names that the rows of one call refer to, counted from 1."""
 
     __slots__ = (
-        "_bucket_expire_s", "_bucket_us", "_buckets", "_camera_bases", "_cameras", "_faces",
-        "_fields", "_moment_buckets", "_moments", "_now_ms", "_room", "_seen",
+        "_bucket_expire_s",
+        "_bucket_us",
+        "_buckets",
+        "_camera_bases",
+        "_cameras",
+        "_faces",
+        "_fields",
+        "_now_ms",
+        "_room",
+        "_seen",
+        "_slot_buckets",
+        "_slots",
     )  # fmt: skip
 
     def __init__(self, room: str, now_ms: float) -> None:
@@ -161,8 +173,8 @@ class _Call:
         self._buckets: dict[str, int] = {}
         self._bucket_expire_s: list[int] = []
         self._bucket_us: list[int] = []
-        self._moments: dict[int, int] = {}
-        self._moment_buckets: list[list[int]] = []
+        self._slots: dict[int, int] = {}
+        self._slot_buckets: list[list[int]] = []
 
     def row(self, delivery: Delivery, min_people: int) -> list[Any]:
         """As described at the head of the script."""
@@ -173,7 +185,7 @@ class _Call:
         row: list[Any] = [
             self._seen_bitmap(result),
             result.seq % SEEN_BITS,
-            self._moment(int(delivery.captured_ms // 1000)),
+            self._slot(int(delivery.captured_ms // 1000)),
             self._camera(result.camera),
             round(delivery.captured_ms),
             result.interval_us,
@@ -205,27 +217,27 @@ class _Call:
             self._fields += _camera_fields(camera)
         return number
 
-    def _moment(self, captured_s: int) -> int:
-        start_s = captured_s - captured_s % SPANS[0].length_s
-        number = self._moments.get(start_s)
+    def _slot(self, captured_s: int) -> int:
+        start_s = captured_s - captured_s % RESOLUTIONS[0].length_s
+        number = self._slots.get(start_s)
         if number is None:
-            number = self._moments[start_s] = len(self._moments) + 1
-            self._moment_buckets.append(self._buckets_at(captured_s))
+            number = self._slots[start_s] = len(self._slots) + 1
+            self._slot_buckets.append(self._buckets_at(captured_s))
         return number
 
     def _buckets_at(self, captured_s: int) -> list[int]:
         """Numbers of the buckets that hold this second and are still kept."""
         numbers = []
-        for span in SPANS:
-            start_s = captured_s - captured_s % span.length_s
-            expire_s = start_s + span.length_s + span.keep_s
+        for resolution in RESOLUTIONS:
+            start_s = captured_s - captured_s % resolution.length_s
+            expire_s = start_s + resolution.length_s + resolution.keep_s
             if expire_s * 1000 <= self._now_ms:
                 continue
-            key = redis_keys.bucket(self._room, span, start_s)
+            key = redis_keys.bucket(self._room, resolution, start_s)
             if key not in self._buckets:
                 self._buckets[key] = len(self._buckets) + 1
                 self._bucket_expire_s.append(expire_s)
-                self._bucket_us.append(span.length_s * 1_000_000)
+                self._bucket_us.append(resolution.length_s * 1_000_000)
             numbers.append(self._buckets[key])
         return numbers
 
@@ -241,7 +253,7 @@ class _Call:
             "now_ms": round(self._now_ms),
             "bucket_expire_s": self._bucket_expire_s,
             "bucket_us": self._bucket_us,
-            "moments": self._moment_buckets,
+            "slots": self._slot_buckets,
             "fields": self._fields,
             "cameras": list(self._cameras),
             "camera_bases": self._camera_bases,

@@ -11,14 +11,14 @@
 --   seen_ttl_s        how long the bitmaps live from now on
 --   bucket_expire_s   when each of the B buckets expires
 --   bucket_us         how long each of the B buckets is, in microseconds
---   moments           array of arrays: the buckets (1 .. B) of one 10 s of capture time
+--   slots           array of arrays: the buckets (1 .. B) of one 10 s of capture time
 --   fields            names of the buckets' fields
 --   cameras           names of the cameras
 --   camera_bases      for each camera, the index in `fields` (from 0) of frames, observed_us,
 --                     face_us, suppressed_us, unsure_us, still_us
 --   labels, valence   name and pleasure of each expression
 --   live_ttl_s, live_max_age_ms, half_life_ms, margin, updates_every_ms: see redis_keys.py
---   results           arrays: bitmap, bit, moment, camera, captured_ms, interval_us, number of
+--   results           arrays: bitmap, bit, slot, camera, captured_ms, interval_us, number of
 --                     faces, of suppressed faces, of unsure faces; then for each sure face the
 --                     index in `fields` (from 0) of `us` and `label_us` for each expression,
 --                     and the probability of each expression
@@ -200,20 +200,20 @@ local function left_of(observed, b, row)
 end
 
 local function fits(observed, row)
-  for _, b in ipairs(arg.moments[row[3]]) do
+  for _, b in ipairs(arg.slots[row[3]]) do
     if left_of(observed, b, row) < row[6] then return false end
   end
   return true
 end
 
--- Books a frame whole in its moment; or, where its camera claims more time than there is, in each
+-- Counts a frame whole in its slot; or, where its camera claims more time than there is, in each
 -- bucket for what is left of that.
 local function book(row, observed, sum, extra, us, weight)
   local nowhere = new_camera('')
   local whole_frame = fits(observed, row)
   if whole_frame then add_frame(row, row[6], sum) end
   add_faces(row, row[6], whole_frame and sum or {}, us, weight)
-  for _, b in ipairs(arg.moments[row[3]]) do
+  for _, b in ipairs(arg.slots[row[3]]) do
     local left = left_of(observed, b, row)
     if not whole_frame then
       extra[b] = extra[b] or {}
@@ -224,10 +224,10 @@ local function book(row, observed, sum, extra, us, weight)
   end
 end
 
--- Sums per moment, and more of single buckets: field index -> number.
+-- Sums per slot, and more of single buckets: field index -> number.
 local function add_up(letters, live)
   local sums, extra, nowhere, observed = {}, {}, new_camera(''), observed_before()
-  for moment = 1, #arg.moments do sums[moment] = {} end
+  for slot = 1, #arg.slots do sums[slot] = {} end
   for i, row in ipairs(results) do
     if letters[i] == 'c' then
       local camera, weight = nowhere, 0
@@ -245,7 +245,7 @@ local function add_to(sums, other)
   for field, sum in pairs(other) do sums[field] = (sums[field] or 0) + sum end
 end
 
--- For each bucket the sums of all moments in it. Mostly there is one, and no copy is made.
+-- For each bucket the sums of all slots in it. Mostly there is one, and no copy is made.
 local function sums_of_buckets(sums, extra)
   local buckets, own = {}, {}
   local function add(b, other)
@@ -260,8 +260,8 @@ local function sums_of_buckets(sums, extra)
     end
     add_to(buckets[b], other)
   end
-  for moment, numbers in ipairs(arg.moments) do
-    for _, b in ipairs(numbers) do add(b, sums[moment]) end
+  for slot, numbers in ipairs(arg.slots) do
+    for _, b in ipairs(numbers) do add(b, sums[slot]) end
   end
   for b, other in pairs(extra) do add(b, other) end
   return buckets

@@ -37,27 +37,27 @@ def camera_fields(reports: Iterable[Report]) -> dict[str, HealthFields]:
     merged: dict[str, dict[str, str | float]] = {}
     heard: dict[str, float] = {}
     for report in reports:
-        for one in report.cameras:
-            fields = merged.setdefault(one.camera, {})
-            counts = islice(one.counts.items(), _MAX_COUNTS)
+        for camera in report.cameras:
+            fields = merged.setdefault(camera.camera, {})
+            counts = islice(camera.counts.items(), _MAX_COUNTS)
             fields |= {f"{name}@{report.worker_id}": round(n, 3) for name, n in counts}
-            if one.silent_ms < heard.get(one.camera, float("inf")):
-                heard[one.camera] = one.silent_ms
-                fields |= _own_words(one)
+            if camera.silent_ms < heard.get(camera.camera, float("inf")):
+                heard[camera.camera] = camera.silent_ms
+                fields |= _own_words(camera)
     return dict(merged)
 
 
-def _own_words(one: CameraReport) -> dict[str, str | float]:
+def _own_words(camera: CameraReport) -> dict[str, str | float]:
     return {
-        "room": one.room,
-        "boot_id": one.session_id,
-        "release": one.release,
-        "silent_ms": round(one.silent_ms),
-        "rate_hz": round(one.rate_hz, 2),
-        "width": one.width,
-        "height": one.height,
-        **as_hash(one.health),
-        "picture": _picture(one.health.source),
+        "room": camera.room,
+        "boot_id": camera.session_id,
+        "release": camera.release,
+        "silent_ms": round(camera.silent_ms),
+        "rate_hz": round(camera.rate_hz, 2),
+        "width": camera.width,
+        "height": camera.height,
+        **as_hash(camera.health),
+        "picture": _picture(camera.health.source),
     }
 
 
@@ -70,11 +70,11 @@ def _picture(source: str) -> str:
     return source if state in PICTURE_PROBLEMS else ""
 
 
-def model_fields(one: ModelReport) -> dict[str, Any]:
+def model_fields(model: ModelReport) -> dict[str, Any]:
     """Fields of `roommood:model:<id>`: matrices as JSON."""
     matrices = {
         f"{kind}:{size}": json.dumps(matrix)
-        for size, kinds in one.confusion.items()
+        for size, kinds in model.confusion.items()
         for kind, matrix in kinds.items()
     }
-    return {"labels": json.dumps(one.labels), "temperature": one.temperature, **matrices}
+    return {"labels": json.dumps(model.labels), "temperature": model.temperature, **matrices}

@@ -81,7 +81,7 @@ class Housekeeping:
         """What lies on a Cluster's shard that is away waits; the rest is done."""
         began_s = time.monotonic()
         self._redis.check_schema()
-        reading = (self._read_wishes, self._clock.compare, self._read_memory, self._read_rooms)
+        reading = (self._read_pauses, self._clock.compare, self._read_memory, self._read_rooms)
         for step in (*reading, self._touch_rooms, self._write_health, self._write_models):
             try:
                 step()
@@ -96,7 +96,7 @@ class Housekeeping:
             except StoreError as error:  # of one key: nobody else has to wait for it
                 self._limited_log.event("not written", why=str(error))
 
-    def _read_wishes(self) -> None:
+    def _read_pauses(self) -> None:
         self.paused_rooms = self._store.paused_rooms()
 
     def _read_memory(self) -> None:
@@ -119,7 +119,7 @@ class Housekeeping:
         self._rooms_seen = {}
 
     def _write_health(self) -> None:
-        reports = [self._admitted(one) for one in self._peers.take_health()]
+        reports = [self._admitted(report) for report in self._peers.take_health()]
         cameras = camera_fields(reports)
         workers = {
             report.worker_id: worker_fields(report)
@@ -132,9 +132,9 @@ class Housekeeping:
         """Without the cameras that are too many new ones for now."""
         worker_id, now_ms = report.worker_id, self._now_ms
         cameras = [
-            one
-            for one in report.cameras
-            if self._admission.knows_health(worker_id, one.camera, now_ms)
+            camera
+            for camera in report.cameras
+            if self._admission.knows_health(worker_id, camera.camera, now_ms)
         ]
         return dataclasses.replace(report, cameras=tuple(cameras))
 

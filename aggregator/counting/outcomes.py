@@ -34,5 +34,7 @@ class CommitReport:
 
         Not set as long as any shard of a Cluster may answer.
         """
-        away = (one for one in self.errors.values() if isinstance(one, StoreAway | StoreRefuses))
-        return next((one for one in away if not isinstance(one, ShardAway)), None)
+        away = (
+            error for error in self.errors.values() if isinstance(error, StoreAway | StoreRefuses)
+        )
+        return next((error for error in away if not isinstance(error, ShardAway)), None)

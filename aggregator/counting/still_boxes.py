@@ -79,7 +79,7 @@ class _Window:
 
     @property
     def mean(self) -> _Shape:
-        x, y, side = (one / self.looks for one in self.sums)
+        x, y, side = (total / self.looks for total in self.sums)
         return x, y, side
 
 
@@ -98,13 +98,13 @@ class _Place:
 
     def is_at(self, shape: _Shape) -> bool:
         near = MOST_JITTER * self.at[2]
-        return all(abs(one - other) <= near for one, other in zip(shape, self.at, strict=True))
+        return all(abs(value - other) <= near for value, other in zip(shape, self.at, strict=True))
 
     def end_window(self, now_ms: float) -> None:
         """Goes on, or begins anew where the box now is."""
         mean = self.window.mean
         low, high = _least(self.low or mean, mean), _greatest(self.high or mean, mean)
-        drift = max(h - one for h, one in zip(high, low, strict=True))
+        drift = max(h - lowest for h, lowest in zip(high, low, strict=True))
         if drift > MOST_DRIFT * mean[2]:
             low = high = mean
             self.since_ms, self.is_still = self.window.began_ms, False
@@ -126,7 +126,7 @@ class _Camera:
     def look(self, face: Face, seen_ms: float) -> bool:
         """Whether a box is one that never moves."""
         shape = _shape(face)
-        place = next((one for one in self._places if one.is_at(shape)), None)
+        place = next((place for place in self._places if place.is_at(shape)), None)
         if place is None:
             if len(self._places) < MAX_PLACES:
                 self._places.append(self._new(shape, seen_ms))
@@ -165,9 +165,9 @@ def _shape(face: Face) -> _Shape:
     return x + width / 2, y + height / 2, (width + height) / 2
 
 
-def _least(one: _Shape, other: _Shape) -> _Shape:
-    return min(one[0], other[0]), min(one[1], other[1]), min(one[2], other[2])
+def _least(first: _Shape, other: _Shape) -> _Shape:
+    return min(first[0], other[0]), min(first[1], other[1]), min(first[2], other[2])
 
 
-def _greatest(one: _Shape, other: _Shape) -> _Shape:
-    return max(one[0], other[0]), max(one[1], other[1]), max(one[2], other[2])
+def _greatest(first: _Shape, other: _Shape) -> _Shape:
+    return max(first[0], other[0]), max(first[1], other[1]), max(first[2], other[2])

@@ -1,4 +1,4 @@
-"""Writing to Redis: the only module that does. Results, health, models, and a room's wishes.
+"""Writing to Redis: the only module that does. Results, health, models, and pauses of rooms.
 
 A result counts as committed only when Redis has said so. When the connection breaks before
 the answer, nobody knows; the result then stays unacknowledged and is sent again, and if it
@@ -68,7 +68,7 @@ class Store:
 
     def _schema_of_each_copy(self, ours: str) -> list[Any]:
         replies = self._servers.on_copies(redis_keys.SCHEMA, lambda client, key: client.get(key))
-        for theirs in {one for one in replies if isinstance(one, str)} - {ours}:
+        for theirs in {reply for reply in replies if isinstance(reply, str)} - {ours}:
             raise SchemaMismatch(
                 f"Redis at {without_password(self._servers.url)} holds version {theirs} of "
                 f"roommood's keys; this release writes version {ours}: run the release that wrote "
@@ -151,8 +151,8 @@ class Store:
              for room in rooms]
         )  # fmt: skip
         errors = [reply for reply in replies if isinstance(reply, StoreError)]
-        told = zip(rooms, replies, strict=True)
-        known = {room: tomb for room, tomb in told if not isinstance(tomb, StoreError)}
+        tombs = zip(rooms, replies, strict=True)
+        known = {room: tomb for room, tomb in tombs if not isinstance(tomb, StoreError)}
         return {room: int(tomb) if tomb else -1 for room, tomb in known.items()}, errors
 
     def _ranking(self, index: str, at_ms: Mapping[str, int]) -> list[Command]:
@@ -183,14 +183,18 @@ class Store:
         hashes |= {redis_keys.worker(name): fields for name, fields in workers.items()}
         stamp = {"updated_ms": round(now_ms)}
         commands = [
-            one for key, fields in hashes.items() for one in _expiring(key, {**fields, **stamp})
+            command
+            for key, fields in hashes.items()
+            for command in _expiring(key, {**fields, **stamp})
         ]
         commands += self._ranking(redis_keys.CAMERAS, dict.fromkeys(cameras, round(now_ms)))
         commands += self._ranking(redis_keys.WORKERS, dict.fromkeys(workers, round(now_ms)))
         errors = self._servers.ask(commands)
-        inside = (one for reply in errors if isinstance(reply, list) for one in reply)
+        inside = (answer for reply in errors if isinstance(reply, list) for answer in reply)
         errors += [
-            as_store_error(one, self._servers.url) for one in inside if isinstance(one, Exception)
+            as_store_error(answer, self._servers.url)
+            for answer in inside
+            if isinstance(answer, Exception)
         ]
         if abs(now_ms - self._pruned_ms) > _PRUNE_EVERY_MS:
             errors += self._prune(redis_keys.CAMERAS, now_ms)
@@ -206,12 +210,12 @@ class Store:
             index, lambda client, key: client.zrangebyscore(key, 0, oldest_ms)
         )
         oldest = self._servers.on_copies(index, lambda client, key: client.zrange(key, 0, beyond))
-        lists = (one for one in (*silent, *oldest) if not isinstance(one, StoreError))
+        lists = (answer for answer in (*silent, *oldest) if not isinstance(answer, StoreError))
         return self._drop(index, {name for names in lists for name in names})
 
     def write_models(self, models: Iterable[ModelReport]) -> None:
         """Labels, temperature and confusion matrices (`hard:<size>`, `soft:<size>`) as JSON."""
-        self._servers.demand([command for one in models for command in _of_model(one)])
+        self._servers.demand([command for model in models for command in _of_model(model)])
 
     # What people wish
 
@@ -283,7 +287,7 @@ class Store:
             each = self._servers.of_each(lambda client: client.info("memory"))
         except StoreRefuses:
             return RedisMemory(0, 0)
-        return max(map(_memory_of, each), key=lambda one: (one.may_evict, one.share))
+        return max(map(_memory_of, each), key=lambda memory: (memory.may_evict, memory.share))
 
     def warn(self, warning: str) -> None:
         """What whoever looks at the page should know of Redis, for a minute; "" takes it back."""
@@ -304,8 +308,8 @@ class Store:
     def _delete(self, pattern: str, keep: tuple[str, ...]) -> list[str]:
         """Deletes the keys of one room that match, but not those that begin with one of `keep`."""
         deleted: list[str] = []
-        for found in self._servers.walk(pattern):
-            doomed = [key for key in found if not key.startswith(keep)]
+        for keys in self._servers.walk(pattern):
+            doomed = [key for key in keys if not key.startswith(keep)]
             if doomed:
                 self._servers.demand([_unlink(doomed)])
                 deleted += doomed
@@ -325,9 +329,9 @@ def _unlink(keys: Sequence[str]) -> Command:
     return Command(keys[0], lambda client, _: client.unlink(*keys))
 
 
-def _memory_of(told: Mapping[str, Any]) -> RedisMemory:
-    policy = str(told.get("maxmemory_policy", ""))
-    return RedisMemory(int(told["used_memory"]), int(told["maxmemory"]), policy)
+def _memory_of(info: Mapping[str, Any]) -> RedisMemory:
+    policy = str(info.get("maxmemory_policy", ""))
+    return RedisMemory(int(info["used_memory"]), int(info["maxmemory"]), policy)
 
 
 def _clock_ms(client: Any) -> float:
@@ -335,8 +339,8 @@ def _clock_ms(client: Any) -> float:
     return float(seconds * 1000 + microseconds / 1000)
 
 
-def _of_model(one: ModelReport) -> Iterator[Command]:
-    fields = model_fields(one)
-    key = redis_keys.model(one.model)
+def _of_model(model: ModelReport) -> Iterator[Command]:
+    fields = model_fields(model)
+    key = redis_keys.model(model.model)
     yield Command(key, lambda client, key: client.hset(key, mapping=fields))
     yield Command(key, lambda client, key: client.expire(key, redis_keys.MODEL_TTL_S))

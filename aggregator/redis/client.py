@@ -18,12 +18,12 @@ def connect(url: str, password_file: Path | None = None) -> Any:
     where it is given. Nothing is retried: whoever calls knows what may be repeated. Raises
     ConfigError for a URL or file that cannot be used.
     """
-    found = parse_url(url)
-    if found.has_sentinels:
-        return _master(found, password_file)
-    if found.scheme == "unix":
-        return _by_socket(found, password_file)
-    return connector(found, password_file)(*found.hosts[:1])
+    parsed = parse_url(url)
+    if parsed.has_sentinels:
+        return _master(parsed, password_file)
+    if parsed.scheme == "unix":
+        return _by_socket(parsed, password_file)
+    return connector(parsed, password_file)(*parsed.hosts[:1])
 
 
 def connector(url: RedisUrl, password_file: Path | None) -> Callable[[Host], Any]:

@@ -51,14 +51,14 @@ class ClusterMap:
 
         Raises what the last one raised if none answers.
         """
-        nodes = sorted(dict.fromkeys([*self.masters, *self._seeds]), key=lambda one: one in last)
+        nodes = sorted(dict.fromkeys([*self.masters, *self._seeds]), key=lambda node: node in last)
         for node in nodes:
             try:
-                told = self.client(node).execute_command("CLUSTER SLOTS")
+                slots = self.client(node).execute_command("CLUSTER SLOTS")
             except failures() as error:
                 refused = error
                 continue
-            self._shares = sorted(_share(entry, node) for entry in told)
+            self._shares = sorted(_share(entry, node) for entry in slots)
             return node
         raise refused
 

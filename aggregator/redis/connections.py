@@ -56,7 +56,7 @@ def bounded(kind: type[Any]) -> type[Any]:
 
 def _numbers(host: str, port: int) -> tuple[str, ...]:
     """Raises OSError where the name leads nowhere."""
-    found = look_up_within(f"tcp://{f'[{host}]' if ':' in host else host}:{port}", TIMEOUT_S)
-    if not found.addresses:
-        raise OSError(found.why)
-    return tuple(map(host_of, found.addresses))
+    answer = look_up_within(f"tcp://{f'[{host}]' if ':' in host else host}:{port}", TIMEOUT_S)
+    if not answer.addresses:
+        raise OSError(answer.why)
+    return tuple(map(host_of, answer.addresses))

@@ -70,8 +70,8 @@ def as_store_error(error: Exception, url: str) -> StoreError:
     )
     if isinstance(error, no_answer):
         of_one_node = isinstance(error, of_redis.ConnectionError | of_redis.TimeoutError)
-        one = is_cluster(url) and (of_one_node or _OF_A_SLOT.search(str(error)))
-        return (ShardAway if one else StoreAway)(_away(url, error))
+        is_of_one_shard = is_cluster(url) and (of_one_node or _OF_A_SLOT.search(str(error)))
+        return (ShardAway if is_of_one_shard else StoreAway)(_away(url, error))
     of_all_keys = _OF_ALL_KEYS.search(str(error)) and not is_cluster(url)
     kind = StoreRefuses if of_all_keys else StoreError
     return kind(f"Redis at {without_password(url)} refused: {error}")

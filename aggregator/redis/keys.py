@@ -101,7 +101,7 @@ MODEL_TTL_S: Final = 401 * 86400
 
 
 @dataclass(frozen=True, slots=True)
-class BucketSpan:
+class Resolution:
     """A length of bucket: its name in the key, its length and how long it is kept after its end."""
 
     name: str
@@ -109,10 +109,10 @@ class BucketSpan:
     keep_s: int
 
 
-SPANS: Final = (
-    BucketSpan("10s", 10, 6 * 3600),
-    BucketSpan("1m", 60, 7 * 86400),
-    BucketSpan("1h", 3600, 400 * 86400),
+RESOLUTIONS: Final = (
+    Resolution("10s", 10, 6 * 3600),
+    Resolution("1m", 60, 7 * 86400),
+    Resolution("1h", 3600, 400 * 86400),
 )
 
 
@@ -120,8 +120,8 @@ def live(room: str) -> str:
     return f"roommood:{{{room}}}:live"
 
 
-def bucket(room: str, span: BucketSpan, start_s: int) -> str:
-    return f"roommood:{{{room}}}:{span.name}:{start_s}"
+def bucket(room: str, resolution: Resolution, start_s: int) -> str:
+    return f"roommood:{{{room}}}:{resolution.name}:{start_s}"
 
 
 def seen(room: str, camera: str, session_id: str, seq: int) -> str:
@@ -187,4 +187,6 @@ def camera_fields(camera_id: str) -> list[str]:
 def face_fields(model_id: str, size: int) -> list[str]:
     """A bucket's fields of one model and size class: `us` per expression, then `label_us`."""
     tail = f"{model_id}:{SIZE_CLASSES[size]}"
-    return [f"{kind}:{tail}:{one}" for kind in ("us", "label_us") for one in EXPRESSIONS]
+    return [
+        f"{kind}:{tail}:{expression}" for kind in ("us", "label_us") for expression in EXPRESSIONS
+    ]

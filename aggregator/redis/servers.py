@@ -61,15 +61,15 @@ class Servers:
         Raises ConfigError for a URL or file that cannot be used.
         """
         self.url = redis if isinstance(redis, str) else _address_of(redis)
-        found = parse_url(self.url)
+        parsed = parse_url(self.url)
         self._single: Any = redis
         self._map: ClusterMap | None = None
-        if isinstance(redis, str) and found.is_cluster:
-            self._map = ClusterMap(found.hosts, connector(found, password_file))
+        if isinstance(redis, str) and parsed.is_cluster:
+            self._map = ClusterMap(parsed.hosts, connector(parsed, password_file))
         elif isinstance(redis, str):
             self._single = connect(redis, password_file)
         self._pauses = ShardPauses()
-        self._has_sentinels = found.has_sentinels
+        self._has_sentinels = parsed.has_sentinels
         self._alone_until_s = 0.0
 
     def close(self) -> None:
@@ -130,8 +130,8 @@ class Servers:
         """A reply or a StoreError for each call. A server that forgot the script is told again."""
         replies = self._replicated([call.by_digest for call in calls])
         again = [place for place, reply in enumerate(replies) if _is_unknown_script(reply)]
-        told = self._replicated([calls[place].whole for place in again])
-        for place, reply in zip(again, told, strict=True):
+        confirmed = self._replicated([calls[place].whole for place in again])
+        for place, reply in zip(again, confirmed, strict=True):
             replies[place] = reply
         return self._translated(replies)
 
@@ -174,15 +174,15 @@ class Servers:
     def of_each(self, ask: Callable[[Any], Any]) -> list[Any]:
         """What the servers say that answer. Raises StoreError where none does."""
         with translated(self.url):
-            clients, said = self._all(), []
+            clients, answers = self._all(), []
         for client in clients:
             try:
-                said.append(ask(client))
+                answers.append(ask(client))
             except failures() as error:
                 refused = as_store_error(error, self.url)
-        if not said:
+        if not answers:
             raise refused
-        return said
+        return answers
 
     def any_client(self) -> Any:
         """A client of some server that may answer: for channels, which a Cluster's nodes share."""
@@ -200,8 +200,8 @@ class Servers:
             return self._pipelined(self._single, commands)
         replies: list[Any] = [None] * len(commands)
         for node, places in self._by_shard(self._map, commands, replies).items():
-            found = self._from_shard(self._map, node, [commands[place] for place in places])
-            for place, reply in zip(places, found, strict=True):
+            answers = self._from_shard(self._map, node, [commands[place] for place in places])
+            for place, reply in zip(places, answers, strict=True):
                 replies[place] = reply
         return replies
 

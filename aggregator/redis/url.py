@@ -58,9 +58,9 @@ class RedisUrl:
 def parse_url(url: str) -> RedisUrl:
     """Raises ConfigError, without the password that the URL may hold by mistake."""
     refuse_password_in(url)
-    scheme, found, rest = url.partition("://")
-    if not found or scheme not in _SCHEMES:
-        known = ", ".join(f"{one}://" for one in _SCHEMES)
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme not in _SCHEMES:
+        known = ", ".join(f"{each}://" for each in _SCHEMES)
         raise ConfigError(f"{without_password(url)!r} is not a Redis URL: it begins with {known}")
     place, _, query = rest.partition("?")
     authority, slash, path = place.partition("/")

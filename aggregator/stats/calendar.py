@@ -122,13 +122,13 @@ def wall_hours(span: Span, zone: tzinfo) -> list[Span]:
     """The hours of a zone's clock that a span touches, whole: one that the clock shows twice is
     two hours long, one that it leaves out is not there."""
     start = span.start.astimezone(zone).replace(minute=0, second=0, microsecond=0, fold=0)
-    found: list[Span] = []
+    spans: list[Span] = []
     moment = start.astimezone(UTC)
     while moment < span.end:
         following = _next_hour(moment, zone)
-        found.append(Span(moment, following))
+        spans.append(Span(moment, following))
         moment = following
-    return found
+    return spans
 
 
 def _next_hour(moment: datetime, zone: tzinfo) -> datetime:

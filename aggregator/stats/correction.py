@@ -93,13 +93,13 @@ def corrected(evidence: Sequence[Evidence]) -> list[Estimate]:
     correction amplifies chance, in the form of Wilson (1927) so that it holds near 0 and 1.
     Chance differs from one piece of evidence to the next; the matrices' own errors may agree.
     """
-    seen = [one for one in evidence if sum(one.us) > 0]
+    seen = [part for part in evidence if sum(part.us) > 0]
     if not seen:
         return []
-    total = sum(sum(one.us) for one in seen)
-    parts = [(sum(one.us) / total, one.chance / one.observations, _mix(one)) for one in seen]
-    looks = sum(one.observations for one in seen)
-    worth = 1 / max(1 / _MATRIX_WORTH, max(one.chance for one in seen) / looks)
+    total = sum(sum(part.us) for part in seen)
+    parts = [(sum(part.us) / total, part.chance / part.observations, _mix(part)) for part in seen]
+    looks = sum(part.observations for part in seen)
+    worth = 1 / max(1 / _MATRIX_WORTH, max(part.chance for part in seen) / looks)
     return [
         interval(
             sum(weight * mix.shares[i] for weight, _, mix in parts),
@@ -120,12 +120,12 @@ def interval(share: float, variance: float, observations: float) -> Estimate:
     return Estimate(share, min(share, max(0.0, low)), max(share, min(1.0, high)))
 
 
-def _mix(one: Evidence) -> _Mix:
-    total = sum(one.us)
-    raw = [us / total for us in one.us]
-    worth = 1 / (1 / one.observations + 1 / _MATRIX_WORTH)
+def _mix(evidence: Evidence) -> _Mix:
+    total = sum(evidence.us)
+    raw = [us / total for us in evidence.us]
+    worth = 1 / (1 / evidence.observations + 1 / _MATRIX_WORTH)
     centre = [(1 - _EVEN) * share + _EVEN / _COUNT for share in raw]
-    matrix, pull = _usable(one.matrix), _PULL / worth
+    matrix, pull = _usable(evidence.matrix), _PULL / worth
     amounts = _most_likely(matrix, raw, centre, pull)
     whole = sum(amounts)
     return _Mix([amount / whole for amount in amounts], _spreads(matrix, amounts))
@@ -208,7 +208,7 @@ def _slope(
 def _curvature(matrix: Matrix, bend: Sequence[float], tied: Sequence[float]) -> list[list[float]]:
     """M diag(bend) Mᵀ + diag(tied)."""
     bent = [list(map(mul, row, bend)) for row in matrix]
-    full = [[sum(map(mul, one, other)) for other in matrix] for one in bent]
+    full = [[sum(map(mul, row, other)) for other in matrix] for row in bent]
     for i, more in enumerate(tied):
         full[i][i] += more
     return full

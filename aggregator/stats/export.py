@@ -50,7 +50,7 @@ _ROOM_COLUMNS: Final = (
 )  # fmt: skip
 COLUMNS: Final = (
     "room", "start_utc", "end_utc", *_ROOM_COLUMNS,
-    *(column.format(one) for one in EXPRESSIONS for column in _SHARE_COLUMNS),
+    *(column.format(expression) for expression in EXPRESSIONS for column in _SHARE_COLUMNS),
 )  # fmt: skip
 
 Lines = Callable[[Iterable[RoomPeriod]], Iterator[str]]
@@ -68,9 +68,9 @@ def export_room(periods: Periods, lines: Lines, output: Path) -> int:
     def counted() -> Iterator[RoomPeriod]:
         nonlocal observed
         with shown as progress:
-            for done, one in enumerate(periods, start=1):
-                observed += one.frames > 0
-                yield one
+            for done, period in enumerate(periods, start=1):
+                observed += period.frames > 0
+                yield period
                 progress(done, periods.count)
 
     if to_stdout:
@@ -90,22 +90,22 @@ def csv_lines(periods: Iterable[RoomPeriod]) -> Iterator[str]:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     yield _emptied(out)
-    for one in periods:
-        writer.writerow(_cells(one))
+    for period in periods:
+        writer.writerow(_cells(period))
         yield _emptied(out)
 
 
 def json_lines(periods: Iterable[RoomPeriod]) -> Iterator[str]:
     """One JSON object for each period, and a newline."""
-    for one in periods:
-        yield json.dumps(dataclasses.asdict(one), default=_plain) + "\n"
+    for period in periods:
+        yield json.dumps(dataclasses.asdict(period), default=_plain) + "\n"
 
 
 def as_json(summary: RoomPeriod, periods: Sequence[RoomPeriod]) -> str:
     """`{"summary": PERIOD, "periods": [PERIOD, ...]}`."""
     document = {
         "summary": dataclasses.asdict(summary),
-        "periods": [dataclasses.asdict(one) for one in periods],
+        "periods": [dataclasses.asdict(period) for period in periods],
     }
     return json.dumps(document, indent=2, default=_plain)
 
@@ -118,8 +118,8 @@ def iso(time: datetime) -> str:
 def _cells(period: RoomPeriod) -> Iterator[Any]:
     yield from (period.room, iso(period.start), iso(period.end))
     yield from (getattr(period, name) for name in _ROOM_COLUMNS)
-    for one in EXPRESSIONS:
-        share: Share | None = period.shares.get(one)
+    for expression in EXPRESSIONS:
+        share: Share | None = period.shares.get(expression)
         yield from (getattr(share, field, None) for field in _SHARE_COLUMNS.values())
 
 

@@ -114,15 +114,15 @@ class _Sums:
         return sum(camera[name] for camera in self.cameras.values())
 
     def all_sure(self) -> _Sure:
-        us = [sum(column) for column in zip(*(one.us for one in self.sure.values()), strict=True)]
-        return _Sure(us, sum(one.face_us for one in self.sure.values()))
+        us = [sum(column) for column in zip(*(sums.us for sums in self.sure.values()), strict=True)]
+        return _Sure(us, sum(sums.face_us for sums in self.sure.values()))
 
 
 def add_up(hashes: Iterable[Mapping[str, str]]) -> dict[str, int]:
     """Add bucket hashes field by field."""
     sums: dict[str, int] = defaultdict(int)
-    for one in hashes:
-        for name, value in one.items():
+    for fields in hashes:
+        for name, value in fields.items():
             sums[name] += int(value)
     return sums
 
@@ -169,8 +169,8 @@ def room_period(
         coverage=coverage,
         people=_people(cameras, apart),
         shares=shares,
-        dominant=max(shares, key=lambda one: shares[one].raw, default=""),
-        valence=valence([shares[one].raw for one in EXPRESSIONS]) if shares else None,
+        dominant=max(shares, key=lambda expression: shares[expression].raw, default=""),
+        valence=valence([shares[expression].raw for expression in EXPRESSIONS]) if shares else None,
         sure_share=part_of(sure_us, sure_us + sums.total("unsure_us")),
         suppressed_share=part_of(suppressed_us, face_us),
         frames=sums.total("frames"),
@@ -224,7 +224,7 @@ def _camera(name: str, counters: Mapping[str, int], elapsed_us: float) -> Camera
 
 def _people(cameras: Sequence[CameraPeriod], apart: bool) -> float | None:
     best_s = max((camera.observed_s for camera in cameras), default=0.0)
-    near = [one.people for one in cameras if one.observed_s * 10 >= best_s]
+    near = [camera.people for camera in cameras if camera.observed_s * 10 >= best_s]
     known = [people for people in near if people is not None]
     if not known:
         return None
@@ -256,11 +256,11 @@ class _Evidence:
 
 def _evidence(sums: _Sums, matrices: Matrices, seen: Sampling) -> _Evidence:
     total = sums.all_sure().face_us
-    there = {place: one for place, one in sums.sure.items() if one.face_us > 0}
+    there = {place: sums for place, sums in sums.sure.items() if sums.face_us > 0}
     without = [place for place in there if place[1] not in matrices.get(place[0], {})]
     each = [
-        Evidence(one.us, seen.of(one.face_us / total).looks, matrices[model][size], seen.chance)
-        for (model, size), one in there.items()
+        Evidence(sums.us, seen.of(sums.face_us / total).looks, matrices[model][size], seen.chance)
+        for (model, size), sums in there.items()
         if (model, size) not in without
     ]
     missing = sum(there[place].face_us for place in without)
@@ -275,25 +275,25 @@ def _shares(sums: _Sums, evidence: _Evidence, seen: Sampling) -> dict[str, Share
         return {}
     raw = [wilson(us / total_us, seen) for us in sure.us]
     mix = _corrected(raw, evidence)
-    shares = [_share(one, two, seen) for one, two in zip(raw, mix, strict=True)]
+    shares = [_share(estimate, two, seen) for estimate, two in zip(raw, mix, strict=True)]
     return dict(zip(EXPRESSIONS, shares, strict=True))
 
 
 def _corrected(raw: Sequence[Estimate], evidence: _Evidence) -> Sequence[Estimate | None]:
     """What has a matrix is corrected; the rest counts as the model saw it, and may be anything."""
-    found = corrected(evidence.each)
-    if not found:
+    estimates = corrected(evidence.each)
+    if not estimates:
         return [None] * len(raw)
     rest = evidence.uncorrected
     if not rest:
-        return found
+        return estimates
     return [
         Estimate(
-            (1 - rest) * one.share + rest * seen.share,
-            (1 - rest) * one.low,
-            (1 - rest) * one.high + rest,
+            (1 - rest) * estimate.share + rest * seen.share,
+            (1 - rest) * estimate.low,
+            (1 - rest) * estimate.high + rest,
         )
-        for one, seen in zip(found, raw, strict=True)
+        for estimate, seen in zip(estimates, raw, strict=True)
     ]
 
 

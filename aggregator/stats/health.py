@@ -49,8 +49,8 @@ class CameraHealth(messages.CameraHealth):
     @property
     def trouble(self) -> str:
         """What is wrong with its pictures or with their way, in its own words; "" for nothing."""
-        said = self.source if self.picture in ("", "ok") else self.picture
-        return "" if said == "ok" else said
+        state = self.source if self.picture in ("", "ok") else self.picture
+        return "" if state == "ok" else state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,35 +79,35 @@ class WorkerHealth:
     age_p95_ms: float | None = measure(None, "The same, 95 %.", key="age_at_start_p95_ms")
 
 
-def camera_health(camera: str, said: Hash, silent_s: float) -> CameraHealth:
+def camera_health(camera: str, fields: Hash, silent_s: float) -> CameraHealth:
     """From the fields of `roommood:camera:<id>`."""
-    counts = _by_worker(said)
+    counts = _by_worker(fields)
     return CameraHealth(
         camera=camera,
-        silent_s=silent_s + (_number(said, "silent_ms") or 0.0) / 1000,
+        silent_s=silent_s + (_number(fields, "silent_ms") or 0.0) / 1000,
         refused=dict(_refusals(counts)),
-        workers=tuple(sorted(workers_of(said))),
-        **{one.name: _value(one, said, counts) for one in measured(CameraHealth)},
+        workers=tuple(sorted(workers_of(fields))),
+        **{row.name: _value(row, fields, counts) for row in measured(CameraHealth)},
     )
 
 
-def worker_health(worker: str, said: Hash, silent_s: float) -> WorkerHealth:
+def worker_health(worker: str, fields: Hash, silent_s: float) -> WorkerHealth:
     """From the fields of `roommood:worker:<id>`."""
-    values = {one.name: _value(one, said, {}) for one in measured(WorkerHealth)}
+    values = {row.name: _value(row, fields, {}) for row in measured(WorkerHealth)}
     return WorkerHealth(worker=worker, silent_s=silent_s, **values)
 
 
-def workers_of(said: Hash) -> set[str]:
+def workers_of(fields: Hash) -> set[str]:
     """The workers that have counted frames of a camera."""
-    return {name.partition("@")[2] for name in said if "@" in name}
+    return {name.partition("@")[2] for name in fields if "@" in name}
 
 
-def _by_worker(said: Hash) -> dict[str, dict[str, float]]:
+def _by_worker(fields: Hash) -> dict[str, dict[str, float]]:
     """Fields like `analysed@<worker>`: by name, then by worker."""
     counts: dict[str, dict[str, float]] = defaultdict(dict)
-    for name in said:
+    for name in fields:
         what, at, worker = name.partition("@")
-        number = _number(said, name) if at else None
+        number = _number(fields, name) if at else None
         if number is not None:
             counts[what][worker] = number
     return counts
@@ -120,21 +120,21 @@ def _refusals(counts: Mapping[str, Mapping[str, float]]) -> Iterator[tuple[str, 
             yield what.removeprefix("refused-"), total
 
 
-def _number(said: Hash, name: str) -> float | None:
+def _number(fields: Hash, name: str) -> float | None:
     try:
-        number = float(said[name])
+        number = float(fields[name])
     except (KeyError, ValueError):
         return None
     return number if math.isfinite(number) else None
 
 
-def _value(one: Measured, said: Hash, counts: Mapping[str, Mapping[str, float]]) -> Any:
+def _value(row: Measured, fields: Hash, counts: Mapping[str, Mapping[str, float]]) -> Any:
     """What the hash says of a measure; its default where that is nothing."""
-    if one.kind is str:
-        return said.get(one.key, one.default)
-    how = one.measure.of_workers
-    by_worker = counts.get(one.key, {}).values()
-    number = _REDUCE[how](by_worker) if how and by_worker else _number(said, one.key)
-    if number is None or (one.measure.zero_is_unknown and number == 0):
-        return one.default
-    return round(number) if one.kind is int else number
+    if row.kind is str:
+        return fields.get(row.key, row.default)
+    how = row.measure.of_workers
+    by_worker = counts.get(row.key, {}).values()
+    number = _REDUCE[how](by_worker) if how and by_worker else _number(fields, row.key)
+    if number is None or (row.measure.zero_is_unknown and number == 0):
+        return row.default
+    return round(number) if row.kind is int else number

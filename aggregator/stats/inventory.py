@@ -31,7 +31,7 @@ class _Heard:
     """What one said last, and when that was (monotonic; None: not while we listened). `away` while
     the Redis node that keeps it gives no answer."""
 
-    said: Hash = field(default_factory=dict)
+    fields: Hash = field(default_factory=dict)
     at_s: float | None = None
     noted_s: float = 0.0
     away: bool = False
@@ -58,7 +58,7 @@ class Inventory:
         self._note(self._workers, self._indexed(redis_keys.WORKERS))
         self._ask(self._cameras, redis_keys.camera)
         for heard in self._cameras.values():
-            self._note(self._workers, workers_of(heard.said))
+            self._note(self._workers, workers_of(heard.fields))
         self._ask(self._workers, redis_keys.worker)
         return (
             list(self._health(self._cameras, camera_health)),
@@ -77,10 +77,10 @@ class Inventory:
     def _ask(self, known: dict[str, _Heard], key: Callable[[str], str]) -> None:
         hashes = self._servers.ask_living([Command(key(name), _hgetall) for name in known])
         now_s = self._clock_s()
-        for heard, said in zip(known.values(), hashes, strict=True):
-            heard.away = isinstance(said, ShardAway)
-            if said and not heard.away:
-                heard.said, heard.at_s = said, now_s
+        for heard, fields in zip(known.values(), hashes, strict=True):
+            heard.away = isinstance(fields, ShardAway)
+            if fields and not heard.away:
+                heard.fields, heard.at_s = fields, now_s
         for name in [name for name, heard in known.items() if _is_old(heard, now_s)]:
             del known[name]
 
@@ -90,7 +90,7 @@ class Inventory:
             heard = known[name]
             if heard.away:
                 continue
-            yield make(name, heard.said, now_s - _last(heard))
+            yield make(name, heard.fields, now_s - _last(heard))
 
 
 def _hgetall(client: Any, key: str) -> Any:

@@ -66,12 +66,12 @@ def _read(room: str, live: Mapping[str, str], ttl_ms: float, apart: bool) -> Roo
     age_ms = said_ago_ms + max(0.0, updated_ms - float(live["captured_ms"]))
     if age_ms > LIVE_MAX_AGE_MS:
         return RoomNow(room)
-    shares = {one: float(live[f"share:{one}"]) for one in EXPRESSIONS}
+    shares = {expression: float(live[f"share:{expression}"]) for expression in EXPRESSIONS}
     has_sure_face = any(shares.values())
     cameras = tuple(_cameras_now(live, updated_ms + said_ago_ms))
     people = float(live["people"])
     if apart:
-        people = sum(one.people for one in cameras if one.people is not None)
+        people = sum(camera.people for camera in cameras if camera.people is not None)
     return RoomNow(
         room=room,
         people=people,

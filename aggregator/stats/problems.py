@@ -42,8 +42,10 @@ def problems(
 ) -> list[Problem]:
     """Cameras first, by room and name. `paused` are the rooms whose cameras are closed."""
     closed = set(paused)
-    found = [one for camera in cameras for one in _of_camera(camera, closed)]
-    return sorted(found, key=lambda one: (one.room, one.of)) + list(_of_workers(workers))
+    problems = [problem for camera in cameras for problem in _of_camera(camera, closed)]
+    return sorted(problems, key=lambda problem: (problem.room, problem.of)) + list(
+        _of_workers(workers)
+    )
 
 
 def _of_camera(camera: CameraHealth, paused: set[str]) -> Iterator[Problem]:
@@ -59,18 +61,20 @@ def _of_camera(camera: CameraHealth, paused: set[str]) -> Iterator[Problem]:
 
 
 def _of_workers(workers: Sequence[WorkerHealth]) -> Iterator[Problem]:
-    heard = {one.address for one in workers if one.silent_s < SILENT_S}
+    heard = {worker.address for worker in workers if worker.silent_s < SILENT_S}
     if workers and not heard:
         todo = "start one: inference-worker --help; until then no frame is looked at"
         yield Problem("workers", "", "none is heard", todo)
         return
-    for one in workers:
-        if one.silent_s >= SILENT_S and one.address not in heard:
+    for worker in workers:
+        if worker.silent_s >= SILENT_S and worker.address not in heard:
             what, todo = "silent", "its log says why: journalctl --unit 'inference-worker*'"
-            yield Problem(worker_name(one), "", what, todo)
-        elif one.unreached and one.silent_s < SILENT_S:
+            yield Problem(worker_name(worker), "", what, todo)
+        elif worker.unreached and worker.silent_s < SILENT_S:
             todo = "on its machine: roommood doctor --aggregator HOST:PORT"
-            yield Problem(worker_name(one), "", f"aggregator not reached: {one.unreached}", todo)
+            yield Problem(
+                worker_name(worker), "", f"aggregator not reached: {worker.unreached}", todo
+            )
 
 
 def worker_name(worker: WorkerHealth) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from roommood.aggregator.redis.keys import SPANS, BucketSpan
+from roommood.aggregator.redis.keys import RESOLUTIONS, Resolution
 from roommood.aggregator.stats.calendar import Span
 from roommood.shared.errors import ConfigError
 
@@ -17,31 +17,40 @@ _MOST_OF_SUMMARY: Final = 2_000
 _MOST_ROWS: Final = 20_000
 
 
-def longest_that_fits(there: Sequence[BucketSpan], spans: Sequence[Span]) -> BucketSpan:
+def longest_that_fits(there: Sequence[Resolution], spans: Sequence[Span]) -> Resolution:
     """The fewest buckets to read whose borders are those of the spans; else the finest kept."""
-    borders = {round(border.timestamp()) for one in spans for border in (one.start, one.end)}
+    borders = {
+        round(border.timestamp()) for period in spans for border in (period.start, period.end)
+    }
     # The last border is most often now, which lies within a bucket.
     borders.discard(max(borders))
-    fitting = [one for one in there if all(border % one.length_s == 0 for border in borders)]
+    fitting = [
+        bucket for bucket in there if all(border % bucket.length_s == 0 for border in borders)
+    ]
     return fitting[-1] if fitting else there[0]
 
 
-def span_for_spans(spans: Sequence[Span], now_s: float) -> BucketSpan:
+def resolution_for_spans(spans: Sequence[Span], now_s: float) -> Resolution:
     """The buckets of which spans are made up."""
-    oldest = min(one.start for one in spans)
-    there = [span for span in SPANS if now_s - oldest.timestamp() <= span.keep_s]
+    oldest = min(period.start for period in spans)
+    there = [
+        resolution for resolution in RESOLUTIONS if now_s - oldest.timestamp() <= resolution.keep_s
+    ]
     if not there:
         raise ConfigError(f"{oldest:%Y-%m-%d} is not kept: {kept()}")
     return longest_that_fits(there, spans)
 
 
-def buckets_of(one: Span, span: BucketSpan, now_s: float) -> range:
+def buckets_of(period: Span, resolution: Resolution, now_s: float) -> range:
     """Starts of the buckets that lie nearest to a span, one at least; with that under way where
     the span ends in it."""
-    start, end = nearest(one.start, span.length_s), nearest(one.end, span.length_s)
-    if end <= now_s < end + span.length_s and one.end.timestamp() > end:
-        end += span.length_s
-    return range(start, max(end, start + span.length_s), span.length_s)
+    start, end = (
+        nearest(period.start, resolution.length_s),
+        nearest(period.end, resolution.length_s),
+    )
+    if end <= now_s < end + resolution.length_s and period.end.timestamp() > end:
+        end += resolution.length_s
+    return range(start, max(end, start + resolution.length_s), resolution.length_s)
 
 
 def nearest(border: datetime, length_s: int) -> int:
@@ -56,12 +65,14 @@ def starts(last: timedelta, step_s: int, now_s: float) -> list[int]:
     return [newest - i * step_s for i in reversed(range(count))]
 
 
-def span_for_history(last: timedelta, by: timedelta) -> BucketSpan:
+def resolution_for_history(last: timedelta, by: timedelta) -> Resolution:
     """The longest bucket that divides `by`, provided it is kept for `last`."""
     last_s, by_s = seconds("last", last), seconds("by", by)
-    dividing = [span for span in SPANS if by_s % span.length_s == 0]
+    dividing = [resolution for resolution in RESOLUTIONS if by_s % resolution.length_s == 0]
     if not dividing:
-        raise ConfigError(f"by {_in_words(by_s)}: it must be a multiple of {SPANS[0].length_s}s")
+        raise ConfigError(
+            f"by {_in_words(by_s)}: it must be a multiple of {RESOLUTIONS[0].length_s}s"
+        )
     if max(last_s, by_s) > dividing[-1].keep_s:
         raise ConfigError(f"last {_in_words(last_s)} by {_in_words(by_s)} is not kept: {kept()}")
     if last_s > by_s * _MOST_ROWS:
@@ -74,23 +85,28 @@ def span_for_history(last: timedelta, by: timedelta) -> BucketSpan:
 def shortest_kept(last: timedelta) -> timedelta:
     """The shortest bucket that is kept for so long."""
     last_s = seconds("last", last)
-    lengths = [span.length_s for span in SPANS if last_s <= span.keep_s]
-    return timedelta(seconds=lengths[0] if lengths else SPANS[-1].length_s)
+    lengths = [resolution.length_s for resolution in RESOLUTIONS if last_s <= resolution.keep_s]
+    return timedelta(seconds=lengths[0] if lengths else RESOLUTIONS[-1].length_s)
 
 
-def span_for_summary(last: timedelta) -> BucketSpan:
+def resolution_for_summary(last: timedelta) -> Resolution:
     """The shortest bucket that is kept for `last` and is not read too many times."""
     last_s = seconds("last", last)
-    for span in SPANS:
-        most_s = span.length_s * _MOST_OF_SUMMARY
-        if last_s <= (span.keep_s if span is SPANS[-1] else min(span.keep_s, most_s)):
-            return span
+    for resolution in RESOLUTIONS:
+        most_s = resolution.length_s * _MOST_OF_SUMMARY
+        if last_s <= (
+            resolution.keep_s if resolution is RESOLUTIONS[-1] else min(resolution.keep_s, most_s)
+        ):
+            return resolution
     raise ConfigError(f"last {_in_words(last_s)} is not kept: {kept()}")
 
 
 def kept() -> str:
     """How long buckets are kept, in words."""
-    each = (f"multiples of {span.name} go back {_in_words(span.keep_s)}" for span in SPANS)
+    each = (
+        f"multiples of {resolution.name} go back {_in_words(resolution.keep_s)}"
+        for resolution in RESOLUTIONS
+    )
     return ", ".join(each)
 
 

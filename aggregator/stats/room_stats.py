@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.keys import SPANS, BucketSpan
+from roommood.aggregator.redis.keys import RESOLUTIONS, Resolution
 from roommood.aggregator.redis.servers import Command, Servers, raise_first
 from roommood.aggregator.redis.url import DEFAULT_URL
 from roommood.aggregator.stats.calendar import Span
@@ -32,11 +32,11 @@ from roommood.aggregator.stats.figures import (
 from roommood.aggregator.stats.live import RoomNow, room_now
 from roommood.aggregator.stats.retention import (
     buckets_of,
+    resolution_for_history,
+    resolution_for_spans,
+    resolution_for_summary,
     seconds,
     shortest_kept,
-    span_for_history,
-    span_for_spans,
-    span_for_summary,
     starts,
 )
 from roommood.aggregator.stats.stored import READ_AT_ONCE, StoredCounters, hgetall
@@ -109,8 +109,8 @@ class RoomStats:
 
     def warning(self) -> str:
         """What an aggregator found amiss with Redis within the last minute; "" where nothing is."""
-        told = self._servers.from_copies(redis_keys.WARNING, lambda client, key: client.get(key))
-        return next(filter(None, told), "")
+        texts = self._servers.from_copies(redis_keys.WARNING, lambda client, key: client.get(key))
+        return next(filter(None, texts), "")
 
     def rooms(self) -> list[KnownRoom]:
         """By name."""
@@ -134,18 +134,20 @@ class RoomStats:
 
         A room whose Redis node gives no answer is not there.
         """
-        hour, names = SPANS[-1], list(rooms)
+        hour, names = RESOLUTIONS[-1], list(rooms)
         newest = int(self._now_ms() // 1000 // hour.length_s) * hour.length_s
         both = range(newest - hour.length_s, newest + 1, hour.length_s)
         each = zip(names, self._stored.sums(names, hour, [both]), strict=True)
         cameras = {room: _cameras_of(rows[0]) for room, rows in each if rows is not None}
-        keys = [redis_keys.camera(one) for of_room in cameras.values() for one in of_room]
-        said = iter(
+        keys = [redis_keys.camera(camera) for of_room in cameras.values() for camera in of_room]
+        answers = iter(
             self._servers.ask_living(
                 [Command(key, lambda client, key: client.hget(key, "source")) for key in keys]
             )
         )
-        return {room: {one: _state(next(said)) for one in cameras[room]} for room in cameras}
+        return {
+            room: {camera: _state(next(answers)) for camera in cameras[room]} for room in cameras
+        }
 
     def live(self, room: str) -> RoomNow:
         """The room over about the last 4 s; `silent` where nothing came for 10 s."""
@@ -169,22 +171,24 @@ class RoomStats:
         """The same as `history`, read as one goes along: for more than one wants in memory."""
         self._require(room)
         by = shortest_kept(last) if by is None else by
-        span = span_for_history(last, by)
+        resolution = resolution_for_history(last, by)
         by_s, now_s = round(by.total_seconds()), self._now_ms() / 1000
         each = starts(last, by_s, now_s)
-        buckets = [range(start, start + by_s, span.length_s) for start in each]
-        return Periods(len(each), self._read_periods(room, span, buckets, now_s))
+        buckets = [range(start, start + by_s, resolution.length_s) for start in each]
+        return Periods(len(each), self._read_periods(room, resolution, buckets, now_s))
 
     def summary(self, room: str, last: timedelta) -> RoomPeriod:
         """One period up to now. It begins with a whole bucket: up to 10 s early for `last` up
         to 5 h, 1 min up to 33 h, 1 h beyond.
         """
         self._require(room)
-        span = span_for_summary(last)
+        resolution = resolution_for_summary(last)
         now_s = self._now_ms() / 1000
-        start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
-        hashes = self._stored.buckets(room, span, range(start, int(now_s) + 1, span.length_s))
-        counters, parts = add_up(hashes), [add_up([one]) for one in hashes]
+        start = int((now_s - last.total_seconds()) // resolution.length_s) * resolution.length_s
+        hashes = self._stored.buckets(
+            room, resolution, range(start, int(now_s) + 1, resolution.length_s)
+        )
+        counters, parts = add_up(hashes), [add_up([fields]) for fields in hashes]
         return room_period(
             room, counters, start, now_s, now_s, self._stored.matrices_of([counters]), parts,
             apart=room in self._stored.rooms_apart(),
@@ -201,20 +205,20 @@ class RoomStats:
         if not spans:
             return []
         now_s = self._now_ms() / 1000
-        span = span_for_spans(spans, now_s)
-        buckets = [buckets_of(one, span, now_s) for one in spans]
-        return list(self._read_periods(room, span, buckets, now_s))
+        resolution = resolution_for_spans(spans, now_s)
+        buckets = [buckets_of(period, resolution, now_s) for period in spans]
+        return list(self._read_periods(room, resolution, buckets, now_s))
 
     def raw_summaries(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod | None]:
         """`summary` of many known rooms at once, without correction, which takes 3 ms a room.
 
         None for a room whose Redis node gives no answer.
         """
-        span = span_for_summary(last)
+        resolution = resolution_for_summary(last)
         now_s = self._now_ms() / 1000
-        start = int((now_s - last.total_seconds()) // span.length_s) * span.length_s
-        buckets = range(start, int(now_s) + 1, span.length_s)
-        each, apart = self._stored.sums(rooms, span, [buckets]), self._stored.rooms_apart()
+        start = int((now_s - last.total_seconds()) // resolution.length_s) * resolution.length_s
+        buckets = range(start, int(now_s) + 1, resolution.length_s)
+        each, apart = self._stored.sums(rooms, resolution, [buckets]), self._stored.rooms_apart()
         return [
             None
             if rows is None
@@ -226,9 +230,13 @@ class RoomStats:
         self, rooms: Sequence[str], last: timedelta, by: timedelta
     ) -> list[list[RoomPeriod] | None]:
         """`history` of many known rooms at once, without correction; None as above."""
-        span, by_s, now_s = span_for_history(last, by), seconds("by", by), self._now_ms() / 1000
+        resolution, by_s, now_s = (
+            resolution_for_history(last, by),
+            seconds("by", by),
+            self._now_ms() / 1000,
+        )
         rows_s = starts(last, by_s, now_s)
-        steps = [range(start, start + by_s, span.length_s) for start in rows_s]
+        steps = [range(start, start + by_s, resolution.length_s) for start in rows_s]
         apart = self._stored.rooms_apart()
         return [
             None
@@ -237,34 +245,36 @@ class RoomStats:
                 room_period(room, counters, start, start + by_s, now_s, apart=room in apart)
                 for counters, start in zip(rows, rows_s, strict=True)
             ]
-            for room, rows in zip(rooms, self._stored.sums(rooms, span, steps), strict=True)
+            for room, rows in zip(rooms, self._stored.sums(rooms, resolution, steps), strict=True)
         ]
 
     def _read_periods(
-        self, room: str, span: BucketSpan, periods: Sequence[range], now_s: float
+        self, room: str, resolution: Resolution, periods: Sequence[range], now_s: float
     ) -> Iterator[RoomPeriod]:
         """One for each range of buckets, several of which are read at once."""
         apart = room in self._stored.rooms_apart()
         for some in _batches(periods):
-            hashes = iter(self._stored.buckets(room, span, [one for each in some for one in each]))
+            hashes = iter(
+                self._stored.buckets(room, resolution, [start for each in some for start in each])
+            )
             split = [list(islice(hashes, len(each))) for each in some]
-            rows = [add_up(one) for one in split]
+            rows = [add_up(part) for part in split]
             known = self._stored.matrices_of(rows)
             for counters, buckets, each in zip(rows, split, some, strict=True):
-                parts = [add_up([one]) for one in buckets]
+                parts = [add_up([fields]) for fields in buckets]
                 yield room_period(
                     room, counters, each.start, each.stop, now_s, known, parts, apart=apart
                 )
 
     def _require(self, room: str) -> None:
         name = parse_room(room)
-        found = self._servers.on_copies(
+        scores = self._servers.on_copies(
             redis_keys.ROOMS, lambda client, key: client.zscore(key, name)
         )
-        if any(isinstance(score, float) for score in found):
+        if any(isinstance(score, float) for score in scores):
             return
-        raise_first(found)  # a copy of the list that gives no answer may name it
-        known = ", ".join(one.room for one in self.rooms()) or "none yet"
+        raise_first(scores)  # a copy of the list that gives no answer may name it
+        known = ", ".join(each.room for each in self.rooms()) or "none yet"
         raise ConfigError(f"no room {room!r} in Redis; known rooms: {known}")
 
     def live_of(self, rooms: Sequence[str]) -> list[RoomNow]:
@@ -292,11 +302,11 @@ def _room_now(room: str, live: Any, ttl_ms: Any, apart: bool) -> RoomNow:
 def _batches(periods: Iterable[range]) -> Iterator[list[range]]:
     """Consecutive ones, of so many buckets together as are read at once."""
     some: list[range] = []
-    for one in periods:
-        if some and sum(map(len, some)) + len(one) > READ_AT_ONCE:
+    for each in periods:
+        if some and sum(map(len, some)) + len(each) > READ_AT_ONCE:
             yield some
             some = []
-        some.append(one)
+        some.append(each)
     if some:
         yield some
 

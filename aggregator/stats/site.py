@@ -37,7 +37,7 @@ class Site:
 
     @property
     def workers_alive(self) -> int:
-        return sum(one.silent_s < CAMERA_GONE_S for one in self.workers)
+        return sum(worker.silent_s < CAMERA_GONE_S for worker in self.workers)
 
 
 class SiteReader:
@@ -64,7 +64,7 @@ class SiteReader:
         """All at this moment; at most 1,000 rooms and 10,000 cameras, the first by name."""
         every = self._stats.rooms()
         rooms = every[:MOST_ROOMS]
-        now = self._stats.live_of([one.room for one in rooms])
+        now = self._stats.live_of([room.room for room in rooms])
         names = [camera.camera for room in now for camera in room.cameras]
         cameras, workers = self._inventory.take(names)
         left_out = len(every) - len(rooms)

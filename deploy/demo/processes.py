@@ -135,7 +135,7 @@ class Processes:
         """
         deadline, waiting = Deadline(timeout_s), list(children)
         while waiting and not shutdown.requested:
-            for child in [one for one in waiting if one.is_ready()]:
+            for child in [each for each in waiting if each.is_ready()]:
                 waiting.remove(child)
                 yield child
             self.check()

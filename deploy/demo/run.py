@@ -153,8 +153,8 @@ class Demo:
     def _sum_up(self, stats: RoomStats) -> list[RoomPeriod]:
         last_s = math.ceil(time.monotonic() - self._began) + 1
         periods = [self._summary(stats, room, last_s) for room in self._plan.rooms]
-        self._view.statistics([one for one in periods if one is not None], last_s)
-        return [one for one in periods if one is not None]
+        self._view.statistics([period for period in periods if period is not None], last_s)
+        return [period for period in periods if period is not None]
 
     def _summary(self, stats: RoomStats, room: str, last_s: int) -> RoomPeriod | None:
         patience = Deadline(_REDIS_PATIENCE_S)
@@ -172,9 +172,9 @@ class Demo:
     def _check_rooms(self, periods: list[RoomPeriod]) -> None:
         by_room = {period.room: period for period in periods}
         problems = [_problem(room, by_room.get(room)) for room in self._plan.rooms]
-        found = [problem for problem in problems if problem]
-        if found:
-            raise RoomStayedEmpty("\n".join(found))
+        reasons = [problem for problem in problems if problem]
+        if reasons:
+            raise RoomStayedEmpty("\n".join(reasons))
 
 
 def _problem(room: str, period: RoomPeriod | None) -> str | None:

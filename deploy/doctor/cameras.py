@@ -56,16 +56,16 @@ class Camera:
 
 def check_cameras(devices: Path = Path("/dev")) -> Iterator[Finding]:
     """A finding for each camera that hangs on this machine."""
-    found = [*_webcams(devices), *_pi_cameras()]
-    yield from found
-    if not found:
+    findings = [*_webcams(devices), *_pi_cameras()]
+    yield from findings
+    if not findings:
         yield skipped("cameras", f"none in {devices}, and no Picamera2 that knows one")
 
 
 def _webcams(devices: Path) -> Iterator[Finding]:
     if sys.platform != "linux":
         return
-    for path in sorted(devices.glob("video*"), key=lambda one: (len(one.name), one.name)):
+    for path in sorted(devices.glob("video*"), key=lambda path: (len(path.name), path.name)):
         about = f"camera {path}"
         try:
             camera = look(path)
@@ -82,11 +82,11 @@ def _webcams(devices: Path) -> Iterator[Finding]:
 def _told(about: str, camera: Camera) -> Finding:
     if camera.driver in _PI_DRIVERS:
         return skipped(about, f"belongs to the Pi's camera ({camera.driver}): --source picamera")
-    said = f"{camera.card}: {', '.join(map(str, camera.modes)) or 'tells no modes'}"
+    text = f"{camera.card}: {', '.join(map(str, camera.modes)) or 'tells no modes'}"
     if any(mode.kind in _MJPG for mode in camera.modes):
-        return ok(about, said)
+        return ok(about, text)
     todo = "it works, but each picture is compressed here: a camera with MJPG costs far less"
-    return warn(about, f"{said}; no MJPG", todo)
+    return warn(about, f"{text}; no MJPG", todo)
 
 
 def look(path: Path) -> Camera | None:
@@ -171,10 +171,10 @@ def _pi_cameras() -> Iterator[Finding]:
         return
     try:
         known = picamera2.global_camera_info()
-        for number, told in enumerate(known):
+        for number, info in enumerate(known):
             with picamera2(number) as camera:
                 modes = [_pi_mode(mode) for mode in camera.sensor_modes]
-            yield ok(f"Pi camera {number}", f"{told.get('Model', '?')}: {', '.join(modes)}")
+            yield ok(f"Pi camera {number}", f"{info.get('Model', '?')}: {', '.join(modes)}")
     except Exception as error:  # libcamera raises bare RuntimeError, IndexError and more
         todo = "does `rpicam-hello --list-cameras` show it, and does no other program use it?"
         yield warn("Pi camera", f"cannot be asked: {error}", todo)

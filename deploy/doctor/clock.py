@@ -16,8 +16,8 @@ def clock_finding() -> Finding:
     if state is None:
         return skipped("clock", "this system does not tell whether its clock is kept")
     if state == _TIME_ERROR:
-        said = "not synchronised: an aggregator here books results at the wrong time of day"
-        return warn("clock", said, "timedatectl set-ntp true (cameras and workers need no clock)")
+        text = "not synchronised: an aggregator here books results at the wrong time of day"
+        return warn("clock", text, "timedatectl set-ntp true (cameras and workers need no clock)")
     return ok("clock", "synchronised")
 
 

@@ -83,9 +83,11 @@ def examine(targets: Targets) -> Iterator[Finding]:
 def _software() -> Iterator[Finding]:
     python = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     yield ok("roommood", f"{release()}, {python}, {sys.executable}")
-    found = {name: version_of(name) for name in _PACKAGES}
-    yield ok("packages", ", ".join(f"{name} {number}" for name, number in found.items() if number))
-    opencv = found["opencv-python-headless"]
+    versions = {name: version_of(name) for name in _PACKAGES}
+    yield ok(
+        "packages", ", ".join(f"{name} {number}" for name, number in versions.items() if number)
+    )
+    opencv = versions["opencv-python-headless"]
     if opencv and int(opencv.partition(".")[0]) >= 5:
         yield fail(
             "opencv",
@@ -106,21 +108,21 @@ def _extras() -> Iterator[Finding]:
 
 def _disk(place: Path) -> Finding:
     free = shutil.disk_usage(place).free
-    said = f"{free / 2**30:.1f} GiB free at {place}"
+    text = f"{free / 2**30:.1f} GiB free at {place}"
     if free < _LITTLE_DISK_BYTES:
-        return warn("disk", said, "make room: logs and Redis' files grow")
-    return ok("disk", said)
+        return warn("disk", text, "make room: logs and Redis' files grow")
+    return ok("disk", text)
 
 
 def _transport() -> Iterator[Finding]:
     import zmq
 
-    said = f"libzmq {zmq.zmq_version()}"
+    text = f"libzmq {zmq.zmq_version()}"
     if zmq.has("curve"):
-        yield ok("transport", f"{said}, with encryption (CURVE)")
+        yield ok("transport", f"{text}, with encryption (CURVE)")
     else:
         todo = "pip install --force-reinstall pyzmq: its wheels have it"
-        yield warn("transport", f"{said} without encryption (CURVE)", todo)
+        yield warn("transport", f"{text} without encryption (CURVE)", todo)
 
 
 def _models() -> Iterator[Finding]:
@@ -163,12 +165,12 @@ def _source(spec: str | None) -> Iterator[Finding]:
         picture, measured_hz = _some_pictures(source)
     kind = "JPEG, passed through as it comes" if picture.jpeg is not None else "raw pixels"
     size = f"{picture.width}x{picture.height} at {source.rate_hz:g} frames/s"
-    said = f"{source.description}: {size}, {kind}"
+    text = f"{source.description}: {size}, {kind}"
     if measured_hz is not None and measured_hz < source.rate_hz * _FAR_TOO_SLOW:
         todo = "more light (a camera exposes longer in the dark), or a smaller picture"
-        yield warn("source", f"{said}, but only {measured_hz:.1f} a second come", todo)
+        yield warn("source", f"{text}, but only {measured_hz:.1f} a second come", todo)
     else:
-        yield ok("source", said)
+        yield ok("source", text)
 
 
 def _some_pictures(source: "Source") -> tuple["Picture", float | None]:

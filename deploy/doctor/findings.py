@@ -77,14 +77,16 @@ def show(findings: Findings) -> bool:
 
     console = Console(soft_wrap=True)
     levels = []
-    for one in findings:
-        levels.append(one.level)
+    for finding in findings:
+        levels.append(finding.level)
         line = Text.assemble(
-            (f"{one.level:<8}", _COLOURS[one.level]), (f"{one.about}: ", "bold"), one.found
+            (f"{finding.level:<8}", _COLOURS[finding.level]),
+            (f"{finding.about}: ", "bold"),
+            finding.found,
         )
         console.print(line)
-        if one.todo:
-            console.print(Text(f"{'':8}→ {one.todo}"))
+        if finding.todo:
+            console.print(Text(f"{'':8}→ {finding.todo}"))
     counts = (f"{levels.count(level)} {level}" for level in Level if level in levels)
     console.print(f"\n{', '.join(counts)}", highlight=False)
     return Level.FAIL not in levels

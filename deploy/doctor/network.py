@@ -38,13 +38,13 @@ def check_peer(kind: str, address: str | None) -> Iterator[Finding]:
         yield skipped(kind, f"give --{kind} HOST:PORT to see whether one can be reached")
         return
     asked = parse_address(address).removeprefix("tcp://")
-    found = look_up_within(parse_address(address), LOOKUP_S)
-    if not found.addresses:
+    answer = look_up_within(parse_address(address), LOOKUP_S)
+    if not answer.addresses:
         todo = "write it as in /etc/hosts or the router's list, or give the number instead"
-        yield fail(kind, f"{asked} cannot be reached: {found.why}", todo)
+        yield fail(kind, f"{asked} cannot be reached: {answer.why}", todo)
         return
     failures = []
-    for number in found.addresses:
+    for number in answer.addresses:
         shown = asked if number.endswith(asked) else f"{asked} ({number.removeprefix('tcp://')})"
         host, port = host_of(number), int(number.rpartition(":")[2])
         try:
@@ -85,14 +85,14 @@ def _path(kind: str, host: str, port: int, own_address: str) -> Finding:
     link, is_weak = describe_link(name) if name else ("", False)
     by = f"by {link}, " if link else ""
     median_s, longest_s = statistics.median(took_s), max(took_s)
-    said = f"{by}connects in {median_s * 1000:.1f} ms, {longest_s * 1000:.1f} at most"
+    text = f"{by}connects in {median_s * 1000:.1f} ms, {longest_s * 1000:.1f} at most"
     if longest_s > _LOST_S:
-        return warn(about, said, "packets get lost: try a cable, or 5 GHz")
+        return warn(about, text, "packets get lost: try a cable, or 5 GHz")
     if median_s > _SLOW_S:
-        return warn(about, said, "frames arrive late: is it the same network?")
+        return warn(about, text, "frames arrive late: is it the same network?")
     if is_weak:
-        return warn(about, said, "move it nearer to the access point, or use a cable")
-    return ok(about, said)
+        return warn(about, text, "move it nearer to the access point, or use a cable")
+    return ok(about, text)
 
 
 def _connect_s(host: str, port: int) -> float:
@@ -107,14 +107,14 @@ def _interface(own_address: str) -> str:
         return ""
     import fcntl
 
-    wanted = socket.inet_aton(own_address)
+    own_bytes = socket.inet_aton(own_address)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         for _, name in socket.if_nameindex():
             try:
                 answer = fcntl.ioctl(asker, _SIOCGIFADDR, struct.pack("256s", name.encode()))
             except OSError:
                 continue
-            if answer[20:24] == wanted:
+            if answer[20:24] == own_bytes:
                 return name
     return ""
 
@@ -154,11 +154,11 @@ def check_rate(port: int = CAMERA_METRICS_PORT, over_s: float = _RATE_OVER_S) ->
         yield skipped("frames to worker", f"no camera node tells its metrics at port {port}")
         return
     sent_hz = (after[_SENT] - before[_SENT]) / (ended - began)
-    said = f"{sent_hz:.1f} a second arrive, of {after[_CAPTURED]:.1f} captured"
+    text = f"{sent_hz:.1f} a second arrive, of {after[_CAPTURED]:.1f} captured"
     if sent_hz <= 0 < after[_CAPTURED]:
-        yield warn("frames to worker", said, "is a worker up, and does it let this camera in?")
+        yield warn("frames to worker", text, "is a worker up, and does it let this camera in?")
     else:
-        yield ok("frames to worker", said)
+        yield ok("frames to worker", text)
 
 
 def _camera_counts(port: int) -> dict[str, float]:

@@ -127,10 +127,10 @@ def _try_to_write(address: str, password_file: Path | None) -> None:
 def _guard(client: Any, address: str) -> Finding:
     """Who else gets in: without a password, or with every right."""
     if _lets_anybody_in(address):
-        said = "anybody who reaches it may read and change all that is counted"
+        text = "anybody who reaches it may read and change all that is counted"
         if _is_local(address):
-            return warn("redis access", f"no password: {said}", _GUARD)
-        return fail("redis access", f"no password: {said}, from other machines", _GUARD)
+            return warn("redis access", f"no password: {text}", _GUARD)
+        return fail("redis access", f"no password: {text}, from other machines", _GUARD)
     if _allowed(client.config_get, "maxmemory") is not None:
         todo = f"let roommood be the writer or the reader: {_GUARD}"
         return warn("redis access", "this user may do anything, CONFIG and FLUSHALL too", todo)
@@ -150,16 +150,16 @@ def _lets_anybody_in(address: str) -> bool:
 
 def _reach(client: Any, address: str) -> Finding:
     if not _is_local(address) and not address.startswith(("rediss://", "rediss+sentinel://")):
-        said = "the password and all statistics cross the network as plain text"
-        return fail("redis reach", said, "use TLS: rediss:// (deploy/redis/redis.conf says how)")
+        text = "the password and all statistics cross the network as plain text"
+        return fail("redis reach", text, "use TLS: rediss:// (deploy/redis/redis.conf says how)")
     settings = {**(_config(client, "bind")), **(_config(client, "protected-mode"))}
     if not settings:
         return skipped("redis reach", "this user may not ask where Redis listens (CONFIG GET)")
     places = str(settings.get("bind", "")).split()
     is_open = not places or any(_is_wide(place) for place in places)
     if is_open and settings.get("protected-mode") == "no":
-        said = f"it listens on {' '.join(places) or 'every interface'}, protected-mode off"
-        return warn("redis reach", said, "bind 127.0.0.1 -::1 where nobody else is to reach it")
+        text = f"it listens on {' '.join(places) or 'every interface'}, protected-mode off"
+        return warn("redis reach", text, "bind 127.0.0.1 -::1 where nobody else is to reach it")
     return ok("redis reach", f"listens on {' '.join(places) or 'every interface'}")
 
 
@@ -183,8 +183,8 @@ def _clock(client: Any) -> Finding:
     theirs_s = answer[0] + answer[1] / 1e6
     off_s = max(before_s - theirs_s, theirs_s - time.time(), 0.0)
     if off_s > _CLOCK_OFF_S:
-        said = f"Redis' clock and this machine's differ by {off_s:.1f} s"
-        return warn("redis clock", said, "let both keep time by NTP (timedatectl set-ntp true)")
+        text = f"Redis' clock and this machine's differ by {off_s:.1f} s"
+        return warn("redis clock", text, "let both keep time by NTP (timedatectl set-ntp true)")
     return ok("redis clock", "agrees with this machine's")
 
 
@@ -192,19 +192,19 @@ def _memory(info: _Info) -> Finding:
     policy, limit = str(info.get("maxmemory_policy", "")), int(info.get("maxmemory", 0))
     used = int(info.get("used_memory", 0))
     if policy != "noeviction":
-        said = f"maxmemory-policy is {policy or 'not told'}"
+        text = f"maxmemory-policy is {policy or 'not told'}"
         todo = "redis-cli CONFIG SET maxmemory-policy noeviction, and the same in its redis.conf"
         if not limit:
-            return warn("redis memory", f"{said}, without effect as long as maxmemory is 0", todo)
-        return fail("redis memory", f"{said}: it may throw away what makes counting exact", todo)
-    said = f"noeviction, {used / 2**20:.0f} MiB used"
+            return warn("redis memory", f"{text}, without effect as long as maxmemory is 0", todo)
+        return fail("redis memory", f"{text}: it may throw away what makes counting exact", todo)
+    text = f"noeviction, {used / 2**20:.0f} MiB used"
     if not limit:
-        return ok("redis memory", f"{said}, no limit: nothing that was counted is thrown away")
-    said += f" of {limit / 2**20:.0f}"
+        return ok("redis memory", f"{text}, no limit: nothing that was counted is thrown away")
+    text += f" of {limit / 2**20:.0f}"
     if used > limit * _NEARLY_FULL:
         todo = "raise maxmemory: when it is full, nothing is counted until there is room again"
-        return (fail if used >= limit else warn)("redis memory", said, todo)
-    return ok("redis memory", f"{said}: nothing that was counted is thrown away")
+        return (fail if used >= limit else warn)("redis memory", text, todo)
+    return ok("redis memory", f"{text}: nothing that was counted is thrown away")
 
 
 def _disk(info: _Info) -> Finding:
@@ -224,14 +224,14 @@ def _disk(info: _Info) -> Finding:
 _WRITES: Final = ("aof_last_write_status", "rdb_last_bgsave_status", "aof_last_bgrewrite_status")
 
 
-def _schema(found: str | None) -> Finding:
+def _schema(stored: str | None) -> Finding:
     ours = redis_keys.SCHEMA_VERSION
-    if found is None:
+    if stored is None:
         return ok("redis keys", "none of roommood's yet")
-    if found == ours:
+    if stored == ours:
         return ok("redis keys", f"version {ours} of roommood's keys")
     todo = "run the release that wrote them, or use another database number in the URL"
-    return fail("redis keys", f"version {found}; this release writes version {ours}", todo)
+    return fail("redis keys", f"version {stored}; this release writes version {ours}", todo)
 
 
 # Addresses

@@ -31,20 +31,20 @@ def version_finding(info: Mapping[str, Any], shown: str, is_local: bool) -> Find
         return skipped("redis", f"at {shown}; this user may not ask for its version")
     is_valkey = "valkey_version" in info
     version = str(info["valkey_version" if is_valkey else "redis_version"])
-    said = f"{'Valkey' if is_valkey else 'Redis'} {version} at {shown}"
+    text = f"{'Valkey' if is_valkey else 'Redis'} {version} at {shown}"
     if _numbers(version)[:2] < _OLDEST:
-        return fail("redis", f"{said} is too old", "install 6.2 or later")
+        return fail("redis", f"{text} is too old", "install 6.2 or later")
     if not is_open_to_lua_bug(version, is_valkey):
-        return ok("redis", said)
+        return ok("redis", text)
     package = patched_package(version) if is_local else None
     if package:
-        return ok("redis", f"{said}: its package, {package}, has the fix of {_LUA_BUG}")
+        return ok("redis", f"{text}: its package, {package}, has the fix of {_LUA_BUG}")
     todo = (
         "upgrade, unless your distribution has patched it under this number (Debian has, from "
         "5:7.0.15-1~deb12u6 on); with the shipped ACL file only the writer may run scripts"
     )
-    said += f": by its number open to {_LUA_BUG} (a Lua script may run code on the server)"
-    return warn("redis", said, todo)
+    text += f": by its number open to {_LUA_BUG} (a Lua script may run code on the server)"
+    return warn("redis", text, todo)
 
 
 def is_open_to_lua_bug(version: str, is_valkey: bool) -> bool:

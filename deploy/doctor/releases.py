@@ -21,20 +21,20 @@ def release_findings(servers: Servers) -> Iterator[Finding]:
         refused = int(float(fields.get("refused_wire_version", 0)))
         if refused:
             who = f"the worker at {fields.get('address') or key}"
-            said = f"{who} refused {refused} messages of another wire version"
-            yield warn("wire version", said, f"{_SAME}: its log names both versions")
+            text = f"{who} refused {refused} messages of another wire version"
+            yield warn("wire version", text, f"{_SAME}: its log names both versions")
 
 
 def _releases(hashes: _Hashes) -> Finding:
     by_release: dict[str, list[str]] = {}
     for key, fields in sorted(hashes.items()):
         by_release.setdefault(fields.get("release", ""), []).append(key.partition(":")[2])
-    said = "; ".join(
+    text = "; ".join(
         f"{release or 'unknown'}: {len(by_release[release])}" for release in by_release
     )
     if len(by_release) > 1:
-        return warn("releases", f"live workers and cameras differ: {said}", _SAME)
-    return ok("releases", f"live workers and cameras, by release: {said}")
+        return warn("releases", f"live workers and cameras differ: {text}", _SAME)
+    return ok("releases", f"live workers and cameras, by release: {text}")
 
 
 def _hashes(servers: Servers, prefix: str) -> _Hashes:

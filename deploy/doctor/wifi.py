@@ -25,13 +25,15 @@ def _power_saving(name: str) -> Finding:
     iw = shutil.which("iw") or shutil.which("iw", path=_PLACES)
     if not iw:
         return skipped("wifi", f"whether {name} saves power is not known: sudo apt install iw")
-    said = _ask(iw, "dev", name, "get", "power_save")
-    if said.endswith(": on"):
+    answer = _ask(iw, "dev", name, "get", "power_save")
+    if answer.endswith(": on"):
         todo = f"sudo iw dev {name} set power_save off (until the next start; docs/first-pi.md)"
         return warn("wifi", f"{name} saves power: 50 to 130 ms a frame instead of 6", todo)
-    if said.endswith(": off"):
+    if answer.endswith(": off"):
         return ok("wifi", f"{name} does not save power")
-    return skipped("wifi", f"whether {name} saves power is not known: {said or 'iw says nothing'}")
+    return skipped(
+        "wifi", f"whether {name} saves power is not known: {answer or 'iw says nothing'}"
+    )
 
 
 def _ask(*command: str) -> str:

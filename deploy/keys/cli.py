@@ -85,8 +85,8 @@ def list_keys(keys: KeysOption = DEFAULT_FOLDER) -> None:
     from rich.text import Text
 
     table = Table("who", "room", "fingerprint", "state", box=None)
-    for one in _site(keys).listed():
-        row = (one.holder, one.room, one.fingerprint, one.state)
+    for entry in _site(keys).listed():
+        row = (entry.holder, entry.room, entry.fingerprint, entry.state)
         table.add_row(*(Text(cell) for cell in row))
     Console().print(table)
 

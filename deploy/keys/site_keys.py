@@ -92,19 +92,21 @@ class SiteKeys:
         """Takes a camera's keys away, or all but its newest; returns those that served."""
         with self._locked():
             entries = self.entries()
-            serving = [one for one in entries if one.name == name and one.revoked is None]
+            serving = [entry for entry in entries if entry.name == name and entry.revoked is None]
             if not serving:
                 raise ConfigError(f"no camera {name!r} has a key that serves{self._known(entries)}")
             gone = serving[:-1] if all_but_newest else serving
             today = date.today()
-            self._write_list(replace(one, revoked=today) if one in gone else one for one in entries)
+            self._write_list(
+                replace(entry, revoked=today) if entry in gone else entry for entry in entries
+            )
         return gone
 
     def rotate_camera(self, name: str) -> Path:
         """A further key for a camera; the old one serves until it is revoked."""
         with self._locked():
             entries = self.entries()
-            serving = [one for one in entries if one.name == name and one.revoked is None]
+            serving = [entry for entry in entries if entry.name == name and entry.revoked is None]
             if not serving:
                 raise ConfigError(f"no camera {name!r} has a key that serves{self._known(entries)}")
             return self._admit(entries, name, serving[-1].room)
@@ -114,7 +116,7 @@ class SiteKeys:
         with self._locked():
             self._write_pairs(new_pair(), self.aggregators())
             entries = self.entries()
-            serving = {one.name: one.room for one in entries if one.revoked is None}
+            serving = {entry.name: entry.room for entry in entries if entry.revoked is None}
             return [self._admit(self.entries(), name, room) for name, room in serving.items()]
 
     def rotate_aggregators(self) -> None:
@@ -130,12 +132,12 @@ class SiteKeys:
         ]
         return fixed + [
             Listed(
-                f"camera {one.name}",
-                one.room,
-                fingerprint(one.key),
-                f"revoked {one.revoked}" if one.revoked else f"serves since {one.added}",
+                f"camera {entry.name}",
+                entry.room,
+                fingerprint(entry.key),
+                f"revoked {entry.revoked}" if entry.revoked else f"serves since {entry.added}",
             )
-            for one in self.entries()
+            for entry in self.entries()
         ]
 
     # What stands in the folder
@@ -163,7 +165,7 @@ class SiteKeys:
             )
 
     def _known(self, entries: list[Entry]) -> str:
-        names = sorted({one.name for one in entries if one.revoked is None})
+        names = sorted({entry.name for entry in entries if entry.revoked is None})
         return f"; known are {', '.join(names)}" if names else ""
 
     # Writing

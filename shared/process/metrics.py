@@ -182,11 +182,11 @@ class _Collector:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         families: dict[str, Any] = {}
-        for fact in self._samples:
-            kind = CounterMetricFamily if fact.name.endswith("_total") else GaugeMetricFamily
-            labels = sorted(fact.labels)
-            family = families.setdefault(fact.name, kind(fact.name, fact.help, labels=labels))
-            family.add_metric([fact.labels[name] for name in labels], fact.value)
+        for sample in self._samples:
+            kind = CounterMetricFamily if sample.name.endswith("_total") else GaugeMetricFamily
+            labels = sorted(sample.labels)
+            family = families.setdefault(sample.name, kind(sample.name, sample.help, labels=labels))
+            family.add_metric([sample.labels[name] for name in labels], sample.value)
         yield from families.values()
 
 

@@ -75,7 +75,7 @@ def counters(deliveries: Iterable[Delivery], min_people: int = 0) -> dict[str, d
     """What each bucket must hold, by key, when each of these is counted once."""
     buckets: dict[str, Counter[str]] = {}
     for one in deliveries:
-        for span in redis_keys.SPANS:
+        for span in redis_keys.RESOLUTIONS:
             start_s = int(one.captured_ms // 1000 // span.length_s * span.length_s)
             key = redis_keys.bucket(one.result.room, span, start_s)
             buckets.setdefault(key, Counter()).update(_fields(one.result, min_people))
@@ -106,7 +106,7 @@ def stored(client: Any, *rooms: str) -> dict[str, dict[str, int]]:
     keys = [
         key
         for room in rooms
-        for span in redis_keys.SPANS
+        for span in redis_keys.RESOLUTIONS
         for key in client.scan_iter(f"roommood:{{{room}}}:{span.name}:*")
     ]
     return {key: {f: int(n) for f, n in client.hgetall(key).items()} for key in keys}

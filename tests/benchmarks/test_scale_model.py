@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from benchmarks.scale_model import BUSY, Line, Site, Units, counting_s, needs, room_bytes
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 
 UNITS = Units(
     redis_call_us=Line(100.0, 20.0),
@@ -18,7 +18,7 @@ UNITS = Units(
     aggregator_health_us=20.0,
     result_bytes=200.0,
     ack_bytes=5.0,
-    bucket_bytes={span.name: Line(1000.0, 100.0) for span in SPANS},
+    bucket_bytes={span.name: Line(1000.0, 100.0) for span in RESOLUTIONS},
     seen_bytes=700.0,
     frame_bytes=40_000.0,
     hello_bytes=200.0,

@@ -7,7 +7,7 @@ from math import exp
 from typing import Any, Final
 
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.keys import SPANS, BucketSpan
+from roommood.aggregator.redis.keys import RESOLUTIONS, Resolution
 from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
 
 _DAYS: Final = 14
@@ -27,7 +27,7 @@ def make_up(client: Any, room: str, camera: str, seed: int) -> None:
     model = _model(client, room)
     now_s = int(time.time())
     later_h = 0.0 if _WAKES_AT_H + 1.5 < _hour_of(now_s) < _SLEEPS_AT_H else 20.5 - _hour_of(now_s)
-    tens, minutes, hours = SPANS
+    tens, minutes, hours = RESOLUTIONS
     with client.pipeline(transaction=False) as pipe:
         for span, back_s in ((tens, 3_600), (minutes, 86_400), (hours, _DAYS * 86_400)):
             newest = now_s // span.length_s * span.length_s
@@ -52,7 +52,7 @@ def _hour_of(unix_s: int) -> float:
 
 
 def _counters(
-    seed: int, span: BucketSpan, start: int, later_h: float, camera: str, model: str
+    seed: int, span: Resolution, start: int, later_h: float, camera: str, model: str
 ) -> Iterator[tuple[str, int]]:
     hour = (_hour_of(start) + later_h) % 24
     # Moods last longer than buckets: neighbours share what is random.

@@ -9,7 +9,7 @@ from typing import Final
 
 import zmq
 
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.messages import Report, Result, TicketedResult
@@ -119,7 +119,7 @@ def _counted(site: FaultSite) -> int:
     """Frames in the span that counts most of them."""
     return max(
         sum(n for name, n in site.buckets(_ROOM, span.name).items() if name.startswith("frames:"))
-        for span in SPANS
+        for span in RESOLUTIONS
     )
 
 

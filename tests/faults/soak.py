@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.shared.protocol.limits import SEEN_BITS
 from tests.end_to_end.site import Component, select_for, until
 from tests.faults.plant import FaultSite
@@ -167,7 +167,7 @@ def _line(watched: list[Watched]) -> str:
 def _kind(key: str) -> str:
     """10s, 1m, 1h, seen, or the key itself."""
     parts = key.split(":")
-    counted = {span.name for span in SPANS} | {"seen"}
+    counted = {span.name for span in RESOLUTIONS} | {"seen"}
     return parts[2] if len(parts) > 3 and parts[2] in counted else key
 
 
@@ -181,12 +181,12 @@ def _redis(site: FaultSite) -> dict[str, Any]:
             kind = _kind(key)
             numbers[kind] = numbers.get(kind, 0) + 1
             sizes[kind] = sizes.get(kind, 0) + int(client.memory_usage(key, samples=0) or 0)
-            if kind in {span.name for span in SPANS}:
+            if kind in {span.name for span in RESOLUTIONS}:
                 starts.setdefault(kind, set()).add(int(key.split(":")[3]))
         used = int(client.info("memory")["used_memory_dataset"])
     return {
-        "keys": {kind: numbers.get(kind, 0) for kind in (*(s.name for s in SPANS), "seen")},
-        "bytes": {kind: sizes.get(kind, 0) for kind in (*(s.name for s in SPANS), "seen")},
+        "keys": {kind: numbers.get(kind, 0) for kind in (*(s.name for s in RESOLUTIONS), "seen")},
+        "bytes": {kind: sizes.get(kind, 0) for kind in (*(s.name for s in RESOLUTIONS), "seen")},
         "used_bytes": used,
         "expected": {**_expected_buckets(starts), "seen": _expected_bitmaps(site)},
         "rooms": len(set(ROOMS.values())),
@@ -198,7 +198,7 @@ def _expected_buckets(starts: dict[str, set[int]]) -> dict[str, int]:
     rooms = len(set(ROOMS.values()))
     return {
         span.name: rooms * ((max(found) - min(found)) // span.length_s + 1)
-        for span in SPANS
+        for span in RESOLUTIONS
         if (found := starts.get(span.name))
     }
 

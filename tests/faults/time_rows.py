@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from tests.end_to_end.site import acknowledged, select_for, until
 from tests.faults.checker import judge
 from tests.faults.plant import AGGREGATOR, CAMERA, CHEAP, ROOM, WORKER, FaultSite, merged
@@ -149,8 +149,8 @@ def _wrong_live(site: FaultSite, names: set[str]) -> list[str]:
 def _wrong_buckets(site: FaultSite, began_s: float) -> list[str]:
     """Buckets of before the run, or of its future."""
     with site.redis.client() as client:
-        keys = [key for one in SPANS for key in client.scan_iter(f"roommood:*:{one.name}:*")]
-    lengths = {one.name: one.length_s for one in SPANS}
+        keys = [key for one in RESOLUTIONS for key in client.scan_iter(f"roommood:*:{one.name}:*")]
+    lengths = {one.name: one.length_s for one in RESOLUTIONS}
     found = []
     for key in keys:
         _, _, span, start = key.split(":")

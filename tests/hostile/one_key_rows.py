@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import (
@@ -178,7 +178,7 @@ class Honest:
 
 def _wrong_figures(target: Target, frames: int) -> str:
     """What a room's buckets hold that a site without the attacker would not hold, or lack."""
-    for room, span in itertools.product(ROOMS, SPANS):
+    for room, span in itertools.product(ROOMS, RESOLUTIONS):
         sums = target.site.buckets(room, span.name)
         camera = f"{room}-1"
         right = {

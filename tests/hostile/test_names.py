@@ -14,7 +14,7 @@ from hypothesis import given
 from prometheus_client.parser import text_string_to_metric_families
 
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.shared.errors import BadName, ConfigError, DecodeError
 from roommood.shared.process import logs
 from roommood.shared.process.command import run_app
@@ -200,7 +200,7 @@ def test_a_good_name_spells_one_key_with_one_hash_tag(room: str, camera: str, bo
     for key in (
         redis_keys.live(room),
         redis_keys.forgotten(room),
-        redis_keys.bucket(room, SPANS[0], 0),
+        redis_keys.bucket(room, RESOLUTIONS[0], 0),
         redis_keys.seen(room, camera, boot, 5000),
     ):
         assert key.startswith(f"roommood:{{{room}}}:")

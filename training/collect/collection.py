@@ -16,7 +16,7 @@ from roommood.shared.errors import ConfigError, PictureError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.collect.labels import expression_named
 
-FACTS: Final = "collection.json"
+DESCRIPTION: Final = "collection.json"
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
 # Of the classifier's crop, on each side: what training needs to move and turn faces.
 MARGIN: Final = 0.25
@@ -47,7 +47,7 @@ class Collection:
         """Write one crop; gives what `drop` takes back. Raises PictureError."""
         folder = self.folder / expression
         folder.mkdir(parents=True, exist_ok=True)
-        _write_facts(self.folder)
+        _write_description(self.folder)
         path = folder / f"{self.session}-{self._number:05d}.jpg"
         if not cv2.imwrite(str(path), crop, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
             raise PictureError(f"{path} cannot be written: is there room, may you write there?")
@@ -101,7 +101,7 @@ def margin_of(folder: Path) -> float:
 
     0 where `collect` did not write the folder: then every picture is taken for the crop itself.
     """
-    path = folder / FACTS
+    path = folder / DESCRIPTION
     if not path.is_file():
         return 0.0
     try:
@@ -129,7 +129,7 @@ def _check_margin(folder: Path) -> None:
         )
 
 
-def _write_facts(folder: Path) -> None:
-    path = folder / FACTS
+def _write_description(folder: Path) -> None:
+    path = folder / DESCRIPTION
     if not path.is_file():
         path.write_text(json.dumps({"margin": MARGIN}) + "\n", encoding="utf-8")

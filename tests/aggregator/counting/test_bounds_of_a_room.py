@@ -12,14 +12,14 @@ import redis
 from roommood.aggregator.counting.buckets import (
     MAX_CAMERAS_PER_CALL,
     MAX_FACES_PER_CALL,
-    MAX_MOMENTS_PER_CALL,
+    MAX_SLOTS_PER_CALL,
     Delivery,
     room_calls,
 )
 from roommood.aggregator.counting.outcomes import Outcome
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.shared.protocol.limits import MAX_FACES, MAX_INTERVAL_US, MAX_RESULTS_PER_REPORT
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, only, result, stored
@@ -57,7 +57,7 @@ def greedy(frames: int = 8_088, seconds: int = 25) -> list[Delivery]:
 
 
 def bucket_us(key: str) -> int:
-    return next(span.length_s for span in SPANS if f":{span.name}:" in key) * 1_000_000
+    return next(span.length_s for span in RESOLUTIONS if f":{span.name}:" in key) * 1_000_000
 
 
 def test_no_camera_observes_a_bucket_for_longer_than_it_is(
@@ -258,7 +258,7 @@ def many_cameras() -> list[Delivery]:
     return [delivery(result(0, face(), camera=f"cam-{n}"), NOW_MS) for n in range(256)]
 
 
-def many_moments() -> list[Delivery]:
+def many_slots() -> list[Delivery]:
     return [delivery(result(n, face()), NOW_MS - n * 60_000) for n in range(256)]
 
 
@@ -281,7 +281,7 @@ def much_of_all() -> list[Delivery]:
     ("made", "most"),
     [
         (many_cameras, MAX_CAMERAS_PER_CALL),
-        (many_moments, MAX_MOMENTS_PER_CALL),
+        (many_slots, MAX_SLOTS_PER_CALL),
         (many_faces, MAX_FACES_PER_CALL // MAX_FACES),
         (much_of_all, 4),
     ],

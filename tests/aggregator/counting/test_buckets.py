@@ -71,7 +71,7 @@ def test_faces_that_are_unsure_or_too_few_are_passed_on_as_numbers_only() -> Non
     assert len(pair) == 9 + 1 + 8
 
 
-def test_a_row_names_bitmap_bit_and_moment() -> None:
+def test_a_row_names_bitmap_bit_and_slot() -> None:
     batch = [
         delivery(result(SEEN_BITS - 1), HOUR_MS),
         delivery(result(SEEN_BITS), HOUR_MS + 9_999),
@@ -80,4 +80,4 @@ def test_a_row_names_bitmap_bit_and_moment() -> None:
     (call,) = room_calls(batch, HOUR_MS)
     rows = _argument(call)["results"]
     assert [row[:3] for row in rows] == [[1, SEEN_BITS - 1, 1], [2, 0, 1], [2, 1, 2]]
-    assert _argument(call)["moments"] == [[1, 2, 3], [4, 2, 3]]
+    assert _argument(call)["slots"] == [[1, 2, 3], [4, 2, 3]]

@@ -218,7 +218,7 @@ def test_a_key_of_the_wrong_type_leaves_its_room_wholly_unwritten_and_others_com
     }
     keys |= {
         span.name: redis_keys.bucket("kitchen", span, round(HOUR_MS / 1000))
-        for span in redis_keys.SPANS
+        for span in redis_keys.RESOLUTIONS
     }
     client.rpush(keys[which], "in the way")
     report = store.commit([bad, good, bad], NOW_MS)
@@ -269,7 +269,7 @@ def test_results_captured_before_the_tombstone_are_forgotten(
 def test_every_key_lives_as_long_as_the_table_says(store: Store, client: redis.Redis) -> None:
     now_s = int(client.time()[0])
     store.commit([delivery(result(0, face()), now_s * 1000.0)], now_s * 1000.0 + 50)
-    for span in redis_keys.SPANS:
+    for span in redis_keys.RESOLUTIONS:
         start_s = now_s - now_s % span.length_s
         key = redis_keys.bucket("kitchen", span, start_s)
         end_s = start_s + span.length_s + span.keep_s

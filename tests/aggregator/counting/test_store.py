@@ -302,7 +302,7 @@ def test_a_models_contract_can_be_read_back(store: Store, client: redis.Redis) -
     assert float(fields["temperature"]) == 1.5
     assert json.loads(fields["hard:small"]) == matrix
     ttl_s = client.ttl(redis_keys.model("net-1"))
-    assert ttl_s > redis_keys.SPANS[-1].keep_s + redis_keys.SPANS[-1].length_s
+    assert ttl_s > redis_keys.RESOLUTIONS[-1].keep_s + redis_keys.RESOLUTIONS[-1].length_s
 
 
 def test_rooms_can_be_paused_and_resumed(store: Store) -> None:

@@ -92,6 +92,6 @@ def test_the_key_table_names_every_key_that_can_be_made() -> None:
         redis_keys.model("<id>"),
         redis_keys.camera("<id>"),
         redis_keys.worker("<id>"),
-        *(f"roommood:{{room}}:{span.name}:<start>" for span in redis_keys.SPANS),
+        *(f"roommood:{{room}}:{span.name}:<start>" for span in redis_keys.RESOLUTIONS),
     ):
         assert f"`{made}`" in table

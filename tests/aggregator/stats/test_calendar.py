@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from roommood.aggregator.redis.keys import SPANS
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.aggregator.stats.calendar import (
     Span,
     days,
@@ -124,7 +124,7 @@ def test_an_hour_of_the_clock_is_as_long_as_the_clock_shows_it(
 
 def test_hours_of_a_zone_that_is_half_an_hour_off_each_have_an_hour_that_is_kept() -> None:
     span = parse_span("2026-11-20", "2026-11-20", NOW, KOLKATA)
-    hour = SPANS[-1]
+    hour = RESOLUTIONS[-1]
 
     kept = [buckets_of(one, hour, NOW.timestamp()) for one in wall_hours(span, KOLKATA)]
 

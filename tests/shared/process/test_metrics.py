@@ -13,7 +13,7 @@ from roommood.shared.errors import ConfigError
 from roommood.shared.process.metrics import Health, Sample, render, serve
 from tests.ports import free_port
 
-FACTS = [
+SAMPLES = [
     Sample("roommood_frames_total", "Frames.", 3, {"outcome": "analysed"}),
     Sample("roommood_frames_total", "Frames.", 1, {"outcome": 'odd "one"\n'}),
     Sample("roommood_threads", "Threads.", 2),
@@ -24,7 +24,7 @@ class Server:
     def __init__(self) -> None:
         self.port = free_port()
         self.health = Health("worker")
-        self.stop: Callable[[], None] = serve("127.0.0.1", self.port, self.health, lambda: FACTS)
+        self.stop: Callable[[], None] = serve("127.0.0.1", self.port, self.health, lambda: SAMPLES)
 
     def get(self, path: str) -> tuple[int, str, str]:
         url = f"http://127.0.0.1:{self.port}{path}"

@@ -11,7 +11,7 @@ from tests.training.collecting import collected_names, write_pictures
 pytest.importorskip("cv2")
 
 from roommood.shared.errors import ConfigError
-from roommood.training.collect.collection import FACTS
+from roommood.training.collect.collection import DESCRIPTION
 from roommood.training.collect.imports import import_fer2013, import_folders
 from roommood.training.expression.ferplus import majority_labels, read_split
 
@@ -123,7 +123,7 @@ def test_collected_pictures_lose_their_margin(tmp_path: Path) -> None:
     framed[24:120, 24:120] = 200
     for name in collected_names("20260304T050607-0a1b", 3):
         cv2.imwrite(str(tmp_path / "mine" / "anger" / name), framed)
-    (tmp_path / "mine" / FACTS).write_text('{"margin": 0.25}')
+    (tmp_path / "mine" / DESCRIPTION).write_text('{"margin": 0.25}')
     counts = import_folders(tmp_path / "mine", tmp_path / "out", 10)
     split = next(name for name, number in counts.items() if number)
     assert read_split(tmp_path / "out" / split).pictures.min() > 180

@@ -10,7 +10,7 @@ from tests.training.collecting import collected_names, write_pictures
 pytest.importorskip("cv2")
 
 from roommood.shared.errors import ConfigError
-from roommood.training.collect.collection import FACTS
+from roommood.training.collect.collection import DESCRIPTION
 from roommood.training.expression.own_pictures import centre, cut_points, read_face, read_own, wide
 
 FIRST, SECOND, THIRD = (f"2026030{day}T050607-0a1b" for day in (1, 2, 3))
@@ -23,7 +23,7 @@ def write_sessions(folder: Path, expression: str, counts: list[int], seed: int) 
         for name in collected_names(session, count)
     ]
     write_pictures(folder / expression, names, seed, side=72)
-    (folder / FACTS).write_text('{"margin": 0.25}')
+    (folder / DESCRIPTION).write_text('{"margin": 0.25}')
 
 
 def test_parts_follow_sessions_where_these_lie_near_enough(tmp_path: Path) -> None:
