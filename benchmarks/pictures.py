@@ -6,7 +6,11 @@ from typing import Final
 import cv2
 
 from roommood.camera_node.sources.pictures import read_pixels
-from roommood.camera_node.sources.simulated import Scene, packaged_photographs, photograph_of
+from roommood.camera_node.sources.simulated import (
+    SimulatedScene,
+    packaged_photographs,
+    photograph_of,
+)
 from roommood.shared.opencv import Pixels
 
 QUALITY: Final = 80
@@ -16,7 +20,7 @@ _APART_S: Final = 1.7
 def scenes(count: int, people: int, width: int = 640, height: int = 480) -> list[Pixels]:
     """So many pictures (height, width, 3) BGR with so many people, the same at each call."""
     photographs = [photograph_of(read_pixels(path)) for path in packaged_photographs()]
-    scene = Scene(photographs, width=width, height=height, people=people, name="benchmark")
+    scene = SimulatedScene(photographs, width=width, height=height, people=people, name="benchmark")
     return [scene.draw(number * _APART_S) for number in range(count)]
 
 

@@ -120,7 +120,7 @@ class Bridge:
 
     def _take_back(self, topics: Iterable[str]) -> None:
         for topic in topics:
-            event(_log, logging.INFO, "taken back", topic=topic)
+            event(_log, logging.INFO, "discovery message removed", topic=topic)
             self._publish(topic, "", retain=True)
             self._configs.pop(topic, None)
 

@@ -60,7 +60,9 @@ class Target:
         with self._changed:
             if len(self._waiting) == _MOST_WAITING:
                 dropped = self._waiting.popleft()
-                event(_log, logging.ERROR, "dropped", target=self._name, message=dropped.title)
+                event(
+                    _log, logging.ERROR, "message dropped", target=self._name, message=dropped.title
+                )
             self._waiting.append(message)
             self._changed.notify()
 
@@ -71,7 +73,7 @@ class Target:
             self._changed.notify()
         self._thread.join(within_s)
         for message in [*self._waiting]:
-            event(_log, logging.ERROR, "not sent", target=self._name, message=message.title)
+            event(_log, logging.ERROR, "message not sent", target=self._name, message=message.title)
 
     def _run(self) -> None:
         retry_s = _RETRY_S[0]

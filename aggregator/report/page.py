@@ -39,7 +39,7 @@ def page(rooms: Sequence[RoomReport], span: Span, zone: tzinfo, made: datetime) 
         f'<p class="quiet">Times are {escape(str(zone))}. Made {_time(made, zone)} by roommood '
         f"{escape(release())}. Of the expression shown on faces, not of what anybody feels.</p>",
         _side_by_side(rooms),
-        *(_room(one, zone) for one in rooms),
+        *(_room(room, zone) for room in rooms),
         _how_to_read(rooms),
     ]
     return (
@@ -54,21 +54,21 @@ def _side_by_side(rooms: Sequence[RoomReport]) -> str:
     heads = ("Room", "People", "Expressions shown", "Shown most", "Valence", "Seen", "Looks")
     rows = [
         (
-            f'<a href="#{escape(one.whole.room)}">{escape(one.whole.room)}</a>',
-            _number(one.whole.people),
-            _bar(one.whole.shares),
-            escape(one.whole.dominant) or "–",
-            _signed(one.whole.valence),
-            _percent(one.whole.coverage),
-            f"{one.whole.looks:.0f}",
+            f'<a href="#{escape(room.whole.room)}">{escape(room.whole.room)}</a>',
+            _number(room.whole.people),
+            _bar(room.whole.shares),
+            escape(room.whole.dominant) or "–",
+            _signed(room.whole.valence),
+            _percent(room.whole.coverage),
+            f"{room.whole.looks:.0f}",
         )
-        for one in rooms
+        for room in rooms
     ]
     return "<h2>Side by side</h2>" + _table(heads, rows) + _legend()
 
 
-def _room(one: RoomReport, zone: tzinfo) -> str:
-    whole = one.whole
+def _room(room: RoomReport, zone: tzinfo) -> str:
+    whole = room.whole
     parts = [f'<section id="{escape(whole.room)}"><h2>{escape(whole.room)}</h2>']
     if not whole.frames:
         return "".join([*parts, "<p>Nothing was observed.</p></section>"])
@@ -77,23 +77,23 @@ def _room(one: RoomReport, zone: tzinfo) -> str:
                _share_rows(whole.shares)),
         _uncorrected(whole),
         "<h3>Day by hour</h3>",
-        _heat(one.hours, zone),
-        f"<p>{_unseen(one.hours, zone)}</p></section>",
+        _heat(room.hours, zone),
+        f"<p>{_unseen(room.hours, zone)}</p></section>",
     ]  # fmt: skip
     return "".join(parts)
 
 
 def _share_rows(shares: Mapping[str, Share]) -> Iterator[Sequence[str]]:
-    worth = {name: one for name, one in shares.items() if one.raw >= _WORTH_A_ROW}
-    for name, one in sorted(worth.items(), key=lambda item: -item[1].raw):
+    worth = {name: share for name, share in shares.items() if share.raw >= _WORTH_A_ROW}
+    for name, share in sorted(worth.items(), key=lambda item: -item[1].raw):
         yield (
             f"{_swatch(name)} {escape(name)}",
-            _percent(one.raw, 1),
-            _between(one.low, one.high),
-            _percent(one.corrected, 1),
-            "–" if one.corrected is None else _between(one.corrected_low, one.corrected_high),
+            _percent(share.raw, 1),
+            _between(share.low, share.high),
+            _percent(share.corrected, 1),
+            "–" if share.corrected is None else _between(share.corrected_low, share.corrected_high),
         )
-    rest = sum(one.raw for name, one in shares.items() if name not in worth)
+    rest = sum(share.raw for name, share in shares.items() if name not in worth)
     if rest > 0:
         yield "all others", _percent(rest, 1), "", "", ""
 
@@ -109,9 +109,9 @@ def _uncorrected(whole: RoomPeriod) -> str:
 def _heat(hours: Sequence[RoomPeriod], zone: tzinfo) -> str:
     """Days down, hours across: people as a number, the mean valence as the colour."""
     days: dict[date, dict[int, RoomPeriod]] = {}
-    for one in hours:
-        local = one.start.astimezone(zone)
-        days.setdefault(local.date(), {})[local.hour] = one
+    for hour in hours:
+        local = hour.start.astimezone(zone)
+        days.setdefault(local.date(), {})[local.hour] = hour
     rows = [
         (f"{day:%a %d %b}", *(_heat_cell(of_day.get(hour)) for hour in range(24)))
         for day, of_day in days.items()
@@ -133,8 +133,8 @@ def _heat_cell(hour: RoomPeriod | None) -> str:
     if not hour.frames:
         return '<td class="unseen"></td>'
     colour = _colour(hour.valence)
-    told = f"{_number(hour.people)} people, valence {_signed(hour.valence)}"
-    return f'<td style="background:{colour}" title="{told}">{_number(hour.people)}</td>'
+    title = f"{_number(hour.people)} people, valence {_signed(hour.valence)}"
+    return f'<td style="background:{colour}" title="{title}">{_number(hour.people)}</td>'
 
 
 def _colour(valence: float | None) -> str:
@@ -145,7 +145,7 @@ def _colour(valence: float | None) -> str:
 
 
 def _unseen(hours: Sequence[RoomPeriod], zone: tzinfo) -> str:
-    missed = [one for one in hours if one.coverage < _UNSEEN]
+    missed = [hour for hour in hours if hour.coverage < _UNSEEN]
     if not missed:
         return "No hour went unobserved."
     spans = ", ".join(_joined(missed, zone))
@@ -155,14 +155,14 @@ def _unseen(hours: Sequence[RoomPeriod], zone: tzinfo) -> str:
 def _joined(missed: Sequence[RoomPeriod], zone: tzinfo) -> Iterator[str]:
     """Hours that follow each other, as one span each."""
     start = missed[0].start
-    for one, following in zip(missed, [*missed[1:], None], strict=True):
-        if following is None or following.start != one.end:
-            yield f"{start.astimezone(zone):%a %d %H:%M} to {one.end.astimezone(zone):%H:%M}"
+    for hour, following in zip(missed, [*missed[1:], None], strict=True):
+        if following is None or following.start != hour.end:
+            yield f"{start.astimezone(zone):%a %d %H:%M} to {hour.end.astimezone(zone):%H:%M}"
             start = following.start if following else start
 
 
 def _how_to_read(rooms: Sequence[RoomReport]) -> str:
-    few = [one.whole.room for one in rooms if 0 < one.whole.looks < 5]
+    few = [room.whole.room for room in rooms if 0 < room.whole.looks < 5]
     warning = f" Too little for an interval: {escape(', '.join(few))}." if few else ""
     return (
         "<h2>How to read it</h2><ul>"
@@ -181,16 +181,20 @@ def _how_to_read(rooms: Sequence[RoomReport]) -> str:
 
 def _bar(shares: Mapping[str, Share]) -> str:
     parts = "".join(
-        f'<span style="width:{one.raw * 100:.1f}%;background:{COLOUR_OF[name]}" '
-        f'title="{escape(name)} {_percent(one.raw)}"></span>'
-        for name, one in shares.items()
-        if one.raw > 0
+        f'<span style="width:{share.raw * 100:.1f}%;background:{COLOUR_OF[name]}" '
+        f'title="{escape(name)} {_percent(share.raw)}"></span>'
+        for name, share in shares.items()
+        if share.raw > 0
     )
     return f'<div class="bar">{parts}</div>' if parts else "–"
 
 
 def _legend() -> str:
-    return '<p class="quiet">' + " ".join(f"{_swatch(one)} {one}" for one in EXPRESSIONS) + "</p>"
+    return (
+        '<p class="quiet">'
+        + " ".join(f"{_swatch(expression)} {expression}" for expression in EXPRESSIONS)
+        + "</p>"
+    )
 
 
 def _swatch(name: str) -> str:
@@ -202,7 +206,7 @@ def _patch(colour: str) -> str:
 
 
 def _table(heads: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]) -> str:
-    head = "".join(f'<th scope="col">{one}</th>' for one in heads)
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in heads)
     body = "".join(
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
         for first, *cells in rows

@@ -36,7 +36,7 @@ def rooms(settings: RedisSettings) -> None:
 
     with opened(settings) as stats:
         known = stats.rooms()
-        states = stats.camera_states(one.room for one in known)
+        states = stats.camera_states(room.room for room in known)
         note_missing(stats)
     print_table(rooms_table(known, states) if known else "No room yet: nothing has been counted.")
 
@@ -158,7 +158,7 @@ def mount(app: typer.Typer) -> None:
 def _require(name: str, settings: RedisSettings, unless: str = "") -> None:
     """Raises ConfigError for a room of which nothing was counted: most often a slip of the pen."""
     with opened(settings) as reader:
-        known = [one.room for one in reader.rooms()]
+        known = [room.room for room in reader.rooms()]
     if name not in known:
         hint = f"; {unless}" if unless else ""
         raise ConfigError(f"no room {name!r}; known rooms: {_names(known)}{hint}")

@@ -21,9 +21,11 @@ def rooms_table(
     """`states`: of each room's cameras, as `RoomStats.camera_states` has it; a room that is missing
     there is not known at the moment."""
     table = Table("Room", f"Last result ({zone})", "Paused", "Cameras")
-    for one in rooms:
-        cameras = _cameras_cell(states.get(one.room))
-        table.add_row(one.room, _clock(one.last_seen, zone), "yes" if one.paused else "", cameras)
+    for room in rooms:
+        cameras = _cameras_cell(states.get(room.room))
+        table.add_row(
+            room.room, _clock(room.last_seen, zone), "yes" if room.paused else "", cameras
+        )
     return table
 
 
@@ -79,7 +81,9 @@ def headline(period: RoomPeriod, zone: tzinfo = UTC) -> str:
 
 def _still(period: RoomPeriod) -> str:
     """Cameras that see what the detector takes for faces, and that never moves."""
-    seen = [f"{one.camera} {one.still:.1f}" for one in period.cameras if one.still >= 0.05]
+    seen = [
+        f"{camera.camera} {camera.still:.1f}" for camera in period.cameras if camera.still >= 0.05
+    ]
     if not seen:
         return ""
     return f"\nLeft out: boxes that never move, pictures or things ({', '.join(seen)} at once)"
@@ -110,15 +114,15 @@ def history_table(periods: Sequence[RoomPeriod], zone: tzinfo = UTC) -> Table:
     table = Table(f"From ({zone})", _right("Coverage"), _right("People"), "Shown most")
     for header in ("Valence", "Sure", "Frames"):
         table.add_column(header, justify="right")
-    for one in periods:
+    for period in periods:
         table.add_row(
-            _clock(one.start, zone),
-            _percent(one.coverage),
-            _number(one.people),
-            _most(one),
-            _number(one.valence),
-            _percent(one.sure_share),
-            str(one.frames),
+            _clock(period.start, zone),
+            _percent(period.coverage),
+            _number(period.people),
+            _most(period),
+            _number(period.valence),
+            _percent(period.sure_share),
+            str(period.frames),
         )
     return table
 

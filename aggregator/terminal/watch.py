@@ -15,7 +15,7 @@ from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.aggregator.terminal.tables import live_line
-from roommood.aggregator.terminal.watch_view import Scene, Screen, watch_screen
+from roommood.aggregator.terminal.watch_view import Screen, View, watch_screen
 from roommood.shared.errors import StoreError
 
 _REFRESH_S: Final = 0.5
@@ -61,46 +61,46 @@ class _Minutes:
         """By room. Raises StoreError."""
         began_s = time.monotonic()
         if began_s >= self._due_s or not self._by_room.keys() >= set(rooms):
-            found = self._stats.raw_histories(rooms, _MINUTES, _STEP)
-            by_room = zip(rooms, found, strict=True)
-            self._by_room = {room: [] if one is None else one for room, one in by_room}
+            histories = self._stats.raw_histories(rooms, _MINUTES, _STEP)
+            by_room = zip(rooms, histories, strict=True)
+            self._by_room = {room: [] if history is None else history for room, history in by_room}
             now_s = time.monotonic()
             self._due_s = now_s + max(_MINUTES_EVERY_S, (now_s - began_s) / _BUSY)
         return self._by_room
 
 
 def _table(console: Console, look: _Look, minutes: _Minutes, seconds: float | None) -> None:
-    scene = Scene()
+    view = View()
     with Live(console=console, auto_refresh=False) as live:
-        for found in _looks(look, seconds):
-            scene = _scene(found, minutes, scene)
-            live.update(watch_screen(scene, Screen.of(console)), refresh=True)
+        for looked in _looks(look, seconds):
+            view = _view(looked, minutes, view)
+            live.update(watch_screen(view, Screen.of(console)), refresh=True)
 
 
-def _scene(found: list[RoomNow] | StoreError, minutes: _Minutes, before: Scene) -> Scene:
+def _view(rooms: list[RoomNow] | StoreError, minutes: _Minutes, before: View) -> View:
     """While Redis is away the rooms stay, without figures."""
     try:
-        if isinstance(found, StoreError):
-            raise found
-        return Scene(found, minutes.of([now.room for now in found]), warnings=minutes.warnings)
+        if isinstance(rooms, StoreError):
+            raise rooms
+        return View(rooms, minutes.of([now.room for now in rooms]), warnings=minutes.warnings)
     except StoreError as error:
         silent = [RoomNow(now.room) for now in before.rooms]
-        return Scene(silent, before.minutes, str(error))
+        return View(silent, before.minutes, str(error))
 
 
 def _lines(look: _Look, seconds: float | None) -> None:
     """A line for a room when it has changed, or has fallen silent."""
-    said: dict[str, object] = {}
-    for found in _looks(look, seconds):
-        if isinstance(found, StoreError):
-            typer.echo(str(found), err=True)
+    states: dict[str, object] = {}
+    for looked in _looks(look, seconds):
+        if isinstance(looked, StoreError):
+            typer.echo(str(looked), err=True)
             continue
-        for now in found:
+        for now in looked:
             state = now.away or now.updated
-            if said.get(now.room, "") != state:
+            if states.get(now.room, "") != state:
                 typer.echo(live_line(now))
                 sys.stdout.flush()
-            said[now.room] = state
+            states[now.room] = state
 
 
 def _looks(look: _Look, seconds: float | None) -> Iterator[list[RoomNow] | StoreError]:

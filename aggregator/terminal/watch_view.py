@@ -60,11 +60,13 @@ class Screen:
 
     @property
     def columns(self) -> dict[str, _Column]:
-        return {name: one for name, one in _COLUMNS.items() if self.width >= one.from_width}
+        return {
+            name: column for name, column in _COLUMNS.items() if self.width >= column.from_width
+        }
 
     def widths(self, rooms: Sequence[RoomNow]) -> dict[str, int]:
         """Characters of each column, which together fit."""
-        widths = {name: one.width for name, one in self.columns.items()}
+        widths = {name: column.width for name, column in self.columns.items()}
         left = self.width - sum(widths.values()) - _GAP_CHARS * (len(widths) - 1)
         longest = max((len(now.room) for now in rooms), default=0)
         widths["Room"] = max(4, min(longest, left, _MOST_ROOM_CHARS))
@@ -74,7 +76,7 @@ class Screen:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class View:
     """Rooms at this moment, by room their last minutes, and what is amiss: `trouble` where nothing
     can be shown, `warnings` where something is missing."""
 
@@ -84,19 +86,19 @@ class Scene:
     warnings: Sequence[str] = ()
 
 
-def watch_screen(scene: Scene, screen: Screen) -> RenderableType:
+def watch_screen(view: View, screen: Screen) -> RenderableType:
     """One row per room, as many as there is room for; silent rooms say so."""
     room_for = max(1, screen.height - _LINES_BESIDE)
     table = Table(box=ASCII if screen.plain else SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    widths = screen.widths(scene.rooms)
+    widths = screen.widths(view.rooms)
     overflow: OverflowMethod = "crop" if screen.plain else "ellipsis"
-    for name, one in screen.columns.items():
+    for name, column in screen.columns.items():
         table.add_column(
-            name, justify=one.justify, width=widths[name], no_wrap=True, overflow=overflow
+            name, justify=column.justify, width=widths[name], no_wrap=True, overflow=overflow
         )
-    for now in scene.rooms[:room_for]:
-        table.add_row(*_cells(now, scene.minutes.get(now.room, ()), screen))
-    return Group(table, Text(_foot(scene, room_for), style="dim"))
+    for now in view.rooms[:room_for]:
+        table.add_row(*_cells(now, view.minutes.get(now.room, ()), screen))
+    return Group(table, Text(_foot(view, room_for), style="dim"))
 
 
 def sparkline(values: Sequence[float | None], low: float, high: float, plain: bool = False) -> str:
@@ -129,7 +131,7 @@ def _cells(now: RoomNow, minutes: Sequence[RoomPeriod], screen: Screen) -> list[
 
 
 def _people(minutes: Sequence[RoomPeriod], plain: bool) -> str:
-    values = [one.people for one in minutes][-_SPARK_CHARS:]
+    values = [minute.people for minute in minutes][-_SPARK_CHARS:]
     most = max((value for value in values if value is not None), default=0.0)
     return sparkline(values, 0.0, max(1.0, most) * 1.001, plain)
 
@@ -160,12 +162,12 @@ def _also(now: RoomNow) -> str:
     return ", ".join(shown)
 
 
-def _foot(scene: Scene, room_for: int) -> str:
-    if scene.trouble:
-        return scene.trouble
-    if not scene.rooms:
+def _foot(view: View, room_for: int) -> str:
+    if view.trouble:
+        return view.trouble
+    if not view.rooms:
         return "No room yet: nothing has been counted. Ctrl+C ends it."
-    more = len(scene.rooms) - room_for
+    more = len(view.rooms) - room_for
     left_out = f"and {more} more rooms; " if more > 0 else ""
-    left_out += "".join(f"{one}; " for one in scene.warnings)
+    left_out += "".join(f"{warning}; " for warning in view.warnings)
     return f"{left_out}expressions shown, not felt; Ctrl+C ends it"

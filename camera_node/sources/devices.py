@@ -14,8 +14,8 @@ _MEDIA: Final = ("/dev/video", "/dev/media", "/dev/v4l-subdev")
 
 def who_holds(spec: str, proc: Path = _PROC) -> str:
     """A sentence on who holds the device of a source, and what to do; "" if nobody is seen."""
-    wanted = _devices_of(spec)
-    for pid, command in _holders(wanted, proc) if wanted else ():
+    devices = _devices_of(spec)
+    for pid, command in _holders(devices, proc) if devices else ():
         if any(name in command for name in _NODES):
             return (
                 f"the camera node holds it (process {pid}: {command}): stop it first, "

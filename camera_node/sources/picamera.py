@@ -159,16 +159,16 @@ def load_picamera2() -> Any:
 def _unusable(error: Exception) -> Picamera2Unusable:
     if isinstance(error, ModuleNotFoundError) and error.name == "picamera2":
         return Picamera2Unusable("picamera2 is not installed for this Python", _MISSING)
-    said = f"{type(error).__name__}: {error}"
+    reason = f"{type(error).__name__}: {error}"
     numpy = sys.modules.get("numpy")
-    if "numpy" in said and numpy is not None and not numpy.__version__.startswith("1."):
+    if "numpy" in reason and numpy is not None and not numpy.__version__.startswith("1."):
         # Such as simplejpeg, which picamera2 imports, on Raspberry Pi OS bookworm.
         why = (
             f"numpy {numpy.__version__} of {numpy.__path__[0]} hides the system's numpy 1, "
-            f"for which picamera2's libraries are built ({said})"
+            f"for which picamera2's libraries are built ({reason})"
         )
         return Picamera2Unusable(why, _KEEP_NUMPY_1)
-    return Picamera2Unusable(f"picamera2 cannot be imported ({said})", _BROKEN)
+    return Picamera2Unusable(f"picamera2 cannot be imported ({reason})", _BROKEN)
 
 
 def _captured_ms(metadata: dict[str, Any]) -> float:

@@ -98,8 +98,8 @@ class PictureFolder(PacedSource):
 
 def picture_files(folder: Path) -> list[Path]:
     """The picture files directly in the folder, by name. Raises OSError."""
-    found = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+    candidates = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
+    return sorted(path for path in candidates if path.is_file() and not path.name.startswith("."))
 
 
 def read_picture(path: Path) -> Picture:

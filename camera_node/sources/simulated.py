@@ -61,7 +61,7 @@ class Photograph:
         return min(halvings, len(self.levels) - 1)
 
 
-class Scene:
+class SimulatedScene:
     """What a simulated camera sees: `people` photographs side by side, each panned slowly."""
 
     def __init__(
@@ -106,7 +106,7 @@ class SimulatedCamera(PacedSource):
 
     def open(self) -> None:
         files = packaged_photographs() if self._folder is None else self._files_of(self._folder)
-        self._scene = Scene(
+        self._scene = SimulatedScene(
             self._load(files),
             width=self.width,
             height=self.height,
@@ -168,17 +168,17 @@ def parse_simulated(
 
 def packaged_photographs() -> list[Path]:
     """Files of photographs inside installed packages. Raises SourceError if there are none."""
-    found = []
+    paths = []
     for package, inside in _PACKAGED:
         spec = importlib.util.find_spec(package)
         places = spec.submodule_search_locations if spec else None
-        found += [path for place in places or () if (path := Path(place) / inside).is_file()]
-    if not found:
+        paths += [path for place in places or () if (path := Path(place) / inside).is_file()]
+    if not paths:
         raise SourceError(
             f"no photographs for a simulated camera: {how_to_install('demo')}, "
             "or give a folder of portraits as simulated:DIR"
         )
-    return found
+    return paths
 
 
 def photograph_of(pixels: Pixels) -> Photograph:

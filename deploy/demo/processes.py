@@ -84,7 +84,7 @@ class Child:
         """Raises ComponentEnded, with the end of its log, unless it runs."""
         if self.exit_code is not None:
             raise ComponentEnded(
-                f"{self.name} {_said(self.exit_code)}; the end of its log:\n{self.end_of_log()}"
+                f"{self.name} {_end_of(self.exit_code)}; the end of its log:\n{self.end_of_log()}"
             )
 
     def terminate(self) -> None:
@@ -156,7 +156,7 @@ class Processes:
         for child, code in self._end(children):
             if code not in _GOOD_ENDS:
                 raise ComponentEnded(
-                    f"{child.name} {_said(code)} when it was told to end; the end of its log:\n"
+                    f"{child.name} {_end_of(code)} when it was told to end; the end of its log:\n"
                     f"{child.end_of_log()}"
                 )
 
@@ -185,7 +185,7 @@ def _environment() -> dict[str, str]:
     return {**kept, "PYTHONUNBUFFERED": "1"}
 
 
-def _said(code: int) -> str:
+def _end_of(code: int) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     return f"was ended by {signal.Signals(-code).name}"

@@ -76,10 +76,10 @@ def _webcams(devices: Path) -> Iterator[Finding]:
             yield skipped(about, f"is no camera: {error.strerror}")
         else:
             if camera is not None:
-                yield _told(about, camera)
+                yield _webcam_finding(about, camera)
 
 
-def _told(about: str, camera: Camera) -> Finding:
+def _webcam_finding(about: str, camera: Camera) -> Finding:
     if camera.driver in _PI_DRIVERS:
         return skipped(about, f"belongs to the Pi's camera ({camera.driver}): --source picamera")
     text = f"{camera.card}: {', '.join(map(str, camera.modes)) or 'tells no modes'}"

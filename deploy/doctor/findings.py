@@ -39,16 +39,16 @@ _COLOURS: Final = {
 }
 
 
-def ok(about: str, found: str) -> Finding:
-    return Finding(Level.OK, about, found)
+def ok(about: str, text: str) -> Finding:
+    return Finding(Level.OK, about, text)
 
 
-def warn(about: str, found: str, todo: str) -> Finding:
-    return Finding(Level.WARN, about, found, todo)
+def warn(about: str, text: str, todo: str) -> Finding:
+    return Finding(Level.WARN, about, text, todo)
 
 
-def fail(about: str, found: str, todo: str = "") -> Finding:
-    return Finding(Level.FAIL, about, found, todo)
+def fail(about: str, text: str, todo: str = "") -> Finding:
+    return Finding(Level.FAIL, about, text, todo)
 
 
 def skipped(about: str, why: str) -> Finding:

@@ -52,8 +52,8 @@ class RateLimitedLog:
         self._quiet_until = now + self._PAUSE_S
         held_back, self._held_back = self._held_back, 0
         more = {"held_back": held_back} if held_back else {}
-        said = {name: one() if callable(one) else one for name, one in fields.items()}
-        event(self._logger, logging.WARNING, text, **said, **more)
+        values = {name: value() if callable(value) else value for name, value in fields.items()}
+        event(self._logger, logging.WARNING, text, **values, **more)
 
 
 def _time(record: logging.LogRecord) -> str:

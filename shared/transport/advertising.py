@@ -53,7 +53,7 @@ class Advertisement:
             port = self._bound.rpartition(":")[2]
             why = "no default route, and nobody has come over a network yet"
             todo = f"--advertise HOST:{port}, else only cameras with --worker HOST:{port} come here"
-            event(_log, logging.WARNING, "advertised nowhere", why=why, todo=todo)
+            event(_log, logging.WARNING, "address not advertised", why=why, todo=todo)
 
     def _at(self, host: str) -> str:
         shown = f"[{host}]" if ":" in host else host

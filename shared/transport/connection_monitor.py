@@ -98,11 +98,11 @@ class ConnectionMonitor:
         try:
             while not self._stopping:
                 poller.poll(int(self.connections.next_look_ms()))
-                self._turn()
+                self._tick()
         except Exception:
             _log.exception("strangers are bounded no more; restart this process")
 
-    def _turn(self) -> None:
+    def _tick(self) -> None:
         while has_events(self._monitor):
             self._take(recv_monitor_message(self._monitor, zmq.NOBLOCK))
         for reason in self.connections.cut_strangers(boot_ms()):

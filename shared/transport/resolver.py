@@ -157,10 +157,10 @@ class _LookUp(threading.Thread):
         super().__init__(name="resolver", daemon=True)
         self._address = address
         self.patience = Deadline(seconds)
-        self.found: Numbers | None = None
+        self.numbers: Numbers | None = None
 
     def run(self) -> None:
-        self.found = look_up(self._address)
+        self.numbers = look_up(self._address)
 
 
 _under_way: dict[str, _LookUp] = {}
@@ -176,15 +176,15 @@ def look_up_within(address: str, seconds: float) -> Numbers:
     if is_number(address):
         return Numbers((address,))
     with _changing:
-        one = _under_way.get(address)
-        if one is None:
-            one = _under_way[address] = _LookUp(address, seconds)
-            one.start()
-    one.join(one.patience.left_s)
-    if one.found is None:
+        running = _under_way.get(address)
+        if running is None:
+            running = _under_way[address] = _LookUp(address, seconds)
+            running.start()
+    running.join(running.patience.left_s)
+    if running.numbers is None:
         why = f"no name server answered for {host_of(address)} within {seconds:g} s"
         return Numbers(why=why)
     with _changing:
-        if _under_way.get(address) is one:
+        if _under_way.get(address) is running:
             del _under_way[address]
-    return one.found
+    return running.numbers

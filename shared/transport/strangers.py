@@ -51,13 +51,13 @@ class Strangers:
         self.remove(fd)  # the number was another's, of whose end nothing was told
         network = self._networks[fd] = _network(peer)
         self._of_network[network] += 1
-        found = []
+        overdue = []
         if self._of_network[network] > MAX_UNSHAKEN_OF_ADDRESS:
-            found = list(self.look(now_ms))
-            if self._of_network[network] > MAX_UNSHAKEN_OF_ADDRESS + len(found):
-                return [*found, fd]
+            overdue = list(self.look(now_ms))
+            if self._of_network[network] > MAX_UNSHAKEN_OF_ADDRESS + len(overdue):
+                return [*overdue, fd]
         # Whoever has been at it for longest: a handshake takes milliseconds.
-        return found or list(self._networks)[: max(0, len(self) - MAX_UNSHAKEN_IN_ALL)]
+        return overdue or list(self._networks)[: max(0, len(self) - MAX_UNSHAKEN_IN_ALL)]
 
     def remove(self, fd: int) -> bool:
         """It is gone, or no stranger any more; whether it was one."""
@@ -82,12 +82,12 @@ class Strangers:
                 yield fd
             else:
                 left.append(_Stranger(received, fd))
-        in_all = sum(one.received for one in left)
-        for one in sorted(left, key=itemgetter(0), reverse=True):
+        in_all = sum(stranger.received for stranger in left)
+        for stranger in sorted(left, key=itemgetter(0), reverse=True):
             if in_all <= MAX_UNSHAKEN_BYTES_IN_ALL:
                 return
-            in_all -= one.received
-            yield one.fd
+            in_all -= stranger.received
+            yield stranger.fd
 
 
 def _network(peer: object) -> str:

@@ -60,7 +60,7 @@ class Address:
         if self.credentials is None:
             return urlunsplit(parts)
         user, password = (
-            quote(one, safe="") for one in (self.credentials.user, self.credentials.password)
+            quote(part, safe="") for part in (self.credentials.user, self.credentials.password)
         )
         return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc}"))
 

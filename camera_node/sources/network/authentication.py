@@ -69,7 +69,7 @@ class Authentication:
 
 def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
     """All challenges of all WWW-Authenticate headers, of which each may hold several."""
-    found = []
+    challenges = []
     for header in headers:
         starts = [*_SCHEME.finditer(header)]
         ends = [start.start() for start in starts[1:]] + [len(header)]
@@ -79,8 +79,8 @@ def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
                 name.lower(): re.sub(r"\\(.)", r"\1", quoted) or bare
                 for name, quoted, bare in values
             }
-            found.append(Challenge(start.group(1).lower(), parameters))
-    return found
+            challenges.append(Challenge(start.group(1).lower(), parameters))
+    return challenges
 
 
 def digest(
@@ -102,16 +102,16 @@ def digest(
     secret = hashed(credentials.user, realm, credentials.password)
     if challenge.algorithm.endswith("-SESS"):
         secret = hashed(secret, nonce, cnonce)
-    wanted = hashed(method, uri)
+    request = hashed(method, uri)
     fields = [("username", credentials.user), ("realm", realm), ("nonce", nonce), ("uri", uri)]
     bare = []
     if "auth" in re.split(r"[\s,]+", given.get("qop", "")):
         number = f"{count:08x}"
-        response = hashed(secret, nonce, number, cnonce, "auth", wanted)
+        response = hashed(secret, nonce, number, cnonce, "auth", request)
         fields.append(("cnonce", cnonce))
         bare = [f"nc={number}", "qop=auth"]
     else:
-        response = hashed(secret, nonce, wanted)
+        response = hashed(secret, nonce, request)
     fields.append(("response", response))
     if "opaque" in given:
         fields.append(("opaque", given["opaque"]))

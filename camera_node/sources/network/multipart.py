@@ -102,11 +102,11 @@ class PictureReader:
         """On to the boundary after this part; False at the end of the body."""
         boundary, end = b"\n--" + part.group(1), part.end() - 1
         del self._buffer[:end]
-        while (found := self._buffer.find(boundary)) < 0:
+        while (start := self._buffer.find(boundary)) < 0:
             del self._buffer[: -len(boundary)]
             if not self._more():
                 return False
-        del self._buffer[:found]
+        del self._buffer[:start]
         return True
 
     def _more(self) -> bool:

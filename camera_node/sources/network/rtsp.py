@@ -75,10 +75,10 @@ def _received(sock: socket.socket) -> tuple[str, str]:
         data += _more(sock, data)
     head = data[: end.start()].decode("utf-8", "replace")
     length = re.search(r"(?im)^content-length[ \t]*:[ \t]*(\d{1,6})", head)
-    wanted = end.end() + (int(length.group(1)) if length else 0)
-    while len(data) < wanted:
+    whole = end.end() + (int(length.group(1)) if length else 0)
+    while len(data) < whole:
         data += _more(sock, data)
-    return head, data[end.end() : wanted].decode("utf-8", "replace")
+    return head, data[end.end() : whole].decode("utf-8", "replace")
 
 
 def _more(sock: socket.socket, data: bytes) -> bytes:

@@ -10,7 +10,7 @@ from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import KnownRoom
 from roommood.aggregator.stats.site import Site
 from roommood.aggregator.terminal.tables import live_line, live_table, rooms_table
-from roommood.aggregator.terminal.watch_view import Scene, Screen, watch_screen
+from roommood.aggregator.terminal.watch_view import Screen, View, watch_screen
 
 WHY = "Redis node 10.0.0.2:6379 does not answer"
 KNOWN = [KnownRoom(room, datetime(2026, 11, 26, tzinfo=UTC), False) for room in ("den", "hall")]
@@ -42,7 +42,7 @@ def test_a_terminal_says_unknown_not_silent() -> None:
 
 
 def test_watch_names_the_node() -> None:
-    scene = Scene(NOW, warnings=["Redis node 10.0.0.2:6379 gives no answer"])
+    scene = View(NOW, warnings=["Redis node 10.0.0.2:6379 gives no answer"])
     text = shown(watch_screen(scene, Screen(160, 40)))
     assert "unknown" in text
     assert "10.0.0.2:6379 gives no answer" in text

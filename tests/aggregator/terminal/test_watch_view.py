@@ -18,7 +18,7 @@ from roommood.aggregator.counting.store import Store
 from roommood.aggregator.stats.figures import RoomPeriod, room_period
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import RoomStats
-from roommood.aggregator.terminal.watch_view import Scene, Screen, sparkline, watch_screen
+from roommood.aggregator.terminal.watch_view import Screen, View, sparkline, watch_screen
 from roommood.shared import clock
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from tests.aggregator.made import SPLIT, delivery, face, only, result
@@ -47,7 +47,7 @@ def minutes(people: Sequence[float | None]) -> list[RoomPeriod]:
     return [room_period("kitchen", one, 0.0, 30.0, 30.0) for one in sums]
 
 
-def drawn(scene: Scene, screen: Screen, colour: bool = False) -> str:
+def drawn(scene: View, screen: Screen, colour: bool = False) -> str:
     console = Console(
         width=screen.width,
         file=io.StringIO(),
@@ -59,7 +59,7 @@ def drawn(scene: Scene, screen: Screen, colour: bool = False) -> str:
     return captured.get()
 
 
-SCENE = Scene([KITCHEN, HALL], {"kitchen": minutes([None, 0.0, 1.0, 2.0, 4.0])})
+SCENE = View([KITCHEN, HALL], {"kitchen": minutes([None, 0.0, 1.0, 2.0, 4.0])})
 
 
 @pytest.mark.parametrize("width", range(44, 200, 6))
@@ -106,15 +106,15 @@ def test_a_terminal_without_unicode_gets_ascii() -> None:
 
 
 def test_rooms_for_which_there_is_no_space_are_counted() -> None:
-    many = Scene([RoomNow(f"room-{n}") for n in range(30)])
+    many = View([RoomNow(f"room-{n}") for n in range(30)])
     lines = drawn(many, Screen(80, height=15)).splitlines()
     assert len(lines) <= 14
     assert "20 more rooms" in lines[-1]
 
 
 def test_trouble_is_told() -> None:
-    assert "Redis does not answer" in drawn(Scene(trouble="Redis does not answer"), Screen())
-    assert "No room yet" in drawn(Scene(), Screen())
+    assert "Redis does not answer" in drawn(View(trouble="Redis does not answer"), Screen())
+    assert "No room yet" in drawn(View(), Screen())
 
 
 @pytest.mark.parametrize(

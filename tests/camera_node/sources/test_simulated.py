@@ -12,8 +12,8 @@ from roommood.camera_node.sources.picture import Interrupted
 from roommood.camera_node.sources.pictures import read_pixels
 from roommood.camera_node.sources.simulated import (
     Photograph,
-    Scene,
     SimulatedCamera,
+    SimulatedScene,
     find_face,
     packaged_photographs,
     photograph_of,
@@ -27,8 +27,8 @@ def photographs() -> list[Photograph]:
     return [photograph_of(read_pixels(path)) for path in packaged_photographs()]
 
 
-def scene_of(photographs: list[Photograph], name: str, people: int = 1) -> Scene:
-    return Scene(photographs, width=640, height=480, people=people, name=name)
+def scene_of(photographs: list[Photograph], name: str, people: int = 1) -> SimulatedScene:
+    return SimulatedScene(photographs, width=640, height=480, people=people, name=name)
 
 
 def faces_in(pixels: Pixels) -> list[int]:
@@ -107,7 +107,7 @@ def test_it_takes_photographs_from_a_folder_and_leaves_out_what_is_broken(tmp_pa
 def test_a_photograph_without_a_face_is_panned_over_all_the_same() -> None:
     plain = photograph_of(np.full((300, 200, 3), 90, np.uint8))
     for width, height, people in ((64, 48, 1), (16, 16, 4), (17, 480, 3)):
-        scene = Scene([plain], width=width, height=height, people=people, name="x")
+        scene = SimulatedScene([plain], width=width, height=height, people=people, name="x")
         assert scene.draw(0.0).shape == (height, width, 3)
 
 
