@@ -11,6 +11,7 @@ import zmq
 from roommood.aggregator.counting.admission import Admission
 from roommood.aggregator.counting.buckets import Delivery, deliver
 from roommood.aggregator.counting.clock_guard import ClockGuard
+from roommood.aggregator.counting.fair_queue import FairQueue
 from roommood.aggregator.counting.housekeeping import Housekeeping
 from roommood.aggregator.counting.memory_watch import MemoryWatch
 from roommood.aggregator.counting.metrics import aggregator_samples, store_samples
@@ -37,6 +38,9 @@ from roommood.shared.transport.sockets import Router, bind_reports, receive_from
 _log = logging.getLogger(__name__)
 # Milliseconds of taking in reports before they are committed together.
 _TICK_MS: Final = 100.0
+# Messages that are taken in for each that is looked at.
+_READ_AT_ONCE: Final = 16
+_TOO_MUCH: Final = "its worker sends faster than it is served beside the others"
 # Milliseconds without a report until it is looked at what else is due.
 _LOOK_MS: Final = 250
 
@@ -66,6 +70,7 @@ class Aggregator:
         self._limited_log = RateLimitedLog(_log)
         self._admission = Admission()
         self._still_boxes = StillBoxes()
+        self._waiting = FairQueue()
         self._answers: dict[bytes, _Answer] = {}
         self._deliveries: list[Delivery] = []
         self._absence = Absence()
@@ -125,7 +130,7 @@ class Aggregator:
             self._tick(_LOOK_MS)
 
     def _tick(self, timeout_ms: int) -> None:
-        self._poller.poll(timeout_ms)
+        self._poller.poll(0 if self._waiting else timeout_ms)
         self._tick_ms = boot_ms()
         self._peers.excuse(self._absence.ended_ms(self._tick_ms))
         self._receive()
@@ -139,16 +144,30 @@ class Aggregator:
     def _receive(self) -> None:
         end_ms = boot_ms() + _TICK_MS
         while boot_ms() < end_ms:
+            self._read()
+            message = self._waiting.take()
+            if message is None:
+                return
+            self._decode(*message)
+
+    def _read(self) -> None:
+        """Takes in a few messages unread, so that nobody's waits behind what others said before."""
+        for _ in range(_READ_AT_ONCE):
             message = receive_from(self._router, self._listener.connections, keyed=False)
             if message is None:
                 return
-            parts = message[1]
-            try:
-                report = wire.decode_report(parts[1] if len(parts) == 2 else b"")
-            except WireError as error:
-                self._refuse_message(parts[0], error)
-                continue
-            self._take(parts[0], report)
+            routing_id, *parts = message[1]
+            if not self._waiting.put(routing_id, parts[0] if len(parts) == 1 else b""):
+                self.counts["message-refused-too-many"] += 1
+                self._limited_log.event("message refused", why=_TOO_MUCH)
+
+    def _decode(self, routing_id: bytes, message: bytes) -> None:
+        try:
+            report = wire.decode_report(message)
+        except WireError as error:
+            self._refuse_message(routing_id, error)
+        else:
+            self._take(routing_id, report)
 
     def _refuse_message(self, routing_id: bytes, error: WireError) -> None:
         self.counts[f"message-refused-{error.reason}"] += 1
@@ -265,7 +284,7 @@ class Aggregator:
         deadline = Deadline(self._settings.drain_s)
         quiet = False
         while not (quiet or shutdown.forced or deadline.passed):
-            quiet = not self._poller.poll(0) or not self._router.poll(0)
+            quiet = not (self._waiting or (self._poller.poll(0) and self._router.poll(0)))
             self._tick(0)
 
     def _shut_down(self) -> None:
