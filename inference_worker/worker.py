@@ -13,9 +13,10 @@ from roommood.inference_worker.serving.compute import Compute, Finished, Stale, 
 from roommood.inference_worker.serving.intake import Intake, Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.serving.pace import Pace
+from roommood.inference_worker.serving.repeats import Repeats
 from roommood.inference_worker.serving.reporter import Reporter
 from roommood.inference_worker.serving.stats import WorkerStats
-from roommood.inference_worker.vision.analysis import Analysis, Analyzer
+from roommood.inference_worker.vision.analysis import Analyzer
 from roommood.shared.clock import boot_ms
 from roommood.shared.process.logs import event
 from roommood.shared.process.metrics import Health, Sample, serve_if_asked
@@ -34,7 +35,7 @@ from roommood.shared.protocol.limits import (
     MAX_HEADER_BYTES,
     MAX_STATUS_CHARS,
 )
-from roommood.shared.protocol.messages import Report, Result
+from roommood.shared.protocol.messages import Face, Report, Result
 from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import worker_keys
 from roommood.shared.transport.addresses import is_loopback
@@ -112,6 +113,7 @@ class Worker:
             self._listener.connections,
             Pace(settings.rate_hz, settings.empty_rate_hz),
             self._analyzer.reads_gray,
+            Repeats(settings.repeat_ms),
         )
         self._stats = WorkerStats(self._intake, self._reporter, settings.threads)
         wakers = (self._waker.fileno(), shutdown.waker.fileno())
@@ -183,16 +185,18 @@ class Worker:
 
     def _finish(self, finished: Finished) -> None:
         job, outcome, analysis = finished.job, finished.outcome, finished.analysis
-        faces = len(analysis.faces) if analysis else None
-        self._intake.finished(job, finished.now_ms, outcome, faces)
-        if analysis is None:
+        self._intake.finished(job, finished.now_ms, outcome, analysis)
+        if outcome.is_refusal:
             self._debug(job, "refused", why=outcome.reason)
             return
-        self._stats.analysed(analysis)
-        self._debug(job, "analysed", faces=faces)
-        self._reporter.add(self._result(job, analysis), job.arrived_ms - job.age_ms)
+        faces = analysis.faces if analysis else ()
+        if analysis:
+            self._stats.analysed(analysis)
+        self._debug(job, str(outcome), faces=len(faces))
+        repeated = outcome is Outcome.REPEATED
+        self._reporter.add(self._result(job, faces, repeated), job.captured_ms)
 
-    def _result(self, job: Job, analysis: Analysis) -> Result:
+    def _result(self, job: Job, faces: tuple[Face, ...], repeated: bool) -> Result:
         frame = job.frame
         return Result(
             camera=frame.camera,
@@ -201,8 +205,9 @@ class Worker:
             seq=frame.seq,
             interval_us=frame.interval_us,
             model=self._model,
-            faces=analysis.faces,
+            faces=faces,
             key=job.session.fingerprint,
+            repeated=repeated,
         )
 
     def _report(self, ready: Container[object] | None = None) -> None:

@@ -137,10 +137,10 @@ def _room_call(
     call = _Call(room, now_ms)
     each = [deliveries[place] for place in places]
     rows = [call.row(delivery, min_people) for delivery in each]
-    still = [
-        (number, delivery.still) for number, delivery in enumerate(each, start=1) if delivery.still
-    ]
-    argument = pack_argument({**call.argument(rows), "still": still})
+    numbered = list(enumerate(each, start=1))
+    still = [(number, delivery.still) for number, delivery in numbered if delivery.still]
+    repeated = [number for number, delivery in numbered if delivery.result.repeated]
+    argument = pack_argument({**call.argument(rows), "still": still, "repeated": repeated})
     return RoomCall(room, tuple(places), call.keys(), argument)
 
 

@@ -15,7 +15,7 @@
 --   fields            names of the buckets' fields
 --   cameras           names of the cameras
 --   camera_bases      for each camera, the index in `fields` (from 0) of frames, observed_us,
---                     face_us, suppressed_us, unsure_us, still_us
+--                     face_us, suppressed_us, unsure_us, still_us, repeated
 --   labels, valence   name and pleasure of each expression
 --   live_ttl_s, live_max_age_ms, half_life_ms, margin, updates_every_ms: see redis_keys.py
 --   results           arrays: bitmap, bit, slot, camera, captured_ms, interval_us, number of
@@ -23,6 +23,7 @@
 --                     index in `fields` (from 0) of `us` and `label_us` for each expression,
 --                     and the probability of each expression
 --   still             of results (1 ..) with boxes that never move: the result, how many
+--   repeated          the results (1 ..) whose frames were not analysed
 --
 -- Replies with one letter per result: c counted, d duplicate, f forgotten (refused by the
 -- tombstone); or with an error, and then nothing was written. A script is atomic but is not
@@ -160,7 +161,8 @@ end
 
 local function add_frame(row, interval_us, sum)
   local base = arg.camera_bases[row[4]]
-  sum[base + 1] = (sum[base + 1] or 0) + 1
+  local count = base + (row.repeated and 7 or 1)
+  sum[count] = (sum[count] or 0) + 1
   sum[base + 2] = (sum[base + 2] or 0) + interval_us
   sum[base + 3] = (sum[base + 3] or 0) + interval_us * row[7]
   sum[base + 4] = (sum[base + 4] or 0) + interval_us * row[8]
@@ -174,7 +176,7 @@ local function add_frame_live(row, camera)
   local weight = 2 ^ ((row[5] - camera.t) / arg.half_life_ms)
   local time, left = row[6] * weight, math.max(0, LIVE_US + row[6] - camera.obs)
   if time > left then time, weight = left, left / row[6] end
-  camera.frames = camera.frames + weight
+  if not row.repeated then camera.frames = camera.frames + weight end
   camera.obs = camera.obs + time
   camera.face = camera.face + time * row[7]
   camera.unsure = camera.unsure + time * row[9]
@@ -456,6 +458,7 @@ local problem = wrong_type()
 if problem then return redis.error_reply(problem) end
 
 for _, one in ipairs(arg.still) do results[one[1]].still = one[2] end
+for _, i in ipairs(arg.repeated) do results[i].repeated = true end
 local letters, any = outcomes()
 if not any then return table.concat(letters) end
 

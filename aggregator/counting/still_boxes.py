@@ -44,6 +44,8 @@ class StillBoxes:
         """The delivery without the faces that never move; `seen_ms` is when its frame was captured,
         by `boot_ms`."""
         result = delivery.result
+        if result.repeated:
+            return delivery  # nobody looked
         name = (result.room, result.camera)
         camera = self._cameras.get(name)
         if camera is None:

@@ -29,7 +29,8 @@ written; whoever reads joins what answers. Releases before these copies write th
 Fields of a bucket (10s, 1m, 1h); times in microseconds, whole numbers:
 
     frames:<camera>         frames analysed
-    observed_us:<camera>    time that those frames stand for, at most the bucket's length
+    repeated:<camera>       frames not analysed, since they look as the last one, without faces, did
+    observed_us:<camera>    time that both stand for, at most the bucket's length
     face_us:<camera>        the same, times the faces in each
     suppressed_us:<camera>  face time of frames with fewer faces than min_people
     unsure_us:<camera>      face time of faces that are not sure, in the other frames
@@ -175,7 +176,7 @@ def camera_of(seen_key: str) -> str:
 
 
 CAMERA_FIELDS: Final = (
-    "frames", "observed_us", "face_us", "suppressed_us", "unsure_us", "still_us",
+    "frames", "observed_us", "face_us", "suppressed_us", "unsure_us", "still_us", "repeated",
 )  # fmt: skip
 
 

@@ -36,6 +36,9 @@ class CameraHealth(messages.CameraHealth):
         0, "Sent, but not received by a worker.", key="lost-on-wire", of_workers="sum"
     )
     analysed: int = measure(0, "Frames analysed, by all workers.", of_workers="sum")
+    repeated: int = measure(
+        0, "Frames not analysed, since nothing had changed in an empty room.", of_workers="sum"
+    )
     evicted: int = measure(0, "1 where a worker evicted it: its key is revoked.", of_workers="max")
     refused: Mapping[str, int] = field(default_factory=dict, metadata={"description": "By reason."})
     transit_ms: float | None = measure(
@@ -67,6 +70,7 @@ class WorkerHealth:
     cameras: int = measure(0, "Cameras heard lately.")
     threads: int = measure(0, "Compute threads.")
     analysed: int = measure(0, "Frames analysed.")
+    repeated: int = measure(0, "Frames not analysed: nothing had changed in an empty room.")
     refused: int = measure(0, "Frames refused.")
     results_waiting: int = measure(0, "Results not yet acknowledged.")
     analysis_ms: float | None = measure(None, "Time of one analysis, moving average.")

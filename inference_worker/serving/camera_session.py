@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from roommood.inference_worker.serving.ledger import Account
+from roommood.inference_worker.serving.repeats import EmptyLook
 from roommood.shared.clock import TransitClock
 from roommood.shared.protocol.messages import Hello
 
@@ -16,7 +17,8 @@ class CameraSession:
     `holder` is the public key that the camera has proved to hold, "" without keys; `fingerprint`
     is that key's. `newly_lost` are frames that the latest Hello showed to be lost on the wire.
     `addresses_told` are the connection and the addresses of workers that it was last told of.
-    `due_ms` is when it is to be asked again, as `Pace` says, from the fields after it.
+    `due_ms` is when it is to be asked again, as `Pace` says, from the fields after it. `empty_look`
+    is its last full look, if that showed nobody.
     """
 
     key: SessionKey
@@ -42,3 +44,4 @@ class CameraSession:
     period_ms: float = 0.0
     alone: int = 0
     has_faces: bool = True
+    empty_look: EmptyLook | None = None

@@ -126,6 +126,8 @@ class Compute:
 
     def _try(self, job: Job) -> tuple[Outcome, Analysis | None]:
         try:
+            if self._repeats(job):
+                return Outcome.REPEATED, None
             analysis = self._analyzer.analyze(job.frame.jpeg, job.frame.rotation)
         except PictureError as error:
             self._limited_log.event("picture refused", camera=job.frame.camera, why=str(error))
@@ -135,6 +137,11 @@ class Compute:
             return Outcome.ANALYSIS_FAILED, None
         self._failures = 0
         return Outcome.ANALYSED, analysis
+
+    def _repeats(self, job: Job) -> bool:
+        if job.reference is None:
+            return False
+        return self._analyzer.repeats(job.reference, job.frame.jpeg, job.frame.rotation)
 
     def _note_failure(self, error: Exception) -> None:
         self._failures += 1

@@ -11,7 +11,10 @@ from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.credit import CreditControl
 from roommood.inference_worker.serving.ledger import Ledger, Outcome
 from roommood.inference_worker.serving.pace import Pace, full_pace
+from roommood.inference_worker.serving.repeats import Repeats
 from roommood.inference_worker.serving.sessions import SessionTable
+from roommood.inference_worker.vision.analysis import Analysis
+from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.clock import Absence, boot_ms
 from roommood.shared.errors import VersionMismatch, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
@@ -35,12 +38,20 @@ _TELL_AGAIN_MS: Final = 20_000.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """A frame that waits for a thread; `age_ms` is its age when it arrived at `arrived_ms`."""
+    """A frame that waits for a thread; `age_ms` is its age when it arrived at `arrived_ms`.
+
+    `reference`: what it is to be compared with, where it may repeat a look that showed nobody.
+    """
 
     session: CameraSession
     frame: Frame
     age_ms: float
     arrived_ms: float
+    reference: Picture | None = None
+
+    @property
+    def captured_ms(self) -> float:
+        return self.arrived_ms - self.age_ms
 
     def age_at(self, now_ms: float) -> float:
         """Milliseconds since capture, at `now_ms`."""
@@ -64,11 +75,13 @@ class Intake:
         connections: Connections | None = None,
         pace: Pace | None = None,
         luma: bool = False,
+        repeats: Repeats | None = None,
     ) -> None:
         self._router = router
         self._access = Access(allow_list)
         self._connections = connections
         self._pace, self._luma = pace or full_pace(), luma
+        self._repeats = repeats or Repeats(0.0)
         self._next_due_ms: float | None = None
         self._worker_id = worker_id
         self._take_job = take_job
@@ -214,7 +227,14 @@ class Intake:
         if outcome is not None:
             self._refuse_frame(session, outcome)
             return
-        self._take_job(Job(session, frame, frame.age_ms + session.transit_ms, now_ms))
+        self._take_job(self._job(session, frame, now_ms))
+
+    def _job(self, session: CameraSession, frame: Frame, now_ms: float) -> Job:
+        age_ms = frame.age_ms + session.transit_ms
+        captured_ms = now_ms - age_ms
+        next_ms = self._pace.latest_next_ms(session, captured_ms)
+        reference = self._repeats.reference(session.empty_look, captured_ms, next_ms)
+        return Job(session, frame, age_ms, now_ms, reference)
 
     def _why_not(self, session: CameraSession, frame: Frame, credited: bool) -> Outcome | None:
         hello = session.hello
@@ -252,13 +272,20 @@ class Intake:
         """A thread looked at a job and did not begin with it."""
         self.sessions.refuse(job.session, outcome)
 
-    def finished(self, job: Job, now_ms: float, outcome: Outcome, faces: int | None = None) -> None:
-        """A thread is done with a job; `faces` if it looked for them."""
-        began_ms = self.ledger.finish(job.session.account, job, outcome)
+    def finished(
+        self, job: Job, now_ms: float, outcome: Outcome, analysis: Analysis | None = None
+    ) -> None:
+        """A thread is done with a job; there is an analysis where it looked for faces."""
+        session = job.session
+        began_ms = self.ledger.finish(session.account, job, outcome)
+        if outcome is Outcome.REPEATED:
+            return
         if began_ms is not None:
             self.control.took(now_ms - began_ms)
-        if faces is not None and self._pace.seen(job.session, faces):
-            self.sessions.ready.rest(job.session)
+        glance = analysis.glance if analysis is not None else None
+        session.empty_look = self._repeats.empty_look(glance, job.captured_ms)
+        if analysis is not None and self._pace.seen(session, len(analysis.faces)):
+            self.sessions.ready.rest(session)
 
     # Credit
 

@@ -15,6 +15,8 @@ class Outcome(StrEnum):
     """How a frame ended at this worker; the value is its name in reports and metrics."""
 
     ANALYSED = "analysed"
+    # It looks as the last one did, which showed nobody: taken for that one.
+    REPEATED = "repeated"
     LOST_ON_WIRE = "lost-on-wire"
     # The key of the sender, or its claim.
     REVOKED = "refused-revoked"

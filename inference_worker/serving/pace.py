@@ -7,6 +7,7 @@ than what happens between two looks. Time is an argument.
 from typing import Final
 
 from roommood.inference_worker.serving.camera_session import CameraSession
+from roommood.inference_worker.serving.repeats import early_ms
 from roommood.shared.protocol.limits import MAX_WORKERS_PER_CAMERA
 
 # Weight of the newest gap in the moving average; how much of its error the next one makes good;
@@ -63,8 +64,13 @@ class Pace:
         target_ms = self._target_ms(session)
         longest_ms = self._most * target_ms
         # The camera's own frames come in steps: half of one early is as near as can be.
-        step_ms = 500.0 / max(1.0, session.hello.rate_hz)
-        return now_ms + min(max(session.period_ms, target_ms), longest_ms) - step_ms
+        step_ms = _step_ms(session)
+        early = step_ms / 2 + early_ms(session.empty_look, step_ms)
+        return now_ms + min(max(session.period_ms, target_ms), longest_ms) - early
+
+    def latest_next_ms(self, session: CameraSession, now_ms: float) -> float:
+        """When the look after one at `now_ms` comes at the latest, where nothing holds it up."""
+        return self.next_due_ms(session, now_ms) + 2 * _step_ms(session)
 
     def seen(self, session: CameraSession, faces: int) -> bool:
         """What an analysis found; True if that makes the camera due earlier than it was."""
@@ -80,6 +86,10 @@ class Pace:
 
     def _target_ms(self, session: CameraSession) -> float:
         return self._faces_ms if session.has_faces else self._empty_ms
+
+
+def _step_ms(session: CameraSession) -> float:
+    return 1000.0 / max(1.0, session.hello.rate_hz)
 
 
 def full_pace() -> Pace:

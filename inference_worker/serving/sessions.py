@@ -129,9 +129,9 @@ class SessionTable:
     # Who is served
 
     def void(self, session: CameraSession) -> None:
-        """Takes back what was credited and has not come."""
+        """Takes back what was credited and has not come; nothing is kept of what it looked like."""
         self.ledger.void(session.account)
-        session.credited_ms = None
+        session.credited_ms = session.empty_look = None
         self.requeue(session)
 
     def requeue(self, session: CameraSession) -> None:

@@ -14,6 +14,8 @@ from roommood.inference_worker.vision.emotions import (
     open_classifier,
 )
 from roommood.inference_worker.vision.faces import DEFAULT_INPUT_SIZE, Detection, FaceDetector
+from roommood.inference_worker.vision.glance import glance_at, glance_of, unchanged
+from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.protocol.emotions import size_class
 from roommood.shared.protocol.limits import MAX_FACES
 from roommood.shared.protocol.messages import Face
@@ -25,12 +27,16 @@ _WARM_UP_SIZE: Final = (480, 640)
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """The faces of one frame, largest first, and the milliseconds that each step took."""
+    """The faces of one frame, largest first, and the milliseconds that each step took.
+
+    `glance`, where there are none, is what a later picture is compared with (`Analyzer.repeats`).
+    """
 
     faces: tuple[Face, ...]
     decode_ms: float
     detect_ms: float
     classify_ms: float
+    glance: Picture | None = None
 
 
 class Analyzer:
@@ -66,7 +72,12 @@ class Analyzer:
             decode_ms=(decoded - began) * 1000,
             detect_ms=(detected - decoded) * 1000,
             classify_ms=(classified - detected) * 1000,
+            glance=None if detections else glance_of(picture),
         )
+
+    def repeats(self, glance: Picture, jpeg: bytes, rotation: int = 0) -> bool:
+        """Whether a JPEG shows what an earlier one without faces did. Raises PictureError."""
+        return unchanged(glance, glance_at(jpeg, rotation))
 
     def warm_up(self) -> None:
         """Run both models once on blank input; worth doing in each compute thread."""

@@ -142,6 +142,7 @@ class Result:
     """What one frame showed. Never a pixel, never an identity of a person.
 
     `key` is the fingerprint of the key that the camera proved to the worker, "" without keys.
+    `repeated`: nobody looked for faces, since it looks as the last one did, which had none.
     """
 
     camera: str
@@ -152,6 +153,7 @@ class Result:
     model: str
     faces: tuple[Face, ...]
     key: str = ""
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

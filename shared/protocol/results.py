@@ -14,11 +14,13 @@ _FINGERPRINT: Final = re.compile(r"[0-9a-f]{4}(-[0-9a-f]{4}){3}", re.ASCII)
 
 
 def result_row(result: TicketedResult) -> list[object]:
-    """What msgpack is given; the key's fingerprint ends it, where there is one."""
+    """What msgpack is given; the key's fingerprint and "repeated" end it, where they are so."""
     r = result.result
     faces = [(f.box, f.score, f.size, f.probabilities, f.sure) for f in r.faces]
     row: list[object] = [result.ticket, result.age_ms, r.camera, r.room, r.session_id, r.seq]
     row += [r.interval_us, r.model, faces]
+    if r.repeated:
+        return [*row, r.key, True]
     return [*row, r.key] if r.key else row
 
 
@@ -46,6 +48,7 @@ def read_result(row: object) -> TicketedResult:
         model,
         tuple(_read_face(face) for face in faces),
         _fingerprint(row[9:]),
+        not faces and row[10:11] == [True],
     )
     return TicketedResult(integer_in("ticket", ticket), number_in("age_ms", age_ms), result)
 

@@ -34,8 +34,9 @@ def result(
     interval_us: int = 100_000,
     model: str = "net-1",
     key: str = "",
+    repeated: bool = False,
 ) -> Result:
-    return Result(camera, room, session_id, seq, interval_us, model, faces, key)
+    return Result(camera, room, session_id, seq, interval_us, model, faces, key, repeated)
 
 
 def delivery(one: Result, captured_ms: float = HOUR_MS) -> Delivery:

@@ -21,7 +21,7 @@ Line = dict[str, Any]
 PATIENCE_S = float(os.environ.get("ROOMMOOD_TEST_PATIENCE_S", "60"))
 _NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
 # A worker that asks for all that a camera has, as no site needs and tests of faults do.
-EVERY_FRAME: Final = ("--rate-hz", "240", "--empty-rate-hz", "240")
+EVERY_FRAME: Final = ("--rate-hz", "240", "--empty-rate-hz", "240", "--repeat-ms", "0")
 
 
 def until(condition: Callable[[], Any], what: str, timeout_s: float = PATIENCE_S) -> Any:
@@ -231,6 +231,6 @@ def assert_counted_exactly_once(site: Site, room: str, ledger: set[tuple[str, st
             assert client.getbit(key, seq % 4096) == 1, f"lost: {camera} {boot} {seq}"
     for span in ("10s", "1m", "1h"):
         sums = site.buckets(room, span)
-        frames = sum(n for field, n in sums.items() if field.startswith("frames:"))
+        frames = sum(n for field, n in sums.items() if field.startswith(("frames:", "repeated:")))
         assert frames == site.seen_bits(room), f"doubled or missing in {span}"
     return frames

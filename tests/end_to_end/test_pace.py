@@ -31,6 +31,34 @@ def gaps_ms(site: Site, source: str, rates: tuple[str, ...]) -> list[float]:
     return [line["interval_us"] / 1000 for line in worker.lines("started")][4:]
 
 
+def test_where_nothing_changes_most_looks_are_spared_and_all_the_time_is_counted(
+    site: Site, empty_room: str
+) -> None:
+    reports, frames = site.address(), site.address()
+    site.aggregator(reports)
+    worker = site.worker(frames, reports, *PEOPLE, "--repeat-ms", "2000")
+    camera = site.camera("sofa", "den", empty_room, frames, "--rate-hz", "30")
+    until(lambda: len(worker.lines("analysed")) >= 6, "it was looked at")
+    camera.stop()
+    worker.stop()
+    (ended,) = worker.lines("worker ended")
+    assert ended["repeated"] > ended["analysed"]
+    assert ended["result-committed"] == ended["repeated"] + ended["analysed"]
+    begun = [line["interval_us"] for line in worker.lines("started")]
+    assert site.buckets("den")["observed_us:sofa"] == sum(begun)
+    assert site.buckets("den")["repeated:sofa"] == ended["repeated"]
+    assert site.frames("den", "sofa") == ended["analysed"]
+
+
+def test_the_control_spares_none(site: Site, empty_room: str) -> None:
+    reports, frames = site.address(), site.address()
+    site.aggregator(reports)
+    worker = site.worker(frames, reports, *PEOPLE, "--repeat-ms", "0")
+    site.camera("sofa", "den", empty_room, frames, "--rate-hz", "30")
+    until(lambda: len(worker.lines("analysed")) >= 12, "frames are analysed")
+    assert not worker.lines("repeated")
+
+
 def test_an_empty_room_is_looked_at_twice_a_second(site: Site, empty_room: str) -> None:
     assert median(gaps_ms(site, empty_room, PEOPLE)) >= 400.0
 

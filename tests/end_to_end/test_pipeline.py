@@ -16,11 +16,12 @@ def assert_books_agree(site: Site, room: str, camera: Component, workers: list[C
     outcomes = {
         name: total(ended, name)
         for name in set().union(*ended)
-        if name == "analysed" or name.startswith(("refused-", "lost-"))
+        if name in ("analysed", "repeated") or name.startswith(("refused-", "lost-"))
     }
     assert own["sent"] == sum(outcomes.values()) + own["lost_with_worker"], (own, outcomes)
     committed = total(ended, "result-committed") + total(ended, "result-duplicate")
-    assert outcomes["analysed"] == committed + total(ended, "unacknowledged")
+    looked = outcomes["analysed"] + outcomes.get("repeated", 0)
+    assert looked == committed + total(ended, "unacknowledged")
     assert site.seen_bits(room) == committed
 
 

@@ -77,13 +77,14 @@ def _judge_ledger(
 
 
 def _judge_sums(site: FaultSite, room: str, verdict: Verdict) -> None:
-    """The sums hold as many frames as there are bits, in each length of bucket."""
+    """The sums hold as many frames, analysed and repeated, as there are bits, in each length of
+    bucket."""
     bits = site.seen_bits(room)
     verdict.counted += bits
     surplus = 0
     for span in _SPANS:
         sums = site.buckets(room, span)
-        frames = sum(n for name, n in sums.items() if name.startswith("frames:"))
+        frames = sum(n for name, n in sums.items() if name.startswith(("frames:", "repeated:")))
         if frames != bits:
             verdict.notes.append(f"{room}, {span}: {frames} frames in the sums, {bits} bits")
         surplus = frames - bits if abs(frames - bits) > abs(surplus) else surplus

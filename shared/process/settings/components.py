@@ -236,6 +236,11 @@ class WorkerSettings(Component):
         number(0.2, 240, "HZ"), 2.0,
         "The same while it shows none; at most the former.", _WORK, unit="Hz",
     )  # fmt: skip
+    repeat_ms: float = row(
+        number(0, 2_000, "MS"), 2_000.0,
+        "Milliseconds for which a camera's last picture without faces stands for those that look "
+        "the same, which are not analysed; 0: every picture is.", _WORK, unit="ms",
+    )  # fmt: skip
     max_age_ms: float = row(
         number(50, 60_000, "MS"), 2_000.0,
         "Milliseconds since capture after which a frame is refused, not analysed.", _WORK,

@@ -70,6 +70,23 @@ def test_one_result_is_booked_in_its_three_buckets_to_the_microsecond(
     }
 
 
+def test_of_a_repeated_look_the_time_counts_and_the_frame_does_not(
+    store: Store, client: redis.Redis
+) -> None:
+    looks = [
+        delivery(result(seq, interval_us=500_000, repeated=seq > 0), HOUR_MS + 500 * seq)
+        for seq in range(4)
+    ]
+    for _ in range(2):
+        store.commit(looks, HOUR_MS + 2_000)
+    expected = {"frames:door": 1, "repeated:door": 3, "observed_us:door": 2_000_000}
+    assert all(bucket == expected for bucket in stored(client, "kitchen").values())
+    assert client.bitcount(redis_keys.seen("kitchen", "door", "b00t", 0)) == 4
+    live = client.hgetall(redis_keys.live("kitchen"))
+    assert float(live["people"]) == 0
+    assert float(live["frames_per_s"]) == pytest.approx(0.5, abs=0.1)
+
+
 def test_probabilities_become_whole_microseconds_rounded_half_up(
     store: Store, client: redis.Redis
 ) -> None:

@@ -196,3 +196,9 @@ def test_it_is_counted_apart_and_in_no_other_field(store: Store, client: redis.R
             "frames:door": 1, "observed_us:door": 100_000, "still_us:door": 100_000,
         }  # fmt: skip
     assert client.hget("roommood:{kitchen}:live", "people") == "0"
+
+
+def test_a_look_that_was_spared_says_nothing_of_any_box() -> None:
+    boxes, spared = StillBoxes(), delivery(result(0, repeated=True))
+    assert boxes.left_out(spared, 0.0) is spared
+    assert not boxes._cameras

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from roommood.inference_worker.serving.compute import (
@@ -16,7 +17,9 @@ from roommood.inference_worker.serving.compute import (
     Started,
 )
 from roommood.inference_worker.serving.intake import Job
+from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.vision.analysis import Analysis
+from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import NotAJpeg, PictureDamaged, PictureTooLarge
 from tests.shared.made import frame
@@ -31,6 +34,7 @@ class Scripted:
         self.gate = threading.Event()
         self.gate.set()
         self.rotations: list[int] = []
+        self.rotations_compared: list[int] = []
         self.answers: dict[bytes, Exception] = {
             b"no jpeg": NotAJpeg("no"),
             b"huge": PictureTooLarge("huge"),
@@ -38,6 +42,12 @@ class Scripted:
             b"crash": RuntimeError("the model is broken"),
             b"memory": MemoryError(),
         }
+
+    def repeats(self, glance: Picture, jpeg: bytes, rotation: int = 0) -> bool:
+        if jpeg in self.answers:
+            raise self.answers[jpeg]
+        self.rotations_compared.append(rotation)
+        return bool(glance.shape == (60, 80))
 
     def analyze(self, jpeg: bytes, rotation: int = 0) -> Analysis:
         assert self.gate.wait(30)
@@ -59,10 +69,16 @@ class Running:
         self.compute.start()
 
     def submit(
-        self, jpeg: bytes = b"fine", age_ms: float = 0.0, rotation: int = 0, waited_ms: float = 0.0
+        self,
+        jpeg: bytes = b"fine",
+        age_ms: float = 0.0,
+        rotation: int = 0,
+        waited_ms: float = 0.0,
+        reference: Picture | None = None,
     ) -> Job:
         session: Any = None
-        job = Job(session, frame(jpeg=jpeg, rotation=rotation), age_ms, boot_ms() - waited_ms)
+        one = frame(jpeg=jpeg, rotation=rotation)
+        job = Job(session, one, age_ms, boot_ms() - waited_ms, reference)
         self.compute.submit(job)
         return job
 
@@ -130,6 +146,25 @@ def test_a_crash_is_a_failure_and_never_no_faces(running: Running, jpeg: bytes) 
     running.submit(jpeg)
     finished = running.finish()
     assert (finished.analysis, finished.outcome) == (None, "refused-analysis-failed")
+
+
+def test_a_picture_that_looks_as_the_last_empty_one_is_repeated_and_not_analysed(
+    running: Running,
+) -> None:
+    running.submit(rotation=90, reference=np.zeros((60, 80), np.uint8))
+    finished = running.finish()
+    assert (finished.outcome, finished.analysis) == (Outcome.REPEATED, None)
+    assert (running.analyzer.rotations_compared, running.analyzer.rotations) == ([90], [])
+
+
+def test_a_picture_that_looks_otherwise_is_analysed(running: Running) -> None:
+    running.submit(reference=np.zeros((1, 1), np.uint8))
+    assert running.finish().analysis is NO_FACES
+
+
+def test_a_damaged_picture_is_refused_and_never_a_repeated_one(running: Running) -> None:
+    running.submit(b"cut", reference=np.zeros((60, 80), np.uint8))
+    assert running.finish().outcome is Outcome.DAMAGED
 
 
 def test_a_thread_survives_a_crash(running: Running) -> None:

@@ -10,7 +10,7 @@ from roommood.inference_worker.vision.analysis import Analyzer, open_analyzer
 from roommood.inference_worker.vision.detectors import open_detector
 from roommood.inference_worker.vision.emotions import open_classifier
 from roommood.inference_worker.vision.faces import BoxStyle, Detection, FaceDetector
-from roommood.inference_worker.vision.opencv import Picture
+from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ModelError, PictureDamaged
 from roommood.shared.protocol.emotions import SIZE_CLASSES
 from roommood.shared.protocol.limits import MAX_FACES
@@ -22,6 +22,7 @@ from tests.inference_worker.pictures import (
     overlap,
     plain,
 )
+from tests.inference_worker.rooms import encoded, room
 from tests.inference_worker.tiny_models import expression_metadata, expression_model, face_model
 
 
@@ -55,6 +56,12 @@ class Coloured:
         self.detect, self.self_test = detector.detect, detector.self_test
 
 
+@pytest.fixture(scope="module")
+def shipped() -> Analyzer:
+    """The shipped models."""
+    return open_analyzer()
+
+
 @pytest.fixture
 def expression(tmp_path: Path) -> str:
     return str(expression_model(tmp_path / "expression.onnx", bias=(2, 0, 0, 0, 0, 0, 0, 0)))
@@ -62,6 +69,25 @@ def expression(tmp_path: Path) -> str:
 
 def analyzer(expression: str, *faces: Detection) -> Analyzer:
     return Analyzer(Fixed(*faces), open_classifier(expression, box_style="tight"))
+
+
+def test_whoever_comes_into_an_empty_room_is_found_at_the_next_look(shipped: Analyzer) -> None:
+    """What a camera sends of a living room, and the shipped models."""
+    empty = shipped.analyze(encoded(room(noise=3.0, seed=1)))
+    assert empty.faces == ()
+    assert empty.glance is not None
+    for seed in range(2, 12):
+        assert shipped.repeats(empty.glance, encoded(room(noise=3.0, seed=seed)))
+    for side in (60, 120, 240):
+        face = cv2.resize(astronaut()[0:256, 96:352], (2 * side, 2 * side))
+        come_in = room(noise=3.0, seed=99)
+        come_in[200 : 200 + min(280, 2 * side), 100 : 100 + 2 * side] = face[:280]
+        assert not shipped.repeats(empty.glance, encoded(come_in))
+        assert len(shipped.analyze(encoded(come_in)).faces) == 1
+
+
+def test_somebody_in_the_picture_leaves_nothing_to_be_compared_with(shipped: Analyzer) -> None:
+    assert shipped.analyze(encoded(astronaut())).glance is None
 
 
 def test_a_portrait_gives_one_face_with_probabilities_and_timings(expression: str) -> None:

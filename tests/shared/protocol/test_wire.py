@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 
 from roommood.shared.errors import DecodeError, VersionMismatch
-from roommood.shared.protocol import wire
+from roommood.shared.protocol import results, wire
 from roommood.shared.protocol.limits import (
     WIRE_VERSION,
 )
@@ -114,6 +114,27 @@ def test_a_result_may_name_the_fingerprint_of_its_cameras_key(extra: list[Any], 
     report = unpacked("report")
     report["results"][0] += extra
     assert decoded("report", report).results[0].result.key == key
+
+
+@pytest.mark.parametrize("key", ["", fingerprint("any public key")])
+def test_a_repeated_look_comes_back_as_one_with_and_without_a_key(key: str) -> None:
+    row = TicketedResult(1, 2.0, made.result(key=key, repeated=True))
+    assert results.read_result(results.result_row(row)).result == row.result
+
+
+def test_a_look_with_faces_is_none_that_was_spared_whatever_its_sender_says() -> None:
+    row = unpacked("report")["results"][0]
+    assert row[8] != []
+    assert not results.read_result([*row[:9], "", True]).result.repeated
+
+
+def test_workers_and_aggregators_before_repeated_looks_are_understood_and_understand() -> None:
+    looked = results.result_row(TicketedResult(1, 2.0, made.result()))
+    spared = results.result_row(TicketedResult(1, 2.0, made.result(repeated=True)))
+    assert len(looked) == 9
+    assert not results.read_result(looked).result.repeated
+    assert spared[:9] == looked
+    assert spared[9] == ""
 
 
 def test_a_fingerprint_comes_back_as_it_was() -> None:
