@@ -271,6 +271,7 @@ class Aggregator:
                 refused=tuple(answer.refused),
                 workers=workers,
                 paused_rooms=self._housekeeping.paused_rooms,
+                paused_cameras=self._housekeeping.paused_cameras,
                 deferred=tuple(answer.deferred),
             )
             # A worker that is gone by now sends its results again, and finds them duplicates.

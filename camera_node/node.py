@@ -14,7 +14,6 @@ from roommood.camera_node.capture import Capture
 from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.masks import parse_masks
 from roommood.camera_node.publisher import Outgoing, Publisher
-from roommood.camera_node.quiet_hours import QuietHours
 from roommood.camera_node.sources.open import open_source
 from roommood.camera_node.sources.picture import Picture
 from roommood.camera_node.stillness import PROBLEMS
@@ -34,6 +33,7 @@ from roommood.shared.process.runtime import (
 from roommood.shared.process.settings import CameraSettings
 from roommood.shared.protocol.limits import CAMERA_FRESH_MS
 from roommood.shared.protocol.messages import DELIVERY_PROBLEMS, CameraHealth, Hello
+from roommood.shared.quiet_hours import QuietHours
 from roommood.shared.security.keys import camera_keys
 from roommood.shared.transport.discovery import finding
 

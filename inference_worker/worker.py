@@ -217,7 +217,7 @@ class Worker:
             ack = self._reporter.acks.popleft()
             if ack.workers:
                 self._intake.know(ack.workers)
-            self._intake.pause(frozenset(ack.paused_rooms))
+            self._intake.pause(frozenset(ack.paused_rooms), frozenset(ack.paused_cameras))
         if self._reporter.report_due():
             self._reporter.send_report(self._health_report(identity), identity)
 

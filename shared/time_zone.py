@@ -1,6 +1,7 @@
 """Time zones by their IANA names: Europe/Berlin, Asia/Kolkata, UTC."""
 
 import difflib
+import os
 from zoneinfo import ZoneInfo, available_timezones
 
 from roommood.shared.errors import ConfigError
@@ -12,6 +13,15 @@ def find_zone(name: str) -> ZoneInfo | None:
         return ZoneInfo(name) if name else None
     except (KeyError, OSError, ValueError):  # unknown, or no name of a file
         return None
+
+
+def machines_zone() -> ZoneInfo | None:
+    """The machine's own by its name, as /etc/localtime links to it; None where it does not."""
+    try:
+        target = os.readlink("/etc/localtime")
+    except OSError:
+        return None
+    return find_zone(target.partition("zoneinfo/")[2])
 
 
 def parse_zone(name: str) -> ZoneInfo:

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import time
+from datetime import UTC, datetime
 from typing import Final
 
 from roommood.aggregator.counting.admission import Admission
@@ -16,6 +17,7 @@ from roommood.aggregator.redis.shards import PAUSE_TIMES
 from roommood.shared.errors import SchemaMismatch, ShardAway, StoreAway, StoreError, StoreRefuses
 from roommood.shared.process.logs import RateLimitedLog
 from roommood.shared.protocol.messages import ModelReport, Report
+from roommood.shared.quiet_hours import is_quiet
 
 _log = logging.getLogger(__name__)
 _EVERY_MS: Final = 1_000.0
@@ -48,6 +50,7 @@ class Housekeeping:
         self._now_ms = self._wall_ms = 0.0
         self._warned = False
         self.paused_rooms: tuple[str, ...] = ()
+        self.paused_cameras: tuple[str, ...] = ()
 
     def tell_model(self, model: ModelReport, now_ms: float) -> None:
         """A model's contract, to be written if it is one of few new ones."""
@@ -97,7 +100,10 @@ class Housekeeping:
                 self._limited_log.event("not written", why=str(error))
 
     def _read_pauses(self) -> None:
-        self.paused_rooms = self._store.paused_rooms()
+        now = datetime.fromtimestamp(self._wall_ms / 1_000.0, UTC)
+        quiet = {room for room, hours in self._store.quiet_hours().items() if is_quiet(hours, now)}
+        self.paused_rooms = tuple(sorted(quiet.union(self._store.paused_rooms())))
+        self.paused_cameras = self._store.paused_cameras()
 
     def _read_memory(self) -> None:
         if self._now_ms < self._memory_due_ms:

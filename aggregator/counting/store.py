@@ -1,4 +1,4 @@
-"""Writing to Redis: the only module that does. Results, health, models, and pauses of rooms.
+"""Writing to Redis what was counted and is known: results, health, models; what is forgotten.
 
 A result counts as committed only when Redis has said so. When the connection breaks before
 the answer, nobody knows; the result then stays unacknowledged and is sent again, and if it
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from roommood.aggregator.counting.buckets import Delivery, RoomCall, room_calls
-from roommood.aggregator.counting.full_memory import PAUSE, SET
+from roommood.aggregator.counting.full_memory import SET
 from roommood.aggregator.counting.health_fields import model_fields
 from roommood.aggregator.counting.memory_watch import RedisMemory
+from roommood.aggregator.counting.operator_settings import OperatorSettings
 from roommood.aggregator.counting.outcomes import OUTCOME_OF, CommitReport, Outcome
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.failures import as_store_error, translated
@@ -26,7 +27,7 @@ from roommood.shared.protocol.messages import ModelReport
 _PRUNE_EVERY_MS: Final = 60_000
 
 
-class Store:
+class Store(OperatorSettings):
     """Connections to Redis, made when first used. Every method raises StoreError or one of its
     kinds, and nothing of redis-py's; `commit` reports them by room instead. Not for use by two
     threads at once.
@@ -35,15 +36,12 @@ class Store:
     def __init__(self, url: str, password_file: Path | None = None, min_people: int = 0) -> None:
         """`url` as in `redis.url`. In frames with fewer than `min_people` faces expressions are
         not written at all."""
-        self._servers = Servers(url, password_file)
+        super().__init__(Servers(url, password_file))
         self._min_people = min_people
         self._script = resources.files(__package__).joinpath("count_once.lua").read_text("utf-8")
         self._digest = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._rooms_are_copied = not self._servers.is_cluster
         self._pruned_ms = 0.0
-
-    def close(self) -> None:
-        self._servers.close()
 
     @property
     def shards_away(self) -> frozenset[str]:
@@ -217,38 +215,7 @@ class Store:
         """Labels, temperature and confusion matrices (`hard:<size>`, `soft:<size>`) as JSON."""
         self._servers.demand([command for model in models for command in _of_model(model)])
 
-    # What people wish
-
-    def paused_rooms(self) -> tuple[str, ...]:
-        """In a Cluster by every copy of the list that answers: one suffices to keep a room paused.
-
-        Raises StoreError where none does.
-        """
-        known = self._servers.from_copies(
-            redis_keys.PAUSED, lambda client, key: client.smembers(key)
-        )
-        return tuple(sorted(set[str]().union(*known)))
-
-    def pause(self, room: str) -> None:
-        raise_first(
-            self._servers.on_copies(
-                redis_keys.PAUSED, lambda client, key: client.eval(PAUSE, 1, key, room)
-            )
-        )
-
-    def resume(self, room: str) -> None:
-        raise_first(
-            self._servers.on_copies(redis_keys.PAUSED, lambda client, key: client.srem(key, room))
-        )
-
-    def set_views(self, room: str, apart: bool) -> None:
-        """Whether a room's cameras see different people, so that their counts add up."""
-        how = redis_keys.APART
-
-        def call(client: Any, key: str) -> Any:
-            return client.hset(key, room, how) if apart else client.hdel(key, room)
-
-        raise_first(self._servers.on_copies(redis_keys.VIEWS, call))
+    # What is to go
 
     def forget(self, room: str, before_ms: float | None = None) -> int:
         """Delete all that is known of a room; returns the number of keys deleted.

@@ -110,7 +110,13 @@ class Feed:
         nodes = [missing(node) for node in sorted(self._stats.away)]
         warnings = tuple(f"{one}." for one in (self._warning, *nodes) if one)
         taken = datetime.now(UTC)
-        self._say(Snapshot(taken, rooms, tuple(cameras), tuple(workers), warnings=warnings))
+        paused = self._stats.paused_cameras()
+        self._say(
+            Snapshot(
+                taken, rooms, tuple(cameras), tuple(workers),
+                warnings=warnings, paused_cameras=paused,
+            )
+        )  # fmt: skip
 
     def _take_inventory(self, rooms: list[RoomNow]) -> None:
         began_s = time.monotonic()

@@ -44,6 +44,7 @@ class Snapshot:
     away: str = ""
     away_since: datetime | None = None
     warnings: tuple[str, ...] = ()
+    paused_cameras: frozenset[str] = frozenset()
 
     def is_unknown(self, room: Room) -> bool:
         """Whether Redis does not tell how this room is."""
@@ -57,8 +58,8 @@ class Snapshot:
         """What is wrong now; nothing is known of it while Redis is away."""
         if self.away:
             return []
-        paused = [room.name for room in self.rooms if room.known.paused]
-        return problems(self.cameras, self.workers, paused)
+        closed = [room.name for room in self.rooms if room.known.is_closed]
+        return problems(self.cameras, self.workers, closed, self.paused_cameras)
 
     def cameras_of(self, room: str) -> list[CameraHealth]:
         return [camera for camera in self.cameras if camera.room == room]

@@ -80,8 +80,8 @@ class _Shown:
 
 def look_at(site: Site) -> Look:
     """A site's faults, by name; those of Redis nodes among them."""
-    paused = {room.room for room in site.rooms if room.paused}
-    seen = problems(site.cameras, site.workers, paused)
+    closed = {room.room for room in site.rooms if room.is_closed}
+    seen = problems(site.cameras, site.workers, closed, site.paused_cameras)
     wrong = {
         problem.of: Fault(problem.of, problem.room, problem.what, problem.todo) for problem in seen
     }

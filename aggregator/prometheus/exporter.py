@@ -104,19 +104,28 @@ def site_samples(site: Site, lately: Sequence[RoomPeriod | None]) -> Iterator[Sa
         if now.away:
             continue
         yield Sample("roommood_room_up", "1 if a frame came in 10 s.", not now.silent, labels)
-        yield Sample("roommood_room_paused", "1 while the room is paused.", known.paused, labels)
+        yield Sample(
+            "roommood_room_paused",
+            _CLOSED,
+            known.is_closed,
+            labels,
+        )
         last_s = known.last_seen.timestamp()
         yield Sample("roommood_room_last_result_timestamp_seconds", _LAST_SEEN, last_s, labels)
     for period in lately:
         if period is not None:
             yield from _room_samples(period)
-    paused = {room.room for room in site.rooms if room.paused}
+    closed = {room.room for room in site.rooms if room.is_closed}
     for camera in site.cameras:
         labels = {"camera": camera.camera, "room": camera.room}
         up = is_up(camera)
         yield Sample("roommood_site_camera_up", "1 if heard in 10 s.", up, labels)
         yield Sample("roommood_site_camera_silent_seconds", _SILENT, camera.silent_s, labels)
-        resting = camera.room in paused or camera.source in ("paused", "quiet")
+        resting = (
+            camera.room in closed
+            or camera.camera in site.paused_cameras
+            or camera.source in ("paused", "quiet")
+        )
         yield Sample("roommood_site_camera_resting", _RESTING, resting, labels)
         if up:
             yield from _known(_measures(camera), labels)
@@ -175,6 +184,7 @@ _UNKNOWN: Final = "1 while the room's Redis node gives no answer: nothing else i
 _LEFT_OUT: Final = "Rooms beyond the first 1,000, of which nothing is told."
 _LAST_SEEN: Final = "Capture of the room's newest result, since 1970."
 _SILENT: Final = "Since the camera was last heard."
+_CLOSED: Final = "1 while the room is paused, or in its quiet hours."
 _RESTING: Final = "1 while its room is paused, or in its quiet hours."
 _PICTURE: Final = "1 for what is wrong with the camera's picture."
 _COVERAGE: Final = "Part of the last minute that was observed."

@@ -5,7 +5,10 @@
 | `roommood:schema` | string | version of this table | for ever |
 | `roommood:rooms` | sorted set | room, last seen (ms since 1970) | for ever |
 | `roommood:paused` | set | rooms that `roommood pause` paused | for ever |
+| `roommood:paused-cameras` | set | cameras that are paused by themselves | for ever |
 | `roommood:views` | hash | room -> `apart`, where its cameras see different people | for ever |
+| `roommood:groups` | hash | room -> name of the group in which it is shown | for ever |
+| `roommood:quiet-hours` | hash | room -> zone and spans in which it is closed | for ever |
 | `roommood:warning` | string | what is amiss with Redis, in words, for the page | 60 s |
 | `roommood:cameras` | sorted set | camera, last health (ms since 1970) | each for 24 h |
 | `roommood:workers` | sorted set | worker, last health (ms since 1970) | each for 24 h |
@@ -22,7 +25,7 @@
 
 `{room}` is a Redis Cluster hash tag: all that one script touches lies in one slot.
 
-In a Cluster the seven keys that belong to no room have three copies each, `roommood:rooms:{um}`,
+In a Cluster the ten keys that belong to no room have three copies each, `roommood:rooms:{um}`,
 `:{sm}` and `:{pm}`, a third of all slots apart: while one node is away the others tell. All are
 written; whoever reads joins what answers. Releases before these copies write the first key only.
 
@@ -73,7 +76,10 @@ EVERYTHING: Final = "roommood:*"
 SCHEMA: Final = "roommood:schema"
 ROOMS: Final = "roommood:rooms"
 PAUSED: Final = "roommood:paused"
+PAUSED_CAMERAS: Final = "roommood:paused-cameras"
 VIEWS: Final = "roommood:views"
+GROUPS: Final = "roommood:groups"
+QUIET_HOURS: Final = "roommood:quiet-hours"
 # What a room's cameras see: the same people, or each its own.
 SAME: Final = "same"
 APART: Final = "apart"

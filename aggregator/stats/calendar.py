@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.time_zone import find_zone, parse_zone
+from roommood.shared.time_zone import find_zone, machines_zone, parse_zone
 
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
@@ -44,6 +45,16 @@ def zone_of(name: str | None) -> tzinfo:
         named = os.environ.get("TZ", "").removeprefix(":")
         return find_zone(named) or datetime.now(UTC).astimezone().tzinfo or UTC
     return parse_zone(name)
+
+
+def named_zone(name: str | None) -> ZoneInfo:
+    """The same, for what others are to read too: only a zone that has a name. Raises ConfigError
+    where this machine's own has none."""
+    zone = zone_of(name)
+    own = zone if isinstance(zone, ZoneInfo) else machines_zone()
+    if own is None:
+        raise ConfigError("this machine does not tell its time zone by name: give --timezone")
+    return own
 
 
 def parse_span(start: str, end: str | None, now: datetime, zone: tzinfo) -> Span:

@@ -1,6 +1,6 @@
 """What is wrong on a site, and what to do: from health and rooms to sentences. Pure."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -38,19 +38,27 @@ def camera_state(camera: CameraHealth) -> str:
 
 
 def problems(
-    cameras: Iterable[CameraHealth], workers: Sequence[WorkerHealth], paused: Iterable[str]
+    cameras: Iterable[CameraHealth],
+    workers: Sequence[WorkerHealth],
+    closed_rooms: Iterable[str],
+    paused_cameras: Container[str] = (),
 ) -> list[Problem]:
-    """Cameras first, by room and name. `paused` are the rooms whose cameras are closed."""
-    closed = set(paused)
-    problems = [problem for camera in cameras for problem in _of_camera(camera, closed)]
+    """Cameras first, by room and name. Those of `closed_rooms` and `paused_cameras` are closed on
+    purpose."""
+    closed = set(closed_rooms)
+    problems = [
+        problem
+        for camera in cameras
+        for problem in _of_camera(camera, camera.room in closed or camera.camera in paused_cameras)
+    ]
     return sorted(problems, key=lambda problem: (problem.room, problem.of)) + list(
         _of_workers(workers)
     )
 
 
-def _of_camera(camera: CameraHealth, paused: set[str]) -> Iterator[Problem]:
+def _of_camera(camera: CameraHealth, is_closed: bool) -> Iterator[Problem]:
     state = camera_state(camera)
-    if state in ("ok", "revoked", *_CLOSED) or (state == "silent" and camera.room in paused):
+    if state in ("ok", "revoked", *_CLOSED) or (state == "silent" and is_closed):
         return
     if state == "silent":
         what = "silent: no worker has heard of it"

@@ -43,15 +43,29 @@ from roommood.aggregator.stats.stored import READ_AT_ONCE, StoredCounters, hgeta
 from roommood.shared import clock
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.protocol.names import parse_room
+from roommood.shared.quiet_hours import is_quiet
 
 
 @dataclass(frozen=True, slots=True)
 class KnownRoom:
-    """A room of which something was counted. `last_seen` is when results last came (UTC)."""
+    """A room of which something was counted. `last_seen` is when results last came (UTC).
+
+    `paused` by hand; `is_quiet`: these are its `quiet_hours` (time zone and spans, "" for none).
+    `group` is the one in which it is shown, `apart` whether its cameras see different people.
+    """
 
     room: str
     last_seen: datetime
     paused: bool
+    group: str = ""
+    quiet_hours: str = ""
+    is_quiet: bool = False
+    apart: bool = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its cameras are closed on purpose."""
+        return self.paused or self.is_quiet
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +134,25 @@ class RoomStats:
         ):
             for room, ms in known:
                 last_seen_ms[room] = max(float(ms), last_seen_ms.get(room, 0.0))
-        paused = set[str]().union(
-            *self._servers.from_copies(redis_keys.PAUSED, lambda client, key: client.smembers(key))
-        )
+        paused, said = self._stored.listed(redis_keys.PAUSED), self._stored.said_of_rooms
+        groups, hours = said(redis_keys.GROUPS), said(redis_keys.QUIET_HOURS)
+        apart, now = self._stored.rooms_apart(), datetime.fromtimestamp(self._now_ms() / 1000, UTC)
         return [
-            KnownRoom(room, datetime.fromtimestamp(ms / 1000, UTC), room in paused)
+            KnownRoom(
+                room,
+                datetime.fromtimestamp(ms / 1000, UTC),
+                room in paused,
+                groups.get(room, ""),
+                hours.get(room, ""),
+                room in hours and is_quiet(hours[room], now),
+                room in apart,
+            )
             for room, ms in sorted(last_seen_ms.items())
         ]
+
+    def paused_cameras(self) -> frozenset[str]:
+        """Those that are paused by themselves, whatever their room is."""
+        return self._stored.listed(redis_keys.PAUSED_CAMERAS)
 
     def camera_states(self, rooms: Iterable[str]) -> dict[str, dict[str, str]]:
         """By room, the cameras that gave frames in this hour or the last, and how each is now:

@@ -34,6 +34,7 @@ class Site:
     workers: Sequence[WorkerHealth]
     rooms_left_out: int = 0
     away: frozenset[str] = frozenset()
+    paused_cameras: frozenset[str] = frozenset()
 
     @property
     def workers_alive(self) -> int:
@@ -68,7 +69,10 @@ class SiteReader:
         names = [camera.camera for room in now for camera in room.cameras]
         cameras, workers = self._inventory.take(names)
         left_out = len(every) - len(rooms)
-        return Site(rooms, now, cameras[:MOST_CAMERAS], workers, left_out, self._servers.away)
+        paused = self._stats.paused_cameras()
+        return Site(
+            rooms, now, cameras[:MOST_CAMERAS], workers, left_out, self._servers.away, paused
+        )
 
     def lately(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod | None]:
         """A period up to now of each room, shares as the model saw them; None where not known."""

@@ -37,8 +37,18 @@ class StoredCounters:
 
     def rooms_apart(self) -> set[str]:
         """Rooms whose cameras see different people."""
-        answers = self._servers.from_copies(redis_keys.VIEWS, hgetall)
-        return {room for views in answers for room, how in views.items() if how == redis_keys.APART}
+        views = self.said_of_rooms(redis_keys.VIEWS)
+        return {room for room, how in views.items() if how == redis_keys.APART}
+
+    def said_of_rooms(self, table: str) -> dict[str, str]:
+        """By room, what a hash of all rooms says: views, groups, quiet hours."""
+        answers = self._servers.from_copies(table, hgetall)
+        return {room: value for of_rooms in answers for room, value in of_rooms.items()}
+
+    def listed(self, index: str) -> frozenset[str]:
+        """The members of a set of all rooms or cameras."""
+        answers = self._servers.from_copies(index, lambda client, key: client.smembers(key))
+        return frozenset[str]().union(*answers)
 
     def buckets(
         self, room: str, resolution: Resolution, starts_s: Iterable[int]

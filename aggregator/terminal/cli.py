@@ -1,29 +1,25 @@
-"""Commands that look at rooms (reading rights suffice), and three that change how they are kept.
+"""Commands that look at rooms (reading rights suffice), and those that change how they are kept.
 
 They speak of the "expression shown": what a face shows is not what its owner feels.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from roommood.aggregator.terminal import history_cli
+from roommood.aggregator.terminal import history_cli, operator_cli
 from roommood.aggregator.terminal.common import (
     OUTPUT_PANEL,
     RoomArgument,
     note_missing,
     opened,
+    opened_store,
     print_table,
+    require_room,
 )
-from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import RedisSettings
 from roommood.shared.process.settings.options import with_settings
 from roommood.shared.protocol.names import parse_room
-
-if TYPE_CHECKING:
-    from roommood.aggregator.counting.store import Store
 
 
 @with_settings(RedisSettings)
@@ -38,7 +34,11 @@ def rooms(settings: RedisSettings) -> None:
         known = stats.rooms()
         states = stats.camera_states(room.room for room in known)
         note_missing(stats)
-    print_table(rooms_table(known, states) if known else "No room yet: nothing has been counted.")
+        paused = stats.paused_cameras()
+    if not known:
+        typer.echo("No room yet: nothing has been counted.")
+        return
+    print_table(rooms_table(known, states, paused))
 
 
 @with_settings(RedisSettings)
@@ -67,65 +67,6 @@ def watch(
 
 
 @with_settings(RedisSettings)
-def pause(
-    settings: RedisSettings,
-    room: RoomArgument,
-    new: Annotated[
-        bool, typer.Option("--new", help="Also a room of which nothing was counted yet.")
-    ] = False,
-) -> None:
-    """Make the cameras of a room send nothing, until `resume`.
-
-    Example: roommood pause kitchen
-    """
-    name = parse_room(room)
-    if not new:
-        _require(name, settings, "--new pauses one that is still to come")
-    with _store(settings) as store:
-        store.pause(name)
-    typer.echo(f"{name} is paused")
-
-
-@with_settings(RedisSettings)
-def resume(settings: RedisSettings, room: RoomArgument) -> None:
-    """Let the cameras of a paused room send again.
-
-    Example: roommood resume kitchen
-    """
-    name = parse_room(room)
-    with _store(settings) as store:
-        was_paused = name in store.paused_rooms()
-        store.resume(name)
-    typer.echo(f"{name} is no longer paused" if was_paused else f"{name} was not paused")
-
-
-@with_settings(RedisSettings)
-def views(
-    settings: RedisSettings,
-    room: RoomArgument,
-    how: Annotated[
-        str,
-        typer.Argument(
-            metavar="same|apart",
-            help="same: the cameras see the same people, the largest count holds. "
-            "apart: each sees its own, and the counts add up.",
-        ),
-    ],
-) -> None:
-    """Say whether a room's cameras see the same people or each its own part of the room.
-
-    Example: roommood views kitchen apart
-    """
-    name = parse_room(room)
-    if how not in ("same", "apart"):
-        raise ConfigError(f"{how!r} is not a way to look: use same or apart")
-    _require(name, settings)
-    with _store(settings) as store:
-        store.set_views(name, how == "apart")
-    typer.echo(f"the cameras of {name} see {'different' if how == 'apart' else 'the same'} people")
-
-
-@with_settings(RedisSettings)
 def forget(
     settings: RedisSettings,
     room: RoomArgument,
@@ -139,9 +80,9 @@ def forget(
     """
     name = parse_room(room)
     if not yes:
-        _require(name, settings, "--yes deletes what may be left of one that is not")
+        require_room(name, settings, "--yes deletes what may be left of one that is not")
         typer.confirm(f"Delete all statistics of {name}, for good?", abort=True)
-    with _store(settings) as store:
+    with opened_store(settings) as store:
         deleted = store.forget(name)
     typer.echo(f"{name} is forgotten: {deleted} keys deleted")
 
@@ -151,30 +92,5 @@ def mount(app: typer.Typer) -> None:
     looks = (rooms, history_cli.stats, watch, history_cli.export, history_cli.report)
     for look in looks:
         app.command(rich_help_panel="Look at rooms")(look)
-    for change in (pause, resume, views, forget):
+    for change in (*operator_cli.COMMANDS, forget):
         app.command(rich_help_panel="Change what is kept")(change)
-
-
-def _require(name: str, settings: RedisSettings, unless: str = "") -> None:
-    """Raises ConfigError for a room of which nothing was counted: most often a slip of the pen."""
-    with opened(settings) as reader:
-        known = [room.room for room in reader.rooms()]
-    if name not in known:
-        hint = f"; {unless}" if unless else ""
-        raise ConfigError(f"no room {name!r}; known rooms: {_names(known)}{hint}")
-
-
-@contextmanager
-def _store(settings: RedisSettings) -> "Iterator[Store]":
-    from roommood.aggregator.counting.store import Store
-
-    store = Store(settings.url, settings.password_file)
-    try:
-        store.check_schema()
-        yield store
-    finally:
-        store.close()
-
-
-def _names(rooms: list[str]) -> str:
-    return ", ".join(rooms) or "none"

@@ -1,12 +1,16 @@
 """What the terminal's commands share: the room's name, Redis, and how a table is printed."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import RedisSettings
 
 if TYPE_CHECKING:
+    from roommood.aggregator.counting.store import Store
     from roommood.aggregator.stats.room_stats import RoomStats
 
 OUTPUT_PANEL: Final = "Output"
@@ -36,3 +40,35 @@ def print_table(what: object) -> None:
     if not console.is_terminal:
         console = Console(width=160)
     console.print(what)
+
+
+@contextmanager
+def opened_store(settings: RedisSettings) -> "Iterator[Store]":
+    """What writes to the Redis that the settings name."""
+    from roommood.aggregator.counting.store import Store
+
+    store = Store(settings.url, settings.password_file)
+    try:
+        store.check_schema()
+        yield store
+    finally:
+        store.close()
+
+
+def require_room(name: str, settings: RedisSettings, unless: str = "") -> None:
+    """Raises ConfigError for a room of which nothing was counted: most often a slip of the pen."""
+    with opened(settings) as reader:
+        known = [room.room for room in reader.rooms()]
+    if name not in known:
+        hint = f"; {unless}" if unless else ""
+        there = ", ".join(known) or "none"
+        raise ConfigError(f"no room {name!r}; known rooms: {there}{hint}")
+
+
+def require_camera(name: str, room: str, settings: RedisSettings, unless: str) -> None:
+    """The same for a camera that gave nothing in this hour or the last."""
+    with opened(settings) as reader:
+        known = sorted(reader.camera_states([room]).get(room, {}))
+    if name not in known:
+        there = ", ".join(known) or "none"
+        raise ConfigError(f"no camera {name!r} in {room} lately; known: {there}; {unless}")

@@ -1,6 +1,6 @@
 """Rooms as tables and lines: what `roommood stats` and `roommood watch` print."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 
 from rich.table import Column, Table
@@ -16,17 +16,28 @@ _TOO_LITTLE = "too little seen yet"
 
 
 def rooms_table(
-    rooms: Sequence[KnownRoom], states: Mapping[str, Mapping[str, str]], zone: tzinfo = UTC
+    rooms: Sequence[KnownRoom],
+    states: Mapping[str, Mapping[str, str]],
+    paused_cameras: Container[str] = (),
+    zone: tzinfo = UTC,
 ) -> Table:
     """`states`: of each room's cameras, as `RoomStats.camera_states` has it; a room that is missing
     there is not known at the moment."""
-    table = Table("Room", f"Last result ({zone})", "Paused", "Cameras")
+    table = Table("Room", "Group", f"Last result ({zone})", "Paused", "Cameras")
     for room in rooms:
-        cameras = _cameras_cell(states.get(room.room))
-        table.add_row(
-            room.room, _clock(room.last_seen, zone), "yes" if room.paused else "", cameras
-        )
+        of_room = states.get(room.room)
+        cameras = _cameras_cell(of_room)
+        closed = _closed_cell(room, [name for name in of_room or () if name in paused_cameras])
+        table.add_row(room.room, room.group, _clock(room.last_seen, zone), closed, cameras)
     return table
+
+
+def _closed_cell(room: KnownRoom, paused_cameras: Sequence[str]) -> str:
+    if room.paused:
+        return "yes"
+    if room.is_quiet:
+        return "quiet hours"
+    return ", ".join(paused_cameras)
 
 
 def _cameras_cell(states: Mapping[str, str] | None) -> str:

@@ -1,5 +1,6 @@
 """The `roommood keys redis` command: who may do what in Redis."""
 
+from dataclasses import astuple
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -20,16 +21,17 @@ def redis(
         bool, typer.Option("--force", help="Replace files that are there: new passwords.")
     ] = False,
 ) -> None:  # fmt: skip
-    """Write a redis.conf, its ACL file, and passwords for a writer and a reader.
+    """Write a redis.conf, its ACL file, and passwords for a writer, a reader and an operator.
 
-    The aggregator is the writer; statistics and dashboards need the reader only.
+    The aggregator is the writer; statistics and dashboards need the reader only. The operator may
+    pause rooms and cameras, set views, groups and quiet hours, and neither read nor write a figure.
 
     Example: `roommood keys redis`
     """
     from roommood.deploy.keys.redis_users import write_redis_access
 
     made = write_redis_access(folder, force=force)
-    for path in (made.conf, made.acl, made.writer_password, made.reader_password):
+    for path in astuple(made):
         typer.echo(f"made {path}")
     typer.echo("Redis reads both of its files as the user that it runs as, which must own them:")
     typer.echo(f"  redis-server {made.conf}")

@@ -1,13 +1,13 @@
-"""`roommood keys redis`: a redis.conf, its ACL file and two passwords, ready to be used.
+"""`roommood keys redis`: a redis.conf, its ACL file and three passwords, ready to be used.
 
-Redis is told SHA-256 hashes only. The passwords themselves stand in two files that nobody but
+Redis is told SHA-256 hashes only. The passwords themselves stand in three files that nobody but
 their owner may read: the writer's is for the aggregators, and for pause, resume and forget; the
-reader's for whoever looks.
+reader's for whoever looks; the operator's for what may pause rooms and cameras and nothing else.
 """
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -26,10 +26,11 @@ class RedisAccess:
     acl: Path
     writer_password: Path
     reader_password: Path
+    operator_password: Path
 
 
 def write_redis_access(folder: Path, *, force: bool = False) -> RedisAccess:
-    """Writes the four files (mode 0600) into a folder (made with mode 0700).
+    """Writes the five files (mode 0600) into a folder (made with mode 0700).
 
     Raises ConfigError where one is there already, unless `force`: whoever uses the passwords of
     now would be locked out.
@@ -40,9 +41,9 @@ def write_redis_access(folder: Path, *, force: bool = False) -> RedisAccess:
         folder / "users.acl",
         folder / "redis-writer.password",
         folder / "redis-reader.password",
+        folder / "redis-operator.password",
     )
-    files = (access.conf, access.acl, access.writer_password, access.reader_password)
-    there = [path for path in files if path.exists()]
+    there = [path for path in astuple(access) if path.exists()]
     if there and not force:
         raise ConfigError(f"{there[0]} is there already: --force makes new passwords")
     try:
@@ -54,12 +55,18 @@ def write_redis_access(folder: Path, *, force: bool = False) -> RedisAccess:
 
 
 def _write_all(access: RedisAccess) -> None:
-    writer, reader = (secrets.token_urlsafe(_PASSWORD_BYTES) for _ in range(2))
-    acl = _template("users.acl").replace("#WRITER", f"#{_hash(writer)}")
-    write_private(access.acl, acl.replace("#READER", f"#{_hash(reader)}"))
+    passwords = {
+        "WRITER": access.writer_password,
+        "READER": access.reader_password,
+        "OPERATOR": access.operator_password,
+    }
+    acl = _template("users.acl")
+    for user, path in passwords.items():
+        password = secrets.token_urlsafe(_PASSWORD_BYTES)
+        acl = acl.replace(f"#{user}", f"#{_hash(password)}")
+        write_private(path, f"{password}\n")
+    write_private(access.acl, acl)
     write_private(access.conf, _template("redis.conf").replace("DIR", str(access.conf.parent)))
-    write_private(access.writer_password, f"{writer}\n")
-    write_private(access.reader_password, f"{reader}\n")
 
 
 def _template(name: str) -> str:

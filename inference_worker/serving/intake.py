@@ -327,9 +327,9 @@ class Intake:
         self.workers = workers
         self._pace.share_with(len(workers))
 
-    def pause(self, rooms: frozenset[str]) -> None:
-        """Rooms of which no frame is wanted now; their cameras are told at once."""
-        for session in self.sessions.set_paused(rooms):
+    def pause(self, rooms: frozenset[str], cameras: frozenset[str] = frozenset()) -> None:
+        """Rooms and cameras of which no frame is wanted now; the cameras are told at once."""
+        for session in self.sessions.set_paused(rooms, cameras):
             if not session.silent:
                 self._send_credit(session, boot_ms(), self.workers)
 

@@ -25,6 +25,7 @@ class SessionTable:
         self._by_key: OrderedDict[SessionKey, CameraSession] = OrderedDict()
         self._newest = NewestSession()
         self._paused_rooms: frozenset[str] = frozenset()
+        self._paused_cameras: frozenset[str] = frozenset()
         self._clocks = TransitClocks()
 
     @property
@@ -143,19 +144,28 @@ class SessionTable:
         else:
             self.ready.put(session)
 
-    def set_paused(self, rooms: frozenset[str]) -> list[CameraSession]:
-        """Rooms that are not served; returns the sessions for which this changed."""
-        changed = rooms ^ self._paused_rooms
-        self._paused_rooms = rooms
-        sessions = [session for session in self._by_key.values() if session.hello.room in changed]
-        for session in sessions:
-            if session.hello.room in rooms:
+    def set_paused(
+        self, rooms: frozenset[str], cameras: frozenset[str] = frozenset()
+    ) -> list[CameraSession]:
+        """Rooms and cameras that are not served; returns the sessions for which this changed."""
+        if (rooms, cameras) == (self._paused_rooms, self._paused_cameras):
+            return []
+        before = {key for key, session in self._by_key.items() if self.is_paused(session)}
+        self._paused_rooms, self._paused_cameras = rooms, cameras
+        changed = [
+            session
+            for key, session in self._by_key.items()
+            if self.is_paused(session) != (key in before)
+        ]
+        for session in changed:
+            if self.is_paused(session):
                 self.void(session)
             self.requeue(session)
-        return sessions
+        return changed
 
     def is_paused(self, session: CameraSession) -> bool:
-        return session.hello.room in self._paused_rooms
+        hello = session.hello
+        return hello.room in self._paused_rooms or hello.camera in self._paused_cameras
 
     def excuse(self, absence_ms: float) -> None:
         """No camera was heard for so long because nobody listened."""

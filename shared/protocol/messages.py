@@ -232,4 +232,5 @@ class Ack:
     refused: tuple[tuple[int, str], ...] = ()
     workers: tuple[str, ...] = ()
     paused_rooms: tuple[str, ...] = ()
+    paused_cameras: tuple[str, ...] = ()
     deferred: tuple[int, ...] = ()

@@ -71,8 +71,9 @@ def encode_report(report: Report) -> bytes:
 
 def encode_ack(ack: Ack) -> bytes:
     fields = _fields(ack)
-    if not ack.deferred:  # hardly ever
-        del fields["deferred"]
+    for seldom in ("deferred", "paused_cameras"):
+        if not fields[seldom]:
+            del fields[seldom]
     return _pack(b"A", fields)
 
 
@@ -290,6 +291,9 @@ def _read_ack(fields: Fields) -> Ack:
         refused=tuple(_read_refusal(row) for row in refused),
         workers=fields.addresses("workers"),
         paused_rooms=tuple(text_of("room", r, 63) for r in fields.sequence("paused_rooms", 4096)),
+        paused_cameras=tuple(
+            text_of("camera", one, 63) for one in fields.sequence("paused_cameras", 4096, ())
+        ),
         deferred=tuple(integer_in("ticket", t) for t in fields.sequence("deferred", most, ())),
     )
 

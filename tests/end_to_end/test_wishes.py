@@ -40,6 +40,51 @@ def test_a_paused_room_closes_its_cameras_until_it_is_resumed(site: Site) -> Non
     assert not other.lines("paused")
 
 
+def test_a_camera_that_is_paused_by_itself_counts_nothing_and_its_neighbour_goes_on(
+    site: Site,
+) -> None:
+    reports, frames = site.address(), site.address()
+    site.aggregator(reports)
+    worker = site.worker(frames, reports)
+    sofa = site.camera("sofa", "den", "simulated", frames)
+    shelf = site.camera("shelf", "den", "simulated", frames)
+    until(lambda: site.frames("den", "sofa") > 3 and site.frames("den", "shelf") > 3, "counted")
+    roommood(site, "pause", "den", "--camera", "sofa")
+    sofa.wait_for("paused")
+
+    def analysed() -> int:
+        return len([line for line in worker.lines("analysed") if line["camera"] == "sofa"])
+
+    until(lambda: site.frames("den", "sofa") >= analysed(), "what was under way is counted")
+    still, at_first = analysed(), site.frames("den", "sofa")
+    others = site.frames("den", "shelf")
+    until(lambda: site.frames("den", "shelf") > others + 10, "the other camera goes on")
+    assert (analysed(), site.frames("den", "sofa")) == (still, at_first)
+    assert not shelf.lines("paused")
+
+    roommood(site, "resume", "den", "--camera", "sofa")
+    sofa.wait_for("resumed")
+    until(lambda: site.frames("den", "sofa") > at_first, "frames are counted again")
+
+
+def test_in_the_quiet_hours_of_a_room_its_cameras_are_closed(site: Site) -> None:
+    reports, frames = site.address(), site.address()
+    site.aggregator(reports)
+    worker = site.worker(frames, reports)
+    closed = site.camera("sofa", "den", "simulated", frames)
+    site.camera("door", "hall", "simulated", frames)
+    until(lambda: site.frames("den", "sofa") > 3, "frames are counted")
+    roommood(site, "quiet", "den", "00:00-24:00", "--timezone", "Europe/Berlin")
+    closed.wait_for("paused")
+    assert "quiet hours" in roommood(site, "rooms")
+    analysed = len([line for line in worker.lines("analysed") if line["camera"] == "sofa"])
+    others = site.frames("hall", "door")
+    until(lambda: site.frames("hall", "door") > others + 10, "the other room goes on")
+    assert analysed == len([one for one in worker.lines("analysed") if one["camera"] == "sofa"])
+    roommood(site, "quiet", "den")
+    closed.wait_for("resumed")
+
+
 def test_a_forgotten_room_leaves_only_its_tombstone(site: Site) -> None:
     reports, frames = site.address(), site.address()
     site.aggregator(reports)

@@ -152,6 +152,7 @@ acks = st.builds(
     refused=st.lists(st.tuples(counts, texts), max_size=3).map(tuple),
     workers=st.lists(texts, max_size=3).map(tuple),
     paused_rooms=st.lists(names, max_size=3).map(tuple),
+    paused_cameras=st.lists(names, max_size=3).map(tuple),
 )
 
 

@@ -27,8 +27,8 @@ _ABOUT: Final = {
     "worker": "`inference-worker`, `roommood worker`.",
     "aggregator": "`aggregator`, `roommood aggregator`.",
     "redis": "Which Redis the commands that look at rooms and change what is kept use: `roommood "
-    "rooms`, `stats`, `export`, `watch`, `pause`, `resume`, `forget`. A component whose own table "
-    "has no `redis_url` or `redis_password_file` uses what stands here.",
+    "rooms`, `stats`, `export`, `watch`, `pause`, `resume`, `views`, `group`, `quiet`, `forget`. A "
+    "component whose own table has no `redis_url` or `redis_password_file` uses what stands here.",
     "dashboard": "`roommood dashboard`.",
     "exporter": "`roommood exporter`.",
     "mqtt": "`roommood mqtt`.",

@@ -86,10 +86,11 @@ def test_without_a_first_write_that_needs_no_memory_both_are_refused(
     full: Full, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    module = "roommood.aggregator.counting.store"
-    monkeypatch.setattr(f"{module}.PAUSE", "return redis.call('SADD', KEYS[1], ARGV[1])")
+    counting = "roommood.aggregator.counting"
+    add = "return redis.call('SADD', KEYS[1], ARGV[1])"
+    monkeypatch.setattr(f"{counting}.operator_settings.PAUSE", add)
     plain = "return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])"
-    monkeypatch.setattr(f"{module}.SET", plain)
+    monkeypatch.setattr(f"{counting}.store.SET", plain)
     with pytest.raises(StoreError, match="maxmemory"):
         getattr(full[0], command)("kitchen")
 

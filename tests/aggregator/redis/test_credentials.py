@@ -9,15 +9,18 @@ import pytest
 import redis
 from typer.testing import CliRunner
 
+from roommood.aggregator.counting.operator_settings import OperatorSettings
 from roommood.aggregator.counting.outcomes import Outcome
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.client import connect
+from roommood.aggregator.redis.servers import Servers
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.deploy.keys.redis_users import RedisAccess, write_redis_access
 from roommood.shared.clock import wall_ms
 from roommood.shared.errors import ConfigError, StoreAway, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
+from roommood.shared.quiet_hours import RoomQuietHours
 from tests.aggregator.made import delivery, face, result
 from tests.certificates import make_certificates
 from tests.ports import free_port
@@ -206,6 +209,64 @@ def test_the_reader_reads_all_that_is_counted_and_writes_nothing(
     assert report.outcomes == (Outcome.UNSETTLED,)
 
 
+def everything_of_an_operator(settings: OperatorSettings) -> None:
+    """Whatever a page or a bridge may be told to do."""
+    settings.pause("den")
+    settings.pause_camera("door")
+    assert (settings.paused_rooms(), settings.paused_cameras()) == (("den",), ("door",))
+    settings.resume("den")
+    settings.resume_camera("door")
+    settings.set_views("den", apart=True)
+    settings.set_group("den", "first floor")
+    hours = RoomQuietHours.parse("Europe/Berlin; 22:00-06:30")
+    settings.set_quiet_hours("den", hours)
+    assert settings.quiet_hours() == {"den": str(hours)}
+    settings.set_quiet_hours("den", None)
+
+
+def test_the_operator_sets_what_it_may_and_can_neither_read_nor_write_a_figure(
+    guarded: RedisServer, access: RedisAccess, writer: Store
+) -> None:
+    now_ms = wall_ms()
+    writer.commit([delivery(result(0, face(), room="den"), now_ms - 100)], now_ms)
+    url = as_user(guarded, "operator")
+    with guarded.client() as admin:
+        admin.acl_log_reset()
+        everything_of_an_operator(OperatorSettings(Servers(url, access.operator_password)))
+        assert admin.acl_log() == []
+    with raw(guarded, "operator", access.operator_password) as client:
+        for call in (
+            lambda: client.hgetall(redis_keys.live("den")),
+            lambda: client.zrange(redis_keys.ROOMS, 0, -1),
+            lambda: client.hset(redis_keys.live("den"), "people", "9"),
+            lambda: client.unlink(redis_keys.PAUSED),
+            lambda: client.eval(f"return redis.call('GET', '{redis_keys.WARNING}')", 0),
+            lambda: client.eval("return 1", 1, redis_keys.live("den")),
+            client.scan,
+            client.flushall,
+        ):
+            with pytest.raises(redis.ResponseError, match=REFUSED):
+                call()
+
+
+def test_the_operator_may_do_nothing_that_it_does_not_need(
+    guarded: RedisServer, access: RedisAccess
+) -> None:
+    """The control: without any one of its commands something is refused."""
+    for command in set(commands_of(access.acl, "operator")) - NOT_OF_THE_STORE:
+        with guarded.client() as admin:
+            admin.acl_setuser("operator", enabled=True, commands=[f"-{command}"])
+            settings = OperatorSettings(
+                Servers(as_user(guarded, "operator"), access.operator_password)
+            )
+            try:
+                with pytest.raises(StoreRefuses):
+                    everything_of_an_operator(settings)
+            finally:
+                admin.acl_setuser("operator", enabled=True, commands=[f"+{command}"])
+                settings.close()
+
+
 def test_the_reader_hears_updates_and_runs_no_script(
     guarded: RedisServer, access: RedisAccess, writer: Store
 ) -> None:
@@ -269,13 +330,14 @@ def raw(server: RedisServer, user: str, password_file: Path) -> redis.Redis:
 # The files
 
 
-def test_the_files_are_for_their_owner_only_and_hold_no_password_but_two(
+def test_the_files_are_for_their_owner_only_and_hold_no_password_but_their_own(
     access: RedisAccess,
 ) -> None:
     passwords = {
-        one.read_text().strip() for one in (access.writer_password, access.reader_password)
+        one.read_text().strip()
+        for one in (access.writer_password, access.reader_password, access.operator_password)
     }
-    assert len(passwords) == 2
+    assert len(passwords) == 3
     assert all(len(one) >= 40 for one in passwords)
     for path in access.conf.parent.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600

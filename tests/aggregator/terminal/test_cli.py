@@ -204,6 +204,38 @@ def test_what_a_rooms_cameras_see_is_kept_for_every_reader(
     assert client.hgetall(redis_keys.VIEWS) == {}
 
 
+def test_a_camera_is_paused_by_itself(fed: RedisServer, run: _Run, client: redis.Redis) -> None:
+    code, _, err = run("pause", "kitchen", "--camera", "window")
+    assert (code, "no camera 'window' in kitchen lately" in err) == (2, True)
+    assert run("pause", "kitchen", "--camera", "door")[1] == "door in kitchen is paused\n"
+    assert client.smembers(redis_keys.PAUSED_CAMERAS) == {"door"}
+    assert not client.smembers(redis_keys.PAUSED)
+    assert run("resume", "kitchen", "--camera", "door")[1] == "door is no longer paused\n"
+    assert not client.smembers(redis_keys.PAUSED_CAMERAS)
+
+
+def test_a_room_is_put_into_a_group(fed: RedisServer, run: _Run, client: redis.Redis) -> None:
+    assert run("group", "kitchen", " first  floor")[0] == 0
+    assert client.hgetall(redis_keys.GROUPS) == {"kitchen": "first floor"}
+    assert "first floor" in run("rooms")[1]
+    assert "1 to 40 letters" in run("group", "kitchen", "x" * 41)[2]
+    assert run("group", "kitchen", "")[0] == 0
+    assert client.hgetall(redis_keys.GROUPS) == {}
+
+
+def test_quiet_hours_are_kept_with_their_zone(
+    fed: RedisServer, run: _Run, client: redis.Redis
+) -> None:
+    spans = ("Mon-Fri 22:00-06:30", "sat,sun 00:00-24:00")
+    assert run("quiet", "kitchen", *spans, "--timezone", "Asia/Kolkata")[0] == 0
+    kept = "Asia/Kolkata; mon-fri 22:00-06:30; sat,sun 00:00-24:00"
+    assert client.hgetall(redis_keys.QUIET_HOURS) == {"kitchen": kept}
+    assert "are not a span of time" in run("quiet", "kitchen", "nights")[2]
+    assert client.hgetall(redis_keys.QUIET_HOURS) == {"kitchen": kept}
+    assert run("quiet", "kitchen")[0] == 0
+    assert client.hgetall(redis_keys.QUIET_HOURS) == {}
+
+
 def test_forget_asks_first_and_deletes_when_told(
     fed: RedisServer, run: _Run, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,7 +344,8 @@ def test_help_is_instant_because_nothing_heavy_is_imported() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["rooms", "stats", "export", "watch", "pause", "resume", "forget"]
+    "command",
+    ["rooms", "stats", "export", "watch", "pause", "resume", "forget", "views", "group", "quiet"],
 )
 def test_every_command_has_an_example(run: _Run, command: str) -> None:
     code, out, _ = run(command, "--help")

@@ -80,7 +80,7 @@ def test_rates_and_sizes_out_of_range_are_refused(options: dict[str, float]) -> 
 
 def test_opening_loads_neither_numpy_nor_opencv() -> None:
     code = "import sys, roommood.camera_node.sources.open; "
-    code += "import roommood.camera_node.masks, roommood.camera_node.quiet_hours; "
+    code += "import roommood.camera_node.masks, roommood.shared.quiet_hours; "
     code += "print({'numpy', 'cv2', 'roommood.shared.opencv'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

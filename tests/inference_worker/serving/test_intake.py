@@ -292,6 +292,24 @@ def test_a_frame_of_a_paused_room_is_refused_and_its_camera_told(site: Site) -> 
     site.until(lambda: not camera.credit.paused and camera.credit.granted == 2)
 
 
+def test_of_a_camera_that_is_paused_by_itself_no_frame_is_taken(site: Site) -> None:
+    camera = site.greeted()
+    name = site.intake.sessions.all[0].hello.camera
+    site.intake.pause(frozenset(), frozenset({"another"}))
+    assert not site.intake.sessions.is_paused(site.intake.sessions.all[0])
+    site.intake.pause(frozenset(), frozenset({name}))
+    site.until(lambda: camera.credit.paused)
+    camera.frame()
+    site.until(lambda: counts(site))
+    assert counts(site) == {"refused-paused": 1}
+    # Its room was resumed: the camera itself is still paused.
+    site.intake.pause(frozenset({"kitchen"}), frozenset({name}))
+    site.intake.pause(frozenset(), frozenset({name}))
+    assert camera.credit.paused
+    site.intake.pause(frozenset())
+    site.until(lambda: not camera.credit.paused and camera.credit.granted == 2)
+
+
 def test_frames_lost_on_the_wire_are_booked_at_the_next_hello(site: Site) -> None:
     camera = site.greeted()
     camera.sent += 1

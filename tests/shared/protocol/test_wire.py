@@ -150,6 +150,13 @@ def test_an_older_aggregators_ack_defers_nothing() -> None:
     assert decoded("ack", older).deferred == ()
 
 
+def test_an_older_aggregators_ack_pauses_no_camera_by_itself() -> None:
+    ack = Ack("agg", 1000.0, paused_cameras=("door",))
+    assert wire.decode_ack(wire.encode_ack(ack)) == ack
+    older = {key: value for key, value in unpacked("ack").items() if key != "paused_cameras"}
+    assert decoded("ack", older).paused_cameras == ()
+
+
 def test_older_workers_say_nothing_of_refusals_nor_of_aggregators_not_reached() -> None:
     older = {name: value for name, value in unpacked("credit").items() if name not in NEW}
     read = decoded("credit", older)

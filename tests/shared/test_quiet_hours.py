@@ -1,11 +1,11 @@
 """When a camera is off by the clock on the wall."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
-from roommood.camera_node.quiet_hours import QuietHours
 from roommood.shared.errors import ConfigError
+from roommood.shared.quiet_hours import QuietHours, RoomQuietHours, is_quiet
 
 MONDAY, TUESDAY, FRIDAY, SATURDAY, SUNDAY = 6, 7, 10, 11, 12
 
@@ -71,3 +71,19 @@ def test_any_of_several_spans_is_quiet_and_none_never_is() -> None:
 def test_what_is_no_span_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         QuietHours.parse([text])
+
+
+def test_a_rooms_hours_go_by_the_clock_of_their_zone_and_come_back_as_they_were() -> None:
+    hours = RoomQuietHours.parse("Asia/Kolkata; 22:00-06:30;  Sat,sun 00:00-24:00")
+    assert str(hours) == "Asia/Kolkata; 22:00-06:30; sat,sun 00:00-24:00"
+    assert RoomQuietHours.parse(str(hours)) == hours
+    assert hours.is_quiet(datetime(2026, 7, MONDAY, 17, 0, tzinfo=UTC))  # 22:30 there
+    assert not hours.is_quiet(datetime(2026, 7, MONDAY, 16, 0, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("text", ["", "Europe/Berlin", "22:00-06:30", "Moon/Crater; 22:00-06:30"])
+def test_what_cannot_be_read_of_a_rooms_hours_counts_as_quiet(text: str) -> None:
+    with pytest.raises(ConfigError):
+        RoomQuietHours.parse(text)
+    assert is_quiet(text, datetime(2026, 7, MONDAY, 12, tzinfo=UTC))
+    assert not is_quiet("UTC; 22:00-06:30", datetime(2026, 7, MONDAY, 12, tzinfo=UTC))

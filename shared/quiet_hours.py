@@ -1,18 +1,25 @@
-"""Spans of local time in which a camera is off: "22:00-06:30", "sat,sun 00:00-24:00"."""
+"""Spans of local time in which a camera is off: "22:00-06:30", "sat,sun 00:00-24:00".
+
+A camera has its own, by its machine's clock; a room's are kept in Redis, with their time zone.
+"""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Self
+from zoneinfo import ZoneInfo
 
 from roommood.shared.errors import ConfigError
+from roommood.shared.time_zone import parse_zone
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SPAN: Final = re.compile(
     r"(?:(?P<days>[a-z,-]+)\s+)?(?P<start>\d{1,2}:\d\d)\s*-\s*(?P<end>\d{1,2}:\d\d)", re.ASCII
 )
 _MINUTES_A_DAY: Final = 24 * 60
+# Of one room.
+MAX_SPANS: Final = 20
 _FORM: Final = 'write for example "22:00-06:30", "mon-fri 08:00-17:00" or "sat,sun 00:00-24:00"'
 
 
@@ -48,6 +55,46 @@ class QuietHours:
         """True if `now`, in local time, lies in a span."""
         minute = now.hour * 60 + now.minute
         return any(span.holds(now.weekday(), minute) for span in self.spans)
+
+
+@dataclass(frozen=True, slots=True)
+class RoomQuietHours:
+    """When all cameras of a room are closed, by the clock of a time zone. As text:
+    "Europe/Berlin; 22:00-06:30; sat,sun 00:00-24:00"."""
+
+    zone: ZoneInfo
+    spans: tuple[str, ...]
+    hours: QuietHours
+
+    @classmethod
+    def of(cls, zone: ZoneInfo, spans: Iterable[str]) -> Self:
+        """Raises ConfigError, also for no span at all."""
+        texts = tuple(" ".join(text.lower().split()) for text in spans)
+        if not 0 < len(texts) <= MAX_SPANS:
+            raise ConfigError(f"{len(texts)} spans of quiet hours: give 1 to {MAX_SPANS}; {_FORM}")
+        return cls(zone, texts, QuietHours.parse(texts))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """What `str` has made. Raises ConfigError."""
+        zone, *spans = (part.strip() for part in text.split(";"))
+        return cls.of(parse_zone(zone), spans)
+
+    def __str__(self) -> str:
+        return "; ".join([self.zone.key, *self.spans])
+
+    def is_quiet(self, now: datetime) -> bool:
+        """True if `now`, which has a time zone, lies in a span."""
+        return self.hours.is_quiet(now.astimezone(self.zone))
+
+
+def is_quiet(hours: str, now: datetime) -> bool:
+    """Of a room's hours as text. What cannot be read counts as quiet: somebody meant the room to
+    be closed at some time."""
+    try:
+        return RoomQuietHours.parse(hours).is_quiet(now)
+    except ConfigError:
+        return True
 
 
 def _parse_span(text: str) -> _Span:

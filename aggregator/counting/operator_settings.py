@@ -1,0 +1,92 @@
+"""What people set for a site, kept in Redis beside what is counted: pauses, views, groups, hours.
+
+All of it can be written by a login that may write nothing else: `operator` of the shipped ACL file.
+"""
+
+from typing import Any
+
+from roommood.aggregator.counting.full_memory import PAUSE
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.redis.servers import Servers, raise_first
+from roommood.shared.errors import ConfigError
+from roommood.shared.quiet_hours import RoomQuietHours
+
+MOST_GROUP_CHARS = 40
+
+
+class OperatorSettings:
+    """Every method raises StoreError. In a Cluster every copy of a list is written."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+
+    def close(self) -> None:
+        self._servers.close()
+
+    # Pauses: of one copy that answers it suffices to keep a room or camera paused
+
+    def paused_rooms(self) -> tuple[str, ...]:
+        return self._members(redis_keys.PAUSED)
+
+    def paused_cameras(self) -> tuple[str, ...]:
+        """Those that are paused by themselves, whatever their room is."""
+        return self._members(redis_keys.PAUSED_CAMERAS)
+
+    def pause(self, room: str) -> None:
+        self._put(redis_keys.PAUSED, room)
+
+    def resume(self, room: str) -> None:
+        self._take(redis_keys.PAUSED, room)
+
+    def pause_camera(self, camera: str) -> None:
+        self._put(redis_keys.PAUSED_CAMERAS, camera)
+
+    def resume_camera(self, camera: str) -> None:
+        self._take(redis_keys.PAUSED_CAMERAS, camera)
+
+    # What is said of a room
+
+    def set_views(self, room: str, apart: bool) -> None:
+        """Whether a room's cameras see different people, so that their counts add up."""
+        self._say(redis_keys.VIEWS, room, redis_keys.APART if apart else "")
+
+    def set_group(self, room: str, group: str) -> None:
+        """Under which name a room stands with others; "" takes it out."""
+        self._say(redis_keys.GROUPS, room, parse_group(group) if group else "")
+
+    def set_quiet_hours(self, room: str, hours: RoomQuietHours | None) -> None:
+        """When a room's cameras are closed, by the day of the week."""
+        self._say(redis_keys.QUIET_HOURS, room, str(hours) if hours else "")
+
+    def quiet_hours(self) -> dict[str, str]:
+        """By room, as `RoomQuietHours` reads them."""
+        every = self._servers.from_copies(
+            redis_keys.QUIET_HOURS, lambda client, key: client.hgetall(key)
+        )
+        return {room: text for each in every for room, text in each.items()}
+
+    def _members(self, listed: str) -> tuple[str, ...]:
+        every = self._servers.from_copies(listed, lambda client, key: client.smembers(key))
+        return tuple(sorted(set[str]().union(*every)))
+
+    def _put(self, listed: str, name: str) -> None:
+        raise_first(
+            self._servers.on_copies(listed, lambda client, key: client.eval(PAUSE, 1, key, name))
+        )
+
+    def _take(self, listed: str, name: str) -> None:
+        raise_first(self._servers.on_copies(listed, lambda client, key: client.srem(key, name)))
+
+    def _say(self, table: str, room: str, value: str) -> None:
+        def call(client: Any, key: str) -> Any:
+            return client.hset(key, room, value) if value else client.hdel(key, room)
+
+        raise_first(self._servers.on_copies(table, call))
+
+
+def parse_group(text: str) -> str:
+    """A group's name as it was meant. Raises ConfigError."""
+    name = " ".join(text.split())
+    if not 0 < len(name) <= MOST_GROUP_CHARS or not name.isprintable():
+        raise ConfigError(f"{text!r} is no name of a group: give 1 to {MOST_GROUP_CHARS} letters")
+    return name
