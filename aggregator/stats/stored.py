@@ -37,11 +37,11 @@ class StoredCounters:
 
     def rooms_apart(self) -> set[str]:
         """Rooms whose cameras see different people."""
-        views = self.said_of_rooms(redis_keys.VIEWS)
+        views = self.set_for_rooms(redis_keys.VIEWS)
         return {room for room, how in views.items() if how == redis_keys.APART}
 
-    def said_of_rooms(self, table: str) -> dict[str, str]:
-        """By room, what a hash of all rooms says: views, groups, quiet hours."""
+    def set_for_rooms(self, table: str) -> dict[str, str]:
+        """By room, what is set for it: views, groups, quiet hours."""
         answers = self._servers.from_copies(table, hgetall)
         return {room: value for of_rooms in answers for room, value in of_rooms.items()}
 

@@ -44,12 +44,12 @@ def pause(
             store.pause(name)
         typer.echo(f"{name} is paused")
         return
-    one = parse_camera(camera)
+    camera_name = parse_camera(camera)
     if not new:
-        require_camera(one, name, settings, unless)
+        require_camera(camera_name, name, settings, unless)
     with opened_store(settings) as store:
-        store.pause_camera(one)
-    typer.echo(f"{one} in {name} is paused")
+        store.pause_camera(camera_name)
+    typer.echo(f"{camera_name} in {name} is paused")
 
 
 @with_settings(RedisSettings)

@@ -292,7 +292,7 @@ def _read_ack(fields: Fields) -> Ack:
         workers=fields.addresses("workers"),
         paused_rooms=tuple(text_of("room", r, 63) for r in fields.sequence("paused_rooms", 4096)),
         paused_cameras=tuple(
-            text_of("camera", one, 63) for one in fields.sequence("paused_cameras", 4096, ())
+            text_of("camera", camera, 63) for camera in fields.sequence("paused_cameras", 4096, ())
         ),
         deferred=tuple(integer_in("ticket", t) for t in fields.sequence("deferred", most, ())),
     )
