@@ -58,13 +58,15 @@ class Units:
     frame_bytes: float
     hello_bytes: float
     worker_frame_ms: float
+    worker_empty_ms_per_s: float
     worker_link_ms_per_s: float
     worker_link_kb: float
 
 
 @dataclass(frozen=True)
 class Site:
-    """`rate_hz`: frames of one camera that are analysed a second, by whichever worker;
+    """`rate_hz`: results of one camera a second while it shows people, by whichever worker, and
+    `empty_rate_hz` while it shows none; `people`: the part of the time in which it shows some;
     `per_call`: results of one room that an aggregator finds in one batch."""
 
     cameras: int
@@ -72,11 +74,18 @@ class Site:
     rate_hz: float
     per_call: float = 1.0
     links: int = MAX_WORKERS_PER_CAMERA
-    threads: int = 4
+    threads: int = 1
+    people: float = 1.0
+    empty_rate_hz: float = 2.0
+
+    @property
+    def busy_hz(self) -> float:
+        """Results with people a second, of all cameras."""
+        return self.cameras * self.people * self.rate_hz
 
     @property
     def results_hz(self) -> float:
-        return self.cameras * self.rate_hz
+        return self.busy_hz + self.cameras * (1 - self.people) * self.empty_rate_hz
 
     @property
     def cameras_a_room(self) -> float:
@@ -103,7 +112,8 @@ class Needs:
 
 def needs(site: Site, units: Units) -> Needs:
     """What a site needs to run for a year and longer."""
-    worker_s = site.results_hz * units.worker_frame_ms / 1e3
+    worker_s = site.busy_hz * units.worker_frame_ms / 1e3
+    worker_s += site.cameras * (1 - site.people) * units.worker_empty_ms_per_s / 1e3
     worker_s += site.cameras * site.links * units.worker_link_ms_per_s / 1e3
     workers = worker_s / BUSY / site.threads
     calls_hz = site.results_hz / site.per_call
@@ -148,5 +158,5 @@ def room_bytes(site: Site, units: Units, days: float = float("inf")) -> float:
         * units.bucket_bytes[span.name].at(site.cameras_a_room)
         for span in RESOLUTIONS
     )
-    seen = min(SEEN_TTL_S, after_s) * site.rate_hz / SEEN_BITS + 1
+    seen = min(SEEN_TTL_S, after_s) * site.results_hz / site.cameras / SEEN_BITS + 1
     return buckets + site.cameras_a_room * seen * units.seen_bytes

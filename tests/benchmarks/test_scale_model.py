@@ -23,6 +23,7 @@ UNITS = Units(
     frame_bytes=40_000.0,
     hello_bytes=200.0,
     worker_frame_ms=7.0,
+    worker_empty_ms_per_s=2.0,
     worker_link_ms_per_s=0.1,
     worker_link_kb=32.0,
 )
@@ -41,6 +42,14 @@ def test_twice_the_site_needs_twice_of_all_that_grows_with_it() -> None:
     two = needs(dataclasses.replace(SITE, cameras=200, rooms=40), UNITS)
     for field in ("worker_cores", "redis_bytes", "redis_in_per_s", "frames_per_s"):
         assert getattr(two, field) == pytest.approx(2 * getattr(one, field))
+
+
+def test_workers_work_for_people_and_little_for_empty_rooms() -> None:
+    mostly_empty = dataclasses.replace(SITE, rate_hz=5.0, people=0.2, empty_rate_hz=2.0)
+    found = needs(mostly_empty, UNITS)
+    links_s = 100 * 8 * 0.0001
+    assert mostly_empty.results_hz == pytest.approx(100 * (0.2 * 5 + 0.8 * 2))
+    assert found.worker_cores * BUSY == pytest.approx(100 * 0.2 * 5 * 0.007 + 80 * 0.002 + links_s)
 
 
 def test_results_of_a_room_that_come_together_cost_less() -> None:
