@@ -3,6 +3,8 @@
 Heavy imports stand inside the commands, so that --help is instant.
 """
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -10,6 +12,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from roommood.shared.process.command import run_app
+from roommood.shared.process.settings.tables import refuse_unknown_variables
 from roommood.training.collect import cli as data_cli
 from roommood.training.face import cli as face_cli
 
@@ -19,7 +22,6 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
-    help="Collect pictures; train, evaluate and export the networks; or fine-tune on your own.",
 )
 app.command()(data_cli.collect)
 app.add_typer(data_cli.imports, name="import")
@@ -31,6 +33,13 @@ HeldOut = Annotated[int, typer.Option(min=1, max=50, help="Percent of Train neve
 LeaveOut = Annotated[
     Path | None, typer.Option(help="Names of pictures never to learn from, one a line.")
 ]
+
+
+@app.callback()
+def roommood_train() -> None:
+    """Collect pictures; train, evaluate and export the networks; or fine-tune on your own."""
+    if not {"-h", "--help"} & {*sys.argv}:
+        refuse_unknown_variables(os.environ)
 
 
 @app.command()

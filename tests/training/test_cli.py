@@ -46,3 +46,10 @@ def test_a_label_that_is_no_expression_is_an_error_before_the_camera_opens() -> 
     pytest.importorskip("onnxruntime")
     done = CliRunner().invoke(app, ["collect", "nowhere", "--label", "hapy"])
     assert isinstance(done.exception, ConfigError)
+
+
+def test_a_variable_that_is_no_setting_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROOMMOOD_CAMERA_ROOMM", "kitchen")
+    done = CliRunner().invoke(app, ["evaluate", "--split", "nowhere", "--model", "none.onnx"])
+    assert isinstance(done.exception, ConfigError)
+    assert "did you mean ROOMMOOD_CAMERA_ROOM?" in str(done.exception)
