@@ -22,6 +22,7 @@ from roommood.camera_node.sources.picture import (
 from roommood.camera_node.sources.pictures import PictureFolder
 from roommood.camera_node.sources.simulated import packaged_photographs
 from roommood.shared.errors import PictureDamaged, SourceError
+from tests import hooks
 
 SOON = BackOff(0.001, 0.002)
 
@@ -373,7 +374,7 @@ def test_pausing_is_no_loss_however_quickly_it_is_resumed(
 def test_in_quiet_hours_the_source_is_closed_and_opened_after(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roommood.camera_node.capture._REST_S", 0.01)
+    hooks.quiet_hours_are_looked_at_every(monkeypatch, 0.01)
     room.start()
     room.show(1)
     assert room.source.waits.wait(10)
@@ -392,7 +393,7 @@ def test_in_quiet_hours_the_source_is_closed_and_opened_after(
 def test_a_camera_that_starts_in_quiet_hours_is_not_opened(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("roommood.camera_node.capture._REST_S", 0.01)
+    hooks.quiet_hours_are_looked_at_every(monkeypatch, 0.01)
     room.quiet = True
     room.source.open_errors = [SourceError("must not matter yet")]
     room.capture.start()

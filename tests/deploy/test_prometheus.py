@@ -20,6 +20,7 @@ from roommood.aggregator.stats.site import Site as SiteNow
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.metrics import render
 from roommood.shared.process.settings import ExporterSettings
+from tests import hooks
 from tests.aggregator.made import delivery, face, only, result
 from tests.end_to_end.site import Site, until
 from tests.end_to_end.test_wishes import fetch
@@ -213,7 +214,7 @@ def server() -> Iterator[RedisServer]:
 
 def scrape(exporter: Exporter) -> Callable[[str], float | None]:
     """Looks up a sample by its name and labels as written."""
-    exporter._read_s = float("-inf")
+    hooks.the_exporter_reads_anew(exporter)
     text = render(exporter.samples()).decode()
     samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
     return lambda name: float(samples[name]) if name in samples else None

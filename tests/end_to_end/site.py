@@ -19,7 +19,7 @@ from tests.redis_server import RedisServer
 Line = dict[str, Any]
 # Every wait is for a condition; a machine that does much else may need longer.
 PATIENCE_S = float(os.environ.get("ROOMMOOD_TEST_PATIENCE_S", "60"))
-_NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
 # A worker that asks for all that a camera has, as no site needs and tests of faults do.
 EVERY_FRAME: Final = ("--rate-hz", "240", "--empty-rate-hz", "240", "--repeat-ms", "0")
 
@@ -169,7 +169,7 @@ class Site:
         logging = ("--log-format", "json", "--log-level", "debug")
         command = [sys.executable, "-c", code, *options, *logging]
         with log.open("wb") as output:
-            environment = {**os.environ, **_NO_TELEMETRY}
+            environment = {**os.environ, **NO_TELEMETRY}
             process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
         component = Component(module, command, log, process)
         self.components.append(component)

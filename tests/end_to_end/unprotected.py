@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import zmq
 
 from roommood.inference_worker.serving.access import Access
-from roommood.shared.security import zap
 from roommood.shared.security.allow_list import AllowList
+from tests import hooks
 
 
 def main() -> None:
@@ -25,7 +26,7 @@ def main() -> None:
 def _switch_off(protection: str) -> None:
     if protection == "asking":
         _patch(zmq.Socket, "setsockopt", _set_unless_enforcing)
-        _patch(zap, "_ENDPOINT", "inproc://elsewhere")
+        hooks.nobody_asks_the_authenticator(pytest.MonkeyPatch())
     if protection == "list":
         _patch(AllowList, "authorizes", _always(True))
     _patch(Access, "check_key", _always(None))
@@ -34,6 +35,7 @@ def _switch_off(protection: str) -> None:
 
 
 def _patch(owner: Any, name: str, value: Any) -> None:
+    assert hasattr(owner, name), f"{owner} has no {name}"
     setattr(owner, name, value)
 
 

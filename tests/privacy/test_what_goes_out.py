@@ -71,7 +71,7 @@ def test_a_worker_has_no_sockets_but_its_own_and_leaves_no_file_at_home(
     site: Site, empty_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What onnxruntime would do by itself: the worker must switch it off, not its environment.
-    monkeypatch.setattr("tests.end_to_end.site._NO_TELEMETRY", {"PYTHONUNBUFFERED": "1"})
+    monkeypatch.setattr("tests.end_to_end.site.NO_TELEMETRY", {"PYTHONUNBUFFERED": "1"})
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
     frames, reports, metrics = site.address(), site.address(), free_port()
     site.aggregator(reports)

@@ -1,9 +1,7 @@
 """One camera in a room: what it claims takes nothing from the others, now or in any bucket."""
 
-import hashlib
 from collections.abc import Callable
 from datetime import timedelta
-from importlib import resources
 from typing import Any, Final
 
 import pytest
@@ -22,6 +20,7 @@ from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.shared.protocol.limits import MAX_FACES, MAX_INTERVAL_US, MAX_RESULTS_PER_REPORT
+from tests import hooks
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, only, result, stored
 from tests.redis_server import RedisServer
 
@@ -91,21 +90,11 @@ def people_of_the_room(server: RedisServer) -> float | None:
     return minute.people
 
 
-def without(monkeypatch: pytest.MonkeyPatch, store: Store, line: str, instead: str) -> None:
-    """The script with one of its lines changed: a control."""
-    script = resources.files("roommood.aggregator.counting").joinpath("count_once.lua").read_text()
-    assert script.count(line) == 1
-    changed = script.replace(line, instead)
-    monkeypatch.setattr(store, "_script", changed)
-    monkeypatch.setattr(store, "_digest", hashlib.sha1(changed.encode()).hexdigest())
-
-
 def test_without_that_bound_it_outweighs_the_other_thousands_to_one(
     store: Store, server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    line = "  return math.max(0, math.min(row[6], arg.bucket_us[b] - observed[b][row[4]]))"
-    without(monkeypatch, store, line, "  return row[6]")
+    hooks.no_bound_on_a_cameras_time(monkeypatch, store)
     commit(store, greedy())
     commit(store, honest())
     assert people_of_the_room(server) == 0.0
@@ -179,8 +168,7 @@ def test_without_the_bound_on_now_the_other_would_not_be_seen(
     store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    line = "  if time > left then time, weight = left, left / row[6] end"
-    without(monkeypatch, store, line, "")
+    hooks.no_bound_on_a_cameras_weight(monkeypatch, store)
     commit(store, greedy())
     commit(store, honest())
     assert float(live(client)["people"]) == 0.0
@@ -198,8 +186,7 @@ def test_the_bound_on_now_never_touches_an_honest_camera(
     commit(store, rows)
     bounded = live(client)
     client.flushall()
-    line = "  if time > left then time, weight = left, left / row[6] end"
-    without(monkeypatch, store, line, "")
+    hooks.no_bound_on_a_cameras_weight(monkeypatch, store)
     commit(store, rows)
     assert live(client) == bounded
 
@@ -231,8 +218,7 @@ def test_without_that_the_past_is_shown_as_now(
     store: Store, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
-    line = "      if camera.t <= now_ms + arg.live_max_age_ms then"
-    without(monkeypatch, store, line, "      if true then")
+    hooks.a_future_stays_in_the_live_hash(monkeypatch, store)
     now = stepped_back(store, client)
     assert now["dominant"] == "sadness"
     assert int(now["captured_ms"]) > NOW_MS

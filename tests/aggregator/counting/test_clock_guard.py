@@ -9,6 +9,7 @@ from roommood.aggregator.counting.store import Store
 from roommood.shared.clock import wall_ms
 from roommood.shared.errors import StoreAway, StoreRefuses
 from roommood.shared.process.metrics import Health
+from tests import hooks
 
 
 class Clocks:
@@ -83,12 +84,14 @@ def test_a_step_is_noticed_before_the_next_result_is_counted(clocks: Clocks) -> 
     assert not clocks.guard.may_count()
 
 
-def test_what_the_answer_took_is_not_taken_for_a_wrong_clock(clocks: Clocks) -> None:
+def test_what_the_answer_took_is_not_taken_for_a_wrong_clock(
+    clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def slow() -> float:
         clocks.pass_by(90_000.0)
         return clocks.redis_ms
 
-    clocks.guard._redis_clock_ms = slow
+    hooks.redis_tells_the_time(monkeypatch, clocks.guard, slow)
     assert clocks.guard.may_count()
 
 

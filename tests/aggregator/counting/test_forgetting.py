@@ -23,6 +23,7 @@ from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import WORKER_SILENT_MS
 from roommood.shared.protocol.messages import Report, TicketedResult
 from roommood.shared.transport.sockets import close, connect_reports, receive, send
+from tests import hooks
 from tests.aggregator.made import HOUR_MS, face, result
 from tests.end_to_end.site import until
 from tests.ports import free_port
@@ -150,8 +151,7 @@ def as_if_forgetting_needed_no_care(desk: Desk, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Absence, "ended_ms", lambda *_: 0.0)
     monkeypatch.setattr(TransitClocks, "of", lambda *_: TransitClock())
     monkeypatch.setattr(Admission, "forget", lambda *_: None)
-    as_it_judges = property(lambda _: 1e6 + desk.now_ms, lambda *_: None)
-    monkeypatch.setattr(Aggregator, "_tick_ms", as_it_judges, raising=False)
+    hooks.silence_ends_when_it_is_judged(monkeypatch, lambda: 1e6 + desk.now_ms)
 
 
 def test_without_that_care_it_would_bring_the_room_back(

@@ -12,6 +12,7 @@ from roommood.deploy.doctor import cameras as camera_checks
 from roommood.deploy.doctor import doctor
 from roommood.deploy.doctor.cameras import Camera, Mode, check_cameras, read_camera
 from roommood.deploy.doctor.findings import Level
+from tests import hooks
 from tests.camera_node.debian_picamera2 import SIZE_CHANGED, bookworm
 
 __all__ = ["bookworm"]
@@ -136,8 +137,7 @@ def test_a_source_is_warned_of_where_its_pictures_come_too_slowly(
     slowest_part: float, level: Level, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cv2.imwrite(str(tmp_path / "wall.jpg"), np.full((480, 640, 3), 90, np.uint8))
-    monkeypatch.setattr(doctor, "_FAR_TOO_SLOW", slowest_part)
-    monkeypatch.setattr(doctor, "_MEASURED_FOR_S", 0.3)
+    hooks.the_doctor_measures_a_source_for(monkeypatch, 0.3, slowest_part)
 
     (found,) = doctor._source(f"simulated:{tmp_path}")
 

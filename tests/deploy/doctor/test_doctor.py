@@ -17,6 +17,7 @@ from roommood.deploy.doctor.findings import Finding, Level, checked, ok
 from roommood.deploy.doctor.redis import check_redis
 from roommood.shared.errors import ModelError
 from roommood.shared.process.origin import how_to_install
+from tests import hooks
 from tests.redis_server import RedisServer
 
 
@@ -111,7 +112,7 @@ def test_keys_of_another_version_fail(redis_server: RedisServer) -> None:
 def test_a_clock_that_nobody_keeps_is_warned_of(
     monkeypatch: pytest.MonkeyPatch, state: int | None, level: Level
 ) -> None:
-    monkeypatch.setattr(clock_check, "_kernel_state", lambda: state)
+    hooks.the_kernels_clock_is(monkeypatch, state)
     assert clock_check.clock_finding().level is level
 
 

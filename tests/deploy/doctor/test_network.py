@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from roommood.deploy.doctor import network as network_checks
 from roommood.deploy.doctor.findings import Finding, Level
 from roommood.deploy.doctor.network import check_peer, check_rate, describe_link
 from roommood.shared.process.metrics import Health, Sample, serve
+from tests import hooks
 from tests.ports import free_port
 
 _GREETING = b"\xff\0\0\0\0\0\0\0\x01\x7f"
@@ -46,8 +46,7 @@ def test_the_path_to_a_worker_is_named_with_its_connect_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # On a busy machine even loopback may take long; what is slow is another test's matter.
-    monkeypatch.setattr(network_checks, "_LOST_S", 60.0)
-    monkeypatch.setattr(network_checks, "_SLOW_S", 60.0)
+    hooks.the_doctor_takes_a_path_for(monkeypatch)
     with peer(links=6) as address:
         found = of("path to worker", check_peer("worker", address))
 
@@ -56,10 +55,9 @@ def test_the_path_to_a_worker_is_named_with_its_connect_time(
     assert "connects in" in found.found
 
 
-@pytest.mark.parametrize(("bound", "todo"), [("_LOST_S", "get lost"), ("_SLOW_S", "late")])
+@pytest.mark.parametrize(("bound", "todo"), [("lost_s", "get lost"), ("slow_s", "late")])
 def test_a_slow_path_is_warned_of(bound: str, todo: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network_checks, "_LOST_S", 60.0)
-    monkeypatch.setattr(network_checks, bound, 0.0)
+    hooks.the_doctor_takes_a_path_for(monkeypatch, **{bound: 0.0})
     with peer(links=6) as address:
         found = of("path to worker", check_peer("worker", address))
 

@@ -19,6 +19,7 @@ from roommood.deploy.doctor.redis_version import (
     version_finding,
 )
 from roommood.deploy.keys.redis_users import RedisAccess, write_redis_access
+from tests import hooks
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 
@@ -116,7 +117,7 @@ def test_a_redis_without_a_password_is_warned_of_here_and_fails_elsewhere(
     plain: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = by_about(check_redis(plain.url, None))
-    monkeypatch.setattr(redis_checks, "_is_local", lambda _address: False)
+    hooks.redis_is_on_another_machine(monkeypatch)
     elsewhere = by_about(check_redis(plain.url, None))
     assert here["redis access"].level is Level.WARN
     assert elsewhere["redis access"].level is Level.FAIL

@@ -15,6 +15,7 @@ from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import ClientKeys, KeyPair, fingerprint
 from roommood.shared.security.zap import Authenticator
 from roommood.shared.transport.sockets import bind_frames, close, send
+from tests import hooks
 from tests.inference_worker.serving.test_intake import Context, FakeCamera, Site
 from tests.shared.keyed import WORKERS, client, entry, write_list
 from tests.shared.made import frame
@@ -173,8 +174,7 @@ def test_it_would_if_neither_claim_nor_connection_were_checked(
     unchecked: KeyedSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: ROUTER hands a routing id that has become free to whoever asks for it."""
-    find = unchecked.intake.sessions.find
-    monkeypatch.setattr(unchecked.intake, "_session_of", lambda routing_id, _: find(routing_id))
+    hooks.claims_are_not_checked(monkeypatch, unchecked.intake)
     steal(unchecked)
     (job,) = unchecked.jobs
     assert job.frame.camera == "door"

@@ -15,7 +15,6 @@ from roommood.shared.errors import ConfigError
 from roommood.shared.process.metrics import Health
 from roommood.shared.process.settings import AggregatorSettings, WorkerSettings, load
 from roommood.shared.protocol.limits import REDIAL_MS
-from roommood.shared.security import zap
 from roommood.shared.security.allow_list import AccessPolicy, AllowList, FixedPolicy
 from roommood.shared.security.keys import ClientKeys, KeyPair
 from roommood.shared.security.zap import Authenticator
@@ -30,6 +29,7 @@ from roommood.shared.transport.sockets import (
     receive_from,
     send,
 )
+from tests import hooks
 from tests.shared.keyed import WORKERS, client, connects, entry, without, write_list
 from tests.shared.peers import free_address, until
 
@@ -248,8 +248,7 @@ class Stuck(Everyone):
 def test_while_the_authenticator_hangs_the_process_is_not_ready_and_works_on(
     enter: Callable[[AccessPolicy], Listener], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(zap, "_LOOK_MS", 20)
-    monkeypatch.setattr(zap, "_HUNG_MS", 2_000.0)
+    hooks.a_hung_authenticator_is_noticed_after(monkeypatch, 2_000.0)
     policy, health = Stuck(), Health("worker")
     listener = enter(policy)
     health.ready = True

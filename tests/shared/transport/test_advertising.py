@@ -6,14 +6,14 @@ import pytest
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.limits import UNREACHED_MS
-from roommood.shared.transport import advertising
 from roommood.shared.transport.addresses import is_wildcard
 from roommood.shared.transport.advertising import Advertisement
+from tests import hooks
 
 
 @pytest.fixture
 def no_route(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(advertising, "_default_interface", lambda: "")
+    hooks.the_default_route_leaves_from(monkeypatch, lambda: "")
 
 
 def test_what_was_asked_to_be_advertised_wins() -> None:
@@ -60,7 +60,7 @@ def test_a_network_that_comes_or_changes_after_the_start_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     hosts = ["", "192.0.2.7", "192.0.2.8"]
-    monkeypatch.setattr(advertising, "_default_interface", lambda: hosts[0])
+    hooks.the_default_route_leaves_from(monkeypatch, lambda: hosts[0])
     one = Advertisement("tcp://*:5701", None)
     for now_ms, host in enumerate(hosts):
         hosts[0] = host

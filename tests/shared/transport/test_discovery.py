@@ -7,8 +7,8 @@ import pytest
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.limits import MAX_ADDRESSES
-from roommood.shared.transport import discovery
 from roommood.shared.transport.discovery import SERVICE, Finder, announced, finding
+from tests import hooks
 from tests.end_to_end.site import until
 
 zeroconf = pytest.importorskip("zeroconf")
@@ -39,7 +39,7 @@ def test_two_workers_are_both_found(finder: Finder) -> None:
 def test_a_worker_that_moves_is_found_at_its_new_address_though_the_table_be_full(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(discovery, "_MOST_NAMES", 1)
+    hooks.discovery_keeps_at_most(monkeypatch, 1)
     moved, network = "tcp://192.0.2.9:5701", Announcements()
     finder: Any = Finder()
     network.address = "192.0.2.7"

@@ -12,11 +12,11 @@ import pytest
 from roommood.camera_node.back_off import BackOff
 from roommood.camera_node.capture import Capture
 from roommood.camera_node.encoder import Encoder
-from roommood.camera_node.sources.network import http_camera
 from roommood.camera_node.sources.open import open_source
 from roommood.camera_node.sources.picture import Interrupted
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import cv2
+from tests import hooks
 from tests.camera_node.sources.network.http_cameras import (
     COUNT,
     JPEGS,
@@ -61,7 +61,7 @@ def test_one_picture_in_several_seconds_is_waited_for(
     camera: HttpCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is silence is learnt from the camera; here in tenths of a second."""
-    monkeypatch.setattr(http_camera, "_LEAST_S", 0.05)
+    hooks.an_http_camera_is_silent_after(monkeypatch, 0.05)
     camera.pause_s = 0.3
     assert pictures(camera.url, 4) == JPEGS[:4]
 
@@ -70,7 +70,7 @@ def test_one_picture_in_several_seconds_is_waited_for(
 def test_a_stream_without_further_pictures_is_given_up(
     camera: HttpCamera, monkeypatch: pytest.MonkeyPatch, after: str
 ) -> None:
-    monkeypatch.setattr(http_camera, "_LEAST_S", 0.3)
+    hooks.an_http_camera_is_silent_after(monkeypatch, 0.3)
     camera.per_request, camera.after = 5, after
     with open_source(camera.url) as source:
         assert [source.read().jpeg for _ in range(5)] == JPEGS[:5]

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from roommood.camera_node.sources.ffmpeg import FfmpegVideo
-from roommood.camera_node.sources.network import stream
 from roommood.camera_node.sources.open import open_source
 from roommood.camera_node.sources.picture import Picture, Source
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import decode
+from tests import hooks
 from tests.needs import missing
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
@@ -127,7 +127,7 @@ def test_nobody_there_is_told() -> None:
 def test_key_frames_far_apart_are_waited_for_and_named(
     cameras: Cameras, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "_TELL_AFTER_S", 0.5)
+    hooks.key_frames_are_far_apart_beyond(monkeypatch, 0.5)
     caplog.set_level(logging.INFO, "camera_node")
     with open_source(cameras.url("/far")) as early:
         early.read()
