@@ -2,7 +2,8 @@
 
     python benchmarks/peer_link.py KIND send|receive PORT JPEG COUNT RATE MODE
 
-KIND: push (bare pyzmq PUSH and PULL), req or pub (imagezmq), netgear (vidgear, pattern 1 with
+KIND: push (bare pyzmq PUSH and PULL), credit (the least that asks for each frame: a bare DEALER and
+ROUTER), req or pub (imagezmq), netgear (vidgear, pattern 1 with
 its JPEG compression), netgear-raw, or netgear-two (its mode for several receivers). MODE raw
 passes the JPEG's bytes on, codec compresses from pixels and decodes on arrival. With MODE
 work:MS the receiver works so long on each frame for COUNT seconds and tells of each frame how
@@ -56,6 +57,37 @@ class Push:
 
     def done(self) -> None:
         pass
+
+
+class Credit:
+    """As `Push`, and the receiver asks for each frame: once when it hears of the sender, then when
+    it is done with one."""
+
+    def __init__(self, role: str, port: str) -> None:
+        zmq = importlib.import_module("zmq")
+        where = f"tcp://127.0.0.1:{port}"
+        self.socket = zmq.Context().socket(zmq.DEALER if role == "send" else zmq.ROUTER)
+        self.sender = b""
+        if role == "send":
+            self.socket.connect(where)
+            self.socket.send(b"hello")
+        else:
+            self.socket.bind(where)
+            self.sender = self.socket.recv_multipart()[0]
+            self.done()
+
+    def send(self, stamp: bytes, jpeg: bytes, pixels: Any, codec: bool) -> None:
+        self.socket.recv()
+        self.socket.send_multipart([stamp, compressed(pixels) if codec else jpeg])
+
+    def receive(self, codec: bool) -> bytes:
+        _, stamp, jpeg = self.socket.recv_multipart()
+        if codec:
+            decoded(jpeg)
+        return bytes(stamp)
+
+    def done(self) -> None:
+        self.socket.send_multipart([self.sender, b"one more"])
 
 
 class ImageZmq:
@@ -128,6 +160,8 @@ def decoded(jpeg: bytes) -> Any:
 def link_of(kind: str, role: str, port: str) -> Link:
     if kind == "push":
         return Push(role, port)
+    if kind == "credit":
+        return Credit(role, port)
     if kind in ("req", "pub"):
         return ImageZmq(role, port, kind == "req")
     return NetGear(role, port, kind)

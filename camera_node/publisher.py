@@ -11,6 +11,7 @@ from typing import Final
 import zmq
 
 from roommood.camera_node.deliveries import Refusals, unreached
+from roommood.camera_node.hellos import Hellos
 from roommood.camera_node.membership import Membership
 from roommood.camera_node.worker_connection import WorkerConnection, all_say, soonest
 from roommood.shared.clock import boot_ms
@@ -19,7 +20,6 @@ from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import (
     CREDIT_VOID_MS,
-    HELLO_EVERY_MS,
     MAX_INTERVAL_US,
     MAX_STATUS_CHARS,
 )
@@ -93,6 +93,7 @@ class Publisher:
         self.sent = 0
         self.last_transit_ms: float | None = None
         self._refusals = Refusals()
+        self._hellos = Hellos()
         for address in self._membership.configured:
             self._open(address)
 
@@ -167,8 +168,9 @@ class Publisher:
             if ready is None or link.socket in ready:
                 self._take_messages(link)
         now_ms = boot_ms()
+        self._hellos.call(self._links.values(), now_ms, self._status)
         for link in self._links.values():
-            if link.window.connected and now_ms >= link.hello_due_ms:
+            if link.window.connected and link.hello_due:
                 self._say_hello(link, now_ms)
         self._note_silence(now_ms)
         if now_ms >= self._membership_due_ms:
@@ -183,7 +185,7 @@ class Publisher:
                 self._connections += 1
                 link.window.connect(self._connections, boot_ms())
                 self._membership.proved(link.address)
-                link.hello_due_ms = 0.0
+                link.hello_due = True
             elif change is ConnectionEvent.DISCONNECTED:
                 self._note_disconnected(link)
 
@@ -236,7 +238,10 @@ class Publisher:
             health=self.counted(plain.health),
         )
         if sockets.send(link.socket, [wire.encode_hello(hello)]):
-            link.hello_due_ms = now_ms + HELLO_EVERY_MS
+            link.hello_due, link.told_ms = False, now_ms
+
+    def _status(self) -> str:
+        return self.counted(self._hello().health).source
 
     def say_hello_now(self) -> None:
         """Tells every worker how things stand, for the last time before the end."""
@@ -265,7 +270,7 @@ class Publisher:
 
     def _note_sent(self, link: WorkerConnection, outgoing: Outgoing, now_ms: float) -> None:
         link.window.spend()
-        link.sent_ms = now_ms
+        link.sent_ms = link.told_ms = now_ms
         self.sent += 1
         self._previous_captured_ms = outgoing.captured_ms
 

@@ -17,8 +17,9 @@ class WorkerConnection(ClientConnection):
         super().__init__(dialer, address, now_ms, learned=learned)
         self.number = number
         self.window = CreditWindow(now_ms)
-        self.hello_due_ms = 0.0
+        self.hello_due = True
         self.sent_ms = 0.0
+        self.told_ms = 0.0
         self.refused = ""
         self.paused = False
         self._refused_frames = ("", 0)

@@ -297,7 +297,7 @@ class Intake:
                 return
             self.sessions.grant(session, now_ms, self._pace.next_due_ms(session, now_ms))
             self.control.granted(now_ms)
-            # The list of workers comes with each second's Hello; here it would cost a large site
+            # The list of workers comes with the answers to Hello; here it would cost a large site
             # more than the frame's header.
             self._send_credit(session, now_ms, ())
 

@@ -67,8 +67,10 @@ LATE_BUCKET_EVERY_MS: Final = 20.0
 
 # Milliseconds without a word after which a worker's credit is void.
 CREDIT_VOID_MS: Final = 3_000
-# Milliseconds between two Hellos of one connection.
+# Milliseconds between two words of a camera on one connection, frames among them; and between two
+# Hellos in any case. More would keep the counts of a lost frame and of a camera's health too long.
 HELLO_EVERY_MS: Final = 1_000
+HELLO_AT_LEAST_EVERY_MS: Final = 4_000
 # Milliseconds of silence after which a learned worker is dropped.
 LEARNED_WORKER_DROP_MS: Final = 60_000
 # Workers that one camera uses: bounds its sockets and the Hellos on its radio.

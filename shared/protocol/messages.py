@@ -49,7 +49,8 @@ class CameraHealth:
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """Camera to worker: first on every connection, then every second.
+    """Camera to worker: first on every connection, then where no frame was sent for a second, and
+    each four in any case.
 
     `session_id` is random per start of the camera; `link` numbers its sockets and `connection`
     their handshakes, so that a Credit for an earlier connection is told apart. `sent` counts

@@ -1,6 +1,7 @@
 """The camera's side of the frame protocol, spoken to by fake workers over real sockets."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -132,6 +133,51 @@ def test_hello_is_said_each_second(site: Site, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(publisher_module, "boot_ms", lambda: later)
     site.until(lambda: len(worker.hellos) == heard + 1)
     assert publisher.connected_workers == 1
+
+
+def test_a_frame_stands_for_a_hello_but_not_for_ever(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, worker = site.served()
+    heard, began_ms = len(worker.hellos), boot_ms()
+    clock = [began_ms]
+    monkeypatch.setattr(publisher_module, "boot_ms", lambda: clock[0])
+    while len(worker.frames) < 7:
+        number = len(worker.frames) + 1
+        worker.say(granted=number)
+        site.until(publisher.may_send)
+        clock[0] = began_ms + number * 999
+        assert publisher.send(picture(clock[0]))
+        site.until(lambda: worker.frames[number - 1 :])  # noqa: B023
+    assert len(worker.hellos) == heard + 1
+    assert worker.hellos[-1][1].sent in (4, 5)
+
+
+def test_a_worker_that_gets_no_frame_hears_hello_each_second_and_so_do_all(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = site.worker("first"), site.worker("other")
+    publisher = site.publish(first.address, other.address)
+    site.until(lambda: first.hellos and other.hellos)
+    first.say(granted=1)
+    site.until(publisher.may_send)
+    later = boot_ms() + 1001
+    monkeypatch.setattr(publisher_module, "boot_ms", lambda: later)
+    assert publisher.send(picture(later))
+    site.until(lambda: len(first.hellos) == len(other.hellos) == 2)
+    assert {one.hellos[-1][1].health.sent for one in (first, other)} == {1}
+
+
+def test_a_status_that_changes_is_told_within_a_second(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, worker = site.served()
+    later, plain = boot_ms() + 1500, hello()
+    monkeypatch.setattr(publisher_module, "boot_ms", lambda: later)
+    frozen = replace(plain, health=replace(plain.health, source="frozen: 12 s"))
+    monkeypatch.setattr(publisher, "_hello", lambda: frozen)
+    assert publisher.send(picture(later))
+    site.until(lambda: worker.hellos[-1][1].health.source == "frozen: 12 s")
 
 
 def test_without_a_worker_nothing_may_be_sent(site: Site) -> None:
