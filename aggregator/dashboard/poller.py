@@ -29,6 +29,10 @@ _HEALTH_EVERY_S: Final = 2.0
 _HOUR_EVERY_S: Final = 10.0
 # So much of our time at most goes into health, and as much into the rooms' last hours.
 _BUSY: Final = 0.1
+# And into the looks at many rooms: these are then less often, and no channel is followed, whose
+# messages would cost more than the looks.
+_BUSY_LOOKING: Final = 0.03
+_MANY_ROOMS: Final = 100
 # Messages taken at once; what they say is read from the live hashes.
 _MOST_MESSAGES: Final = 10_000
 _HOUR: Final = timedelta(hours=1)
@@ -87,11 +91,29 @@ class Feed:
 
     def _follow(self) -> None:
         """Until Redis goes away, or we end."""
+        while not self._stop.is_set():
+            self._follow_many()
+            self._follow_few()
+
+    def _follow_few(self) -> None:
+        """A look for each change, while they are few rooms."""
         with _subscribed(self._servers.any_client()) as inbox:
-            while not self._stop.is_set():
+            while not (self._stop.is_set() or self._are_many):
                 self._look()
                 self._stop.wait(_PACE_S)
                 self._await_change(inbox)
+
+    def _follow_many(self) -> None:
+        """A look each second, or as often as it takes little of our time."""
+        while self._are_many and not self._stop.is_set():
+            used_s = time.thread_time()
+            self._look()
+            used_s = time.thread_time() - used_s
+            self._stop.wait(max(_LOOK_AT_LEAST_EVERY_S, used_s / _BUSY_LOOKING))
+
+    @property
+    def _are_many(self) -> bool:
+        return len(self._snapshot.rooms) > _MANY_ROOMS
 
     def _await_change(self, inbox: Any) -> None:
         message = inbox.get_message(timeout=_LOOK_AT_LEAST_EVERY_S - _PACE_S)

@@ -13,10 +13,8 @@ from roommood.aggregator.dashboard.zones import PageZone, zone_for
 from roommood.shared.process.runtime import release
 
 # What the browser's tab keeps.
-_PAUSED = "roommood-paused"
-_ASK_BROWSER = (
-    "[Intl.DateTimeFormat().resolvedOptions().timeZone, sessionStorage.getItem('roommood-paused')]"
-)
+_PAUSED = "paused"
+_ASK_BROWSER = "[Intl.DateTimeFormat().resolvedOptions().timeZone, {...sessionStorage}]"
 # Seconds that a browser may take for that.
 _BROWSER_S = 5.0
 _PAGES = {"/": "Rooms", "/health": "Cameras and workers"}
@@ -26,7 +24,7 @@ class Frame:
     """One open page. It follows the broadcaster until it is closed, or its user pauses it.
 
     `zone` is by whose clock it tells times. The browser is asked for its own once it is there;
-    what tells times waits for that (`once_settled`).
+    what tells times waits for that (`once_settled`). `kept` is what the browser's tab remembers.
     """
 
     def __init__(self, hub: Broadcaster, zone: PageZone, path: str) -> None:
@@ -36,6 +34,7 @@ class Frame:
         self._paused = False
         self._waiting: list[Callable[[], object]] = []
         self.zone = zone
+        self.kept: dict[str, str] = {}
 
     @contextmanager
     def body(self) -> Iterator[None]:
@@ -98,9 +97,9 @@ class Frame:
     async def _settle(self) -> None:
         """A pause holds for the browser's tab, from page to page."""
         with suppress(TimeoutError):
-            zone, paused = await ui.run_javascript(_ASK_BROWSER, timeout=_BROWSER_S)
+            zone, self.kept = await ui.run_javascript(_ASK_BROWSER, timeout=_BROWSER_S)
             self.zone = zone_for(self.zone, zone)
-            if paused == "yes":
+            if self.kept.get(_PAUSED) == "yes":
                 self._set_paused(True)
         self._say_zone()
         self._tell(self._broadcaster.scene)
@@ -112,8 +111,12 @@ class Frame:
 
     def _toggle(self) -> None:
         self._set_paused(not self._paused)
-        kept = "yes" if self._paused else "no"
-        ui.run_javascript(f"sessionStorage.setItem('{_PAUSED}', '{kept}')")
+        self.keep(_PAUSED, "yes" if self._paused else "no")
+
+    def keep(self, name: str, value: str) -> None:
+        """For the browser's tab, from page to page; `name` and `value` are words of ours."""
+        self.kept[name] = value
+        ui.run_javascript(f"sessionStorage.setItem('{name}', '{value}')")
 
     def _set_paused(self, paused: bool) -> None:
         self._paused = paused

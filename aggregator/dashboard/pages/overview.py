@@ -1,16 +1,31 @@
-"""Every room at a glance."""
+"""Every room at a glance: cards where they are few, a list where they are many."""
 
-from roommood.aggregator.dashboard import charts
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.cache import Scene
-from roommood.aggregator.dashboard.html import ago, render
+from roommood.aggregator.dashboard.html import render
+from roommood.aggregator.dashboard.order import ALL_GROUPS, Wanted, groups_of, ordered
+from roommood.aggregator.dashboard.pages.card import RoomCard
 from roommood.aggregator.dashboard.pages.frame import Frame
-from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
+from roommood.aggregator.dashboard.pages.parts import (
+    Choice,
+    Field,
+    Select,
+    block,
+    element,
+    words,
+)
+from roommood.aggregator.dashboard.pages.room_list import RoomList
 from roommood.aggregator.dashboard.snapshot import Room
 from roommood.aggregator.dashboard.zones import PageZone
 
-_NOW_LABEL = "Shares of the expressions shown now; the list below gives the figures."
-_HOUR_LABEL = "Expressions shown in the last hour, by minute; the room's page has the figures."
+# So many cards and rows are shown at first, and more for each press of the button.
+_CARDS_AT_ONCE = 24
+_ROWS_AT_ONCE = 100
+# Problems told one by one.
+_MOST_PROBLEMS = 8
+# With fewer rooms there is nothing to look for.
+_WORTH_A_FILTER = 7
+_CARDS, _LIST, _AS_FITS = "cards", "list", ""
 
 
 def overview_page(hub: Broadcaster, zone: PageZone) -> None:
@@ -37,17 +52,24 @@ class _Problems:
             self._list = block("rm-block")
 
     def show(self, scene: Scene) -> None:
-        found = scene.once("problems", lambda: scene.snapshot.problems)
-        self._card.set_visibility(bool(found))
+        problems = scene.once("problems", lambda: scene.snapshot.problems)
+        self._card.set_visibility(bool(problems))
         self._list.content = scene.once(
-            "problems as a list", lambda: render("problems.html", problems=found)
+            "problems as a list",
+            lambda: render("problems.html", problems=problems, most=_MOST_PROBLEMS),
         )
 
 
 class _Rooms:
+    """Those that are looked for, as cards or as a list."""
+
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
+        self._scene: Scene | None = None
         self._cards: dict[str, RoomCard] = {}
+        self._shown_more = 0
+        self._view = _AS_FITS
+        self._controls()
         self._empty = element("div", "rm-card rm-empty")
         with self._empty:
             words("h2", "No room yet")
@@ -55,78 +77,78 @@ class _Rooms:
             words("p", "Nothing at hand to try it with? This starts three simulated cameras:")
             words("pre", "roommood demo --dashboard")
         self._grid = element("div", "rm-rooms")
+        self._list = RoomList()
+        self._more = words("button", "", "rm-button rm-more").on("click", self._show_more)
+        self._more.props["type"] = "button"
+        frame.once_settled(self._as_kept)
+
+    def _controls(self) -> None:
+        self._groups: list[str] = []
+        with element("div", "rm-controls", role="search") as self._bar:
+            self._text = Field("Find", "search", self._again)
+            self._group = Select("Group", {ALL_GROUPS: "all"}, ALL_GROUPS, self._again)
+            views = {_CARDS: "Cards", _LIST: "List"}
+            self._choice = Choice("View", views, _CARDS, self._view_chosen)
+            self._count = words("span", "", "rm-note")
+            self._count.props["role"] = "status"
+
+    def _view_chosen(self, view: str) -> None:
+        self._frame.keep("view", view)
+        self._view = view
+        self._again()
+
+    def _as_kept(self) -> None:
+        kept = self._frame.kept.get("view", "")
+        if kept in (_CARDS, _LIST):
+            self._view = kept
+            self._again()
+
+    def _again(self, _: object = None) -> None:
+        self._shown_more = 0
+        self._redraw()
+
+    def _show_more(self) -> None:
+        self._shown_more += 1
+        self._redraw()
+
+    def _redraw(self) -> None:
+        if self._scene is not None:
+            self.show(self._scene)
 
     def show(self, scene: Scene) -> None:
+        self._scene = scene
+        every = scene.snapshot.rooms
+        self._empty.set_visibility(not every and not scene.snapshot.away)
+        self._offer(list(every))
+        wanted = Wanted(self._text.value, self._group.value)
         troubled = {one.room for one in scene.once("problems", lambda: scene.snapshot.problems)}
-        first = sorted(scene.snapshot.rooms, key=lambda room: room.name not in troubled)
-        rooms = {room.name: room for room in first}
-        if list(rooms) != list(self._cards):
-            self._build(list(rooms))
-        for name, room in rooms.items():
-            self._cards[name].show(scene, room)
-        self._empty.set_visibility(not rooms and not scene.snapshot.away)
+        rooms = scene.once(("rooms", wanted), lambda: ordered(every, troubled, wanted))
+        as_list = self._as_list(len(every))
+        self._choice.press(_LIST if as_list else _CARDS)
+        most = (_ROWS_AT_ONCE if as_list else _CARDS_AT_ONCE) * (1 + self._shown_more)
+        self._count.text = f"{len(rooms)} of {len(every)}"
+        self._more.set_visibility(len(rooms) > most)
+        self._more.text = f"Show more: {len(rooms) - most} are not shown"
+        self._list.show(scene, rooms[:most] if as_list else [])
+        self._show_cards(scene, [] if as_list else rooms[:most])
 
-    def _build(self, names: list[str]) -> None:
-        self._grid.clear()
-        with self._grid:
-            self._cards = {name: RoomCard(name, self._frame) for name in names}
+    def _as_list(self, count: int) -> bool:
+        return self._view == _LIST or (self._view == _AS_FITS and count > _CARDS_AT_ONCE)
 
+    def _offer(self, rooms: list[Room]) -> None:
+        groups = groups_of(rooms)
+        self._bar.set_visibility(len(rooms) >= _WORTH_A_FILTER or bool(groups))
+        if groups != self._groups:
+            self._groups = groups
+            value = self._group.value if self._group.value in groups else ALL_GROUPS
+            self._group.offer({ALL_GROUPS: "all"} | {one: one for one in groups}, value)
+        self._group.show(bool(groups))
 
-class RoomCard:
-    """One room."""
-
-    def __init__(self, name: str, frame: Frame) -> None:
-        self._frame = frame
-        with element("section", "rm-card rm-room", aria_label=f"Room {name}") as self._card:
-            with element("div", "rm-card-head"):
-                with words("h2", ""):
-                    words("a", name).props["href"] = f"/room/{name}"
-                self._fresh = words("span", "", "rm-fresh")
-            self._now = block()
-            self._bar = Chart("rm-chart-now", _NOW_LABEL)
-            self._shares = block()
-            with element("div", "rm-hour") as self._strip:
-                words("p", "Last hour", "rm-note")
-                self._hour = Chart("rm-chart-hour", _HOUR_LABEL)
-            self._facts = block()
-
-    def show(self, scene: Scene, room: Room) -> None:
-        away, now, name = scene.snapshot.is_unknown(room), room.now, room.name
-        self._fresh.text = freshness(scene, room)
-        self._card.classes(
-            add="rm-room-silent" if now.silent else "",
-            remove="" if now.silent else "rm-room-silent",
-        )
-        self._now.content = now_html(scene, room, self._frame.zone)
-        self._bar.show(scene.once(("bar", name), lambda: charts.now_bar(now.shares)))
-        self._bar.hide(not now.shares)
-        self._shares.content = shares_html(scene, room)
-        self._hour.show(scene.once(("hour", name), lambda: charts.hour_strip(room.hour)))
-        self._strip.set_visibility(bool(room.hour))
-        self._facts.content = scene.once(
-            ("facts", name), lambda: render("facts.html", room=room, away=away)
-        )
-
-
-def freshness(scene: Scene, room: Room) -> str:
-    """How old the newest frame is."""
-    if scene.snapshot.is_unknown(room):
-        return "not known"
-    return "silent" if room.now.age_s is None else ago(room.now.age_s)
-
-
-def now_html(scene: Scene, room: Room, zone: PageZone) -> str:
-    """What a room shows, in words, with what is wrong with its cameras' pictures."""
-    snapshot = scene.snapshot
-    every = scene.once("problems", lambda: snapshot.problems)
-    troubled = [one for one in every if one.room == room.name]
-    away = snapshot.is_unknown(room)
-    return scene.once(
-        ("now", room.name, zone.name),
-        lambda: render("now.html", room=room, away=away, troubled=troubled, zone=zone.zone),
-    )
-
-
-def shares_html(scene: Scene, room: Room) -> str:
-    shares = room.now.shares
-    return scene.once(("shares", room.name), lambda: render("shares.html", shares=shares))
+    def _show_cards(self, scene: Scene, rooms: list[Room]) -> None:
+        if [room.name for room in rooms] != list(self._cards):
+            self._grid.clear()
+            with self._grid:
+                self._cards = {room.name: RoomCard(room.name, self._frame) for room in rooms}
+        for room in rooms:
+            self._cards[room.name].show(scene, room)
+        self._grid.set_visibility(bool(rooms))

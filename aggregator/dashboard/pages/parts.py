@@ -79,8 +79,9 @@ class Choice:
 
     def press(self, option: str) -> None:
         """Shows this one as chosen."""
-        self.value = option
-        self._press()
+        if option != self.value:
+            self.value = option
+            self._press()
 
     def _press(self) -> None:
         for option, button in self._buttons.items():
@@ -96,7 +97,7 @@ class Select:
     ) -> None:
         self.value = value
         self._on_change = on_change
-        with element("label", "rm-select"):
+        with element("label", "rm-select") as self._label:
             words("span", label)
             self._list = element("select")
         self.offer(options, value)
@@ -114,9 +115,32 @@ class Select:
                 if option == value:
                     one.props["selected"] = True
 
+    def show(self, shown: bool) -> None:
+        self._label.set_visibility(shown)
+
     def _changed(self, event: Any) -> None:
         if event.args in self._options:
             self.value = event.args
+            self._on_change(self.value)
+
+
+class Field:
+    """A line of text to fill in; `on_change` is told of it while it is written."""
+
+    def __init__(self, label: str, kind: str, on_change: Callable[[str], Any]) -> None:
+        self.value = ""
+        self._on_change = on_change
+        with element("label", "rm-select") as self.label:
+            words("span", label)
+            self.input = element("input", type=kind, autocomplete="off", maxlength="64")
+        self.input.on(
+            "input", self._changed, throttle=0.2, leading_events=False,
+            js_handler="(e) => emit(e.target.value)",
+        )  # fmt: skip
+
+    def _changed(self, event: Any) -> None:
+        if isinstance(event.args, str):
+            self.value = event.args[:64]
             self._on_change(self.value)
 
 

@@ -7,15 +7,18 @@ from roommood.aggregator.dashboard.archive import Archive
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.cache import Scene
 from roommood.aggregator.dashboard.html import render
+from roommood.aggregator.dashboard.pages.card import (
+    NOW_LABEL,
+    freshness,
+    now_html,
+    shares_html,
+)
 from roommood.aggregator.dashboard.pages.frame import Frame
 from roommood.aggregator.dashboard.pages.heat import HeatSection
 from roommood.aggregator.dashboard.pages.history import HistorySection
-from roommood.aggregator.dashboard.pages.overview import freshness, now_html, shares_html
 from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
 from roommood.aggregator.dashboard.snapshot import Room
 from roommood.aggregator.dashboard.zones import PageZone
-
-_NOW_LABEL = "Shares of the expressions shown now; the list below gives the figures."
 
 
 def room_page(hub: Broadcaster, archive: Archive, zone: PageZone, name: str) -> None:
@@ -65,7 +68,7 @@ class _NowSection:
                 words("h2", "Now").props["id"] = "now"
                 self._fresh = words("span", "", "rm-fresh")
             self._now = block()
-            self._bar = Chart("rm-chart-now", _NOW_LABEL)
+            self._bar = Chart("rm-chart-now", NOW_LABEL)
             self._shares = block()
             self._facts = block()
 
