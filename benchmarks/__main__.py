@@ -32,6 +32,7 @@ from benchmarks.render import rendered
 from benchmarks.rows import Benchmark, Options, add_options, options_of, printed
 from benchmarks.scale import scale
 from benchmarks.slow_link import slow_link
+from benchmarks.source_cost import source_cost
 from benchmarks.startup import startup
 from benchmarks.transport import transport
 from benchmarks.worker_share import worker_share
@@ -46,6 +47,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "worker_share": worker_share,
     "latency": latency,
     "camera_cost": camera_cost,
+    "source_cost": source_cost,
     "aggregation": aggregation,
     "cluster": cluster,
     "many_cameras": many_cameras,

@@ -3,7 +3,9 @@
    FAKE_V4L2_FRAMES   folder; its files, by name, are the buffers, over and over (empty ones, too)
    FAKE_V4L2_FORMATS  which of MJPG, YUYV and UYVY the camera has, the first unless another is asked for
 
-   It is 160x120 at 50 frames a second; buffers are stamped with the monotonic clock 100 ms ago. */
+   FAKE_V4L2_MODE     WIDTHxHEIGHT@RATE, 160x120@50 unless given
+
+   Buffers are stamped with the monotonic clock 100 ms ago. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -19,8 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WIDTH = 160, HEIGHT = 120, BUFFERS = 8, SIZE = 256 * 1024, RATE = 50, LATE_MS = 100 };
+enum { BUFFERS = 8, SIZE = 4 * 1024 * 1024, LATE_MS = 100 };
 
+static int width = 160, height = 120, rate = 50;
 static int device = -1;
 static __u32 format;
 static void *memory[BUFFERS];
@@ -40,6 +43,8 @@ static int has(__u32 wanted) {
 
 static int open_device(void) {
     char pattern[4096];
+    const char *mode = getenv("FAKE_V4L2_MODE");
+    if (mode) sscanf(mode, "%dx%d@%d", &width, &height, &rate);
     snprintf(pattern, sizeof pattern, "%s/*", getenv("FAKE_V4L2_FRAMES"));
     if (glob(pattern, 0, 0, &frames)) return fail(ENODEV);
     format = has(V4L2_PIX_FMT_YUYV) ? V4L2_PIX_FMT_YUYV
@@ -84,7 +89,7 @@ void *mmap64(void *at, size_t size, int how, int flags, int file, off_t offset) 
 }
 
 static int run_clock(int on) {
-    struct itimerspec beat = {{0, on ? 1000000000L / RATE : 0}, {0, on ? 1000000000L / RATE : 0}};
+    struct itimerspec beat = {{0, on ? 1000000000L / rate : 0}, {0, on ? 1000000000L / rate : 0}};
     queued = on ? queued : 0;
     return timerfd_settime(device, 0, &beat, 0);
 }
@@ -92,9 +97,9 @@ static int run_clock(int on) {
 static int describe_format(struct v4l2_format *about, int set) {
     struct v4l2_pix_format *pixels = &about->fmt.pix;
     if (set && has(pixels->pixelformat)) format = pixels->pixelformat;
-    pixels->width = WIDTH, pixels->height = HEIGHT, pixels->pixelformat = format;
+    pixels->width = width, pixels->height = height, pixels->pixelformat = format;
     pixels->field = V4L2_FIELD_NONE, pixels->sizeimage = SIZE;
-    pixels->bytesperline = format == V4L2_PIX_FMT_MJPEG ? 0 : 2 * WIDTH;
+    pixels->bytesperline = format == V4L2_PIX_FMT_MJPEG ? 0 : 2 * width;
     return 0;
 }
 
@@ -142,7 +147,7 @@ static int answer(unsigned long request, void *about) {
     case (unsigned)VIDIOC_S_PARM: {
         struct v4l2_captureparm *stream = &((struct v4l2_streamparm *)about)->parm.capture;
         stream->capability = V4L2_CAP_TIMEPERFRAME;
-        stream->timeperframe.numerator = 1, stream->timeperframe.denominator = RATE;
+        stream->timeperframe.numerator = 1, stream->timeperframe.denominator = rate;
         return 0;
     }
     case (unsigned)VIDIOC_REQBUFS: {

@@ -83,7 +83,7 @@ PARTS: Final[dict[str, Part]] = {
 
 
 class HttpCamera(http.server.ThreadingHTTPServer):
-    """Sends JPEGS in turn, by `part`: `per_request` of them, or for ever; then closes, or is
+    """Sends its pictures in turn, by `part`: `per_request` of them, or for ever; then closes, or is
     silent, or goes on without pictures (`after`)."""
 
     daemon_threads = True
@@ -91,6 +91,7 @@ class HttpCamera(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Request)
         self.part: Part = PLAIN
+        self.pictures = JPEGS
         self.kind: str | None = "multipart/x-mixed-replace; boundary=frame"
         self.chunked = False
         self.per_request: int | None = None
@@ -144,7 +145,7 @@ class _Request(http.server.BaseHTTPRequestHandler):
             self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         for number in self._numbers():
-            self._send(camera.part(number, JPEGS[number % COUNT]))
+            self._send(camera.part(number, camera.pictures[number % len(camera.pictures)]))
             camera.stopping.wait(camera.pause_s)
         while camera.after != "close" and not camera.stopping.wait(0.02):
             if camera.after == "go on without pictures":

@@ -2,6 +2,8 @@
 
 Every picture shows, in 20 squares along its top, the monotonic milliseconds at which it was drawn.
 Prints the ports of an open server and of one that wants user "user" with password "secret".
+
+    rtsp_server.py [WIDTH HEIGHT RATE_HZ]       320 240 15 unless given
 """
 
 import sys
@@ -15,7 +17,8 @@ gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
 
-WIDTH, HEIGHT, RATE_HZ, BITS = 320, 240, 15, 20
+WIDTH, HEIGHT, RATE_HZ = (int(number) for number in sys.argv[1:] or (320, 240, 15))
+BITS = 20
 SQUARE = WIDTH // BITS
 X264 = "x264enc tune=zerolatency speed-preset=ultrafast"
 H264 = f"{X264} key-int-max=15 ! rtph264pay"

@@ -1,0 +1,168 @@
+"""What a camera node costs by where its pictures come from, and by how often it is asked.
+
+    python -m benchmarks.source_cost [--quick]
+
+Real camera nodes, each with a worker of its own that reads luma and asks 0, 2 (an empty room) or 5
+times a second. The camera gives 30 pictures a second of 640x480: a webcam by the device that the
+tests put before the C library, RTSP by GStreamer, JPEGs over HTTP, a file. Beside them, in the same
+seconds, a program that only grabs what comes, through OpenCV or from the socket; and after them one
+that decodes and compresses each picture.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from benchmarks.asking_worker import AskingWorker
+from benchmarks.pictures import encoded, scenes
+from benchmarks.processes import answer, cpu_s, end, start
+from benchmarks.rows import Options, Row, run_alone
+from tests.camera_node.sources.network.http_cameras import HttpCamera
+
+_RATES_HZ: Final = (0, 2, 5)
+_RATE_HZ: Final = 30
+_SETTLE_S: Final = 4.0
+_MOST_MORE: Final = 3.0
+_TESTS: Final = Path(__file__).parents[1] / "tests" / "camera_node" / "sources"
+# A prime: else a look each second would soon meet a picture again, as of a frozen camera.
+_PICTURES: Final = 31
+_chance: Final = np.random.default_rng(1)
+
+
+def source_cost(options: Options) -> Iterator[Row]:
+    seconds = options.length(20, 6)
+    with tempfile.TemporaryDirectory() as name:
+        for camera in (_webcam_yuyv, _webcam_mjpg, _rtsp, _http, _file):
+            with contextlib.ExitStack() as stack:
+                what, spec, environment = camera(Path(name), stack)
+                yield from _rows(what, spec, environment, seconds)
+
+
+def _rows(what: str, spec: str, environment: Mapping[str, str], seconds: float) -> Iterator[Row]:
+    with contextlib.ExitStack() as stack, _environment(environment):
+        workers = [stack.enter_context(AskingWorker(rate_hz)) for rate_hz in _RATES_HZ]
+        nodes = [stack.enter_context(_node(spec, worker.address)) for worker in workers]
+        alone = start(["-m", "benchmarks.grabbing", "grab", spec, str(seconds + _SETTLE_S)])
+        time.sleep(_SETTLE_S)
+        used_s = [-cpu_s(node.pid) for node in nodes]
+        time.sleep(seconds)
+        used_s = [used + cpu_s(node.pid) for used, node in zip(used_s, nodes, strict=True)]
+        grabbing = answer(alone, 60)["ms_per_s"]
+    with _environment(environment):
+        again = answer(start(["-m", "benchmarks.grabbing", "encode", spec, str(seconds)]), 120)
+    beside = {"only grabbed": grabbing, "decoded and compressed, each": again["ms_per_s"]}
+    for rate_hz, used in zip(_RATES_HZ, used_s, strict=True):
+        cost = used * 1000 / seconds
+        name = f"{what}: node asked {rate_hz} times a second"
+        if rate_hz == 2 and what.startswith("webcam"):
+            held = cost <= grabbing + _MOST_MORE
+            yield Row(name, cost, "ms CPU/s", f"<= grabbed + {_MOST_MORE:g}", held, beside)
+        else:
+            yield Row(name, cost, "ms CPU/s", beside=beside)
+
+
+@contextlib.contextmanager
+def _node(spec: str, address: str) -> Iterator[subprocess.Popen[str]]:
+    who = ("--name", "cam", "--room", "room", "--worker", address, "--insecure")
+    program = "from roommood.camera_node.cli import main; main()"
+    command = [sys.executable, "-c", program, *who, "--source", spec]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if "camera ready" in line:
+                break
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=10)
+
+
+@contextlib.contextmanager
+def _environment(more: Mapping[str, str]) -> Iterator[None]:
+    """For the programs that are started inside; a library to preload is not for this one."""
+    before = dict(os.environ)
+    os.environ.update(more)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+Camera = tuple[str, str, Mapping[str, str]]
+
+
+def _noisy() -> list[Any]:
+    """A room that lives: a scene with a sensor's noise, never twice the same."""
+    scene = scenes(1, 3)[0].astype(np.float32)
+    noisy = (scene + _chance.normal(0, 2, scene.shape) for _ in range(_PICTURES))
+    return [np.clip(picture, 0, 255).astype(np.uint8) for picture in noisy]
+
+
+def _webcam_yuyv(folder: Path, _: contextlib.ExitStack) -> Camera:
+    frames = [cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_YUYV).tobytes() for picture in _noisy()]
+    return "webcam, YUYV", "0", _device(folder / "yuyv", frames, "YUYV")
+
+
+def _webcam_mjpg(folder: Path, _: contextlib.ExitStack) -> Camera:
+    frames = [encoded(picture) for picture in _noisy()]
+    return "webcam, MJPG", "0", _device(folder / "mjpg", frames, "MJPG")
+
+
+def _device(folder: Path, frames: list[bytes], form: str) -> Mapping[str, str]:
+    folder.mkdir()
+    for number, frame in enumerate(frames):
+        (folder / f"{number:03d}").write_bytes(frame)
+    library = folder.parent / f"{form}.so"
+    source = _TESTS / "fake_v4l2.c"
+    command = ["gcc", "-shared", "-fPIC", "-O1", "-o", str(library), str(source), "-ldl"]
+    subprocess.run(command, check=True)
+    return {
+        "LD_PRELOAD": str(library),
+        "FAKE_V4L2_FRAMES": str(folder),
+        "FAKE_V4L2_FORMATS": form,
+        "FAKE_V4L2_MODE": f"640x480@{_RATE_HZ}",
+    }
+
+
+def _rtsp(_: Path, stack: contextlib.ExitStack) -> Camera:
+    script = _TESTS / "network" / "rtsp_server.py"
+    command = ["/usr/bin/python3", str(script), "640", "480", str(_RATE_HZ)]
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    stack.callback(end, server)
+    assert server.stdout is not None
+    return "RTSP, H.264", f"rtsp://127.0.0.1:{server.stdout.readline().split()[0]}/h264", {}
+
+
+def _http(_: Path, stack: contextlib.ExitStack) -> Camera:
+    camera = HttpCamera()
+    camera.pictures, camera.pause_s = [encoded(picture) for picture in _noisy()], 1 / _RATE_HZ
+    threading.Thread(target=camera.serve_forever, daemon=True).start()
+    stack.callback(camera.server_close)
+    stack.callback(camera.shutdown)
+    stack.callback(camera.stopping.set)
+    return "JPEGs over HTTP", camera.url, {}
+
+
+def _file(folder: Path, _: contextlib.ExitStack) -> Camera:
+    path = folder / "room.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), _RATE_HZ, (640, 480))
+    for picture in _noisy() * 40:
+        writer.write(picture)
+    writer.release()
+    return "file, MPEG-4", str(path), {}
+
+
+if __name__ == "__main__":
+    run_alone(source_cost, __doc__)
