@@ -54,8 +54,8 @@ class Capture:
     """Reads a source on its own thread; whoever sends takes the newest picture, at most once.
 
     While `is_frame_wanted` is true each new picture is retrieved, and `wake` called for it from the
-    capture thread. Else few are: one a second to see whether the camera is frozen or dark. Set
-    `is_frame_wanted` first and call `take_newest` after, so that no picture falls between the two.
+    capture thread. Else few are: one a second to see whether the camera is frozen or dark.
+    `take_newest` makes it true where it finds none; whoever has enough makes it false.
     While the camera is paused or in quiet hours the source is closed and its light is off.
     """
 
@@ -139,10 +139,12 @@ class Capture:
             self._frame_wanted_ms = self._clock()
 
     def take_newest(self) -> Picture | None:
-        """The newest picture, if it was not given out before."""
-        with self._changed:
+        """The newest picture, if it was not given out before; if there is none, one is wanted."""
+        with self._lock:
             picture, self._newest = self._newest, None
-            if picture is not None:
+            if picture is None:
+                self.is_frame_wanted = True
+            else:
                 self._taken += 1
             return picture
 
@@ -299,6 +301,7 @@ class Capture:
                 raise
             raise _unexpected(error) from error
         self._is_open = True
+        self.stillness.may_repeat = self.source.may_repeat
 
     def _lose(self, error: SourceError) -> None:
         self._close()

@@ -181,7 +181,6 @@ class CameraNode:
         capture = self._capture
         capture.source.luma_suffices = self._publisher.luma_suffices
         while self._publisher.may_send():
-            capture.is_frame_wanted = True
             picture = capture.take_newest()
             if picture is None:
                 self._credit_waits = True

@@ -46,7 +46,7 @@ class Stillness:
     """
 
     def __init__(self, description: str, may_repeat: bool = False) -> None:
-        self._description, self._may_repeat = description, may_repeat
+        self._description, self.may_repeat = description, may_repeat
         self.forget()
 
     def forget(self) -> None:
@@ -75,7 +75,7 @@ class Stillness:
         except PictureError:
             return
         if picture.is_key:
-            self._note("frozen", not self._may_repeat and self._is_known(levels))
+            self._note("frozen", not self.may_repeat and self._is_known(levels))
         light = _without_light(levels)
         self._note("black", light == "black")
         self._note("blank", light == "blank")

@@ -132,7 +132,6 @@ class Preview:
 
     def _next(self) -> View:
         end_s = time.monotonic() + _PATIENCE_S
-        self._capture.is_frame_wanted = True
         while not self._stopping and (left_s := end_s - time.monotonic()) > 0:
             self._came.clear()
             picture = self._capture.take_newest()

@@ -22,8 +22,16 @@ class VideoFile(PacedSource):
 
     may_repeat = True
 
-    def __init__(self, path: Path, *, rate_hz: float | None = None, loop: bool = True) -> None:
-        self._path, self._loop = path, loop
+    def __init__(
+        self,
+        address: Path | str,
+        *,
+        rate_hz: float | None = None,
+        loop: bool = True,
+        description: str = "",
+    ) -> None:
+        """`address` may be one with a password in it; then `description` must be given."""
+        self._address, self._loop = str(address), loop
         self._asked_hz = rate_hz
         self._video: FfmpegVideo | None = None
         # When the file's time 0 of this round is due, when the frame shown last was; and the time
@@ -31,7 +39,7 @@ class VideoFile(PacedSource):
         self._zero_ms: float | None = None
         self._shown_ms: float | None = None
         self._last_at_ms: float | None = None
-        self.description = f"video {path}"
+        self.description = description or f"video {address}"
         self.width, self.height, self.rate_hz = 0, 0, rate_hz or 0.0
 
     def open(self) -> None:
@@ -99,7 +107,7 @@ class VideoFile(PacedSource):
 
     def _rewind(self) -> FfmpegVideo:
         self._release()
-        video = FfmpegVideo(str(self._path), self.description)
+        video = FfmpegVideo(self._address, self.description)
         if not video.is_open:
             raise SourceError(f"{self.description} is damaged, or no video that FFmpeg reads")
         self._video = video

@@ -13,6 +13,7 @@ from roommood.camera_node.sources.network.multipart import PictureReader
 from roommood.camera_node.sources.network.stream import Stream
 from roommood.camera_node.sources.pacing import Pacer, Thinner
 from roommood.camera_node.sources.picture import Grabbed, Interrupted, Picture, Source
+from roommood.camera_node.sources.video import VideoFile
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import decode_within
@@ -40,7 +41,7 @@ class HttpCamera(Source):
     ) -> None:
         self._address, self._asked_hz = address, rate_hz
         self._client = HttpClient(address, any_certificate=any_certificate)
-        self._feed: _PictureStream | _Snapshots | Stream | None = None
+        self._feed: _PictureStream | _Snapshots | Stream | VideoFile | None = None
         self._first: Picture | None = None
         self.description = f"stream {address.shown}"
         self.width, self.height, self.rate_hz = 0, 0, rate_hz or 0.0
@@ -49,8 +50,7 @@ class HttpCamera(Source):
         self._feed = feed = self._answering()
         try:
             if isinstance(feed, Stream):
-                feed.open()
-                self.width, self.height, self.rate_hz = feed.width, feed.height, feed.rate_hz
+                self._open_video(feed)
                 return
             self._first = first = self.read()
         except BaseException:
@@ -84,6 +84,17 @@ class HttpCamera(Source):
         """From any thread: a read that waits ends now."""
         if self._feed is not None:
             self._feed.interrupt()
+
+    def _open_video(self, stream: Stream) -> None:
+        """A clip that has an end plays in its own time, over and over, as a file does."""
+        stream.open()
+        video: Stream | VideoFile = stream
+        if stream.is_finite:
+            stream.close()
+            video = VideoFile(stream.address, rate_hz=self._asked_hz, description=self.description)
+            video.open()
+        self._feed, self.may_repeat = video, video.may_repeat
+        self.width, self.height, self.rate_hz = video.width, video.height, video.rate_hz
 
     def _answering(self) -> "_PictureStream | _Snapshots | Stream":
         """By what the answer is called and how it begins."""

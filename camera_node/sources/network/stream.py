@@ -39,7 +39,7 @@ class Stream(Source):
 
     def open(self) -> None:
         with self._told_while_waiting():
-            video = FfmpegVideo(self._address.with_credentials(self._url), self.description)
+            video = FfmpegVideo(self.address, self.description)
         if not video.is_open:
             raise SourceError(f"{self.description} {why_no_video(self._address)}")
         self._video = video
@@ -50,6 +50,16 @@ class Stream(Source):
         self.width, self.height = video.width, video.height
         own_hz = video.claimed_hz or DEFAULT_RATE_HZ
         self.rate_hz = min(self._asked_hz or own_hz, own_hz)
+
+    @property
+    def address(self) -> str:
+        """As FFmpeg wants it; never to be shown."""
+        return self._address.with_credentials(self._url)
+
+    @property
+    def is_finite(self) -> bool:
+        """Once open: whether it says how long it is, as a clip does and no camera."""
+        return self._video is not None and self._video.duration_ms > 0
 
     def grab(self) -> Grabbed:
         if self._video is None:

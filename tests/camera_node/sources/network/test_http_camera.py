@@ -145,15 +145,31 @@ def test_a_snapshot_that_lies_on_its_side_goes_out_upright(camera: HttpCamera) -
     assert (encoded.width, encoded.height) == (120, 160)
 
 
-def test_a_video_over_http_is_left_to_ffmpeg(camera: HttpCamera, tmp_path: Path) -> None:
-    path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 25, (160, 120))
-    for number in range(200):  # the first seconds may be passed over, as what waited on the way
-        writer.write(np.full((120, 160, 3), number, np.uint8))
+@pytest.mark.parametrize("name", ["clip.avi", "clip.mp4"])
+def test_a_clip_over_http_plays_whole_and_over_and_over(
+    camera: HttpCamera, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 50, (160, 120))
+    for number in range(8):
+        writer.write(np.full((120, 160, 3), 30 * number, np.uint8))
     writer.release()
-    camera.whole, camera.kind = path.read_bytes(), "video/x-msvideo"
-    with open_source(camera.url) as source:
-        assert source.read().pixels is not None
+    camera.whole, camera.kind = path.read_bytes(), "video/mp4"
+    with open_source(camera.with_user("user", "secret")) as source:
+        levels = [source.read().pixels.mean() for _ in range(16)]  # type: ignore[union-attr]
+        assert source.may_repeat
+        assert "secret" not in source.description
+    assert levels == pytest.approx([30 * number for number in range(8)] * 2, abs=6)
+
+
+def test_a_stream_of_12_megapixels_goes_out_as_small_as_is_set(camera: HttpCamera) -> None:
+    large = cv2.imencode(".jpg", np.full((3000, 4000, 3), 90, np.uint8))[1].tobytes()
+    camera.pictures = [large]
+    with open_source(camera.url, width=640, height=480) as source:
+        picture = source.read()
+        assert (source.width, source.height) == (4000, 3000)
+    encoded = Encoder(max_width=640, max_height=480).encode(picture)
+    assert (encoded.width, encoded.height) == (640, 480)
 
 
 @pytest.mark.parametrize(

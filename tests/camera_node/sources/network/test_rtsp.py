@@ -2,9 +2,12 @@
 
 import logging
 import re
+import socketserver
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +111,37 @@ def test_a_camera_that_knows_its_user_lets_us_in(cameras: Cameras, tmp_path: Pat
 def test_why_no_video_comes_is_told(cameras: Cameras, path: str, told: str) -> None:
     with pytest.raises(SourceError, match=told):
         open_source(cameras.url(path)).open()
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (403, r"forbids it to this user \(403\)"),
+        (453, r"has no bandwidth left \(453\)"),
+        (503, r"is busy \(503\)"),
+    ],
+)
+def test_each_refusal_has_its_sentence(status: int, told: str) -> None:
+    with refusing(status) as port, pytest.raises(SourceError, match=told):
+        open_source(f"rtsp://127.0.0.1:{port}/video").open()
+
+
+@contextmanager
+def refusing(status: int) -> Iterator[int]:
+    """A port at which every request of RTSP is refused."""
+
+    class Refusal(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                if line.lower().startswith(b"cseq"):
+                    self.wfile.write(b"RTSP/1.0 %d Refused\r\n%s\r\n" % (status, line))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusal) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
 
 
 @pytest.mark.parametrize(
