@@ -55,5 +55,5 @@ class AskingWorker:
             while jobs:
                 job = jobs.popleft()
                 intake.started(job, boot_ms())
-                intake.finished(job, boot_ms(), Outcome.ANALYSED, 0)
+                intake.finished(job, boot_ms(), Outcome.ANALYSED)
                 intake.tick(is_readable=False)
