@@ -51,7 +51,7 @@ def _look(
 ) -> Iterator[Finding]:
     client = servers.any_client()
     info: _Info = _allowed(client.info) or {}
-    yield version_finding(info or _hello(client), without_password(address), _is_local(address))
+    yield version_finding(info or _hello(client), without_password(address))
     yield _rights(address, password_file)
     yield _guard(client, address)
     yield _reach(client, address)

@@ -1,16 +1,13 @@
-"""Whether a Redis is open to the known faults of its Lua, by its number or by its package.
+"""Whether a Redis is open to the known faults of its Lua, as far as its number tells.
 
 CVE-2025-49844, -46817, -46818 and -46819: a script may run code on the server, read past its
 memory or act as another user. Fixed in Redis 6.2.20, 7.2.11, 7.4.6, 8.0.4 and 8.2.2
 (github.com/redis/redis/releases, October 2025). Distributions fix without changing the number:
-Debian's 7.0.15 has the fixes from 5:7.0.15-1~deb12u6 on, as its changelog says, which is what is
-looked at here.
+Debian's 7.0.15 has the fixes from 5:7.0.15-1~deb12u6 on.
 """
 
-import gzip
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from roommood.deploy.doctor.findings import Finding, fail, ok, skipped, warn
@@ -21,12 +18,10 @@ _LUA_BUG: Final = "CVE-2025-49844"
 _FIXED_REDIS: Final = {(6, 2): 20, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2}
 _FIXED_VALKEY: Final = {(7, 2): 11, (8, 0): 6, (8, 1): 4}
 _OLDEST: Final = (6, 2)
-_DOCS: Final = Path("/usr/share/doc")
-_PACKAGES: Final = ("redis-server", "redis-tools", "redis", "valkey-server", "valkey")
 
 
-def version_finding(info: Mapping[str, Any], shown: str, is_local: bool) -> Finding:
-    """From INFO's fields; a package of this machine counts only for a Redis on it."""
+def version_finding(info: Mapping[str, Any], shown: str) -> Finding:
+    """From INFO's fields, of the Redis that is `shown` as this."""
     if not info:
         return skipped("redis", f"at {shown}; this user may not ask for its version")
     is_valkey = "valkey_version" in info
@@ -36,9 +31,6 @@ def version_finding(info: Mapping[str, Any], shown: str, is_local: bool) -> Find
         return fail("redis", f"{text} is too old", "install 6.2 or later")
     if not is_open_to_lua_bug(version, is_valkey):
         return ok("redis", text)
-    package = patched_package(version) if is_local else None
-    if package:
-        return ok("redis", f"{text}: its package, {package}, has the fix of {_LUA_BUG}")
     todo = (
         "upgrade, unless your distribution has patched it under this number (Debian has, from "
         "5:7.0.15-1~deb12u6 on); with the shipped ACL file only the writer may run scripts"
@@ -54,20 +46,6 @@ def is_open_to_lua_bug(version: str, is_valkey: bool) -> bool:
     if (major, minor) in fixed:
         return patch < fixed[major, minor]
     return (major, minor) < max(fixed)
-
-
-def patched_package(version: str, docs: Path = _DOCS) -> str | None:
-    """The installed package of this version whose changelog names the fix, "redis 5:7.0.15-1";
-    None where there is none."""
-    for name in _PACKAGES:
-        try:
-            text = gzip.decompress((docs / name / "changelog.Debian.gz").read_bytes()).decode()
-        except (OSError, EOFError, UnicodeDecodeError):
-            continue
-        newest = re.match(r"(\S+) \(([^)]+)\)", text)
-        if newest and version in newest[2] and _LUA_BUG in text:
-            return f"{newest[1]} {newest[2]}"
-    return None
 
 
 def _numbers(version: str) -> tuple[int, int, int]:
