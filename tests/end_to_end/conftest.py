@@ -32,6 +32,13 @@ def site(make_site: Callable[..., Site]) -> Site:
     return make_site()
 
 
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """One for all tests of a file that only read, or whose cameras have names of their own."""
+    with Site(tmp_path_factory.mktemp("site"), str(SHIPPED_EXPRESSION)) as site:
+        yield site
+
+
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six JPEGs that play in the order of their names: with 1, 0, 1, 2, 0 and 1 faces."""

@@ -5,7 +5,10 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from dataclasses import dataclass
 from functools import partial
+
+import pytest
 
 from tests.end_to_end.site import Site, until
 from tests.ports import free_port
@@ -99,14 +102,30 @@ def test_a_forgotten_room_leaves_only_its_tombstone(site: Site) -> None:
         assert client.zscore("roommood:rooms", "den") is None
 
 
-def test_rooms_and_stats_tell_what_was_counted(site: Site) -> None:
-    reports, frames = site.address(), site.address()
-    site.aggregator(reports)
-    site.worker(frames, reports)
-    site.camera("sofa", "den", "simulated", frames)
-    until(lambda: site.frames("den", "sofa") > 10, "frames are counted")
-    assert "den" in roommood(site, "rooms")
-    told = json.loads(roommood(site, "stats", "den", "--last", "10m", "--json"))
+@dataclass(frozen=True)
+class Running:
+    """A site that counts, for those who only look at it."""
+
+    site: Site
+    frames: str
+    metrics_ports: tuple[int, int, int]
+
+
+@pytest.fixture(scope="module")
+def running(shared_site: Site) -> Running:
+    reports, frames = shared_site.address(), shared_site.address()
+    ports = (free_port(), free_port(), free_port())
+    aggregator, worker, camera = [("--metrics-port", str(port)) for port in ports]
+    shared_site.aggregator(reports, *aggregator)
+    shared_site.worker(frames, reports, *worker)
+    shared_site.camera("sofa", "den", "simulated", frames, *camera)
+    until(lambda: shared_site.frames("den", "sofa") > 10, "frames are counted")
+    return Running(shared_site, frames, ports)
+
+
+def test_rooms_and_stats_tell_what_was_counted(running: Running) -> None:
+    assert "den" in roommood(running.site, "rooms")
+    told = json.loads(roommood(running.site, "stats", "den", "--last", "10m", "--json"))
     text = json.dumps(told)
     assert "happiness" in text
     assert "people" in text
@@ -124,14 +143,8 @@ def is_ready(port: int) -> bool:
     return fetch(port, "/readyz")[0] == 200
 
 
-def test_every_component_tells_its_health_and_metrics(site: Site) -> None:
-    reports, frames = site.address(), site.address()
-    ports = [free_port() for _ in range(3)]
-    told = [("--metrics-port", str(port)) for port in ports]
-    site.aggregator(reports, *told[0])
-    site.worker(frames, reports, *told[1])
-    site.camera("sofa", "den", "simulated", frames, *told[2])
-    until(lambda: site.frames("den", "sofa") > 3, "frames are counted")
+def test_every_component_tells_its_health_and_metrics(running: Running) -> None:
+    ports = running.metrics_ports
     for port in ports:
         until(partial(is_ready, port), "it is ready")
         assert fetch(port, "/healthz")[0] == 200
@@ -143,14 +156,10 @@ def test_every_component_tells_its_health_and_metrics(site: Site) -> None:
     assert "roommood_camera_frames_sent_total" in fetch(ports[2], "/metrics")[1]
 
 
-def test_health_hashes_name_cameras_and_workers(site: Site) -> None:
-    reports, frames = site.address(), site.address()
-    site.aggregator(reports)
-    site.worker(frames, reports)
-    site.camera("sofa", "den", "simulated", frames)
-    with site.redis.client() as client:
+def test_health_hashes_name_cameras_and_workers(running: Running) -> None:
+    with running.site.redis.client() as client:
         until(lambda: client.hget("roommood:camera:sofa", "room") == "den", "the camera is told")
         worker = until(lambda: list(client.scan_iter("roommood:worker:*")), "the worker is told")[0]
-        assert client.hget(worker, "address") == f"tcp://{frames}"
+        assert client.hget(worker, "address") == f"tcp://{running.frames}"
         assert 0 < client.ttl("roommood:camera:sofa") <= 10
         assert client.keys("roommood:model:*")
