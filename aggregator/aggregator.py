@@ -12,6 +12,7 @@ from roommood.aggregator.counting.admission import Admission
 from roommood.aggregator.counting.buckets import Delivery, deliver
 from roommood.aggregator.counting.clock_guard import ClockGuard
 from roommood.aggregator.counting.fair_queue import FairQueue
+from roommood.aggregator.counting.gathering import IDLE_MS, Gathering
 from roommood.aggregator.counting.housekeeping import Housekeeping
 from roommood.aggregator.counting.memory_watch import MemoryWatch
 from roommood.aggregator.counting.metrics import aggregator_samples, store_samples
@@ -71,6 +72,7 @@ class Aggregator:
         self._admission = Admission()
         self._still_boxes = StillBoxes()
         self._waiting = FairQueue()
+        self._gathering = Gathering()
         self._answers: dict[bytes, _Answer] = {}
         self._deliveries: list[Delivery] = []
         self._absence = Absence()
@@ -127,15 +129,16 @@ class Aggregator:
 
     def _main_loop(self, shutdown: Shutdown) -> None:
         while not shutdown.requested:
-            self._tick(_LOOK_MS)
+            self._tick(int(IDLE_MS) if self._deliveries else _LOOK_MS)
 
-    def _tick(self, timeout_ms: int) -> None:
+    def _tick(self, timeout_ms: int, *, may_gather: bool = True) -> None:
         self._poller.poll(0 if self._waiting else timeout_ms)
         self._tick_ms = boot_ms()
         self._peers.excuse(self._absence.ended_ms(self._tick_ms))
         self._receive()
-        self._commit()
-        self._acknowledge()
+        if not (self._gathering.holds(len(self._deliveries), boot_ms()) and may_gather):
+            self._commit()
+            self._acknowledge()
         self._periodic_work()
         self._listener.tick(self.health)
         self._tell_ready()
@@ -286,7 +289,7 @@ class Aggregator:
         quiet = False
         while not (quiet or shutdown.forced or deadline.passed):
             quiet = not (self._waiting or (self._poller.poll(0) and self._router.poll(0)))
-            self._tick(0)
+            self._tick(0, may_gather=False)
 
     def _shut_down(self) -> None:
         self._stop_metrics()
