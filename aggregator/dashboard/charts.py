@@ -7,6 +7,7 @@ Shares are in percent with one decimal, since they are shown as they stand.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from roommood.aggregator.dashboard.colour_scale import Scale
 from roommood.aggregator.stats.figures import RoomPeriod, Share
 from roommood.aggregator.stats.palette import COLOUR_OF
 from roommood.shared.protocol.emotions import EXPRESSIONS
@@ -126,38 +127,24 @@ def dots(rows: Iterable[tuple[str, float, float | None, float | None]]) -> Optio
     }  # fmt: skip
 
 
-def heat_map(
-    days: Sequence[str],
-    cells: Sequence[tuple[int, int, float]],
-    colours: Sequence[str],
-    scale: tuple[float, float],
-    ends: tuple[str, str],
-) -> Options:
-    """Days down, hours across. `cells` are (hour, place of the day, value); `ends` is written
-    at both ends of the scale."""
+def heat_map(days: Sequence[str], cells: Sequence[tuple[int, int, float]], scale: Scale) -> Options:
+    """Days down, hours across. `cells` are (hour, place of the day, value)."""
+    ends = [step.low for step in scale[1:]]
+    pieces = [
+        {"gte": step.low, "color": step.colour, **({"lt": end} if end is not None else {})}
+        for step, end in zip(scale, [*ends, None], strict=True)
+    ]
     return {
         "animation": False,
-        "grid": {"left": 4, "right": 4, "top": 4, "bottom": 52, "containLabel": True},
+        "grid": {"left": 4, "right": 4, "top": 4, "bottom": 4, "containLabel": True},
         "tooltip": {"confine": True, "className": "rm-tooltip"},
         "xAxis": {"type": "category", "data": [f"{h:02d}" for h in range(24)], **_squares()},
         "yAxis": {"type": "category", "data": list(days), "inverse": True, **_squares()},
-        "visualMap": {
-            "min": scale[0],
-            "max": scale[1],
-            "calculable": False,
-            "orient": "horizontal",
-            "left": "center",
-            "bottom": 0,
-            "itemWidth": 12,
-            "itemHeight": 90,
-            "precision": 1,
-            "text": [ends[1], ends[0]],
-            "inRange": {"color": list(colours)},
-            "textStyle": {"color": _INK},
-        },
+        "visualMap": {"type": "piecewise", "show": False, "pieces": pieces},
         "series": [
             {
                 "type": "heatmap",
+                "cursor": "pointer",
                 "data": [list(cell) for cell in cells],
                 "itemStyle": {"borderRadius": 3, "borderWidth": 1, "borderColor": "transparent"},
             }

@@ -5,10 +5,16 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from roommood.aggregator.stats.health import SILENT_S, CameraHealth
+from roommood.aggregator.dashboard.explanations import (
+    CAMERA_COLUMNS,
+    WORKER_COLUMNS,
+    column,
+    term,
+)
+from roommood.aggregator.stats.health import SILENT_S
 from roommood.aggregator.stats.palette import COLOUR_OF
 from roommood.shared.protocol.emotions import EXPRESSIONS
-from roommood.shared.protocol.measures import measured
+from roommood.shared.protocol.measures import Measured
 
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"))
 _THIN: Final = "\N{NARROW NO-BREAK SPACE}"
@@ -70,7 +76,15 @@ def clock(moment: datetime, zone: tzinfo) -> str:
     return f"{local:%H:%M:%S}" if local.date() == today else f"{local:%a %d %b, %H:%M}"
 
 
-_CAMERA_COLUMNS: Final = [one for one in measured(CameraHealth) if one.measure.label]
+def measured(row: object, column: Measured) -> str:
+    """A declared number of health as its column shows it."""
+    about, value = column.measure, getattr(row, column.name)
+    if about.part_of:
+        whole = getattr(row, about.part_of)
+        return percent(value / whole if whole else None)
+    return lasting(value) if about.unit == "s" else number(value, about.shown_digits, about.unit)
+
+
 _templates: Final = Environment(
     loader=PackageLoader("roommood.aggregator.dashboard"),
     autoescape=True,
@@ -83,5 +97,12 @@ _templates.filters.update(
     count_of=count_of, noun=noun,
 )  # fmt: skip
 _templates.globals.update(
-    colour_of=COLOUR_OF, expressions=EXPRESSIONS, silent_s=SILENT_S, columns=_CAMERA_COLUMNS
+    colour_of=COLOUR_OF,
+    expressions=EXPRESSIONS,
+    silent_s=SILENT_S,
+    columns=CAMERA_COLUMNS,
+    worker_columns=WORKER_COLUMNS,
+    term=term,
+    column=column,
+    measured=measured,
 )

@@ -62,6 +62,11 @@ def buckets_of(window: str, day: str, now: datetime) -> tuple[str, ...]:
     return tuple(one for one in buckets if length_of(one) >= timedelta(hours=1))
 
 
+def buckets_of_hour(span: Span, now: datetime) -> tuple[str, ...]:
+    """Those in which an hour can be shown, while its minutes are kept."""
+    return ("1m", "10m") if now - span.start < _MINUTES_KEPT else ("1h",)
+
+
 def span_of(window: str, day: str, bucket: str, now: datetime, zone: tzinfo) -> Span:
     """What `--from` and `--to` would name so; `day` is that of the window of a day. What goes
     back from now begins with a whole bucket. Raises ConfigError."""
@@ -76,7 +81,8 @@ def span_of(window: str, day: str, bucket: str, now: datetime, zone: tzinfo) -> 
 
 def span_before(span: Span, window: str, zone: tzinfo) -> Span:
     """That with which a window is compared: as long, and to the same hour."""
-    return earlier(span, WINDOWS[window].before, zone)
+    before = WINDOWS[window].before if window in WINDOWS else _DAY
+    return earlier(span, before, zone)
 
 
 def again_after_s(bucket: str) -> float:

@@ -33,8 +33,9 @@ class CameraHealth(messages.CameraHealth):
     width: int | None = measure(None, "Pixels of its pictures.")
     height: int | None = measure(None, "Pixels of its pictures.")
     lost_on_wire: int = measure(
-        0, "Sent, but not received by a worker.", key="lost-on-wire", of_workers="sum"
-    )
+        0, "Sent, but not received by a worker.", key="lost-on-wire", of_workers="sum",
+        label="Lost on the wire", shown_digits=0,
+    )  # fmt: skip
     analysed: int = measure(0, "Frames analysed, by all workers.", of_workers="sum")
     repeated: int = measure(
         0, "Frames not analysed, since nothing had changed in an empty room.", of_workers="sum"
@@ -43,7 +44,7 @@ class CameraHealth(messages.CameraHealth):
     refused: Mapping[str, int] = field(default_factory=dict, metadata={"description": "By reason."})
     transit_ms: float | None = measure(
         None, "What its newest frame spent on the wire.", of_workers="max",
-        label="On the wire", unit="ms",
+        label="Time on the wire", unit="ms",
     )  # fmt: skip
     picture: str = measure("", "What is wrong with its picture; empty: nothing known.")
     release: str = measure("", "Its version.")
@@ -66,21 +67,38 @@ class WorkerHealth:
     release: str = measure("", "Its version.")
     unreached: str = measure("", "Aggregators that it does not reach, and why.")
     provider: str = measure("", "The onnxruntime provider that finds faces.")
-    up_s: float | None = measure(None, "Since its start.")
-    cameras: int = measure(0, "Cameras heard lately.")
+    up_s: float | None = measure(None, "Since its start.", label="Up for", unit="s")
+    cameras: int = measure(0, "Cameras heard lately.", label="Cameras", shown_digits=0)
     threads: int = measure(0, "Compute threads.")
-    analysed: int = measure(0, "Frames analysed.")
-    repeated: int = measure(0, "Frames not analysed: nothing had changed in an empty room.")
-    refused: int = measure(0, "Frames refused.")
-    results_waiting: int = measure(0, "Results not yet acknowledged.")
-    analysis_ms: float | None = measure(None, "Time of one analysis, moving average.")
-    decode_ms: float | None = measure(None, "Of that, to decode.")
-    detect_ms: float | None = measure(None, "Of that, to find faces.")
-    classify_ms: float | None = measure(None, "Of that, to classify them.")
-    age_p50_ms: float | None = measure(
-        None, "Age of frames as their analysis starts, median.", key="age_at_start_p50_ms"
+    analysed: int = measure(0, "Frames analysed.", label="Analysed", shown_digits=0)
+    repeated: int = measure(
+        0, "Frames not analysed: nothing had changed in an empty room.", label="Repeated",
+        shown_digits=0,
+    )  # fmt: skip
+    refused: int = measure(0, "Frames refused.", label="Refused", shown_digits=0)
+    results_waiting: int = measure(
+        0, "Results not yet acknowledged.", label="Results waiting", shown_digits=0
     )
-    age_p95_ms: float | None = measure(None, "The same, 95 %.", key="age_at_start_p95_ms")
+    analysis_ms: float | None = measure(
+        None, "Time of one analysis, moving average.", label="Inference", unit="ms"
+    )
+    decode_ms: float | None = measure(
+        None, "Of the time of one analysis, to decode.", label="Decode", unit="ms"
+    )
+    detect_ms: float | None = measure(
+        None, "Of the time of one analysis, to find faces.", label="Detect", unit="ms"
+    )
+    classify_ms: float | None = measure(
+        None, "Of the time of one analysis, to classify faces.", label="Classify", unit="ms"
+    )
+    age_p50_ms: float | None = measure(
+        None, "Age of frames as their analysis starts, median.", key="age_at_start_p50_ms",
+        label="Age, median", unit="ms", shown_digits=0,
+    )  # fmt: skip
+    age_p95_ms: float | None = measure(
+        None, "Age below which 95 % of frames are as their analysis starts.",
+        key="age_at_start_p95_ms", label="Age, 95 %", unit="ms", shown_digits=0,
+    )  # fmt: skip
 
 
 def camera_health(camera: str, fields: Hash, silent_s: float) -> CameraHealth:

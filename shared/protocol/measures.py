@@ -27,7 +27,8 @@ class Measure:
         of_workers: it stands there once for each worker (`key@worker`): how they become one.
         zero_is_unknown: 0 in a message and in Redis stands for None.
         is_new: older versions do not send it; its default holds then.
-        label, unit, shown_digits: its column on the page; "" shows none.
+        label, unit, shown_digits: its column on the page; "" shows none. Seconds are shown as a
+            length of time, what is `part_of` another measure as its share.
         sample: its name for Prometheus; `scale` is one of its units in those of that name.
     """
 
@@ -42,6 +43,7 @@ class Measure:
     label: str = ""
     unit: str = ""
     shown_digits: int = 1
+    part_of: str = ""
     sample: str = ""
     scale: float = 1.0
 

@@ -33,10 +33,18 @@ class CameraHealth:
     None is what is not known; in messages and in Redis that is 0.
     """
 
-    captured: int = measure(0, "Frames that the source gave.")
+    captured: int = measure(0, "Frames that the source gave.", label="Captured", shown_digits=0)
     sent: int = measure(0, "Frames sent, to all workers.")
-    skipped: int = measure(0, "Not sent: a newer picture came before anyone asked.")
-    lost_with_worker: int = measure(0, "Sent, but their worker ended before it began with them.")
+    skipped: int = measure(
+        0,
+        "Not sent: a newer picture came before anyone asked.",
+        label="Skipped",
+        part_of="captured",
+    )
+    lost_with_worker: int = measure(
+        0, "Sent, but their worker ended before it began with them.", label="Lost with a worker",
+        shown_digits=0,
+    )  # fmt: skip
     encode_ms: float | None = measure(
         None, "Time that one encoding takes.", zero_is_unknown=True, label="Encode", unit="ms"
     )

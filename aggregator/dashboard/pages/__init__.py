@@ -1,6 +1,7 @@
 """The pages, built with NiceGUI; it serves them with all that they need from its own files."""
 
 from collections.abc import Callable
+from datetime import datetime
 
 from fastapi import FastAPI
 from nicegui import Client, ui
@@ -35,10 +36,10 @@ def mount(app: FastAPI, hub: Broadcaster, archive: Archive, zone: PageZone) -> N
         return _open(lambda: health_page(hub, zone))
 
     @ui.page("/room/{name}")
-    def room(name: str) -> Response | None:
+    def room(name: str, hour: str = "") -> Response | None:
         if not is_name(name):
             return HTMLResponse(render("not_found.html", path=f"/room/{name}"), 404)
-        return _open(lambda: room_page(hub, archive, zone, name))
+        return _open(lambda: room_page(hub, archive, zone, name, hour_of(hour)))
 
     @nicegui_app.exception_handler(404)
     async def not_found(request: Request, _: Exception) -> Response:
@@ -58,6 +59,15 @@ def mount(app: FastAPI, hub: Broadcaster, archive: Archive, zone: PageZone) -> N
         show_welcome_message=False,
         favicon=_FAVICON,
     )
+
+
+def hour_of(text: str) -> datetime | None:
+    """The hour that an address names (2026-11-26T14:00Z); None for none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else None
 
 
 def _open(build: Callable[[], None]) -> Response | None:

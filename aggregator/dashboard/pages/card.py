@@ -2,6 +2,7 @@
 
 from roommood.aggregator.dashboard import charts
 from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.explanations import term
 from roommood.aggregator.dashboard.html import ago, render
 from roommood.aggregator.dashboard.pages.frame import Frame
 from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
@@ -28,7 +29,7 @@ class RoomCard:
             self._bar = Chart("rm-chart-now", NOW_LABEL)
             self._shares = block()
             with element("div", "rm-hour") as self._strip:
-                words("p", "Last hour", "rm-note")
+                block("rm-note").content = term("last-hour")
                 self._hour = Chart("rm-chart-hour", _HOUR_LABEL)
             self._facts = block()
 

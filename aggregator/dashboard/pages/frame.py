@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 
 from nicegui import ui
 
 from roommood.aggregator.dashboard.broadcaster import Broadcaster, Listener
 from roommood.aggregator.dashboard.cache import Scene
-from roommood.aggregator.dashboard.html import clock
-from roommood.aggregator.dashboard.pages.parts import element, words
+from roommood.aggregator.dashboard.explanations import explanations
+from roommood.aggregator.dashboard.html import clock, render
+from roommood.aggregator.dashboard.pages.parts import block, element, words
 from roommood.aggregator.dashboard.zones import PageZone, zone_for
 from roommood.shared.process.runtime import release
 
@@ -18,6 +20,11 @@ _ASK_BROWSER = "[Intl.DateTimeFormat().resolvedOptions().timeZone, {...sessionSt
 # Seconds that a browser may take for that.
 _BROWSER_S = 5.0
 _PAGES = {"/": "Rooms", "/health": "Cameras and workers"}
+
+
+@cache
+def _explained() -> str:
+    return render("explanations.html", explanations=list(explanations()))
 
 
 class Frame:
@@ -88,6 +95,7 @@ class Frame:
 
     def _footer(self) -> None:
         with element("footer", "rm-footer"):
+            block("rm-block rm-why").content = _explained()
             words("p", "This is the expression shown on faces, not what anybody feels.")
             self._times = words("p", "")
             with element("p"):

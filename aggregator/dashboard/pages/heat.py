@@ -1,21 +1,23 @@
 """Hours of the day across, days down: when is a room how?"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from nicegui import ui
 
 from roommood.aggregator.dashboard import charts, windows
 from roommood.aggregator.dashboard.archive import Archive
+from roommood.aggregator.dashboard.colour_scale import PEOPLE, SHARE, VALENCE, Scale
 from roommood.aggregator.dashboard.html import number, percent, render, signed
 from roommood.aggregator.dashboard.pages.frame import Frame
-from roommood.aggregator.dashboard.pages.parts import Chart, Folded, Select, element, words
+from roommood.aggregator.dashboard.pages.parts import Chart, Folded, Select, block, element, words
 from roommood.aggregator.stats.calendar import Span
 from roommood.aggregator.stats.figures import RoomPeriod
-from roommood.aggregator.stats.palette import DIVERGING, SEQUENTIAL
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
+_LABEL = "Day by hour; the table below has its figures, and leads to each hour."
 _VALENCE, _PEOPLE = "valence", "people"
 _MEASURES = {
     _VALENCE: "valence",
@@ -23,19 +25,18 @@ _MEASURES = {
     **{name: f"share of {name}" for name in EXPRESSIONS},
 }
 _AGAIN_S = 60.0
-# A scale that is narrower would make a difference of nothing.
-_LEAST_VALENCE = 0.2
-_LEAST_PEOPLE = 1.0
-_LEAST_PERCENT = 10.0
 
 
 class HeatSection:
     """The last two weeks, read when the page opens and again each minute."""
 
-    def __init__(self, archive: Archive, room: str, frame: Frame) -> None:
+    def __init__(
+        self, archive: Archive, room: str, frame: Frame, show_hour: Callable[[Span], None]
+    ) -> None:
         self._archive = archive
         self._room = room
         self._frame = frame
+        self._show_hour = show_hour
         self._spans: Sequence[Span] = ()
         self._hours: Sequence[RoomPeriod] = ()
         with element("section", "rm-card", aria_labelledby="heat") as self._section:
@@ -43,7 +44,8 @@ class HeatSection:
             with element("div", "rm-controls"):
                 self._measure = Select("Colour shows", _MEASURES, _VALENCE, lambda _: self._draw())
             self._note = words("p", "Reading …", "rm-note")
-            self._chart = Chart("rm-chart-heat", "Day by hour; the table below has its figures.")
+            self._legend = block("rm-block")
+            self._chart = Chart("rm-chart-heat", _LABEL, self._pressed)
             self._table = Folded("Day by hour as a table", self._table_html)
         frame.once_settled(self._begin)
 
@@ -60,8 +62,18 @@ class HeatSection:
             self._note.text = f"No history to be had: {error}"
             return
         self._spans = spans
-        self._note.text = f"Hours are {self._frame.zone.name}. Empty: nothing was observed."
+        self._note.text = (
+            f"Hours are {self._frame.zone.name}. Empty: nothing was observed. Press an hour for "
+            "its figures."
+        )
         self._draw()
+
+    def _pressed(self, value: Any) -> None:
+        """A cell, by its hour and the place of its day: that hour is shown."""
+        heat = self._heat()
+        for hour, day, period in heat.cells:
+            if isinstance(value, list) and value[:2] == [hour, day]:
+                self._show_hour(Span(period.start, period.end))
 
     def _heat(self) -> windows.HeatMap:
         return windows.by_day_and_hour(self._spans, self._hours, self._frame.zone.zone)
@@ -70,15 +82,17 @@ class HeatSection:
         heat, name = self._heat(), self._measure.value
         each = [(hour, day, measured(one, name)) for hour, day, one in heat.cells]
         cells = [(hour, day, value) for hour, day, value in each if value is not None]
-        ends = scale([value for *_, value in cells], name)
-        colours = DIVERGING if name == _VALENCE else SEQUENTIAL
-        words = tuple(_end(end, name) for end in ends)
-        self._chart.show(charts.heat_map(heat.days, cells, colours, ends, (words[0], words[1])))
+        scale = scale_of(name)
+        self._legend.content = render("scale.html", scale=scale)
+        self._chart.show(charts.heat_map(heat.days, cells, scale))
         self._table.refresh()
 
     def _table_html(self) -> str:
         heat, name = self._heat(), self._measure.value
-        values = {(hour, day): _written(one, name) for hour, day, one in heat.cells}
+        values = {
+            (hour, day): (_written(period, name), _address(period))
+            for hour, day, period in heat.cells
+        }
         title = f"{_MEASURES[name]} in {self._room}"
         return render("heat.html", days=heat.days, values=values, title=title)
 
@@ -92,20 +106,13 @@ def measured(period: RoomPeriod, name: str) -> float | None:
     return charts.percent_of(charts.share_of(period, name, corrected=False))
 
 
-def scale(values: Sequence[float], name: str) -> tuple[float, float]:
-    """From where to where colours run: around 0 for valence, from 0 for the rest."""
-    most = max((abs(value) for value in values), default=0.0)
-    if name == _VALENCE:
-        most = round(max(most, _LEAST_VALENCE), 1)
-        return -most, most
-    least = _LEAST_PEOPLE if name == _PEOPLE else _LEAST_PERCENT
-    return 0.0, round(max(most, least), 1)
+def _address(period: RoomPeriod) -> str:
+    """Of the page that shows this hour."""
+    return f"?hour={period.start:%Y-%m-%dT%H:%MZ}"
 
 
-def _end(value: float, name: str) -> str:
-    if name == _VALENCE:
-        return f"{'pleasant' if value > 0 else 'unpleasant'} {signed(value)}"
-    return f"{value:g} people" if name == _PEOPLE else f"{value:g} %"
+def scale_of(name: str) -> Scale:
+    return {_VALENCE: VALENCE, _PEOPLE: PEOPLE}.get(name, SHARE)
 
 
 def _written(period: RoomPeriod, name: str) -> str:

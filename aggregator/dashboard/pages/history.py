@@ -21,6 +21,7 @@ from roommood.aggregator.dashboard.pages.parts import (
 )
 from roommood.aggregator.dashboard.pages.period import Chosen, PeriodChoice
 from roommood.aggregator.dashboard.pages.summary import SummarySection
+from roommood.aggregator.stats.calendar import Span
 from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.protocol.emotions import EXPRESSIONS
@@ -70,9 +71,10 @@ class HistorySection:
             options = {_ALL: "all, stacked"} | {name: f"{name}, interval" for name in EXPRESSIONS}
             self._expression = Select("Expression", options, _ALL, lambda _: self._draw())
 
-    def show_day(self, day: str) -> None:
-        """Shows this day (2026-11-20) as if it had been picked."""
-        self._period.show_day(day)
+    def show_hour(self, span: Span) -> None:
+        """Shows this hour, and brings it before the eyes."""
+        self._period.show_span(span)
+        ui.run_javascript("document.getElementById('history').scrollIntoView()")
 
     def _read_soon(self) -> None:
         """At once, and not at the next tick: until then what is shown is not what was chosen."""

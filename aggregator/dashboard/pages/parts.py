@@ -31,8 +31,12 @@ def block(classes: str = "") -> ui.html:
 class Chart:
     """An ECharts picture of which a screen reader hears `label`, and where to find the figures."""
 
-    def __init__(self, classes: str, label: str) -> None:
-        self._chart = ui.echart({}, renderer="svg").classes(f"rm-chart {classes}")
+    def __init__(
+        self, classes: str, label: str, on_press: Callable[[Any], None] | None = None
+    ) -> None:
+        press = None if on_press is None else lambda event: on_press(event.value)
+        chart = ui.echart({}, renderer="svg", on_point_click=press)
+        self._chart = chart.classes(f"rm-chart {classes}")
         self._chart.props["role"] = "img"
         self._shown: Options = {}
         self.label(label)

@@ -34,6 +34,7 @@ class PeriodChoice:
     def __init__(self, frame: Frame, on_change: Callable[[], Any]) -> None:
         self._frame = frame
         self._on_change = on_change
+        self._span: Span | None = None
         titles = {name: one.title for name, one in windows.WINDOWS.items()}
         self._window = Choice("Period", titles, "hour", self._window_chosen)
         self._day = _DayField(lambda: self._window_chosen(windows.A_DAY))
@@ -42,18 +43,25 @@ class PeriodChoice:
         self._offer_buckets()
 
     def _window_chosen(self, window: str) -> None:
+        self._span = None
         self._day.show(window == windows.A_DAY, self._today())
         self._offer_buckets()
         self._on_change()
 
-    def show_day(self, day: str) -> None:
-        """As if this day had been picked."""
-        self._day.value = day
-        self._window.press(windows.A_DAY)
-        self._window_chosen(windows.A_DAY)
+    def show_span(self, span: Span) -> None:
+        """An hour that was pressed elsewhere, until another period is chosen."""
+        self._span = span
+        self._window.press("")
+        self._day.show(False, self._today())
+        self._offer_buckets()
+        self._on_change()
 
     def _offer_buckets(self) -> None:
-        buckets = windows.buckets_of(self._window.value, self._day.value, datetime.now(UTC))
+        now = datetime.now(UTC)
+        if self._span is not None:
+            buckets = windows.buckets_of_hour(self._span, now)
+        else:
+            buckets = windows.buckets_of(self._window.value, self._day.value, now)
         self._bucket.offer({one: windows.BUCKETS[one][0] for one in buckets}, buckets[0])
 
     def _today(self) -> str:
@@ -63,7 +71,7 @@ class PeriodChoice:
     def chosen(self) -> Chosen:
         """As of now. Raises ConfigError for a day that is none, or lies ahead."""
         window, bucket, zone = self._window.value, self._bucket.value, self._frame.zone.zone
-        span = windows.span_of(window, self._day.value, bucket, _now(), zone)
+        span = self._span or windows.span_of(window, self._day.value, bucket, _now(), zone)
         length = windows.length_of(bucket)
         rows = tuple(steps(span, length, zone))
         if self._compared.value == _ALONE:

@@ -1,5 +1,7 @@
 """One room: now, its past, and its cameras."""
 
+from datetime import datetime, timedelta
+
 from nicegui import ui
 
 from roommood.aggregator.dashboard import charts
@@ -19,20 +21,23 @@ from roommood.aggregator.dashboard.pages.history import HistorySection
 from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
 from roommood.aggregator.dashboard.snapshot import Room
 from roommood.aggregator.dashboard.zones import PageZone
+from roommood.aggregator.stats.calendar import Span
 
 
-def room_page(hub: Broadcaster, archive: Archive, zone: PageZone, name: str) -> None:
-    """Builds the page for one who looks."""
+def room_page(
+    hub: Broadcaster, archive: Archive, zone: PageZone, name: str, hour: datetime | None
+) -> None:
+    """Builds the page for one who looks; `hour` is the one whose figures are shown at first."""
     ui.page_title(f"{name} – roommood")
     frame = Frame(hub, zone, "/room")
     with frame.body():
         words("h1", name, "rm-title")
-        page = _RoomPage(archive, name, frame)
+        page = _RoomPage(archive, name, frame, hour)
     frame.follow(page.show)
 
 
 class _RoomPage:
-    def __init__(self, archive: Archive, name: str, frame: Frame) -> None:
+    def __init__(self, archive: Archive, name: str, frame: Frame, hour: datetime | None) -> None:
         self._name = name
         self._unknown = element("div", "rm-card rm-empty")
         with self._unknown:
@@ -43,8 +48,10 @@ class _RoomPage:
             with element("section", "rm-card", aria_labelledby="cameras"):
                 words("h2", "Cameras").props["id"] = "cameras"
                 self._cameras = block("rm-block")
-            HistorySection(archive, name, frame)
-            HeatSection(archive, name, frame)
+            history = HistorySection(archive, name, frame)
+            HeatSection(archive, name, frame, history.show_hour)
+        if hour is not None:
+            frame.once_settled(lambda: history.show_hour(Span(hour, hour + timedelta(hours=1))))
 
     def show(self, scene: Scene) -> None:
         room = scene.snapshot.room(self._name)

@@ -10,8 +10,6 @@ from roommood.aggregator.dashboard.pages.card import trend_of, troubles_of
 from roommood.aggregator.dashboard.pages.parts import element, words
 from roommood.aggregator.dashboard.snapshot import Room
 
-_HEADS = ("Room", "Group", "State", "People", "Last hour", "Shown most", "Expressions")
-
 
 class RoomList:
     """A table of rooms."""
@@ -25,10 +23,7 @@ class RoomList:
             element("table", "rm-table"),
         ):
             words("caption", "Rooms now", "rm-hidden")
-            with element("thead"), element("tr"):
-                for head in _HEADS:
-                    cell = words("th", head, "rm-num" if head == "People" else "")
-                    cell.props["scope"] = "col"
+            ui.html(render("list_head.html"), sanitize=False, tag="thead")
             self._body = element("tbody")
 
     def show(self, scene: Scene, rooms: Sequence[Room]) -> None:

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader
 
 from roommood.aggregator.dashboard import charts, html
 from roommood.aggregator.dashboard.pages.health import current
-from roommood.aggregator.dashboard.pages.heat import measured, scale
+from roommood.aggregator.dashboard.pages.heat import measured, scale_of
 from roommood.aggregator.dashboard.pages.summary import estimates
 from roommood.aggregator.stats.figures import RoomPeriod, room_period
 from roommood.aggregator.stats.health import WorkerHealth, camera_health
@@ -78,11 +78,15 @@ def test_every_expression_has_a_colour_of_its_own() -> None:
     assert len(set(COLOUR_OF.values())) == len(EXPRESSIONS)
 
 
-def test_the_scale_of_valence_is_even_around_nothing() -> None:
-    assert scale([0.1, -0.44], "valence") == (-0.4, 0.4)
-    assert scale([], "valence") == (-0.2, 0.2)
-    assert scale([2.5], "people") == (0.0, 2.5)
-    assert scale([3.0], "fear") == (0.0, 10.0)
+@pytest.mark.parametrize("name", ["valence", "people", "fear"])
+def test_a_colour_stands_for_the_same_in_every_room(name: str) -> None:
+    scale = scale_of(name)
+    few, many = (charts.heat_map(["a"], cells, scale) for cells in ([(1, 0, 0.1)], [(1, 0, 90.0)]))
+    assert few["visualMap"] == many["visualMap"]
+    pieces = few["visualMap"]["pieces"]
+    assert [one["lt"] for one in pieces[:-1]] == [one["gte"] for one in pieces[1:]]
+    legend = html.render("scale.html", scale=scale)
+    assert all(step.colour in legend and step.label in legend for step in scale)
 
 
 def test_a_measure_that_is_not_known_is_none() -> None:
@@ -130,7 +134,7 @@ def test_what_a_camera_says_of_itself_is_escaped() -> None:
 def test_without_escaping_it_would_be_markup() -> None:
     templates = Environment(loader=PackageLoader("roommood.aggregator.dashboard"), autoescape=False)
     templates.filters.update(percent=html.percent, number=html.number, lasting=html.lasting)
-    templates.globals["silent_s"] = 10.0
+    templates.globals.update(html._templates.globals)
     assert "<img" in hostile_table(templates)
 
 
