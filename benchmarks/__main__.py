@@ -28,6 +28,7 @@ from benchmarks.latency import latency
 from benchmarks.many_cameras import many_cameras
 from benchmarks.outage import outage
 from benchmarks.overload import overload
+from benchmarks.people_driven import people_driven
 from benchmarks.render import rendered
 from benchmarks.rows import Benchmark, Options, add_options, options_of, printed
 from benchmarks.scale import scale
@@ -45,6 +46,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "slow_link": slow_link,
     "analysis_cost": analysis_cost,
     "worker_share": worker_share,
+    "people_driven": people_driven,
     "latency": latency,
     "camera_cost": camera_cost,
     "source_cost": source_cost,

@@ -6,15 +6,20 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 from roommood.inference_worker.serving.intake import Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.vision.analysis import Analysis, Analyzer
+from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, RoommoodError
 from roommood.shared.process.logs import RateLimitedLog
 from roommood.shared.protocol.limits import HUNG_ANALYSIS_MS
+from roommood.shared.protocol.messages import Frame
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 # Analyses that fail in a row before the worker gives up: the model is broken, not a picture.
@@ -109,39 +114,51 @@ class Compute:
                 self._emit(Stale(job, age_ms))
                 continue
             self._began_ms[number] = now_ms
-            self._emit(Started(job, now_ms, age_ms))
-            self.events.append(self._analyze(job, now_ms))
+            self._work(job, now_ms, age_ms)
             self._began_ms[number] = 0.0
             # Whoever takes the next job tells so at once, and wakes for both.
             if self._jobs.empty():
                 self._wake()
         self._wake()
 
+    def _work(self, job: Job, now_ms: float, age_ms: float) -> None:
+        started = Started(job, now_ms, age_ms)
+        reference = job.reference
+        if reference is not None:
+            outcome = self._try(job, partial(self._compare, job.frame, reference))
+            if outcome is not None:
+                # Over as soon as begun: the loop need not wake twice.
+                self.events += (started, Finished(job, boot_ms(), outcome))
+                return
+        self._emit(started)
+        self.events.append(self._analyze(job, now_ms))
+
+    def _compare(self, frame: Frame, reference: Picture) -> Outcome | None:
+        repeats = self._analyzer.repeats(reference, frame.jpeg, frame.rotation)
+        return Outcome.REPEATED if repeats else None
+
     def _analyze(self, job: Job, started_ms: float) -> Finished:
-        outcome, analysis = self._try(job)
+        analysis = self._try(
+            job, partial(self._analyzer.analyze, job.frame.jpeg, job.frame.rotation)
+        )
         spare_ms = self._min_frame_ms - (boot_ms() - started_ms)
         if spare_ms > 0:
             self._stopping.wait(spare_ms / 1000.0)
-        return Finished(job, boot_ms(), outcome, analysis)
+        if isinstance(analysis, Outcome):
+            return Finished(job, boot_ms(), analysis)
+        self._failures = 0
+        return Finished(job, boot_ms(), Outcome.ANALYSED, analysis)
 
-    def _try(self, job: Job) -> tuple[Outcome, Analysis | None]:
+    def _try(self, job: Job, look: Callable[[], T]) -> T | Outcome:
+        """What a look gives, or the refusal where it fails."""
         try:
-            if self._repeats(job):
-                return Outcome.REPEATED, None
-            analysis = self._analyzer.analyze(job.frame.jpeg, job.frame.rotation)
+            return look()
         except PictureError as error:
             self._limited_log.event("picture refused", camera=job.frame.camera, why=str(error))
-            return Outcome.refusal(error.reason), None
+            return Outcome.refusal(error.reason)
         except Exception as error:
             self._note_failure(error)
-            return Outcome.ANALYSIS_FAILED, None
-        self._failures = 0
-        return Outcome.ANALYSED, analysis
-
-    def _repeats(self, job: Job) -> bool:
-        if job.reference is None:
-            return False
-        return self._analyzer.repeats(job.reference, job.frame.jpeg, job.frame.rotation)
+            return Outcome.ANALYSIS_FAILED
 
     def _note_failure(self, error: Exception) -> None:
         self._failures += 1

@@ -1,6 +1,7 @@
 """Results that no aggregator has acknowledged yet. No input or output; time is an argument."""
 
 import heapq
+import math
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from roommood.shared.protocol.limits import (
     MAX_RESULT_AGE_MS,
     MAX_RESULTS_IN_FLIGHT,
     MAX_RESULTS_PER_REPORT,
+    REPEATED_WAIT_MS,
     RESEND_AFTER_MAX_MS,
     RESEND_AFTER_MS,
     RESEND_BELOW_IN_FLIGHT,
@@ -33,6 +35,7 @@ class _Entry:
 class Outbox:
     """Keeps each result until it is acknowledged; sends it again, elsewhere, if it is not.
 
+    New results go out at once, but those of repeated looks wait a little, so that they go together.
     New results go before resent ones, and resent ones leave half of the places free, so that
     results which the store refuses for now do not hold up the others. What an aggregator defers
     takes no place, and comes again a few results of each camera at a time. When the window is full
@@ -45,6 +48,7 @@ class Outbox:
         self._window = window
         self._entries: dict[int, _Entry] = {}
         self._fresh: deque[int] = deque()
+        self._fresh_due_ms = math.inf
         self._resend: list[tuple[float, int]] = []
         self._ripe: deque[int] = deque()
         self._in_flight: set[int] = set()
@@ -62,8 +66,10 @@ class Outbox:
     def in_flight(self) -> int:
         return len(self._in_flight)
 
-    def add(self, result: Result, captured_ms: float) -> None:
+    def add(self, result: Result, captured_ms: float, now_ms: float = 0.0) -> None:
         """Takes charge of a result; another is dropped if the window is full."""
+        due_ms = now_ms + REPEATED_WAIT_MS if result.repeated else now_ms
+        self._fresh_due_ms = min(self._fresh_due_ms, due_ms)
         if len(self._entries) >= self._window:
             most = max(self._by_camera.values(), key=len)
             self._end(next(iter(most)), "dropped-full")
@@ -79,15 +85,21 @@ class Outbox:
         self._ripen(now_ms)
         self._try_deferred(now_ms)
         self._skip_settled()
-        if self._fresh:
+        if self._fresh and now_ms >= self._fresh_due_ms:
             return len(self._in_flight) < MAX_RESULTS_IN_FLIGHT
         return bool(self._ripe) and self._may_resend()
+
+    def hurry(self) -> None:
+        """No result waits for others to go with it."""
+        self._fresh_due_ms = 0.0
 
     def next_due_ms(self, now_ms: float) -> float:
         """Milliseconds until a result is to be sent again, as things stand."""
         due_ms = self._resend[0][0] if self._resend else float("inf")
         if self._deferred:
             due_ms = min(due_ms, self._deferred_due_ms)
+        if self._fresh and self._fresh_due_ms > now_ms:
+            due_ms = min(due_ms, self._fresh_due_ms)
         return max(0.0, due_ms - now_ms)
 
     def take(
@@ -110,6 +122,8 @@ class Outbox:
             row = TicketedResult(ticket, max(0.0, age_ms), entry.result)
             batches.setdefault(entry.sent_to, []).append(row)
             room -= 1
+        if not self._fresh:
+            self._fresh_due_ms = math.inf
         return batches
 
     def _send(self, ticket: int, entry: _Entry, aggregator: str, now_ms: float) -> None:

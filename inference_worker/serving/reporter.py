@@ -77,7 +77,7 @@ class Reporter:
 
     def add(self, result: Result, captured_ms: float) -> None:
         """Takes charge of a result whose frame was captured at `captured_ms` (`boot_ms`)."""
-        self.outbox.add(result, captured_ms)
+        self.outbox.add(result, captured_ms, boot_ms())
 
     @property
     def connected(self) -> int:
@@ -151,7 +151,8 @@ class Reporter:
                 aggregator.report_due_ms = now_ms + REPORT_EVERY_MS
 
     def hurry(self) -> None:
-        """Makes the next report due at once, at every aggregator."""
+        """Makes results that wait, and the next report of each aggregator, due at once."""
+        self.outbox.hurry()
         for aggregator in self._aggregators:
             aggregator.report_due_ms = 0.0
 

@@ -128,6 +128,9 @@ MAX_RESULTS_IN_FLIGHT: Final = 1_000
 # Of these, so many may be on the way at once before nothing more is sent again: what Redis refuses
 # of one room leaves places for what is new of the others.
 RESEND_BELOW_IN_FLIGHT: Final = 500
+# Milliseconds that the result of a repeated look may wait for others to go with it: it tells
+# nothing new, and alone it costs worker, aggregator and Redis as much as any.
+REPEATED_WAIT_MS: Final = 500.0
 # Tickets of one Ack: what an aggregator takes in before it answers, after a stall several
 # times what one worker has under way.
 MAX_TICKETS_PER_ACK: Final = 32_768

@@ -14,6 +14,7 @@ from roommood.shared.protocol.limits import (
     MAX_RESULT_AGE_MS,
     MAX_RESULTS_IN_FLIGHT,
     MAX_RESULTS_PER_REPORT,
+    REPEATED_WAIT_MS,
     RESEND_BELOW_IN_FLIGHT,
 )
 from roommood.shared.protocol.messages import Ack, TicketedResult
@@ -334,3 +335,30 @@ def test_if_resent_results_took_every_place_a_new_one_would_wait(
 ) -> None:
     monkeypatch.setattr(outbox_module, "RESEND_BELOW_IN_FLIGHT", MAX_RESULTS_IN_FLIGHT)
     assert new_ones_that_went_out_at_once() < NEW_ONES
+
+
+def test_results_of_repeated_looks_wait_half_a_second_for_others() -> None:
+    box = Outbox()
+    box.add(result(0, repeated=True), NOW, NOW)
+    box.add(result(1, repeated=True), NOW, NOW + 400)
+    assert not box.due(NOW + REPEATED_WAIT_MS - 1)
+    assert box.next_due_ms(NOW + 100) == REPEATED_WAIT_MS - 100
+    assert box.due(NOW + REPEATED_WAIT_MS)
+    assert len(box.take(NOW + REPEATED_WAIT_MS, first)["one"]) == 2
+    box.add(result(2, repeated=True), NOW, NOW + 600)
+    assert not box.due(NOW + 700)
+
+
+def test_a_look_that_tells_something_takes_those_that_wait_along() -> None:
+    box = Outbox()
+    box.add(result(0, repeated=True), NOW, NOW)
+    box.add(result(1), NOW, NOW + 10)
+    assert box.due(NOW + 10)
+    assert [row.ticket for row in box.take(NOW + 10, first)["one"]] == [0, 1]
+
+
+def test_a_worker_that_ends_lets_no_result_wait() -> None:
+    box = Outbox()
+    box.add(result(0, repeated=True), NOW, NOW)
+    box.hurry()
+    assert box.due(NOW)

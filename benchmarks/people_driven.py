@@ -1,0 +1,165 @@
+"""What a camera costs its worker by what it shows, and what that does to the figures.
+
+    python -m benchmarks.people_driven [--quick] [--detector FILE]
+
+Made-up streams (`benchmarks/rooms.py`): an empty room, two people who sit, people who come and go.
+Costs are of real processes, four cameras at 30 frames/s each; shares and people are counted in
+virtual time, against every frame; entrances are seen from capture to the live hash.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.paced_stream import PacedStream, stream_of
+from benchmarks.pictures import encoded
+from benchmarks.plant import Plant
+from benchmarks.processes import cpu_s
+from benchmarks.rooms import Room, passing, seated, visitor, write_stream
+from benchmarks.rows import Options, Row, at_most, run_alone, stated
+from roommood.aggregator.redis import keys as redis_keys
+from roommood.inference_worker.serving.pace import Pace
+from roommood.inference_worker.serving.repeats import Repeats
+from roommood.inference_worker.vision.analysis import open_analyzer
+from roommood.shared.clock import boot_ms
+from tests.end_to_end.site import quantile, select_for, until
+
+_CAMERAS: Final = 4
+_RATE_HZ: Final = 30.0
+_TEN: Final = ("--rate-hz", "10", "--empty-rate-hz", "10", "--repeat-ms", "0")
+_DEFAULT: Final = ("--rate-hz", "5", "--empty-rate-hz", "2", "--repeat-ms", "2000")
+_HISTORY: Final = ("--rate-hz", "2", "--empty-rate-hz", "2", "--repeat-ms", "2000")
+_PICTURES: Final = 60
+_STREAM_HZ: Final = 15.0
+# Of one entrance to the next; somebody stays for the end of it.
+_CYCLE_S, _STAY_S = 8.3, 3.0
+
+
+def people_driven(options: Options) -> Iterator[Row]:
+    with tempfile.TemporaryDirectory(prefix="roommood-bench-") as name:
+        room, folder = Room(), Path(name)
+        numbers = range(_PICTURES)
+        empty = write_stream(folder / "empty", (room.draw(n) for n in numbers))
+        drawn = (room.draw(n, seated(n / _RATE_HZ)) for n in numbers)
+        full = write_stream(folder / "seated", drawn)
+        yield from _costs(options, empty, full)
+        yield from _figures(options)
+        yield from _entrances(options, folder)
+
+
+def _costs(options: Options, empty: Path, full: Path) -> Iterator[Row]:
+    unit, cost = "ms CPU/s", partial(_cost, options)
+    ten = cost(empty, _TEN)
+    nobody, ungated = cost(empty, _DEFAULT), cost(empty, (*_DEFAULT, "--repeat-ms", "0"))
+    beside = {"10 frames/s": ten, "without repeated looks": ungated}
+    yield stated("a camera-hour of an empty room", nobody * 3.6, "s CPU", {"10/s": ten * 3.6})
+    yield at_most("an empty room, against 10 frames/s", nobody / ten, "x", round(1 / 15, 3))
+    yield stated("  of which each second", nobody, unit, beside)
+    ten = cost(full, _TEN)
+    live, history = cost(full, _DEFAULT), cost(full, _HISTORY)
+    beside = {"10/s": ten * 3.6, "2/s": history * 3.6}
+    yield stated("a camera-hour of two people seated, 5/s", live * 3.6, "s CPU", beside)
+    yield at_most("two people seated, 5/s against 10/s", live / ten, "x", 0.55)
+    yield at_most("two people seated, 2/s against 10/s", history / ten, "x", 0.25)
+
+
+def _cost(options: Options, source: Path, rates: tuple[str, ...]) -> float:
+    """Processor milliseconds of the worker for each camera and second."""
+    with Plant(options.detector) as plant:
+        worker = plant.worker(*rates)
+        for number in range(_CAMERAS):
+            who = ("--name", f"cam-{number}", "--room", f"room-{number}", "--worker", plant.frames)
+            what = ("--source", str(source), "--rate-hz", f"{_RATE_HZ:g}")
+            plant.program("benchmarks.memory_camera", *who, *what)
+        last = f"room-{_CAMERAS - 1}"
+        until(lambda: plant.site.frames(last, f"cam-{_CAMERAS - 1}") > 5, "frames count", 60.0)
+        select_for(3.0)
+        used_s, began_s = cpu_s(worker.process.pid), time.monotonic()
+        select_for(options.length(20, 8))
+        used_s = cpu_s(worker.process.pid) - used_s
+        return used_s * 1000 / (time.monotonic() - began_s) / _CAMERAS
+
+
+def _figures(options: Options) -> Iterator[Row]:
+    analyzer, room = open_analyzer(options.detector), Room(1)
+    analyzer.warm_up()
+    for name, people in (("seated", seated), ("coming and going", passing)):
+        draw = partial(_drawn, room, people)
+        stream = stream_of(analyzer, draw, options.length(120, 60), _STREAM_HZ)
+        yield from _against_every_frame(name, stream)
+
+
+def _drawn(room: Room, people: Any, number: int) -> bytes:
+    return encoded(room.draw(number, people(number / _STREAM_HZ)))
+
+
+def _against_every_frame(name: str, stream: PacedStream) -> Iterator[Row]:
+    every = stream.every_frame()
+    paced = stream.looked_at(Pace(5.0, 2.0), Repeats(2_000.0))
+    slow = stream.looked_at(Pace(2.0, 2.0), Repeats(2_000.0))
+    note = f"{paced.looks} looks, {paced.repeated} repeated, at {every.looks} frames"
+    beside = {"2/s": paced.distance(slow)}
+    distance = every.distance(paced)
+    yield at_most(f"{name}: shares against every frame", distance, "% TV", 1.5, beside, note)
+    off = abs(every.people - paced.people)
+    beside = {"every frame": every.people, "5/s": paced.people, "2/s": slow.people}
+    yield at_most(f"{name}: people against every frame", off, "people", 0.1, beside)
+
+
+def _entrances(options: Options, folder: Path) -> Iterator[Row]:
+    room, empty = Room(2), round((_CYCLE_S - _STAY_S) * _STREAM_HZ)
+    pictures = (
+        room.draw(n, visitor() if n >= empty else ()) for n in range(round(_CYCLE_S * _STREAM_HZ))
+    )
+    source = write_stream(folder / "entrances", pictures)
+    with Plant(options.detector) as plant:
+        plant.worker(*_DEFAULT)
+        times = [folder / f"entrances-{n}" for n in range(_CAMERAS)]
+        for number, file in enumerate(times):
+            who = ("--name", f"cam-{number}", "--room", f"room-{number}", "--worker", plant.frames)
+            what = ("--source", f"{source}#{empty}#{file}", "--rate-hz", f"{_STREAM_HZ:g}")
+            plant.program("benchmarks.entrance_camera", *who, *what)
+            select_for(0.37)
+        seen_ms = _rises(plant, options.length(60, 30))
+        took = sorted(
+            took_ms
+            for number, file in enumerate(times)
+            for took_ms in _delays(file, seen_ms[f"room-{number}"])
+        )
+    note = f"{len(took)} entrances; wall time: wants an idle machine"
+    beside = {"p50": quantile(took, 0.5), "longest": took[-1]}
+    p95 = quantile(took, 0.95)
+    yield at_most("somebody comes in: on the live hash, p95", p95, "ms", 1000, beside, note)
+
+
+def _rises(plant: Plant, seconds: float) -> dict[str, list[float]]:
+    """When each room's live hash told of more people than before."""
+    rooms = [f"room-{number}" for number in range(_CAMERAS)]
+    rises: dict[str, list[float]] = {room: [] for room in rooms}
+    last, end_s = dict.fromkeys(rooms, 0.0), time.monotonic() + seconds
+    with plant.site.redis.client() as client:
+        while time.monotonic() < end_s:
+            for room in rooms:
+                people = float(client.hget(redis_keys.live(room), "people") or 0.0)
+                if people > last[room] + 0.01:
+                    rises[room].append(boot_ms())
+                last[room] = people
+            select_for(0.01)
+    return rises
+
+
+def _delays(file: Path, seen_ms: list[float]) -> Iterator[float]:
+    """From each entrance to the first rise after it; the last one may not have been seen yet."""
+    entered = [float(line) for line in file.read_text().split()] if file.exists() else []
+    for at_ms, next_ms in pairwise(entered):
+        after = [seen - at_ms for seen in seen_ms if at_ms <= seen < next_ms]
+        if seen_ms and at_ms > seen_ms[0] - _CYCLE_S * 1000:
+            yield min(after, default=next_ms - at_ms)
+
+
+if __name__ == "__main__":
+    run_alone(people_driven, __doc__)
