@@ -1,4 +1,4 @@
-"""Hands what the feed's thread finds to everybody who looks, on the server's event loop."""
+"""Hands what the poller's thread finds to everybody who looks, on the server's event loop."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ class Broadcaster:
             try:
                 listener(scene)
             except Exception:
-                _log.exception("one who looks could not be told")
+                _log.exception("a viewer was not updated")
 
 
 def void(_: object) -> None:

@@ -55,10 +55,10 @@ class Events:
             self._clients -= 1
 
     async def _follow(self, changed: asyncio.Event) -> AsyncIterator[str]:
-        told: dict[str, str] = {}
+        known: dict[str, str] = {}
         while not self._ended.is_set():
             changed.clear()
-            for text in _news(self._broadcaster.scene, told):
+            for text in _changes(self._broadcaster.scene, known):
                 yield text
             try:
                 await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
@@ -66,12 +66,12 @@ class Events:
                 yield _HEARTBEAT
 
 
-def _news(scene: Scene, told: dict[str, str]) -> list[str]:
+def _changes(scene: Scene, known: dict[str, str]) -> list[str]:
     """What is new to a client that was told so much; notes it as told."""
     parts = scene.once("events", lambda: _parts(scene))
-    fresh = [text for name, (mark, text) in parts.items() if told.get(name) != mark]
-    told.clear()
-    told.update({name: mark for name, (mark, _) in parts.items()})
+    fresh = [text for name, (mark, text) in parts.items() if known.get(name) != mark]
+    known.clear()
+    known.update({name: mark for name, (mark, _) in parts.items()})
     return fresh
 
 

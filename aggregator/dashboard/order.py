@@ -22,10 +22,10 @@ class Wanted:
         return self.text.lower().strip() in f"{known.room} {known.group}".lower()
 
 
-def ordered(rooms: Iterable[Room], troubled: set[str], wanted: Wanted) -> list[Room]:
+def ordered(rooms: Iterable[Room], troubled: set[str], choice: Wanted) -> list[Room]:
     """Rooms with something wrong, then silent ones, then the others; each by group and name."""
     return sorted(
-        filter(wanted.holds, rooms), key=lambda room: (_rank(room, troubled), _place(room))
+        filter(choice.holds, rooms), key=lambda room: (_rank(room, troubled), _place(room))
     )
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from roommood.aggregator.dashboard.snapshot import Hours, Snapshot
+from roommood.aggregator.dashboard.snapshot import HourCache, Snapshot
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.failures import translated
 from roommood.aggregator.redis.servers import Servers
@@ -41,7 +41,7 @@ _MINUTE: Final = timedelta(minutes=1)
 _log = logging.getLogger(__name__)
 
 
-class Feed:
+class Poller:
     """A thread that hands each new snapshot to `publish`, from 1 to 2.5 times a second.
 
     A message on a room's channel makes it look at once; what it then reads are the live hashes,
@@ -56,9 +56,9 @@ class Feed:
         self._stats, self._inventory = RoomStats(self._servers), Inventory(self._servers)
         self._publish = publish
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="poller", daemon=True)
         self._snapshot = Snapshot(datetime.now(UTC), away="Redis has not been asked yet.")
-        self._hours = Hours()
+        self._hours = HourCache()
         self._warning = ""
         self._hour_due: dict[str, float] = {}
         self._hours_from_s = self._health_from_s = 0.0
@@ -84,7 +84,7 @@ class Feed:
             except (StoreError, ConfigError) as error:
                 self._is_away(str(error))
             except Exception:
-                _log.exception("the feed failed")
+                _log.exception("the poller failed")
                 self._is_away("The dashboard could not read Redis; its log says why.")
             self._stop.wait(_TRY_AGAIN_S)
         self._servers.close()
@@ -124,13 +124,13 @@ class Feed:
 
     def _look(self) -> None:
         known = self._stats.rooms()
-        now = self._stats.live_of([one.room for one in known])
+        now = self._stats.live_of([room.room for room in known])
         self._take_inventory(now)
         self._read_an_hour(known)
         cameras, workers = self._health
         rooms = tuple(map(self._hours.of, known, now))
         nodes = [missing(node) for node in sorted(self._stats.away)]
-        warnings = tuple(f"{one}." for one in (self._warning, *nodes) if one)
+        warnings = tuple(f"{warning}." for warning in (self._warning, *nodes) if warning)
         taken = datetime.now(UTC)
         paused = self._stats.paused_cameras()
         self._say(
@@ -154,7 +154,7 @@ class Feed:
         began_s = time.monotonic()
         if not known or began_s < self._hours_from_s:
             return
-        self._hour_due = {one.room: self._hour_due.get(one.room, 0.0) for one in known}
+        self._hour_due = {room.room: self._hour_due.get(room.room, 0.0) for room in known}
         self._hours.keep_only(self._hour_due)
         room = min(self._hour_due, key=self._hour_due.__getitem__)
         if began_s < self._hour_due[room]:
@@ -168,13 +168,13 @@ class Feed:
         before, taken = self._snapshot, datetime.now(UTC)
         if before.away_since is None:
             event(_log, logging.WARNING, "Redis lost", why=why)
-        rooms = tuple(Hours().of(one.known, RoomNow(one.name)) for one in before.rooms)
+        rooms = tuple(HourCache().of(room.known, RoomNow(room.name)) for room in before.rooms)
         since = before.away_since or taken
         self._say(Snapshot(taken, rooms, before.cameras, before.workers, why, since))
 
     def _say(self, snapshot: Snapshot) -> None:
         if self._snapshot.away and not snapshot.away:
-            event(_log, logging.INFO, "Redis found")
+            event(_log, logging.INFO, "Redis back")
         self._snapshot = snapshot
         self._publish(snapshot)
 

@@ -21,7 +21,7 @@ from roommood.aggregator.dashboard.connections import PatientProtocol
 from roommood.aggregator.dashboard.events import Events
 from roommood.aggregator.dashboard.guard import Guard
 from roommood.aggregator.dashboard.headers import SecurityHeaders
-from roommood.aggregator.dashboard.poller import Feed
+from roommood.aggregator.dashboard.poller import Poller
 from roommood.aggregator.dashboard.zones import zone_at_first
 from roommood.aggregator.redis.servers import Servers
 from roommood.shared.errors import ConfigError
@@ -83,13 +83,13 @@ class _Server(uvicorn.Server):
 
 
 class Dashboard:
-    """The feed, the API and the pages, put together as one ASGI app."""
+    """The poller, the API and the pages, put together as one ASGI app."""
 
     def __init__(self, settings: DashboardSettings) -> None:
         self._broadcaster = Broadcaster()
         self._archive = Archive(settings.redis_url, settings.redis_password_file)
         self._events = Events(self._broadcaster)
-        self._feed = Feed(
+        self._poller = Poller(
             settings.redis_url, settings.redis_password_file, self._broadcaster.publish
         )
         self.app = self._make_app(settings)
@@ -121,13 +121,13 @@ class Dashboard:
     @asynccontextmanager
     async def _lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         self._broadcaster.attach(asyncio.get_running_loop())
-        self._feed.start()
+        self._poller.start()
         event(_log, logging.INFO, "dashboard ready", url=self.url)
         try:
             yield
         finally:
             self._broadcaster.attach(None)
-            self._feed.stop()
+            self._poller.stop()
 
 
 def _listening(settings: DashboardSettings) -> socket.socket:

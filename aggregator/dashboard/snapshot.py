@@ -66,7 +66,7 @@ class Snapshot:
 
 
 @dataclass(slots=True)
-class Hours:
+class HourCache:
     """The last hour of each room, which is read now and then."""
 
     by_room: dict[str, tuple[RoomPeriod, ...]] = field(default_factory=dict)

@@ -27,7 +27,7 @@ def sparkline(values: Sequence[float | None], label: str) -> Markup:
 def _pieces(values: Sequence[float | None], most: float) -> Iterator[str]:
     """A path for each stretch of known values; a single one is a short dash."""
     step = _WIDTH / len(values)
-    for is_known, stretch in groupby(enumerate(values), lambda one: one[1] is not None):
+    for is_known, stretch in groupby(enumerate(values), lambda pair: pair[1] is not None):
         if is_known:
             points = [(place * step, _y(value or 0.0, most)) for place, value in stretch]
             points.append((points[-1][0] + step, points[-1][1]))

@@ -59,7 +59,7 @@ def buckets_of(window: str, day: str, now: datetime) -> tuple[str, ...]:
     buckets = WINDOWS[window].buckets
     if window != A_DAY or date.fromisoformat(day) > (now - _MINUTES_KEPT).date():
         return buckets
-    return tuple(one for one in buckets if length_of(one) >= timedelta(hours=1))
+    return tuple(bucket for bucket in buckets if length_of(bucket) >= timedelta(hours=1))
 
 
 def buckets_of_hour(span: Span, now: datetime) -> tuple[str, ...]:
@@ -93,7 +93,7 @@ def again_after_s(bucket: str) -> float:
 
 def labels(periods: Sequence[RoomPeriod], bucket: str, zone: tzinfo) -> list[str]:
     """When each period began, by the clock of `zone`."""
-    return [_label(one.start.astimezone(zone), len(periods), bucket) for one in periods]
+    return [_label(period.start.astimezone(zone), len(periods), bucket) for period in periods]
 
 
 def _label(local: datetime, count: int, bucket: str) -> str:
@@ -137,8 +137,8 @@ def by_day_and_hour(spans: Sequence[Span], hours: Sequence[RoomPeriod], zone: tz
 def _cells(
     spans: Sequence[Span], hours: Sequence[RoomPeriod], days: dict[str, int], zone: tzinfo
 ) -> Iterator[tuple[int, int, RoomPeriod]]:
-    for span, one in zip(spans, hours, strict=True):
+    for span, hour in zip(spans, hours, strict=True):
         local = span.start.astimezone(zone)
         place = days.setdefault(f"{local:%a %d %b}", len(days))
-        if one.frames:
-            yield local.hour, place, one
+        if hour.frames:
+            yield local.hour, place, hour

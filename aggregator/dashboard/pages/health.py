@@ -38,7 +38,7 @@ def health_page(hub: Broadcaster, zone: PageZone) -> None:
 def current(workers: Iterable[WorkerHealth]) -> Iterator[WorkerHealth]:
     """Without those that fell silent and whose place another has taken: a restarted worker."""
     each = list(workers)
-    taken = {one.address for one in each if one.silent_s < SILENT_S and one.address}
-    for one in each:
-        if one.silent_s < SILENT_S or one.address not in taken:
-            yield one
+    taken = {worker.address for worker in each if worker.silent_s < SILENT_S and worker.address}
+    for worker in each:
+        if worker.silent_s < SILENT_S or worker.address not in taken:
+            yield worker

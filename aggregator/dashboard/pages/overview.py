@@ -120,9 +120,11 @@ class _Rooms:
         every = scene.snapshot.rooms
         self._empty.set_visibility(not every and not scene.snapshot.away)
         self._offer(list(every))
-        wanted = Wanted(self._text.value, self._group.value)
-        troubled = {one.room for one in scene.once("problems", lambda: scene.snapshot.problems)}
-        rooms = scene.once(("rooms", wanted), lambda: ordered(every, troubled, wanted))
+        choice = Wanted(self._text.value, self._group.value)
+        troubled = {
+            problem.room for problem in scene.once("problems", lambda: scene.snapshot.problems)
+        }
+        rooms = scene.once(("rooms", choice), lambda: ordered(every, troubled, choice))
         as_list = self._as_list(len(every))
         self._choice.press(_LIST if as_list else _CARDS)
         most = (_ROWS_AT_ONCE if as_list else _CARDS_AT_ONCE) * (1 + self._shown_more)
@@ -141,7 +143,7 @@ class _Rooms:
         if groups != self._groups:
             self._groups = groups
             value = self._group.value if self._group.value in groups else ALL_GROUPS
-            self._group.offer({ALL_GROUPS: "all"} | {one: one for one in groups}, value)
+            self._group.offer({ALL_GROUPS: "all"} | {group: group for group in groups}, value)
         self._group.show(bool(groups))
 
     def _show_cards(self, scene: Scene, rooms: list[Room]) -> None:

@@ -31,7 +31,7 @@ class SummarySection:
         self._dots.hide(not rows or before is not None)
         self._pair.classes(**{"remove" if before is None else "add": "rm-alone"})
         if rows:
-            self._dots.show(charts.dots((name, *astuple(one)) for name, one in rows))
+            self._dots.show(charts.dots((name, *astuple(row)) for name, row in rows))
         self._rows.content = render(
             "summary.html",
             rows=rows,
@@ -52,7 +52,7 @@ class Shown:
 def estimates(period: RoomPeriod, corrected: bool) -> list[tuple[str, Shown]]:
     """Share and interval of each expression; none where they are not known."""
     each = [(name, _shown(share, corrected)) for name, share in period.shares.items()]
-    return [(name, one) for name, one in each if one is not None]
+    return [(name, period) for name, period in each if period is not None]
 
 
 def _by_name(period: RoomPeriod, corrected: bool) -> Mapping[str, Shown]:

@@ -1,4 +1,4 @@
-"""The feed against a real Redis: what changes is told soon, and what is gone is said to be gone."""
+"""The poller against a real Redis: what changes is told soon, and what is gone is told as gone."""
 
 import time
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from roommood.aggregator.counting.store import Store
-from roommood.aggregator.dashboard.poller import Feed
+from roommood.aggregator.dashboard.poller import Poller
 from roommood.aggregator.dashboard.snapshot import Room, Snapshot
 from roommood.shared.clock import wall_ms
 from tests.aggregator.dashboard.served import PASSWORD, as_user
@@ -21,7 +21,7 @@ from tests.redis_server import RedisServer
 
 
 class Heard:
-    """All snapshots that a feed handed out, with when it did."""
+    """All snapshots that a poller handed out, with when it did."""
 
     def __init__(self) -> None:
         self.all: list[tuple[float, Snapshot]] = []
@@ -44,12 +44,12 @@ class Heard:
 @contextmanager
 def following(url: str, password_file: Path | None = None) -> Iterator[Heard]:
     heard = Heard()
-    feed = Feed(url, password_file, heard.take)
-    feed.start()
+    poller = Poller(url, password_file, heard.take)
+    poller.start()
     try:
         yield heard
     finally:
-        feed.stop()
+        poller.stop()
 
 
 def test_a_change_is_told_within_a_second(server: RedisServer, rooms: Rooms) -> None:
