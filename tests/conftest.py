@@ -18,7 +18,7 @@ PROCESSES = (
     "aggregator/redis/test_cluster.py", "aggregator/stats/test_export.py",
     "aggregator/stats/test_python_page.py", "aggregator/terminal", "benchmarks", "browser",
     "camera_node/preview", "camera_node/sources/network", "deploy", "end_to_end", "faults",
-    "hostile", "inference_worker/models/test_cli.py",
+    "home_assistant", "hostile", "inference_worker/models/test_cli.py",
     "inference_worker/test_supervisor.py", "privacy", "shared/process/test_memory.py",
     "shared/process/test_progress.py", "shared/process/test_runtime.py", "shared/test_opencv.py",
     "shared/transport/test_discovery.py", "shared/transport/test_resolver.py",

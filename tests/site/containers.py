@@ -16,10 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.site.wheelhouse import ROOT
+from tests.site.wheelhouse import ROOT, needs
 
 BASE_IMAGE: Final = "localhost/roommood-base"
 UID: Final = 10001
+_EXTRAS: Final = ("camera", "worker", "dashboard", "mqtt", "notify")
+_TO_BUILD: Final = ("setuptools>=77", "wheel", "async-timeout")
 _NEEDED: Final = ("debootstrap", "buildah", "unshare", "setpriv", "ip")
 # Three mounts that an engine makes, and the root read-only; $1 root, $2 secrets, then the command.
 _ENTER: Final = """
@@ -48,21 +50,18 @@ def why_not_here() -> str:
 
 def wheels(folder: Path) -> Path:
     """What the images install, fetched once, so that building them needs Debian's mirror alone."""
-    if not (folder / "complete").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        wanted = (
-            f"{ROOT}[camera,worker,dashboard,mqtt]",
-            "setuptools>=77",
-            "wheel",
-            "async-timeout",
-        )
+    made_for, needed = folder / "complete", needs(_EXTRAS)
+    if not made_for.exists() or made_for.read_text() != needed:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        ours = f"{ROOT}[{','.join(_EXTRAS)}]"
         tell(
             sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:",
-            "--dest", str(folder), *wanted, timeout_s=900,
+            "--dest", str(folder), ours, *_TO_BUILD, timeout_s=900,
         )  # fmt: skip
-        for ours in folder.glob("roommood-*"):
-            ours.unlink()
-        (folder / "complete").touch()
+        for wheel in folder.glob("roommood-*"):
+            wheel.unlink()
+        made_for.write_text(needed)
     return folder
 
 

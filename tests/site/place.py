@@ -15,6 +15,28 @@ from tests.site.machines import PATIENCE_S, Booted
 from tests.site.wheelhouse import ROOT, fill, make_wheel
 
 BUILD: Final = ROOT / "build" / "site"
+ROOMS: Final = ("kitchen", "den")
+TWO_PIS: Final = """
+[desktop]
+host = "{desk}"
+ssh_key = "{key}"
+
+[[camera]]
+name = "kitchen-1"
+room = "kitchen"
+host = "{kitchen}"
+ssh_key = "{key}"
+source = "simulated:/srv/portraits"
+rate_hz = 5
+
+[[camera]]
+name = "den-1"
+room = "den"
+host = "{den}"
+ssh_key = "{key}"
+source = "simulated:/srv/portraits"
+rate_hz = 5
+"""
 
 
 def until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> bool:

@@ -16,33 +16,20 @@ from roommood.deploy.site.site_file import read_site
 from roommood.deploy.site.wheels import Python
 from tests.needs import missing
 from tests.site.machines import Booted, base_root, make_key, network, root_with, why_not_here, write
-from tests.site.place import BUILD, Place, hang_portraits, link_wheels, until
+from tests.site.place import (
+    BUILD,
+    ROOMS,
+    TWO_PIS,
+    Place,
+    hang_portraits,
+    link_wheels,
+    until,
+)
 
 pytestmark = pytest.mark.timeout(1_200)
-ROOMS = ("kitchen", "den")
-TEXT = """
+OF_SITE = """
 [site]
-wifi = {{ ssid = "home", password_file = "wifi.password", country = "DE" }}
-
-[desktop]
-host = "{desk}"
-ssh_key = "{key}"
-
-[[camera]]
-name = "kitchen-1"
-room = "kitchen"
-host = "{kitchen}"
-ssh_key = "{key}"
-source = "simulated:/srv/portraits"
-rate_hz = 5
-
-[[camera]]
-name = "den-1"
-room = "den"
-host = "{den}"
-ssh_key = "{key}"
-source = "simulated:/srv/portraits"
-rate_hz = 5
+wifi = {ssid = "home", password_file = "wifi.password", country = "DE"}
 """
 WIFI = "not for neighbours"
 # Raspberry Pi OS names the boot partition in its settings, of which cloud-init 22.4, Debian 12's,
@@ -91,7 +78,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     password.write_text(f"{WIFI}\n")
     with network() as here, Booted("desk", 10, base, folder, key) as desk:
         net = here.rpartition(".")[0]
-        text = TEXT.format(desk=desk.address, kitchen=f"{net}.11", den=f"{net}.12", key=key)
+        text = OF_SITE + TWO_PIS.format(
+            desk=desk.address, kitchen=f"{net}.11", den=f"{net}.12", key=key
+        )
         (folder / "site.toml").write_text(text)
         one = Place(folder, desk, ROOMS)
         one.release("1.0.0")

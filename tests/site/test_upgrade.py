@@ -14,33 +14,19 @@ import pytest
 
 from tests.needs import missing
 from tests.site.machines import Booted, base_root, make_key, network, why_not_here
-from tests.site.place import BUILD, Place, hang_portraits, link_wheels, until
+from tests.site.place import (
+    BUILD,
+    ROOMS,
+    TWO_PIS,
+    Place,
+    hang_portraits,
+    link_wheels,
+    until,
+)
 from tests.site.wheelhouse import ROOT, pip
 
 pytestmark = pytest.mark.timeout(1_200)
 FORMER = "4ed8ae2"
-ROOMS = ("kitchen", "den")
-TEXT = """
-[desktop]
-host = "{desk}"
-ssh_key = "{key}"
-
-[[camera]]
-name = "kitchen-1"
-room = "kitchen"
-host = "{kitchen}"
-ssh_key = "{key}"
-source = "simulated:/srv/portraits"
-rate_hz = 5
-
-[[camera]]
-name = "den-1"
-room = "den"
-host = "{den}"
-ssh_key = "{key}"
-source = "simulated:/srv/portraits"
-rate_hz = 5
-"""
 
 
 @dataclass
@@ -85,7 +71,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         )
         for pi in (kitchen, den):
             hang_portraits(pi)
-        text = TEXT.format(desk=desk.address, kitchen=kitchen.address, den=den.address, key=key)
+        text = TWO_PIS.format(desk=desk.address, kitchen=kitchen.address, den=den.address, key=key)
         (folder / "site.toml").write_text(text)
         one = Site(folder, desk, ROOMS, kitchen, den)
         _deploy_former(one, source)

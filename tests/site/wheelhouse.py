@@ -5,11 +5,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-_EXTRAS: Final = "camera,worker,aggregator,dashboard,mqtt"
+_EXTRAS: Final = ("camera", "worker", "aggregator", "dashboard", "mqtt")
 _OURS: Final = (
     "roommood", "shared", "camera_node", "inference_worker", "aggregator", "deploy", "training",
     "pyproject.toml", "setup.py", "README.md", "LICENSE",
@@ -20,25 +21,23 @@ _FOR_OLDER: Final = "async-timeout"
 
 def fill(folder: Path, scratch: Path) -> None:
     """Fetches the wheels of other packages, once."""
-    made_for, needed = folder / "complete", _needed()
+    made_for, needed = folder / "complete", needs(_EXTRAS)
     if made_for.exists() and made_for.read_text() == needed:
         return
     folder.mkdir(parents=True, exist_ok=True)
     wheel = make_wheel(scratch / "first", scratch, "0.0.0")
-    wanted = [f"{wheel}[{_EXTRAS}]", _FOR_OLDER]
+    wanted = [f"{wheel}[{','.join(_EXTRAS)}]", _FOR_OLDER]
     pip("download", "--only-binary", ":all:", "--dest", str(folder), *wanted)
     for ours in folder.glob("roommood-*.whl"):
         ours.unlink()
     made_for.write_text(needed)
 
 
-def _needed() -> str:
+def needs(extras: Iterable[str]) -> str:
     """What this tree says that it needs: another folder of wheels where that changes."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     of_extras = project["optional-dependencies"]
-    return json.dumps(
-        [project["dependencies"], {one: of_extras[one] for one in _EXTRAS.split(",")}]
-    )
+    return json.dumps([project["dependencies"], {one: of_extras[one] for one in extras}])
 
 
 def make_wheel(folder: Path, scratch: Path, version: str, broken: str = "") -> Path:

@@ -166,8 +166,18 @@ class MqttSettings(Reader):
     discovery_prefix: str = row(
         any_text(), "homeassistant", "Where Home Assistant looks for devices.", _TOPICS
     )
+    page: str | None = row(
+        any_text(), None,
+        "Address of the live page for those who look at Home Assistant: http://HOST:PORT.",
+        _TOPICS,
+    )  # fmt: skip
     every_s: float = row(
         number(0.2, 60, "S"), 5.0, "Seconds between two messages of a room at least.",
+        _TOPICS, unit="s",
+    )  # fmt: skip
+    change_every_s: float = row(
+        number(0, 3600, "S"), 30.0,
+        "Seconds between two changes of one figure at least: each is a row in a recorder.",
         _TOPICS, unit="s",
     )  # fmt: skip
 
@@ -175,6 +185,8 @@ class MqttSettings(Reader):
         for name in (self.prefix, self.discovery_prefix):
             if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name, re.ASCII):
                 raise ConfigError(f"{name!r} is no topic prefix: letters, digits, _ and - are")
+        if self.page is not None and not re.fullmatch(r"https?://[^\s/]+(/\S*)?", self.page):
+            raise ConfigError(f"page {self.page!r}: write http://HOST:PORT or https://HOST")
         if self.password_file and not self.user:
             raise ConfigError("a password needs a user: give --user")
         if self.ca_file and not self.uses_tls:

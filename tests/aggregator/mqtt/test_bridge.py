@@ -2,97 +2,27 @@
 
 import json
 import signal
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
-from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from roommood.aggregator.counting.store import Store
-from roommood.aggregator.mqtt.discovery import Topics
+from roommood.aggregator.mqtt.topics import Topics
 from roommood.shared.clock import wall_ms
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import MqttSettings
 from roommood.shared.protocol.emotions import EXPRESSIONS
-from tests.aggregator.made import delivery, face, only, result
+from tests.aggregator.mqtt.bridges import Bridge, feed
+from tests.aggregator.mqtt.listener import Listener
 from tests.end_to_end.site import until
 from tests.mosquitto import PASSWORD, USER, Mosquitto
 from tests.redis_server import RedisServer
 
-_ROOT = Path(__file__).parents[3]
 TOPICS = Topics()
 KITCHEN = TOPICS.room("kitchen")
-
-
-class Listener:
-    """A client that hears everything, as Home Assistant would when it has just started."""
-
-    def __init__(self, broker: Mosquitto) -> None:
-        self.messages: list[tuple[str, bytes, bool]] = []
-        self._lock = threading.Lock()
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
-        if broker.secured:
-            self._client.tls_set(ca_certs=str(broker.ca_file))
-            self._client.username_pw_set(USER, PASSWORD)
-        self._client.on_message = self._hear
-        subscribed = threading.Event()
-        self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
-        self._client.on_subscribe = lambda *_: subscribed.set()
-        self._client.connect("localhost", broker.port)
-        self._client.loop_start()
-        assert subscribed.wait(10)
-
-    def _hear(self, _client: Any, _data: Any, message: Any) -> None:
-        with self._lock:
-            self.messages.append((message.topic, message.payload, message.retain))
-
-    def of(self, topic: str) -> list[bytes]:
-        with self._lock:
-            return [payload for heard, payload, _ in self.messages if heard == topic]
-
-    def last(self, topic: str) -> Any:
-        """The newest message as JSON, {} before the first."""
-        heard = self.of(topic)
-        return json.loads(heard[-1]) if heard else {}
-
-    def configs(self) -> dict[str, Any]:
-        """Discovery messages that hold now."""
-        with self._lock:
-            newest = {heard: payload for heard, payload, _ in self.messages}
-        return {
-            topic: json.loads(payload)
-            for topic, payload in newest.items()
-            if topic.endswith("/config") and payload
-        }
-
-    def say(self, topic: str, payload: str) -> None:
-        self._client.publish(topic, payload, qos=1).wait_for_publish(10)
-
-    def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
-
-
-class Bridge:
-    """`roommood mqtt` as a process."""
-
-    def __init__(self, broker: Mosquitto, server: RedisServer, *options: str) -> None:
-        code = "from roommood.deploy.cli import main; main()"
-        where = ["--broker", broker.url, "--redis", server.url, "--every-s", "0.2"]
-        command = [sys.executable, "-c", code, "mqtt", *where, *options]
-        self.log = broker.folder / f"bridge-{id(self)}.log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, cwd=_ROOT, stdout=log, stderr=log)
-
-    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(how)
-        return self.process.wait(20)
 
 
 @pytest.fixture(scope="module")
@@ -117,21 +47,6 @@ def fed(server: RedisServer, store: Store) -> RedisServer:
     return server
 
 
-def feed(store: Store, expression: str) -> None:
-    now_ms = wall_ms()
-    two = (face(only(expression)),) * 2
-    session_id = f"boot{round(now_ms)}"
-    frames = [
-        delivery(
-            result(n, *two, session_id=session_id, interval_us=200_000), now_ms - 8000 + n * 200
-        )
-        for n in range(40)
-    ]
-    assert not store.commit(frames, now_ms).errors
-    store.touch_rooms({"kitchen": now_ms})
-    store.write_health({"door": {"room": "kitchen", "silent_ms": 0.0}}, {}, now_ms)
-
-
 @pytest.fixture
 def listener(broker: Mosquitto) -> Iterator[Listener]:
     one = Listener(broker)
@@ -150,21 +65,27 @@ def bridge(broker: Mosquitto, fed: RedisServer, listener: Listener) -> Iterator[
         running.end(signal.SIGKILL)
 
 
+_DEVICES = {f"roommood_{one}" for one in ("site", "room_kitchen", "room_hall", "camera_door")}
+
+
 def test_rooms_and_cameras_are_told_as_home_assistant_wants_them(
     bridge: Bridge, broker: Mosquitto, listener: Listener
 ) -> None:
     _every_entity_has_what_it_needs(listener)
     _a_room_is_told_with_its_people_and_expressions(listener)
     _a_silent_room_is_told_without_figures(listener)
+    until(lambda: {t.split("/")[2] for t in listener.configs()} >= _DEVICES, "and all else")
     retained = _retained(broker, len(listener.configs()))
-    assert TOPICS.availability in retained
+    assert {TOPICS.availability, TOPICS.redis} <= retained
     assert not [topic for topic in retained if topic.endswith("/state")]
 
 
 def _every_entity_has_what_it_needs(listener: Listener) -> None:
-    configs = listener.configs()
-    kitchen = {t: c for t, c in configs.items() if c["state_topic"] == KITCHEN}
-    assert len(kitchen) == 6 + len(EXPRESSIONS)
+    def of_kitchen() -> dict[str, Any]:
+        return {t: c for t, c in listener.configs().items() if c["state_topic"] == KITCHEN}
+
+    until(lambda: len(of_kitchen()) == 7 + len(EXPRESSIONS), "all of the kitchen is described")
+    kitchen, configs = of_kitchen(), listener.configs()
     assert len({config["unique_id"] for config in configs.values()}) == len(configs)
     state = listener.last(KITCHEN)
     for topic, config in kitchen.items():
@@ -172,8 +93,13 @@ def _every_entity_has_what_it_needs(listener: Listener) -> None:
         assert config["value_template"] == f"{{{{ value_json.{key} }}}}"
         assert key in state
         assert config["expire_after"] > 30
-        assert config["availability_topic"] == TOPICS.availability
+        availability = [one["topic"] for one in config["availability"]]
+        assert (availability, config["availability_mode"]) == (
+            [TOPICS.availability, TOPICS.redis],
+            "all",
+        )
         assert config["device"]["identifiers"] == ["roommood_room_kitchen"]
+        assert config["device"]["suggested_area"] == "Kitchen"
         if component == "sensor" and config.get("device_class") not in ("enum", "timestamp"):
             assert config["state_class"] == "measurement"
     assert "emotion" not in json.dumps(configs).lower().replace("emoticon", "")
@@ -187,7 +113,8 @@ def _a_room_is_told_with_its_people_and_expressions(listener: Listener) -> None:
     assert state["valence"] > 0.5
     assert state["up"] == "ON"
     assert listener.of(TOPICS.availability)[-1] == b"online"
-    until(lambda: listener.last(TOPICS.camera("door")) == {"up": "ON"}, "the camera is up")
+    door = {"up": "ON", "state": "ok"}
+    until(lambda: listener.last(TOPICS.camera("door")) == door, "the camera is up")
 
 
 def _a_silent_room_is_told_without_figures(listener: Listener) -> None:
@@ -277,16 +204,53 @@ def test_a_home_assistant_or_a_broker_that_starts_is_told_everything(
     late.close()
 
 
+def test_what_is_gone_is_remembered_until_a_home_assistant_has_heard_of_it(
+    bridge: Bridge, broker: Mosquitto, fed: RedisServer, listener: Listener, store: Store
+) -> None:
+    people = TOPICS.config("sensor", "room_hall", "people")
+    store.forget("hall")
+    until(lambda: people in (listener.last(TOPICS.taken_back) or ()), "it is noted at the broker")
+    assert bridge.end() == 0
+    following = Bridge(broker, fed)
+    until(lambda: "broker found" in following.log.read_text(), "the next bridge is there")
+    told = len(listener.of(people))
+    until(lambda: _is_born(listener, people, told), "it is announced once more, and taken back")
+    until(lambda: listener.of(TOPICS.taken_back)[-1] == b"", "then nothing is left to remember")
+    assert json.loads(listener.of(people)[-2])["unique_id"] == "roommood_room_hall_people"
+    assert following.end() == 0
+
+
+def _is_born(listener: Listener, topic: str, told: int) -> bool:
+    if len(listener.of(topic)) == told:
+        listener.say(TOPICS.birth, "online")
+    return len(listener.of(topic)) > told and listener.of(topic)[-1] == b""
+
+
+def test_what_a_broker_without_memory_forgets_is_taken_back_all_the_same(
+    bridge: Bridge, broker: Mosquitto, listener: Listener, store: Store
+) -> None:
+    broker.kill()
+    store.forget("hall")
+    broker.start()
+    late = Listener(broker)
+    people = TOPICS.config("sensor", "room_hall", "people")
+    assert until(lambda: late.of(people) == [b""], "the hall is taken back")
+    late.close()
+
+
 @pytest.mark.parametrize("how", ["killed", "hangs"])
 def test_while_redis_is_away_nothing_is_available(
     bridge: Bridge, listener: Listener, fed: RedisServer, how: str
 ) -> None:
     (fed.kill if how == "killed" else fed.freeze)()
     try:
-        assert until(lambda: listener.of(TOPICS.availability)[-1] == b"offline", "it says so")
+        assert until(lambda: listener.of(TOPICS.redis)[-1] == b"offline", "it says so")
+        away = {"redis": "OFF", "workers": None}
+        assert until(lambda: listener.last(TOPICS.site) == away, "Redis is off")
+        assert listener.of(TOPICS.availability)[-1] == b"online", "the bridge itself lives"
     finally:
         (fed.start if how == "killed" else fed.thaw)()
-    assert until(lambda: listener.of(TOPICS.availability)[-1] == b"online", "it is back")
+    assert until(lambda: listener.of(TOPICS.redis)[-1] == b"online", "it is back")
     assert bridge.process.poll() is None
 
 
@@ -322,8 +286,10 @@ def test_a_broker_that_is_another_or_does_not_know_us_is_told_nothing(
     listener = Listener(secured)
     other = secured.certificate("other")[0] if wrong == "certificate" else secured.ca_file
     password = "guessed" if wrong == "password" else PASSWORD
+    said = {"password": "Not authorized", "certificate": "certificate is not trusted: self-signed"}
     bridge = Bridge(secured, fed, *access(secured, password, other))
     until(lambda: "broker lost" in bridge.log.read_text(), "it says that it cannot")
+    assert said[wrong] in bridge.log.read_text()
     bridge.end()
     assert not listener.of(KITCHEN)
     listener.close()
@@ -345,6 +311,7 @@ def test_the_network_reads_along_only_where_that_was_allowed() -> None:
         ({"ca_file": Path("x")}, "mqtts://"),
         ({"password_file": Path("x")}, "--user"),
         ({"prefix": "a/b"}, "no topic prefix"),
+        ({"page": "desk:5780"}, "http://HOST:PORT"),
         ({"discovery_prefix": "#"}, "no topic prefix"),
     ],
 )

@@ -40,7 +40,9 @@ OF_KIND: dict[str, Any] = {
     "list of points": [MASK, MASK],
     "time zone": "Asia/Kolkata",
 }
-OF_KEY: dict[str, Any] = {"broker": "mqtts://home:8883", "rate_hz": 12.5}
+OF_KEY: dict[str, Any] = {
+    "broker": "mqtts://home:8883", "rate_hz": 12.5, "page": "http://desk:5780"
+}  # fmt: skip
 # What a setting needs beside it.
 BESIDE = {
     ("mqtt", "password_file"): {"user": "me"},

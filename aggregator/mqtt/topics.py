@@ -1,0 +1,85 @@
+"""Where messages go, and which of those that others sent are ours. Pure."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """`base` for states, `discovery` for what Home Assistant looks at."""
+
+    base: str = "roommood"
+    discovery: str = "homeassistant"
+
+    @property
+    def availability(self) -> str:
+        """Whether the bridge lives."""
+        return f"{self.base}/bridge/availability"
+
+    @property
+    def redis(self) -> str:
+        """Whether Redis answers the bridge."""
+        return f"{self.base}/redis/availability"
+
+    @property
+    def taken_back(self) -> str:
+        """Entities of which no Home Assistant has heard yet that they are gone."""
+        return f"{self.base}/bridge/taken_back"
+
+    @property
+    def birth(self) -> str:
+        """Where Home Assistant says that it has started or ended."""
+        return f"{self.discovery}/status"
+
+    @property
+    def all_configs(self) -> str:
+        return f"{self.discovery}/+/+/+/config"
+
+    @property
+    def site(self) -> str:
+        return f"{self.base}/site/state"
+
+    def room(self, room: str) -> str:
+        return f"{self.base}/room/{room}/state"
+
+    def camera(self, camera: str) -> str:
+        return f"{self.base}/camera/{camera}/state"
+
+    def worker(self, address: str) -> str:
+        """`address` by which cameras reach it; a topic takes neither its colon nor its dots."""
+        return f"{self.base}/worker/{as_id(address)}/state"
+
+    def config(self, component: str, device: str, entity: str) -> str:
+        return f"{self.discovery}/{component}/{self.base}_{device}/{entity}/config"
+
+    def is_config(self, topic: object) -> bool:
+        """Whether a discovery message there is one that a bridge with this `base` has sent."""
+        form = rf"{self.discovery}/(sensor|binary_sensor)/{self.base}_[\w-]+/\w+/config"
+        return isinstance(topic, str) and re.fullmatch(form, topic, re.ASCII) is not None
+
+    def is_ours(self, topic: str, config: bytes) -> bool:
+        """The same, by what it says as well."""
+        if not self.is_config(topic):
+            return False
+        try:
+            state_topic = json.loads(config).get("state_topic", "")
+        except (ValueError, AttributeError, RecursionError):
+            return False
+        return isinstance(state_topic, str) and state_topic.startswith(f"{self.base}/")
+
+    def of_list(self, payload: bytes) -> set[str]:
+        """What `taken_back` names; whoever wrote it, it names discovery messages of ours."""
+        try:
+            told = json.loads(payload or b"[]")
+        except (ValueError, RecursionError):
+            return set()
+        return {one for one in told if self.is_config(one)} if isinstance(told, list) else set()
+
+
+def as_id(text: str) -> str:
+    """A part of a topic, and of an entity's id."""
+    return re.sub(r"[^A-Za-z0-9-]", "_", text)
