@@ -110,17 +110,17 @@ class Bridge:
 
     def _tell_configs(self, site: Site) -> None:
         """Makes what Home Assistant knows what there is; what has gone is taken back."""
-        wanted = {topic: config for one in self._devices(site) for topic, config in one.items()}
-        self._announce(wanted)
+        configs = {t: config for device in self._devices(site) for t, config in device.items()}
+        self._announce(configs)
         if site.away:
             return  # who is missing may be well
-        void = self._known - set(wanted)
+        void = self._known - set(configs)
         self._taken_back.take(void)
-        self._known = set(wanted)
-        self._configs = {t: payload for t, payload in self._configs.items() if t in wanted}
-        states_wanted = {config["state_topic"] for config in wanted.values()}
+        self._known = set(configs)
+        self._configs = {t: payload for t, payload in self._configs.items() if t in configs}
+        state_topics = {config["state_topic"] for config in configs.values()}
         for kept in (self._steady, self._published):
-            for topic in kept.keys() - states_wanted:
+            for topic in kept.keys() - state_topics:
                 del kept[topic]
 
     def _devices(self, site: Site) -> Iterator[dict[str, Json]]:
@@ -129,11 +129,11 @@ class Bridge:
             yield self._discovery.room(room.room)
         for camera in site.cameras:
             yield self._discovery.camera(camera.camera, camera.room)
-        for address in {worker_name(one) for one in site.workers}:
+        for address in {worker_name(worker) for worker in site.workers}:
             yield self._discovery.worker(address)
 
-    def _announce(self, wanted: dict[str, Json]) -> None:
-        payloads = {topic: as_payload(config) for topic, config in wanted.items()}
+    def _announce(self, configs: dict[str, Json]) -> None:
+        payloads = {topic: as_payload(config) for topic, config in configs.items()}
         new = {t: payload for t, payload in payloads.items() if self._configs.get(t) != payload}
         for topic, payload in new.items():
             self._broker.publish(topic, payload, retain=True)
@@ -147,7 +147,7 @@ class Bridge:
 
     def _say(self, site: Site) -> Iterator[tuple[str, Json]]:
         """States by topic; what is not known is not told, so that it expires there."""
-        minutes = self._reader.lately([one.room for one in site.rooms], _MINUTE)
+        minutes = self._reader.lately([room.room for room in site.rooms], _MINUTE)
         for room, now, minute in zip(site.rooms, site.now, minutes, strict=True):
             if minute is not None and not now.away:
                 yield self._topics.room(room.room), states.room_says(room, now, minute)

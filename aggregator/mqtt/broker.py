@@ -101,8 +101,8 @@ class Broker:
             self._lost(reason)
             return
         self._log.back(self._settings.broker)
-        wanted = (self._topics.all_configs, self._topics.birth, self._topics.taken_back)
-        client.subscribe([(topic, 1) for topic in wanted])
+        topics = (self._topics.all_configs, self._topics.birth, self._topics.taken_back)
+        client.subscribe([(topic, 1) for topic in topics])
         with self._lock:
             self._heard.is_new = True
         self._wake()

@@ -115,9 +115,9 @@ def _room_entities() -> Iterator[tuple[str, str, Json]]:
     yield "sensor", "dominant", {**dominant, **_one_of(EXPRESSIONS)}
     valence = {"name": "Valence of expressions shown", "icon": "mdi:plus-minus-variant"}
     yield "sensor", "valence", {**valence, **_MEASUREMENT, "suggested_display_precision": 1}
-    for one in EXPRESSIONS:
-        name = f"{one.capitalize()} shown"
-        yield "sensor", f"share_{one}", {"name": name, "icon": "mdi:emoticon-outline", **_PERCENT}
+    for expression in EXPRESSIONS:
+        share = {"name": f"{expression.capitalize()} shown", "icon": "mdi:emoticon-outline"}
+        yield "sensor", f"share_{expression}", {**share, **_PERCENT}
     coverage = {"name": "Coverage of the last minute", "icon": "mdi:eye-outline"}
     yield "sensor", "coverage", {**coverage, **_PERCENT, **_DIAGNOSTIC}
     last = {"name": "Last observed", "device_class": "timestamp"}

@@ -29,7 +29,7 @@ def room_says(room: KnownRoom, now: RoomNow, minute: RoomPeriod) -> Json:
         "dominant": now.dominant or None,
         "valence": now.valence,
         "coverage": _percent(minute.coverage),
-        **{f"share_{one}": _percent(now.shares.get(one)) for one in EXPRESSIONS},
+        **{f"share_{name}": _percent(now.shares.get(name)) for name in EXPRESSIONS},
         "last_observed": room.last_seen.isoformat(timespec="seconds"),
     }
 
@@ -43,9 +43,9 @@ def camera_says(camera: CameraHealth) -> Json:
 def workers_say(workers: Iterable[WorkerHealth]) -> dict[str, Json]:
     """By address: one that was started anew has another id and the same address."""
     alive: dict[str, bool] = {}
-    for one in workers:
-        name = worker_name(one)
-        alive[name] = alive.get(name, False) or one.silent_s < CAMERA_GONE_S
+    for worker in workers:
+        name = worker_name(worker)
+        alive[name] = alive.get(name, False) or worker.silent_s < CAMERA_GONE_S
     return {name: {"up": _on(is_alive)} for name, is_alive in alive.items()}
 
 

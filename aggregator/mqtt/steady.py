@@ -15,7 +15,7 @@ STEPS: Final[Mapping[str, float]] = {
     "people": 1,
     "valence": 0.1,
     "coverage": 10,
-    **{f"share_{one}": 10 for one in EXPRESSIONS},
+    **{f"share_{expression}": 10 for expression in EXPRESSIONS},
 }
 # Of a step, from what was told: one that stands between two steps does not go to and fro.
 _BEYOND: Final = 0.6
@@ -72,5 +72,5 @@ def _in_steps(key: str, value: Any) -> Any:
     if value is None or key not in STEPS:
         return value
     step = STEPS[key]
-    told = round(round(value / step) * step, 1) + 0.0
-    return told if step < 1 else round(told)
+    in_steps = round(round(value / step) * step, 1) + 0.0
+    return in_steps if step < 1 else round(in_steps)

@@ -73,5 +73,5 @@ class TakenBack:
             self._save()
 
     def _save(self) -> None:
-        told = as_payload(sorted(self._unheard)) if self._unheard else ""
-        self._publish(self._topics.taken_back, told, retain=True)
+        payload = as_payload(sorted(self._unheard)) if self._unheard else ""
+        self._publish(self._topics.taken_back, payload, retain=True)

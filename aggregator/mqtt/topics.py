@@ -74,10 +74,10 @@ class Topics:
     def of_list(self, payload: bytes) -> set[str]:
         """What `taken_back` names; whoever wrote it, it names discovery messages of ours."""
         try:
-            told = json.loads(payload or b"[]")
+            topics = json.loads(payload or b"[]")
         except (ValueError, RecursionError):
             return set()
-        return {one for one in told if self.is_config(one)} if isinstance(told, list) else set()
+        return {t for t in topics if self.is_config(t)} if isinstance(topics, list) else set()
 
 
 def as_id(text: str) -> str:

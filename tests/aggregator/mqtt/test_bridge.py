@@ -59,6 +59,7 @@ def bridge(broker: Mosquitto, fed: RedisServer, listener: Listener) -> Iterator[
     running = Bridge(broker, fed)
     until(lambda: listener.of(KITCHEN), f"the kitchen is told of {running.log.read_text()}")
     until(lambda: listener.of(TOPICS.availability), "it is available")
+    until(lambda: listener.of(TOPICS.redis), "and so is Redis")
     until(lambda: listener.of(TOPICS.room("hall")), "the hall is told of")
     yield running
     if running.process.poll() is None:
