@@ -21,6 +21,10 @@ _MOST_TRIES_KEPT: Final = 4_096
 class Membership:
     """The addresses a camera knows: configured for ever, learned while they are heard of.
 
+    Configured ones are seeds: where as many others as a camera uses have proved the key, and those
+    in use have taken frames, a seed is one address among them, or all cameras that name one worker
+    would be its connections. They are back as soon as several of the others are gone.
+
     Where a handshake succeeded, the other side has the key: such an address goes before all that
     are only named, and is remembered when it falls silent. The others are tried in turn, so that
     no number of invented ones hides a worker. A missing or empty list removes nobody. No input or
@@ -32,6 +36,7 @@ class Membership:
         self.configured = list(dict.fromkeys(configured))
         self._learned: dict[str, float] = {}
         self._proven: set[str] = set()  # of those that are learned
+        self._serving: set[str] = set()  # of the proven ones
         self._remembered: dict[str, None] = {}
         self._tries: Counter[str] = Counter()
         self._used_since: dict[str, float] = {}
@@ -58,6 +63,11 @@ class Membership:
         if len(self._remembered) > MAX_ADDRESSES:
             del self._remembered[next(iter(self._remembered))]
 
+    def took_frames(self, address: str) -> None:
+        """The worker at this address has begun with frames on the connection that stands."""
+        if address in self._proven:
+            self._serving.add(address)
+
     def heard(self, address: str, now_ms: float) -> None:
         """The worker at this address has spoken."""
         if address in self._learned:
@@ -79,6 +89,7 @@ class Membership:
 
     def lost(self, address: str) -> None:
         """The connection to this address ended; what was its alias may be another's now."""
+        self._serving.discard(address)
         self._aliases = {alias: other for alias, other in self._aliases.items() if other != address}
 
     def addresses(self, now_ms: float) -> list[str]:
@@ -89,14 +100,23 @@ class Membership:
         place is left to those that have proved nothing yet.
         """
         self._drop_silent(now_ms)
-        places = max(0, MAX_WORKERS_PER_CAMERA - len(self.configured))
+        seeds = [] if self._needs_no_seeds() else self.configured
+        places = max(0, MAX_WORKERS_PER_CAMERA - len(seeds))
         self._end_tries(now_ms, crowded=len(self._learned) > places)
-        proven = sorted(self._proven, key=self._rank)
+        proven = sorted(self._proven | set(self.configured) - set(seeds), key=self._rank)
         waiting = sorted(self._learned.keys() - self._proven, key=self._waiting_order)
         kept = proven[: places - 1 if waiting and places > 1 else places]
-        learned = [*kept, *waiting][:places]
-        self._used_since = {address: self._used_since.get(address, now_ms) for address in learned}
-        return [*self.configured, *learned][:MAX_WORKERS_PER_CAMERA]
+        others = [*kept, *waiting][:places]
+        used = self._learned.keys() & set(others)
+        self._used_since = {one: self._used_since.get(one, now_ms) for one in used}
+        self._serving &= used
+        return [*seeds, *others][:MAX_WORKERS_PER_CAMERA]
+
+    def _needs_no_seeds(self) -> bool:
+        # One place may be another's that is being tried, one more may just have been lost.
+        in_use = MAX_WORKERS_PER_CAMERA - len(self.configured) - 1
+        enough = len(self._proven) >= MAX_WORKERS_PER_CAMERA
+        return enough and len(self._serving) >= max(1, in_use)
 
     def _end_tries(self, now_ms: float, *, crowded: bool) -> None:
         for address, since_ms in list(self._used_since.items()):
@@ -124,6 +144,7 @@ class Membership:
     def _drop(self, address: str) -> None:
         self._learned.pop(address, None)
         self._proven.discard(address)
+        self._serving.discard(address)
         self._used_since.pop(address, None)
 
     def _rank(self, address: str) -> bytes:

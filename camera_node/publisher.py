@@ -214,6 +214,7 @@ class Publisher:
         settled = unsettled - link.window.unsettled if link.window.worker_id == worker_id else 0
         if settled > 0:
             self.last_transit_ms = credit.transit_ms
+            self._membership.took_frames(link.address)
         self._refusals.note(settled, link.newly_refused(credit), credit.refused_why)
         self._note_refusal(link, credit.refused)
         link.paused = credit.paused

@@ -154,6 +154,62 @@ def test_among_many_that_have_proved_the_key_one_place_is_left_to_try_others(
     assert "tcp://192.0.2.9:5701" in wanted
 
 
+# Seeds
+
+
+def meet(membership: Membership, addresses: list[str], now_ms: float) -> list[str]:
+    """Learns of them, and serves with those that are used until nothing changes any more."""
+    membership.learn(addresses, HOME, now_ms)
+    used: list[str] = []
+    while (now := membership.addresses(now_ms)) != used:
+        used = now
+        for address in used:
+            membership.proved(address)
+            membership.took_frames(address)
+            membership.heard(address, now_ms)
+    return used
+
+
+def test_a_worker_that_all_name_is_not_the_worker_of_all() -> None:
+    links = Counter[str]()
+    for n in range(200):
+        links.update(meet(Membership(f"camera-{n}", [HOME]), workers(40), NOW))
+    assert links[HOME] < 80  # of 200, where an even share is 39
+    assert max(links.values()) < 80
+    assert sum(links.values()) == 200 * MAX_WORKERS_PER_CAMERA
+
+
+def _away_from_home() -> tuple[Membership, list[str]]:
+    for n in range(20):
+        membership = Membership(f"camera-{n}", [HOME])
+        used = meet(membership, workers(40), NOW)
+        if HOME not in used:
+            return membership, used
+    raise AssertionError("every camera has kept its seed")
+
+
+def test_a_seed_is_the_way_back_when_the_others_are_gone() -> None:
+    membership, used = _away_from_home()
+    membership.lost(used[0])
+    assert HOME not in membership.addresses(NOW)
+    for address in used[1:4]:
+        membership.lost(address)
+    assert membership.addresses(NOW)[0] == HOME
+    for address in used[:4]:
+        membership.took_frames(address)
+    assert HOME not in membership.addresses(NOW)
+
+
+def test_a_seed_is_kept_while_fewer_have_proved_the_key_or_they_take_no_frames() -> None:
+    few = Membership("door", [HOME])
+    assert meet(few, workers(7), NOW)[0] == HOME
+    idle = Membership("door", [HOME])
+    idle.learn(workers(40), HOME, NOW)
+    for address in workers(40):
+        idle.proved(address)
+    assert idle.addresses(NOW)[0] == HOME
+
+
 # Two addresses of one worker
 
 
