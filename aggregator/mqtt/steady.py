@@ -28,7 +28,7 @@ class Steady:
 
     def __init__(self, change_every_s: float) -> None:
         self._change_every_s = change_every_s
-        self._told: Json = {}
+        self._shown: Json = {}
         self._changed_s: dict[str, float] = {}
 
     def take(self, state: Json, now_s: float) -> Json:
@@ -41,20 +41,20 @@ class Steady:
         for key, value in state.items():
             if shows_all or key == "up" or self._may_change(key, state, now_s):
                 self._show(key, _in_steps(key, value), now_s)
-        return dict(self._told)
+        return dict(self._shown)
 
     def _show(self, key: str, value: Any, now_s: float) -> None:
-        if key not in self._told or self._told[key] != value:
-            self._told[key], self._changed_s[key] = value, now_s
+        if key not in self._shown or self._shown[key] != value:
+            self._shown[key], self._changed_s[key] = value, now_s
 
     def _may_change(self, key: str, state: Json, now_s: float) -> bool:
-        if key not in self._told:
+        if key not in self._shown:
             return True
         wait_s = max(self._change_every_s, _SELDOM_S.get(key, 0.0))
         return now_s - self._changed_s[key] >= wait_s and self._has_moved(key, state)
 
     def _has_moved(self, key: str, state: Json) -> bool:
-        before, value = self._told[key], state[key]
+        before, value = self._shown[key], state[key]
         if before is None or value is None:
             return True
         if key in STEPS:
