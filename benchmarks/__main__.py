@@ -26,6 +26,7 @@ from benchmarks.camera_cost import camera_cost
 from benchmarks.cluster import cluster
 from benchmarks.latency import latency
 from benchmarks.many_cameras import many_cameras
+from benchmarks.model_speed import model_speed
 from benchmarks.outage import outage
 from benchmarks.overload import overload
 from benchmarks.people_driven import people_driven
@@ -45,6 +46,7 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     "outage": outage,
     "slow_link": slow_link,
     "analysis_cost": analysis_cost,
+    "model_speed": model_speed,
     "worker_share": worker_share,
     "people_driven": people_driven,
     "latency": latency,

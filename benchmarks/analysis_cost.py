@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
@@ -45,7 +46,10 @@ def _rows(fer: Facts, ours: Facts, ours_320: Facts, yunet: Facts) -> Iterator[Ro
     if yunet:
         alone_ms = yunet["cpu_ms"] - yunet["classify_ms"]
         beside["YuNet-320 + fer's net"] = alone_ms + fer["net_ms"]
-    note = f"detector {ours['detector']}"
+    note = (
+        f"detector {ours['detector']}; this core's GEMM in the same run: "
+        f"{ours['gemm_gflops']:.0f} GFLOP/s in floats"
+    )
     for facts, size, factor in ((ours, 640, 10), (ours_320, 320, 16)):
         cost_ms = facts["cpu_ms"]
         bar, held = f"fer / {factor}", cost_ms * factor <= fer["cpu_ms"]
@@ -79,25 +83,29 @@ def _middle(runs: Sequence[Facts]) -> Facts:
 
 
 def measure(folder: str, rounds: int, detector: str, size: int) -> Facts:
-    """Processor milliseconds per frame: of the whole analysis, and of each stage by itself."""
+    """Processor milliseconds per frame: of the whole analysis, and of each stage by itself, on what
+    the worker gives it (luma, where both models read no more)."""
+    from benchmarks.gemm import product, shortest_ms
     from roommood.inference_worker.vision.analysis import open_analyzer
     from roommood.inference_worker.vision.decode import decode
 
     analyzer = open_analyzer(detector, input_size=size)
     analyzer.warm_up()
     files = [path.read_bytes() for path in sorted(Path(folder).glob("*.jpg"))]
-    pictures = [decode(jpeg) for jpeg in files]
+    decoded = partial(decode, as_gray=analyzer.reads_gray)
+    pictures = [decoded(jpeg) for jpeg in files]
     faces = [analyzer.detector.detect(picture) for picture in pictures]
     both = list(zip(pictures, faces, strict=True))
     whole_ms, decode_ms, detect_ms, classify_ms = (
         _each_ms(act, rounds, len(files))
         for act in (
             lambda: [analyzer.analyze(jpeg) for jpeg in files],
-            lambda: [decode(jpeg) for jpeg in files],
+            lambda: [decoded(jpeg) for jpeg in files],
             lambda: [analyzer.detector.detect(picture) for picture in pictures],
             lambda: [analyzer.classifier.classify(*one) for one in both],
         )
     )
+    multiply, work = product("fp32")
     return {
         "cpu_ms": whole_ms,
         "decode_ms": decode_ms,
@@ -105,6 +113,7 @@ def measure(folder: str, rounds: int, detector: str, size: int) -> Facts:
         "classify_ms": classify_ms,
         "faces": sum(map(len, faces)) / len(files),
         "detector": analyzer.detector.detector_id,
+        "gemm_gflops": work * 1000 / shortest_ms(multiply, 20),
     }
 
 
