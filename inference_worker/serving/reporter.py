@@ -30,6 +30,10 @@ _SILENT_MS: Final = 2_500.0
 # Milliseconds from one report of results to the next: a slow stream goes out at once, a fast one
 # in batches, which cost this process, the aggregator and Redis less a result.
 _PACE_MS: Final = 20.0
+# The same once nobody has answered for so long, while Redis hangs for instance: what is not read
+# fills up its socket, and libzmq may abort over a full one whose peer has gone (libzmq #4841).
+_UNANSWERED_MS: Final = 500.0
+_UNANSWERED_PACE_MS: Final = 100.0
 
 
 class _Aggregator(ClientConnection):
@@ -125,7 +129,7 @@ class Reporter:
         """Milliseconds after which `tick` is due even if nothing comes."""
         now_ms = boot_ms()
         look_ms = min(self.outbox.next_due_ms(now_ms), REPORT_EVERY_MS / 4)
-        pause_ms = self._sent_ms + _PACE_MS - now_ms
+        pause_ms = self._sent_ms + self._pace_ms(now_ms) - now_ms
         return min(look_ms, pause_ms) if pause_ms > 0 and self.outbox.due(now_ms) else look_ms
 
     def report_due(self) -> bool:
@@ -194,13 +198,17 @@ class Reporter:
     # Sending
 
     def _send_results(self, identity: Report, now_ms: float) -> None:
-        if now_ms - self._sent_ms < _PACE_MS:
+        if now_ms - self._sent_ms < self._pace_ms(now_ms):
             return
         while self.outbox.due(now_ms):
             live = self._live(now_ms)
             if not live or not self._send_batch(live, identity, now_ms):
                 return
             self._sent_ms = now_ms
+
+    def _pace_ms(self, now_ms: float) -> float:
+        heard_ms = max((aggregator.heard_ms for aggregator in self._aggregators), default=0.0)
+        return _PACE_MS if now_ms - heard_ms < _UNANSWERED_MS else _UNANSWERED_PACE_MS
 
     def _live(self, now_ms: float) -> dict[str, _Aggregator]:
         """Those that take messages, in the order given; those that fell silent come last."""

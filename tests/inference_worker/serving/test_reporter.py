@@ -11,7 +11,7 @@ from roommood.inference_worker.serving import reporter as reporter_module
 from roommood.inference_worker.serving.reporter import Reporter
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol import wire
-from roommood.shared.protocol.limits import MODELS_EVERY_MS, REPORT_EVERY_MS
+from roommood.shared.protocol.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, REPORT_HWM
 from roommood.shared.protocol.messages import Ack, ModelReport, Report
 from roommood.shared.transport.sockets import Router, bind_reports, close, receive, send
 from tests.shared.made import face, result
@@ -155,6 +155,31 @@ def test_a_result_goes_out_at_once_to_one_aggregator_and_ends_with_its_ack(site:
     one.ack(0)
     site.until(lambda: not len(site.reporter.outbox))
     assert site.reporter.outbox.counts == {"committed": 1}
+
+
+def reports_unread(site: Site, monkeypatch: pytest.MonkeyPatch) -> int:
+    """What an aggregator finds that waited for Redis for two seconds, results coming all along."""
+    aggregator = site.aggregator(0)
+    began_ms, before = boot_ms(), len(aggregator.reports)
+    for passed_ms in range(0, 2000, 20):
+        monkeypatch.setattr(reporter_module, "boot_ms", lambda now_ms=began_ms + passed_ms: now_ms)
+        site.add()
+        site.tick()
+    later(monkeypatch, 2100.0)
+    site.until(lambda: len(set(aggregator.tickets)) == 100)
+    return len(aggregator.reports) - before
+
+
+def test_an_aggregator_that_waits_for_redis_finds_its_socket_not_full(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert reports_unread(site, monkeypatch) < REPORT_HWM
+
+
+def test_at_one_pace_its_socket_would_be_full(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The control."""
+    monkeypatch.setattr(reporter_module, "_UNANSWERED_PACE_MS", 20.0)
+    assert reports_unread(site, monkeypatch) > REPORT_HWM
 
 
 def test_results_made_while_no_aggregator_is_there_are_kept(site: Site) -> None:
