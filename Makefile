@@ -9,7 +9,7 @@ JOBS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo quick test busy check browser bench faults hostile fuzz soak site home-assistant lowest \
-    release clean
+    lock audit release clean
 .DEFAULT_GOAL := check
 
 # Whatever is installed for development also runs the demo; so does the demo's smaller set.
@@ -33,9 +33,11 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -qq --upgrade pip
 
-$(VENV)/%.stamp: pyproject.toml | $(VENV)/bin/python
+# What is installed is locked, each file by its hash; `pip install .` takes pyproject.toml's ranges.
+$(VENV)/%.stamp: pyproject.toml locked/%.txt | $(VENV)/bin/python
 	@echo "Installing what roommood needs into $(VENV) (a minute or two, the first time) ..."
-	$(BIN)/python -m pip install -qq --editable '.[$*]'
+	$(BIN)/python -m pip install -qq --require-hashes --requirement 'locked/$*.txt'
+	$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(DEMO_STAMP)
@@ -112,6 +114,20 @@ lowest: $(VENV)/dev.stamp
 	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile --quick --ignore tests/training $(ARGS)
 	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/aggregator/redis \
 	    tests/end_to_end/test_pipeline.py tests/end_to_end/test_cluster.py $(ARGS)
+
+# Resolves anew what locked/ locks: the newest that pyproject.toml's ranges allow.
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install -qq uv
+	PATH="$(CURDIR)/build/lock/bin:$$PATH" locked/make.sh
+
+# Whether a weakness is known of what is locked; asks PyPI.
+audit:
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install -qq pip-audit
+	build/audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement locked/dev.txt
+	build/audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement locked/site.txt
+	build/audit/bin/pip-audit --strict --disable-pip --require-hashes --requirement locked/picamera.txt
 
 # What is to be published, in dist/: a wheel and a source archive, built from nothing that lies about,
 # checked, and their hashes. Nothing is uploaded.

@@ -170,11 +170,20 @@ def mute_for_two_seconds(trial: Trial) -> Outcome:
         return Outcome(recovery_s=target.check_good_camera())
 
 
+def _known(target: Target) -> zmtp.Peer:
+    """One that has said something whole, and so is no stranger any more."""
+    before = target.worker_refused("malformed")
+    peer = zmtp.Peer(target.frames).shake_hands()
+    peer.send(b"well met")
+    until(lambda: target.worker_refused("malformed") > before, "it is heard")
+    return peer
+
+
 def _endless(target: Target, trial: Trial, part: bytes, most_mb: float) -> Outcome:
     cost, sent = Cost(target.worker), 0
     most_bytes = 40 * MAX_UNFINISHED_BYTES_IN_ALL
     for _ in range(trial.times):
-        with zmtp.Peer(target.frames).shake_hands() as peer:
+        with _known(target) as peer:
             while peer.say(part) and sent < most_bytes * trial.times:
                 sent += len(part)
                 cost.look()
@@ -244,7 +253,7 @@ def oversize(trial: Trial) -> Outcome:
     with _without(trial, "message_size") as target:
         cost, header = Cost(target.worker), b"RM\x01F\x80"
         for more, cut in ((-1, False), (0, False), (1, True), (1 << 27, True)):
-            with zmtp.Peer(target.frames).shake_hands() as peer:
+            with _known(target) as peer:
                 before = target.worker_refused("malformed")
                 peer.say(zmtp.frame(header, more=True))
                 peer.send(bytes(MAX_JPEG_BYTES + more))

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tests.site.wheelhouse import ROOT, needs
+from tests.site.wheelhouse import LOCKED, ROOT, locked_at
 
 BASE_IMAGE: Final = "localhost/roommood-base"
 UID: Final = 10001
-_EXTRAS: Final = ("camera", "worker", "dashboard", "mqtt", "notify")
-_TO_BUILD: Final = ("setuptools>=77", "wheel", "async-timeout")
 _NEEDED: Final = ("debootstrap", "buildah", "unshare", "setpriv", "ip")
 # Three mounts that an engine makes, and the root read-only; $1 root, $2 secrets, then the command.
 _ENTER: Final = """
@@ -50,17 +48,17 @@ def why_not_here() -> str:
 
 def wheels(folder: Path) -> Path:
     """What the images install, fetched once, so that building them needs Debian's mirror alone."""
-    made_for, needed = folder / "complete", needs(_EXTRAS)
+    made_for, needed = folder / "complete", LOCKED.read_text()
     if not made_for.exists() or made_for.read_text() != needed:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        ours = f"{ROOT}[{','.join(_EXTRAS)}]"
-        tell(
+        download = (
             sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:",
-            "--dest", str(folder), ours, *_TO_BUILD, timeout_s=900,
+            "--dest", str(folder),
         )  # fmt: skip
-        for wheel in folder.glob("roommood-*"):
-            wheel.unlink()
+        tell(*download, "--require-hashes", "--requirement", str(LOCKED), timeout_s=900)
+        # Debian 12's Python is older than this one, and needs one more.
+        tell(*download, "--no-deps", "setuptools>=77", "wheel", *locked_at("async-timeout"))
         made_for.write_text(needed)
     return folder
 

@@ -104,7 +104,7 @@ class Place:
 
 def link_wheels(folder: Path) -> None:
     """The wheels of other packages, as a folder of a site's own."""
-    fill(BUILD / "wheels", folder / "scratch")
+    fill(BUILD / "wheels")
     wheels = folder / "wheels"
     wheels.mkdir()
     for wheel in (BUILD / "wheels").glob("*.whl"):

@@ -1,16 +1,14 @@
 """Wheels for machines without internet: those of other packages once, ours of each release."""
 
-import json
+import re
 import shutil
 import subprocess
 import sys
-import tomllib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
-_EXTRAS: Final = ("camera", "worker", "aggregator", "dashboard", "mqtt")
+LOCKED: Final = ROOT / "locked/site.txt"
 _OURS: Final = (
     "roommood", "shared", "camera_node", "inference_worker", "aggregator", "deploy", "training",
     "pyproject.toml", "setup.py", "README.md", "LICENSE",
@@ -19,25 +17,22 @@ _OURS: Final = (
 _FOR_OLDER: Final = "async-timeout"
 
 
-def fill(folder: Path, scratch: Path) -> None:
+def fill(folder: Path) -> None:
     """Fetches the wheels of other packages, once."""
-    made_for, needed = folder / "complete", needs(_EXTRAS)
+    made_for, needed = folder / "complete", LOCKED.read_text()
     if made_for.exists() and made_for.read_text() == needed:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    wheel = make_wheel(scratch / "first", scratch, "0.0.0")
-    wanted = [f"{wheel}[{','.join(_EXTRAS)}]", _FOR_OLDER]
-    pip("download", "--only-binary", ":all:", "--dest", str(folder), *wanted)
-    for ours in folder.glob("roommood-*.whl"):
-        ours.unlink()
+    download = ("download", "--only-binary", ":all:", "--dest", str(folder))
+    pip(*download, "--require-hashes", "--requirement", str(LOCKED))
+    pip(*download, "--no-deps", *locked_at(_FOR_OLDER))
     made_for.write_text(needed)
 
 
-def needs(extras: Iterable[str]) -> str:
-    """What this tree says that it needs: another folder of wheels where that changes."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    of_extras = project["optional-dependencies"]
-    return json.dumps([project["dependencies"], {one: of_extras[one] for one in extras}])
+def locked_at(name: str) -> list[str]:
+    """The requirement of a package at the version that is locked."""
+    found = re.findall(rf"^({re.escape(name)}==\S+)", LOCKED.read_text(), re.MULTILINE)
+    return found[:1]
 
 
 def make_wheel(folder: Path, scratch: Path, version: str, broken: str = "") -> Path:
