@@ -60,7 +60,7 @@ def entries(name: str) -> tuple[tuple[Requirement, int], ...]:
 
 
 def pinned(name: str, environment: dict[str, str]) -> dict[str, Version]:
-    found = {}
+    found: dict[str, Version] = {}
     for one, _ in entries(name):
         if one.marker is None or one.marker.evaluate(environment):
             (bound,) = one.specifier
