@@ -41,7 +41,9 @@ def install() -> None:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the peers by name."""
+    """Versions of the peers by name; none where nobody has installed them."""
+    if not _STAMP.exists():
+        return {}
     names = ("imagezmq", "vidgear", "fer", "tensorflow-cpu", "pyzmq", "simplejpeg")
     code = (
         f"from importlib.metadata import version\nfor name in {names!r}: print(name, version(name))"

@@ -4,16 +4,18 @@ A picture ends at the end-of-image marker that its own markers lead to (ITU-T T.
 that of a thumbnail inside it, nor at that of another picture after it.
 """
 
+import re
 from typing import Final
 
 from roommood.shared.errors import PictureDamaged
 from roommood.shared.protocol.limits import MAX_JPEG_MARKERS
 
-_STUFFED, _FILL = 0x00, 0xFF
+_FILL: Final = 0xFF
 _START_OF_IMAGE, _END_OF_IMAGE, _START_OF_SCAN = 0xD8, 0xD9, 0xDA
 _RESTARTS: Final = range(0xD0, 0xD8)
 _WITHOUT_LENGTH: Final = frozenset({0x01, *_RESTARTS})
-_WITHIN_A_SCAN: Final = frozenset({_STUFFED, *_RESTARTS})
+# Within a scan 0xFF is followed by 0x00 or is a restart: the first other marker ends it.
+_AFTER_A_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 class CutOff(PictureDamaged):
@@ -75,15 +77,6 @@ def _after(data: bytes | bytearray, position: int, kind: int) -> int:
 
 
 def _after_scan(data: bytes | bytearray, position: int) -> int:
-    """Within a scan 0xFF is followed by 0x00 or is a restart: the first other marker ends it."""
-    while True:
-        position = data.find(0xFF, position)
-        if position < 0 or position + 1 >= len(data):
-            return -1
-        kind = data[position + 1]
-        if kind == _FILL:
-            position += 1
-        elif kind in _WITHIN_A_SCAN:
-            position += 2
-        else:
-            return position
+    """Where the scan ends: -1 if that is not in `data`."""
+    marker = _AFTER_A_SCAN.search(data, position)
+    return -1 if marker is None else marker.start()

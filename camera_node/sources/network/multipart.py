@@ -14,7 +14,7 @@ from roommood.shared.protocol.jpeg_end import CutOff, find_end
 from roommood.shared.protocol.limits import MAX_FILE_BYTES
 
 _START: Final = b"\xff\xd8\xff"
-_END: Final = b"\xff\xd9"
+_EDGE: Final = re.compile(rb"\xff[\xd8\xd9]")
 # A boundary, the part's headers, an empty line; lines end with LF, CR before it or not.
 _PART: Final = re.compile(
     rb"(?:\A|\n)--([^\r\n]{1,200}?)[ \t]*\r?\n((?:[^\s:]{1,80}[ \t]*:[^\r\n]*\r?\n){1,32})\r?\n"
@@ -59,7 +59,7 @@ class PictureReader:
     def _may_end(self, start: int) -> bool:
         """True where there is an end, or another picture's start: to follow all markers anew for
         each few bytes that come would cost the square of a large picture."""
-        return any(self._buffer.find(marker, start) >= 0 for marker in (_END, _START))
+        return _EDGE.search(self._buffer, start) is not None
 
     def _take(self) -> bytes | None:
         try:

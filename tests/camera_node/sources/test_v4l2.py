@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from roommood.shared.opencv import cv2
+from tests.camera_node.sources.manners import MJPG_BUFFERS, MJPG_DAMAGE
 from tests.needs import missing
 
 SOURCE = Path(__file__).with_name("fake_v4l2.c")
@@ -82,22 +83,13 @@ WHOLE = [jpeg(level) for level in (40, 90, 140)]
 DIGESTS = {digest(one) for one in WHOLE}
 
 
-@pytest.mark.parametrize(
-    "manner",
-    [
-        lambda whole: whole,
-        lambda whole: whole + bytes(5000),
-        lambda whole: b"\0" * 64 + whole,
-        lambda whole: whole + b"\xff\xd8\xff junk \xff\xd9 more",
-    ],
-    ids=["plain", "padded", "junk before", "junk after"],
-)
+@pytest.mark.parametrize("manner", MJPG_BUFFERS.values(), ids=MJPG_BUFFERS.keys())
 def test_mjpg_passes_byte_for_byte(library: Path, manner: Any) -> None:
     pictures = seen(library, [manner(one) for one in WHOLE], "MJPG,YUYV")
     assert {picture["jpeg"] for picture in pictures} == DIGESTS
 
 
-@pytest.mark.parametrize("bad", [b"", b"\x55" * 9000, WHOLE[0][:900]], ids=["empty", "junk", "cut"])
+@pytest.mark.parametrize("bad", MJPG_DAMAGE.values(), ids=MJPG_DAMAGE.keys())
 def test_what_is_no_picture_is_passed_over(library: Path, bad: bytes) -> None:
     pictures = seen(library, [bad, bad, *WHOLE], "MJPG,YUYV")
     assert {picture["jpeg"] for picture in pictures} == DIGESTS

@@ -17,6 +17,7 @@ from roommood.camera_node.sources.picture import Interrupted
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import cv2
 from tests import hooks
+from tests.camera_node.sources.manners import HTTP_REFUSALS, NO_PICTURES
 from tests.camera_node.sources.network.http_cameras import (
     COUNT,
     JPEGS,
@@ -172,32 +173,14 @@ def test_a_stream_of_12_megapixels_goes_out_as_small_as_is_set(camera: HttpCamer
     assert (encoded.width, encoded.height) == (640, 480)
 
 
-@pytest.mark.parametrize(
-    ("status", "told"),
-    [
-        (401, "wants user and password"),
-        (403, "forbids it"),
-        (404, "has nothing at this address"),
-        (503, "is busy"),
-        (418, "refuses with status 418"),
-    ],
-)
+@pytest.mark.parametrize(("status", "told"), HTTP_REFUSALS.items())
 def test_each_refusal_has_its_sentence(camera: HttpCamera, status: int, told: str) -> None:
     camera.status = status
     with pytest.raises(SourceError, match=rf"stream http://127\.0\.0\.1:\d+ {told}"):
         open_source(camera.url).open()
 
 
-@pytest.mark.parametrize(
-    ("kind", "body", "told"),
-    [
-        ("text/html", b"<html>login</html>", "a web page, not with pictures"),
-        (None, b"\n<!doctype html>", "a web page, not with pictures"),
-        ("audio/basic", bytes(1000), "sends sound only"),
-        ("application/json", b"{}" * 100, "no video that FFmpeg reads"),
-        ("video/mp4", b"", "sends nothing"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "body", "told"), NO_PICTURES.values(), ids=NO_PICTURES.keys())
 def test_what_is_no_picture_has_its_sentence(
     camera: HttpCamera, kind: str | None, body: bytes, told: str
 ) -> None:

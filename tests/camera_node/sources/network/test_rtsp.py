@@ -16,15 +16,15 @@ import pytest
 
 from roommood.camera_node.sources.ffmpeg import FfmpegVideo
 from roommood.camera_node.sources.open import open_source
-from roommood.camera_node.sources.picture import Picture, Source
+from roommood.camera_node.sources.picture import Source
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
-from roommood.shared.opencv import decode
 from tests import hooks
+from tests.camera_node.sources.burnt_clock import drawn_ms
+from tests.camera_node.sources.manners import RTSP_REFUSALS, RTSP_VIDEO
 from tests.needs import missing
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
-BITS = 20
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,12 @@ def cameras() -> Iterator[Cameras]:
     process.wait(10)
 
 
-def drawn_ms(picture: Picture) -> float:
-    """When it was drawn by the clock in it, as `boot_ms` counts."""
-    pixels = picture.pixels if picture.pixels is not None else decode(picture.jpeg or b"")
-    side = pixels.shape[1] // BITS
-    row = pixels[side // 2, side // 2 :: side].mean(axis=1) > 128
-    told = sum(1 << bit for bit in range(BITS) if row[bit])
-    now = int(time.monotonic() * 1000)
-    ago = (now - told) % (1 << BITS)
-    return boot_ms() - ago
-
-
 def dated_wrongly(source: Source) -> float:
     picture = source.read()
     return picture.captured_ms - drawn_ms(picture)
 
 
-@pytest.mark.parametrize("path", ["/h264", "/h264-udp", "/h265", "/mjpeg"])
+@pytest.mark.parametrize("path", RTSP_VIDEO)
 def test_pictures_come_and_are_dated_by_when_they_were_drawn(cameras: Cameras, path: str) -> None:
     with open_source(cameras.url(path)) as source:
         assert (source.width, source.height) == (320, 240)
@@ -113,14 +102,7 @@ def test_why_no_video_comes_is_told(cameras: Cameras, path: str, told: str) -> N
         open_source(cameras.url(path)).open()
 
 
-@pytest.mark.parametrize(
-    ("status", "told"),
-    [
-        (403, r"forbids it to this user \(403\)"),
-        (453, r"has no bandwidth left \(453\)"),
-        (503, r"is busy \(503\)"),
-    ],
-)
+@pytest.mark.parametrize(("status", "told"), RTSP_REFUSALS.items())
 def test_each_refusal_has_its_sentence(status: int, told: str) -> None:
     with refusing(status) as port, pytest.raises(SourceError, match=told):
         open_source(f"rtsp://127.0.0.1:{port}/video").open()
