@@ -303,11 +303,12 @@ class Publisher:
         self._drop_twins()
         self._membership.learn(self._discovered(), _LOCAL_NETWORK, now_ms)
         addresses = self._membership.addresses(now_ms)
-        for address in set(self._links) - set(addresses):
-            self._close(self._links[address])
-        for address in addresses:
-            if address not in self._links:
-                self._open_learned(address)
+        for address, link in list(self._links.items()):
+            link.window.is_closing = address not in addresses
+            if link.window.is_closing and not (link.window.connected and link.window.unsettled):
+                self._close(link)
+        for address in [one for one in addresses if one not in self._links]:
+            self._open_learned(address)
 
     def _drop_twins(self) -> None:
         """A name and its address may lead to one worker: the learned socket goes."""

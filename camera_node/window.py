@@ -21,6 +21,7 @@ class CreditWindow:
         self.heard_ms = now_ms
         self.ready_at_ms = 0.0
         self.reads_luma = False
+        self.is_closing = False  # no more frames: it ends when those that were sent are settled
         self._granted = 0
         self._started = 0
 
@@ -73,7 +74,8 @@ class CreditWindow:
 
     def available(self, now_ms: float) -> int:
         """Frames that may be sent now."""
-        if not self.connected or now_ms - self.heard_ms > CREDIT_VOID_MS:
+        silent = now_ms - self.heard_ms > CREDIT_VOID_MS
+        if not self.connected or self.is_closing or silent:
             return 0
         return max(0, self._granted - self.sent)
 

@@ -180,6 +180,24 @@ def test_a_status_that_changes_is_told_within_a_second(
     site.until(lambda: worker.hellos[-1][1].health.source == "frozen: 12 s")
 
 
+def test_a_worker_that_is_left_settles_first_what_it_was_sent(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, worker = site.served()
+    assert publisher.send(picture())
+    monkeypatch.setattr(publisher._membership, "addresses", lambda _now_ms: [])
+    later = boot_ms() + 300
+    monkeypatch.setattr(publisher_module, "boot_ms", lambda: later)
+    site.until(lambda: worker.frames)
+    worker.say(granted=5, luma=True)
+    site.until(lambda: publisher.luma_suffices)
+    assert not publisher.may_send()
+    worker.say(granted=5, started=1)
+    later += 300
+    site.until(lambda: not publisher.states())
+    assert publisher.lost_with_worker == 0
+
+
 def test_without_a_worker_nothing_may_be_sent(site: Site) -> None:
     publisher = site.publish(free_address())
     publisher.tick()
