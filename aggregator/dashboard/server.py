@@ -22,6 +22,7 @@ from roommood.aggregator.dashboard.events import Events
 from roommood.aggregator.dashboard.guard import Guard
 from roommood.aggregator.dashboard.headers import SecurityHeaders
 from roommood.aggregator.dashboard.poller import Poller
+from roommood.aggregator.dashboard.switches import Switches
 from roommood.aggregator.dashboard.zones import zone_at_first
 from roommood.aggregator.redis.servers import Servers
 from roommood.shared.errors import ConfigError
@@ -42,6 +43,8 @@ def serve(settings: DashboardSettings) -> None:
     """Serves until SIGTERM or Ctrl+C. Raises ConfigError where it cannot listen, or where the
     Redis URL is of no use."""
     Servers(settings.redis_url, settings.redis_password_file).close()
+    if settings.operator_redis_url is not None:
+        Servers(settings.operator_redis_url, settings.operator_redis_password_file).close()
     dashboard = Dashboard(settings)
     with _listening(settings) as listener:
         config = uvicorn.Config(
@@ -115,7 +118,10 @@ class Dashboard:
         app.add_middleware(Guard, settings=settings)
         app.add_middleware(SecurityHeaders)
         app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=6)
-        pages.mount(app, self._broadcaster, self._archive, zone_at_first(settings.timezone))
+        pages.mount(
+            app, self._broadcaster, self._archive, switches(settings),
+            zone_at_first(settings.timezone),
+        )  # fmt: skip
         return app
 
     @asynccontextmanager
@@ -128,6 +134,13 @@ class Dashboard:
         finally:
             self._broadcaster.attach(None)
             self._poller.stop()
+
+
+def switches(settings: DashboardSettings) -> Switches | None:
+    """None where the page only reads."""
+    if settings.operator_redis_url is None:
+        return None
+    return Switches(settings.operator_redis_url, settings.operator_redis_password_file)
 
 
 def _listening(settings: DashboardSettings) -> socket.socket:

@@ -15,6 +15,7 @@ from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.pages.health import health_page
 from roommood.aggregator.dashboard.pages.overview import overview_page
 from roommood.aggregator.dashboard.pages.room import room_page
+from roommood.aggregator.dashboard.switches import Switches
 from roommood.aggregator.dashboard.zones import PageZone
 from roommood.shared.protocol.names import is_name
 
@@ -24,7 +25,9 @@ _MOST_PAGES = 500
 _RECONNECT_S = 20.0
 
 
-def mount(app: FastAPI, hub: Broadcaster, archive: Archive, zone: PageZone) -> None:
+def mount(
+    app: FastAPI, hub: Broadcaster, archive: Archive, switches: Switches | None, zone: PageZone
+) -> None:
     """Adds the pages to an app, at most one in each process: NiceGUI keeps them in one place."""
 
     @ui.page("/", title="Rooms – roommood")
@@ -39,7 +42,7 @@ def mount(app: FastAPI, hub: Broadcaster, archive: Archive, zone: PageZone) -> N
     def room(name: str, hour: str = "") -> Response | None:
         if not is_name(name):
             return HTMLResponse(render("not_found.html", path=f"/room/{name}"), 404)
-        return _open(lambda: room_page(hub, archive, zone, name, hour_of(hour)))
+        return _open(lambda: room_page(hub, archive, switches, zone, name, hour_of(hour)))
 
     @nicegui_app.exception_handler(404)
     async def not_found(request: Request, _: Exception) -> Response:

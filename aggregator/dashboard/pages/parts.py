@@ -76,10 +76,12 @@ class Choice:
         button.props["type"] = "button"
         return button.on("click", lambda: self.choose(option))
 
-    def choose(self, option: str) -> None:
-        if option != self.value:
-            self.press(option)
-            self._on_change(option)
+    def choose(self, option: str) -> Any:
+        """What `on_change` returns: NiceGUI awaits it where that is a coroutine."""
+        if option == self.value:
+            return None
+        self.press(option)
+        return self._on_change(option)
 
     def press(self, option: str) -> None:
         """Shows this one as chosen."""
@@ -141,6 +143,12 @@ class Field:
             "input", self._changed, throttle=0.2, leading_events=False,
             js_handler="(e) => emit(e.target.value)",
         )  # fmt: skip
+
+    def hint(self, text: str) -> None:
+        """What stands there while nothing is filled in."""
+        if self.input.props.get("placeholder") != text:
+            self.input.props["placeholder"] = text
+            self.input.update()
 
     def _changed(self, event: Any) -> None:
         if isinstance(event.args, str):

@@ -18,26 +18,40 @@ from roommood.aggregator.dashboard.pages.card import (
 from roommood.aggregator.dashboard.pages.frame import Frame
 from roommood.aggregator.dashboard.pages.heat import HeatSection
 from roommood.aggregator.dashboard.pages.history import HistorySection
+from roommood.aggregator.dashboard.pages.operator import OperatorSection
 from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
 from roommood.aggregator.dashboard.snapshot import Room
+from roommood.aggregator.dashboard.switches import Switches
 from roommood.aggregator.dashboard.zones import PageZone
 from roommood.aggregator.stats.calendar import Span
 
 
 def room_page(
-    hub: Broadcaster, archive: Archive, zone: PageZone, name: str, hour: datetime | None
+    hub: Broadcaster,
+    archive: Archive,
+    switches: Switches | None,
+    zone: PageZone,
+    name: str,
+    hour: datetime | None,
 ) -> None:
     """Builds the page for one who looks; `hour` is the one whose figures are shown at first."""
     ui.page_title(f"{name} – roommood")
     frame = Frame(hub, zone, "/room")
     with frame.body():
         words("h1", name, "rm-title")
-        page = _RoomPage(archive, name, frame, hour)
+        page = _RoomPage(archive, switches, name, frame, hour)
     frame.follow(page.show)
 
 
 class _RoomPage:
-    def __init__(self, archive: Archive, name: str, frame: Frame, hour: datetime | None) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        switches: Switches | None,
+        name: str,
+        frame: Frame,
+        hour: datetime | None,
+    ) -> None:
         self._name = name
         self._unknown = element("div", "rm-card rm-empty")
         with self._unknown:
@@ -50,6 +64,7 @@ class _RoomPage:
                 self._cameras = block("rm-block")
             history = HistorySection(archive, name, frame)
             HeatSection(archive, name, frame, history.show_hour)
+            self._operator = OperatorSection(switches, name, frame) if switches else None
         if hour is not None:
             frame.once_settled(lambda: history.show_hour(Span(hour, hour + timedelta(hours=1))))
 
@@ -60,6 +75,8 @@ class _RoomPage:
         if room is None:
             return
         self._now.show(scene, room)
+        if self._operator is not None:
+            self._operator.show(scene.snapshot)
         self._cameras.content = scene.once(
             ("cameras", room.name), lambda: cameras_html(scene, room)
         )

@@ -88,6 +88,13 @@ class DashboardSettings(Reader):
     behind_proxy: bool = row(
         switch(), False, "A server in front of this one decides who may look.", _WHO
     )
+    operator_redis_url: str | None = row(
+        redis_address(), None,
+        "Lets the page pause rooms and cameras and set views, groups and quiet hours, as "
+        "redis://operator@HOST:PORT/0; without it the page only reads.",
+        _WHO, is_secret=True,
+    )  # fmt: skip
+    operator_redis_password_file: Path | None = row(file_path(), None, _PASSWORD_HELP, _WHO)
     timezone: str | None = row(
         time_zone(), None, "By whose clock times and days are shown: Europe/Berlin.", _SHOWS,
         shown="that of each browser",

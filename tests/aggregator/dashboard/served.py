@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,17 @@ def reader_of(server: RedisServer, folder: Path) -> tuple[str, ...]:
             *("-@all", "+@connection", "+@read", "+subscribe", "+psubscribe", "-@dangerous"),
         )
     return as_user(server, READER, folder)
+
+
+def operator_of(server: RedisServer, folder: Path) -> tuple[str, ...]:
+    """Options for a page that may set things, with the rights of the shipped file's operator."""
+    acl = resources.files("roommood.deploy").joinpath("redis", "users.acl").read_text("utf-8")
+    (line,) = [one for one in acl.splitlines() if one.startswith("user operator ")]
+    rights = line.split()[4:]
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "operator", "reset", "on", f">{PASSWORD}", *rights)
+    url, _, file = as_user(server, "operator", folder)
+    return "--operator-redis-url", url, "--operator-redis-password-file", file
 
 
 def as_user(server: RedisServer, user: str, folder: Path) -> tuple[str, ...]:
