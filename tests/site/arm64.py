@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.site.containers import tell
+from tests.site.machines import debootstrap
 from tests.site.wheelhouse import ROOT
 
 _BINFMT: Final = Path("/proc/sys/fs/binfmt_misc")
@@ -51,10 +52,7 @@ def base_root(folder: Path) -> Path:
     base = folder / "arm64"
     if not (base / "made").exists():
         shutil.rmtree(base, ignore_errors=True)
-        tell(
-            "debootstrap", "--arch=arm64", "--variant=minbase", f"--include={_PACKAGES}",
-            "bookworm", str(base), "http://deb.debian.org/debian", timeout_s=3600,
-        )  # fmt: skip
+        debootstrap(base, "--arch=arm64", f"--include={_PACKAGES}", timeout_s=3600)
         (base / "made").touch()
     return base
 

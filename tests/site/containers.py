@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.site.machines import debootstrap
 from tests.site.wheelhouse import LOCKED, ROOT, locked_at
 
 BASE_IMAGE: Final = "localhost/roommood-base"
@@ -86,8 +87,7 @@ class Images:
         root = self._folder / "clean"
         if not (root / "made").exists():
             shutil.rmtree(root, ignore_errors=True)
-            tell("debootstrap", "--variant=minbase", "bookworm", str(root),
-                 "http://deb.debian.org/debian", timeout_s=1800)  # fmt: skip
+            debootstrap(root, timeout_s=1800)
             (root / "made").touch()
         if BASE_IMAGE in self.buildah("images", "--format", "{{.Name}}").split():
             return

@@ -54,15 +54,20 @@ def base_root(folder: Path) -> Path:
     base = folder / "base"
     if not (base / "made").exists():
         shutil.rmtree(base, ignore_errors=True)
-        said = _tell(
-            "debootstrap", "--variant=minbase", f"--include={','.join(_PACKAGES)}", "bookworm",
-            str(base), "http://deb.debian.org/debian", timeout_s=900,
-        )  # fmt: skip
+        said = debootstrap(base, f"--include={','.join(_PACKAGES)}", timeout_s=900)
         (base / "made").write_text(said[-200:])
         # Services of Debian's packages that would run beside ours.
         wants = base / "etc/systemd/system/multi-user.target.wants"
         (wants / "redis-server.service").unlink(missing_ok=True)
     return base
+
+
+def debootstrap(root: Path, *options: str, timeout_s: float) -> str:
+    """A minimal Debian 12; what it mounts meanwhile goes with its process."""
+    return _tell(
+        "unshare", "--mount", "debootstrap", "--variant=minbase", *options, "bookworm", str(root),
+        "http://deb.debian.org/debian", timeout_s=timeout_s,
+    )  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -102,14 +107,18 @@ class Booted:
         for one in (upper, work, self.root):
             one.mkdir(parents=True)
         layers = f"lowerdir={self.base},upperdir={upper},workdir={work}"
-        _tell("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
-        self._prepare()
-        self.boot()
+        try:
+            _tell("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
+            self._prepare()
+            self.boot()
+        except BaseException:  # a start that is interrupted leaves nothing mounted either
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.power_off()
-        _tell("umount", "--lazy", str(self.root))
+        subprocess.run(["umount", "--lazy", str(self.root)], check=False)
 
     def _prepare(self) -> None:
         write(self.root / "etc/hostname", f"{self.name}\n")
