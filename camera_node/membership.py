@@ -108,7 +108,7 @@ class Membership:
         kept = proven[: places - 1 if waiting and places > 1 else places]
         others = [*kept, *waiting][:places]
         used = self._learned.keys() & set(others)
-        self._used_since = {one: self._used_since.get(one, now_ms) for one in used}
+        self._used_since = {address: self._used_since.get(address, now_ms) for address in used}
         self._serving &= used
         return [*seeds, *others][:MAX_WORKERS_PER_CAMERA]
 

@@ -106,10 +106,20 @@ def the_doctor_takes_a_path_for(
     patch.setattr("roommood.deploy.doctor.network._SLOW_S", slow_s)
 
 
+def reports_go_out_unanswered_every(patch: Patch, pace_ms: float) -> None:
+    """While their aggregator says nothing."""
+    patch.setattr("roommood.inference_worker.serving.reporter._UNANSWERED_PACE_MS", pace_ms)
+
+
 def the_exporter_reads_anew(exporter: Any) -> None:
     """At its next scrape, though it has just read."""
     assert hasattr(exporter, "_read_s")
     exporter._read_s = float("-inf")
+
+
+def a_camera_says_of_itself(patch: Patch, publisher: Any, hello: Callable[[], object]) -> None:
+    """In each Hello from now on."""
+    patch.setattr(publisher, "_hello", hello)
 
 
 # Senses: what this machine or a server would say

@@ -66,5 +66,8 @@ class RedisPair:
 
 def follows(server: RedisServer) -> bool:
     """Whether it is a replica that has what its master has."""
-    with server.client() as client:
-        return bool(client.info("replication").get("master_link_status") == "up")
+    try:
+        with server.client() as client:
+            return bool(client.info("replication").get("master_link_status") == "up")
+    except redis.ConnectionError:  # it ends all connections as it becomes a replica
+        return False

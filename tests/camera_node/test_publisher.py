@@ -1,75 +1,33 @@
 """The camera's side of the frame protocol, spoken to by fake workers over real sockets."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-import zmq
 
 from roommood.camera_node import publisher as publisher_module
 from roommood.camera_node.publisher import Outgoing, Publisher
 from roommood.shared.clock import boot_ms
-from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_INTERVAL_US
-from roommood.shared.protocol.messages import Frame, Hello
-from roommood.shared.security.keys import KeyPair
-from roommood.shared.transport.sockets import Router, bind_frames, close, receive, send
-from tests.shared.made import credit, hello
-from tests.shared.peers import free_address, until
-
-Context = zmq.Context[zmq.Socket[bytes]]
-T = TypeVar("T")
+from roommood.shared.transport.sockets import send
+from tests import hooks
+from tests.shared.fakes import FakeWorker, Rig
+from tests.shared.made import hello
+from tests.shared.peers import free_address
 
 
-class FakeWorker:
-    """Hears Hellos and Frames; says what it is told to."""
-
-    def __init__(
-        self,
-        context: Context,
-        poller: zmq.Poller,
-        address: str,
-        name: str,
-        keys: KeyPair | None = None,
-    ) -> None:
-        self.address, self.name = address, name
-        self.router: Router = bind_frames(context, address, insecure=False, keys=keys)
-        poller.register(self.router, zmq.POLLIN)
-        self._poller = poller
-        self.hellos: list[tuple[bytes, Hello]] = []
-        self.frames: list[Frame] = []
-
-    def tick(self) -> None:
-        while (parts := receive(self.router)) is not None:
-            if wire.kind_of(parts[1]) == b"H":
-                self.hellos.append((parts[0], wire.decode_hello(parts[1])))
-            else:
-                self.frames.append(wire.decode_frame(parts[1], parts[2]))
-
-    def say(self, **changes: Any) -> None:
-        routing, heard = self.hellos[-1]
-        plain = {"worker_id": self.name, "connection": heard.connection}
-        assert send(self.router, [routing, wire.encode_credit(credit(**plain | changes))])
-
-    def close(self) -> None:
-        self._poller.unregister(self.router)
-        close(self.router)
-
-
-class Site:
+class PublisherRig(Rig):
     """A Publisher and the workers it is to find."""
 
     def __init__(self) -> None:
-        self.context: Context = zmq.Context()
-        self.poller = zmq.Poller()
-        self.workers: list[FakeWorker] = []
+        super().__init__()
         self.publisher: Publisher | None = None
 
     def worker(self, name: str, address: str = "") -> FakeWorker:
-        one = FakeWorker(self.context, self.poller, address or free_address(), name)
-        self.workers.append(one)
-        return one
+        worker = FakeWorker(self.context, self.poller, address or free_address(), name)
+        self.peers.append(worker)
+        return worker
 
     def publish(self, *addresses: str) -> Publisher:
         self.publisher = Publisher(self.context, self.poller, addresses, hello, 40_000)
@@ -78,11 +36,7 @@ class Site:
     def tick(self) -> None:
         assert self.publisher
         self.publisher.tick()
-        for worker in self.workers:
-            worker.tick()
-
-    def until(self, is_so: Callable[[], T]) -> T:
-        return until(is_so, self.tick, self.poller)
+        super().tick()
 
     def served(self, name: str = "worker") -> tuple[Publisher, FakeWorker]:
         """A camera that one worker has granted a frame."""
@@ -96,14 +50,12 @@ class Site:
     def close(self) -> None:
         if self.publisher:
             self.publisher.close()
-        for worker in self.workers:
-            worker.close()
-        self.context.term()
+        super().close()
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    one = Site()
+def site() -> Iterator[PublisherRig]:
+    one = PublisherRig()
     yield one
     one.close()
 
@@ -115,7 +67,7 @@ def picture(captured_ms: float | None = None, jpeg: bytes = b"\xff\xd8\xffpictur
 # Hello
 
 
-def test_hello_goes_first_and_numbers_the_connection(site: Site) -> None:
+def test_hello_goes_first_and_numbers_the_connection(site: PublisherRig) -> None:
     worker = site.worker("worker")
     site.publish(worker.address)
     site.until(lambda: worker.hellos)
@@ -124,7 +76,7 @@ def test_hello_goes_first_and_numbers_the_connection(site: Site) -> None:
     assert worker.frames == []
 
 
-def test_hello_is_said_each_second(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hello_is_said_each_second(site: PublisherRig, monkeypatch: pytest.MonkeyPatch) -> None:
     publisher, worker = site.served()
     heard = len(worker.hellos)
     site.tick()
@@ -136,7 +88,7 @@ def test_hello_is_said_each_second(site: Site, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_frame_stands_for_a_hello_but_not_for_ever(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher, worker = site.served()
     heard, began_ms = len(worker.hellos), boot_ms()
@@ -154,7 +106,7 @@ def test_a_frame_stands_for_a_hello_but_not_for_ever(
 
 
 def test_a_worker_that_gets_no_frame_hears_hello_each_second_and_so_do_all(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, other = site.worker("first"), site.worker("other")
     publisher = site.publish(first.address, other.address)
@@ -169,19 +121,19 @@ def test_a_worker_that_gets_no_frame_hears_hello_each_second_and_so_do_all(
 
 
 def test_a_status_that_changes_is_told_within_a_second(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher, worker = site.served()
     later, plain = boot_ms() + 1500, hello()
     monkeypatch.setattr(publisher_module, "boot_ms", lambda: later)
     frozen = replace(plain, health=replace(plain.health, source="frozen: 12 s"))
-    monkeypatch.setattr(publisher, "_hello", lambda: frozen)
+    hooks.a_camera_says_of_itself(monkeypatch, publisher, lambda: frozen)
     assert publisher.send(picture(later))
     site.until(lambda: worker.hellos[-1][1].health.source == "frozen: 12 s")
 
 
 def test_a_worker_that_is_left_settles_first_what_it_was_sent(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher, worker = site.served()
     assert publisher.send(picture())
@@ -198,7 +150,7 @@ def test_a_worker_that_is_left_settles_first_what_it_was_sent(
     assert publisher.lost_with_worker == 0
 
 
-def test_without_a_worker_nothing_may_be_sent(site: Site) -> None:
+def test_without_a_worker_nothing_may_be_sent(site: PublisherRig) -> None:
     publisher = site.publish(free_address())
     publisher.tick()
     assert not publisher.may_send()
@@ -209,7 +161,7 @@ def test_without_a_worker_nothing_may_be_sent(site: Site) -> None:
 # Frames
 
 
-def test_a_frame_is_sent_on_credit_and_only_on_credit(site: Site) -> None:
+def test_a_frame_is_sent_on_credit_and_only_on_credit(site: PublisherRig) -> None:
     publisher, worker = site.served()
     assert publisher.send(picture(boot_ms() - 25.0))
     assert not publisher.may_send()
@@ -222,7 +174,7 @@ def test_a_frame_is_sent_on_credit_and_only_on_credit(site: Site) -> None:
     assert (publisher.sent, publisher.unsettled) == (1, 1)
 
 
-def test_a_settled_frame_is_under_way_no_more_and_tells_its_transit(site: Site) -> None:
+def test_a_settled_frame_is_under_way_no_more_and_tells_its_transit(site: PublisherRig) -> None:
     publisher, worker = site.served()
     publisher.send(picture())
     worker.say(granted=2, started=1, transit_ms=33.0)
@@ -231,7 +183,7 @@ def test_a_settled_frame_is_under_way_no_more_and_tells_its_transit(site: Site) 
     assert publisher.may_send()
 
 
-def test_an_interval_is_from_capture_to_capture_of_what_was_sent(site: Site) -> None:
+def test_an_interval_is_from_capture_to_capture_of_what_was_sent(site: PublisherRig) -> None:
     publisher, worker = site.served()
     worker.say(granted=4)
     start = boot_ms()
@@ -248,7 +200,7 @@ def test_an_interval_is_from_capture_to_capture_of_what_was_sent(site: Site) -> 
     assert [frame.seq for frame in worker.frames] == [0, 1, 2, 3]
 
 
-def test_a_frame_goes_to_the_worker_that_will_be_served_soonest(site: Site) -> None:
+def test_a_frame_goes_to_the_worker_that_will_be_served_soonest(site: PublisherRig) -> None:
     slow, fast = site.worker("slow"), site.worker("fast")
     publisher = site.publish(slow.address, fast.address)
     site.until(lambda: slow.hellos and fast.hellos)
@@ -261,7 +213,7 @@ def test_a_frame_goes_to_the_worker_that_will_be_served_soonest(site: Site) -> N
     assert (fast.frames[0].seq, slow.frames[0].seq) == (0, 1)
 
 
-def test_of_several_free_workers_each_gets_its_turn(site: Site) -> None:
+def test_of_several_free_workers_each_gets_its_turn(site: PublisherRig) -> None:
     workers = [site.worker("one"), site.worker("two")]
     publisher = site.publish(*(worker.address for worker in workers))
     site.until(lambda: all(worker.hellos for worker in workers))
@@ -280,7 +232,7 @@ def test_of_several_free_workers_each_gets_its_turn(site: Site) -> None:
 
 
 def test_credit_of_a_worker_not_heard_of_is_void(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: PublisherRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publisher, _ = site.served()
     later = boot_ms() + CREDIT_VOID_MS + 100
@@ -290,14 +242,14 @@ def test_credit_of_a_worker_not_heard_of_is_void(
 
 
 @pytest.mark.parametrize("closing", [{"leaving": True}, {"refused": "superseded"}])
-def test_a_worker_that_closes_is_sent_nothing(site: Site, closing: dict[str, Any]) -> None:
+def test_a_worker_that_closes_is_sent_nothing(site: PublisherRig, closing: dict[str, Any]) -> None:
     publisher, worker = site.served()
     worker.say(granted=1, **closing)
     site.until(lambda: not publisher.may_send())
     assert not publisher.paused
 
 
-def test_a_room_is_paused_when_every_worker_says_so(site: Site) -> None:
+def test_a_room_is_paused_when_every_worker_says_so(site: PublisherRig) -> None:
     one, two = site.worker("one"), site.worker("two")
     publisher = site.publish(one.address, two.address)
     assert not publisher.paused
@@ -311,7 +263,7 @@ def test_a_room_is_paused_when_every_worker_says_so(site: Site) -> None:
     site.until(lambda: publisher.paused)
 
 
-def test_a_credit_that_is_none_is_ignored(site: Site) -> None:
+def test_a_credit_that_is_none_is_ignored(site: PublisherRig) -> None:
     publisher, worker = site.served()
     routing, _ = worker.hellos[-1]
     send(worker.router, [routing, b"noise"])
@@ -323,12 +275,12 @@ def test_a_credit_that_is_none_is_ignored(site: Site) -> None:
 # Workers come and go
 
 
-def test_a_successor_at_the_same_address_is_greeted_and_the_loss_booked(site: Site) -> None:
+def test_a_successor_at_the_same_address_is_greeted_and_the_loss_booked(site: PublisherRig) -> None:
     publisher, worker = site.served("first")
     publisher.send(picture())
     site.until(lambda: worker.frames)
     worker.close()
-    site.workers.remove(worker)
+    site.peers.remove(worker)
     site.until(lambda: not publisher.connected_workers)
     assert not publisher.may_send()
     successor = site.worker("second", worker.address)
@@ -343,7 +295,7 @@ def test_a_successor_at_the_same_address_is_greeted_and_the_loss_booked(site: Si
     assert [frame.seq for frame in successor.frames] == [1]
 
 
-def test_a_learned_worker_is_greeted(site: Site) -> None:
+def test_a_learned_worker_is_greeted(site: PublisherRig) -> None:
     _, worker = site.served()
     other = site.worker("other")
     worker.say(workers=(other.address,))
@@ -352,7 +304,7 @@ def test_a_learned_worker_is_greeted(site: Site) -> None:
 
 
 def test_a_learned_address_of_the_same_worker_is_closed_before_a_frame_goes_there(
-    site: Site,
+    site: PublisherRig,
 ) -> None:
     publisher, worker = site.served()
     alias = worker.address.replace("127.0.0.1", "localhost")
@@ -372,7 +324,7 @@ def test_a_learned_address_of_the_same_worker_is_closed_before_a_frame_goes_ther
 
 
 @pytest.mark.parametrize("garbage", ["tcp://*:5701", "tcp://..:1", "tcp://-x:5", "noise", ""])
-def test_a_learned_address_that_is_none_is_left_alone(site: Site, garbage: str) -> None:
+def test_a_learned_address_that_is_none_is_left_alone(site: PublisherRig, garbage: str) -> None:
     publisher, worker = site.served()
     other = site.worker("other")
     worker.say(workers=(garbage, other.address))
@@ -383,7 +335,7 @@ def test_a_learned_address_that_is_none_is_left_alone(site: Site, garbage: str) 
 # The end
 
 
-def test_what_is_unsettled_at_the_end_is_written_off_once(site: Site) -> None:
+def test_what_is_unsettled_at_the_end_is_written_off_once(site: PublisherRig) -> None:
     publisher, worker = site.served()
     publisher.send(picture())
     publisher.write_off()
@@ -394,13 +346,13 @@ def test_what_is_unsettled_at_the_end_is_written_off_once(site: Site) -> None:
     assert publisher.lost_with_worker == 1
 
 
-def test_close_takes_every_socket_from_the_poller(site: Site) -> None:
+def test_close_takes_every_socket_from_the_poller(site: PublisherRig) -> None:
     publisher, worker = site.served()
     publisher.close()
     assert [socket for socket, _ in site.poller.sockets] == [worker.router]
 
 
-def test_luma_suffices_where_every_worker_says_so_and_not_before(site: Site) -> None:
+def test_luma_suffices_where_every_worker_says_so_and_not_before(site: PublisherRig) -> None:
     one, two = site.worker("one"), site.worker("two")
     publisher = site.publish(one.address, two.address)
     assert not publisher.luma_suffices

@@ -12,7 +12,7 @@ from roommood.shared.security.allow_list import FixedPolicy
 from roommood.shared.security.keys import KeyPair
 from roommood.shared.security.zap import Authenticator
 from roommood.shared.transport.sockets import bind_frames, close, receive
-from tests.camera_node.test_publisher import Context, FakeWorker
+from tests.shared.fakes import Context, FakeWorker
 from tests.shared.keyed import WORKERS, client
 from tests.shared.made import hello
 from tests.shared.peers import free_address, until

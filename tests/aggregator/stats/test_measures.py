@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 import pytest
 
 from roommood.aggregator.counting.health_fields import camera_fields
-from roommood.aggregator.dashboard import html, models
 from roommood.aggregator.prometheus.exporter import site_samples
 from roommood.aggregator.stats.health import CameraHealth, camera_health
 from roommood.aggregator.stats.site import Site
 from roommood.shared.protocol import messages, wire
 from roommood.shared.protocol.measures import Measured, measured
 from tests.shared.wire_examples import CAMERA, REPORT
+
+pytest.importorskip("jinja2", reason="the page's libraries are not installed")
+from roommood.aggregator.dashboard import html, models
 
 OWN = measured(messages.CameraHealth)
 EVERY_MEASURE = pytest.mark.parametrize("one", OWN, ids=lambda one: one.name)

@@ -229,6 +229,7 @@ def test_a_provider_that_cannot_be_loaded_never_becomes_the_processor(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """onnxruntime itself goes on with the processor, many times slower, and says nothing."""
+    pytest.importorskip("onnxruntime", minversion="1.21", reason="the oldest that knows CUDA's pip")
     file = expression_model(tmp_path / "e.onnx")
     pretend_available(monkeypatch)
     with pytest.raises(ConfigError, match=r"cuda was asked for .* computed by CPUExecution"):

@@ -1,7 +1,6 @@
 """The worker's side of the frame protocol, spoken to by fake cameras over real sockets."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import pytest
 import zmq
@@ -12,83 +11,33 @@ from roommood.inference_worker.serving.ledger import Outcome
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import CREDIT_VOID_MS
-from roommood.shared.protocol.messages import Credit
-from roommood.shared.security.keys import ClientKeys
-from roommood.shared.transport.sockets import bind_frames, close, connect_frames, receive, send
+from roommood.shared.transport.sockets import bind_frames, close
+from tests.shared.fakes import PolledCamera, Rig
 from tests.shared.made import frame, hello
 from tests.shared.peers import free_address, until
 
-Context = zmq.Context[zmq.Socket[bytes]]
-T = TypeVar("T")
 
-
-class FakeCamera:
-    """Says what it is told to; keeps the Credits that come."""
-
-    def __init__(
-        self,
-        context: Context,
-        address: str,
-        poller: zmq.Poller,
-        name: str,
-        keys: ClientKeys | None = None,
-    ) -> None:
-        self.name = name
-        self.socket, self.monitor = connect_frames(context, address, keys=keys)
-        poller.register(self.socket, zmq.POLLIN)
-        self.credits: list[Credit] = []
-        self.sent = 0
-
-    def say(self, *parts: bytes) -> None:
-        assert self.socket.poll(20_000, zmq.POLLOUT)
-        assert send(self.socket, list(parts))
-
-    def hello(self, **changes: Any) -> None:
-        plain = {"camera": self.name, "sent": self.sent, "sent_ms": boot_ms()}
-        self.say(wire.encode_hello(hello(**plain | changes)))
-
-    def frame(self, **changes: Any) -> None:
-        plain = {"camera": self.name, "seq": self.sent, "sent_ms": boot_ms()}
-        one = frame(**plain | changes)
-        self.sent += 1
-        self.say(wire.encode_frame(one), one.jpeg)
-
-    def tick(self) -> None:
-        while (parts := receive(self.socket)) is not None:
-            self.credits.append(wire.decode_credit(parts[0]))
-
-    @property
-    def credit(self) -> Credit:
-        return self.credits[-1]
-
-
-class Site:
+class IntakeRig(Rig):
     """An Intake at a real socket, with jobs that wait until they are started."""
 
     def __init__(self, threads: int = 1) -> None:
-        self.context: Context = zmq.Context()
-        self.poller = zmq.Poller()
+        super().__init__()
         self.address = free_address()
         self.router = bind_frames(self.context, self.address, insecure=False)
         self.poller.register(self.router, zmq.POLLIN)
         self.jobs: list[Job] = []
         self.intake = Intake(self.router, "worker", threads, self.jobs.append)
-        self.cameras: list[FakeCamera] = []
 
-    def camera(self, name: str = "door") -> FakeCamera:
-        one = FakeCamera(self.context, self.address, self.poller, name)
-        self.cameras.append(one)
-        return one
+    def camera(self, name: str = "door") -> PolledCamera:
+        camera = PolledCamera(self.context, self.address, self.poller, name)
+        self.peers.append(camera)
+        return camera
 
     def tick(self) -> None:
         self.intake.tick()
-        for camera in self.cameras:
-            camera.tick()
+        super().tick()
 
-    def until(self, is_so: Callable[[], T]) -> T:
-        return until(is_so, self.tick, self.poller)
-
-    def greeted(self, name: str = "door") -> FakeCamera:
+    def greeted(self, name: str = "door") -> PolledCamera:
         """A camera that has said Hello and holds a credit."""
         camera = self.camera(name)
         camera.hello()
@@ -96,20 +45,18 @@ class Site:
         return camera
 
     def close(self) -> None:
-        for camera in self.cameras:
-            close(camera.socket, camera.monitor)
         close(self.router)
-        self.context.term()
+        super().close()
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    one = Site()
+def site() -> Iterator[IntakeRig]:
+    one = IntakeRig()
     yield one
     one.close()
 
 
-def counts(site: Site) -> dict[str, int]:
+def counts(site: IntakeRig) -> dict[str, int]:
     (session,) = site.intake.sessions.all
     return {str(outcome): frames for outcome, frames in session.account.ended.items()}
 
@@ -117,7 +64,7 @@ def counts(site: Site) -> dict[str, int]:
 # Hello and Credit
 
 
-def test_every_hello_is_answered_with_a_credit(site: Site) -> None:
+def test_every_hello_is_answered_with_a_credit(site: IntakeRig) -> None:
     camera = site.camera()
     for connection in range(3):
         camera.hello(connection=connection)
@@ -126,13 +73,13 @@ def test_every_hello_is_answered_with_a_credit(site: Site) -> None:
     assert camera.credit.worker_id == "worker"
 
 
-def test_an_idle_worker_grants_a_frame(site: Site) -> None:
+def test_an_idle_worker_grants_a_frame(site: IntakeRig) -> None:
     assert site.greeted().credit.granted == 1
     assert site.intake.ledger.in_flight == 1
 
 
 def test_the_answer_to_hello_passes_the_list_of_workers_on_and_a_grant_does_not(
-    site: Site,
+    site: IntakeRig,
 ) -> None:
     site.intake.workers = ("tcp://desk-2:5701",)
     answer, *_, grant = site.greeted().credits
@@ -141,7 +88,7 @@ def test_the_answer_to_hello_passes_the_list_of_workers_on_and_a_grant_does_not(
     assert grant.workers == ()
 
 
-def test_addresses_go_out_when_they_changed_and_not_with_every_answer(site: Site) -> None:
+def test_addresses_go_out_when_they_changed_and_not_with_every_answer(site: IntakeRig) -> None:
     site.intake.know(("tcp://desk-2:5701",))
     camera = site.greeted()
     told = [one.workers for one in camera.credits if one.workers]
@@ -156,7 +103,7 @@ def test_addresses_go_out_when_they_changed_and_not_with_every_answer(site: Site
     site.until(lambda: "tcp://desk-3:5701" in camera.credit.workers)
 
 
-def test_a_worker_that_leaves_grants_nothing_and_says_so(site: Site) -> None:
+def test_a_worker_that_leaves_grants_nothing_and_says_so(site: IntakeRig) -> None:
     site.intake.leaving = True
     camera = site.camera()
     camera.hello()
@@ -164,7 +111,7 @@ def test_a_worker_that_leaves_grants_nothing_and_says_so(site: Site) -> None:
     assert (camera.credit.leaving, camera.credit.granted) == (True, 0)
 
 
-def test_cameras_are_told_at_once_when_a_worker_leaves(site: Site) -> None:
+def test_cameras_are_told_at_once_when_a_worker_leaves(site: IntakeRig) -> None:
     camera = site.greeted()
     site.intake.leaving = True
     site.intake.tell_all()
@@ -175,7 +122,7 @@ def test_cameras_are_told_at_once_when_a_worker_leaves(site: Site) -> None:
 # Frames
 
 
-def test_a_frame_on_credit_becomes_a_job_with_its_age(site: Site) -> None:
+def test_a_frame_on_credit_becomes_a_job_with_its_age(site: IntakeRig) -> None:
     camera = site.greeted()
     camera.frame(age_ms=12.0, jpeg=b"\xff\xd8\xffpicture")
     site.until(lambda: site.jobs)
@@ -186,7 +133,7 @@ def test_a_frame_on_credit_becomes_a_job_with_its_age(site: Site) -> None:
     assert site.intake.ledger.waiting == 1
 
 
-def test_a_frame_begun_makes_room_for_the_next(site: Site) -> None:
+def test_a_frame_begun_makes_room_for_the_next(site: IntakeRig) -> None:
     camera = site.greeted()
     camera.frame()
     site.until(lambda: site.jobs)
@@ -200,7 +147,7 @@ def test_a_frame_begun_makes_room_for_the_next(site: Site) -> None:
     )
 
 
-def test_a_job_found_stale_is_refused_and_settled(site: Site) -> None:
+def test_a_job_found_stale_is_refused_and_settled(site: IntakeRig) -> None:
     camera = site.greeted()
     camera.frame()
     site.until(lambda: site.jobs)
@@ -212,7 +159,7 @@ def test_a_job_found_stale_is_refused_and_settled(site: Site) -> None:
     )
 
 
-def test_a_failed_analysis_is_counted_as_refused_and_why(site: Site) -> None:
+def test_a_failed_analysis_is_counted_as_refused_and_why(site: IntakeRig) -> None:
     camera = site.greeted()
     camera.frame()
     site.until(lambda: site.jobs)
@@ -224,14 +171,14 @@ def test_a_failed_analysis_is_counted_as_refused_and_why(site: Site) -> None:
     )
 
 
-def test_a_frame_before_hello_is_refused_as_unsolicited(site: Site) -> None:
+def test_a_frame_before_hello_is_refused_as_unsolicited(site: IntakeRig) -> None:
     site.camera().frame()
     site.until(lambda: site.intake.ledger.refused)
     assert site.intake.ledger.refused == {"refused-unsolicited": 1}
     assert (site.jobs, site.intake.ledger.in_flight) == ([], 0)
 
 
-def test_a_frame_before_hello_ends_in_one_count_and_is_not_lost_as_well(site: Site) -> None:
+def test_a_frame_before_hello_ends_in_one_count_and_is_not_lost_as_well(site: IntakeRig) -> None:
     camera = site.greeted()
     session = site.intake.sessions.all[0]
     again = site.camera("door")
@@ -244,7 +191,7 @@ def test_a_frame_before_hello_ends_in_one_count_and_is_not_lost_as_well(site: Si
     assert camera.credit.granted == 1
 
 
-def test_spoilt_frames_before_a_first_hello_are_booked_under_their_reason(site: Site) -> None:
+def test_spoilt_frames_before_a_first_hello_are_booked_under_their_reason(site: IntakeRig) -> None:
     camera = site.camera()
     camera.say(b"RM\x01F spoilt", b"jpeg")
     camera.say(b"RM\x09F newer", b"jpeg")
@@ -254,13 +201,13 @@ def test_spoilt_frames_before_a_first_hello_are_booked_under_their_reason(site: 
     assert counts(site) == {"refused-malformed": 1, "refused-wire-version": 1}
 
 
-def test_what_connections_without_hello_sent_is_remembered_of_a_few_only(site: Site) -> None:
+def test_what_connections_without_hello_sent_is_remembered_of_a_few_only(site: IntakeRig) -> None:
     for number in range(600):
         site.intake.ledger.refuse_unknown(number.to_bytes(4, "big"), Outcome.UNSOLICITED)
     assert len(site.intake.ledger._unknown) <= 256
 
 
-def test_a_frame_beyond_its_credit_is_refused_as_unsolicited(site: Site) -> None:
+def test_a_frame_beyond_its_credit_is_refused_as_unsolicited(site: IntakeRig) -> None:
     camera = site.greeted()
     camera.frame()
     camera.frame()
@@ -272,7 +219,9 @@ def test_a_frame_beyond_its_credit_is_refused_as_unsolicited(site: Site) -> None
 
 
 @pytest.mark.parametrize("claim", [{"camera": "other"}, {"room": "hall"}, {"session_id": "x"}])
-def test_a_frame_that_claims_to_be_anothers_is_refused(site: Site, claim: dict[str, str]) -> None:
+def test_a_frame_that_claims_to_be_anothers_is_refused(
+    site: IntakeRig, claim: dict[str, str]
+) -> None:
     camera = site.greeted()
     camera.frame(**claim)
     site.until(lambda: counts(site))
@@ -280,7 +229,7 @@ def test_a_frame_that_claims_to_be_anothers_is_refused(site: Site, claim: dict[s
     site.until(lambda: camera.credit.granted == 2)
 
 
-def test_a_frame_of_a_paused_room_is_refused_and_its_camera_told(site: Site) -> None:
+def test_a_frame_of_a_paused_room_is_refused_and_its_camera_told(site: IntakeRig) -> None:
     camera = site.greeted()
     site.intake.pause(frozenset({"kitchen"}))
     site.until(lambda: camera.credit.paused)
@@ -292,7 +241,7 @@ def test_a_frame_of_a_paused_room_is_refused_and_its_camera_told(site: Site) -> 
     site.until(lambda: not camera.credit.paused and camera.credit.granted == 2)
 
 
-def test_of_a_camera_that_is_paused_by_itself_no_frame_is_taken(site: Site) -> None:
+def test_of_a_camera_that_is_paused_by_itself_no_frame_is_taken(site: IntakeRig) -> None:
     camera = site.greeted()
     name = site.intake.sessions.all[0].hello.camera
     site.intake.pause(frozenset(), frozenset({"another"}))
@@ -310,7 +259,7 @@ def test_of_a_camera_that_is_paused_by_itself_no_frame_is_taken(site: Site) -> N
     site.until(lambda: not camera.credit.paused and camera.credit.granted == 2)
 
 
-def test_frames_lost_on_the_wire_are_booked_at_the_next_hello(site: Site) -> None:
+def test_frames_lost_on_the_wire_are_booked_at_the_next_hello(site: IntakeRig) -> None:
     camera = site.greeted()
     camera.sent += 1
     camera.hello()
@@ -318,7 +267,7 @@ def test_frames_lost_on_the_wire_are_booked_at_the_next_hello(site: Site) -> Non
     assert counts(site) == {"lost-on-wire": 1}
 
 
-def test_a_second_live_boot_wins_and_the_first_is_told(site: Site) -> None:
+def test_a_second_live_boot_wins_and_the_first_is_told(site: IntakeRig) -> None:
     old = site.greeted()
     new = site.camera()
     new.hello(session_id="new")
@@ -332,7 +281,7 @@ def test_a_second_live_boot_wins_and_the_first_is_told(site: Site) -> None:
 
 
 def test_a_camera_that_vanishes_gives_its_credit_to_another(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: IntakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.greeted("gone")
     began_ms = boot_ms()
@@ -344,7 +293,7 @@ def test_a_camera_that_vanishes_gives_its_credit_to_another(
 
 
 def test_a_camera_is_not_silent_because_the_worker_stalled(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: IntakeRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site.greeted()
     (session,) = site.intake.sessions.all
@@ -354,11 +303,11 @@ def test_a_camera_is_not_silent_because_the_worker_stalled(
     assert (session.silent, site.intake.ledger.in_flight) == (False, 1)
 
 
-def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: Site) -> None:
+def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: IntakeRig) -> None:
     camera = site.greeted()
     (session,) = site.intake.sessions.all
-    close(camera.socket, camera.monitor)
-    site.cameras.clear()
+    camera.close()
+    site.peers.clear()
 
     def told() -> None:
         site.tick()
@@ -384,7 +333,9 @@ BAD: dict[str, tuple[list[bytes], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_message_is_refused_and_the_next_good_one_is_heard(site: Site, name: str) -> None:
+def test_a_bad_message_is_refused_and_the_next_good_one_is_heard(
+    site: IntakeRig, name: str
+) -> None:
     parts, reason = BAD[name]
     camera = site.camera()
     camera.say(*parts)
@@ -397,7 +348,7 @@ def test_a_bad_message_is_refused_and_the_next_good_one_is_heard(site: Site, nam
     ("place", "value", "reason"), [(2, 99, "wire-version"), (5, 0, "malformed")]
 )
 def test_a_bad_frame_on_credit_is_counted_once_and_settled(
-    site: Site, place: int, value: int, reason: str
+    site: IntakeRig, place: int, value: int, reason: str
 ) -> None:
     camera = site.greeted()
     header = bytearray(wire.encode_frame(frame()))
@@ -414,7 +365,7 @@ def test_a_bad_frame_on_credit_is_counted_once_and_settled(
 # The loop
 
 
-def test_another_wire_version_is_answered_so_that_its_sender_can_name_both(site: Site) -> None:
+def test_another_wire_version_is_answered_so_that_its_sender_can_name_both(site: IntakeRig) -> None:
     camera = site.camera()
     own = wire.encode_hello(hello(camera="door", sent=0, sent_ms=boot_ms()))
     camera.say(own[:2] + bytes((own[2] + 1,)) + own[3:])
@@ -423,13 +374,13 @@ def test_another_wire_version_is_answered_so_that_its_sender_can_name_both(site:
     assert site.intake.ledger.refused[Outcome.WIRE_VERSION] == 1
 
 
-def test_the_next_look_is_far_off_while_no_camera_is_ready(site: Site) -> None:
+def test_the_next_look_is_far_off_while_no_camera_is_ready(site: IntakeRig) -> None:
     assert site.intake.next_look_ms() >= 100
     site.greeted()
     assert site.intake.next_look_ms() >= 100
 
 
-def test_the_next_look_is_near_but_not_now_while_a_camera_is_ready(site: Site) -> None:
+def test_the_next_look_is_near_but_not_now_while_a_camera_is_ready(site: IntakeRig) -> None:
     site.greeted("slow")
     other = site.camera("other")
     other.hello()

@@ -14,9 +14,10 @@ from roommood.shared.protocol import wire
 from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import ClientKeys, KeyPair, fingerprint
 from roommood.shared.security.zap import Authenticator
-from roommood.shared.transport.sockets import bind_frames, close, send
+from roommood.shared.transport.sockets import bind_frames
 from tests import hooks
-from tests.inference_worker.serving.test_intake import Context, FakeCamera, Site
+from tests.inference_worker.serving.test_intake import IntakeRig
+from tests.shared.fakes import PolledCamera, Rig
 from tests.shared.keyed import WORKERS, client, entry, write_list
 from tests.shared.made import frame
 from tests.shared.peers import free_address
@@ -24,12 +25,11 @@ from tests.shared.peers import free_address
 KEYS = {name: new_pair() for name in ("door", "hall")}
 
 
-class KeyedSite(Site):
+class KeyedIntake(IntakeRig):
     """An intake with an allow-list; each camera connects with the key of its name."""
 
     def __init__(self, path: Path, checks: bool) -> None:
-        self.context: Context = zmq.Context()
-        self.poller = zmq.Poller()
+        Rig.__init__(self)
         self.address = free_address()
         self.allow_list = AllowList(path)
         self.authenticator = Authenticator(self.context, self.allow_list)
@@ -38,20 +38,16 @@ class KeyedSite(Site):
         self.jobs: list[Job] = []
         checked = self.allow_list if checks else None
         self.intake = Intake(self.router, "worker", 1, self.jobs.append, checked)
-        self.cameras: list[FakeCamera] = []
 
-    def camera(self, name: str = "door") -> FakeCamera:
+    def camera(self, name: str = "door") -> PolledCamera:
         keys = client(KEYS[name])
-        one = FakeCamera(self.context, self.address, self.poller, name, keys)
-        self.cameras.append(one)
-        return one
+        camera = PolledCamera(self.context, self.address, self.poller, name, keys)
+        self.peers.append(camera)
+        return camera
 
     def close(self) -> None:
-        for camera in self.cameras:
-            close(camera.socket, camera.monitor)
-        close(self.router)
         self.authenticator.stop()
-        self.context.term()
+        super().close()
 
 
 @pytest.fixture
@@ -61,16 +57,16 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def site(path: Path) -> Iterator[KeyedSite]:
-    one = KeyedSite(path, checks=True)
+def site(path: Path) -> Iterator[KeyedIntake]:
+    one = KeyedIntake(path, checks=True)
     yield one
     one.close()
 
 
 @pytest.fixture
-def unchecked(path: Path) -> Iterator[KeyedSite]:
+def unchecked(path: Path) -> Iterator[KeyedIntake]:
     """The control: the same, and no message is held against the key of its sender."""
-    one = KeyedSite(path, checks=False)
+    one = KeyedIntake(path, checks=False)
     yield one
     one.close()
 
@@ -78,27 +74,27 @@ def unchecked(path: Path) -> Iterator[KeyedSite]:
 # Claims
 
 
-def test_a_camera_with_its_own_key_is_served(site: KeyedSite) -> None:
+def test_a_camera_with_its_own_key_is_served(site: KeyedIntake) -> None:
     camera = site.greeted("door")
     camera.frame()
     site.until(lambda: site.jobs)
     assert not site.intake.ledger.refused
 
 
-def job_of(site: KeyedSite) -> Job:
+def job_of(site: KeyedIntake) -> Job:
     site.greeted("door").frame()
     site.until(lambda: site.jobs)
     return site.jobs[0]
 
 
 def test_a_job_names_the_fingerprint_of_the_key_that_was_proved(
-    site: KeyedSite, unchecked: KeyedSite
+    site: KeyedIntake, unchecked: KeyedIntake
 ) -> None:
     assert job_of(site).session.fingerprint == fingerprint(KEYS["door"].public)
     assert job_of(unchecked).session.fingerprint == ""
 
 
-def claims_another(site: KeyedSite, **claim: str) -> FakeCamera:
+def claims_another(site: KeyedIntake, **claim: str) -> PolledCamera:
     """A camera with the key of `door` that says another name or room, and one that is honest."""
     liar = site.camera("door")
     liar.hello(**claim)
@@ -109,7 +105,7 @@ def claims_another(site: KeyedSite, **claim: str) -> FakeCamera:
 
 @pytest.mark.parametrize("claim", [{"camera": "hall"}, {"room": "den"}], ids=str)
 def test_a_key_cannot_speak_for_another_camera_or_room(
-    site: KeyedSite, claim: dict[str, str]
+    site: KeyedIntake, claim: dict[str, str]
 ) -> None:
     liar = claims_another(site, **claim)
     assert site.intake.ledger.refused[Outcome.KEY_MISMATCH] == 2
@@ -117,12 +113,14 @@ def test_a_key_cannot_speak_for_another_camera_or_room(
     assert site.jobs == []
 
 
-def test_but_it_could_if_its_claim_were_not_checked(unchecked: KeyedSite) -> None:
+def test_but_it_could_if_its_claim_were_not_checked(unchecked: KeyedIntake) -> None:
     """The control."""
     assert claims_another(unchecked, room="den").credits != []
 
 
-def test_a_frame_that_claims_another_camera_settles_its_credit_and_counts(site: KeyedSite) -> None:
+def test_a_frame_that_claims_another_camera_settles_its_credit_and_counts(
+    site: KeyedIntake,
+) -> None:
     camera = site.greeted("door")
     camera.frame(camera="hall")
     site.until(lambda: site.intake.ledger.refused[Outcome.KEY_MISMATCH])
@@ -134,15 +132,15 @@ def test_a_frame_that_claims_another_camera_settles_its_credit_and_counts(site: 
 # Routing ids, which a peer may choose
 
 
-def steal(site: KeyedSite) -> None:
+def steal(site: KeyedIntake) -> None:
     """`door` leaves; `hall` comes with its routing id, and sends a frame in its name."""
     victim = site.greeted("door")
     (session,) = site.intake.sessions.all
     stolen = session.routing_id
-    site.cameras.remove(victim)
+    site.peers.remove(victim)
     site.poller.unregister(victim.socket)
-    close(victim.socket, victim.monitor)
-    site.until(lambda: not send(site.router, [stolen, b"gone?"]))
+    victim.close()
+    site.until(lambda: is_gone(site, stolen))
     thief = site.context.socket(zmq.DEALER)
     thief.setsockopt(zmq.ROUTING_ID, stolen)
     _set_keys(thief, client(KEYS["hall"]))
@@ -155,6 +153,15 @@ def steal(site: KeyedSite) -> None:
         thief.close(0)
 
 
+def is_gone(site: KeyedIntake, routing_id: bytes) -> bool:
+    """True once it is free; a connection that only takes no more is still there."""
+    try:
+        site.router.send_multipart([routing_id, b"gone?"], zmq.NOBLOCK)
+    except zmq.ZMQError as error:
+        return error.errno == zmq.EHOSTUNREACH
+    return False
+
+
 def _set_keys(socket: zmq.Socket[bytes], keys: ClientKeys) -> None:
     own: KeyPair = keys.own
     socket.setsockopt(zmq.CURVE_SERVERKEY, keys.server.encode())
@@ -162,7 +169,7 @@ def _set_keys(socket: zmq.Socket[bytes], keys: ClientKeys) -> None:
     socket.setsockopt(zmq.CURVE_SECRETKEY, own.secret.encode())
 
 
-def test_a_stolen_routing_id_does_not_pass_for_its_former_owner(site: KeyedSite) -> None:
+def test_a_stolen_routing_id_does_not_pass_for_its_former_owner(site: KeyedIntake) -> None:
     steal(site)
     assert site.intake.ledger.refused[Outcome.KEY_MISMATCH] == 1
     assert site.jobs == []
@@ -171,7 +178,7 @@ def test_a_stolen_routing_id_does_not_pass_for_its_former_owner(site: KeyedSite)
 
 
 def test_it_would_if_neither_claim_nor_connection_were_checked(
-    unchecked: KeyedSite, monkeypatch: pytest.MonkeyPatch
+    unchecked: KeyedIntake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control: ROUTER hands a routing id that has become free to whoever asks for it."""
     hooks.claims_are_not_checked(monkeypatch, unchecked.intake)
@@ -189,7 +196,7 @@ def revoke(path: Path, *names: str) -> None:
 
 
 def test_a_revoked_camera_gets_no_credit_and_its_next_message_is_refused(
-    site: KeyedSite, path: Path
+    site: KeyedIntake, path: Path
 ) -> None:
     camera, other = site.greeted("door"), site.greeted("hall")
     revoke(path, "door")
@@ -209,7 +216,7 @@ def test_a_revoked_camera_gets_no_credit_and_its_next_message_is_refused(
     assert site.jobs == []
 
 
-def test_a_site_whose_every_camera_is_revoked_takes_nothing(site: KeyedSite, path: Path) -> None:
+def test_a_site_whose_every_camera_is_revoked_takes_nothing(site: KeyedIntake, path: Path) -> None:
     """An empty list is a list: it must not be taken for none."""
     camera = site.greeted("door")
     revoke(path, "door", "hall")
@@ -227,7 +234,7 @@ def test_a_site_whose_every_camera_is_revoked_takes_nothing(site: KeyedSite, pat
 
 
 def test_its_credit_is_taken_back_at_once_so_that_others_are_served(
-    site: KeyedSite, path: Path
+    site: KeyedIntake, path: Path
 ) -> None:
     site.greeted("door")
     assert site.intake.ledger.in_flight == 1
@@ -238,7 +245,7 @@ def test_its_credit_is_taken_back_at_once_so_that_others_are_served(
 
 
 def test_without_the_check_a_revoked_camera_would_be_served(
-    unchecked: KeyedSite, path: Path
+    unchecked: KeyedIntake, path: Path
 ) -> None:
     """The control."""
     camera = unchecked.greeted("door")
@@ -249,7 +256,7 @@ def test_without_the_check_a_revoked_camera_would_be_served(
     assert job.frame.camera == "door"
 
 
-def test_a_camera_that_is_admitted_again_is_served_again(site: KeyedSite, path: Path) -> None:
+def test_a_camera_that_is_admitted_again_is_served_again(site: KeyedIntake, path: Path) -> None:
     camera = site.greeted("door")
     revoke(path, "door")
     site.until(lambda: site.allow_list.version == 1)

@@ -1,80 +1,46 @@
 """The worker's side of the result protocol, spoken to by fake aggregators over real sockets."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Iterator
 
 import pytest
-import zmq
 
 from roommood.inference_worker.serving import reporter as reporter_module
 from roommood.inference_worker.serving.reporter import Reporter
 from roommood.shared.clock import boot_ms
-from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, REPORT_HWM
-from roommood.shared.protocol.messages import Ack, ModelReport, Report
-from roommood.shared.transport.sockets import Router, bind_reports, close, receive, send
+from roommood.shared.protocol.messages import ModelReport, Report
+from roommood.shared.transport.sockets import send
+from tests import hooks
+from tests.shared.fakes import FakeAggregator, Rig
 from tests.shared.made import face, result
-from tests.shared.peers import free_address, until
+from tests.shared.peers import free_address
 
-Context = zmq.Context[zmq.Socket[bytes]]
-T = TypeVar("T")
 MODEL = ModelReport("net-1", (), 1.0, {})
 
 
-class FakeAggregator:
-    """Hears Reports; acknowledges what it is told to."""
-
-    def __init__(self, context: Context, poller: zmq.Poller, address: str) -> None:
-        self.address = address
-        self.router: Router = bind_reports(context, address, insecure=False)
-        poller.register(self.router, zmq.POLLIN)
-        self._poller = poller
-        self.reports: list[Report] = []
-        self.routing = b""
-
-    def tick(self) -> None:
-        while (parts := receive(self.router)) is not None:
-            self.routing = parts[0]
-            self.reports.append(wire.decode_report(parts[1]))
-
-    @property
-    def tickets(self) -> list[int]:
-        return [row.ticket for report in self.reports for row in report.results]
-
-    def ack(self, *tickets: int, **more: Any) -> None:
-        ack = Ack("agg", boot_ms(), committed=tickets, **more)
-        assert send(self.router, [self.routing, wire.encode_ack(ack)])
-
-    def close(self) -> None:
-        self._poller.unregister(self.router)
-        close(self.router)
-
-
-class Site:
+class ReporterRig(Rig):
     """A Reporter and two aggregators, of which the second may come later."""
 
     def __init__(self) -> None:
-        self.context: Context = zmq.Context()
-        self.poller = zmq.Poller()
+        super().__init__()
         self.addresses = [free_address(), free_address()]
         self.leaving = False
         self.reporter = Reporter(self.context, self.poller, self.addresses)
-        self.aggregators: list[FakeAggregator] = []
 
     def identity(self) -> Report:
         return Report("worker", "", boot_ms(), leaving=self.leaving)
 
     def aggregator(self, place: int) -> FakeAggregator:
-        one = FakeAggregator(self.context, self.poller, self.addresses[place])
-        self.aggregators.append(one)
-        self.until(lambda: one.reports)
-        return one
+        aggregator = FakeAggregator(self.context, self.poller, self.addresses[place])
+        self.peers.append(aggregator)
+        self.until(lambda: aggregator.reports)
+        return aggregator
 
     def lose(self, aggregator: FakeAggregator) -> None:
         aggregator.close()
-        self.aggregators.remove(aggregator)
-        self.until(lambda: self.reporter.connected == len(self.aggregators))
+        self.peers.remove(aggregator)
+        self.until(lambda: self.reporter.connected == len(self.peers))
 
     def tick(self) -> None:
         identity = self.identity()
@@ -82,11 +48,7 @@ class Site:
         if self.reporter.report_due():
             report = dataclasses.replace(identity, health={"up_s": 1.0}, models=(MODEL,))
             self.reporter.send_report(report, identity)
-        for aggregator in self.aggregators:
-            aggregator.tick()
-
-    def until(self, is_so: Callable[[], T]) -> T:
-        return until(is_so, self.tick, self.poller)
+        super().tick()
 
     def add(self, count: int = 1) -> None:
         for seq in range(count):
@@ -94,14 +56,12 @@ class Site:
 
     def close(self) -> None:
         self.reporter.close()
-        for aggregator in self.aggregators:
-            aggregator.close()
-        self.context.term()
+        super().close()
 
 
 @pytest.fixture
-def site() -> Iterator[Site]:
-    one = Site()
+def site() -> Iterator[ReporterRig]:
+    one = ReporterRig()
     yield one
     one.close()
 
@@ -114,14 +74,16 @@ def later(monkeypatch: pytest.MonkeyPatch, by_ms: float) -> None:
 # Health
 
 
-def test_an_aggregator_is_told_of_health_and_models_as_soon_as_it_is_there(site: Site) -> None:
+def test_an_aggregator_is_told_of_health_and_models_as_soon_as_it_is_there(
+    site: ReporterRig,
+) -> None:
     aggregator = site.aggregator(0)
     assert aggregator.reports[0].health == {"up_s": 1.0}
     assert aggregator.reports[0].models == (MODEL,)
 
 
 def test_health_is_told_each_second_and_models_each_minute(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     aggregator = site.aggregator(0)
     later(monkeypatch, REPORT_EVERY_MS)
@@ -133,7 +95,7 @@ def test_health_is_told_each_second_and_models_each_minute(
 
 
 def test_every_aggregator_is_told_of_the_worker_and_one_of_its_health(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = site.aggregator(0), site.aggregator(1)
     assert one.reports[0].worker_id == two.reports[0].worker_id == "worker"
@@ -147,7 +109,9 @@ def test_every_aggregator_is_told_of_the_worker_and_one_of_its_health(
 # Results
 
 
-def test_a_result_goes_out_at_once_to_one_aggregator_and_ends_with_its_ack(site: Site) -> None:
+def test_a_result_goes_out_at_once_to_one_aggregator_and_ends_with_its_ack(
+    site: ReporterRig,
+) -> None:
     one, two = site.aggregator(0), site.aggregator(1)
     site.add()
     site.until(lambda: one.tickets)
@@ -157,7 +121,7 @@ def test_a_result_goes_out_at_once_to_one_aggregator_and_ends_with_its_ack(site:
     assert site.reporter.outbox.counts == {"committed": 1}
 
 
-def reports_unread(site: Site, monkeypatch: pytest.MonkeyPatch) -> int:
+def reports_unread(site: ReporterRig, monkeypatch: pytest.MonkeyPatch) -> int:
     """What an aggregator finds that waited for Redis for two seconds, results coming all along."""
     aggregator = site.aggregator(0)
     began_ms, before = boot_ms(), len(aggregator.reports)
@@ -171,18 +135,20 @@ def reports_unread(site: Site, monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def test_an_aggregator_that_waits_for_redis_finds_its_socket_not_full(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert reports_unread(site, monkeypatch) < REPORT_HWM
 
 
-def test_at_one_pace_its_socket_would_be_full(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_one_pace_its_socket_would_be_full(
+    site: ReporterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The control."""
-    monkeypatch.setattr(reporter_module, "_UNANSWERED_PACE_MS", 20.0)
+    hooks.reports_go_out_unanswered_every(monkeypatch, 20.0)
     assert reports_unread(site, monkeypatch) > REPORT_HWM
 
 
-def test_results_made_while_no_aggregator_is_there_are_kept(site: Site) -> None:
+def test_results_made_while_no_aggregator_is_there_are_kept(site: ReporterRig) -> None:
     site.add(300)
     site.tick()
     assert (len(site.reporter.outbox), site.reporter.outbox.in_flight) == (300, 0)
@@ -191,7 +157,9 @@ def test_results_made_while_no_aggregator_is_there_are_kept(site: Site) -> None:
     assert max(len(report.results) for report in aggregator.reports) == 256
 
 
-def test_results_sent_to_an_aggregator_that_is_gone_go_to_the_other_at_once(site: Site) -> None:
+def test_results_sent_to_an_aggregator_that_is_gone_go_to_the_other_at_once(
+    site: ReporterRig,
+) -> None:
     one, two = site.aggregator(0), site.aggregator(1)
     site.add(3)
     site.until(lambda: one.tickets == [0, 1, 2])
@@ -201,7 +169,7 @@ def test_results_sent_to_an_aggregator_that_is_gone_go_to_the_other_at_once(site
 
 
 def test_results_without_an_ack_go_to_the_next_aggregator_after_two_seconds(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = site.aggregator(0), site.aggregator(1)
     site.add()
@@ -213,7 +181,7 @@ def test_results_without_an_ack_go_to_the_next_aggregator_after_two_seconds(
     assert one.tickets == [0]
 
 
-def test_a_silent_aggregator_comes_last(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_aggregator_comes_last(site: ReporterRig, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = site.aggregator(0), site.aggregator(1)
     for passed_ms in range(0, 3_000, 500):
         later(monkeypatch, passed_ms)
@@ -225,7 +193,7 @@ def test_a_silent_aggregator_comes_last(site: Site, monkeypatch: pytest.MonkeyPa
     assert one.tickets == []
 
 
-def test_an_ack_through_another_aggregator_counts_too(site: Site) -> None:
+def test_an_ack_through_another_aggregator_counts_too(site: ReporterRig) -> None:
     one, two = site.aggregator(0), site.aggregator(1)
     site.add()
     site.until(lambda: one.tickets)
@@ -234,7 +202,7 @@ def test_an_ack_through_another_aggregator_counts_too(site: Site) -> None:
     assert site.reporter.outbox.counts == {"committed": 1}
 
 
-def test_acks_pass_on_what_they_say_of_workers_and_pauses(site: Site) -> None:
+def test_acks_pass_on_what_they_say_of_workers_and_pauses(site: ReporterRig) -> None:
     one = site.aggregator(0)
     one.ack(workers=("tcp://desk:5701",), paused_rooms=("kitchen",))
     site.until(lambda: site.reporter.acks)
@@ -242,7 +210,7 @@ def test_acks_pass_on_what_they_say_of_workers_and_pauses(site: Site) -> None:
     assert site.reporter.acks[0].paused_rooms == ("kitchen",)
 
 
-def test_an_ack_after_a_stall_may_name_more_than_is_under_way(site: Site) -> None:
+def test_an_ack_after_a_stall_may_name_more_than_is_under_way(site: ReporterRig) -> None:
     one = site.aggregator(0)
     site.add(2)
     site.until(lambda: len(one.tickets) == 2)
@@ -251,7 +219,7 @@ def test_an_ack_after_a_stall_may_name_more_than_is_under_way(site: Site) -> Non
     assert site.reporter.outbox.counts == {"committed": 2}
 
 
-def test_a_bad_ack_is_ignored(site: Site) -> None:
+def test_a_bad_ack_is_ignored(site: ReporterRig) -> None:
     one = site.aggregator(0)
     for bad in (b"noise", b"RM\x63A\x80", b"RM\x01A\x80"):
         send(one.router, [one.routing, bad])
@@ -260,7 +228,7 @@ def test_a_bad_ack_is_ignored(site: Site) -> None:
     assert heard.committed == (99,)
 
 
-def test_results_of_a_leaving_worker_say_that_it_leaves(site: Site) -> None:
+def test_results_of_a_leaving_worker_say_that_it_leaves(site: ReporterRig) -> None:
     one = site.aggregator(0)
     site.leaving = True
     site.add()
@@ -269,7 +237,7 @@ def test_results_of_a_leaving_worker_say_that_it_leaves(site: Site) -> None:
 
 
 def test_the_loop_looks_again_before_the_next_report_and_never_spins(
-    site: Site, monkeypatch: pytest.MonkeyPatch
+    site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert site.reporter.next_look_ms() == REPORT_EVERY_MS / 4
     one = site.aggregator(0)

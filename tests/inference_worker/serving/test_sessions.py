@@ -298,7 +298,7 @@ def test_only_so_many_sessions_are_remembered_the_longest_silent_goes(
 # Anything
 
 
-class Site:
+class AnyCameras:
     """Cameras that do anything at all, and what became of each frame they sent."""
 
     def __init__(self, seed: int) -> None:
@@ -363,7 +363,7 @@ class Site:
 
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_happens_the_ledger_adds_up(seed: int) -> None:
-    site = Site(seed)
+    site = AnyCameras(seed)
     for _ in range(400):
         site.act()
         checked(site.table)

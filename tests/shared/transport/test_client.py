@@ -1,7 +1,7 @@
 """A dialled connection finds its peer by name, moves with the name, and says why it is away."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import zmq
@@ -14,17 +14,15 @@ from roommood.shared.transport.monitors import ConnectionEvent
 from roommood.shared.transport.reachability import NO_ANSWER
 from roommood.shared.transport.resolver import Numbers
 from roommood.shared.transport.sockets import Router, bind_frames, close, connect_frames
-from tests.shared.peers import free_address, until
+from tests.shared.fakes import Rig
+from tests.shared.peers import free_address
 
-Context = zmq.Context[zmq.Socket[bytes]]
 
-
-class Site:
+class DialerRig(Rig):
     """A dialer, its connection to "desk", and what that name leads to."""
 
     def __init__(self) -> None:
-        self.context: Context = zmq.Context()
-        self.poller = zmq.Poller()
+        super().__init__()
         self.names: dict[str, Numbers] = {}
         self.ahead_ms = 0.0
         self.seen: list[ConnectionEvent] = []
@@ -50,27 +48,24 @@ class Site:
         self.seen += self.connection.events(now_ms)
         self.moves += self.connection.tick(now_ms)
 
-    def until(self, is_so: Callable[[], object]) -> None:
-        until(is_so, self.tick, self.poller)
-
     def close(self) -> None:
         self.connection.close(0)
         self.dialer.close()
         for router in self.routers:
             close(router)
-        self.context.term()
+        super().close()
 
 
 @pytest.fixture
-def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    one = Site()
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[DialerRig]:
+    one = DialerRig()
     unknown = Numbers(why="the name desk is unknown")
     monkeypatch.setattr(resolver, "look_up", lambda name: one.names.get(name, unknown))
     yield one
     one.close()
 
 
-def test_all_addresses_of_a_name_are_tried_until_one_answers(site: Site) -> None:
+def test_all_addresses_of_a_name_are_tried_until_one_answers(site: DialerRig) -> None:
     there = site.listen(free_address())
     nowhere = (free_address(), free_address().replace("127.0.0.1", "[::1]"))
     site.names["tcp://desk:5701"] = Numbers((*nowhere, there))
@@ -79,14 +74,14 @@ def test_all_addresses_of_a_name_are_tried_until_one_answers(site: Site) -> None
     assert connection._reconnector.number == there
 
 
-def test_a_name_that_is_known_later_is_found_later(site: Site) -> None:
+def test_a_name_that_is_known_later_is_found_later(site: DialerRig) -> None:
     connection = site.dial()
     site.until(lambda: connection.reach.why == "the name desk is unknown")
     site.names["tcp://desk:5701"] = Numbers((site.listen(free_address()),))
     site.until(lambda: connection.connected)
 
 
-def test_a_connection_moves_where_its_name_leads_now_though_it_stands(site: Site) -> None:
+def test_a_connection_moves_where_its_name_leads_now_though_it_stands(site: DialerRig) -> None:
     first, second = site.listen(free_address()), site.listen(free_address())
     site.names["tcp://desk:5701"] = Numbers((first,))
     connection = site.dial()
@@ -99,7 +94,7 @@ def test_a_connection_moves_where_its_name_leads_now_though_it_stands(site: Site
     assert connection._reconnector.number == second
 
 
-def test_a_name_that_is_forgotten_leaves_a_connection_that_stands(site: Site) -> None:
+def test_a_name_that_is_forgotten_leaves_a_connection_that_stands(site: DialerRig) -> None:
     site.names["tcp://desk:5701"] = Numbers((site.listen(free_address()),))
     connection = site.dial()
     site.until(lambda: connection.connected)
@@ -112,7 +107,7 @@ def test_a_name_that_is_forgotten_leaves_a_connection_that_stands(site: Site) ->
     assert connection.reach.state == "reached"
 
 
-def test_libzmq_is_never_given_a_name(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_libzmq_is_never_given_a_name(site: DialerRig, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[str] = []
     real = zmq.Socket.connect
 
@@ -129,7 +124,7 @@ def test_libzmq_is_never_given_a_name(site: Site, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("allowed", [False, True])
-def test_without_keys_localhost_leads_to_this_machine_only(allowed: bool, site: Site) -> None:
+def test_without_keys_localhost_leads_to_this_machine_only(allowed: bool, site: DialerRig) -> None:
     site.dialer.insecure = allowed
     connection = site.dial("tcp://localhost:5701")
     assert connection._is_allowed("tcp://127.0.0.1:5701")
@@ -145,7 +140,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, object]
 
 
 def test_what_was_never_reached_is_told_once_after_seconds_and_again_after_minutes(
-    site: Site, caplog: pytest.LogCaptureFixture
+    site: DialerRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     address = free_address()
     connection = site.dial(address)
@@ -166,7 +161,7 @@ def test_what_was_never_reached_is_told_once_after_seconds_and_again_after_minut
 
 
 def test_a_peer_that_connects_and_never_answers_is_told_as_well(
-    site: Site, caplog: pytest.LogCaptureFixture
+    site: DialerRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     connection = site.dial(site.listen(free_address()))
     site.until(lambda: connection.connected)
@@ -176,7 +171,7 @@ def test_a_peer_that_connects_and_never_answers_is_told_as_well(
 
 
 def test_a_learned_address_that_is_dialled_anew_each_minute_is_not_told_each_minute(
-    site: Site,
+    site: DialerRig,
 ) -> None:
     assert site.dialer.may_tell("tcp://desk:5701", 0.0)
     assert not site.dialer.may_tell("tcp://desk:5701", 60_000.0)
@@ -185,7 +180,7 @@ def test_a_learned_address_that_is_dialled_anew_each_minute_is_not_told_each_min
 
 
 def test_who_has_answered_is_lost_and_back_and_told_of_after_minutes(
-    site: Site, caplog: pytest.LogCaptureFixture
+    site: DialerRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     connection = site.dial(site.listen(free_address()))
