@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from roommood.shared.opencv import Pixels
 
 _log = logging.getLogger("camera_node")
+# New pictures in a row after which a frozen camera lives.
+_ALIVE_AFTER: Final = 2
 # Pixels that are compared, spread evenly; and the fields of which the light is looked at.
 _LOOKED_AT: Final = (128, 96)
 _COARSE: Final = (32, 24)
@@ -54,6 +56,8 @@ class Stillness:
         self.problem = self.status = ""
         self._due_ms = self._key_due_ms = float("-inf")
         self._sameness: Sameness | None = None
+        # New pictures in a row, of those that were looked at.
+        self._new = 0
         # Since when each problem has lasted, in ms.
         self._since_ms: dict[str, float] = {}
         self._now_ms = 0.0
@@ -75,18 +79,20 @@ class Stillness:
         except PictureError:
             return
         if picture.is_key:
-            self._note("frozen", not self.may_repeat and self._is_known(levels))
+            self._note("frozen", not self.may_repeat and self._is_frozen(levels))
         light = _without_light(levels)
         self._note("black", light == "black")
         self._note("blank", light == "blank")
         self._tell()
 
-    def _is_known(self, levels: "Pixels") -> bool:
+    def _is_frozen(self, levels: "Pixels") -> bool:
+        """One new picture alone may be a frozen one in a quality that its encoder had not used."""
         from roommood.camera_node.sameness import Sameness
 
         if self._sameness is None:
             self._sameness = Sameness()
-        return self._sameness.is_known(levels)
+        self._new = 0 if self._sameness.is_known(levels) else self._new + 1
+        return self._new == 0 or (self.problem == "frozen" and self._new < _ALIVE_AFTER)
 
     def _note(self, problem: str, is_so: bool) -> None:
         if is_so:

@@ -482,13 +482,14 @@ def test_an_error_of_our_own_ends_the_capture_and_is_kept(
 
 def test_a_frozen_camera_says_so_in_its_status_until_it_lives_again(room: Room) -> None:
     room.start()
-    same, other = np.random.default_rng(1).integers(0, 255, (2, 48, 64, 3), np.uint8)
+    same, *others = np.random.default_rng(1).integers(0, 255, (3, 48, 64, 3), np.uint8)
     for number in range(0, 13_000, 1_000):
         room.source.script.put(Picture.of_pixels(same, float(number)))
         assert room.woken.acquire(timeout=10)
     assert room.source.waits.wait(10)
     assert room.capture.status.startswith("frozen: the same picture for 1")
-    room.source.script.put(Picture.of_pixels(other, 13_000.0))
-    assert room.woken.acquire(timeout=10)
+    for number, other in enumerate(others):
+        room.source.script.put(Picture.of_pixels(other, 13_000.0 + 1_000 * number))
+        assert room.woken.acquire(timeout=10)
     assert room.source.waits.wait(10)
     assert room.capture.status == "ok"

@@ -75,7 +75,7 @@ def test_a_picture_that_lives_is_not_told_of(make: Make) -> None:
 
 
 @BOTH
-def test_the_same_picture_for_ten_seconds_is_frozen_and_one_change_ends_that(make: Make) -> None:
+def test_the_same_picture_for_ten_seconds_is_frozen_and_change_ends_that(make: Make) -> None:
     stillness, same = Stillness("camera"), noisy(scene())
     watched(stillness, forever(lambda: noisy(scene())), make, 5)
     assert watched(stillness, forever(lambda: same), make, 9, from_s=5.2) == ""
@@ -83,6 +83,20 @@ def test_the_same_picture_for_ten_seconds_is_frozen_and_one_change_ends_that(mak
     assert stillness.status.startswith("frozen: the same picture for 1")
     assert watched(stillness, forever(lambda: noisy(scene())), make, 2, from_s=18.6) == ""
     assert stillness.status == ""
+
+
+def test_one_new_picture_alone_does_not_end_it_and_two_do() -> None:
+    """An encoder's rate control may come to a quality that it had not used before."""
+    stillness, same = Stillness("camera"), noisy(scene())
+    watched(stillness, forever(lambda: noisy(scene())), raw, 5)
+    watched(stillness, forever(lambda: same), raw, 15, from_s=5.2)
+    stillness.look(raw(noisy(scene()), 21_500.0))
+    assert stillness.problem == "frozen"
+    stillness.look(raw(same, 22_500.0))
+    stillness.look(raw(noisy(scene()), 23_500.0))
+    assert stillness.problem == "frozen"
+    stillness.look(raw(noisy(scene()), 24_500.0))
+    assert stillness.problem == ""
 
 
 def test_the_same_picture_with_a_number_in_a_comment_is_frozen() -> None:

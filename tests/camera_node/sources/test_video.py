@@ -122,7 +122,7 @@ def test_a_browsers_webm_plays_by_the_times_of_its_frames(tmp_path: Path) -> Non
         missing("no VP8 encoder: apt install python3-gi gstreamer1.0-plugins-good")
     pictures = once(VideoFile(path, loop=False))
     shown_ms = [picture.captured_ms - pictures[0].captured_ms for picture in pictures]
-    assert shown_ms == pytest.approx(times_ms, abs=25)
+    assert shown_ms == pytest.approx(times_ms, abs=150)
 
 
 def test_a_claim_of_1000_frames_a_second_is_not_believed(
