@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from roommood.aggregator.dashboard import pages
+from roommood.aggregator.dashboard import pages, report
 from roommood.aggregator.dashboard.api import make_router
 from roommood.aggregator.dashboard.archive import Archive
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
@@ -113,6 +113,7 @@ class Dashboard:
             lifespan=self._lifespan,
         )
         app.include_router(make_router(self._broadcaster, self._archive, self._events))
+        app.include_router(report.make_router(self._archive))
         app.mount("/assets", StaticFiles(directory=_ASSETS))
         # The last one added is the first to be asked, and the last to see the answer.
         app.add_middleware(Guard, settings=settings)

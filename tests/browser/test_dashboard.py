@@ -281,3 +281,21 @@ def test_a_paused_page_stands_still_until_it_goes_on(tmp_path: Path, open_page: 
         seen.open(served.url)
         until(lambda: "mostly sadness" in seen.text(), "it goes on")
         rooms.close()
+
+
+def test_a_box_that_never_moves_is_told_of_with_the_mask(tmp_path: Path, open_page: Open) -> None:
+    with RedisServer() as server, serving(tmp_path, server.url) as served:
+        rooms, seen = Rooms(server), open_page(DESKTOP)
+        rooms.show("studio", "happiness", camera="studio-1")
+        said = {"studio-1": {"room": "studio", "source": "ok"}}
+        rooms.health(said, {})
+        seen.open(served.url + "/room/studio")
+        until(lambda: "studio-1" in seen.text(), "its camera is there")
+        assert "have not moved" not in seen.text()
+        with server.client() as client:
+            for key in client.scan_iter("roommood:{studio}:1m:*"):
+                client.hincrby(key, "still_us:studio-1", 1_000_000)
+        until(lambda: "boxes at once have not moved for an hour" in seen.text(), "it is told")
+        assert "masks = [[[" in seen.text()
+        assert violations(seen.page) == []
+        rooms.close()

@@ -93,3 +93,18 @@ def test_this_week_stands_beside_the_last(demo_with_past: Demo, open_page: Open)
 
     seen.page.select_option("label:has-text('Beside it') select", "alone")
     until(lambda: before.count() == 0, "it is gone again")
+
+
+def test_what_is_shown_can_be_saved_as_a_report(demo_with_past: Demo, open_page: Open) -> None:
+    seen = open_page({**DESKTOP, "timezone_id": "Europe/Berlin"})
+    seen.open(demo_with_past.url + "/room/kitchen")
+    until_read(seen, "to")
+    seen.page.click("button:has-text('Yesterday')")
+    yesterday = datetime.now(ZoneInfo("Europe/Berlin")) - timedelta(days=1)
+    until_read(seen, f"{yesterday:%a %d %b %Y} 00:00")
+    with seen.page.expect_download() as download:
+        seen.page.click("a:has-text('report to send')")
+    assert download.value.suggested_filename == f"kitchen-{yesterday:%Y-%m-%d}.html"
+    text = Path(download.value.path()).read_text()
+    assert "How to read it" in text
+    assert "http" not in text.replace("<!doctype html>", "")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import urlencode
 
 from nicegui import ui
 
@@ -56,6 +57,7 @@ class HistorySection:
                 self._beside_chart = Chart("rm-chart-history", "The period before.")
             self._table = Folded("History as a table", self._table_html)
             self._summary = SummarySection()
+            self._report = words("a", "Save this period as a report to send")
         self._beside.set_visibility(False)
         self._due_s = 0.0
         frame.once_settled(self._begin)
@@ -129,6 +131,7 @@ class HistorySection:
         if chosen.before is not None:
             self._beside_title.text = f"Before: {windows.between(chosen.before, zone.zone)}"
             self._beside_chart.show(self._drawn(self._before, chosen.bucket))
+        self._report.props["href"] = report_address(self._room, chosen.span, zone.name)
         self._table.refresh()
         period, before = [*self._summaries, None][:2]
         assert period is not None
@@ -153,6 +156,12 @@ class HistorySection:
             if one.frames
         ]
         return render("history.html", rows=rows, title=f"History of {self._room}")
+
+
+def report_address(room: str, span: Span, zone: str) -> str:
+    """Of the file that tells of this span; hours are the shortest that it shows."""
+    times = {"from": span.start.isoformat(), "to": span.end.isoformat()}
+    return "/report?" + urlencode({"room": room, **times, "zone": zone})
 
 
 def _cells(period: RoomPeriod, corrected: bool) -> list[str]:

@@ -25,6 +25,9 @@ from roommood.aggregator.dashboard.switches import Switches
 from roommood.aggregator.dashboard.zones import PageZone
 from roommood.aggregator.stats.calendar import Span
 
+_STILL_MINUTES = 10
+_WORTH_TELLING = 0.05
+
 
 def room_page(
     hub: Broadcaster,
@@ -113,4 +116,16 @@ def cameras_html(scene: Scene, room: Room) -> str:
     """Cameras that were heard of in the last day, with what they see now."""
     now = {} if scene.snapshot.away else {one.camera: one for one in room.now.cameras}
     cameras = [(one, now.get(one.camera)) for one in scene.snapshot.cameras_of(room.name)]
-    return render("room_cameras.html", cameras=cameras, away=bool(scene.snapshot.away))
+    return render(
+        "room_cameras.html", cameras=cameras, away=bool(scene.snapshot.away), still=still_of(room)
+    )
+
+
+def still_of(room: Room) -> dict[str, float]:
+    """By camera, how many boxes at once it saw in the last minutes that have not moved for an
+    hour: a poster, a portrait, a thing."""
+    seen: dict[str, list[float]] = {}
+    for minute in room.hour[-_STILL_MINUTES:]:
+        for camera in minute.cameras:
+            seen.setdefault(camera.camera, []).append(camera.still)
+    return {name: max(boxes) for name, boxes in seen.items() if max(boxes) >= _WORTH_TELLING}

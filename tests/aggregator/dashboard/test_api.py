@@ -1,6 +1,6 @@
 """The JSON API against a real Redis, with a reader's rights."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -133,3 +133,25 @@ def test_without_a_sure_face_nothing_is_dominant(dashboard: Served, rooms: Rooms
     rooms.show("empty", "sadness", people=0)
     until(lambda: dashboard.room("empty"), "the room is there")
     assert dashboard.json("/api/rooms/empty")["dominant"] is None
+
+
+def test_a_period_is_saved_as_the_report_that_the_command_writes(
+    dashboard: Served, rooms: Rooms
+) -> None:
+    rooms.show("library", "sadness", people=2)
+    until(lambda: dashboard.room("library"), "the room is there")
+    span = "from=2026-11-20T00:00:00%2B00:00&to=2099-01-01T00:00:00%2B00:00"
+    assert dashboard.get(f"/report?room=library&{span}").status_code == 400  # too many hours
+    now = datetime.now(UTC)
+    start = (now - timedelta(days=2)).isoformat().replace("+", "%2B")
+    end = now.isoformat().replace("+", "%2B")
+    answer = dashboard.get(f"/report?room=library&from={start}&to={end}&zone=Asia/Kolkata")
+    assert answer.status_code == 200
+    assert "attachment" in answer.headers["content-disposition"]
+    assert "sadness" in answer.text
+    assert "Times are Asia/Kolkata" in answer.text
+    assert "<script" not in answer.text
+    for wrong in ("room=nowhere", "room=<b>", "room=library&zone=Moon/Crater"):
+        asked = dashboard.get(f"/report?{wrong}&from={start}&to={end}")
+        assert asked.status_code == 400
+        assert asked.headers["content-type"] == "application/json"
