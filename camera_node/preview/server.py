@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 self._answer(404, "text/plain; charset=utf-8", b"not here\n")
                 return
-        except (RoommoodError, ValueError) as error:
+        except (RoommoodError, ValueError, RecursionError) as error:
             self._answer_json(400, {"error": str(error)})
             return
         self._answer_json(200, self._state())

@@ -64,7 +64,7 @@ class Page:
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         method = "GET" if body is None else "POST"
-        data = None if body is None else json.dumps(body)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body)
         connection.request(method, path, data, headers or {})
         answer = connection.getresponse()
         said = answer.status, answer.headers, answer.read()
@@ -113,6 +113,14 @@ def test_masks_are_set_and_told_as_lines(page: Page) -> None:
     assert status == 200
     assert state["masks"] == page.preview.masks == [MASK]
     assert state["toml"].startswith("masks = [\n  [[0.000, 0.000], [0.500, 0.000]")
+
+
+@pytest.mark.parametrize("body", [b"[" * 60_000, b'{"masks": ' + b"[" * 900 + b"]" * 900 + b"}"])
+def test_masks_nested_without_end_are_refused(page: Page, body: bytes) -> None:
+    status, said = page.post("/masks", body)
+    assert status == 400
+    assert said["error"]
+    assert page.preview.masks == []
 
 
 @pytest.mark.parametrize("masks", ["x", [[[0, 0]]], [[[0, 0], [1, 0], [7, 7]]], None, [None]])
