@@ -103,9 +103,10 @@ class ConnectionMonitor:
             _log.exception("strangers are bounded no more; restart this process")
 
     def _tick(self) -> None:
+        heard = self.connections.take_heard()
         while has_events(self._monitor):
             self._take(recv_monitor_message(self._monitor, zmq.NOBLOCK))
-        for reason in self.connections.cut_strangers(boot_ms()):
+        for reason in self.connections.cut_strangers(boot_ms(), heard):
             self._note(reason)
 
     def _take(self, message: Mapping[str, Any]) -> None:

@@ -71,7 +71,6 @@ class Connections:
     def accepted(self, fd: int, now_ms: float) -> list[str]:
         """A connection came in; the reason of each that was cut for it, itself or another."""
         with self._lock:
-            self._take_heard()
             peer = tcp.peer_of(fd)
             self._open[fd] = _Connection(peer, now_ms)
             return self._cut_all(self._strangers.add(fd, peer, now_ms))
@@ -96,10 +95,17 @@ class Connections:
         """A whole message came from this connection. Never waits."""
         self._heard.append(fd)
 
-    def cut_strangers(self, now_ms: float) -> list[str]:
-        """Looks at strangers now and then, and returns the reason of each that was cut."""
+    def take_heard(self) -> list[int]:
+        """What was heard since. To be taken before it is looked for who was accepted: a message
+        may be received before that its connection was accepted is known here."""
         with self._lock:
-            self._take_heard()
+            return [self._heard.popleft() for _ in range(len(self._heard))]
+
+    def cut_strangers(self, now_ms: float, heard: Iterable[int]) -> list[str]:
+        """Looks at strangers now and then, but for those `heard`; the reason of each that was
+        cut."""
+        with self._lock:
+            self._note_heard(heard)
             reasons = self._cut_all(self._strangers.look(now_ms))
         self._give_back(now_ms)
         return reasons
@@ -110,14 +116,13 @@ class Connections:
             return []
         self._looked_ms = now_ms
         with self._lock:
-            self._take_heard()
+            self._note_heard(fd for fd in self._heard if fd in self._open)
             for fd, connection in self._open.items():
                 _look_at(fd, connection, now_ms)
             return self._cut_endless_and_mute(now_ms)
 
-    def _take_heard(self) -> None:
-        while self._heard:
-            fd = self._heard.popleft()
+    def _note_heard(self, heard: Iterable[int]) -> None:
+        for fd in heard:
             self._strangers.remove(fd)
             if fd in self._open:
                 self._open[fd].heard = True

@@ -84,7 +84,8 @@ class Crowd:
 
     def look(self, after_ms: float = 300.0) -> list[str]:
         self.now_ms += after_ms
-        return self.connections.cut_strangers(self.now_ms) + self.connections.cut(self.now_ms)
+        cut = self.connections.cut_strangers(self.now_ms, self.connections.take_heard())
+        return cut + self.connections.cut(self.now_ms)
 
 
 @pytest.fixture
@@ -164,6 +165,17 @@ def test_without_keys_a_first_message_is_bounded_whether_hands_were_shaken(
     assert not known.is_cut()
 
 
+def test_who_is_heard_before_it_is_known_that_it_came_is_no_stranger(keyless: Crowd) -> None:
+    pair = Pair(keyless.listener)
+    keyless.pairs.append(pair)
+    keyless.connections.heard(pair.fd)
+    heard = keyless.connections.take_heard()
+    keyless.connections.accepted(pair.fd, keyless.now_ms)
+    pair.send(2 * (MAX_HANDSHAKE_BYTES + FIRST))
+    assert keyless.connections.cut_strangers(keyless.now_ms + 25.0, heard) == []
+    assert not pair.is_cut()
+
+
 def test_of_strangers_that_send_too_much_together_the_worst_are_cut(
     keyless: Crowd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,6 +224,13 @@ def test_each_message_starts_the_time_anew(crowd: Crowd) -> None:
     for _ in range(4):
         crowd.connections.heard(pair.fd)
         assert crowd.look(MUTE_MS * 0.9) == []
+
+
+def test_who_was_heard_after_a_long_absence_is_not_mute_whoever_looks_first(crowd: Crowd) -> None:
+    pair = crowd.accept()
+    crowd.connections.heard(pair.fd)
+    assert crowd.connections.cut(crowd.now_ms + 2 * MUTE_MS) == []
+    assert not pair.is_cut()
 
 
 def test_a_connection_that_closed_is_forgotten(crowd: Crowd) -> None:
