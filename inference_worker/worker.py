@@ -47,6 +47,9 @@ from roommood.shared.transport.sockets import bind_frames
 _log = logging.getLogger(__name__)
 # Seconds after "leaving" in which frames that were already on the wire may still come.
 _ON_THE_WIRE_S: Final = 0.3
+# Milliseconds from one housekeeping to the next: done at each tick it would be a third of a frame's
+# cost in this thread.
+_HOUSEKEEPING_MS: Final = 100.0
 
 
 class Worker:
@@ -117,6 +120,8 @@ class Worker:
         )
         self._stats = WorkerStats(self._intake, self._reporter, settings.threads)
         wakers = (self._waker.fileno(), shutdown.waker.fileno())
+        self._housekept_ms = 0.0
+        self._frames_alone = {self._listener.router, self._waker.fileno()}
         for source in (self._listener.router, *wakers):
             self._poller.register(source, zmq.POLLIN)
         self._stop_metrics = serve_if_asked(settings, self.health, self._samples)
@@ -154,7 +159,16 @@ class Worker:
             self._waker.drain()
         self._take_events()
         self._intake.tick(self._listener.router in ready)
-        self._report(ready)
+        now_ms = boot_ms()
+        is_time = now_ms - self._housekept_ms >= _HOUSEKEEPING_MS
+        if is_time or not ready <= self._frames_alone or self._reporter.outbox.due(now_ms):
+            self._report(ready)
+        if is_time:
+            self._housekept_ms = now_ms
+            self._housekeeping()
+
+    def _housekeeping(self) -> None:
+        """What frames and results do not wait for."""
         self._listener.tick(self.health)
         own = chain(self._reporter.own_addresses(), self._listener.connections.own_addresses())
         self._advertised.look(boot_ms(), own)
