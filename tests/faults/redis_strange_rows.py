@@ -68,17 +68,18 @@ def wrong_type(trial: Trial) -> Outcome:
             room.load()
             with room.site.redis.client() as client:
                 key = max(client.scan_iter("roommood:{den}:1m:*"))
-                client.rename(key, "aside")
-                client.set(key, "no hash")
-                client.set("roommood:camera:c", "no hash")  # health is of no account either
-                client.copy(key, f"roommood:{{den}}:1m:{int(key.rpartition(':')[2]) + 60}")
+                following = f"roommood:{{den}}:1m:{int(key.rpartition(':')[2]) + 60}"
+                with client.pipeline() as at_once:  # or something may be counted in between
+                    at_once.rename(key, "aside").set(key, "no hash").set(following, "no hash")
+                    at_once.set("roommood:camera:c", "no hash")  # health is of no account either
+                    at_once.execute()
                 began = time.time()
                 first_after(lambda: [room.aggregator], "room not written", began)
                 select_for(room.seconds)
                 gaps.append(_longest_pause(room, "c", began))
                 client.delete("roommood:camera:c")
                 client.rename("aside", key)
-                client.delete(f"roommood:{{den}}:1m:{int(key.rpartition(':')[2]) + 60}")
+                client.delete(following)
             healed = time.time()
             backs.append(_first_of(room, "a", healed) - healed)
         wrong = room.settle()
