@@ -327,12 +327,12 @@ ROWS: Final = (
     Row(
         "strangers-large-frames", "strangers that begin the largest frames there may be",
         large_frames, _GROUP, times=400, quick_times=400, control="the bounds on strangers",
-        control_times=400, recover_within_s=10.0, timeout_s=120,
+        control_times=400, control_tries=3, recover_within_s=10.0, timeout_s=120,
     ),
     Row(
         "strangers-large-frames-keys", "the same where the site has keys", large_frames_keyed,
         _GROUP, times=400, quick_times=400, control="the bounds on strangers", control_times=400,
-        recover_within_s=10.0, timeout_s=120,
+        control_tries=3, recover_within_s=10.0, timeout_s=120,
     ),
     Row(
         "oversize", "parts one byte below, at and above the largest, and 128 MB", oversize, _GROUP,
