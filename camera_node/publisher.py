@@ -307,7 +307,7 @@ class Publisher:
             link.window.is_closing = address not in addresses
             if link.window.is_closing and not (link.window.connected and link.window.unsettled):
                 self._close(link)
-        for address in [one for one in addresses if one not in self._links]:
+        for address in [each for each in addresses if each not in self._links]:
             self._open_learned(address)
 
     def _drop_twins(self) -> None:

@@ -56,7 +56,7 @@ def hour_strip(minutes: Sequence[RoomPeriod]) -> Options:
         },
         "yAxis": {"type": "value", "max": 100, "show": False},
         "series": [
-            _part(name, [_raw(one, name) for one in minutes], barCategoryGap="8%")
+            _part(name, [_raw(minute, name) for minute in minutes], barCategoryGap="8%")
             for name in EXPRESSIONS
         ],
     }
@@ -67,7 +67,7 @@ def shares_over_time(
 ) -> Options:
     """Shares of all expressions, stacked; people and coverage below."""
     series = [
-        _stacked(name, [percent_of(share_of(one, name, corrected)) for one in periods])
+        _stacked(name, [percent_of(share_of(period, name, corrected)) for period in periods])
         for name in EXPRESSIONS
     ]
     return _over_time(periods, labels, series, "Shares", 100)
@@ -77,13 +77,13 @@ def one_over_time(
     periods: Sequence[RoomPeriod], labels: Sequence[str], name: str, corrected: bool
 ) -> Options:
     """One expression with its 95 % interval; people and coverage below."""
-    bounds = [interval_of(one, name, corrected) for one in periods]
+    bounds = [interval_of(period, name, corrected) for period in periods]
     low = [percent_of(bound[0]) for bound in bounds]
     high = [percent_of(bound[1]) for bound in bounds]
     spread = [
         None if a is None or b is None else round(b - a, 1) for a, b in zip(low, high, strict=True)
     ]
-    value = [percent_of(share_of(one, name, corrected)) for one in periods]
+    value = [percent_of(share_of(period, name, corrected)) for period in periods]
     colour = COLOUR_OF[name]
     series = [
         _band("95 % interval, from", low, "transparent"),
@@ -180,8 +180,8 @@ def _over_time(
     most: int | None,
 ) -> Options:
     """Two pictures above each other over the same time."""
-    people = [None if one.people is None else round(one.people, 2) for one in periods]
-    coverage = [_percent(one.coverage) for one in periods]
+    people = [None if period.people is None else round(period.people, 2) for period in periods]
+    coverage = [_percent(period.coverage) for period in periods]
     below = {"xAxisIndex": 1, "yAxisIndex": 1}
     return {
         "animation": False,
@@ -203,7 +203,7 @@ def _over_time(
              **_value_axis(2), "splitLine": {"show": False}},
         ],
         "series": [
-            *(_drawn(one, len(periods)) for one in shares),
+            *(_drawn(share, len(periods)) for share in shares),
             {**_line("People", people, _PEOPLE), **below},
             {**_line("Coverage", coverage, _INK), **below, "yAxisIndex": 2,
              "lineStyle": {"width": 1, "type": "dotted", "color": _INK}},

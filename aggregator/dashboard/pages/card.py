@@ -78,15 +78,15 @@ def troubles_of(scene: Scene, room: Room) -> list[Problem]:
 
 def _by_room(scene: Scene) -> dict[str, list[Problem]]:
     by_room: dict[str, list[Problem]] = {}
-    for one in scene.once("problems", lambda: scene.snapshot.problems):
-        by_room.setdefault(one.room, []).append(one)
+    for problem in scene.once("problems", lambda: scene.snapshot.problems):
+        by_room.setdefault(problem.room, []).append(problem)
     return by_room
 
 
 def trend_of(room: Room) -> str:
     """How many people there were in the last hour, minute by minute, as a small line."""
     people = [minute.people for minute in room.hour]
-    known = [one for one in people if one is not None]
+    known = [count for count in people if count is not None]
     if not known:
         return ""
     return sparkline(people, f"People in the last hour: {min(known):.0f} to {max(known):.0f}")

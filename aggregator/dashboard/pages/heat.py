@@ -80,7 +80,7 @@ class HeatSection:
 
     def _draw(self) -> None:
         heat, name = self._heat(), self._measure.value
-        each = [(hour, day, measured(one, name)) for hour, day, one in heat.cells]
+        each = [(hour, day, measured(cell, name)) for hour, day, cell in heat.cells]
         cells = [(hour, day, value) for hour, day, value in each if value is not None]
         scale = scale_of(name)
         self._legend.content = render("scale.html", scale=scale)

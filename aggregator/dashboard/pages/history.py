@@ -101,7 +101,7 @@ class HistorySection:
             both = [chosen.span] if chosen.before is None else [chosen.span, chosen.before]
             periods = await self._archive.periods(self._room, chosen.rows)
             before = await self._periods_before(chosen)
-            summaries = [(await self._archive.periods(self._room, [one]))[0] for one in both]
+            summaries = [(await self._archive.periods(self._room, [span]))[0] for span in both]
         except (ConfigError, StoreError) as error:
             self._note.text = f"No history to be had: {error}"
             return
@@ -151,9 +151,9 @@ class HistorySection:
             return ""
         labels = windows.labels(self._periods, self._chosen.bucket, self._frame.zone.zone)
         rows = [
-            (label, *_cells(one, self._corrected))
-            for label, one in zip(labels, self._periods, strict=True)
-            if one.frames
+            (label, *_cells(period, self._corrected))
+            for label, period in zip(labels, self._periods, strict=True)
+            if period.frames
         ]
         return render("history.html", rows=rows, title=f"History of {self._room}")
 

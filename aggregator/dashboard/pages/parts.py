@@ -116,10 +116,10 @@ class Select:
         self._list.clear()
         with self._list:
             for option, text in options.items():
-                one = words("option", text)
-                one.props["value"] = option
+                element = words("option", text)
+                element.props["value"] = option
                 if option == value:
-                    one.props["selected"] = True
+                    element.props["selected"] = True
 
     def show(self, shown: bool) -> None:
         self._label.set_visibility(shown)

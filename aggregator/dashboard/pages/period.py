@@ -35,7 +35,7 @@ class PeriodChoice:
         self._frame = frame
         self._on_change = on_change
         self._span: Span | None = None
-        titles = {name: one.title for name, one in windows.WINDOWS.items()}
+        titles = {name: window.title for name, window in windows.WINDOWS.items()}
         self._window = Choice("Period", titles, "hour", self._window_chosen)
         self._day = _DayField(lambda: self._window_chosen(windows.A_DAY))
         self._bucket = Select("by", {}, "", lambda _: on_change())
@@ -62,7 +62,7 @@ class PeriodChoice:
             buckets = windows.buckets_of_hour(self._span, now)
         else:
             buckets = windows.buckets_of(self._window.value, self._day.value, now)
-        self._bucket.offer({one: windows.BUCKETS[one][0] for one in buckets}, buckets[0])
+        self._bucket.offer({bucket: windows.BUCKETS[bucket][0] for bucket in buckets}, buckets[0])
 
     def _today(self) -> str:
         return datetime.now(self._frame.zone.zone).date().isoformat()

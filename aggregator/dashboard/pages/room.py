@@ -114,8 +114,8 @@ class _NowSection:
 
 def cameras_html(scene: Scene, room: Room) -> str:
     """Cameras that were heard of in the last day, with what they see now."""
-    now = {} if scene.snapshot.away else {one.camera: one for one in room.now.cameras}
-    cameras = [(one, now.get(one.camera)) for one in scene.snapshot.cameras_of(room.name)]
+    now = {} if scene.snapshot.away else {camera.camera: camera for camera in room.now.cameras}
+    cameras = [(camera, now.get(camera.camera)) for camera in scene.snapshot.cameras_of(room.name)]
     return render(
         "room_cameras.html", cameras=cameras, away=bool(scene.snapshot.away), still=still_of(room)
     )
