@@ -43,19 +43,19 @@ BucketQuery = Annotated[
 ]
 
 
-def make_router(hub: Broadcaster, archive: Archive, events: Events) -> APIRouter:
+def make_router(broadcaster: Broadcaster, archive: Archive, events: Events) -> APIRouter:
     """Everything under /api."""
     router = APIRouter(prefix="/api")
 
     @router.get("/rooms", responses=_AWAY, operation_id="rooms")
     def rooms() -> list[models.RoomNow]:
         """All rooms at this moment, by name."""
-        return [models.room_now(room) for room in _answering(hub).rooms]
+        return [models.room_now(room) for room in _answering(broadcaster).rooms]
 
     @router.get("/rooms/{room}", responses=_AWAY | _UNKNOWN, operation_id="room")
     def room(room: RoomPath) -> models.RoomNow:
         """One room at this moment."""
-        return models.room_now(_known(_answering(hub), room))
+        return models.room_now(_known(_answering(broadcaster), room))
 
     @router.get(
         "/rooms/{room}/history", responses=_AWAY | _UNKNOWN | _NOT_KEPT, operation_id="history"
@@ -64,13 +64,13 @@ def make_router(hub: Broadcaster, archive: Archive, events: Events) -> APIRouter
         room: RoomPath, last: LastQuery = "1h", bucket: BucketQuery = "1m"
     ) -> models.History:
         """A room's past, in buckets."""
-        _known(_answering(hub), room)
+        _known(_answering(broadcaster), room)
         return await _history(archive, room, _duration(last), _duration(bucket))
 
     @router.get("/health", operation_id="health")
     def health() -> models.Health:
         """Redis, cameras and workers; answers also while Redis is away."""
-        return _health(hub.scene.snapshot)
+        return _health(broadcaster.cache.snapshot)
 
     @router.get("/events", responses=_FULL, response_class=StreamingResponse, operation_id="events")
     async def live() -> StreamingResponse:
@@ -90,8 +90,8 @@ def make_router(hub: Broadcaster, archive: Archive, events: Events) -> APIRouter
     return router
 
 
-def _answering(hub: Broadcaster) -> Snapshot:
-    snapshot = hub.scene.snapshot
+def _answering(broadcaster: Broadcaster) -> Snapshot:
+    snapshot = broadcaster.cache.snapshot
     if snapshot.away:
         raise HTTPException(503, snapshot.away)
     return snapshot

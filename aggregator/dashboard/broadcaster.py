@@ -5,19 +5,24 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.snapshot import Snapshot
 
-Listener = Callable[[Scene], None]
+Listener = Callable[[SnapshotCache], None]
 
 _log = logging.getLogger(__name__)
 
 
 class Broadcaster:
-    """The newest scene, and who is told of it. All but `publish` belong to the event loop."""
+    """The newest snapshot with its cache, and who is told of it.
+
+    All but `publish` belong to the event loop.
+    """
 
     def __init__(self) -> None:
-        self.scene = Scene(Snapshot(datetime.now(UTC), away="Redis has not been asked yet."))
+        self.cache = SnapshotCache(
+            Snapshot(datetime.now(UTC), away="Redis has not been asked yet.")
+        )
         self._listeners: dict[object, Listener] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -29,23 +34,23 @@ class Broadcaster:
         """May be called from any thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(self._tell, Scene(snapshot))
+            loop.call_soon_threadsafe(self._tell, SnapshotCache(snapshot))
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Calls `listener` with each new scene, until what is returned is called."""
+        """Calls `listener` with each new snapshot, until what is returned is called."""
         token = object()
         self._listeners[token] = listener
         return lambda: void(self._listeners.pop(token, None))
 
     def wake(self) -> None:
-        """Tells everybody of the newest scene once more."""
-        self._tell(self.scene)
+        """Tells everybody of the newest snapshot once more."""
+        self._tell(self.cache)
 
-    def _tell(self, scene: Scene) -> None:
-        self.scene = scene
+    def _tell(self, cache: SnapshotCache) -> None:
+        self.cache = cache
         for listener in list(self._listeners.values()):
             try:
-                listener(scene)
+                listener(cache)
             except Exception:
                 _log.exception("a viewer was not updated")
 

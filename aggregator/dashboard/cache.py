@@ -8,7 +8,7 @@ from roommood.aggregator.dashboard.snapshot import Snapshot
 T = TypeVar("T")
 
 
-class Scene:
+class SnapshotCache:
     """A snapshot, and what was made of it so far."""
 
     def __init__(self, snapshot: Snapshot) -> None:

@@ -9,7 +9,7 @@ from typing import Final
 
 from roommood.aggregator.dashboard import models
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
-from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.snapshot import Room
 
 MOST_CLIENTS: Final = 200
@@ -23,11 +23,11 @@ class Events:
     """One stream for each client, and a limit on how many there are.
 
     A slow client misses what was overtaken while it read, and holds nothing up: there is no
-    queue, only the newest scene.
+    queue, only the newest cache.
     """
 
-    def __init__(self, hub: Broadcaster) -> None:
-        self._broadcaster = hub
+    def __init__(self, broadcaster: Broadcaster) -> None:
+        self._broadcaster = broadcaster
         self._clients = 0
         self._ended = asyncio.Event()
 
@@ -45,7 +45,7 @@ class Events:
         and goes; comments in between, so that a dead connection shows."""
         self._clients += 1
         changed = asyncio.Event()
-        leave = self._broadcaster.listen(lambda _scene: changed.set())
+        leave = self._broadcaster.listen(lambda _cache: changed.set())
         try:
             yield _RETRY
             async for text in self._follow(changed):
@@ -58,7 +58,7 @@ class Events:
         known: dict[str, str] = {}
         while not self._ended.is_set():
             changed.clear()
-            for text in _changes(self._broadcaster.scene, known):
+            for text in _changes(self._broadcaster.cache, known):
                 yield text
             try:
                 await asyncio.wait_for(changed.wait(), HEARTBEAT_S)
@@ -66,21 +66,21 @@ class Events:
                 yield _HEARTBEAT
 
 
-def _changes(scene: Scene, known: dict[str, str]) -> list[str]:
+def _changes(cache: SnapshotCache, known: dict[str, str]) -> list[str]:
     """What is new to a client that was told so much; notes it as told."""
-    parts = scene.once("events", lambda: _parts(scene))
+    parts = cache.once("events", lambda: _parts(cache))
     fresh = [text for name, (mark, text) in parts.items() if known.get(name) != mark]
     known.clear()
     known.update({name: mark for name, (mark, _) in parts.items()})
     return fresh
 
 
-def _parts(scene: Scene) -> dict[str, tuple[str, str]]:
+def _parts(cache: SnapshotCache) -> dict[str, tuple[str, str]]:
     """By what it is about: what tells it from the one before, and the event itself."""
-    away = scene.snapshot.away
+    away = cache.snapshot.away
     state = models.RedisState(redis="away" if away else "answers", why=away)
     parts = {"redis": (away, _event("redis", state.model_dump_json()))}
-    for room in () if away else scene.snapshot.rooms:
+    for room in () if away else cache.snapshot.rooms:
         text = models.room_now(room).model_dump_json()
         parts[f"room {room.name}"] = (_mark(room), _event("room", text))
     return parts

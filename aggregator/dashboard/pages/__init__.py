@@ -26,23 +26,27 @@ _RECONNECT_S = 20.0
 
 
 def mount(
-    app: FastAPI, hub: Broadcaster, archive: Archive, switches: Switches | None, zone: PageZone
+    app: FastAPI,
+    broadcaster: Broadcaster,
+    archive: Archive,
+    switches: Switches | None,
+    zone: PageZone,
 ) -> None:
     """Adds the pages to an app, at most one in each process: NiceGUI keeps them in one place."""
 
     @ui.page("/", title="Rooms – roommood")
     def overview() -> Response | None:
-        return _open(lambda: overview_page(hub, zone))
+        return _open(lambda: overview_page(broadcaster, zone))
 
     @ui.page("/health", title="Cameras and workers – roommood")
     def health() -> Response | None:
-        return _open(lambda: health_page(hub, zone))
+        return _open(lambda: health_page(broadcaster, zone))
 
     @ui.page("/room/{name}")
     def room(name: str, hour: str = "") -> Response | None:
         if not is_name(name):
             return HTMLResponse(render("not_found.html", path=f"/room/{name}"), 404)
-        return _open(lambda: room_page(hub, archive, switches, zone, name, hour_of(hour)))
+        return _open(lambda: room_page(broadcaster, archive, switches, zone, name, hour_of(hour)))
 
     @nicegui_app.exception_handler(404)
     async def not_found(request: Request, _: Exception) -> Response:

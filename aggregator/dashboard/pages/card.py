@@ -1,7 +1,7 @@
 """One room as a card, and the pieces of it that the room's own page shows as well."""
 
 from roommood.aggregator.dashboard import charts
-from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.explanations import term
 from roommood.aggregator.dashboard.html import ago, render
 from roommood.aggregator.dashboard.pages.frame import Frame
@@ -33,52 +33,52 @@ class RoomCard:
                 self._hour = Chart("rm-chart-hour", _HOUR_LABEL)
             self._facts = block()
 
-    def show(self, scene: Scene, room: Room) -> None:
-        away, now, name = scene.snapshot.is_unknown(room), room.now, room.name
-        self._fresh.text = freshness(scene, room)
+    def show(self, cache: SnapshotCache, room: Room) -> None:
+        away, now, name = cache.snapshot.is_unknown(room), room.now, room.name
+        self._fresh.text = freshness(cache, room)
         self._card.classes(
             add="rm-room-silent" if now.silent else "",
             remove="" if now.silent else "rm-room-silent",
         )
-        self._now.content = now_html(scene, room, self._frame.zone)
-        self._bar.show(scene.once(("bar", name), lambda: charts.now_bar(now.shares)))
+        self._now.content = now_html(cache, room, self._frame.zone)
+        self._bar.show(cache.once(("bar", name), lambda: charts.now_bar(now.shares)))
         self._bar.hide(not now.shares)
-        self._shares.content = shares_html(scene, room)
-        self._hour.show(scene.once(("hour", name), lambda: charts.hour_strip(room.hour)))
+        self._shares.content = shares_html(cache, room)
+        self._hour.show(cache.once(("hour", name), lambda: charts.hour_strip(room.hour)))
         self._strip.set_visibility(bool(room.hour))
-        self._facts.content = scene.once(
+        self._facts.content = cache.once(
             ("facts", name), lambda: render("facts.html", room=room, away=away)
         )
 
 
-def freshness(scene: Scene, room: Room) -> str:
+def freshness(cache: SnapshotCache, room: Room) -> str:
     """How old the newest frame is."""
-    if scene.snapshot.is_unknown(room):
+    if cache.snapshot.is_unknown(room):
         return "not known"
     return "silent" if room.now.age_s is None else ago(room.now.age_s)
 
 
-def now_html(scene: Scene, room: Room, zone: PageZone) -> str:
+def now_html(cache: SnapshotCache, room: Room, zone: PageZone) -> str:
     """What a room shows, in words, with what is wrong with its cameras' pictures."""
-    away = scene.snapshot.is_unknown(room)
-    return scene.once(
+    away = cache.snapshot.is_unknown(room)
+    return cache.once(
         ("now", room.name, zone.name),
         lambda: render(
-            "now.html", room=room, away=away, troubled=troubles_of(scene, room), zone=zone.zone,
+            "now.html", room=room, away=away, troubled=troubles_of(cache, room), zone=zone.zone,
             trend=trend_of(room),
         ),
     )  # fmt: skip
 
 
-def troubles_of(scene: Scene, room: Room) -> list[Problem]:
+def troubles_of(cache: SnapshotCache, room: Room) -> list[Problem]:
     """What is wrong in a room."""
-    by_room = scene.once("problems by room", lambda: _by_room(scene))
+    by_room = cache.once("problems by room", lambda: _by_room(cache))
     return by_room.get(room.name, [])
 
 
-def _by_room(scene: Scene) -> dict[str, list[Problem]]:
+def _by_room(cache: SnapshotCache) -> dict[str, list[Problem]]:
     by_room: dict[str, list[Problem]] = {}
-    for problem in scene.once("problems", lambda: scene.snapshot.problems):
+    for problem in cache.once("problems", lambda: cache.snapshot.problems):
         by_room.setdefault(problem.room, []).append(problem)
     return by_room
 
@@ -92,6 +92,6 @@ def trend_of(room: Room) -> str:
     return sparkline(people, f"People in the last hour: {min(known):.0f} to {max(known):.0f}")
 
 
-def shares_html(scene: Scene, room: Room) -> str:
+def shares_html(cache: SnapshotCache, room: Room) -> str:
     shares = room.now.shares
-    return scene.once(("shares", room.name), lambda: render("shares.html", shares=shares))
+    return cache.once(("shares", room.name), lambda: render("shares.html", shares=shares))

@@ -7,7 +7,7 @@ from functools import cache
 from nicegui import ui
 
 from roommood.aggregator.dashboard.broadcaster import Broadcaster, Listener
-from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.explanations import explanations
 from roommood.aggregator.dashboard.html import clock, render
 from roommood.aggregator.dashboard.pages.parts import block, element, words
@@ -34,10 +34,10 @@ class Frame:
     what tells times waits for that (`once_settled`). `kept` is what the browser's tab remembers.
     """
 
-    def __init__(self, hub: Broadcaster, zone: PageZone, path: str) -> None:
-        self._broadcaster = hub
+    def __init__(self, broadcaster: Broadcaster, zone: PageZone, path: str) -> None:
+        self._broadcaster = broadcaster
         self._path = path
-        self._show: Listener = lambda _scene: None
+        self._show: Listener = lambda _cache: None
         self._paused = False
         self._waiting: list[Callable[[], object]] = []
         self.zone = zone
@@ -61,7 +61,7 @@ class Frame:
         """Calls `show` now, and whenever there is something new."""
         self._say_zone()
         self._show = show
-        self._tell(self._broadcaster.scene)
+        self._tell(self._broadcaster.cache)
         ui.context.client.on_delete(self._broadcaster.listen(self._tell))
         ui.timer(0.0, self._settle, once=True)
 
@@ -110,7 +110,7 @@ class Frame:
             if self.kept.get(_PAUSED) == "yes":
                 self._set_paused(True)
         self._say_zone()
-        self._tell(self._broadcaster.scene)
+        self._tell(self._broadcaster.cache)
         for begin in self._waiting:
             begin()
 
@@ -129,17 +129,17 @@ class Frame:
     def _set_paused(self, paused: bool) -> None:
         self._paused = paused
         self._pause.text = "Go on" if paused else "Pause"
-        self._tell(self._broadcaster.scene, even_if_paused=True)
+        self._tell(self._broadcaster.cache, even_if_paused=True)
 
-    def _tell(self, scene: Scene, even_if_paused: bool = False) -> None:
-        away = scene.snapshot.away
+    def _tell(self, cache: SnapshotCache, even_if_paused: bool = False) -> None:
+        away = cache.snapshot.away
         if self._paused and not even_if_paused and not away:
             return
-        self._say_state(scene)
-        self._show(scene)
+        self._say_state(cache)
+        self._show(cache)
 
-    def _say_state(self, scene: Scene) -> None:
-        snapshot = scene.snapshot
+    def _say_state(self, cache: SnapshotCache) -> None:
+        snapshot = cache.snapshot
         text, mood = (
             ("live, with a warning", "rm-waiting") if snapshot.warnings else ("live", "rm-good")
         )

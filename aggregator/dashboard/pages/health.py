@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
-from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.pages.frame import Frame
 from roommood.aggregator.dashboard.pages.parts import block, words
@@ -11,9 +11,9 @@ from roommood.aggregator.dashboard.zones import PageZone
 from roommood.aggregator.stats.health import SILENT_S, WorkerHealth
 
 
-def health_page(hub: Broadcaster, zone: PageZone) -> None:
+def health_page(broadcaster: Broadcaster, zone: PageZone) -> None:
     """Builds the page for one who looks."""
-    frame = Frame(hub, zone, "/health")
+    frame = Frame(broadcaster, zone, "/health")
     with frame.body():
         words("h1", "Cameras and workers", "rm-title")
         words("h2", "Cameras")
@@ -21,14 +21,14 @@ def health_page(hub: Broadcaster, zone: PageZone) -> None:
         words("h2", "Workers")
         workers = block("rm-block")
 
-    def show(scene: Scene) -> None:
-        snapshot = scene.snapshot
+    def show(cache: SnapshotCache) -> None:
+        snapshot = cache.snapshot
         away = bool(snapshot.away)
-        cameras.content = scene.once(
+        cameras.content = cache.once(
             "cameras", lambda: render("cameras.html", cameras=snapshot.cameras, away=away)
         )
-        known = scene.once("current", lambda: list(current(snapshot.workers)))
-        workers.content = scene.once(
+        known = cache.once("current", lambda: list(current(snapshot.workers)))
+        workers.content = cache.once(
             "workers", lambda: render("workers.html", workers=known, away=away)
         )
 

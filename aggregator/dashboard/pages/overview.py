@@ -1,7 +1,7 @@
 """Every room at a glance: cards where they are few, a list where they are many."""
 
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
-from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.order import ALL_GROUPS, Wanted, groups_of, ordered
 from roommood.aggregator.dashboard.pages.card import RoomCard
@@ -28,17 +28,17 @@ _WORTH_A_FILTER = 7
 _CARDS, _LIST, _AS_FITS = "cards", "list", ""
 
 
-def overview_page(hub: Broadcaster, zone: PageZone) -> None:
+def overview_page(broadcaster: Broadcaster, zone: PageZone) -> None:
     """Builds the page for one who looks."""
-    frame = Frame(hub, zone, "/")
+    frame = Frame(broadcaster, zone, "/")
     with frame.body():
         words("h1", "Rooms", "rm-title")
         problems = _Problems()
         rooms = _Rooms(frame)
 
-    def show(scene: Scene) -> None:
-        problems.show(scene)
-        rooms.show(scene)
+    def show(cache: SnapshotCache) -> None:
+        problems.show(cache)
+        rooms.show(cache)
 
     frame.follow(show)
 
@@ -51,10 +51,10 @@ class _Problems:
             words("h2", "What is wrong").props["id"] = "wrong"
             self._list = block("rm-block")
 
-    def show(self, scene: Scene) -> None:
-        problems = scene.once("problems", lambda: scene.snapshot.problems)
+    def show(self, cache: SnapshotCache) -> None:
+        problems = cache.once("problems", lambda: cache.snapshot.problems)
         self._card.set_visibility(bool(problems))
-        self._list.content = scene.once(
+        self._list.content = cache.once(
             "problems as a list",
             lambda: render("problems.html", problems=problems, most=_MOST_PROBLEMS),
         )
@@ -65,7 +65,7 @@ class _Rooms:
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        self._scene: Scene | None = None
+        self._cache: SnapshotCache | None = None
         self._cards: dict[str, RoomCard] = {}
         self._shown_more = 0
         self._view = _AS_FITS
@@ -112,27 +112,27 @@ class _Rooms:
         self._redraw()
 
     def _redraw(self) -> None:
-        if self._scene is not None:
-            self.show(self._scene)
+        if self._cache is not None:
+            self.show(self._cache)
 
-    def show(self, scene: Scene) -> None:
-        self._scene = scene
-        every = scene.snapshot.rooms
-        self._empty.set_visibility(not every and not scene.snapshot.away)
+    def show(self, cache: SnapshotCache) -> None:
+        self._cache = cache
+        every = cache.snapshot.rooms
+        self._empty.set_visibility(not every and not cache.snapshot.away)
         self._offer(list(every))
         choice = Wanted(self._text.value, self._group.value)
         troubled = {
-            problem.room for problem in scene.once("problems", lambda: scene.snapshot.problems)
+            problem.room for problem in cache.once("problems", lambda: cache.snapshot.problems)
         }
-        rooms = scene.once(("rooms", choice), lambda: ordered(every, troubled, choice))
+        rooms = cache.once(("rooms", choice), lambda: ordered(every, troubled, choice))
         as_list = self._as_list(len(every))
         self._choice.press(_LIST if as_list else _CARDS)
         most = (_ROWS_AT_ONCE if as_list else _CARDS_AT_ONCE) * (1 + self._shown_more)
         self._count.text = f"{len(rooms)} of {len(every)}"
         self._more.set_visibility(len(rooms) > most)
         self._more.text = f"Show more: {len(rooms) - most} are not shown"
-        self._list.show(scene, rooms[:most] if as_list else [])
-        self._show_cards(scene, [] if as_list else rooms[:most])
+        self._list.show(cache, rooms[:most] if as_list else [])
+        self._show_cards(cache, [] if as_list else rooms[:most])
 
     def _as_list(self, count: int) -> bool:
         return self._view == _LIST or (self._view == _AS_FITS and count > _CARDS_AT_ONCE)
@@ -146,11 +146,11 @@ class _Rooms:
             self._group.offer({ALL_GROUPS: "all"} | {group: group for group in groups}, value)
         self._group.show(bool(groups))
 
-    def _show_cards(self, scene: Scene, rooms: list[Room]) -> None:
+    def _show_cards(self, cache: SnapshotCache, rooms: list[Room]) -> None:
         if [room.name for room in rooms] != list(self._cards):
             self._grid.clear()
             with self._grid:
                 self._cards = {room.name: RoomCard(room.name, self._frame) for room in rooms}
         for room in rooms:
-            self._cards[room.name].show(scene, room)
+            self._cards[room.name].show(cache, room)
         self._grid.set_visibility(bool(rooms))

@@ -7,7 +7,7 @@ from nicegui import ui
 from roommood.aggregator.dashboard import charts
 from roommood.aggregator.dashboard.archive import Archive
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
-from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.pages.card import (
     NOW_LABEL,
@@ -30,7 +30,7 @@ _WORTH_TELLING = 0.05
 
 
 def room_page(
-    hub: Broadcaster,
+    broadcaster: Broadcaster,
     archive: Archive,
     switches: Switches | None,
     zone: PageZone,
@@ -39,7 +39,7 @@ def room_page(
 ) -> None:
     """Builds the page for one who looks; `hour` is the one whose figures are shown at first."""
     ui.page_title(f"{name} – roommood")
-    frame = Frame(hub, zone, "/room")
+    frame = Frame(broadcaster, zone, "/room")
     with frame.body():
         words("h1", name, "rm-title")
         page = _RoomPage(archive, switches, name, frame, hour)
@@ -71,17 +71,17 @@ class _RoomPage:
         if hour is not None:
             frame.once_settled(lambda: history.show_hour(Span(hour, hour + timedelta(hours=1))))
 
-    def show(self, scene: Scene) -> None:
-        room = scene.snapshot.room(self._name)
-        self._unknown.set_visibility(room is None and not scene.snapshot.away)
+    def show(self, cache: SnapshotCache) -> None:
+        room = cache.snapshot.room(self._name)
+        self._unknown.set_visibility(room is None and not cache.snapshot.away)
         self._known.set_visibility(room is not None)
         if room is None:
             return
-        self._now.show(scene, room)
+        self._now.show(cache, room)
         if self._operator is not None:
-            self._operator.show(scene.snapshot)
-        self._cameras.content = scene.once(
-            ("cameras", room.name), lambda: cameras_html(scene, room)
+            self._operator.show(cache.snapshot)
+        self._cameras.content = cache.once(
+            ("cameras", room.name), lambda: cameras_html(cache, room)
         )
 
 
@@ -99,25 +99,25 @@ class _NowSection:
             self._shares = block()
             self._facts = block()
 
-    def show(self, scene: Scene, room: Room) -> None:
+    def show(self, cache: SnapshotCache, room: Room) -> None:
         now, name = room.now, room.name
-        self._fresh.text = freshness(scene, room)
-        self._now.content = now_html(scene, room, self._frame.zone)
-        self._bar.show(scene.once(("bar", name), lambda: charts.now_bar(now.shares)))
+        self._fresh.text = freshness(cache, room)
+        self._now.content = now_html(cache, room, self._frame.zone)
+        self._bar.show(cache.once(("bar", name), lambda: charts.now_bar(now.shares)))
         self._bar.hide(not now.shares)
-        self._shares.content = shares_html(scene, room)
-        self._facts.content = scene.once(
+        self._shares.content = shares_html(cache, room)
+        self._facts.content = cache.once(
             ("more facts", name),
-            lambda: render("room_facts.html", room=room, away=scene.snapshot.is_unknown(room)),
+            lambda: render("room_facts.html", room=room, away=cache.snapshot.is_unknown(room)),
         )
 
 
-def cameras_html(scene: Scene, room: Room) -> str:
+def cameras_html(cache: SnapshotCache, room: Room) -> str:
     """Cameras that were heard of in the last day, with what they see now."""
-    now = {} if scene.snapshot.away else {camera.camera: camera for camera in room.now.cameras}
-    cameras = [(camera, now.get(camera.camera)) for camera in scene.snapshot.cameras_of(room.name)]
+    now = {} if cache.snapshot.away else {camera.camera: camera for camera in room.now.cameras}
+    cameras = [(camera, now.get(camera.camera)) for camera in cache.snapshot.cameras_of(room.name)]
     return render(
-        "room_cameras.html", cameras=cameras, away=bool(scene.snapshot.away), still=still_of(room)
+        "room_cameras.html", cameras=cameras, away=bool(cache.snapshot.away), still=still_of(room)
     )
 
 

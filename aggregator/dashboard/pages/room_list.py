@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nicegui import ui
 
-from roommood.aggregator.dashboard.cache import Scene
+from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.pages.card import trend_of, troubles_of
 from roommood.aggregator.dashboard.pages.parts import element, words
@@ -26,7 +26,7 @@ class RoomList:
             ui.html(render("list_head.html"), sanitize=False, tag="thead")
             self._body = element("tbody")
 
-    def show(self, scene: Scene, rooms: Sequence[Room]) -> None:
+    def show(self, cache: SnapshotCache, rooms: Sequence[Room]) -> None:
         self._region.set_visibility(bool(rooms))
         while len(self._rows) < len(rooms):
             with self._body:
@@ -35,14 +35,14 @@ class RoomList:
             row.delete()
         del self._rows[len(rooms) :]
         for row, room in zip(self._rows, rooms, strict=True):
-            row.content = row_html(scene, room)
+            row.content = row_html(cache, room)
 
 
-def row_html(scene: Scene, room: Room) -> str:
-    return scene.once(
+def row_html(cache: SnapshotCache, room: Room) -> str:
+    return cache.once(
         ("row", room.name),
         lambda: render(
-            "row.html", room=room, away=scene.snapshot.is_unknown(room),
-            troubled=troubles_of(scene, room), trend=trend_of(room),
+            "row.html", room=room, away=cache.snapshot.is_unknown(room),
+            troubled=troubles_of(cache, room), trend=trend_of(room),
         ),
     )  # fmt: skip
