@@ -1,6 +1,7 @@
 """How far a room's shares are from the truth, as the model saw them and corrected.
 
     python -m benchmarks.honest_room --data DIR [--model FILE] [--json FILE]
+    python -m benchmarks.honest_room --photographs DIR [--model FILE] [--json FILE]
 
 DIR holds `FER2013Valid` in the layout of FER+. Rooms of a known mix are drawn from its faces
 with a clear majority, and read as the product reads them: the faces that count as sure, their
@@ -10,6 +11,11 @@ the sum of the absolute deviations from the known mix, of all faces, sure or not
 A matrix must not have seen the faces that it corrects. So the faces are cut in two halves, by
 chance and several times, and each half gives the matrices for rooms drawn from the other. The
 matrices in the file may rest on the same faces; what they give stands beside.
+
+With `--photographs`, DIR holds `images/` and a `labels.csv`, as `roommood models evaluate` reads
+them: a source that the model never learnt from, found and cut by the product. A room that one
+installs is one, so its shares are corrected by the file's matrices alone. Expressions that no
+photograph shows are left out of the mixes.
 """
 
 import argparse
@@ -23,8 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roommood.aggregator.stats.correction import Evidence, Matrix, corrected
+from roommood.inference_worker.evaluation.photographs import LABELS, answers_on, labelled
 from roommood.inference_worker.models.contract import ExpressionContract, from_metadata
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
+from roommood.inference_worker.vision.sharpness import sure_enough
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.evaluate import Classifier, at_size, clear_faces
 from roommood.training.expression.ferplus import majority_labels, read_split
@@ -54,11 +62,11 @@ ROOMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Labelled faces and what the model answers at each size."""
+    """Labelled faces, what the model answers at each size, and which of the answers are sure."""
 
     truth: Labels
     answers: dict[str, Answers]
-    sure_threshold: float
+    sure: dict[str, NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,9 @@ class Row:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder that holds FER2013Valid")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--data", type=Path, help="folder that holds FER2013Valid")
+    source.add_argument("--photographs", type=Path, help="folder with images/ and labels.csv")
     parser.add_argument("--model", type=Path, default=SHIPPED_EXPRESSION)
     parser.add_argument("--faces", type=int, default=1000, help="faces (observations) per room")
     parser.add_argument("--splits", type=int, default=5, help="times that the faces are halved")
@@ -87,8 +97,12 @@ def main() -> None:
     classifier = Classifier(options.model)
     contract = from_metadata(ExpressionContract, classifier.metadata, str(options.model))
     own = {str(size): one.soft for size, one in contract.confusion.items()}
-    faces = answered(classifier, options.data / "FER2013Valid")
-    rows = list(simulated(faces, own, options.faces, options.splits))
+    if options.photographs:
+        faces = photographed(options.model, options.photographs)
+        rows = list(abroad(faces, own, options.faces, options.splits))
+    else:
+        faces = answered(classifier, options.data / "FER2013Valid")
+        rows = list(simulated(faces, own, options.faces, options.splits))
     show(rows, options.faces)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
@@ -100,7 +114,38 @@ def answered(classifier: Classifier, split: Path) -> Faces:
     answers = {
         size: classifier.probabilities(at_size(clear.pictures, px)) for size, px in SIZES_PX.items()
     }
-    return Faces(majority_labels(clear.votes), answers, classifier.sure_threshold)
+    sure = {
+        size: sure_enough(answers[size], at_size(clear.pictures, px), classifier.sure_threshold)
+        for size, px in SIZES_PX.items()
+    }
+    return Faces(majority_labels(clear.votes), answers, sure)
+
+
+def photographed(model: Path, folder: Path) -> Faces:
+    """The largest face of each labelled photograph, through detector, crop and classifier."""
+    rows = list(labelled(folder / LABELS))
+    _, answers = answers_on(model, folder, rows, list(SIZES_PX.values()))
+    return Faces(
+        answers[SIZES_PX["large"]].truth,
+        {size: answers[px].answers.astype(np.float32) for size, px in SIZES_PX.items()},
+        {size: answers[px].sure.astype(np.bool_) for size, px in SIZES_PX.items()},
+    )
+
+
+def abroad(faces: Faces, own: Matrices, count: int, draws: int) -> Iterator[Row]:
+    """As `simulated`, for faces of another source than the matrices."""
+    everyone = np.arange(len(faces.truth))
+    shown = np.bincount(faces.truth, minlength=COUNT) > 0
+    for room, percents in ROOMS.items():
+        mix = np.array(percents) * shown / np.sum(np.array(percents) * shown)
+        for sizes in [*((size,) for size in SIZES_PX), tuple(SIZES_PX)]:
+            rng = np.random.default_rng(1)
+            found = [
+                _one_room(draw(faces, everyone, mix, sizes, count, rng), mix, own, own)
+                for _ in range(draws)
+            ]
+            px = " + ".join(str(SIZES_PX[size]) for size in sizes)
+            yield _row(room, px, np.mean(found, axis=0))
 
 
 def simulated(faces: Faces, own: Matrices, count: int, splits: int) -> Iterator[Row]:
@@ -135,11 +180,11 @@ def two_halves(truth: Labels, seed: int) -> tuple[Labels, Labels]:
 
 def matrices(faces: Faces, half: Labels) -> Matrices:
     """Mean probabilities by true expression, by size; those that are not sure add nothing."""
-    return {size: _matrix(faces, answers, half) for size, answers in faces.answers.items()}
+    return {size: _matrix(faces, size, half) for size in faces.answers}
 
 
-def _matrix(faces: Faces, answers: Answers, half: Labels) -> Matrix:
-    counted = answers * (answers.max(axis=1, keepdims=True) >= faces.sure_threshold)
+def _matrix(faces: Faces, size: str, half: Labels) -> Matrix:
+    counted = faces.answers[size] * faces.sure[size][:, None]
     rows = [counted[half[faces.truth[half] == one]] for one in range(COUNT)]
     return [row.mean(axis=0).tolist() if len(row) else [0.0] * COUNT for row in rows]
 
@@ -164,9 +209,10 @@ def _sure_answers(
     drawn = [
         rng.choice(half[faces.truth[half] == one], many)
         for one, many in enumerate(rng.multinomial(count, mix))
+        if many
     ]
-    answers = faces.answers[size][np.concatenate(drawn)]
-    sure: Answers = answers[answers.max(axis=1) >= faces.sure_threshold]
+    chosen = np.concatenate(drawn)
+    sure: Answers = faces.answers[size][chosen][faces.sure[size][chosen]]
     return sure
 
 

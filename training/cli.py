@@ -194,7 +194,7 @@ def export(
     data: Data,
     checkpoint: Checkpoint,
     model: Annotated[Path, typer.Option(help="The .onnx file to write.")],
-    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-3",
+    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-4",
     held_out: HeldOut = 5,
     leave_out: LeaveOut = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML; also writes a model card.")] = None,

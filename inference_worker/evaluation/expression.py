@@ -95,11 +95,11 @@ def evaluate_expression(
     name, folder = find_split(data, split)
     subject = _Subject(path)
     pictures, truth = read_clear_faces(folder, limit)
-    answers = _answers(subject, pictures, progress)
-    whole = answers[SIDE_PX, 0]
+    told = _told(subject, pictures, progress)
+    answers = {view: one.answers for view, one in told.items()}
+    whole, sure = told[SIDE_PX, 0].answers, told[SIDE_PX, 0].sure
     table = confusion(truth, whole)
     recall = recalls(table)
-    sure = whole.max(axis=1) >= subject.classifier.contract.sure_threshold
     return ExpressionFigures(
         task="expression",
         model=subject.classifier.contract.model_id,
@@ -124,6 +124,14 @@ def evaluate_expression(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Of N faces: probabilities (N, 8), and which of them (N,) count as sure."""
+
+    answers: Probabilities
+    sure: NDArray[np.bool_]
+
+
 class _Subject:
     """The classifier under test, fed with faces whose crop is known."""
 
@@ -133,16 +141,17 @@ class _Subject:
         self.classifier = ExpressionClassifier(model, contract, style)
         self._placement: Placement = getattr(contract.crop, style)
 
-    def probabilities(self, faces: Picture, step_px: int = 0) -> Probabilities:
-        """(N, 8) for faces (N, k, k), each cropped `step_px` looser on every side, or tighter."""
-        rows = [
-            expression.probabilities
+    def told(self, faces: Picture, step_px: int = 0) -> _Told:
+        """Of faces (N, k, k), each cropped `step_px` looser on every side, or tighter."""
+        found = [
+            expression
             for sheet, count in _sheets(faces)
             for expression in self.classifier.classify(
                 sheet, self._detections(count, faces.shape[1], step_px)
             )
         ]
-        return np.array(rows)
+        answers = np.array([one.probabilities for one in found])
+        return _Told(answers, np.array([one.sure for one in found], np.bool_))
 
     def milliseconds_per_face(self, faces: Picture) -> float:
         """Of a batch of 8, in one thread: crop, network and calibration."""
@@ -171,17 +180,15 @@ class _Subject:
         return Detection(x, y, box, box, score=1.0)
 
 
-def _answers(
-    subject: _Subject, pictures: Picture, progress: Progress
-) -> dict[tuple[int, int], Probabilities]:
+def _told(subject: _Subject, pictures: Picture, progress: Progress) -> dict[tuple[int, int], _Told]:
     """By the face's side in pixels and by how many pixels the crop is looser."""
     views = [(px, 0) for px in FACE_SIDES_PX] + [(SIDE_PX, step) for step in CROP_STEPS_PX]
-    answers = {}
+    found = {}
     for place, (px, step) in enumerate(views):
         progress(place, len(views))
-        answers[px, step] = subject.probabilities(_at_size(pictures, px), step)
+        found[px, step] = subject.told(_at_size(pictures, px), step)
     progress(len(views), len(views))
-    return answers
+    return found
 
 
 def _sheets(faces: Picture) -> Iterator[tuple[Picture, int]]:

@@ -5,7 +5,7 @@ count as in a room. Every picture is scaled until the face that was found has a 
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -65,7 +65,9 @@ class PhotographFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answers:
+class Answers:
+    """Of N faces: the truth (N,), probabilities (N, 8), and 1 or 0 for sure or not (N,)."""
+
     truth: Counts
     answers: Probabilities
     sure: Counts
@@ -85,7 +87,20 @@ def evaluate_photographs(
     Raises ModelError, and ConfigError or PictureError naming file and line.
     """
     check_limit(limit)
-    rows = list(_rows(data / LABELS))[:limit]
+    rows = list(labelled(data / LABELS))[:limit]
+    classifier, answers = answers_on(path, data, rows, FACE_SIDES_PX, progress)
+    return _figures(classifier.contract.model_id, len(rows), answers)
+
+
+def answers_on(
+    path: Path,
+    data: Path,
+    rows: Sequence[tuple[str, int]],
+    sides_px: Sequence[int],
+    progress: Progress = no_progress,
+) -> tuple[ExpressionClassifier, dict[int, Answers]]:
+    """The classifier in `path`, and what it makes of the largest face of each picture, at each
+    side in pixels; `rows` are names below images/ and expressions."""
     detector = open_detector(input_size=_DETECTED_PX)
     classifier = open_classifier(str(path), box_style=detector.box_style)
     crops: list[tuple[int, Picture, Detection]] = []
@@ -95,11 +110,12 @@ def evaluate_photographs(
         face = _largest(detector, picture)
         if face is not None:
             crops.append((label, picture, face))
-    answers = {px: _answers_of(classifier, crops, px) for px in FACE_SIDES_PX}
-    return _figures(classifier.contract.model_id, len(rows), answers)
+    return classifier, {px: _answers_of(classifier, crops, px) for px in sides_px}
 
 
-def _rows(path: Path) -> Iterator[tuple[str, int]]:
+def labelled(path: Path) -> Iterator[tuple[str, int]]:
+    """Name and expression of each line of a labels.csv that names one; ConfigError if it cannot
+    be read as one."""
     with path.open(newline="") as lines:
         table = csv.reader(lines)
         if tuple(next(table, [])[:2]) != _COLUMNS:
@@ -132,23 +148,25 @@ def _largest(detector: FaceDetector, picture: Picture) -> Detection | None:
 
 def _answers_of(
     classifier: ExpressionClassifier, crops: list[tuple[int, Picture, Detection]], px: int
-) -> _Answers:
+) -> Answers:
     """What the classifier makes of each face at that side in pixels."""
     answers, sure = [], []
     for _, picture, face in crops:
         scale = px / face.side
-        x, y, width, height = (v * scale for v in (face.x, face.y, face.width, face.height))
-        moved = Detection(x, y, width, height, face.score, certain=face.certain)
-        (answer,) = classifier.classify(_scaled(picture, scale), [moved])
+        (answer,) = classifier.classify(_scaled(picture, scale), [_moved(face, scale)])
         answers.append(answer.probabilities)
         sure.append(answer.sure)
     truth = np.array([label for label, _, _ in crops], np.int64)
-    return _Answers(
-        truth, np.array(answers).reshape(-1, len(EXPRESSIONS)), np.array(sure, np.int64)
-    )
+    return Answers(truth, np.array(answers).reshape(-1, len(EXPRESSIONS)), np.array(sure, np.int64))
 
 
-def _figures(model: str, n: int, answers_by_px: dict[int, _Answers]) -> PhotographFigures:
+def _moved(face: Detection, scale: float) -> Detection:
+    x, y, width, height = (v * scale for v in (face.x, face.y, face.width, face.height))
+    points = face.landmarks and tuple((left * scale, top * scale) for left, top in face.landmarks)
+    return Detection(x, y, width, height, face.score, points, face.certain)
+
+
+def _figures(model: str, n: int, answers_by_px: dict[int, Answers]) -> PhotographFigures:
     first = answers_by_px[FACE_SIDES_PX[0]]
     recall = {
         px: recalls(confusion(answers.truth, answers.answers))
@@ -180,7 +198,7 @@ def _alike(truth: Counts) -> Probabilities:
     return np.asarray(weights / max(1, int(np.count_nonzero(counts))), np.float64)
 
 
-def _calibration(answers: _Answers, weights: Probabilities) -> float | None:
+def _calibration(answers: Answers, weights: Probabilities) -> float | None:
     return (
         calibration_error(answers.truth, answers.answers, weights) if answers.truth.size else None
     )

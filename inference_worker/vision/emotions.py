@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from roommood.inference_worker.models.contract import ExpressionContract
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION, load_expression
@@ -14,7 +15,7 @@ from roommood.inference_worker.vision.faces import BoxStyle, Detection
 from roommood.inference_worker.vision.onnx_model import OnnxModel, Tensor
 from roommood.inference_worker.vision.opencv import Picture
 from roommood.inference_worker.vision.pose import bent
-from roommood.inference_worker.vision.sharpness import blurred
+from roommood.inference_worker.vision.sharpness import sure_enough
 from roommood.shared.errors import ModelError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
@@ -76,13 +77,18 @@ class ExpressionClassifier:
         if not detections:
             return []
         crops = [self._cut(picture, face) for face in detections]
-        probabilities, faint = self.answers(crops), blurred(np.stack(crops))
+        answers = self.answers(crops)
+        clear = self.sure_enough(answers, crops)
         return [
-            Expression(tuple(row), not is_faint and self._is_sure(face, max(row)))
-            for face, row, is_faint in zip(
-                detections, probabilities.tolist(), faint.tolist(), strict=True
+            Expression(tuple(row), is_clear and _readable(face))
+            for face, row, is_clear in zip(
+                detections, answers.tolist(), clear.tolist(), strict=True
             )
         ]
+
+    def sure_enough(self, answers: Tensor, crops: list[Picture]) -> NDArray[np.bool_]:
+        """Which answers (N, 8) to N crops count as sure, as far as the crops alone can tell."""
+        return sure_enough(answers, np.stack(crops), self.contract.sure_threshold)
 
     def warm_up(self) -> None:
         """Run small batches, so that the first frame finds memory allotted and code loaded."""
@@ -168,9 +174,9 @@ class ExpressionClassifier:
                 f"({scores.min():.3g} to {scores.max():.3g}): set output to 'logits'"
             )
 
-    def _is_sure(self, face: Detection, best: float) -> bool:
-        is_readable = face.certain and face.side >= MIN_SURE_SIDE_PX and not bent(face.landmarks)
-        return is_readable and best >= self.contract.sure_threshold
+
+def _readable(face: Detection) -> bool:
+    return face.certain and face.side >= MIN_SURE_SIDE_PX and not bent(face.landmarks)
 
 
 def open_classifier(

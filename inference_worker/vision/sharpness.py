@@ -16,18 +16,23 @@ _COARSE_PX, _FINE_PX = 8, 16
 # The least that a face must have of it along each axis: 99 of 100 sharp faces of 16 pixels do
 # (`roommood-train measure-blur`).
 _LEAST_ACROSS, _LEAST_DOWN = 0.0110, 0.0080
+# With less than this, as a face of 48 pixels has that moved by 7, every tenth answer of which the
+# classifier is sure would be wrong: half its doubt is asked for.
+_USUAL_ACROSS, _USUAL_DOWN = 0.025, 0.018
+_NEVER: Final = 2.0
 _EVEN: Final = 1.0
 
 
-def blurred(crops: Picture) -> NDArray[np.bool_]:
-    """Which crops (N, H, W) or (N, H, W, 3) hold less detail than a sharp face of 16 pixels.
-
-    In crops of fewer pixels than that it cannot be told: none is.
-    """
+def sure_enough(answers: Floats, crops: Picture, threshold: float) -> NDArray[np.bool_]:
+    """Which of the crops show an expression clearly, by their probabilities (N, 8) and their
+    detail: at least `threshold`, halfway from there to 1 in a dull face, none in a blurred one."""
     if min(crops.shape[1:3]) < _FINE_PX:
-        return np.zeros(len(crops), np.bool_)
+        return np.asarray(answers.max(1) >= threshold, np.bool_)
     across, down = detail(crops)
-    return (across < _LEAST_ACROSS) | (down < _LEAST_DOWN)
+    dull = (across < _USUAL_ACROSS) | (down < _USUAL_DOWN)
+    faint = (across < _LEAST_ACROSS) | (down < _LEAST_DOWN)
+    due = np.where(faint, _NEVER, np.where(dull, (1 + threshold) / 2, threshold))
+    return np.asarray(answers.max(1) >= due, np.bool_)
 
 
 def detail(crops: Picture) -> tuple[Floats, Floats]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roommood.inference_worker.vision.emotions import ExpressionClassifier
-from roommood.inference_worker.vision.sharpness import blurred, detail
+from roommood.inference_worker.vision.sharpness import detail
 from roommood.training.expression.ferplus import SIDE_PX, Pictures
 
 BATCH = 64
@@ -50,7 +50,7 @@ def _judge(
     )
     right = answers.argmax(1) == truth
     sure = answers.max(1) >= classifier.contract.sure_threshold
-    sharp = sure & ~blurred(pictures)
+    sharp = classifier.sure_enough(answers, list(pictures))
     across, down = (float(np.quantile(shares, QUANTILE)) for shares in detail(pictures))
     return Blurred(
         float(right.mean()),

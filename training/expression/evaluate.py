@@ -13,7 +13,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from roommood.inference_worker.vision.sharpness import sure_enough
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.ferplus import (
@@ -108,6 +110,10 @@ def evaluate(model: Path, split: Path, progress: Progress = no_progress) -> Eval
     answers = answers_of[SIDE_PX, 0]
     by_px = {px: answers_of[px, 0] for px in FACE_SIDES_PX}
     by_crop = {step: answers_of[SIDE_PX, step] for step in CROP_STEPS_PX}
+    clear = {
+        px: sure_enough(answer, at_size(faces.pictures, px), classifier.sure_threshold)
+        for px, answer in by_px.items()
+    }
     table = confusion(truth, answers)
     recalls = recall(table)
     return Evaluation(
@@ -120,9 +126,7 @@ def evaluate(model: Path, split: Path, progress: Progress = no_progress) -> Eval
         confusion=table.tolist(),
         accuracy_by_px={str(px): accuracy(truth, answer) for px, answer in by_px.items()},
         ece_by_px={str(px): calibration_error(truth, answer) for px, answer in by_px.items()},
-        sure_by_px={
-            str(px): sure(truth, answer, classifier.sure_threshold) for px, answer in by_px.items()
-        },
+        sure_by_px={str(px): sure(truth, answer, clear[px]) for px, answer in by_px.items()},
         accuracy_by_crop_px={f"{px:+d}": accuracy(truth, answer) for px, answer in by_crop.items()},
         ms_per_face=milliseconds_per_face(classifier),
         params=count_weights(model),
@@ -183,9 +187,8 @@ def calibration_bins(truth: Labels, answers: Floats) -> list[tuple[float, float,
     return [(float(confidence[m].mean()), float(right[m].mean()), int(m.sum())) for m in members]
 
 
-def sure(truth: Labels, answers: Floats, threshold: float) -> tuple[float, float]:
-    """The part of the faces with a probability of at least `threshold`, and their accuracy."""
-    chosen = answers.max(axis=1) >= threshold
+def sure(truth: Labels, answers: Floats, chosen: NDArray[np.bool_]) -> tuple[float, float]:
+    """The part of the faces that are `chosen` as sure, and their accuracy."""
     hits = accuracy(truth[chosen], answers[chosen]) if chosen.any() else 0.0
     return float(chosen.mean()), hits
 

@@ -16,6 +16,7 @@ import onnx
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from roommood.inference_worker.vision.sharpness import sure_enough
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.card import read_recipe, write_card
@@ -85,7 +86,7 @@ class ExportSettings:
     checkpoint: Path
     data: Path
     model: Path
-    model_id: str = "expression-3"
+    model_id: str = "expression-4"
     held_out_percent: int = 5
     sure_threshold: float = SURE_THRESHOLD
     recipe: Path | None = None
@@ -222,8 +223,9 @@ def confusion_by_size(
     views = np.concatenate([view(faces.pictures, SIDE_PX, step) for step in VIEWS_PX])
     tables = {}
     for size, px in SIZE_CLASS_PX.items():
-        answers = classifier.probabilities(at_size(views, px))
-        sure = answers.max(axis=1) >= sure_threshold
+        shown = at_size(views, px)
+        answers = classifier.probabilities(shown)
+        sure = sure_enough(answers, shown, sure_threshold)
         winners = np.eye(COUNT, dtype=np.float32)[answers.argmax(axis=1)]
         tables[size] = {
             "hard": _row_means(truth, winners * sure[:, None]),

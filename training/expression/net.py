@@ -17,6 +17,10 @@ from roommood.training.expression.ferplus import SIDE_PX
 
 MEAN = 128.0
 STD = 64.0
+# In units of the input: half of a usual face's contrast, the contrast of nothing but noise, and
+# black and white.
+LEAST_CONTRAST, EVEN = 32 / STD, 3 / STD
+BLACK, WHITE = -MEAN / STD, (255 - MEAN) / STD
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,18 @@ class ExpressionNet(nn.Module):
         self.classify = nn.Linear(shape.widths[-1], len(EXPRESSIONS))
 
     def forward(self, faces: Tensor) -> Tensor:
-        features = torch.relu(self.stem_norm(self.stem(faces)))
+        features = torch.relu(self.stem_norm(self.stem(lifted(faces))))
         features = self.blocks(features).mean((2, 3))
         return self.classify(self.dropout(features))  # type: ignore[no-any-return]
+
+
+def lifted(faces: Tensor) -> Tensor:
+    """Faces (N, 1, H, W) of little contrast, as in the dark, against the light or in fog,
+    stretched to LEAST_CONTRAST and brought towards a middle grey; all others as they are."""
+    mean = faces.mean((2, 3), keepdim=True)
+    contrast = (faces - mean).square().mean((2, 3), keepdim=True).sqrt()
+    gain = (LEAST_CONTRAST / contrast.clamp(min=EVEN)).clamp(min=1)
+    return ((faces - mean) * gain + mean / gain).clamp(BLACK, WHITE)
 
 
 def count_parameters(net: nn.Module) -> int:

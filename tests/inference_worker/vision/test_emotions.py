@@ -13,7 +13,7 @@ from roommood.inference_worker.vision.emotions import ExpressionClassifier, open
 from roommood.inference_worker.vision.faces import Detection
 from roommood.shared.errors import ModelError
 from roommood.shared.protocol.emotions import EXPRESSIONS
-from tests.inference_worker.pictures import astronaut, plain
+from tests.inference_worker.pictures import ASTRONAUT_FACE, astronaut, plain
 from tests.inference_worker.tiny_models import expression_metadata, expression_model
 
 FACE = Detection(10, 20, 30, 40, 0.9)
@@ -210,3 +210,15 @@ def test_a_model_without_recorded_outputs_passes_the_self_test(tmp_path: Path) -
     tiny = classifier(tmp_path)
     assert tiny.contract.selftest is None
     tiny.self_test()
+
+
+@pytest.mark.parametrize(("contrast", "brightness"), [(0.06, 5), (0.2, 200)])
+def test_a_face_in_the_dark_or_in_fog_is_told_as_in_good_light(
+    contrast: float, brightness: float
+) -> None:
+    shipped = open_classifier(box_style="tight")
+    picture = astronaut()
+    whole = [Detection(*ASTRONAUT_FACE, score=1.0)]
+    pale = np.asarray(picture * contrast + brightness, np.uint8)
+    (good,), (poor,) = shipped.classify(picture, whole), shipped.classify(pale, whole)
+    assert poor.probabilities == pytest.approx(good.probabilities, abs=0.15)

@@ -10,7 +10,7 @@ from roommood.inference_worker.vision.crops import Square, cut
 from roommood.inference_worker.vision.emotions import open_classifier
 from roommood.inference_worker.vision.faces import Detection
 from roommood.inference_worker.vision.opencv import Picture
-from roommood.inference_worker.vision.sharpness import blurred, detail
+from roommood.inference_worker.vision.sharpness import detail, sure_enough
 from tests.inference_worker.pictures import ASTRONAUT_FACE, astronaut
 
 
@@ -28,20 +28,35 @@ def smeared(picture: Picture, pixels: int, *, down: bool) -> Picture:
     return np.asarray(cv2.filter2D(picture, -1, kernel), np.uint8)
 
 
+def is_sure(crop: Picture, probability: float) -> bool:
+    """Whether an answer of that probability counts as sure, 0.7 being asked of a sharp face."""
+    answers = np.full((1, 8), (1 - probability) / 7, np.float32)
+    answers[0, 1] = probability
+    return bool(sure_enough(answers, crop[None], 0.7)[0])
+
+
 @pytest.mark.parametrize("side", [48, 24, 16])
-def test_a_sharp_face_is_not_blurred_though_it_be_small(side: int) -> None:
-    assert not blurred(face(side)[None])[0]
+def test_a_sharp_face_is_asked_for_no_more_than_the_threshold_though_it_be_small(side: int) -> None:
+    assert is_sure(face(side), 0.71)
+    assert not is_sure(face(side), 0.69)
 
 
 @pytest.mark.parametrize("sigma_px", [4.0, 6.0])
-def test_a_face_out_of_focus_is_blurred(sigma_px: float) -> None:
+def test_of_a_face_out_of_focus_no_answer_is_sure(sigma_px: float) -> None:
     dull = np.asarray(cv2.GaussianBlur(face(), (0, 0), sigma_px), np.uint8)
-    assert blurred(dull[None])[0]
+    assert not is_sure(dull, 0.999)
 
 
 @pytest.mark.parametrize("down", [False, True])
-def test_a_face_that_moves_along_either_axis_is_blurred(down: bool) -> None:
-    assert blurred(smeared(face(), 21, down=down)[None])[0]
+def test_of_a_face_that_moves_along_either_axis_no_answer_is_sure(down: bool) -> None:
+    assert not is_sure(smeared(face(), 21, down=down), 0.999)
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_a_face_that_moves_a_little_has_to_show_more_clearly_what_it_shows(down: bool) -> None:
+    moved = smeared(face(), 9, down=down)
+    assert not is_sure(moved, 0.84)
+    assert is_sure(moved, 0.86)
 
 
 def test_light_and_contrast_do_not_matter() -> None:
@@ -52,11 +67,15 @@ def test_light_and_contrast_do_not_matter() -> None:
 
 def test_colour_and_other_sizes_are_taken_too() -> None:
     large = np.asarray(cv2.resize(face(), (112, 96)), np.uint8)
-    assert not blurred(np.repeat(large[None, :, :, None], 3, axis=3))[0]
+    assert is_sure(np.repeat(large[:, :, None], 3, axis=2), 0.71)
 
 
-def test_a_crop_of_one_colour_is_blurred() -> None:
-    assert blurred(np.full((1, 48, 48), 200, np.uint8)).tolist() == [True]
+def test_of_a_crop_of_one_colour_no_answer_is_sure() -> None:
+    assert not is_sure(np.full((48, 48), 200, np.uint8), 0.999)
+
+
+def test_of_crops_too_small_to_tell_the_probability_alone_decides() -> None:
+    assert is_sure(np.full((12, 12), 200, np.uint8), 0.71)
 
 
 def test_the_classifier_is_unsure_of_a_blurred_face_of_which_it_was_sure() -> None:
