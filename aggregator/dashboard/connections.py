@@ -3,6 +3,7 @@ request, written slowly, would otherwise keep a place from everybody else."""
 
 import asyncio
 from collections import Counter
+from functools import partial
 from typing import Any, Final
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
@@ -13,21 +14,42 @@ PATIENCE_S: Final = 10.0
 MOST_OF_ONE_ADDRESS: Final = 128
 _LOCAL: Final = ("127.0.0.1", "::1")
 
-_held: Counter[str] = Counter()
+
+class Places:
+    """How many connections each address holds at a server."""
+
+    def __init__(self) -> None:
+        self._held: Counter[str] = Counter()
+
+    def protocol(self) -> Any:
+        """What makes uvicorn's protocols, which share these places."""
+        return partial(PatientProtocol, places=self)
+
+    def take(self, address: str) -> bool:
+        """Whether the address may have one more; it is counted in any case."""
+        self._held[address] += 1
+        return address in _LOCAL or self._held[address] <= MOST_OF_ONE_ADDRESS
+
+    def give_back(self, address: str) -> None:
+        self._held[address] -= 1
+        if not self._held[address]:
+            del self._held[address]
 
 
 class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
     """Uvicorn's protocol, with an end to its patience."""
 
-    _clock: asyncio.TimerHandle | None = None
-    _address = ""
+    def __init__(self, *args: Any, places: Places, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._places = places
+        self._clock: asyncio.TimerHandle | None = None
+        self._address = ""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         peer = transport.get_extra_info("peername") or ("",)
         self._address = str(peer[0])
-        _held[self._address] += 1
-        if self._address not in _LOCAL and _held[self._address] > MOST_OF_ONE_ADDRESS:
+        if not self._places.take(self._address):
             transport.close()
         self._wait()
 
@@ -60,7 +82,5 @@ class PatientProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
             self._clock.cancel()
             self._clock = None
         if self._address:
-            _held[self._address] -= 1
-            if not _held[self._address]:
-                del _held[self._address]
+            self._places.give_back(self._address)
             self._address = ""

@@ -17,7 +17,7 @@ from roommood.aggregator.dashboard import pages, report
 from roommood.aggregator.dashboard.api import make_router
 from roommood.aggregator.dashboard.archive import Archive
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
-from roommood.aggregator.dashboard.connections import PatientProtocol
+from roommood.aggregator.dashboard.connections import Places
 from roommood.aggregator.dashboard.events import Events
 from roommood.aggregator.dashboard.guard import Guard
 from roommood.aggregator.dashboard.headers import SecurityHeaders
@@ -49,7 +49,7 @@ def serve(settings: DashboardSettings) -> None:
     with _listening(settings) as listener:
         config = uvicorn.Config(
             dashboard.app,
-            http=PatientProtocol,
+            http=Places().protocol(),
             log_config=None,
             access_log=False,
             server_header=False,
