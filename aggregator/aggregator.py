@@ -31,7 +31,7 @@ from roommood.shared.process.settings import AggregatorSettings
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MAX_REPORT_BYTES
 from roommood.shared.protocol.messages import Ack, Report
-from roommood.shared.security.allow_list import FixedPolicy
+from roommood.shared.security.allow_list import AllowList, FixedPolicy
 from roommood.shared.security.keys import aggregator_keys
 from roommood.shared.transport.listener import Listener
 from roommood.shared.transport.sockets import Router, bind_reports, receive_from, send
@@ -66,6 +66,7 @@ class Aggregator:
         self._settings = settings
         self._store = store
         self._keys = aggregator_keys(settings.keys)
+        listed = self._keys.allow_list if self._keys else None
         self._aggregator_id = new_id()
         self._peers = Peers()
         self._limited_log = RateLimitedLog(_log)
@@ -84,7 +85,13 @@ class Aggregator:
         self._clock = ClockGuard(store.clock_ms, self.health)
         self._memory = MemoryWatch(self.health)
         self._housekeeping = Housekeeping(
-            store, self._redis, self._clock, self._memory, self._peers, self._admission
+            store,
+            self._redis,
+            self._clock,
+            self._memory,
+            self._peers,
+            self._admission,
+            AllowList(listed) if listed else None,
         )
 
     def run(self) -> int:

@@ -18,6 +18,7 @@ from roommood.shared.errors import SchemaMismatch, ShardAway, StoreAway, StoreEr
 from roommood.shared.process.logs import RateLimitedLog
 from roommood.shared.protocol.messages import ModelReport, Report
 from roommood.shared.quiet_hours import is_quiet
+from roommood.shared.security.allow_list import AllowList
 
 _log = logging.getLogger(__name__)
 _EVERY_MS: Final = 1_000.0
@@ -36,6 +37,7 @@ class Housekeeping:
         memory: MemoryWatch,
         peers: Peers,
         admission: Admission,
+        allow_list: AllowList | None = None,
     ) -> None:
         self._store = store
         self._redis = redis
@@ -43,6 +45,7 @@ class Housekeeping:
         self._memory = memory
         self._peers = peers
         self._admission = admission
+        self._allow_list = allow_list
         self._limited_log = RateLimitedLog(_log)
         self._models: dict[str, ModelReport] = {}
         self._rooms_seen: dict[str, float] = {}
@@ -115,10 +118,15 @@ class Housekeeping:
             self._warned = bool(self._memory.warning)
 
     def _read_rooms(self) -> None:
-        """Other aggregators may have counted of rooms that are new to this one."""
-        if self._now_ms >= self._rooms_due_ms:
-            self._admission.know_rooms(self._store.rooms())
-            self._rooms_due_ms = self._now_ms + _ROOMS_EVERY_MS
+        """Other aggregators may have counted of rooms that are new to this one, and a site's list
+        of cameras names rooms that nobody has counted of yet."""
+        if self._now_ms < self._rooms_due_ms:
+            return
+        self._rooms_due_ms = self._now_ms + _ROOMS_EVERY_MS
+        if self._allow_list:
+            self._allow_list.refresh()
+            self._admission.know_rooms(self._allow_list.rooms)
+        self._admission.know_rooms(self._store.rooms())
 
     def _touch_rooms(self) -> None:
         self._store.touch_rooms(self._rooms_seen)

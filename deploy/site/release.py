@@ -235,6 +235,7 @@ def _aggregator(site: Site) -> dict[str, Any]:
     return {
         "redis_url": f"redis://writer@127.0.0.1:{REDIS_PORT}/0",
         "bind": f"127.0.0.1:{REPORTS_PORT}",
+        "keys": str(ALLOWED),
         "metrics_port": _METRICS_PORT,
         **site.desktop.aggregator,
     }

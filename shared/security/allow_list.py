@@ -101,6 +101,11 @@ class AllowList:
         """Keys that serve."""
         return len(self._live)
 
+    @property
+    def rooms(self) -> frozenset[str]:
+        """Rooms whose cameras may come in."""
+        return frozenset(entry.room for entry in self._live.values())
+
     def authorizes(self, key: str) -> bool:
         return key in self._live
 

@@ -77,10 +77,14 @@ class WorkerKeys:
 
 @dataclass(frozen=True, slots=True)
 class AggregatorKeys:
-    """What an aggregator needs: its own pair, and the one key that may report."""
+    """What an aggregator needs: its own pair, and the one key that may report.
+
+    `allow_list`, where it has one, names the site's rooms.
+    """
 
     own: KeyPair
     workers: str
+    allow_list: Path | None = None
 
 
 def is_key(text: object) -> bool:
@@ -151,7 +155,11 @@ def aggregator_keys(place: Path | None) -> AggregatorKeys | None:
     if path is None:
         return None
     values = read_key_file(path, "aggregators", "workers")
-    return AggregatorKeys(_pair(values), _key(path, values, "workers"))
+    folder = path.parent if place is None or path == place else place.expanduser()
+    allow_list = folder / ALLOW_LIST_FILE
+    return AggregatorKeys(
+        _pair(values), _key(path, values, "workers"), allow_list if allow_list.exists() else None
+    )
 
 
 def _find(place: Path | None, *names: str) -> Path | None:

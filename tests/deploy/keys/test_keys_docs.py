@@ -38,7 +38,7 @@ def test_the_other_commands_of_the_page_exist_with_their_options(line: str) -> N
 def test_the_metrics_of_the_page_exist() -> None:
     root = Path(__file__).parents[3]
     code = "".join((root / name).read_text() for name in (
-        "shared/transport/monitors.py", "shared/transport/listener.py",
+        "shared/transport/connection_monitor.py", "shared/transport/listener.py",
         "inference_worker/serving/stats.py",
     ))  # fmt: skip
     for name in re.findall(r"`roommood_worker_(\w+)`", PAGE):

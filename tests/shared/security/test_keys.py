@@ -194,6 +194,18 @@ def test_a_folder_may_hold_the_allow_list_while_the_secret_is_a_credential(
     assert keys.allow_list.parent == site.folder
 
 
+def test_an_aggregator_is_told_of_the_list_beside_its_key_and_does_without(
+    site: SiteKeys,
+) -> None:
+    keys = aggregator_keys(site.folder)
+    assert keys is not None
+    assert keys.allow_list == site.folder / "cameras.toml"
+    keys.allow_list.unlink()
+    keys = aggregator_keys(site.folder / "aggregators.key")
+    assert keys is not None
+    assert keys.allow_list is None
+
+
 # The allow-list
 
 
