@@ -95,9 +95,9 @@ def evaluate_expression(
     name, folder = find_split(data, split)
     subject = _Subject(path)
     pictures, truth = read_clear_faces(folder, limit)
-    told = _told(subject, pictures, progress)
-    answers = {view: one.answers for view, one in told.items()}
-    whole, sure = told[SIDE_PX, 0].answers, told[SIDE_PX, 0].sure
+    views = _answers_by_view(subject, pictures, progress)
+    answers = {view: each.answers for view, each in views.items()}
+    whole, sure = views[SIDE_PX, 0].answers, views[SIDE_PX, 0].sure
     table = confusion(truth, whole)
     recall = recalls(table)
     return ExpressionFigures(
@@ -125,7 +125,7 @@ def evaluate_expression(
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Answers:
     """Of N faces: probabilities (N, 8), and which of them (N,) count as sure."""
 
     answers: Probabilities
@@ -141,17 +141,19 @@ class _Subject:
         self.classifier = ExpressionClassifier(model, contract, style)
         self._placement: Placement = getattr(contract.crop, style)
 
-    def told(self, faces: Picture, step_px: int = 0) -> _Told:
+    def answers(self, faces: Picture, step_px: int = 0) -> _Answers:
         """Of faces (N, k, k), each cropped `step_px` looser on every side, or tighter."""
-        found = [
+        expressions = [
             expression
             for sheet, count in _sheets(faces)
             for expression in self.classifier.classify(
                 sheet, self._detections(count, faces.shape[1], step_px)
             )
         ]
-        answers = np.array([one.probabilities for one in found])
-        return _Told(answers, np.array([one.sure for one in found], np.bool_))
+        answers = np.array([expression.probabilities for expression in expressions])
+        return _Answers(
+            answers, np.array([expression.sure for expression in expressions], np.bool_)
+        )
 
     def milliseconds_per_face(self, faces: Picture) -> float:
         """Of a batch of 8, in one thread: crop, network and calibration."""
@@ -180,15 +182,17 @@ class _Subject:
         return Detection(x, y, box, box, score=1.0)
 
 
-def _told(subject: _Subject, pictures: Picture, progress: Progress) -> dict[tuple[int, int], _Told]:
+def _answers_by_view(
+    subject: _Subject, pictures: Picture, progress: Progress
+) -> dict[tuple[int, int], _Answers]:
     """By the face's side in pixels and by how many pixels the crop is looser."""
     views = [(px, 0) for px in FACE_SIDES_PX] + [(SIDE_PX, step) for step in CROP_STEPS_PX]
-    found = {}
+    answers = {}
     for place, (px, step) in enumerate(views):
         progress(place, len(views))
-        found[px, step] = subject.told(_at_size(pictures, px), step)
+        answers[px, step] = subject.answers(_at_size(pictures, px), step)
     progress(len(views), len(views))
-    return found
+    return answers
 
 
 def _sheets(faces: Picture) -> Iterator[tuple[Picture, int]]:
