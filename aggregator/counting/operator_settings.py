@@ -8,10 +8,8 @@ from typing import Any
 from roommood.aggregator.counting.full_memory import PAUSE
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.servers import Servers, raise_first
-from roommood.shared.errors import ConfigError
+from roommood.shared.protocol.names import parse_group
 from roommood.shared.quiet_hours import RoomQuietHours
-
-MOST_GROUP_CHARS = 40
 
 
 class OperatorSettings:
@@ -82,11 +80,3 @@ class OperatorSettings:
             return client.hset(key, room, value) if value else client.hdel(key, room)
 
         raise_first(self._servers.on_copies(table, call))
-
-
-def parse_group(text: str) -> str:
-    """A group's name as it was meant. Raises ConfigError."""
-    name = " ".join(text.split())
-    if not 0 < len(name) <= MOST_GROUP_CHARS or not name.isprintable():
-        raise ConfigError(f"{text!r} is no name of a group: give 1 to {MOST_GROUP_CHARS} letters")
-    return name

@@ -20,6 +20,11 @@ CameraOption = Annotated[
     typer.Option(metavar="NAME", show_default="all of the room", help="One camera alone."),
 ]
 
+NewRoomOption = Annotated[
+    bool, typer.Option("--new", help="Also a room of which nothing was counted yet.")
+]
+_UNLESS_NEW: Final = "--new sets it for one that is still to come"
+
 
 @with_settings(RedisSettings)
 def pause(
@@ -81,6 +86,7 @@ def views(
             "apart: each sees its own, and the counts add up.",
         ),
     ],
+    new: NewRoomOption = False,
 ) -> None:
     """Say whether a room's cameras see the same people or each its own part of the room.
 
@@ -89,7 +95,8 @@ def views(
     name = parse_room(room)
     if how not in ("same", "apart"):
         raise ConfigError(f"{how!r} is not a way to look: use same or apart")
-    require_room(name, settings)
+    if not new:
+        require_room(name, settings, _UNLESS_NEW)
     with opened_store(settings) as store:
         store.set_views(name, how == "apart")
     typer.echo(f"the cameras of {name} see {'different' if how == 'apart' else 'the same'} people")
@@ -102,13 +109,15 @@ def group(
     name: Annotated[
         str, typer.Argument(metavar='"GROUP"', help='Such as "first floor"; "" for none.')
     ],
+    new: NewRoomOption = False,
 ) -> None:
     """Say in which group the page shows a room.
 
     Example: roommood group kitchen "first floor"
     """
     of = parse_room(room)
-    require_room(of, settings)
+    if not new:
+        require_room(of, settings, _UNLESS_NEW)
     with opened_store(settings) as store:
         store.set_group(of, name)
     typer.echo(f"{of} is in {name!r}" if name else f"{of} is in no group")
@@ -131,6 +140,7 @@ def quiet(
             metavar="ZONE", show_default="this machine's (TZ)", help="By whose clock: UTC."
         ),
     ] = None,
+    new: NewRoomOption = False,
 ) -> None:  # fmt: skip
     """Say when all cameras of a room are closed, by the day of the week.
 
@@ -141,7 +151,8 @@ def quiet(
 
     name = parse_room(room)
     hours = RoomQuietHours.of(named_zone(timezone), spans) if spans else None
-    require_room(name, settings)
+    if not new:
+        require_room(name, settings, _UNLESS_NEW)
     with opened_store(settings) as store:
         store.set_quiet_hours(name, hours)
     typer.echo(f"{name} is closed: {hours}" if hours else f"{name} has no quiet hours")

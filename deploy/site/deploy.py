@@ -21,6 +21,7 @@ from roommood.deploy.site.parts import (
     KEYS,
     MQTT_PASSWORD,
     NOTIFY_URLS,
+    OPERATOR_PASSWORD,
     READER_PASSWORD,
     REDIS,
     WRITER_PASSWORD,
@@ -29,6 +30,7 @@ from roommood.deploy.site.parts import (
 )
 from roommood.deploy.site.release import camera_release, desktop_release
 from roommood.deploy.site.rollout import Outcome, Rollout
+from roommood.deploy.site.room_settings import set_rooms
 from roommood.deploy.site.secrets import Secret, put_secrets
 from roommood.deploy.site.site_file import DESKTOP, Camera, Reached, Site
 from roommood.deploy.site.wheels import Python
@@ -73,7 +75,8 @@ class Deployment:
                 return 1
         for camera in cameras:
             outcomes.append(self._try(camera_part(camera.name), camera, self._apply_camera(camera)))
-        return 1 if any(outcome.problem for outcome in outcomes) else 0
+        rooms_set = self._apply_rooms() if not only or DESKTOP in only else True
+        return 0 if rooms_set and not any(outcome.problem for outcome in outcomes) else 1
 
     def write_card(self, name: str, folder: Path, python: Python | None = None) -> int:
         """Makes a flashed card that camera's; returns the exit code.
@@ -242,6 +245,7 @@ class Deployment:
             *(Secret(f"{KEYS}/{name}", (folder / name).read_text()) for name in names),
             *(Secret(f"{KEYS}/{name}", (access / name).read_text()) for name in passwords),
             Secret(f"{REDIS}/users.acl", (access / "users.acl").read_text(), owner="redis"),
+            *self._operator_password(),
             *self._mqtt_password(),
             *self._notify_urls(),
             self._allow_list(),
@@ -259,6 +263,17 @@ class Deployment:
             return []
         return [Secret(f"{KEYS}/{NOTIFY_URLS}", f"{read_urls(notify.urls_file)}\n")]
 
+    def _operator_password(self) -> list[Secret]:
+        if not self._site.page_switches:
+            return []
+        path = self._site.key_folder / _REDIS_FOLDER / OPERATOR_PASSWORD
+        if not path.exists():
+            raise ConfigError(
+                f"page_switches: there is no {path}, since these passwords are of an earlier "
+                f"version: roommood keys redis --force --dir {path.parent} makes new ones"
+            )
+        return [Secret(f"{KEYS}/{OPERATOR_PASSWORD}", path.read_text())]
+
     def _allow_list(self) -> Secret:
         text = (self._site.key_folder / ALLOW_LIST_FILE).read_text()
         return Secret(f"{ALLOWED}/{ALLOW_LIST_FILE}", text, owner="roommood", is_live=True)
@@ -267,6 +282,26 @@ class Deployment:
         """The list of those that may come in; workers notice by themselves."""
         with Machine(self._site.desktop) as machine:
             put_secrets(machine, [self._allow_list()])
+
+    # Rooms
+
+    def _apply_rooms(self) -> bool:
+        """Whether what the file says of rooms holds."""
+        rooms = [room for room in self._site.rooms if room.commands()]
+        if self._dry_run:
+            for room in rooms:
+                what = ", ".join(words[0] for words in room.commands())
+                self._say(f"room {room.name}: would set: {what}")
+        if self._dry_run or not rooms:
+            return True
+        try:
+            with Machine(self._site.desktop) as machine:
+                lines, all_set = set_rooms(machine, rooms)
+        except MachineError as error:
+            lines, all_set = [f"rooms: FAILED: {error}"], False
+        for line in lines:
+            self._say(line)
+        return all_set
 
     # Cameras
 

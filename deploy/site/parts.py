@@ -29,6 +29,7 @@ REDIS: Final = ETC / "redis"
 DATA: Final = PurePosixPath("/var/lib/roommood-redis")
 WRITER_PASSWORD: Final = "redis-writer.password"
 READER_PASSWORD: Final = "redis-reader.password"
+OPERATOR_PASSWORD: Final = "redis-operator.password"
 MQTT_PASSWORD: Final = "mqtt.password"
 NOTIFY_URLS: Final = "notify.urls"
 # Where a camera's key lay while a machine had one part.
@@ -57,7 +58,8 @@ DESKTOP_PART: Final = Part(
     DESKTOP,
     (
         *(KEYS / name for name in (WORKERS_FILE, AGGREGATORS_FILE)),
-        *(KEYS / name for name in (WRITER_PASSWORD, READER_PASSWORD, MQTT_PASSWORD, NOTIFY_URLS)),
+        *(KEYS / name for name in (WRITER_PASSWORD, READER_PASSWORD, OPERATOR_PASSWORD)),
+        *(KEYS / name for name in (MQTT_PASSWORD, NOTIFY_URLS)),
         REDIS / "users.acl",
         ALLOWED / ALLOW_LIST_FILE,
     ),

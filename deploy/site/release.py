@@ -19,6 +19,7 @@ from roommood.deploy.site.parts import (
     ETC,
     MQTT_PASSWORD,
     NOTIFY_URLS,
+    OPERATOR_PASSWORD,
     REDIS,
     Part,
     camera_part,
@@ -40,7 +41,10 @@ EXPORTER_PORT: Final = 9704
 _METRICS_PORT: Final = 9570
 CAMERA_METRICS_PORT: Final = 9640
 _MQTT_CA: Final = "mqtt-ca.pem"
-_READER_URL: Final = f"redis://reader@127.0.0.1:{REDIS_PORT}/0"
+_REDIS_URL: Final = f"redis://{{}}@127.0.0.1:{REDIS_PORT}/0"
+_READER_URL: Final = _REDIS_URL.format("reader")
+_OPERATOR_URL: Final = _REDIS_URL.format("operator")
+WRITER_URL: Final = _REDIS_URL.format("writer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +125,7 @@ def desktop_release(site: Site) -> Release:
     if desktop.dashboard:
         units.append("roommood-dashboard.service")
         extras.append("dashboard")
-        contents["etc/dashboard.env"] = _environment(
-            ROOMMOOD_REDIS_URL=_READER_URL, ROOMMOOD_DASHBOARD_BIND=f"127.0.0.1:{DASHBOARD_PORT}"
-        )
+        contents["etc/dashboard.env"] = _dashboard(site)
     if site.exporter:
         units.append("roommood-exporter.service")
         ready.append(("roommood-exporter.service", EXPORTER_PORT))
@@ -188,6 +190,20 @@ def _template(unit: str) -> str:
     return f"{name}@.service" if at else unit
 
 
+def _dashboard(site: Site) -> str:
+    """The page only reads, unless the site wants its switches."""
+    variables = {
+        "ROOMMOOD_REDIS_URL": _READER_URL,
+        "ROOMMOOD_DASHBOARD_BIND": f"127.0.0.1:{DASHBOARD_PORT}",
+    }
+    if site.page_switches:
+        variables["ROOMMOOD_DASHBOARD_OPERATOR_REDIS_URL"] = _OPERATOR_URL
+        variables["ROOMMOOD_DASHBOARD_OPERATOR_REDIS_PASSWORD_FILE"] = _credential(
+            "roommood-dashboard.service", OPERATOR_PASSWORD
+        )
+    return _environment(**variables)
+
+
 def _mqtt(mqtt: MqttSettings) -> dict[str, str]:
     """The bridge's settings; its password goes another way."""
     variables = _variables(mqtt)
@@ -233,7 +249,7 @@ def _redis_conf() -> str:
 
 def _aggregator(site: Site) -> dict[str, Any]:
     return {
-        "redis_url": f"redis://writer@127.0.0.1:{REDIS_PORT}/0",
+        "redis_url": WRITER_URL,
         "bind": f"127.0.0.1:{REPORTS_PORT}",
         "keys": str(ALLOWED),
         "metrics_port": _METRICS_PORT,

@@ -3,6 +3,7 @@
     [site]
     keys = "keys"                 # folder of the site's keys, beside this file
     exporter = true               # what the rooms show, for a Prometheus on the desktop
+    page_switches = false         # the page may pause rooms and set what [[room]] has
     camera_metrics = false        # cameras tell the network about themselves, too
     mqtt = "mqtts://home:8883"    # or a table: broker, user, password_file, ca_file, ...
     notify = { urls_file = "notify.urls" }  # who is told what is wrong
@@ -22,6 +23,10 @@
     host = "pi-kitchen.local"
     user = "pi"
     source = "picamera"           # and any other setting of a camera
+
+    [[room]]                      # what is to hold of a room (rooms.py)
+    name = "kitchen"
+    group = "first floor"
 
 A camera's settings are those of `camera-node`; a key that is not known is an error. A machine may
 have several cameras, and the desktop's may have some too.
@@ -43,6 +48,7 @@ from pydantic import (
 )
 
 from roommood.deploy.site.hosts import LOCAL, Host, User, machine_of
+from roommood.deploy.site.rooms import Room, check_rooms
 from roommood.shared.errors import ConfigError, RoommoodError
 from roommood.shared.process.advice import advice
 from roommood.shared.process.settings import MqttSettings, NotifySettings, load
@@ -64,7 +70,8 @@ _FILES: Final = frozenset(
     {"ssh_key", "password_file", "ca_file", "source_password_file", "urls_file"}
 )
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
-_KNOWN_TABLES: Final = "[site], [desktop], [[camera]]"
+_LISTS: Final = ("camera", "room")
+_KNOWN_TABLES: Final = "[site], [desktop], [[camera]], [[room]]"
 
 
 def _mqtt_settings(given: Any) -> Any:
@@ -185,11 +192,13 @@ class Site(BaseModel):
     keys: Path = Path("keys")
     exporter: bool = True
     camera_metrics: bool = False
+    page_switches: bool = False
     mqtt: Annotated[InstanceOf[MqttSettings], BeforeValidator(_mqtt_settings)] | None = None
     notify: Annotated[InstanceOf[NotifySettings], BeforeValidator(_notify_settings)] | None = None
     wifi: Wifi | None = None
     desktop: Desktop
     cameras: tuple[Camera, ...] = Field(min_length=1)
+    rooms: tuple[Room, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -201,6 +210,9 @@ class Site(BaseModel):
                 raise ValueError(f"two cameras have the name {camera.name!r}: names are unique")
             names.add(camera.name)
         self._check_devices()
+        check_rooms(self.rooms, {camera.room for camera in self.cameras})
+        if self.page_switches and not self.desktop.dashboard:
+            raise ValueError("page_switches needs the page: leave out [desktop] dashboard = false")
         if self.desktop.host == LOCAL and not self.desktop.address and not self._is_one_machine:
             raise ValueError(
                 'desktop: address is needed where host is "local" and a camera is elsewhere: by it '
@@ -265,6 +277,7 @@ def read_site(path: Path) -> Site:
         **(_beside(folder, site) if isinstance(site, dict) else {"site": site}),
         "desktop": _beside(folder, document.get("desktop", {})),
         "cameras": [_beside(folder, camera) for camera in document.get("camera", [])],
+        "rooms": document.get("room", []),
     }
     try:
         return Site.model_validate(values)
@@ -284,12 +297,12 @@ def _document(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"cannot read the site file {path}: {error}") from error
     for name, value in document.items():
-        if name not in ("site", "desktop", "camera"):
+        if name not in ("site", "desktop", *_LISTS):
             raise ConfigError(f"{path}: unknown table {name}: known are {_KNOWN_TABLES}")
         is_list = isinstance(value, list) and all(isinstance(item, dict) for item in value)
-        if name == "camera" and not is_list:
-            raise ConfigError(f"{path}: write [[camera]], in two brackets, before each camera")
-        if name != "camera" and not isinstance(value, dict):
+        if name in _LISTS and not is_list:
+            raise ConfigError(f"{path}: write [[{name}]], in two brackets, before each {name}")
+        if name not in _LISTS and not isinstance(value, dict):
             raise ConfigError(f"{path}: write [{name}], in one bracket, and once")
     return document
 
@@ -325,4 +338,5 @@ def _message(fault: Any) -> str:
     message = advice(fault)
     if fault["type"] == "too_short":
         message = "a site needs one at least: [[camera]], with a name, a room and a host"
-    return f"{where.replace('cameras', 'camera')}: {message}" if where else message
+    where = where.replace("cameras", "camera").replace("rooms", "room")
+    return f"{where}: {message}" if where else message

@@ -1,17 +1,18 @@
-"""Names of rooms and cameras: parsed once at the edge, then trusted.
+"""Names of rooms, cameras and groups: parsed once at the edge, then trusted.
 
-The alphabet is what is safe in a Redis key, a Prometheus label, a host name, a file
-name and a terminal at once.
+The alphabet of rooms and cameras is what is safe in a Redis key, a Prometheus label, a host name, a
+file name and a terminal at once.
 """
 
 import re
 from typing import Final, NewType
 
-from roommood.shared.errors import BadName
+from roommood.shared.errors import BadName, ConfigError
 
 RoomName = NewType("RoomName", str)
 CameraId = NewType("CameraId", str)
 
+MOST_GROUP_CHARS: Final = 40
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 
 
@@ -28,6 +29,14 @@ def parse_room(text: str) -> RoomName:
 def parse_camera(text: str) -> CameraId:
     """Raises BadName, saying what is allowed."""
     return CameraId(_parse("camera", text))
+
+
+def parse_group(text: str) -> str:
+    """A group's name as it was meant. Raises ConfigError."""
+    name = " ".join(text.split())
+    if not 0 < len(name) <= MOST_GROUP_CHARS or not name.isprintable():
+        raise ConfigError(f"{text!r} is no name of a group: give 1 to {MOST_GROUP_CHARS} letters")
+    return name
 
 
 def _parse(what: str, text: str) -> str:

@@ -195,6 +195,15 @@ def test_a_room_that_is_still_to_come_can_be_paused(
     assert client.smembers(redis_keys.PAUSED) == {"cellar"}
 
 
+@pytest.mark.parametrize("words", [("group", "attic"), ("views", "apart"), ("quiet", "1:00-2:00")])
+def test_a_room_that_is_still_to_come_can_be_set(
+    fed: RedisServer, run: _Run, words: tuple[str, str]
+) -> None:
+    command, value = words
+    assert "--new sets it for one that is still to come" in run(command, "cellar", value)[2]
+    assert run(command, "cellar", value, "--new")[0] == 0
+
+
 def test_what_a_rooms_cameras_see_is_kept_for_every_reader(
     fed: RedisServer, run: _Run, client: redis.Redis
 ) -> None:

@@ -21,6 +21,7 @@ from roommood.shared.process.origin import origin
 from roommood.shared.process.settings import (
     AggregatorSettings,
     CameraSettings,
+    DashboardSettings,
     WorkerSettings,
     load,
 )
@@ -197,6 +198,28 @@ def test_the_bridge_is_told_its_broker_and_never_its_password(tmp_path: Path) ->
     assert 'ROOMMOOD_MQTT_LOG_LEVEL="debug"' in told
     assert "/run/credentials/roommood-mqtt.service/mqtt.password" in told
     assert release.files["etc/mqtt-ca.pem"].startswith("-----BEGIN")
+
+
+def test_the_page_only_reads_unless_the_site_wants_its_switches(tmp_path: Path, site: Site) -> None:
+    assert "OPERATOR" not in desktop_release(site).files["etc/dashboard.env"].upper()
+    asked = other(tmp_path, "[desktop]", "[site]\npage_switches = true\n[desktop]")
+    release = desktop_release(asked)
+    lines = release.files["etc/dashboard.env"].splitlines()
+    pairs = dict(line.split("=", 1) for line in lines)
+    variables = {name: value.strip('"') for name, value in pairs.items()}
+    page = load(DashboardSettings, None, {}, variables)
+    assert page.operator_redis_url == "redis://operator@127.0.0.1:5770/0"
+    credential = "redis-operator.password"
+    where = f"/run/credentials/roommood-dashboard.service/{credential}"
+    assert page.operator_redis_password_file == Path(where)
+    unit = release.files["units/roommood-dashboard.service"]
+    assert f"LoadCredential={credential}:{KEYS / credential}\n" in unit
+    assert KEYS / credential in DESKTOP_PART.secrets
+
+
+def test_switches_without_a_page_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="page_switches needs the page"):
+        other(tmp_path, "[desktop]", "[site]\npage_switches = true\n[desktop]\ndashboard = false")
 
 
 def test_who_is_told_what_is_wrong_goes_to_the_desktop_as_keys_do(tmp_path: Path) -> None:
