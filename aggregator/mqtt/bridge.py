@@ -1,4 +1,6 @@
-"""From Redis to an MQTT broker: `roommood mqtt`. It reads Redis and listens to nobody's orders."""
+"""From Redis to an MQTT broker: `roommood mqtt`. It reads Redis, and listens to nobody's orders
+unless it was given a login that may pause rooms and cameras.
+"""
 
 import logging
 import select
@@ -12,6 +14,7 @@ from roommood.aggregator.mqtt.broker import Broker, Heard
 from roommood.aggregator.mqtt.discovery import EXPIRE_AFTER_S, Discovery
 from roommood.aggregator.mqtt.states import as_payload
 from roommood.aggregator.mqtt.steady import Steady
+from roommood.aggregator.mqtt.switches import Switches
 from roommood.aggregator.mqtt.taken_back import TakenBack
 from roommood.aggregator.mqtt.topics import Json, Topics
 from roommood.aggregator.stats.problems import worker_name
@@ -37,7 +40,8 @@ class Bridge:
         """Raises ConfigError for files that cannot be used."""
         self._settings = settings
         self._topics = Topics(settings.prefix, settings.discovery_prefix)
-        self._discovery = Discovery(self._topics, settings.page or "")
+        self._switches = switches(settings, self._topics)
+        self._discovery = Discovery(self._topics, settings.page or "", settings.has_switches)
         self._reader = SiteReader(settings.redis_url, settings.redis_password_file)
         self._log_of_redis = ConnectionLog("redis")
         self._log_of_nodes = ConnectionLog("redis node")
@@ -68,13 +72,18 @@ class Bridge:
                 self._broker.close()
                 self._waker.close()
                 self._reader.close()
+                if self._switches:
+                    self._switches.close()
         return shutdown.forced_exit_code if shutdown.forced else 0
 
     def tick(self) -> None:
         """Looks at Redis once, and tells what is new."""
         if not self._broker.is_connected:
             return
-        self._note(self._broker.heard())
+        heard = self._broker.heard()
+        self._note(heard)
+        if self._switches and heard.commands:
+            self._switches.obey(heard.commands, self._reader.look)
         self._taken_back.tick(time.monotonic())
         self._retain(self._topics.availability, "online")
         try:
@@ -153,9 +162,18 @@ class Bridge:
                 yield self._topics.room(room.room), states.room_says(room, now, minute)
         for camera in site.cameras:
             yield self._topics.camera(camera.camera), states.camera_says(camera)
+        if self._switches:
+            yield from self._switches_say(site)
         for address, state in states.workers_say(site.workers).items():
             yield self._topics.worker(address), state
         yield self._topics.site, states.site_says(True, site.workers_alive)
+
+    def _switches_say(self, site: Site) -> Iterator[tuple[str, Json]]:
+        for room in site.rooms:
+            yield self._topics.room_switch(room.room), states.switch_says(room.paused)
+        for camera in site.cameras:
+            paused = camera.camera in site.paused_cameras
+            yield self._topics.camera_switch(camera.camera), states.switch_says(paused)
 
     def _tell(self, topic: str, state: Json) -> None:
         """A state that has changed, or was told long ago."""
@@ -173,3 +191,10 @@ class Bridge:
         if self._retained.get(topic) != word:
             self._broker.publish(topic, word, retain=True)
             self._retained[topic] = word
+
+
+def switches(settings: MqttSettings, topics: Topics) -> Switches | None:
+    """None where the bridge only reads. Raises ConfigError for a login that cannot be used."""
+    if settings.operator_redis_url is None:
+        return None
+    return Switches(settings.operator_redis_url, settings.operator_redis_password_file, topics)

@@ -1,6 +1,7 @@
 """The connection to the broker. Its client has a thread of its own; what it hears is only noted."""
 
 import contextlib
+import logging
 import socket
 import ssl
 import threading
@@ -10,18 +11,31 @@ from typing import Any, Final
 
 from roommood.aggregator.mqtt.topics import Topics
 from roommood.shared.errors import ConfigError
+from roommood.shared.process.logs import RateLimitedLog
 from roommood.shared.process.runtime import ConnectionLog, new_id
 from roommood.shared.process.settings import MqttSettings
 
+_log = logging.getLogger(__name__)
 _FAREWELL_S: Final = 2.0
 # Reconnecting: seconds until the first try, doubling up to the second.
 _RETRY_S: Final = (1, 30)
 _KEEPALIVE_S: Final = 30
 # Discovery messages of earlier runs that are remembered, to be taken back where they are void.
 _MOST_CONFIGS: Final = 100_000
+# Commands between two looks at Redis.
+_MOST_COMMANDS: Final = 1_000
 _PROBE_S: Final = 3.0
 # OpenSSL's numbers for a certificate that is for another name or address.
 _OTHER_NAME: Final = (62, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchCommand:
+    """What somebody sent to a command topic. `is_retained`: who knows when."""
+
+    topic: str
+    payload: bytes
+    is_retained: bool = False
 
 
 @dataclass(slots=True)
@@ -33,15 +47,19 @@ class Heard:
     home_is_up: bool | None = None
     configs: set[str] = field(default_factory=set)
     taken_back: set[str] = field(default_factory=set)
+    commands: list[SwitchCommand] = field(default_factory=list)
 
 
 class Broker:
-    """Connects again and again; `wake` is called when something new was heard."""
+    """Connects again and again; `wake` is called when something new was heard.
+
+    It listens to commands only where the settings name an operator's login."""
 
     def __init__(self, settings: MqttSettings, topics: Topics, wake: Callable[[], None]) -> None:
         """Raises ConfigError for files that cannot be used."""
         self._settings, self._topics, self._wake = settings, topics, wake
         self._log = ConnectionLog("broker")
+        self._limited_log = RateLimitedLog(_log)
         self._lock = threading.Lock()
         self._heard = Heard()
         self._tls = _tls_context(settings)
@@ -101,14 +119,22 @@ class Broker:
             self._lost(reason)
             return
         self._log.back(self._settings.broker)
-        topics = (self._topics.all_configs, self._topics.birth, self._topics.taken_back)
+        topics = [self._topics.all_configs, self._topics.birth, self._topics.taken_back]
+        if self._settings.has_switches:
+            topics += self._topics.all_commands
         client.subscribe([(topic, 1) for topic in topics])
         with self._lock:
             self._heard.is_new = True
+            late, self._heard.commands = self._heard.commands, []
+        for command in late:
+            self._ignore(command, "the broker was lost before it could be obeyed")
         self._wake()
 
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
         topics, payload = self._topics, message.payload
+        if topics.switched_by(message.topic):
+            self._note_command(SwitchCommand(message.topic, payload, bool(message.retain)))
+            return
         with self._lock:
             if message.topic == topics.birth:
                 self._heard.home_is_up = payload == b"online"
@@ -121,6 +147,18 @@ class Broker:
                 self._heard.configs.add(message.topic)
         if message.topic == topics.birth:
             self._wake()
+
+    def _note_command(self, command: SwitchCommand) -> None:
+        with self._lock:
+            has_room = len(self._heard.commands) < _MOST_COMMANDS
+            if has_room:
+                self._heard.commands.append(command)
+        if not has_room:
+            self._ignore(command, f"more than {_MOST_COMMANDS} came at once")
+        self._wake()
+
+    def _ignore(self, command: SwitchCommand, why: str) -> None:
+        self._limited_log.event("command ignored", topic=command.topic, why=why)
 
     def _may_be_void(self, topic: str, payload: bytes) -> bool:
         has_room = len(self._heard.configs) < _MOST_CONFIGS

@@ -18,17 +18,20 @@ EXPIRE_AFTER_S: Final = 90
 _MEASUREMENT: Final = {"state_class": "measurement"}
 _PERCENT: Final = {**_MEASUREMENT, "unit_of_measurement": "%", "suggested_display_precision": 0}
 _DIAGNOSTIC: Final = {"entity_category": "diagnostic"}
-_ON_OFF: Final = {"payload_on": "ON", "payload_off": "OFF", "device_class": "connectivity"}
+_PAYLOADS: Final = {"payload_on": "ON", "payload_off": "OFF"}
+_ON_OFF: Final = {**_PAYLOADS, "device_class": "connectivity"}
 _UP: Final = ("binary_sensor", "up", {"name": "Connected", **_ON_OFF, **_DIAGNOSTIC})
 _Entities = Iterable[tuple[str, str, Json]]
 
 
 class Discovery:
-    """Discovery messages by topic. `page` is the live page's address, "" where there is none."""
+    """Discovery messages by topic. `page` is the live page's address, "" where there is none;
+    `has_switches`: rooms and cameras can be paused from there."""
 
-    def __init__(self, topics: Topics, page: str = "") -> None:
+    def __init__(self, topics: Topics, page: str = "", has_switches: bool = False) -> None:
         self._topics = topics
         self._page = page.rstrip("/")
+        self._has_switches = has_switches
 
     def site(self) -> dict[str, Json]:
         """What lives as long as the bridge, also while Redis is away."""
@@ -39,12 +42,15 @@ class Discovery:
 
     def room(self, room: str) -> dict[str, Json]:
         device = self._device(f"room_{room}", room, "Room", room, f"/room/{room}")
-        return self._entities(device, self._topics.room(room), _room_entities())
+        switch = self._switch(device, self._topics.room_switch(room), "Cameras")
+        return self._entities(device, self._topics.room(room), _room_entities()) | switch
 
     def camera(self, camera: str, room: str) -> dict[str, Json]:
         """`room` is "" where the camera has not said yet in which it is."""
         device = self._device(f"camera_{camera}", f"Camera {camera}", "Camera", room, "/health")
-        return self._entities(device, self._topics.camera(camera), _camera_entities())
+        # Without a name of its own it has the device's.
+        switch = self._switch(device, self._topics.camera_switch(camera), None)
+        return self._entities(device, self._topics.camera(camera), _camera_entities()) | switch
 
     def worker(self, address: str) -> dict[str, Json]:
         name, device_id = f"Worker {address}", f"worker_{as_id(address)}"
@@ -53,12 +59,26 @@ class Discovery:
 
     def last_of(self, topic: str) -> Json:
         """As much of an entity's message as Home Assistant needs to know which one it is."""
-        _, _, device_id, key, _ = topic.split("/")
+        _, component, device_id, key, _ = topic.split("/")
+        commands = {"command_topic": self._topics.nowhere} if component == "switch" else {}
         return {
+            **commands,
             "unique_id": f"{device_id}_{key}",
             "state_topic": self._topics.taken_back,
             "device": {"identifiers": [device_id], "name": device_id},
             "origin": {"name": "roommood", "sw_version": release()},
+        }
+
+    def _switch(self, device: Json, state_topic: str, name: str | None) -> dict[str, Json]:
+        """Nothing where there are none. A switch knows no `expire_after`."""
+        if not self._has_switches:
+            return {}
+        command_topic = self._topics.command(state_topic)
+        switch = {"name": name, "icon": "mdi:cctv", "command_topic": command_topic, **_PAYLOADS}
+        entities = self._entities(device, state_topic, [("switch", "run", switch)])
+        return {
+            topic: {key: value for key, value in config.items() if key != "expire_after"}
+            for topic, config in entities.items()
         }
 
     @property

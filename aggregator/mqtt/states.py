@@ -40,6 +40,11 @@ def camera_says(camera: CameraHealth) -> Json:
     return {"up": _on(is_up(camera)), "state": state if state in CAMERA_STATES else None}
 
 
+def switch_says(paused: bool) -> Json:
+    """Of a room or camera; by what Redis says, never by what somebody has asked for."""
+    return {"run": _on(not paused)}
+
+
 def workers_say(workers: Iterable[WorkerHealth]) -> dict[str, Json]:
     """By address: one that was started anew has another id and the same address."""
     alive: dict[str, bool] = {}

@@ -19,6 +19,8 @@ STEPS: Final[Mapping[str, float]] = {
 }
 # Of a step, from what was told: one that stands between two steps does not go to and fro.
 _BEYOND: Final = 0.6
+# That something is up or not, and what people set.
+_AT_ONCE: Final = ("up", "paused", "run")
 # Seconds between two changes of what always changes.
 _SELDOM_S: Final[Mapping[str, float]] = {"last_observed": 600.0}
 
@@ -35,11 +37,12 @@ class Steady:
         """What is to be shown of `state` at `now_s` of a clock that never goes back.
 
         A first change is shown at once, the next of the same figure `change_every_s` later. That
-        something is up or not, and that what is not up has no figures, is always shown at once.
+        something is up or not, or paused, and that what is not up has no figures, is always shown
+        at once.
         """
         shows_all = state.get("up") == "OFF"
         for key, value in state.items():
-            if shows_all or key == "up" or self._may_change(key, state, now_s):
+            if shows_all or key in _AT_ONCE or self._may_change(key, state, now_s):
                 self._show(key, _in_steps(key, value), now_s)
         return dict(self._shown)
 

@@ -49,6 +49,32 @@ class Topics:
     def camera(self, camera: str) -> str:
         return f"{self.base}/camera/{camera}/state"
 
+    def room_switch(self, room: str) -> str:
+        """Whether a room's cameras run, where that can be switched."""
+        return f"{self.base}/room/{room}/switch"
+
+    def camera_switch(self, camera: str) -> str:
+        return f"{self.base}/camera/{camera}/switch"
+
+    def command(self, switch: str) -> str:
+        """Where one asks for another state of a switch."""
+        return f"{switch}/set"
+
+    @property
+    def all_commands(self) -> tuple[str, ...]:
+        return self.command(self.room_switch("+")), self.command(self.camera_switch("+"))
+
+    def switched_by(self, topic: str) -> tuple[str, str] | None:
+        """Of a command's topic: "room" or "camera", and its name; None for another topic."""
+        form = rf"{self.base}/(room|camera)/([^/]+)/switch/set"
+        match = re.fullmatch(form, topic)
+        return (match[1], match[2]) if match else None
+
+    @property
+    def nowhere(self) -> str:
+        """A command topic to which nobody listens."""
+        return f"{self.base}/bridge/nowhere"
+
     def worker(self, address: str) -> str:
         """`address` by which cameras reach it; a topic takes neither its colon nor its dots."""
         return f"{self.base}/worker/{as_id(address)}/state"
@@ -58,7 +84,7 @@ class Topics:
 
     def is_config(self, topic: object) -> bool:
         """Whether a discovery message there is one that a bridge with this `base` has sent."""
-        form = rf"{self.discovery}/(sensor|binary_sensor)/{self.base}_[\w-]+/\w+/config"
+        form = rf"{self.discovery}/(sensor|binary_sensor|switch)/{self.base}_[\w-]+/\w+/config"
         return isinstance(topic, str) and re.fullmatch(form, topic, re.ASCII) is not None
 
     def is_ours(self, topic: str, config: bytes) -> bool:

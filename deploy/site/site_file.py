@@ -72,11 +72,16 @@ _FILES: Final = frozenset(
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 _LISTS: Final = ("camera", "room")
 _KNOWN_TABLES: Final = "[site], [desktop], [[camera]], [[room]]"
+_NOT_DEPLOYED: Final = "{}: a deployed bridge only reads; for switches run `roommood mqtt` by hand"
 
 
 def _mqtt_settings(given: Any) -> Any:
     """Of `roommood mqtt`: the broker's address, or a table of its settings."""
-    return _reader_settings(MqttSettings, {"broker": given} if isinstance(given, str) else given)
+    values = {"broker": given} if isinstance(given, str) else given
+    logins = {"operator_redis_url", "operator_redis_password_file"}
+    if isinstance(values, dict) and (given_logins := logins & values.keys()):
+        raise ValueError(_NOT_DEPLOYED.format(", ".join(sorted(given_logins))))
+    return _reader_settings(MqttSettings, values)
 
 
 def _notify_settings(given: Any) -> Any:

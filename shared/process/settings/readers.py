@@ -36,6 +36,7 @@ _WHO: Final = "Who may look"
 _SHOWS: Final = "What it shows"
 _BROKER: Final = "Broker"
 _TOPICS: Final = "What is told"
+_SWITCHED: Final = "What may be switched"
 _WHOM: Final = "Whom it tells"
 _URL_HELP: Final = (
     "redis://USER@HOST:PORT/0, rediss://...?ca_file=FILE (TLS) or unix://PATH; "
@@ -178,6 +179,13 @@ class MqttSettings(Reader):
         "Address of the live page for those who look at Home Assistant: http://HOST:PORT.",
         _TOPICS,
     )  # fmt: skip
+    operator_redis_url: str | None = row(
+        redis_address(), None,
+        "Offers a switch for each room and camera, which pauses it, as "
+        "redis://operator@HOST:PORT/0; without it the bridge only reads.",
+        _SWITCHED, is_secret=True,
+    )  # fmt: skip
+    operator_redis_password_file: Path | None = row(file_path(), None, _PASSWORD_HELP, _SWITCHED)
     every_s: float = row(
         number(0.2, 60, "S"), 5.0, "Seconds between two messages of a room at least.",
         _TOPICS, unit="s",
@@ -203,6 +211,11 @@ class MqttSettings(Reader):
                 f"{self.broker}: whoever listens on the network would read the password and what "
                 "the rooms show: use mqtts://, or allow it with --insecure"
             )
+
+    @property
+    def has_switches(self) -> bool:
+        """Whether rooms and cameras may be paused from the broker."""
+        return self.operator_redis_url is not None
 
     @property
     def uses_tls(self) -> bool:

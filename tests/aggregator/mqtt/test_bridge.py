@@ -11,7 +11,6 @@ import pytest
 
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.mqtt.topics import Topics
-from roommood.shared.clock import wall_ms
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import MqttSettings
 from roommood.shared.protocol.emotions import EXPRESSIONS
@@ -23,35 +22,6 @@ from tests.redis_server import RedisServer
 
 TOPICS = Topics()
 KITCHEN = TOPICS.room("kitchen")
-
-
-@pytest.fixture(scope="module")
-def shared_broker() -> Iterator[Mosquitto]:
-    with Mosquitto() as running:
-        yield running
-
-
-@pytest.fixture
-def broker(shared_broker: Mosquitto) -> Mosquitto:
-    """Started anew, so that it retains nothing of the test before."""
-    shared_broker.kill()
-    shared_broker.start()
-    return shared_broker
-
-
-@pytest.fixture
-def fed(server: RedisServer, store: Store) -> RedisServer:
-    """A kitchen with two happy faces until now, and a hall long silent."""
-    feed(store, "happiness")
-    store.touch_rooms({"hall": wall_ms() - 9e8})
-    return server
-
-
-@pytest.fixture
-def listener(broker: Mosquitto) -> Iterator[Listener]:
-    one = Listener(broker)
-    yield one
-    one.close()
 
 
 @pytest.fixture

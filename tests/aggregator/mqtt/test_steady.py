@@ -69,3 +69,13 @@ def _told(looks: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
     for wait_s, share in looks:
         now_s += wait_s
         yield now_s, steady.take(seen(share_anger=share), now_s)["share_anger"]
+
+
+@pytest.mark.parametrize("key", ["up", "paused", "run"])
+def test_what_people_have_set_is_told_at_once(key: str) -> None:
+    """A figure that changes as fast is the control: it waits."""
+    steady = Steady(change_every_s=30)
+    words = ["ON", "OFF", "ON", "OFF"]
+    each = [steady.take({key: word, "state": word}, n) for n, word in enumerate(words)]
+    assert [shown[key] for shown in each] == words
+    assert key == "up" or {shown["state"] for shown in each} == {"ON"}

@@ -17,6 +17,11 @@ OURS = "homeassistant/sensor/roommood_room_kitchen/people/config"
         (OURS, b'{"state_topic": 7}', False),
         (OURS, b"[" * 100_000, False),
         (OURS, b"", False),
+        (
+            "homeassistant/switch/roommood_room_kitchen/run/config",
+            b'{"state_topic": "roommood/room/kitchen/switch"}',
+            True,
+        ),
     ],
 )
 def test_a_discovery_message_is_ours_by_its_topic_and_by_what_it_says(
@@ -42,3 +47,20 @@ def test_a_list_of_what_was_taken_back_names_nothing_of_others(
 
 def test_a_workers_address_becomes_part_of_a_topic() -> None:
     assert TOPICS.worker("[fe80::1]:5701") == "roommood/worker/_fe80__1__5701/state"
+
+
+@pytest.mark.parametrize(
+    ("topic", "switched"),
+    [
+        (TOPICS.command(TOPICS.room_switch("kitchen")), ("room", "kitchen")),
+        (TOPICS.command(TOPICS.camera_switch("door")), ("camera", "door")),
+        (TOPICS.room_switch("kitchen"), None),
+        ("roommood/room/a/b/switch/set", None),
+        ("roommood/worker/kitchen/switch/set", None),
+        ("other/room/kitchen/switch/set", None),
+    ],
+)
+def test_a_commands_topic_says_what_is_to_be_switched(
+    topic: str, switched: tuple[str, str] | None
+) -> None:
+    assert TOPICS.switched_by(topic) == switched

@@ -69,6 +69,10 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
         ("[[site]]\n", "write [site], in one bracket"),
         ("[site]\nmqtt = 'http://home'\n", "mqtt: the broker is to be given as mqtt://"),
         ("[site]\nmqtt = 'mqtt://home'\n", "or allow it with insecure"),
+        (
+            "[site]\nmqtt = { operator_redis_url = 'redis://operator@h' }\n",
+            "a deployed bridge only reads",
+        ),
         ("[site]\nmqtt = { broker = 'mqtts://home', password_file = 'x' }\n", "give user"),
         (
             "[site]\nmqtt = { broker = 'mqtts://home', usr = 'x' }\n",
