@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import starmap
 from math import sqrt
 from operator import mul, truediv
-from typing import Final
+from typing import Any, Final
 
 from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
 
@@ -77,10 +77,26 @@ class _Mix:
 
 
 def matrices(model: Mapping[str, str]) -> dict[str, Matrix]:
-    """The matrices of a model by size class, from its hash in Redis; none where it has none."""
-    return {
-        size: json.loads(model[f"soft:{size}"]) for size in SIZE_CLASSES if f"soft:{size}" in model
-    }
+    """The matrices of a model by size class, from its hash in Redis; none where it has none, or
+    something else in its place: what it saw then counts as not corrected."""
+    read = ((size, _read(model.get(f"soft:{size}", ""))) for size in SIZE_CLASSES)
+    return {size: matrix for size, matrix in read if matrix is not None}
+
+
+def _read(text: str) -> Matrix | None:
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return rows if _is_long(rows) and all(map(_is_row, rows)) else None
+
+
+def _is_row(row: Any) -> bool:
+    return _is_long(row) and all(type(cell) in (int, float) and 0 <= cell <= 1 for cell in row)
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == _COUNT
 
 
 def corrected(evidence: Sequence[Evidence]) -> list[Estimate]:

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -26,15 +26,31 @@ class Origin:
 def origin() -> Origin | None:
     """What pip noted of a file or folder that is still there (PEP 610); else None."""
     # In a clone, what its build left beside the sources is found first, and has no such note.
-    notes = (
-        distribution.read_text("direct_url.json") for distribution in distributions(name="roommood")
-    )
-    document: dict[str, Any] = next((json.loads(note) for note in notes if note), {})
-    url = urlsplit(document.get("url", ""))
-    path = Path(unquote(url.path))
-    if url.scheme != "file" or not path.exists():
+    notes = map(_note, distributions(name="roommood"))
+    note = next((note for note in notes if note), {})
+    path, folder = _path(note.get("url")), note.get("dir_info")
+    if path is None:
         return None
-    return Origin(path, bool(document.get("dir_info", {}).get("editable")))
+    return Origin(path, isinstance(folder, dict) and bool(folder.get("editable")))
+
+
+def _note(distribution: Distribution) -> dict[str, Any]:
+    """Empty where there is none, or what is there is damaged."""
+    try:
+        note = json.loads(distribution.read_text("direct_url.json") or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _path(url: object) -> Path | None:
+    """What a file URL names, if it is there."""
+    try:
+        parts = urlsplit(str(url))
+        path = Path(unquote(parts.path))
+        return path if parts.scheme == "file" and path.exists() else None
+    except (OSError, ValueError):
+        return None
 
 
 def how_to_install(extra: str) -> str:

@@ -106,7 +106,7 @@ def margin_of(folder: Path) -> float:
         return 0.0
     try:
         return float(json.loads(path.read_text(encoding="utf-8"))["margin"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path} does not tell the margin: {error!r}") from error
 
 

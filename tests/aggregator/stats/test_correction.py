@@ -1,5 +1,6 @@
 """Shares corrected by a model's confusion matrix: on made rooms, and read through a real Redis."""
 
+import json
 import random
 from collections import Counter
 from collections.abc import Sequence
@@ -277,6 +278,25 @@ def test_the_matrices_are_read_by_size(store: Store, client: redis.Redis) -> Non
     stored: dict[str, str] = client.hgetall(redis_keys.model("net-1"))  # type: ignore[assignment]
     assert matrices(stored) == {"tiny": CLEAR, "large": CLEAR}
     assert matrices({}) == {}
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    ["", "{", "[" * 200_000, "5", "{}", "[[1.0]]", json.dumps([["a"] * COUNT] * COUNT),
+     json.dumps([[True] * COUNT] * COUNT), json.dumps([[float("nan")] * COUNT] * COUNT),
+     json.dumps([[2.0] * COUNT] * COUNT), json.dumps([[0.1] * COUNT] * 7 + [0.1])],
+)  # fmt: skip
+def test_a_matrix_that_is_none_leaves_its_size_uncorrected(
+    store: Store, client: redis.Redis, stats: RoomStats, foreign: str
+) -> None:
+    store.write_models([_report("net-1", ["medium", "large"])])
+    _counted(store, SAD_ROOM, size=2)
+    _counted(store, SAD_ROOM, size=3)
+    assert stats.summary("kitchen", MINUTE).uncorrected_share == 0.0
+    client.hset(redis_keys.model("net-1"), "soft:large", foreign)
+    summary = stats.summary("kitchen", MINUTE)
+    assert summary.uncorrected_share == pytest.approx(0.5, abs=0.05)
+    assert summary.uncorrected_models == ("net-1",)
 
 
 def test_tables_and_csv_say_which_share_is_which(store: Store, stats: RoomStats) -> None:

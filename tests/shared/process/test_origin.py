@@ -51,3 +51,21 @@ def test_without_its_wheel_nothing_is_fetched_by_its_name(
         note(installed, tmp_path / "deleted.whl")
     assert origin() is None
     assert '"FILE-OR-FOLDER[worker]", the wheel or the clone' in how_to_install("worker")
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [b"{", b"[" * 200_000, b"\xff\xfe", b"[1]", b'"file:///"', b'{"url": 5}', b'{"url": "file://["}',
+     b'{"url": "file:///%00"}', b'{"url": "file:///' + b"x" * 5_000 + b'"}'],
+)  # fmt: skip
+def test_a_damaged_note_is_none(installed: Path, damaged: bytes) -> None:
+    (installed / "direct_url.json").write_bytes(damaged)
+    assert origin() is None
+
+
+def test_a_note_whose_details_are_damaged_still_names_the_wheel(
+    installed: Path, tmp_path: Path
+) -> None:
+    document = {"url": f"file://{pathname2url(str(tmp_path))}", "dir_info": [1]}
+    (installed / "direct_url.json").write_text(json.dumps(document))
+    assert origin() == Origin(tmp_path)
