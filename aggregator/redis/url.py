@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
-from urllib.parse import parse_qsl, unquote, urlencode
+from urllib.parse import parse_qsl, unquote
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import DEFAULT_REDIS_URL
-from roommood.shared.security.secret_urls import holds_password
+from roommood.shared.security.secret_urls import holds_password, names_password, redacted
 
 DEFAULT_URL: Final = DEFAULT_REDIS_URL
 _PORT, _SENTINEL_PORT = 6379, 26379
@@ -90,13 +90,12 @@ def is_cluster(url: str) -> bool:
 
 
 def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    address, _, query = url.partition("?")
-    scheme, slashes, rest = address.partition("://")
-    _, at, host = rest.rpartition("@")
-    shown = [(name, value) for name, value in parse_qsl(query) if name.lower() != "password"]
-    options = f"?{urlencode(shown)}" if shown else ""
-    return f"{scheme}{slashes}{'***@' if at else ''}{host}{options}"
+    """The URL as it may be shown: of one that holds a password, scheme and host alone."""
+    if _may_hold_password(url):
+        return redacted(url)
+    scheme, slashes, rest = url.partition("://") if "://" in url else ("", "", url)
+    _, at, shown = rest.rpartition("@")
+    return f"{scheme}{slashes}{'***@' if at else ''}{shown}"
 
 
 def refuse_password_in(url: str) -> None:
@@ -104,12 +103,16 @@ def refuse_password_in(url: str) -> None:
 
     Every user of a machine sees the command lines of all processes.
     """
-    if holds_password(url):
+    if _may_hold_password(url):
         raise ConfigError(
             "the Redis URL holds a password, which others could read from it: change that "
             "password, write the new one into a file that only you can read, and give "
             "--redis-password-file FILE and a URL like redis://USER@HOST:6379/0"
         )
+
+
+def _may_hold_password(url: str) -> bool:
+    return holds_password(url) or names_password(url)
 
 
 # Options
@@ -186,7 +189,9 @@ def _host(text: str, usual_port: int) -> Host:
     """HOST, HOST:PORT, [IPV6] or [IPV6]:PORT."""
     match = re.fullmatch(r"(\[[0-9A-Fa-f:.%]+\]|[^\[\]:,\s]+)(?::([0-9]{1,5}))?", text)
     if match is None or int(match[2] or usual_port) not in range(1, 65_536):
-        raise ConfigError(f"{text!r} in the Redis URL is no HOST:PORT")
+        # After a colon may stand a password, before which its user and a host were forgotten.
+        place = repr(text) if re.fullmatch("[^:]*:?[0-9]*", text) else "what stands for the host"
+        raise ConfigError(f"{place} in the Redis URL is no HOST:PORT")
     return unquote(match[1].strip("[]")), int(match[2] or usual_port)
 
 

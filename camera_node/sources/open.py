@@ -88,7 +88,9 @@ def _check(rate_hz: float | None, width: int | None, height: int | None) -> None
 
 def _number(spec: str, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,2}", text, re.ASCII):
-        raise SourceError(f"source {spec!r}: {text!r} is not a camera's number; use for example 0")
+        raise SourceError(
+            f"source {shown(spec)!r}: {shown(text)!r} is not a camera's number; use for example 0"
+        )
     return int(text)
 
 
@@ -128,8 +130,12 @@ def _open_path(spec: str, rate_hz: float | None, loop: bool) -> Source:
         return VideoFile(path, rate_hz=rate_hz, loop=loop)
     if suffix in NOT_TAKEN:
         todo = NOT_TAKEN[suffix]
-        raise SourceError(f"source {spec!r}: files that end in {suffix} are not taken: {todo}")
-    raise SourceError(f"source {spec!r} is neither a picture nor a video by its ending: {_KINDS}")
+        raise SourceError(
+            f"source {shown(spec)!r}: files that end in {suffix} are not taken: {todo}"
+        )
+    raise SourceError(
+        f"source {shown(spec)!r} is neither a picture nor a video by its ending: {_KINDS}"
+    )
 
 
 def _reason(error: OSError | ValueError) -> str:

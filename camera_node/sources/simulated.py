@@ -21,6 +21,7 @@ from roommood.camera_node.sources.pictures import picture_files, read_pixels
 from roommood.shared.errors import PictureError, SourceError
 from roommood.shared.opencv import Pixels, cv2
 from roommood.shared.process.origin import how_to_install
+from roommood.shared.security.secret_urls import shown
 
 _DEFAULT_SIZE: Final = (640, 480)
 _DEFAULT_RATE_HZ: Final = 15.0
@@ -158,7 +159,7 @@ def parse_simulated(
     people = 1
     for key, value in parse_qsl(options, keep_blank_values=True):
         if key != "people" or value not in {str(n) for n in range(1, _MAX_PEOPLE + 1)}:
-            raise SourceError(f"source {spec!r}: {key}={value}; use people=1 to {_MAX_PEOPLE}")
+            raise SourceError(f"source {shown(spec)!r}: use people=1 to {_MAX_PEOPLE}")
         people = int(value)
     path = Path(folder).expanduser() if folder else None
     return SimulatedCamera(

@@ -9,9 +9,11 @@ _ENDS_AUTHORITY: Final = re.compile(r"[/?#\\]")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\])(?::([0-9]{1,5}))?", re.ASCII)
 # As cameras name them in a query or in the path: ?passwd=..., /user=admin&password=...
 _NAMED: Final = re.compile(
-    r"(?:^|[/?&;,_])(?:pass(?:wd|word|wort|phrase)?|pwd|psw|pw|secret|token)=[^&;/{]",
+    r"(?:pass(?:wd|word|wort|phrase)|(?:^|[^a-z0-9])(?:(?:login)?pass?|pwd|psw|pw|secret|token))\s*=",
     re.IGNORECASE,
 )
+# What stands there instead of one.
+_NO_PASSWORD: Final = re.compile(r"\{password\}|[&;]\w*=|[&;]?$")
 HIDDEN: Final = "..."
 
 
@@ -28,15 +30,24 @@ def redacted(url: str) -> str:
 
 def shown(spec: str) -> str:
     """A source as it may be shown: a path or a number as it is, an address redacted."""
-    looks_like_one = "://" in spec or "@" in spec or re.match("[A-Za-z]{3,}:/", spec)
-    return redacted(spec) if looks_like_one or holds_password(spec) else spec
+    plain = unquote(spec)
+    is_address = "://" in plain or "@" in plain or re.match(r"\s*[A-Za-z]{3,}:[/\\]", plain)
+    return redacted(spec) if is_address or names_password(spec) else spec
 
 
 def holds_password(url: str) -> bool:
     """True for a URL with a password in it, however it is written there."""
-    start = _SCHEME.match(url)
-    inside, at, _ = url[start.end() if start else 0 :].rpartition("@")
-    return bool((at and ":" in unquote(inside)) or _NAMED.search(unquote(url)))
+    start, plain = _SCHEME.match(url), unquote(url)
+    place = url[start.end() :] if start else plain
+    # The @ may be written as %40 where the host ends, but is then no part of path or query.
+    before = (place.rpartition("@")[0], unquote(_split(place)[0]).rpartition("@")[0])
+    named = (not _NO_PASSWORD.match(plain, name.end()) for name in _NAMED.finditer(plain))
+    return any(":" in unquote(user) for user in before) or any(named)
+
+
+def names_password(url: str) -> bool:
+    """True also where nothing but `{password}`, or the next name, seems to follow."""
+    return _NAMED.search(unquote(url)) is not None
 
 
 def is_host(text: str) -> bool:

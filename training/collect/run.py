@@ -18,7 +18,7 @@ from roommood.camera_node.sources.picture import Source
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION, load_expression
 from roommood.inference_worker.vision.detectors import open_detector
 from roommood.shared.errors import ConfigError
-from roommood.shared.security.secret_urls import redacted
+from roommood.shared.security.secret_urls import redacted, shown
 from roommood.training.collect.collect import FaceCrop, FaceFinder, label_all, label_each
 from roommood.training.collect.collection import Collection, session_name
 from roommood.training.collect.consent import agree
@@ -65,7 +65,7 @@ def collect(options: CollectOptions) -> None:
 
 def redacted_source(spec: str) -> str:
     """The source for the record, without a stream's password."""
-    return redacted(spec) if "://" in spec else f"source {spec}"
+    return redacted(spec) if "://" in spec else f"source {shown(spec)}"
 
 
 def _finder(options: CollectOptions) -> FaceFinder:

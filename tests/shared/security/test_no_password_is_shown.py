@@ -1,0 +1,89 @@
+"""However a password and the address around it are spelt, nobody is shown it."""
+
+from urllib.parse import quote, unquote
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roommood.aggregator.redis.url import parse_url, without_password
+from roommood.camera_node.sources.open import open_source
+from roommood.shared.errors import RoommoodError
+from roommood.shared.security.secret_urls import holds_password, redacted, shown
+
+CORE = "S3CRET"
+odd = st.text(st.sampled_from("/#?@:&=%;,{}[]\\ !$+~.12aZé"), max_size=4)
+password = st.builds(lambda before, after: f"{before}{CORE}{after}", odd, odd)
+
+
+def all_percent(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode())
+
+
+def escaped(text: str) -> str:
+    return quote(text, safe="")
+
+
+spelling = st.sampled_from([str, escaped, all_percent])
+spelt = st.builds(lambda how, text: how(text), spelling, password)
+place = st.sampled_from(["cam", "cam:554", "10.0.0.2:80", "[fe80::1]:554"])
+name = st.sampled_from(
+    ["password", "passwd", "pwd", "pass", "psw", "pw", "PASSWORD", "Passwd", "loginpas", "token"]
+)
+source_start = st.sampled_from(
+    ["rtsp://", "RTSPS://", "http://", "https://", "rtps://", "rtsp:/", "rtsp:", "rtsp//",
+     "rtsp;//", "rtsp:///", "rtsp ://", " rtsp://", "rtsp://rtsp://", "http:\\\\", "//", "", "webcam:rtsp://",
+     "picamera:http://"]
+)  # fmt: skip
+redis_start = st.sampled_from(
+    ["redis://", "rediss://", "redis+sentinel://", "unix://", "reds://", "redis:/", "redis:",
+     "redis//", "redis;//", "//", "", " redis://"]
+)  # fmt: skip
+before_host = st.builds(
+    lambda user, colon, word, host, end: f"{user}{colon}{word}@{host}{end}",
+    st.sampled_from(["admin", "", "a%40b"]), st.sampled_from([":", "%3A"]), spelt, place,
+    st.sampled_from(["", "/", "/live", "/0", "/live?channel=1"]),
+)  # fmt: skip
+in_path_or_query = st.builds(
+    lambda host, start, key, word, end: f"{host}/{start}{key}={word}{end}",
+    place,
+    st.sampled_from(["?", "user=admin&", "user=admin_", "live?user=admin&", "live;", "#"]),
+    name, spelt, st.sampled_from(["", "&channel=1", "_stream=0.sdp?"]),
+)  # fmt: skip
+source = st.builds(lambda start, rest: start + rest, source_start, before_host | in_path_or_query)
+redis_url = st.builds(lambda start, rest: start + rest, redis_start, before_host | in_path_or_query)
+
+
+def tells(text: str) -> bool:
+    return CORE in text or CORE in unquote(text)
+
+
+@given(source)
+def test_nothing_of_a_source_that_is_shown_holds_its_password(spec: str) -> None:
+    assert tells(spec)
+    assert not tells(shown(spec))
+    assert not tells(redacted(spec))
+
+
+@given(source)
+def test_no_error_of_opening_a_source_holds_its_password(spec: str) -> None:
+    try:
+        text = open_source(spec).description
+    except RoommoodError as error:
+        text = str(error)
+    assert not tells(text)
+
+
+@given(redis_url)
+def test_no_redis_url_that_is_shown_nor_its_error_holds_a_password(url: str) -> None:
+    try:
+        text = repr(parse_url(url))
+    except RoommoodError as error:
+        text = str(error)
+    assert not tells(text)
+    assert not tells(without_password(url))
+
+
+@given(st.builds(lambda start, rest: start + rest, st.sampled_from(["rtsp://", "redis://"]),
+                 before_host))  # fmt: skip
+def test_a_password_before_the_host_is_always_seen(url: str) -> None:
+    assert holds_password(url)
