@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from fastapi import FastAPI
-from nicegui import Client, ui
 from nicegui import app as nicegui_app
+from nicegui import ui
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
@@ -15,14 +15,14 @@ from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.pages.health import health_page
 from roommood.aggregator.dashboard.pages.overview import overview_page
 from roommood.aggregator.dashboard.pages.room import room_page
+from roommood.aggregator.dashboard.pages.unopened import UNOPENED_S, UnopenedPages
 from roommood.aggregator.dashboard.switches import Switches
 from roommood.aggregator.dashboard.zones import PageZone
 from roommood.shared.protocol.names import is_name
 
-# Pages open at once; each costs the server some memory.
-_MOST_PAGES = 500
 # How long a phone may be out of reach before its page is made anew.
 _RECONNECT_S = 20.0
+_TICK_S = 5.0
 
 
 def mount(
@@ -33,25 +33,30 @@ def mount(
     zone: PageZone,
 ) -> None:
     """Adds the pages to an app, at most one in each process: NiceGUI keeps them in one place."""
+    unopened = UnopenedPages()
 
     @ui.page("/", title="Rooms – roommood")
     def overview() -> Response | None:
-        return _open(lambda: overview_page(broadcaster, zone))
+        return _open(unopened, lambda: overview_page(broadcaster, zone))
 
     @ui.page("/health", title="Cameras and workers – roommood")
     def health() -> Response | None:
-        return _open(lambda: health_page(broadcaster, zone))
+        return _open(unopened, lambda: health_page(broadcaster, zone))
 
     @ui.page("/room/{name}")
     def room(name: str, hour: str = "") -> Response | None:
         if not is_name(name):
-            return HTMLResponse(render("not_found.html", path=f"/room/{name}"), 404)
-        return _open(lambda: room_page(broadcaster, archive, switches, zone, name, hour_of(hour)))
+            return _instead(HTMLResponse(render("not_found.html", path=f"/room/{name}"), 404))
+        return _open(
+            unopened,
+            lambda: room_page(broadcaster, archive, switches, zone, name, hour_of(hour)),
+        )
 
     @nicegui_app.exception_handler(404)
     async def not_found(request: Request, _: Exception) -> Response:
         return HTMLResponse(render("not_found.html", path=request.url.path), 404)
 
+    nicegui_app.timer(_TICK_S, unopened.tick)
     ui.add_head_html('<link rel="stylesheet" href="/assets/dashboard.css">', shared=True)
     ui.run_with(
         app,
@@ -77,12 +82,20 @@ def hour_of(text: str) -> datetime | None:
     return moment if moment.tzinfo else None
 
 
-def _open(build: Callable[[], None]) -> Response | None:
-    """Builds a page, which NiceGUI then serves, unless too many are open."""
-    if len(Client.instances) > _MOST_PAGES:
-        return PlainTextResponse("too many pages are open: close some\n", 503)
+def _open(unopened: UnopenedPages, build: Callable[[], None]) -> Response | None:
+    """Builds a page, which NiceGUI then serves, unless there are too many."""
+    refusal = unopened.take(ui.context.client)
+    if refusal:
+        later = {"retry-after": f"{UNOPENED_S:.0f}"}
+        return _instead(PlainTextResponse(f"{refusal}\n", 503, later))
     build()
     return None
+
+
+def _instead(answer: Response) -> Response:
+    """What is served in place of a page, which NiceGUI would otherwise keep for a minute."""
+    ui.context.client.delete()
+    return answer
 
 
 _FAVICON = (
