@@ -36,6 +36,8 @@ _REST_S: Final = 1.0
 # each is retrieved while somebody has wanted one lately.
 _SELDOM_MS: Final = 100.0
 _LATELY_MS: Final = 5_000.0
+# Who takes them faster than this is not to wait for the next either: it would be idle so long.
+_OFTEN_MS: Final = 100.0
 _BACK_OFF: Final = BackOff()
 _log = logging.getLogger("camera_node")
 
@@ -71,6 +73,7 @@ class Capture:
     ) -> None:
         self.source = source
         self._is_frame_wanted, self._frame_wanted_ms = False, -math.inf
+        self._taken_ms, self._between_takes_ms = -math.inf, math.inf
         self.error: BaseException | None = None
         self._wake, self._is_quiet, self._clock = wake, is_quiet, clock
         self._retry_at_start, self._back_off = retry_at_start, back_off
@@ -146,6 +149,8 @@ class Capture:
                 self.is_frame_wanted = True
             else:
                 self._taken += 1
+                now_ms = self._clock()
+                self._between_takes_ms, self._taken_ms = now_ms - self._taken_ms, now_ms
             return picture
 
     def count_unsent(self) -> None:
@@ -258,8 +263,13 @@ class Capture:
             return True
         if self.stillness.is_due(grabbed.captured_ms, grabbed.is_key):
             return True
+        return self._is_soon_wanted(self._clock())
+
+    def _is_soon_wanted(self, now_ms: float) -> bool:
+        if self._between_takes_ms < _OFTEN_MS and now_ms - self._taken_ms < _OFTEN_MS:
+            return True
         is_seldom = self._interval.average_ms >= _SELDOM_MS
-        return is_seldom and self._clock() - self._frame_wanted_ms < _LATELY_MS
+        return is_seldom and now_ms - self._frame_wanted_ms < _LATELY_MS
 
     def _keep(self, grabbed: Grabbed, picture: Picture | None) -> None:
         with self._lock:

@@ -184,6 +184,29 @@ def test_a_picture_that_was_passed_over_takes_the_place_of_the_older_one(room: R
     assert room.capture.counts() == CaptureCounts(captured=2, skipped=2)
 
 
+def take(room: Room, number: int, now_ms: float) -> None:
+    room.now_ms = now_ms
+    room.show(number)
+    assert room.capture.take_newest() is not None
+
+
+def test_pictures_are_kept_for_who_takes_them_faster_than_ten_a_second(room: Room) -> None:
+    room.start()
+    take(room, 0, 0.0)
+    take(room, 40, 66.0)
+    room.capture.is_frame_wanted = False
+    assert seen(room, 80, 120) == [80, 120]
+    assert room.capture.take_newest() is not None
+
+
+def test_pictures_are_passed_over_where_five_a_second_are_taken(room: Room) -> None:
+    room.start()
+    take(room, 0, 0.0)
+    take(room, 40, 200.0)
+    room.capture.is_frame_wanted = False
+    assert seen(room, 80, 120) == []
+
+
 def test_pictures_that_come_seldom_are_kept_for_who_asks_while_somebody_does(room: Room) -> None:
     room.start()
     room.show(0, 200)
