@@ -23,13 +23,15 @@ from roommood.shared.protocol.limits import HELLO_EVERY_MS
 from roommood.shared.protocol.messages import Frame, Hello
 
 _INTERVAL_US = 100_000
+# Cameras of a room: of more new ones at once the aggregator counts some later.
+A_ROOM = 50
 
 
 class SwarmCamera:
     """The protocol of a camera with one worker, and nothing else."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, name: str) -> None:
-        self.name = name
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], address: str, number: int) -> None:
+        self.name, self.room = f"cam-{number}", room_of(number)
         self.window = CreditWindow(boot_ms())
         self.window.connect(1, boot_ms())
         self.socket = context.socket(zmq.DEALER)
@@ -39,7 +41,7 @@ class SwarmCamera:
     def say_hello(self) -> None:
         now_ms, session = boot_ms(), f"b-{self.name}"
         sent = self.window.sent
-        hello = Hello(self.name, "room", session, 0, 1, sent, 10.0, 640, 480, 0, now_ms)
+        hello = Hello(self.name, self.room, session, 0, 1, sent, 10.0, 640, 480, 0, now_ms)
         self.socket.send(wire.encode_hello(hello), zmq.NOBLOCK)
 
     def tick(self, jpegs: Sequence[bytes]) -> None:
@@ -53,9 +55,16 @@ class SwarmCamera:
         while jpegs and self.window.available(boot_ms()):
             seq, now_ms = self.window.sent, boot_ms()
             jpeg, session = jpegs[seq % len(jpegs)], f"b-{self.name}"
-            frame = Frame(self.name, "room", session, seq, 640, 480, 0, 1.0, _INTERVAL_US, now_ms)
+            frame = Frame(
+                self.name, self.room, session, seq, 640, 480, 0, 1.0, _INTERVAL_US, now_ms
+            )
             self.socket.send_multipart([wire.encode_frame(frame), jpeg])
             self.window.spend()
+
+
+def room_of(number: int) -> str:
+    """The room of a camera by its number."""
+    return f"room-{number // A_ROOM}"
 
 
 def main() -> None:
@@ -63,8 +72,8 @@ def main() -> None:
     jpegs = [path.read_bytes() for path in sorted(Path(folder).glob("*.jpg"))]
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     context.max_sockets = int(count) + 16
-    names = [f"cam-{int(first) + number}" for number in range(int(count))]
-    cameras = [SwarmCamera(context, address, name) for name in names]
+    numbers = range(int(first), int(first) + int(count))
+    cameras = [SwarmCamera(context, address, number) for number in numbers]
     run(cameras, jpegs if what == "ready" else [])
     print(json.dumps({camera.name: camera.window.sent for camera in cameras}))
     context.destroy(0)

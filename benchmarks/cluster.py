@@ -22,7 +22,9 @@ from benchmarks.aggregation import pid_of, report
 from benchmarks.plant import QuietSite
 from benchmarks.processes import cpu_s
 from benchmarks.rows import Options, Row, at_least, run_alone, stated
+from roommood.aggregator.redis import keys as redis_keys
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
+from roommood.shared.clock import wall_ms
 from roommood.shared.protocol import wire
 from tests.end_to_end.site import select_for
 from tests.redis_cluster import Cluster
@@ -33,6 +35,8 @@ _EACH: Final = 4
 # Reports under way to one aggregator at a time.
 _WINDOW: Final = 3
 _WARM_UP: Final = 5
+# Rooms that Redis holds already: of more new ones at once an aggregator counts some later.
+_KNOWN_ROOMS: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ def cluster(options: Options) -> Iterator[Row]:
 @contextmanager
 def one_redis() -> Iterator[tuple[RedisServer, QuietSite]]:
     with _site(RedisServer(appendonly="yes")) as site:
+        with site.redis.client() as client:
+            client.zadd(redis_keys.ROOMS, {f"room-{n:04d}": wall_ms() for n in range(_KNOWN_ROOMS)})
         yield site.redis, site
 
 

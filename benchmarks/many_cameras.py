@@ -15,8 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from benchmarks.camera_swarm import room_of
 from benchmarks.pictures import write_jpegs
-from benchmarks.plant import ROOM, Plant
+from benchmarks.plant import Plant
 from benchmarks.processes import answer, cpu_s, end, rss_mb, start
 from benchmarks.rows import Options, Row, at_least, at_most, run_alone, stated
 from tests.end_to_end.site import select_for, until
@@ -69,13 +70,13 @@ def _crowd(folder: str, cameras: int, options: Options) -> Crowd:
         worker = plant.worker("--input-size", "320")
         swarms = _swarms(plant, folder, cameras, "ready")
         try:
-            until(lambda: _counts(plant), "frames are counted", 90.0)
+            until(lambda: len(_counts(plant, cameras)) == cameras, "all are counted", 90.0)
             select_for(3.0)
-            before, used = _counts(plant), cpu_s(worker.process.pid)
+            before, used = _counts(plant, cameras), cpu_s(worker.process.pid)
             seconds = options.length(8, 6) * (3 if cameras > 100 else 1)
             select_for(seconds)
             used = cpu_s(worker.process.pid) - used
-            after = _counts(plant)
+            after = _counts(plant, cameras)
         finally:
             _end(swarms)
     each = [after.get(name, 0) - before.get(name, 0) for name in after]
@@ -85,12 +86,13 @@ def _crowd(folder: str, cameras: int, options: Options) -> Crowd:
     return Crowd(used * 1000 / frames, jain, frames / seconds)
 
 
-def _counts(plant: Plant) -> dict[str, int]:
+def _counts(plant: Plant, cameras: int) -> dict[str, int]:
     """Frames counted by camera."""
-    fields = plant.site.buckets(ROOM)
+    rooms = sorted({room_of(number) for number in range(cameras)})
     return {
         field.removeprefix("frames:"): count
-        for field, count in fields.items()
+        for room in rooms
+        for field, count in plant.site.buckets(room).items()
         if field.startswith("frames:")
     }
 
