@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from roommood.camera_node.back_off import BackOff
+from roommood.camera_node.demand import Demand
 from roommood.camera_node.interval import Interval
 from roommood.camera_node.sources.picture import (
     Damage,
@@ -32,12 +33,6 @@ from roommood.shared.protocol.limits import MAX_STATUS_CHARS
 _STEADY_MS: Final = 10_000.0
 # Seconds between two looks at the quiet hours while the camera is off.
 _REST_S: Final = 1.0
-# Where pictures come more seldom than this, in ms, whoever wants one is not to wait for the next:
-# each is retrieved while somebody has wanted one lately.
-_SELDOM_MS: Final = 100.0
-_LATELY_MS: Final = 5_000.0
-# Who takes them faster than this is not to wait for the next either: it would be idle so long.
-_OFTEN_MS: Final = 100.0
 _BACK_OFF: Final = BackOff()
 _log = logging.getLogger("camera_node")
 
@@ -72,8 +67,7 @@ class Capture:
         clock: Callable[[], float] = boot_ms,
     ) -> None:
         self.source = source
-        self._is_frame_wanted, self._frame_wanted_ms = False, -math.inf
-        self._taken_ms, self._between_takes_ms = -math.inf, math.inf
+        self._is_frame_wanted, self._demand = False, Demand()
         self.error: BaseException | None = None
         self._wake, self._is_quiet, self._clock = wake, is_quiet, clock
         self._retry_at_start, self._back_off = retry_at_start, back_off
@@ -139,7 +133,7 @@ class Capture:
     def is_frame_wanted(self, is_wanted: bool) -> None:
         self._is_frame_wanted = is_wanted
         if is_wanted:
-            self._frame_wanted_ms = self._clock()
+            self._demand.asked(self._clock())
 
     def take_newest(self) -> Picture | None:
         """The newest picture, if it was not given out before; if there is none, one is wanted."""
@@ -149,8 +143,7 @@ class Capture:
                 self.is_frame_wanted = True
             else:
                 self._taken += 1
-                now_ms = self._clock()
-                self._between_takes_ms, self._taken_ms = now_ms - self._taken_ms, now_ms
+                self._demand.given(self._clock())
             return picture
 
     def count_unsent(self) -> None:
@@ -263,13 +256,7 @@ class Capture:
             return True
         if self.stillness.is_due(grabbed.captured_ms, grabbed.is_key):
             return True
-        return self._is_soon_wanted(self._clock())
-
-    def _is_soon_wanted(self, now_ms: float) -> bool:
-        if self._between_takes_ms < _OFTEN_MS and now_ms - self._taken_ms < _OFTEN_MS:
-            return True
-        is_seldom = self._interval.average_ms >= _SELDOM_MS
-        return is_seldom and now_ms - self._frame_wanted_ms < _LATELY_MS
+        return self._demand.is_likely(self._clock(), self._interval.average_ms)
 
     def _keep(self, grabbed: Grabbed, picture: Picture | None) -> None:
         with self._lock:
