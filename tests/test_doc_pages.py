@@ -30,7 +30,8 @@ def text_of(page: str) -> str:
 
 
 def commands(page: str) -> list[list[str]]:
-    lines = "\n".join(re.findall(r"```sh[^\n]*\n(.*?)```", text_of(page), re.DOTALL)).splitlines()
+    text = "\n".join(re.findall(r"```sh[^\n]*\n(.*?)```", text_of(page), re.DOTALL))
+    lines = text.replace("\\\n", " ").splitlines()
     parsed = [shlex.split(line, comments=True) for line in lines]
     named = [[Path(words[0]).name, *words[1:]] for words in parsed if words]
     return [words for words in named if words[0] in OWN_NAMES]

@@ -73,7 +73,7 @@ def everything(store: Store) -> None:
     store.write_health({"door": {"rate_hz": 1.0}}, {"w1": {}}, now_ms)
     store.write_models([ModelReport("net-1", ("neutral",), 1.0, {})])
     store.pause("kitchen")
-    assert store.paused_rooms() == ("kitchen",)
+    assert "kitchen" in store.paused_rooms()
     store.resume("kitchen")
     assert store.forget("kitchen") > 0
     store.touch_rooms({"kitchen": 1.0})  # kept out by the tombstone
@@ -506,7 +506,7 @@ def test_tls_with_the_right_authority_and_password_lets_the_writer_in(
     url = f"rediss://writer@localhost:{tls_port}/0?ca_file={ca}"
     store = Store(url, access.writer_password)
     everything(store)
-    assert store.paused_rooms() == ()
+    assert "kitchen" not in store.paused_rooms()
     store.close()
 
 
