@@ -55,6 +55,7 @@ class Demo:
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """With a past from the start: the page keeps hours that it has read for minutes."""
     log = tmp_path_factory.mktemp("demo") / "demo.log"
     code = "from roommood.deploy.cli import main; main()"
     command = [sys.executable, "-P", "-c", code, "demo", "--dashboard", "--seconds", "1800"]
@@ -69,19 +70,19 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         return Demo(page[1], private[0], process.pid) if page and private else None
 
     try:
-        yield until(told, "the demo is up")
+        up = until(told, "the demo is up")
+        _make_past(up)
+        yield up
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(60.0)
 
 
-@pytest.fixture(scope="session")
-def demo_with_past(demo: Demo) -> Demo:
+def _make_past(demo: Demo) -> None:
     with demo.client() as client:
         for seed, (room, camera) in enumerate(_WITH_A_PAST.items()):
             until(partial(_counted, client, room), f"{room} counts")
             make_up(client, room, camera, seed)
-    return demo
 
 
 def _counted(client: Any, room: str) -> list[str]:

@@ -69,11 +69,11 @@ def wider_than(context: Context, seen: Watched) -> list[str]:
 @pytest.mark.parametrize("width", [320, 390, 640])
 @pytest.mark.parametrize("name", PAGES)
 def test_no_page_is_wider_than_a_narrow_screen(
-    demo_with_past: Demo, open_page: Open, name: str, width: int
+    demo: Demo, open_page: Open, name: str, width: int
 ) -> None:
     context = {**PHONE, "viewport": {"width": width, "height": 844}}
     seen = open_page(context)
-    seen.open(demo_with_past.url + PAGES[name])
+    seen.open(demo.url + PAGES[name])
     until(lambda: has_figures(seen, name), f"figures in {name}")
 
     assert wider_than(context, seen) == []
@@ -84,10 +84,10 @@ def test_no_page_is_wider_than_a_narrow_screen(
 
 @pytest.mark.parametrize(("window", "rows"), [("Day", 80), ("Week", 80), ("Hour", 30)])
 def test_a_chosen_period_shows_its_own_figures_within_two_seconds(
-    demo_with_past: Demo, open_page: Open, window: str, rows: int
+    demo: Demo, open_page: Open, window: str, rows: int
 ) -> None:
     seen = open_page(DESKTOP)
-    seen.open(demo_with_past.url + "/room/kitchen")
+    seen.open(demo.url + "/room/kitchen")
     until(lambda: has_figures(seen, "room"), "figures")
     other = "Day" if window == "Hour" else "Hour"
     seen.page.click("summary:has-text('History as a table')")

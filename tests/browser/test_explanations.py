@@ -28,10 +28,10 @@ def without_explanation(seen: Watched) -> list[str]:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_every_figure_has_its_explanation_within_reach(
-    demo_with_past: Demo, open_page: Open, name: str
+    demo: Demo, open_page: Open, name: str
 ) -> None:
     seen = open_page(DESKTOP)
-    seen.open(demo_with_past.url + PAGES[name])
+    seen.open(demo.url + PAGES[name])
     until(lambda: has_figures(seen, name), f"figures in {name}")
     if name == "room":
         seen.page.click("summary:has-text('History as a table')")
@@ -72,9 +72,9 @@ def test_a_phone_has_all_explanations_at_the_foot(demo: Demo, open_page: Open) -
         assert label in meanings
 
 
-def test_an_hour_of_the_picture_leads_to_its_figures(demo_with_past: Demo, open_page: Open) -> None:
+def test_an_hour_of_the_picture_leads_to_its_figures(demo: Demo, open_page: Open) -> None:
     seen = open_page({**DESKTOP, "timezone_id": "UTC"})
-    seen.open(demo_with_past.url + "/room/kitchen")
+    seen.open(demo.url + "/room/kitchen")
     until(lambda: "Press an hour" in seen.text(), "the days are there")
     seen.page.click("summary:has-text('Day by hour as a table')")
     link = seen.page.locator("section[aria-labelledby=heat] td a").nth(30)
@@ -94,9 +94,9 @@ def test_an_hour_of_the_picture_leads_to_its_figures(demo_with_past: Demo, open_
     until(lambda: seen.text(f"{HISTORY} .rm-note >> nth=0") != before, "another hour is shown")
 
 
-def test_what_is_printed_has_figures_and_no_buttons(demo_with_past: Demo, open_page: Open) -> None:
+def test_what_is_printed_has_figures_and_no_buttons(demo: Demo, open_page: Open) -> None:
     seen = open_page({**DESKTOP, "color_scheme": "dark"})
-    seen.open(demo_with_past.url + "/room/kitchen")
+    seen.open(demo.url + "/room/kitchen")
     until(lambda: has_figures(seen, "room"), "figures")
     seen.page.emulate_media(media="print")
     assert not seen.page.is_visible("button:has-text('Pause')")

@@ -25,10 +25,10 @@ WIDE: Context = {"viewport": {"width": 1200, "height": 760}}
     ],
 )
 def test_a_picture_is_taken(
-    demo_with_past: Demo, open_page: Open, name: str, path: str, look: Context
+    demo: Demo, open_page: Open, name: str, path: str, look: Context
 ) -> None:
     seen = open_page(look)
-    seen.open(demo_with_past.url + path)
+    seen.open(demo.url + path)
     until(lambda: "%" in seen.text(), "figures are there")
     if path != "/health":
         # The last hour is read again every ten seconds.

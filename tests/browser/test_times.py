@@ -52,10 +52,10 @@ def test_times_are_the_browsers_own_unless_the_page_was_told_others(
 
 
 def test_a_day_that_is_picked_shows_what_the_commands_tell_of_it(
-    demo_with_past: Demo, open_page: Open
+    demo: Demo, open_page: Open
 ) -> None:
     seen = open_page({**DESKTOP, "timezone_id": KOLKATA})
-    seen.open(demo_with_past.url + "/room/kitchen")
+    seen.open(demo.url + "/room/kitchen")
     until_read(seen, "to")
     zone = ZoneInfo(KOLKATA)
     picked = (datetime.now(zone) - timedelta(days=3)).date()
@@ -66,11 +66,11 @@ def test_a_day_that_is_picked_shows_what_the_commands_tell_of_it(
     assert "Frames" in seen.text()
 
     span = parse_span(picked.isoformat(), picked.isoformat(), datetime.now(UTC), zone)
-    with RoomStats(demo_with_past.redis_url) as stats:
+    with RoomStats(demo.redis_url) as stats:
         (period,) = stats.periods_of("kitchen", [span])
     assert figure(seen, "Frames") == period.frames
     assert violations(seen.page) == []
-    seen.assert_clean(demo_with_past.url)
+    seen.assert_clean(demo.url)
 
 
 def figure(seen: Watched, name: str) -> int:
@@ -78,9 +78,9 @@ def figure(seen: Watched, name: str) -> int:
     return int("".join(filter(str.isdigit, facts.locator("dd").first.inner_text())))
 
 
-def test_this_week_stands_beside_the_last(demo_with_past: Demo, open_page: Open) -> None:
+def test_this_week_stands_beside_the_last(demo: Demo, open_page: Open) -> None:
     seen = open_page(DESKTOP)
-    seen.open(demo_with_past.url + "/room/kitchen")
+    seen.open(demo.url + "/room/kitchen")
     until_read(seen, "to")
     seen.page.click("button:has-text('This week')")
     seen.page.select_option("label:has-text('Beside it') select", "before")
@@ -95,9 +95,9 @@ def test_this_week_stands_beside_the_last(demo_with_past: Demo, open_page: Open)
     until(lambda: before.count() == 0, "it is gone again")
 
 
-def test_what_is_shown_can_be_saved_as_a_report(demo_with_past: Demo, open_page: Open) -> None:
+def test_what_is_shown_can_be_saved_as_a_report(demo: Demo, open_page: Open) -> None:
     seen = open_page({**DESKTOP, "timezone_id": "Europe/Berlin"})
-    seen.open(demo_with_past.url + "/room/kitchen")
+    seen.open(demo.url + "/room/kitchen")
     until_read(seen, "to")
     seen.page.click("button:has-text('Yesterday')")
     yesterday = datetime.now(ZoneInfo("Europe/Berlin")) - timedelta(days=1)
