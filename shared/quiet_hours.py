@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, Self
 from zoneinfo import ZoneInfo
 
@@ -88,13 +89,26 @@ class RoomQuietHours:
         return self.hours.is_quiet(now.astimezone(self.zone))
 
 
+def why_unreadable(hours: str) -> str:
+    """What is wrong with a room's hours as text; "" of what can be read."""
+    read = _read(hours)
+    return read if isinstance(read, str) else ""
+
+
 def is_quiet(hours: str, now: datetime) -> bool:
     """Of a room's hours as text. What cannot be read counts as quiet: somebody meant the room to
     be closed at some time."""
+    read = _read(hours)
+    return isinstance(read, str) or read.is_quiet(now)
+
+
+@lru_cache(4096)
+def _read(hours: str) -> RoomQuietHours | str:
+    """Asked of every room each second, and to say why a zone is unknown means to read them all."""
     try:
-        return RoomQuietHours.parse(hours).is_quiet(now)
-    except ConfigError:
-        return True
+        return RoomQuietHours.parse(hours)
+    except ConfigError as error:
+        return str(error)
 
 
 def _parse_span(text: str) -> _Span:

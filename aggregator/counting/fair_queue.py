@@ -9,6 +9,8 @@ from roommood.shared.protocol.limits import MAX_REPORT_BYTES
 
 # Bytes that a peer may be served in one round: a report of a second of a busy worker.
 QUANTUM_BYTES: Final = 64 * 1024
+# What a message takes beside its bytes, in bytes: an empty one is not free either.
+MESSAGE_BYTES: Final = 1024
 # Bytes that wait of one peer, and of all; what a peer says beyond is dropped unread.
 MOST_BYTES_OF_PEER: Final = 2 * MAX_REPORT_BYTES
 MOST_BYTES_IN_ALL: Final = 12 * MAX_REPORT_BYTES
@@ -35,15 +37,16 @@ class FairQueue:
     def put(self, peer: bytes, message: bytes) -> bool:
         """False if the peer has too much waiting; where all have, if it has more than its share."""
         backlog = self._backlogs.get(peer) or _Backlog()
-        size = backlog.size + len(message)
+        cost = _cost(message)
+        size = backlog.size + cost
         share = MOST_BYTES_IN_ALL // (len(self._backlogs) + 1)
-        is_full = self._size + len(message) > MOST_BYTES_IN_ALL
+        is_full = self._size + cost > MOST_BYTES_IN_ALL
         if size > (min(share, MOST_BYTES_OF_PEER) if is_full else MOST_BYTES_OF_PEER):
             return False
         self._backlogs[peer] = backlog
         backlog.messages.append(message)
         backlog.size = size
-        self._size += len(message)
+        self._size += cost
         self._count += 1
         return True
 
@@ -51,7 +54,7 @@ class FairQueue:
         """The next peer and its message; None if nothing waits."""
         while self._backlogs:
             peer, backlog = next(iter(self._backlogs.items()))
-            if len(backlog.messages[0]) <= backlog.credit:
+            if _cost(backlog.messages[0]) <= backlog.credit:
                 return peer, self._pop(peer, backlog)
             backlog.credit += QUANTUM_BYTES
             self._backlogs.move_to_end(peer)
@@ -59,10 +62,15 @@ class FairQueue:
 
     def _pop(self, peer: bytes, backlog: _Backlog) -> bytes:
         message = backlog.messages.popleft()
-        backlog.size -= len(message)
-        backlog.credit -= len(message)
-        self._size -= len(message)
+        cost = _cost(message)
+        backlog.size -= cost
+        backlog.credit -= cost
+        self._size -= cost
         self._count -= 1
         if not backlog.messages:
             del self._backlogs[peer]
         return message
+
+
+def _cost(message: bytes) -> int:
+    return len(message) + MESSAGE_BYTES

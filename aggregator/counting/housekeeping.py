@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,8 +17,10 @@ from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis.shards import PAUSE_TIMES
 from roommood.shared.errors import SchemaMismatch, ShardAway, StoreAway, StoreError, StoreRefuses
 from roommood.shared.process.logs import RateLimitedLog
+from roommood.shared.protocol.limits import MAX_PAUSED
 from roommood.shared.protocol.messages import ModelReport, Report
-from roommood.shared.quiet_hours import is_quiet
+from roommood.shared.protocol.names import is_name
+from roommood.shared.quiet_hours import is_quiet, why_unreadable
 from roommood.shared.security.allow_list import AllowList
 
 _log = logging.getLogger(__name__)
@@ -104,9 +107,22 @@ class Housekeeping:
 
     def _read_pauses(self) -> None:
         now = datetime.fromtimestamp(self._wall_ms / 1_000.0, UTC)
-        quiet = {room for room, hours in self._store.quiet_hours().items() if is_quiet(hours, now)}
-        self.paused_rooms = tuple(sorted(quiet.union(self._store.paused_rooms())))
-        self.paused_cameras = self._store.paused_cameras()
+        every = self._store.quiet_hours()
+        quiet = {room for room, hours in every.items() if is_quiet(hours, now)}
+        self.paused_rooms = self._passed_on(quiet.union(self._store.paused_rooms()))
+        self.paused_cameras = self._passed_on(self._store.paused_cameras())
+        for room in quiet:
+            if why := why_unreadable(every[room]):
+                self._limited_log.event(
+                    "quiet for ever: its hours are unreadable", room=room, why=why
+                )
+
+    def _passed_on(self, names: Iterable[str]) -> tuple[str, ...]:
+        """What an Ack can name: a worker drops one that names anything else, results and all."""
+        named = sorted(filter(is_name, names))
+        if more := named[MAX_PAUSED:]:
+            self._limited_log.event("not paused: too many are", names=len(more), first=more[0])
+        return tuple(named[:MAX_PAUSED])
 
     def _read_memory(self) -> None:
         if self._now_ms < self._memory_due_ms:

@@ -23,7 +23,7 @@ class Events:
     """One stream for each client, and a limit on how many there are.
 
     A slow client misses what was overtaken while it read, and holds nothing up: there is no
-    queue, only the newest cache.
+    queue, only the newest snapshot.
     """
 
     def __init__(self, broadcaster: Broadcaster) -> None:

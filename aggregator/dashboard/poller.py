@@ -170,7 +170,12 @@ class Poller:
             event(_log, logging.WARNING, "Redis lost", why=why)
         rooms = tuple(HourCache().of(room.known, RoomNow(room.name)) for room in before.rooms)
         since = before.away_since or taken
-        self._say(Snapshot(taken, rooms, before.cameras, before.workers, why, since))
+        self._say(
+            Snapshot(
+                taken, rooms, before.cameras, before.workers, why, since,
+                paused_cameras=before.paused_cameras,
+            )
+        )  # fmt: skip
 
     def _say(self, snapshot: Snapshot) -> None:
         if self._snapshot.away and not snapshot.away:

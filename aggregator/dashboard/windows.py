@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
+from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.aggregator.stats.calendar import Span, earlier, parse_span, wall_hours
 from roommood.aggregator.stats.figures import RoomPeriod
 
@@ -13,6 +14,7 @@ _AGAIN_EVERY: Final = 0.5
 _AGAIN_S: Final = (5.0, 60.0)
 # Buckets of a minute are kept for so long, less a day that has begun.
 _MINUTES_KEPT: Final = timedelta(days=6)
+_HOURS_KEPT: Final = timedelta(seconds=RESOLUTIONS[-1].keep_s)
 HEAT_DAYS: Final = 14
 A_DAY: Final = "date"
 
@@ -83,6 +85,15 @@ def span_before(span: Span, window: str, zone: tzinfo) -> Span:
     """That with which a window is compared: as long, and to the same hour."""
     before = WINDOWS[window].before if window in WINDOWS else _DAY
     return earlier(span, before, zone)
+
+
+def bucket_before(bucket: str, before: Span, now: datetime) -> str:
+    """That in which the span before can be shown; "" where nothing of its beginning is kept."""
+    back = now - before.start
+    if back > _HOURS_KEPT:
+        return ""
+    is_fine = length_of(bucket) < timedelta(hours=1)
+    return "1h" if is_fine and back > _MINUTES_KEPT else bucket
 
 
 def again_after_s(bucket: str) -> float:

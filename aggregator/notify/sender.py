@@ -72,7 +72,9 @@ class Target:
             self._is_stopping = True
             self._changed.notify()
         self._thread.join(within_s)
-        for message in [*self._waiting]:
+        with self._changed:
+            left = list(self._waiting)
+        for message in left:
             event(_log, logging.ERROR, "message not sent", target=self._name, message=message.title)
 
     def _run(self) -> None:

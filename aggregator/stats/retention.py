@@ -27,14 +27,23 @@ def longest_that_fits(there: Sequence[Resolution], spans: Sequence[Span]) -> Res
     fitting = [
         bucket for bucket in there if all(border % bucket.length_s == 0 for border in borders)
     ]
+    if not fitting and len(spans) > 1 and there[0].length_s > _row_s(spans):
+        raise ConfigError(f"rows of {_in_words(_row_s(spans))} are not kept for so long: {kept()}")
     return fitting[-1] if fitting else there[0]
+
+
+def _row_s(spans: Sequence[Span]) -> int:
+    """The length of a row, in seconds; the last one is under way, and the clock may change."""
+    return round(max(period.length.total_seconds() for period in spans))
 
 
 def resolution_for_spans(spans: Sequence[Span], now_s: float) -> Resolution:
     """The buckets of which spans are made up."""
     oldest = min(period.start for period in spans)
     there = [
-        resolution for resolution in RESOLUTIONS if now_s - oldest.timestamp() <= resolution.keep_s
+        resolution
+        for resolution in RESOLUTIONS
+        if now_s - oldest.timestamp() <= resolution.keep_s + resolution.length_s
     ]
     if not there:
         raise ConfigError(f"{oldest:%Y-%m-%d} is not kept: {kept()}")

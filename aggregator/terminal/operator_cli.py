@@ -1,4 +1,4 @@
-"""Commands that set how a room or camera is kept and shown; the writer's login, or `operator`."""
+"""Commands that set how a room or camera is kept and shown, with the writer's login."""
 
 from typing import Annotated, Final
 

@@ -122,6 +122,8 @@ MAX_WAIT_MS: Final = 20.0
 # takes a second on a Pi.
 HUNG_ANALYSIS_MS: Final = 30_000.0
 
+# Rooms, and cameras, that an Ack names as paused.
+MAX_PAUSED: Final = 4_096
 # Results of one Report and results under way to the aggregators at once.
 MAX_RESULTS_PER_REPORT: Final = 256
 MAX_RESULTS_IN_FLIGHT: Final = 1_000

@@ -280,6 +280,11 @@ def _matrix(name: str, value: object) -> list[list[float]]:
     return [[number_in(name, cell, 0.0, 1.0) for cell in row] for row in rows]
 
 
+def _read_paused(fields: Fields, key: str, default: tuple[()] | None = None) -> tuple[str, ...]:
+    names = fields.sequence(key, limits.MAX_PAUSED, default)
+    return tuple(text_of(key, name, 63) for name in names)
+
+
 def _read_ack(fields: Fields) -> Ack:
     most = limits.MAX_TICKETS_PER_ACK
     refused = fields.sequence("refused", most)
@@ -290,10 +295,8 @@ def _read_ack(fields: Fields) -> Ack:
         duplicate=tuple(integer_in("ticket", t) for t in fields.sequence("duplicate", most)),
         refused=tuple(_read_refusal(row) for row in refused),
         workers=fields.addresses("workers"),
-        paused_rooms=tuple(text_of("room", r, 63) for r in fields.sequence("paused_rooms", 4096)),
-        paused_cameras=tuple(
-            text_of("camera", camera, 63) for camera in fields.sequence("paused_cameras", 4096, ())
-        ),
+        paused_rooms=_read_paused(fields, "paused_rooms"),
+        paused_cameras=_read_paused(fields, "paused_cameras", ()),
         deferred=tuple(integer_in("ticket", t) for t in fields.sequence("deferred", most, ())),
     )
 

@@ -23,7 +23,7 @@ class Advertisement:
     """
 
     def __init__(self, bound: str, advertised: str | None) -> None:
-        """Raises ConfigError where `wanted` is no address of a machine."""
+        """Raises ConfigError where `advertised` is no address of a machine."""
         self.address = _address_for(bound, advertised)
         self._is_found_out = not self.address
         self._bound = bound

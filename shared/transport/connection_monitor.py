@@ -73,6 +73,8 @@ class ConnectionMonitor:
         """To be called after messages were received: ends who is mute or endless."""
         for reason in self.connections.cut(boot_ms()):
             self._note(reason)
+        if not self.alive:
+            self.connections.take_heard()  # which nobody else will
 
     def stop(self) -> None:
         """To be called before the socket is closed, by the thread that uses it."""

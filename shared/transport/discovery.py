@@ -73,7 +73,7 @@ class Finder:
 
 @contextlib.contextmanager
 def finding(is_enabled: bool) -> Iterator[Finder]:
-    """Listens for workers while inside, if `wanted`; else nobody is ever found.
+    """Listens for workers while inside, if `is_enabled`; else nobody is ever found.
 
     Raises ConfigError where multicast cannot be used.
     """
@@ -91,7 +91,7 @@ def finding(is_enabled: bool) -> Iterator[Finder]:
 
 @contextlib.contextmanager
 def announced(worker_id: str, address: str, is_enabled: bool) -> Iterator[None]:
-    """Announces a worker at `address` while inside, if `wanted`.
+    """Announces a worker at `address` while inside, if `is_enabled`.
 
     Raises ConfigError where the address is loopback, or multicast cannot be used.
     """

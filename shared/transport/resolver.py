@@ -150,6 +150,10 @@ class Resolver:
         return None
 
 
+# Seconds for which an answer that came late is good.
+_LATE_ANSWER_S: Final = 60.0
+
+
 class _LookUp(threading.Thread):
     """One look-up of a name, for all who wait for it."""
 
@@ -161,6 +165,11 @@ class _LookUp(threading.Thread):
 
     def run(self) -> None:
         self.numbers = look_up(self._address)
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its answer came so late, or has waited so long, that it may not hold any more."""
+        return self.numbers is not None and self.patience.left_s < -_LATE_ANSWER_S
 
 
 _under_way: dict[str, _LookUp] = {}
@@ -177,9 +186,10 @@ def look_up_within(address: str, seconds: float) -> Numbers:
         return Numbers((address,))
     with _changing:
         running = _under_way.get(address)
-        if running is None:
-            running = _under_way[address] = _LookUp(address, seconds)
+        if running is None or running.is_stale:
+            running = _LookUp(address, seconds)
             running.start()
+            _under_way[address] = running
     running.join(running.patience.left_s)
     if running.numbers is None:
         why = f"no name server answered for {host_of(address)} within {seconds:g} s"

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.quiet_hours import QuietHours, RoomQuietHours, is_quiet
+from roommood.shared.quiet_hours import QuietHours, RoomQuietHours, is_quiet, why_unreadable
 
 MONDAY, TUESDAY, FRIDAY, SATURDAY, SUNDAY = 6, 7, 10, 11, 12
 
@@ -87,3 +87,8 @@ def test_what_cannot_be_read_of_a_rooms_hours_counts_as_quiet(text: str) -> None
         RoomQuietHours.parse(text)
     assert is_quiet(text, datetime(2026, 7, MONDAY, 12, tzinfo=UTC))
     assert not is_quiet("UTC; 22:00-06:30", datetime(2026, 7, MONDAY, 12, tzinfo=UTC))
+
+
+def test_why_a_rooms_hours_cannot_be_read_can_be_told() -> None:
+    assert "Nowhere/Land" in why_unreadable("Nowhere/Land; 22:00-06:30")
+    assert why_unreadable("UTC; 22:00-06:30") == ""

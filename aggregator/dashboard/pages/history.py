@@ -125,12 +125,12 @@ class HistorySection:
         chosen, zone = self._chosen, self._frame.zone
         if chosen is None:
             return
-        self._note.text = f"{windows.between(chosen.span, zone.zone)}, {zone.name}"
+        self._note.text = f"{windows.between(chosen.span, zone.zone)}, {zone.name}{chosen.note}"
         self._chart.show(self._drawn(self._periods, chosen.bucket))
         self._beside.set_visibility(chosen.before is not None)
         if chosen.before is not None:
             self._beside_title.text = f"Before: {windows.between(chosen.before, zone.zone)}"
-            self._beside_chart.show(self._drawn(self._before, chosen.bucket))
+            self._beside_chart.show(self._drawn(self._before, chosen.bucket_before))
         self._report.props["href"] = report_address(self._room, chosen.span, zone.name)
         self._table.refresh()
         period, before = [*self._summaries, None][:2]

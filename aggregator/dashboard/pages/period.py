@@ -1,7 +1,7 @@
 """Which span of time a history shows, and with which it is compared: the controls for it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -18,14 +18,17 @@ _SAME_NOW_S: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A span, the rows in which it is shown, and the same of the span beside it; none: ()."""
+    """A span, the rows in which it is shown, and the same of the span beside it; none: ().
+    `note` says why there is none although it was asked for."""
 
     window: str
     bucket: str
     span: Span
     rows: tuple[Span, ...]
     before: Span | None = None
+    bucket_before: str = ""
     rows_before: tuple[Span, ...] = ()
+    note: str = ""
 
 
 class PeriodChoice:
@@ -71,13 +74,17 @@ class PeriodChoice:
     def chosen(self) -> Chosen:
         """As of now. Raises ConfigError for a day that is none, or lies ahead."""
         window, bucket, zone = self._window.value, self._bucket.value, self._frame.zone.zone
-        span = self._span or windows.span_of(window, self._day.value, bucket, _now(), zone)
-        length = windows.length_of(bucket)
-        rows = tuple(steps(span, length, zone))
+        now = _now()
+        span = self._span or windows.span_of(window, self._day.value, bucket, now, zone)
+        alone = Chosen(window, bucket, span, tuple(steps(span, windows.length_of(bucket), zone)))
         if self._compared.value == _ALONE:
-            return Chosen(window, bucket, span, rows)
+            return alone
         before = windows.span_before(span, window, zone)
-        return Chosen(window, bucket, span, rows, before, tuple(steps(before, length, zone)))
+        finest = windows.bucket_before(bucket, before, now)
+        if not finest:
+            return replace(alone, note=". The one before is not kept any more")
+        rows = tuple(steps(before, windows.length_of(finest), zone))
+        return replace(alone, before=before, bucket_before=finest, rows_before=rows)
 
 
 class _DayField:

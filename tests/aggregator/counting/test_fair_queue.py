@@ -46,13 +46,15 @@ def test_an_empty_message_waits_and_is_served_as_any_other() -> None:
 @pytest.mark.parametrize(("more", "has_place"), [(0, True), (1, False)])
 def test_of_one_peer_so_many_bytes_wait(more: int, has_place: bool) -> None:
     queue = FairQueue()
-    assert queue.put(b"one", bytes(fair_queue.MOST_BYTES_OF_PEER - 10))
+    most, each = fair_queue.MOST_BYTES_OF_PEER, fair_queue.MESSAGE_BYTES
+    assert queue.put(b"one", bytes(most - 2 * each - 10))
     assert queue.put(b"one", bytes(10 + more)) == has_place
 
 
 def test_where_too_much_waits_only_who_has_less_than_its_share_has_place(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(fair_queue, "MESSAGE_BYTES", 0)
     monkeypatch.setattr(fair_queue, "MOST_BYTES_IN_ALL", 900)
     queue = FairQueue()
     assert queue.put(b"greedy", bytes(600))
@@ -62,3 +64,12 @@ def test_where_too_much_waits_only_who_has_less_than_its_share_has_place(
     assert queue.put(b"honest", bytes(100))
     assert not queue.put(b"honest", bytes(200))
     assert len(queue) == 4
+
+
+def test_empty_messages_are_not_free_they_wait_their_turn_and_are_bounded() -> None:
+    queue = FairQueue()
+    put = sum(queue.put(b"empty", b"") for _ in range(50_000))
+    assert put == fair_queue.MOST_BYTES_OF_PEER // fair_queue.MESSAGE_BYTES
+    assert queue.put(b"honest", b"small")
+    a_round = QUANTUM_BYTES // fair_queue.MESSAGE_BYTES
+    assert taken(queue).index(b"honest") <= 2 * a_round

@@ -11,6 +11,7 @@ import pytest
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.dashboard.poller import Poller
 from roommood.aggregator.dashboard.snapshot import Room, Snapshot
+from roommood.aggregator.redis import keys as redis_keys
 from roommood.shared.clock import wall_ms
 from tests.aggregator.dashboard.served import PASSWORD, as_user
 from tests.aggregator.made import delivery, face, result
@@ -102,11 +103,14 @@ def test_while_redis_is_away_no_room_has_figures() -> None:
     with RedisServer(appendonly="yes") as server:
         rooms = Rooms(server)
         rooms.show("kitchen", "neutral")
+        with server.client() as client:
+            client.sadd(redis_keys.PAUSED_CAMERAS, "door")
         with following(server.url) as heard:
             until(lambda: heard.room("kitchen"), "the room is there")
             server.kill()
             until(lambda: heard.away, "Redis is away")
             assert heard.last is not None
+            assert heard.last.paused_cameras == {"door"}
             assert [room.name for room in heard.last.rooms] == ["kitchen"]
             assert heard.last.rooms[0].now.silent
             assert heard.last.away_since is not None

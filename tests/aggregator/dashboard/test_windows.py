@@ -6,14 +6,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from roommood.aggregator.dashboard import charts, windows, zones
-from roommood.aggregator.stats.calendar import parse_span, steps
+from roommood.aggregator.stats.calendar import Span, parse_span, steps
 from roommood.aggregator.stats.figures import RoomPeriod, room_period
+from roommood.aggregator.stats.retention import resolution_for_spans
 from roommood.shared.errors import ConfigError
 
 BERLIN = ZoneInfo("Europe/Berlin")
 KOLKATA = ZoneInfo("Asia/Kolkata")
 NOW = datetime(2026, 11, 26, 10, 31, 5, tzinfo=UTC)
-HOUR = timedelta(hours=1)
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 
 
 def seen(start: datetime, length: timedelta = HOUR) -> RoomPeriod:
@@ -107,3 +108,30 @@ def test_the_browsers_zone_holds_unless_the_page_was_told_another() -> None:
     assert zones.zone_for(told, "Asia/Kolkata").name == "Europe/Berlin"
     assert zones.zone_for(servers, "Moon/Crater") is servers
     assert zones.zone_for(servers, None) is servers
+
+
+@pytest.mark.parametrize(
+    ("window", "bucket", "shown_by"),
+    [("hour", "10s", "10s"), ("day", "10m", "10m"), ("week", "10m", "1h"), ("week", "1d", "1d"),
+     ("year", "1d", "")],
+)  # fmt: skip
+def test_what_is_compared_is_shown_by_what_is_kept_of_it(
+    window: str, bucket: str, shown_by: str
+) -> None:
+    span = windows.span_of(window, "", bucket, NOW, BERLIN)
+    before = windows.span_before(span, window, BERLIN)
+    assert windows.bucket_before(bucket, before, NOW) == shown_by
+
+
+@pytest.mark.parametrize("second", range(0, 60, 5))
+def test_a_week_by_ten_minutes_is_read_of_minutes_at_any_second(second: int) -> None:
+    now = NOW.replace(minute=30, second=second)
+    rows = list(steps(windows.span_of("week", "", "10m", now, BERLIN), 10 * MINUTE, BERLIN))
+    assert resolution_for_spans(rows, now.timestamp() + 8).name == "1m"
+
+
+def test_rows_shorter_than_what_is_kept_are_refused_and_no_whole_hours_in_their_place() -> None:
+    start = NOW.replace(minute=0, second=0) - timedelta(days=10)
+    rows = [Span(start + n * 10 * MINUTE, start + (n + 1) * 10 * MINUTE) for n in range(12)]
+    with pytest.raises(ConfigError, match="rows of 10m are not kept for so long"):
+        resolution_for_spans(rows, NOW.timestamp())

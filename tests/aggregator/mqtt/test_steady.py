@@ -79,3 +79,10 @@ def test_what_people_have_set_is_told_at_once(key: str) -> None:
     each = [steady.take({key: word, "state": word}, n) for n, word in enumerate(words)]
     assert [shown[key] for shown in each] == words
     assert key == "up" or {shown["state"] for shown in each} == {"ON"}
+
+
+def test_that_redis_is_away_or_back_is_shown_at_once() -> None:
+    steady = Steady(change_every_s=3_600.0)
+    shown = [steady.take({"redis": state, "workers": 2}, n)["redis"] for n, state in
+             enumerate(("ON", "OFF", "ON"))]  # fmt: skip
+    assert shown == ["ON", "OFF", "ON"]

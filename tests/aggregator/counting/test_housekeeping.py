@@ -1,4 +1,4 @@
-"""Which rooms are new to an aggregator: not those that its site lists."""
+"""What an aggregator reads each second: the rooms that a site lists, and what is paused."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -13,8 +13,11 @@ from roommood.aggregator.counting.memory_watch import MemoryWatch
 from roommood.aggregator.counting.peers import Peers
 from roommood.aggregator.counting.redis_status import RedisStatus
 from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis import keys as redis_keys
 from roommood.shared.process.metrics import Health
-from roommood.shared.protocol.limits import ROOMS_AT_ONCE
+from roommood.shared.protocol import wire
+from roommood.shared.protocol.limits import MAX_PAUSED, ROOMS_AT_ONCE
+from roommood.shared.protocol.messages import Ack
 from roommood.shared.security.allow_list import AllowList, Entry, render_allow_list
 from tests.aggregator.made import HOUR_MS, delivery, result
 from tests.redis_server import RedisServer
@@ -40,13 +43,19 @@ def listed(path: Path) -> AllowList:
     return AllowList(path)
 
 
-def counted_at_once(store: Store, allow_list: AllowList | None) -> int:
-    health, admission = Health("aggregator"), Admission()
+def house_of(store: Store, admission: Admission, allow_list: AllowList | None) -> Housekeeping:
+    health = Health("aggregator")
     house = Housekeeping(
         store, RedisStatus(store, health), ClockGuard(store.clock_ms, health),
         MemoryWatch(health), Peers(), admission, allow_list,
     )  # fmt: skip
     house.tick(0.0, HOUR_MS)
+    return house
+
+
+def counted_at_once(store: Store, allow_list: AllowList | None) -> int:
+    admission = Admission()
+    house_of(store, admission, allow_list)
     deliveries = [delivery(result(room=room)) for room in ROOMS]
     return [admission.waits_for(each, HOUR_MS, 0.0) for each in deliveries].count("")
 
@@ -54,3 +63,31 @@ def counted_at_once(store: Store, allow_list: AllowList | None) -> int:
 def test_a_room_that_the_site_lists_is_counted_of_at_once(store: Store, tmp_path: Path) -> None:
     assert counted_at_once(store, listed(tmp_path / "cameras.toml")) == len(ROOMS)
     assert counted_at_once(store, None) == ROOMS_AT_ONCE
+
+
+def test_whatever_stands_among_the_pauses_workers_can_read_the_ack_that_names_them(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.pause("kitchen")
+    store.pause_camera("no name\x07")
+    for number in range(MAX_PAUSED):
+        store.pause(f"room-{number}")
+    store.pause("x" * 64)
+    house = house_of(store, Admission(), None)
+    ack = Ack("a", 1.0, paused_rooms=house.paused_rooms, paused_cameras=house.paused_cameras)
+    assert wire.decode_ack(wire.encode_ack(ack)) == ack
+    assert house.paused_rooms[0] == "kitchen"
+    assert len(house.paused_rooms) == MAX_PAUSED
+    assert "not paused: too many are" in [record.message for record in caplog.records]
+
+
+def test_a_room_whose_hours_cannot_be_read_is_closed_and_that_is_said(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store._servers.on_copies(
+        redis_keys.QUIET_HOURS, lambda client, key: client.hset(key, "den", "Nowhere; 08:00-09:00")
+    )
+    assert house_of(store, Admission(), None).paused_rooms == ("den",)
+    assert [record.message for record in caplog.records] == [
+        "quiet for ever: its hours are unreadable"
+    ]
