@@ -83,7 +83,7 @@ class PacedStream:
             if analysis is not None:
                 session.empty_look = repeats.empty_look(analysis.glance, now_ms)
                 if pace.seen(session, len(analysis.faces)):
-                    table.ready.rest(session)
+                    table.requeue(session)
         return counted
 
     def _times(self) -> Iterator[tuple[int, float]]:

@@ -233,7 +233,7 @@ class Worker:
                 self._intake.know(ack.workers)
             self._intake.pause(frozenset(ack.paused_rooms), frozenset(ack.paused_cameras))
         if self._reporter.report_due():
-            self._reporter.send_report(self._health_report(identity), identity)
+            self._reporter.send_report(lambda: self._health_report(identity), identity)
 
     def _debug(self, job: Job, text: str, **fields: object) -> None:
         if _log.isEnabledFor(logging.DEBUG):

@@ -1,5 +1,6 @@
 """One camera's socket at this worker: who it is, how it is reached, when it is due."""
 
+import math
 from dataclasses import dataclass
 
 from roommood.inference_worker.serving.ledger import Account
@@ -18,7 +19,8 @@ class CameraSession:
     is that key's. `newly_lost` are frames that the latest Hello showed to be lost on the wire.
     `addresses_told` are the connection and the addresses of workers that it was last told of.
     `due_ms` is when it is to be asked again, as `Pace` says, from the fields after it. `empty_look`
-    is its last full look, if that showed nobody.
+    is its last full look, if that showed nobody; `looked_ms` is when the newest full look was
+    captured, `voided_ms` when the last frame came before credit was taken back.
     """
 
     key: SessionKey
@@ -27,7 +29,6 @@ class CameraSession:
     account: Account
     heard_ms: float
     clock: TransitClock
-    credited_ms: float | None = None
     fetch_ms: float = 5.0
     transit_ms: float = 0.0
     silent: bool = False
@@ -45,3 +46,5 @@ class CameraSession:
     alone: int = 0
     has_faces: bool = True
     empty_look: EmptyLook | None = None
+    looked_ms: float = -math.inf
+    voided_ms: float | None = None

@@ -134,8 +134,10 @@ class Compute:
         self.events.append(self._analyze(job, now_ms))
 
     def _compare(self, frame: Frame, reference: Picture) -> Outcome | None:
-        repeats = self._analyzer.repeats(reference, frame.jpeg, frame.rotation)
-        return Outcome.REPEATED if repeats else None
+        if not self._analyzer.repeats(reference, frame.jpeg, frame.rotation):
+            return None
+        self._failures = 0
+        return Outcome.REPEATED
 
     def _analyze(self, job: Job, started_ms: float) -> Finished:
         analysis = self._try(

@@ -282,10 +282,18 @@ class Intake:
             return
         if began_ms is not None:
             self.control.took(now_ms - began_ms)
-        glance = analysis.glance if analysis is not None else None
+        if job.captured_ms >= session.looked_ms:
+            session.looked_ms = job.captured_ms
+            self._note_look(job, analysis)
+
+    def _note_look(self, job: Job, analysis: Analysis | None) -> None:
+        """What the newest full look showed; of two threads' looks the older one may end last."""
+        session = job.session
+        is_void = session.voided_ms is not None and job.arrived_ms <= session.voided_ms
+        glance = analysis.glance if analysis is not None and not is_void else None
         session.empty_look = self._repeats.empty_look(glance, job.captured_ms)
         if analysis is not None and self._pace.seen(session, len(analysis.faces)):
-            self.sessions.ready.rest(session)
+            self.sessions.requeue(session)
 
     # Credit
 

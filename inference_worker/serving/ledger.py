@@ -51,7 +51,8 @@ class Outcome(StrEnum):
         return self.partition("-")[2]
 
 
-_NONE_EARLY: Final[Mapping[Outcome, int]] = {}
+# No frames were refused before their connection's first Hello.
+NONE_EARLY: Final[Mapping[Outcome, int]] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -123,7 +124,7 @@ class Ledger:
         return was_asked
 
     def reconcile(
-        self, account: Account, sent: int, early: Mapping[Outcome, int] = _NONE_EARLY
+        self, account: Account, sent: int, early: Mapping[Outcome, int] = NONE_EARLY
     ) -> int:
         """The camera says that it has sent so many on this socket: `early` of them were refused
         before its connection's first Hello, the others that did not come are lost. How many are."""

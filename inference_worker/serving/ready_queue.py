@@ -35,7 +35,7 @@ class ReadyQueue:
         if session.account.in_flight:
             return
         if session.due_ms > self._now_ms:
-            self.rest(session)
+            self._rest(session)
         else:
             self._ready.setdefault(session.key, session)
 
@@ -43,7 +43,7 @@ class ReadyQueue:
         self._ready.pop(session.key, None)
         self._resting.pop(session.key, None)
 
-    def rest(self, session: CameraSession) -> None:
+    def _rest(self, session: CameraSession) -> None:
         """Not due before its `due_ms`, which may have changed."""
         if session.account.in_flight == 0 and session not in self:
             self._resting[session.key] = session

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections import deque
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -143,14 +143,17 @@ class Reporter:
             if aggregator.connected and now_ms >= aggregator.report_due_ms
         ]
 
-    def send_report(self, report: Report, identity: Report) -> None:
+    def send_report(self, report: Callable[[], Report], identity: Report) -> None:
         """Tells those that are due how things stand: one of them writes it to Redis, the others
-        hear that this worker is there. The models go along each minute."""
+        hear that this worker is there. The models go along each minute.
+
+        `report` is called where it goes out: of many cameras each tells some in turn.
+        """
         now_ms = boot_ms()
         writer = next(iter(self._live(now_ms)), "")
         for aggregator in self._due_for_report(now_ms):
-            if aggregator.address == (writer or aggregator.address):
-                self._send_health(aggregator, report, now_ms)
+            if aggregator.address == writer:
+                self._send_health(aggregator, report(), now_ms)
             elif send(aggregator.socket, [wire.encode_report(identity)]):
                 aggregator.report_due_ms = now_ms + REPORT_EVERY_MS
 

@@ -2,17 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Final
 
 from roommood.inference_worker.serving.camera_session import CameraSession, SessionKey
-from roommood.inference_worker.serving.ledger import Account, Ledger, Outcome
+from roommood.inference_worker.serving.ledger import NONE_EARLY, Account, Ledger, Outcome
 from roommood.inference_worker.serving.newest_session import NewestSession
 from roommood.inference_worker.serving.ready_queue import ReadyQueue
 from roommood.shared.clock import TransitClocks
 from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_SESSIONS
 from roommood.shared.protocol.messages import Hello
-
-_NONE_EARLY: Final[Mapping[Outcome, int]] = {}
 
 
 class SessionTable:
@@ -47,7 +44,7 @@ class SessionTable:
         routing_id: bytes,
         hello: Hello,
         now_ms: float,
-        early: Mapping[Outcome, int] = _NONE_EARLY,
+        early: Mapping[Outcome, int] = NONE_EARLY,
     ) -> CameraSession:
         """Takes a Hello: meets the camera, or sees what was lost since its last one.
 
@@ -103,7 +100,7 @@ class SessionTable:
     def grant(self, session: CameraSession, now_ms: float, due_ms: float = 0.0) -> None:
         """Allows one more frame, and none thereafter before `due_ms`."""
         self.ledger.grant(session.account)
-        session.credited_ms = session.asked_ms = now_ms
+        session.asked_ms = now_ms
         session.due_ms = due_ms
         self.ready.remove(session)
 
@@ -111,10 +108,9 @@ class SessionTable:
         """A frame came in; False if it was not credited."""
         credited = self.ledger.receive(session.account)
         session.heard_ms = now_ms
-        if credited and session.credited_ms is not None:
-            fetch_ms = now_ms - session.credited_ms
+        if credited and session.asked_ms is not None:
+            fetch_ms = now_ms - session.asked_ms
             session.fetch_ms = min(fetch_ms, session.fetch_ms * 1.5 + 1.0)
-            session.credited_ms = None
         return credited
 
     def begin(self, session: CameraSession, job: object, now_ms: float) -> None:
@@ -132,7 +128,7 @@ class SessionTable:
     def void(self, session: CameraSession) -> None:
         """Takes back what was credited and has not come; nothing is kept of what it looked like."""
         self.ledger.void(session.account)
-        session.credited_ms = session.empty_look = None
+        session.empty_look, session.voided_ms = None, session.came_ms
         self.requeue(session)
 
     def requeue(self, session: CameraSession) -> None:

@@ -43,6 +43,7 @@ _STAGE_HELP: Final = "Time of one stage of an analysis, mean over the latest 512
 _FRAMES: Final = tuple(Outcome)
 _NONE_REFUSED: Final = {outcome.reason: 0 for outcome in Outcome if outcome.is_refusal}
 _RESULTS: Final = ("committed", "duplicate", "dropped-full", "dropped-too-old", "refused-too-old")
+_STAGES: Final = ("decode_ms", "detect_ms", "classify_ms")
 _QUANTILES: Final = {"p50": "0.5", "p95": "0.95", "max": "1"}
 
 
@@ -55,7 +56,7 @@ class WorkerStats:
         self._threads = threads
         self._started_ms = boot_ms()
         self._ages: deque[float] = deque(maxlen=_RECENT)
-        self._stages: deque[Analysis] = deque(maxlen=_RECENT)
+        self._stages: deque[tuple[float, ...]] = deque(maxlen=_RECENT)
         self._next_camera = 0
 
     def started(self, age_ms: float) -> None:
@@ -63,7 +64,8 @@ class WorkerStats:
         self._ages.append(age_ms)
 
     def analysed(self, analysis: Analysis) -> None:
-        self._stages.append(analysis)
+        """An analysis ended, whose stages took so long."""
+        self._stages.append(tuple(getattr(analysis, stage) for stage in _STAGES))
 
     def totals(self) -> dict[str, int]:
         """Frames by what became of them, and results as `result-` and what became of them."""
@@ -140,9 +142,8 @@ class WorkerStats:
             yield "age_at_start_max_ms", ages[-1]
 
     def _stage_means(self) -> Iterator[tuple[str, float]]:
-        recent = self._stages.copy()
-        for stage in ("decode_ms", "detect_ms", "classify_ms") if recent else ():
-            yield stage, statistics.fmean(getattr(analysis, stage) for analysis in recent)
+        for stage, took_ms in zip(_STAGES, zip(*self._stages.copy(), strict=True), strict=False):
+            yield stage, statistics.fmean(took_ms)
 
 
 def _gauge(field: str, value: float) -> Iterator[Sample]:

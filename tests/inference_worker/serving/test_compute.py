@@ -200,6 +200,15 @@ def test_a_success_in_between_begins_the_count_anew(running: Running) -> None:
     assert running.compute.broken is None
 
 
+def test_a_picture_that_repeats_the_last_one_begins_the_count_anew(running: Running) -> None:
+    for _ in range(2):
+        outcomes(running, [b"crash"] * (MAX_FAILURES_IN_A_ROW - 1))
+        running.submit(reference=np.zeros((60, 80), np.uint8))
+        running.compared()
+        running.compute.events.clear()
+    assert running.compute.broken is None
+
+
 def test_bad_pictures_do_not_make_a_broken_model(running: Running) -> None:
     outcomes(running, [b"cut"] * (3 * MAX_FAILURES_IN_A_ROW))
     assert running.compute.broken is None

@@ -1,32 +1,37 @@
 """The worker's side of the frame protocol, spoken to by fake cameras over real sockets."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
+import numpy as np
 import pytest
 import zmq
 
 from roommood.inference_worker.serving import intake as intake_module
 from roommood.inference_worker.serving.intake import Intake, Job
 from roommood.inference_worker.serving.ledger import Outcome
+from roommood.inference_worker.serving.pace import Pace
+from roommood.inference_worker.serving.repeats import Repeats
+from roommood.inference_worker.vision.analysis import Analysis
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import CREDIT_VOID_MS
 from roommood.shared.transport.sockets import bind_frames, close
 from tests.shared.fakes import PolledCamera, Rig
-from tests.shared.made import frame, hello
+from tests.shared.made import face, frame, hello
 from tests.shared.peers import free_address, until
 
 
 class IntakeRig(Rig):
     """An Intake at a real socket, with jobs that wait until they are started."""
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, **options: Any) -> None:
         super().__init__()
         self.address = free_address()
         self.router = bind_frames(self.context, self.address, insecure=False)
         self.poller.register(self.router, zmq.POLLIN)
         self.jobs: list[Job] = []
-        self.intake = Intake(self.router, "worker", threads, self.jobs.append)
+        self.intake = Intake(self.router, "worker", threads, self.jobs.append, **options)
 
     def camera(self, name: str = "door") -> PolledCamera:
         camera = PolledCamera(self.context, self.address, self.poller, name)
@@ -43,6 +48,15 @@ class IntakeRig(Rig):
         camera.hello()
         self.until(lambda: camera.credits and camera.credit.granted > camera.sent)
         return camera
+
+    def begun(self, camera: PolledCamera) -> Job:
+        """A thread has begun with this camera's next frame."""
+        self.until(lambda: camera.credit.granted > camera.sent)
+        camera.frame()
+        jobs = len(self.jobs)
+        self.until(lambda: len(self.jobs) > jobs)
+        self.intake.started(self.jobs[-1], boot_ms())
+        return self.jobs[-1]
 
     def close(self) -> None:
         close(self.router)
@@ -315,6 +329,87 @@ def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: IntakeRig) ->
 
     until(lambda: session.silent, told, zmq.Poller())
     assert site.intake.ledger.in_flight == 0
+
+
+# What looks show
+
+EMPTY: Final = Analysis((), 1.0, 1.0, 1.0, np.zeros((60, 80), np.uint8))
+SOMEBODY: Final = Analysis((face(),), 1.0, 1.0, 1.0)
+
+
+@pytest.fixture
+def paced() -> Iterator[IntakeRig]:
+    """A worker of two threads that looks more seldom at empty rooms, and compares them."""
+    one = IntakeRig(2, pace=Pace(50.0, 20.0), repeats=Repeats(2_000.0))
+    yield one
+    one.close()
+
+
+def ends(site: IntakeRig, job: Job, analysis: Analysis) -> None:
+    site.intake.finished(job, boot_ms(), Outcome.ANALYSED, analysis)
+
+
+def supersede(site: IntakeRig) -> None:
+    sessions, old = site.intake.sessions, site.intake.sessions.all[0]
+    sessions.hello(b"new", hello(camera="door", session_id="new"), boot_ms())
+    sessions.hello(old.routing_id, old.hello, boot_ms())
+
+
+INELIGIBLE: dict[str, Callable[[IntakeRig], object]] = {
+    "paused": lambda site: site.intake.pause(frozenset({"kitchen"})),
+    "evicted": lambda site: site.intake.sessions.evict(site.intake.sessions.all[0], "revoked"),
+    "silent": lambda site: site.intake.sessions.sweep(boot_ms() + CREDIT_VOID_MS + 1_000),
+    "superseded": supersede,
+    "forgotten": lambda site: site.intake.sessions.hello(
+        site.intake.sessions.all[0].routing_id, hello(camera="other"), boot_ms()
+    ),
+}
+
+
+@pytest.mark.parametrize("become", INELIGIBLE)
+def test_who_is_not_served_any_more_is_not_asked_for_what_its_last_look_showed(
+    paced: IntakeRig, become: str
+) -> None:
+    camera = paced.greeted()
+    ends(paced, paced.begun(camera), EMPTY)
+    job = paced.begun(camera)
+    INELIGIBLE[become](paced)
+    ends(paced, job, SOMEBODY)
+    paced.intake.sessions.ready.wake(boot_ms() + 10_000.0)
+    assert job.session not in paced.intake.sessions.ready
+
+
+def test_the_control_a_camera_that_is_served_is_asked_for_more(paced: IntakeRig) -> None:
+    camera = paced.greeted()
+    ends(paced, paced.begun(camera), EMPTY)
+    job = paced.begun(camera)
+    ends(paced, job, SOMEBODY)
+    paced.intake.sessions.ready.wake(boot_ms() + 10_000.0)
+    assert job.session in paced.intake.sessions.ready
+
+
+@pytest.mark.parametrize(("older", "newer"), [(EMPTY, SOMEBODY), (SOMEBODY, EMPTY)])
+def test_of_two_looks_the_newer_holds_though_the_older_ends_last(
+    paced: IntakeRig, older: Analysis, newer: Analysis
+) -> None:
+    camera = paced.greeted()
+    first, second = paced.begun(camera), paced.begun(camera)
+    ends(paced, second, newer)
+    ends(paced, first, older)
+    session = first.session
+    assert (session.has_faces, session.empty_look is None) == (newer is SOMEBODY,) * 2
+
+
+def test_a_look_from_before_a_pause_is_not_compared_with_after_it(paced: IntakeRig) -> None:
+    camera = paced.greeted()
+    before = paced.begun(camera)
+    paced.intake.pause(frozenset({"kitchen"}))
+    paced.intake.pause(frozenset())
+    ends(paced, before, EMPTY)
+    assert before.session.empty_look is None
+    after = paced.begun(camera)
+    ends(paced, after, EMPTY)
+    assert after.session.empty_look is not None
 
 
 # Bad messages

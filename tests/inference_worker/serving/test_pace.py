@@ -36,7 +36,7 @@ class OneWorker:
         self.pace.came(self.session, interval_us, now_ms)
         self.table.begin(self.session, self, now_ms)
         if self.pace.seen(self.session, faces):
-            self.table.ready.rest(self.session)
+            self.table.requeue(self.session)
 
 
 class Camera:

@@ -25,7 +25,7 @@ class ReporterRig(Rig):
     def __init__(self) -> None:
         super().__init__()
         self.addresses = [free_address(), free_address()]
-        self.leaving = False
+        self.leaving, self.made = False, 0
         self.reporter = Reporter(self.context, self.poller, self.addresses)
 
     def identity(self) -> Report:
@@ -46,9 +46,12 @@ class ReporterRig(Rig):
         identity = self.identity()
         self.reporter.tick(identity)
         if self.reporter.report_due():
-            report = dataclasses.replace(identity, health={"up_s": 1.0}, models=(MODEL,))
-            self.reporter.send_report(report, identity)
+            self.reporter.send_report(lambda: self.health(identity), identity)
         super().tick()
+
+    def health(self, identity: Report) -> Report:
+        self.made += 1
+        return dataclasses.replace(identity, health={"up_s": self.made}, models=(MODEL,))
 
     def add(self, count: int = 1) -> None:
         for seq in range(count):
@@ -104,6 +107,21 @@ def test_every_aggregator_is_told_of_the_worker_and_one_of_its_health(
     later(monkeypatch, REPORT_EVERY_MS)
     site.until(lambda: len(two.reports) == 2)
     assert two.reports[1].models == (MODEL,)
+
+
+def test_a_report_that_is_made_goes_out_whoever_else_is_due(
+    site: ReporterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, began_ms = site.aggregator(0), boot_ms()
+    monkeypatch.setattr(reporter_module, "boot_ms", lambda: began_ms + REPORT_EVERY_MS / 2)
+    two = site.aggregator(1)
+    for halves in range(2, 5):
+        reports = len(one.reports) + len(two.reports)
+        now_ms = began_ms + halves * REPORT_EVERY_MS / 2 + 1
+        monkeypatch.setattr(reporter_module, "boot_ms", lambda at=now_ms: at)
+        site.until(lambda more=reports: len(one.reports) + len(two.reports) > more)  # type: ignore[misc]
+    assert len(two.reports) == 2
+    assert [report.health["up_s"] for report in one.reports] == [1.0, 2.0, 3.0]
 
 
 # Results
