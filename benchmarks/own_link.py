@@ -44,7 +44,7 @@ def send(address: str, jpeg: bytes, count: int, rate_hz: float, codec: bool) -> 
     pixels = decode(jpeg)
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     poller = zmq.Poller()
-    publisher = Publisher(context, poller, [address], _hello, round(1e6 / rate_hz))
+    publisher = Publisher(context, poller, [address], _hello, lambda: "ok", round(1e6 / rate_hz))
     due_s, began_s, credit_waits = time.monotonic(), 0.0, False
     while publisher.sent < WARM_UP + count:
         # As a camera node does: where credit came before its frame, the next frame ends the wait.

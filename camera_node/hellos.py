@@ -10,13 +10,14 @@ class Hellos:
     """A frame tells a worker as much as a Hello does: that the camera is there.
 
     So Hello is due where a worker was told nothing for HELLO_EVERY_MS, where the camera's status
-    has changed, and each HELLO_AT_LEAST_EVERY_MS in any case: it carries the counts. It goes to all
-    workers at once, since figures of different moments would go back and forth.
+    is of another kind than it was ("black", whatever the seconds after it), and each
+    HELLO_AT_LEAST_EVERY_MS in any case: it carries the counts. It goes to all workers at once,
+    since figures of different moments would go back and forth.
     """
 
     def __init__(self) -> None:
         self._all_told_ms = self._looked_ms = float("-inf")
-        self._status = ""
+        self._kind = ""
 
     def call(
         self, links: Collection[WorkerConnection], now_ms: float, status: Callable[[], str]
@@ -27,7 +28,7 @@ class Hellos:
         overdue = now_ms - self._all_told_ms >= HELLO_AT_LEAST_EVERY_MS
         if overdue or _is_quiet(links, now_ms) or self._is_news(now_ms, status):
             self._all_told_ms = self._looked_ms = now_ms
-            self._status = status()
+            self._kind = _kind(status())
             for link in links:
                 link.hello_due = True
 
@@ -35,7 +36,11 @@ class Hellos:
         if now_ms - self._looked_ms < HELLO_EVERY_MS:
             return False
         self._looked_ms = now_ms
-        return status() != self._status
+        return _kind(status()) != self._kind
+
+
+def _kind(status: str) -> str:
+    return status.partition(":")[0]
 
 
 def _is_quiet(links: Collection[WorkerConnection], now_ms: float) -> bool:

@@ -115,6 +115,7 @@ class CameraNode:
             self._poller,
             self._settings.known_workers,
             self._hello,
+            lambda: self._capture.status,
             round(1e6 / max(source.rate_hz, 0.2)),
             insecure=self._settings.insecure,
             keys=self._keys,

@@ -51,9 +51,8 @@ class Outgoing:
 class Publisher:
     """The frame protocol of a camera, over any number of workers.
 
-    `hello` makes a Hello from what only the node knows; this class fills in the numbers of
-    the link and of what was sent. Call `tick` whenever the poller says that a socket is
-    readable, and each 250 ms.
+    `hello` is made of what only the node knows, `status` is its source's; the link's numbers are
+    filled in here. Call `tick` whenever the poller says that a socket is readable, and each 250 ms.
     """
 
     def __init__(
@@ -62,6 +61,7 @@ class Publisher:
         poller: zmq.Poller,
         workers: Iterable[str],
         hello: Callable[[], Hello],
+        status: Callable[[], str],
         nominal_interval_us: int,
         *,
         insecure: bool = False,
@@ -79,7 +79,7 @@ class Publisher:
             insecure=insecure,
             keys=keys,
         )
-        self._hello = hello
+        self._hello, self._source_status = hello, status
         self._identity = hello()
         self._membership = Membership(self._identity.camera, workers)
         self._membership_due_ms = 0.0
@@ -136,12 +136,13 @@ class Publisher:
 
     def counted(self, health: CameraHealth) -> CameraHealth:
         """What the node says of itself, with what this class knows of the pictures' way."""
-        source = health.source
-        if source == "ok":
-            source = (self._refusals.status or unreached(self.away()) or source)[:MAX_STATUS_CHARS]
-        return dataclasses.replace(
-            health, sent=self.sent, lost_with_worker=self.lost_with_worker, source=source
-        )
+        source, lost = self._status(health.source), self.lost_with_worker
+        return dataclasses.replace(health, sent=self.sent, lost_with_worker=lost, source=source)
+
+    def _status(self, source: str) -> str:
+        if source != "ok":
+            return source
+        return (self._refusals.status or unreached(self.away()) or source)[:MAX_STATUS_CHARS]
 
     def away(self) -> dict[str, str]:
         """By address of a worker that has not answered for a while: why not."""
@@ -168,7 +169,7 @@ class Publisher:
             if ready is None or link.socket in ready:
                 self._take_messages(link)
         now_ms = boot_ms()
-        self._hellos.call(self._links.values(), now_ms, self._status)
+        self._hellos.call(self._links.values(), now_ms, lambda: self._status(self._source_status()))
         for link in self._links.values():
             if link.window.connected and link.hello_due:
                 self._say_hello(link, now_ms)
@@ -212,10 +213,12 @@ class Publisher:
             self._membership_due_ms = 0.0
         link.answered()
         settled = unsettled - link.window.unsettled if link.window.worker_id == worker_id else 0
+        refused = link.newly_refused(credit)
         if settled > 0:
             self.last_transit_ms = credit.transit_ms
+        if settled > refused:
             self._membership.took_frames(link.address)
-        self._refusals.note(settled, link.newly_refused(credit), credit.refused_why)
+        self._refusals.note(settled, refused, credit.refused_why)
         self._note_refusal(link, credit.refused)
         link.paused = credit.paused
         self._membership.heard(link.address, now_ms)
@@ -240,9 +243,6 @@ class Publisher:
         )
         if sockets.send(link.socket, [wire.encode_hello(hello)]):
             link.hello_due, link.told_ms = False, now_ms
-
-    def _status(self) -> str:
-        return self.counted(self._hello().health).source
 
     def say_hello_now(self) -> None:
         """Tells every worker how things stand, for the last time before the end."""
@@ -300,7 +300,7 @@ class Publisher:
     # Membership
 
     def _keep_membership(self, now_ms: float) -> None:
-        self._drop_twins()
+        self._give_up_twins()
         self._membership.learn(self._discovered(), _LOCAL_NETWORK, now_ms)
         addresses = self._membership.addresses(now_ms)
         for address, link in list(self._links.items()):
@@ -310,16 +310,16 @@ class Publisher:
         for address in [each for each in addresses if each not in self._links]:
             self._open_learned(address)
 
-    def _drop_twins(self) -> None:
-        """A name and its address may lead to one worker: the learned socket goes."""
+    def _give_up_twins(self) -> None:
+        """A name and its address may lead to one worker: the learned one is not used any more."""
         first: dict[str, str] = {}
-        for address, link in list(self._links.items()):
-            worker_id = link.window.worker_id if link.window.connected else ""
-            if not worker_id:
-                continue
-            other = first.setdefault(worker_id, address)
-            if other != address and self._membership.alias(address, other):
-                self._close(link)
+        configured = self._membership.configured
+        for address in sorted(self._links, key=lambda address: address not in configured):
+            window = self._links[address].window
+            if window.connected and window.worker_id:
+                other = first.setdefault(window.worker_id, address)
+                if other != address:
+                    self._membership.alias(address, other)
 
     def _open_learned(self, address: str) -> None:
         try:

@@ -117,9 +117,10 @@ def the_exporter_reads_anew(exporter: Any) -> None:
     exporter._read_s = float("-inf")
 
 
-def a_camera_says_of_itself(patch: Patch, publisher: Any, hello: Callable[[], object]) -> None:
+def a_camera_says_of_itself(patch: Patch, publisher: Any, hello: Callable[[], Any]) -> None:
     """In each Hello from now on."""
     patch.setattr(publisher, "_hello", hello)
+    patch.setattr(publisher, "_source_status", lambda: hello().health.source)
 
 
 # Senses: what this machine or a server would say

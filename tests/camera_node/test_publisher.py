@@ -10,6 +10,7 @@ from roommood.camera_node import publisher as publisher_module
 from roommood.camera_node.publisher import Outgoing, Publisher
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_INTERVAL_US
+from roommood.shared.protocol.messages import Hello
 from roommood.shared.transport.sockets import send
 from tests import hooks
 from tests.shared.fakes import FakeWorker, Rig
@@ -30,7 +31,8 @@ class PublisherRig(Rig):
         return worker
 
     def publish(self, *addresses: str) -> Publisher:
-        self.publisher = Publisher(self.context, self.poller, addresses, hello, 40_000)
+        status = lambda: "ok"  # noqa: E731
+        self.publisher = Publisher(self.context, self.poller, addresses, hello, status, 40_000)
         return self.publisher
 
     def tick(self) -> None:
@@ -130,6 +132,30 @@ def test_a_status_that_changes_is_told_within_a_second(
     hooks.a_camera_says_of_itself(monkeypatch, publisher, lambda: frozen)
     assert publisher.send(picture(later))
     site.until(lambda: worker.hellos[-1][1].health.source == "frozen: 12 s")
+
+
+def test_a_status_that_only_counts_on_is_no_news(
+    site: PublisherRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, worker = site.served()
+    began_ms, plain = boot_ms(), hello()
+    clock = [began_ms]
+    monkeypatch.setattr(publisher_module, "boot_ms", lambda: clock[0])
+
+    def dark() -> Hello:
+        source = f"black: no light, or covered, for {clock[0] - began_ms:.0f} s"
+        return replace(plain, health=replace(plain.health, source=source))
+
+    hooks.a_camera_says_of_itself(monkeypatch, publisher, dark)
+    heard = len(worker.hellos)
+    for number in range(1, 6):
+        worker.say(granted=number)
+        site.until(publisher.may_send)
+        clock[0] = began_ms + number * 999
+        assert publisher.send(picture(clock[0]))
+        site.until(lambda: worker.frames[number - 1 :])  # noqa: B023
+    (told,) = worker.hellos[heard:]
+    assert told[1].health.source.startswith("black: ")
 
 
 def test_a_worker_that_is_left_settles_first_what_it_was_sent(
@@ -321,6 +347,52 @@ def test_a_learned_address_of_the_same_worker_is_closed_before_a_frame_goes_ther
     site.until(is_alone)
     assert list(publisher._links) == [worker.address]
     assert (publisher.unsettled, publisher.lost_with_worker) == (0, 0)
+
+
+def test_a_learned_address_goes_when_the_configured_one_of_its_worker_is_back(
+    site: PublisherRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, worker = site.served()
+    own, alias = worker.address, worker.address.replace("127.0.0.1", "localhost")
+    publisher._membership.learn([alias], own, boot_ms())
+
+    def until_met(*used: str) -> tuple[bytes, Hello]:
+        """Those are used, and the worker has answered the last one's Hello, which this is."""
+        known = {routing for routing, _ in worker.hellos}
+        monkeypatch.setattr(publisher._membership, "addresses", lambda _now_ms: list(used))
+        site.until(lambda: list(publisher._links) == list(used))
+        met = site.until(lambda: [one for one in worker.hellos if one[0] not in known])[0]
+        worker.hellos.append(met)
+        worker.say(granted=1)
+        site.until(lambda: publisher._links[used[-1]].window.worker_id)
+        return met
+
+    met_by_alias = until_met(alias)
+    assert publisher.send(picture())
+    site.until(lambda: worker.frames)
+    until_met(alias, own)
+    monkeypatch.undo()
+    site.until(lambda: publisher._links[alias].window.is_closing)
+    assert publisher.unsettled == 1, "it stays until what was sent on it is settled"
+    worker.hellos.append(met_by_alias)
+    worker.say(granted=1, started=1)
+    site.until(lambda: list(publisher._links) == [own])
+    assert publisher.lost_with_worker == 0
+
+
+def test_a_worker_that_refuses_all_it_is_sent_does_not_serve(site: PublisherRig) -> None:
+    publisher, home = site.served()
+    other = site.worker("other")
+    home.say(workers=(other.address,))
+    site.until(lambda: other.hellos)
+    for number, refused in ((1, 1), (2, 1)):
+        other.say(granted=number, started=number - 1, refused_frames=number - 1)
+        site.until(publisher.may_send)
+        assert publisher.send(picture())
+        site.until(lambda: other.frames[number - 1 :])  # noqa: B023
+        other.say(granted=number, started=number, refused_frames=refused, refused_why="stale")
+        site.until(lambda: not publisher.unsettled)
+        assert bool(publisher._membership._serving) == (number > refused)
 
 
 @pytest.mark.parametrize("garbage", ["tcp://*:5701", "tcp://..:1", "tcp://-x:5", "noise", ""])

@@ -48,6 +48,7 @@ class Learned:
             self.poller,
             [self.true.worker.address],
             hello,
+            lambda: "ok",
             40_000,
             keys=client(CAMERA),
         )
@@ -94,7 +95,7 @@ def test_without_keys_any_learned_address_would_get_one() -> None:
     poller, context = zmq.Poller(), zmq.Context()
     impostor = bind_frames(context, address := free_address(), insecure=False)
     poller.register(impostor, zmq.POLLIN)
-    publisher = Publisher(context, poller, [address], hello, 40_000)
+    publisher = Publisher(context, poller, [address], hello, lambda: "ok", 40_000)
     heard: list[list[bytes]] = []
 
     def tick() -> None:

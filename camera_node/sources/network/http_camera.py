@@ -6,6 +6,7 @@ from typing import Final
 
 import urllib3
 
+from roommood.camera_node.interval import Interval
 from roommood.camera_node.sources.network import answers
 from roommood.camera_node.sources.network.address import Address
 from roommood.camera_node.sources.network.http import Answer, HttpClient
@@ -28,7 +29,6 @@ _LONGEST: Final = 4.0
 _FORGETS: Final = 0.95
 _SNAPSHOT_HZ: Final = 2.0
 _STREAM_HZ: Final = 10.0
-_AVERAGE_OF: Final = 20
 _PARTS: Final = re.compile(r"multipart/.*|video/.*jpe?g.*|image/x-.*jpe?g.*")
 _FAILURES: Final = (OSError, ValueError, urllib3.exceptions.HTTPError, http.client.HTTPException)
 
@@ -42,7 +42,9 @@ class HttpCamera(Source):
         self._address, self._asked_hz = address, rate_hz
         self._client = HttpClient(address, any_certificate=any_certificate)
         self._feed: _PictureStream | _Snapshots | Stream | VideoFile | None = None
+        # The first picture, read to know its size: until it is grabbed, and from then to the next.
         self._first: Picture | None = None
+        self._grabbed: Picture | None = None
         self.description = f"stream {address.shown}"
         self.width, self.height, self.rate_hz = 0, 0, rate_hz or 0.0
 
@@ -61,22 +63,23 @@ class HttpCamera(Source):
     def grab(self) -> Grabbed:
         if self._feed is None:
             raise SourceError(f"{self.description} is not open")
-        if self._first is not None:
-            return Grabbed(self._first.captured_ms)
+        self._grabbed, self._first = self._first, None
+        if self._grabbed is not None:
+            return Grabbed(self._grabbed.captured_ms)
         grabbed = self._feed.grab()
         self.rate_hz = self._feed.rate_hz
         return grabbed
 
     def retrieve(self) -> Picture:
-        first, self._first = self._first, None
-        if first is not None:
-            return first
+        if self._grabbed is not None:
+            return self._grabbed
         if self._feed is None:
             raise SourceError(f"{self.description} is not open")
         return self._feed.retrieve()
 
     def close(self) -> None:
-        feed, self._feed, self._first = self._feed, None, None
+        feed, self._feed = self._feed, None
+        self._first = self._grabbed = None
         if feed is not None:
             feed.close()
 
@@ -132,12 +135,13 @@ class _PictureStream:
         self._patience_s = _FIRST_S
         self._longest_ms = 0.0
         self._came_ms = boot_ms()
-        self._interval_ms = 0.0
+        self._interval = Interval()
         self._has_come = False
 
     @property
     def rate_hz(self) -> float:
-        own_hz = 1000.0 / self._interval_ms if self._interval_ms > 0 else _STREAM_HZ
+        average_ms = self._interval.average_ms
+        own_hz = 1000.0 / average_ms if average_ms > 0 else _STREAM_HZ
         return min(self._asked_hz or own_hz, own_hz)
 
     def grab(self) -> Grabbed:
@@ -177,13 +181,12 @@ class _PictureStream:
 
     def _note_arrival(self, now_ms: float) -> None:
         took_ms, self._came_ms = now_ms - self._came_ms, now_ms
+        self._interval.note(now_ms)
         if not self._has_come:
             self._has_come = True
             return
         self._longest_ms = max(self._longest_ms * _FORGETS, took_ms)
         self._patience_s = min(max(_LEAST_S, _LONGEST * self._longest_ms / 1000.0), _MOST_S)
-        weight = 1 / _AVERAGE_OF if self._interval_ms > 0 else 1.0
-        self._interval_ms += (took_ms - self._interval_ms) * weight
 
     def _ended(self, error: Exception | None) -> SourceError:
         if self._interrupted:

@@ -58,6 +58,17 @@ def test_a_stream_is_thinned_to_the_rate_asked_for(camera: HttpCamera) -> None:
     assert (times[-1] - times[0]) / 5 == pytest.approx(50, abs=15)
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_who_only_grabs_passes_over_each_picture_once(camera: HttpCamera, whole: bool) -> None:
+    if whole:
+        camera.whole, camera.kind = JPEGS[0], "image/jpeg"
+    with open_source(camera.url) as source:
+        times = [source.grab().captured_ms for _ in range(3)]
+        picture = source.retrieve()
+    assert times == sorted(set(times))
+    assert picture.jpeg == (JPEGS[0] if whole else JPEGS[2])
+
+
 def test_one_picture_in_several_seconds_is_waited_for(
     camera: HttpCamera, monkeypatch: pytest.MonkeyPatch
 ) -> None:
