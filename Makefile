@@ -56,8 +56,9 @@ test: $(VENV)/dev.stamp
 
 # The same on a machine that does much else: four loops that never rest. What fails here waits too short.
 busy: $(VENV)/dev.stamp
-	@for loop in 1 2 3 4; do (while :; do :; done) & loops="$$loops $$!"; done; \
-	    trap 'kill $$loops' EXIT; HYPOTHESIS_PROFILE=slow $(PYTEST) $(ARGS)
+	@loops=; trap 'kill $$loops 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; \
+	    for loop in 1 2 3 4; do (while :; do :; done) & loops="$$loops $$!"; done; \
+	    HYPOTHESIS_PROFILE=slow $(PYTEST) $(ARGS)
 
 check: $(VENV)/dev.stamp $(TYPING)
 	$(BIN)/ruff check .

@@ -1,5 +1,6 @@
 """The pages on statistics, Prometheus, Home Assistant and aiming are held to what the code does."""
 
+import json
 import re
 import shlex
 from functools import cache
@@ -80,3 +81,11 @@ def test_pages_speak_of_expressions_shown(page: str) -> None:
 def test_pictures_of_pages_are_small() -> None:
     for name in ("aiming.png", "plot_day.png"):
         assert (ROOT / "docs/screenshots" / name).stat().st_size < 200_000
+
+
+def test_a_time_of_the_classifier_is_one_figure_wherever_it_stands() -> None:
+    figures = json.loads((ROOT / "docs/expression/evaluation.json").read_text())
+    time, numbers = f"{figures['ms_per_face']:.2f}", f"{figures['params']:,}"
+    card = ROOT / "inference_worker/models/expression.MODEL_CARD.md"
+    assert f"| Time | {time} ms a face" in card.read_text()
+    assert f" | {time} | {numbers} |" in text_of("models")

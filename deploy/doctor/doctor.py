@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from roommood.deploy.doctor.cameras import check_cameras
 from roommood.deploy.doctor.clock import clock_finding
 from roommood.deploy.doctor.findings import Finding, checked, fail, ok, show, skipped, warn
+from roommood.deploy.doctor.memory_bound import memory_bound_findings
 from roommood.deploy.doctor.network import check_peer, check_rate
 from roommood.deploy.doctor.runtimes import runtime_findings, version_of
 from roommood.deploy.doctor.wifi import wifi_findings
@@ -64,6 +65,7 @@ def examine(targets: Targets) -> Iterator[Finding]:
     yield from _extras()
     yield _disk(Path.home())
     yield clock_finding()
+    yield from memory_bound_findings()
     yield from wifi_findings()
     yield from checked("transport", _transport, ("zmq",), "camera")
     yield from checked("onnxruntime", runtime_findings, _EXTRAS["worker"], "worker")

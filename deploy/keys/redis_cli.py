@@ -13,7 +13,7 @@ def redis(
     folder: Annotated[
         Path,
         typer.Option(
-            "--dir", metavar="DIR", help="Folder for the four files.",
+            "--dir", metavar="DIR", help="Folder for the five files.",
             show_default=str(DEFAULT_FOLDER),
         ),
     ] = DEFAULT_FOLDER,

@@ -16,6 +16,7 @@ from roommood.deploy.site.parts import (
     part_in,
 )
 from roommood.deploy.site.rollout import INSTALL_S, SYSUSERS, activate_script
+from roommood.deploy.site.secrets import aside
 
 # While a machine had one part, its releases lay where the parts' folders now are. They move into
 # the folder of that part, and links stay behind for what still runs.
@@ -78,7 +79,8 @@ def remove(machine: Machine, part: Part, *, purge: bool) -> list[str]:
         # It may be one of a time when a machine had one part.
         put_files(machine, [activate_script()])
         machine.attempt(f"{ACTIVATE} {part.folder} --stop", timeout_s=300)
-        machine.run(f"rm -rf {part.root} {' '.join(str(path) for path in part.secrets)}")
+        secrets = [str(path) for kept in part.secrets for path in (kept, aside(kept))]
+        machine.run(f"rm -rf {part.root} {' '.join(secrets)}")
         machine.attempt(f"rmdir {ALLOWED} {REDIS} {KEYS} {ETC}/cameras {ROOT}/cameras 2>/dev/null")
     if purge and part == DESKTOP_PART and machine.attempt(f"test -e {DATA}")[0]:
         removed.append(str(DATA))

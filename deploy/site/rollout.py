@@ -1,19 +1,19 @@
 """Bringing one machine to its release: staged beside the one that runs, then made current.
 
 Nothing that runs is touched before everything that is needed lies ready. If the new release does
-not come up, the one before is made current again.
+not come up, the one before is made current again, with the secrets that only it had.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from roommood.deploy.site.machine import Machine, MachineError, Operation
 from roommood.deploy.site.open_files import OpenFile, put_files
 from roommood.deploy.site.parts import ACTIVATE, ROOT
 from roommood.deploy.site.release import Release
-from roommood.deploy.site.secrets import Secret, put_secrets
+from roommood.deploy.site.secrets import Secret, lying, put_secrets, without
 from roommood.deploy.site.wheels import Python, Wheels, choose_wheels
 
 _LOWEST = (3, 11)
@@ -58,16 +58,18 @@ class Rollout:
         outcome.changed += self._stage(new, wheels, programs, dry_run=dry_run)
         changed = self._put_secrets(dry_run=dry_run)
         outcome.changed += changed
+        leaving = self._leaving_secrets()
+        outcome.changed += [f"{path} goes" for path in leaving]
         live = {secret.path for secret in self._secrets if secret.is_live}
         idle = [unit for unit in self._release.units if not self._is_active(unit)]
         # What failed the last time is tried again although nothing is new.
         failed = not self._machine.attempt(f"test -f {self._good(new)}")[0]
-        if before != new or idle or failed or set(changed) - live:
+        if before != new or idle or failed or leaving or set(changed) - live:
             outcome.changed.append(
                 f"release {new} runs" + (f" ({idle[0]} did not)" if idle else "")
             )
             if not dry_run:
-                self._switch(new, before, check, outcome)
+                self._switch(new, before, check, outcome, leaving)
         return outcome
 
     # Look
@@ -138,6 +140,12 @@ class Rollout:
             self._machine.run("systemd-sysusers roommood.conf")
         return put_secrets(self._machine, self._secrets, dry_run=dry_run)
 
+    def _leaving_secrets(self) -> list[PurePosixPath]:
+        """What a former release was given and this one is not; a dry run may know of none."""
+        placed = {PurePosixPath(secret.path) for secret in self._secrets}
+        others = [path for path in self._release.part.secrets if path not in placed]
+        return lying(self._machine, others) if placed else []
+
     def _lacking_packages(self) -> list[str]:
         names = self._release.packages
         _, output = self._machine.attempt(
@@ -178,14 +186,18 @@ class Rollout:
     # Switch
 
     def _switch(
-        self, new: str, before: str, check: Callable[[Machine, Release], None], outcome: Outcome
-    ) -> None:
+        self, new: str, before: str, check: Callable[[Machine, Release], None], outcome: Outcome,
+        leaving: list[PurePosixPath],
+    ) -> None:  # fmt: skip
         self._machine.attempt(f"rm -f {self._good(new)}")
         try:
-            done, output = self._machine.attempt(f"{self._activate} {new}", timeout_s=300)
-            if not done:
-                raise MachineError(f"{self._machine.name}: release {new} does not start:\n{output}")
-            check(self._machine, self._release)
+            with without(self._machine, leaving):
+                done, output = self._machine.attempt(f"{self._activate} {new}", timeout_s=300)
+                if not done:
+                    raise MachineError(
+                        f"{self._machine.name}: release {new} does not start:\n{output}"
+                    )
+                check(self._machine, self._release)
         except MachineError as error:
             outcome.problem = str(error)
             if (

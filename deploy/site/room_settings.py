@@ -32,6 +32,11 @@ def set_rooms(machine: Machine, rooms: Iterable[Room]) -> tuple[list[str], bool]
         for words in room.commands():
             done, output = machine.attempt(shell_command(words))
             all_set &= done
-            failed = "" if done else f"FAILED: roommood {words[0]}: "
-            lines.append(f"room {room.name}: {failed}{output}")
+            if not done:
+                output = f"FAILED: roommood {words[0]}: {_in_the_files_words(output)}"
+            lines.append(f"room {room.name}: {output}")
     return lines, all_set
+
+
+def _in_the_files_words(output: str) -> str:
+    return output.replace("--timezone", "timezone of this [[room]] in the site's file")

@@ -5,7 +5,7 @@
     group = "first floor"
     views = "apart"
     quiet = ["mon-fri 22:00-06:30", "sat,sun 00:00-24:00"]
-    timezone = "Europe/Berlin"    # of the quiet hours; the desktop's, where it is not given
+    timezone = "Europe/Berlin"    # of the quiet hours; the desktop's, where it has one by name
 
 What is left out stays as people set it by command or on the page. `""` and `[]` take it away.
 """

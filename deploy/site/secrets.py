@@ -6,7 +6,8 @@ that nobody knows in advance, and takes its place by a rename.
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from shlex import quote
@@ -29,6 +30,9 @@ chown {owner}:{group} "$new"
 chmod {mode} "$new"
 mv -fT "$new" {path}
 """
+# In the same folder, so that it stays as private.
+_ASIDE: Final = "if [ -e {path} ]; then mv -fT {path} {aside}; fi"
+_BACK: Final = "if [ -e {aside} ]; then mv -fT {aside} {path}; fi"
 _LOOK: Final = (
     "stat -c '%a %U:%G' {folder} {path} 2>/dev/null; sha256sum {path} 2>/dev/null | cut -c-64"
 )
@@ -63,6 +67,37 @@ def put_secrets(machine: Machine, secrets: Iterable[Secret], *, dry_run: bool = 
         for secret in changed:
             _put(machine, secret)
     return [secret.path for secret in changed]
+
+
+def lying(machine: Machine, paths: Iterable[PurePosixPath]) -> list[PurePosixPath]:
+    """Those that are on the machine, or were put aside on it."""
+    return [
+        path
+        for path in paths
+        if machine.attempt(f"test -e {quote(str(path))} || test -e {quote(str(aside(path)))}")[0]
+    ]
+
+
+@contextmanager
+def without(machine: Machine, paths: Iterable[PurePosixPath]) -> Iterator[None]:
+    """What starts inside does not find these: they are deleted at its end, and back where it
+    fails."""
+    places = [{"path": quote(str(path)), "aside": quote(str(aside(path)))} for path in paths]
+    for place in places:
+        machine.run(_ASIDE.format(**place))
+    try:
+        yield
+    except BaseException:
+        for place in places:
+            machine.attempt(_BACK.format(**place))
+        raise
+    for place in places:
+        machine.run("rm -f {aside}".format(**place))
+
+
+def aside(path: PurePosixPath) -> PurePosixPath:
+    """Where a secret lies until it is sure that nothing needs it any more."""
+    return path.with_name(f".{path.name}.before")
 
 
 def _lies_there(machine: Machine, secret: Secret) -> bool:

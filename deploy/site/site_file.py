@@ -48,10 +48,11 @@ from pydantic import (
 )
 
 from roommood.deploy.site.hosts import LOCAL, Host, User, machine_of
+from roommood.deploy.site.readers import OURS_SAID, mqtt_settings, notify_settings
 from roommood.deploy.site.rooms import Room, check_rooms
-from roommood.shared.errors import ConfigError, RoommoodError
+from roommood.shared.errors import ConfigError
 from roommood.shared.process.advice import advice
-from roommood.shared.process.settings import MqttSettings, NotifySettings, load
+from roommood.shared.process.settings import MqttSettings, NotifySettings
 from roommood.shared.process.settings.tables import problem_with, rows_in
 from roommood.shared.security.secret_urls import holds_password
 from roommood.shared.transport.addresses import parse_address
@@ -64,7 +65,6 @@ DASHBOARD_PORT: Final = 5780
 # Set by the site itself, for every component alike.
 _OURS: Final = frozenset({"workers", "keys", "insecure", "bind", "advertise", "aggregators",
                           "instance", "processes", "redis_url", "redis_password_file"})  # fmt: skip
-_OURS_SAID: Final = "{}: the site itself sets this for every machine"
 # Keys whose value is a file beside the site's.
 _FILES: Final = frozenset(
     {"ssh_key", "password_file", "ca_file", "source_password_file", "urls_file"}
@@ -72,43 +72,6 @@ _FILES: Final = frozenset(
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 _LISTS: Final = ("camera", "room")
 _KNOWN_TABLES: Final = "[site], [desktop], [[camera]], [[room]]"
-_NOT_DEPLOYED: Final = "{}: a deployed bridge only reads; for switches run `roommood mqtt` by hand"
-
-
-def _mqtt_settings(given: Any) -> Any:
-    """Of `roommood mqtt`: the broker's address, or a table of its settings."""
-    values = {"broker": given} if isinstance(given, str) else given
-    logins = {"operator_redis_url", "operator_redis_password_file"}
-    if isinstance(values, dict) and (given_logins := logins & values.keys()):
-        raise ValueError(_NOT_DEPLOYED.format(", ".join(sorted(given_logins))))
-    return _reader_settings(MqttSettings, values)
-
-
-def _notify_settings(given: Any) -> Any:
-    """Of `roommood notify`: a table of its settings."""
-    settings = _reader_settings(NotifySettings, given)
-    if (
-        isinstance(settings, NotifySettings)
-        and settings.urls_file is None
-        and settings.command is None
-    ):
-        raise ValueError("nobody is to be told: give urls_file, command or both")
-    return settings
-
-
-def _reader_settings(kind: type[MqttSettings] | type[NotifySettings], values: Any) -> Any:
-    if not isinstance(values, dict):
-        return values
-    if ours := {"redis_url", "redis_password_file"} & values.keys():
-        raise ValueError(_OURS_SAID.format(", ".join(sorted(ours))))
-    if wrong := [
-        problem for key in values if (problem := problem_with(kind.TABLE, key, values[key]))
-    ]:
-        raise ValueError("; ".join(wrong))
-    try:
-        return load(kind, None, values)
-    except RoommoodError as error:
-        raise ValueError(_without_flags(str(error))) from error
 
 
 class Wifi(BaseModel):
@@ -198,8 +161,8 @@ class Site(BaseModel):
     exporter: bool = True
     camera_metrics: bool = False
     page_switches: bool = False
-    mqtt: Annotated[InstanceOf[MqttSettings], BeforeValidator(_mqtt_settings)] | None = None
-    notify: Annotated[InstanceOf[NotifySettings], BeforeValidator(_notify_settings)] | None = None
+    mqtt: Annotated[InstanceOf[MqttSettings], BeforeValidator(mqtt_settings)] | None = None
+    notify: Annotated[InstanceOf[NotifySettings], BeforeValidator(notify_settings)] | None = None
     wifi: Wifi | None = None
     desktop: Desktop
     cameras: tuple[Camera, ...] = Field(min_length=1)
@@ -326,15 +289,10 @@ def _beside(folder: Path, table: Any) -> Any:
 def _check_settings(table: str, values: dict[str, Any]) -> None:
     ours = _OURS & values.keys()
     if ours:
-        raise ValueError(_OURS_SAID.format(", ".join(sorted(ours))))
+        raise ValueError(OURS_SAID.format(", ".join(sorted(ours))))
     problems = [problem_with(table, key, value) for key, value in values.items()]
     if wrong := [problem for problem in problems if problem]:
         raise ValueError(f"{table}: {'; '.join(wrong)}")
-
-
-def _without_flags(text: str) -> str:
-    """A command's complaint in the words of a file: `ca_file` for `--ca-file`."""
-    return re.sub(r"--([a-z][a-z-]*)", lambda flag: flag[1].replace("-", "_"), text)
 
 
 def _message(fault: Any) -> str:

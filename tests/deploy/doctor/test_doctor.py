@@ -55,6 +55,7 @@ def test_this_machine_is_looked_at_from_python_to_source() -> None:
         "extra worker",
         "disk",
         "clock",
+        "memory bound",
         "transport",
         "models",
         "redis",

@@ -51,7 +51,10 @@ ADMIN = "test-admin:only-here"
 # Tells the words that it was given, one a line, and fails for one room.
 RECORDER = """#!/bin/sh
 printf '%s\\n' "$@" end >>/srv/said
-case " $* " in *" attic "*) echo "no such thing" >&2; exit 2 ;; esac
+case " $* " in
+*" attic "*) echo "no such thing" >&2; exit 2 ;;
+*" cellar "*) echo "no time zone by name: give --timezone" >&2; exit 2 ;;
+esac
 echo done
 """
 
@@ -161,6 +164,20 @@ def test_a_desktop_is_given_each_word_as_it_stands_and_a_failure_is_told(
     assert not end
 
 
+def test_a_zone_that_the_desktop_does_not_know_is_asked_for_in_the_files_words(
+    there: SshMachine,
+) -> None:
+    with Machine(there.reached("pi")) as machine:
+        machine.run(f"mkdir -p {ROOMMOOD.parent} && cat >{ROOMMOOD} && chmod 755 {ROOMMOOD}",
+                    stdin=RECORDER)  # fmt: skip
+        lines, all_set = set_rooms(machine, [Room(name="cellar", quiet=("22:00-06:00",))])
+    assert not all_set
+    assert lines == [
+        "room cellar: FAILED: roommood quiet: no time zone by name: give timezone of this "
+        "[[room]] in the site's file"
+    ]
+
+
 def dry_run(there: SshMachine, folder: Path, more: str, *options: str) -> str:
     reach = f'ssh_port = {there.port}\nssh_key = "{there.folder / "id"}"'
     (folder / "site.toml").write_text(SITE.replace("ssh_port = 1", reach) + KITCHEN + more)
@@ -189,6 +206,12 @@ def test_the_operators_password_goes_to_the_desktop_only_where_the_page_has_swit
     placed = "would change: /etc/roommood/keys/redis-operator.password"
     assert placed in dry_run(there, tmp_path, switches, "--only", "desktop")
     assert "operator" not in dry_run(there, tmp_path, "", "--only", "desktop")
+
+    there.run("mkdir", "-p", "/etc/roommood/keys")
+    there.run("touch", "/etc/roommood/keys/redis-operator.password")
+    goes = "would change: /etc/roommood/keys/redis-operator.password goes"
+    assert goes in dry_run(there, tmp_path, "", "--only", "desktop")
+    assert "goes" not in dry_run(there, tmp_path, switches, "--only", "desktop")
 
     made.operator_password.unlink()
     said = dry_run(there, tmp_path, switches, "--only", "desktop")

@@ -4,12 +4,12 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from roommood.deploy.site.machine import Machine, Operation
-from roommood.deploy.site.secrets import Secret, put_secrets
+from roommood.deploy.site.machine import Machine, MachineError, Operation
+from roommood.deploy.site.secrets import Secret, lying, put_secrets, without
 from tests.deploy.site.ssh_machine import SshMachine
 from tests.end_to_end.site import until
 
@@ -144,3 +144,28 @@ def test_a_secret_replaces_a_link_and_leaves_what_it_pointed_to(there: SshMachin
     assert there.run("cat", PATH) == CONTENT
     with pytest.raises(AssertionError, match="No such file"):
         there.run("cat", "/srv/elsewhere")
+
+
+def test_a_secret_that_is_needed_no_more_is_out_of_sight_and_then_deleted(
+    there: SshMachine,
+) -> None:
+    path = PurePosixPath(PATH)
+    with Machine(there.reached("pi")) as machine:
+        assert lying(machine, [path]) == []
+        put_secrets(machine, [Secret(PATH, CONTENT)])
+        assert lying(machine, [path]) == [path]
+        with without(machine, [path, path.with_name("never.there")]):
+            assert not machine.attempt(f"test -e {PATH}")[0]
+            assert lying(machine, [path]) == [path], "a next run finds what this one leaves"
+        assert machine.run("ls -A /etc/roommood/keys") == ""
+
+
+def test_a_secret_is_back_where_what_needs_it_no_more_does_not_start(there: SshMachine) -> None:
+    path = PurePosixPath(PATH)
+    with Machine(there.reached("pi")) as machine:
+        put_secrets(machine, [Secret(PATH, CONTENT)])
+        with pytest.raises(MachineError), without(machine, [path]):
+            machine.run("false")
+        assert machine.run(f"stat -c '%a %U' {PATH}; ls -A /etc/roommood/keys") == (
+            "600 root\ncamera.key"
+        )

@@ -74,6 +74,12 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
             "a deployed bridge only reads",
         ),
         ("[site]\nmqtt = { broker = 'mqtts://home', password_file = 'x' }\n", "give user"),
+        ("[site]\nmqtt = { user = 'u', password_file = 'x' }\n", "mqtt: give broker"),
+        ("[site]\nnotify = { command = 'tell' }\n", "notify: command 'tell': give the whole path"),
+        ("[site]\nnotify = { command = '~/tell' }\n", "command '~/tell': give the whole path"),
+        ("[site]\nnotify = { command = '/home/ada/tell' }\n", "out of its sight"),
+        ("[site]\nnotify = { command = '/root/tell' }\n", "out of its sight"),
+        ("[site]\nnotify = { command = '/srv/../home/tell' }\n", "out of its sight"),
         (
             "[site]\nmqtt = { broker = 'mqtts://home', usr = 'x' }\n",
             "mqtt: unknown key 'usr'; did you mean 'user'?",
@@ -86,6 +92,12 @@ def test_a_mistake_is_named_with_the_file(tmp_path: Path, more: str, said: str) 
         read(tmp_path, GOOD + more)
     assert said in str(error.value)
     assert "site.toml" in str(error.value)
+
+
+def test_a_program_outside_of_home_folders_may_be_told(tmp_path: Path) -> None:
+    site = read(tmp_path, GOOD + "[site]\nnotify = { command = '/srv/homes/tell' }\n")
+    assert site.notify is not None
+    assert site.notify.command == Path("/srv/homes/tell")
 
 
 @pytest.mark.parametrize("name", ["[camera]", "[[desktop]]"])

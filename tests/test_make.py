@@ -1,0 +1,46 @@
+"""What the Makefile promises beyond the commands that it runs."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.end_to_end.site import until
+
+ROOT = Path(__file__).parents[1]
+COMMAND = [
+    "make", "--assume-old=.venv/dev.stamp", "busy", "PYTEST=sh -c 'echo begun; exec sleep 60'",
+]  # fmt: skip
+
+
+def those_of(session: int) -> list[str]:
+    """The processes of a session that still run."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, of = stat.read_text().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(of) == session and state != "Z":
+            found.append(stat.parent.name)
+    return found
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_loops_that_keep_a_machine_busy_end_with_the_tests_however_these_end(sent: int) -> None:
+    made = subprocess.Popen(
+        COMMAND, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert made.stdout is not None
+    try:
+        assert made.stdout.readline() == "begun\n"
+        assert len(those_of(made.pid)) >= 6, "make, what stands for the tests, and four loops"
+        os.killpg(made.pid, sent)
+        until(lambda: not those_of(made.pid), "nothing of it runs any more")
+    finally:
+        for pid in those_of(made.pid):
+            os.kill(int(pid), signal.SIGKILL)
+        made.wait(10)
+        made.stdout.close()
