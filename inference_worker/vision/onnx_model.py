@@ -7,12 +7,14 @@ never spin: the worker's compute threads each run one session call at a time, on
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from roommood.inference_worker.vision.fitted_sessions import FittedSessions
 from roommood.shared.errors import ConfigError, ModelError
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -27,6 +29,7 @@ _FLOAT: Final = "tensor(float)"
 # Errors reach the caller as exceptions; only what is fatal is worth a line on stderr.
 _LOG_FATAL: Final = 4
 _CPU: Final = "CPUExecutionProvider"
+_WEIGHTS_AT: Final = "session.model_external_initializers_file_folder_path"
 _OPENVINO_DEVICES: Final = ("cpu", "gpu", "npu")
 
 
@@ -50,7 +53,9 @@ class OnnxModel:
         """
         self.path = path
         due = find_provider(provider)
-        self._session = _open_session(path, due, threads)
+        # A file may be replaced while its model is in use: all sessions are of these bytes.
+        content = _read(path)
+        self._session = _open_session(path, content, due, threads)
         self.provider = str(self._session.get_providers()[0])
         if self.provider != due.name:
             raise ConfigError(
@@ -61,11 +66,17 @@ class OnnxModel:
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self._input_name, self.input_shape = self._only_input()
         self.output_shapes = {out.name: _shape(out.shape) for out in self._session.get_outputs()}
+        self._fitted = FittedSessions(
+            self._session,
+            self._session.get_inputs()[0].shape,
+            partial(_open_session, path, content, due, threads),
+        )
 
     def __call__(self, tensor: Tensor, outputs: Sequence[str]) -> list[Tensor]:
         """The named outputs. Raises ModelError where the model fails on this input."""
+        session = self._fitted.session(tensor.shape)
         try:
-            results: list[Tensor] = self._session.run(outputs, {self._input_name: tensor})
+            results: list[Tensor] = session.run(outputs, {self._input_name: tensor})
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise ModelError(
                 f"{self.path}: the model failed on an input of {_words(tensor.shape)}: {error}"
@@ -137,31 +148,49 @@ def _provider_options(spec: str, short: str, device: str) -> Mapping[str, str]:
     return {"device_id": device}
 
 
-def _open_session(path: Path, provider: Provider, threads: int) -> Any:
+def _read(path: Path) -> bytes:
     if not path.is_file():
         raise ModelError(f"{path}: no such model file: give the path of an ONNX file")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _open_session(
+    path: Path,
+    content: bytes,
+    provider: Provider,
+    threads: int,
+    sides: Mapping[str, int] | None = None,
+) -> Any:
     providers = [(provider.name, dict(provider.options))]
     if provider.name != _CPU:
         providers.append((_CPU, {}))
     if provider.name == "CUDAExecutionProvider":
         ort.preload_dlls()  # those of NVIDIA that lie beside it, installed by pip
     try:
-        return ort.InferenceSession(path, _options(threads), providers=providers)
+        options = _options(path.parent, threads, sides or {})
+        return ort.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no public base
         raise ModelError(
-            f"{path}: not a usable ONNX model ({path.stat().st_size} bytes): {error}: "
+            f"{path}: not a usable ONNX model ({len(content)} bytes): {error}: "
             "fetch or export it again"
         ) from error
 
 
-def _options(threads: int) -> Any:
+def _options(folder: Path, threads: int, sides: Mapping[str, int]) -> Any:
     options = ort.SessionOptions()
+    for name, side in sides.items():
+        options.add_free_dimension_override_by_name(name, side)
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _LOG_FATAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Where large weights lie beside the file.
+    options.add_session_config_entry(_WEIGHTS_AT, str(folder.absolute()))
     return options
 
 

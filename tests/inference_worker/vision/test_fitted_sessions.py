@@ -1,0 +1,92 @@
+"""Sessions by the size of the input: which there are, and that all give the same."""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from roommood.inference_worker.models.files import SHIPPED_FACE
+from roommood.inference_worker.vision.fitted_sessions import MOST_FITTED, FittedSessions
+from roommood.inference_worker.vision.onnx_model import OnnxModel
+from roommood.shared.errors import ModelError
+from tests.inference_worker.tiny_models import face_model
+
+SHAPES = [(1, 1, 32 * n, 64) for n in range(1, MOST_FITTED + 2)]
+
+
+class Opener:
+    """Opens nothing, and counts."""
+
+    def __init__(self) -> None:
+        self.opened: list[Mapping[str, int]] = []
+
+    def __call__(self, sides: Mapping[str, int]) -> object:
+        self.opened.append(sides)
+        return object()
+
+
+def test_each_size_has_a_session_of_its_own_until_there_are_enough() -> None:
+    general, opener = object(), Opener()
+    sessions = FittedSessions(general, ["n", 1, "h", "w"], opener)
+    first = [sessions.session(shape) for shape in SHAPES]
+    assert opener.opened == [{"n": 1, "h": shape[2], "w": 64} for shape in SHAPES[:-1]]
+    assert first.index(general) == MOST_FITTED
+    assert [sessions.session(shape) for shape in SHAPES] == first
+
+
+def test_threads_that_come_at_once_open_one_session() -> None:
+    opener = Opener()
+    sessions = FittedSessions(object(), ["n", 1, "h", "w"], opener)
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(sessions.session, SHAPES[:1] * 64))
+    assert len(found) == len(opener.opened) == 1
+
+
+@pytest.mark.parametrize("dimensions", [["n", 1, 48, 48], ["n", 1, "side", "side"]])
+def test_a_batch_alone_and_one_name_for_two_sizes_are_the_general_ones(
+    dimensions: list[object],
+) -> None:
+    general, opener = object(), Opener()
+    assert FittedSessions(general, dimensions, opener).session(SHAPES[0]) is general
+    assert opener.opened == []
+
+
+def test_a_model_that_cannot_be_fitted_stays_general() -> None:
+    general = object()
+
+    def refuse(sides: Mapping[str, int]) -> object:
+        raise ModelError(f"not of {sides}")
+
+    assert FittedSessions(general, ["n", 1, "h", "w"], refuse).session(SHAPES[0]) is general
+
+
+def test_a_fitted_session_gives_what_the_general_one_gives() -> None:
+    picture = np.random.default_rng(4).integers(0, 256, (1, 1, 480, 640)).astype(np.float32)
+    fitted, general = OnnxModel(SHIPPED_FACE), OnnxModel(SHIPPED_FACE)
+    general._fitted = FittedSessions(general._session, ["n", 1, 480, 640], Opener())
+    names = list(fitted.output_shapes)
+    assert fitted._fitted.session(picture.shape) is not fitted._session
+    for one, other in zip(fitted(picture, names), general(picture, names), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_sessions_are_of_the_file_as_it_was_when_it_was_loaded(tmp_path: Path) -> None:
+    file = face_model(tmp_path / "f.onnx", gains=(1, 0, 0))
+    model = OnnxModel(file)
+    face_model(file, gains=(2, 0, 0))
+    assert model(np.ones((1, 3, 64, 64), np.float32), ["cls_8"])[0].max() == pytest.approx(1)
+
+
+def test_weights_that_lie_beside_a_file_are_found(tmp_path: Path) -> None:
+    model = onnx.load(str(SHIPPED_FACE))
+    file = tmp_path / "large.onnx"
+    onnx.save(model, str(file), save_as_external_data=True, location="weights", size_threshold=64)
+    picture = np.full((1, 1, 64, 64), 9, np.float32)
+    names = list(OnnxModel(SHIPPED_FACE).output_shapes)[:1]
+    assert (tmp_path / "weights").is_file()
+    np.testing.assert_allclose(
+        OnnxModel(file)(picture, names)[0], OnnxModel(SHIPPED_FACE)(picture, names)[0]
+    )
