@@ -93,10 +93,11 @@ class Deployment:
         card.write(self._site, camera, self._camera_keys, self._wheelhouse, python)
         self._camera_keys.drop_bundle(camera)
         held = "the camera's key" + (" and the Wi-Fi password" if self._site.wifi else "")
+        them = "them" if self._site.wifi else "it"
         self._say(f"{name}: the card in {folder} is ready for its Pi")
         self._say(
             f"{name}: the card is a secret until the Pi has started from it once: whoever has it "
-            f"has {held}. The first start moves them to where root alone reads them"
+            f"has {held}. The first start moves {them} to where root alone reads {them}"
         )
         try:
             self._tell_desktop_of_cameras()
@@ -264,13 +265,16 @@ class Deployment:
         return [Secret(f"{KEYS}/{NOTIFY_URLS}", f"{read_urls(notify.urls_file)}\n")]
 
     def _operator_password(self) -> list[Secret]:
-        if not self._site.page_switches:
+        site = self._site
+        asked = {"page_switches": site.page_switches, "mqtt_switches": site.mqtt_switches}
+        switches = [name for name, is_asked in asked.items() if is_asked]
+        if not switches:
             return []
-        path = self._site.key_folder / _REDIS_FOLDER / OPERATOR_PASSWORD
+        path = site.key_folder / _REDIS_FOLDER / OPERATOR_PASSWORD
         if not path.exists():
             raise ConfigError(
-                f"page_switches: there is no {path}, since these passwords are of an earlier "
-                f"version: roommood keys redis --force --dir {path.parent} makes new ones"
+                f"{', '.join(switches)}: there is no {path}, since these passwords are of an "
+                f"earlier version: roommood keys redis --force --dir {path.parent} makes new ones"
             )
         return [Secret(f"{KEYS}/{OPERATOR_PASSWORD}", path.read_text())]
 

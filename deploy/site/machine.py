@@ -84,7 +84,7 @@ class Machine:
             why = "; ".join(_SSH_ERRORS.lines) or str(error)
             raise MachineError(
                 f"cannot reach {self.name}: `ssh {self._destination()}` must work without a "
-                f"question ({why})"
+                f"question ({why}){self._after_a_new_host_key(why)}"
             ) from error
 
     def _disconnect(self) -> None:
@@ -118,6 +118,16 @@ class Machine:
         port = f"-p {self.reached.ssh_port} " if self.reached.ssh_port != 22 else ""
         key = f"-i {self.reached.ssh_key} " if self.reached.ssh_key else ""
         return f"{key}{port}{self.reached.user}@{self.name}"
+
+    def _after_a_new_host_key(self, why: str) -> str:
+        if "host key error" not in why:
+            return ""
+        port = self.reached.ssh_port
+        known_as = self.name if port == 22 else f"'[{self.name}]:{port}'"
+        return (
+            ". It has another host key than before: if its system was set up anew, as by a fresh "
+            f"card, `ssh-keygen -R {known_as}`; if not, it may be another machine"
+        )
 
     @property
     def _host(self) -> "Host":

@@ -10,7 +10,7 @@ from roommood.shared.process.settings import MqttSettings, NotifySettings, load
 from roommood.shared.process.settings.tables import problem_with
 
 OURS_SAID: Final = "{}: the site itself sets this for every machine"
-_NOT_DEPLOYED: Final = "{}: a deployed bridge only reads; for switches run `roommood mqtt` by hand"
+_SWITCHES: Final = "{}: for switches write mqtt_switches = true in [site]: the site gives the login"
 # What `ProtectHome=yes` of the units hides.
 _HIDDEN: Final = ("/home", "/root", "/run/user")
 
@@ -20,7 +20,7 @@ def mqtt_settings(given: Any) -> Any:
     values = {"broker": given} if isinstance(given, str) else given
     logins = {"operator_redis_url", "operator_redis_password_file"}
     if isinstance(values, dict) and (given_logins := logins & values.keys()):
-        raise ValueError(_NOT_DEPLOYED.format(", ".join(sorted(given_logins))))
+        raise ValueError(_SWITCHES.format(", ".join(sorted(given_logins))))
     if isinstance(values, dict) and "broker" not in values:
         raise ValueError("give broker, as mqtts://HOST:PORT: without it the desktop's own is told")
     return _reader_settings(MqttSettings, values)

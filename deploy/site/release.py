@@ -135,7 +135,7 @@ def desktop_release(site: Site) -> Release:
     if site.mqtt:
         units.append("roommood-mqtt.service")
         extras.append("mqtt")
-        contents |= _mqtt(site.mqtt)
+        contents |= _mqtt(site.mqtt, has_switches=site.mqtt_switches)
     if site.notify:
         units.append("roommood-notify.service")
         extras.append("notify")
@@ -197,21 +197,26 @@ def _dashboard(site: Site) -> str:
         "ROOMMOOD_DASHBOARD_BIND": f"127.0.0.1:{DASHBOARD_PORT}",
     }
     if site.page_switches:
-        variables["ROOMMOOD_DASHBOARD_OPERATOR_REDIS_URL"] = _OPERATOR_URL
-        variables["ROOMMOOD_DASHBOARD_OPERATOR_REDIS_PASSWORD_FILE"] = _credential(
-            "roommood-dashboard.service", OPERATOR_PASSWORD
-        )
+        variables |= _operator_login("ROOMMOOD_DASHBOARD", "roommood-dashboard.service")
     return _environment(**variables)
 
 
-def _mqtt(mqtt: MqttSettings) -> dict[str, str]:
-    """The bridge's settings; its password goes another way."""
+def _operator_login(prefix: str, unit: str) -> dict[str, str]:
+    return {
+        f"{prefix}_OPERATOR_REDIS_URL": _OPERATOR_URL,
+        f"{prefix}_OPERATOR_REDIS_PASSWORD_FILE": _credential(unit, OPERATOR_PASSWORD),
+    }
+
+
+def _mqtt(mqtt: MqttSettings, *, has_switches: bool) -> dict[str, str]:
+    """The bridge's settings; its passwords go another way."""
+    unit = "roommood-mqtt.service"
     variables = _variables(mqtt)
     contents = {}
     if mqtt.password_file:
-        variables["ROOMMOOD_MQTT_PASSWORD_FILE"] = _credential(
-            "roommood-mqtt.service", MQTT_PASSWORD
-        )
+        variables["ROOMMOOD_MQTT_PASSWORD_FILE"] = _credential(unit, MQTT_PASSWORD)
+    if has_switches:
+        variables |= _operator_login("ROOMMOOD_MQTT", unit)
     if mqtt.ca_file:
         variables["ROOMMOOD_MQTT_CA_FILE"] = str(ETC / _MQTT_CA)
         contents[f"etc/{_MQTT_CA}"] = _public_text(mqtt.ca_file)

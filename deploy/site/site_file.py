@@ -6,6 +6,7 @@
     page_switches = false         # the page may pause rooms and set what [[room]] has
     camera_metrics = false        # cameras tell the network about themselves, too
     mqtt = "mqtts://home:8883"    # or a table: broker, user, password_file, ca_file, ...
+    mqtt_switches = false         # whoever may publish there may pause rooms and cameras
     notify = { urls_file = "notify.urls" }  # who is told what is wrong
 
     wifi = { ssid = "home", password_file = "wifi.password", country = "DE" }  # for cards
@@ -162,6 +163,7 @@ class Site(BaseModel):
     camera_metrics: bool = False
     page_switches: bool = False
     mqtt: Annotated[InstanceOf[MqttSettings], BeforeValidator(mqtt_settings)] | None = None
+    mqtt_switches: bool = False
     notify: Annotated[InstanceOf[NotifySettings], BeforeValidator(notify_settings)] | None = None
     wifi: Wifi | None = None
     desktop: Desktop
@@ -181,6 +183,8 @@ class Site(BaseModel):
         check_rooms(self.rooms, {camera.room for camera in self.cameras})
         if self.page_switches and not self.desktop.dashboard:
             raise ValueError("page_switches needs the page: leave out [desktop] dashboard = false")
+        if self.mqtt_switches and self.mqtt is None:
+            raise ValueError('mqtt_switches needs the bridge: give mqtt = "mqtts://HOST:PORT"')
         if self.desktop.host == LOCAL and not self.desktop.address and not self._is_one_machine:
             raise ValueError(
                 'desktop: address is needed where host is "local" and a camera is elsewhere: by it '

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, Page, Playwright
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 from tests.end_to_end import site
 from tests.needs import missing
@@ -86,6 +86,13 @@ def watching(browser: Browser, context: Context) -> Iterator[Watched]:
         yield Watched(opened.new_page())
     finally:
         opened.close()
+
+
+@contextmanager
+def chromium(context: Context = DESKTOP) -> Iterator[Watched]:
+    """A browser of one's own, for a page."""
+    with sync_playwright() as playwright, watching(launch(playwright), context) as seen:
+        yield seen
 
 
 def violations(page: Page) -> list[str]:

@@ -7,17 +7,13 @@ import pytest
 from roommood.aggregator.redis import keys as redis_keys
 from tests.aggregator.dashboard.served import operator_of, reader_of, serving
 from tests.aggregator.rooms import Rooms
-from tests.browser.chromium import DESKTOP, PHONE, Watched, until, violations
+from tests.browser.chromium import DESKTOP, PHONE, until, violations
 from tests.browser.conftest import Open
+from tests.browser.switches import SWITCHES, choose
 from tests.browser.test_dashboard import wider_than
 from tests.redis_server import RedisServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-SWITCHES = "section[aria-labelledby=switches]"
-
-
-def choose(seen: Watched, label: str, how: str) -> None:
-    seen.page.click(f"{SWITCHES} [aria-label='{label}'] button:has-text('{how}')")
 
 
 def test_a_room_and_a_camera_are_paused_on_the_page(tmp_path: Path, open_page: Open) -> None:

@@ -108,6 +108,10 @@ class HomeAssistant:
     def states(self, *entities: str) -> list[str]:
         return [self.state(one) for one in entities]
 
+    def call(self, domain: str, service: str, entity: str) -> None:
+        """As its user does by a tap: `switch`, `turn_off` and the switch's entity."""
+        self._post(f"/api/services/{domain}/{service}", {"entity_id": entity})
+
     def entities(self) -> set[str]:
         """All, those included that it has kept of an earlier run and that nobody makes any more."""
         return {one["entity_id"] for one in self.get("/api/states")}

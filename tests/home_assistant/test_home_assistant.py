@@ -24,18 +24,6 @@ ROOMS = ("kitchen", "hall", "attic")
 
 
 @pytest.fixture(scope="module")
-def broker() -> Iterator[Mosquitto]:
-    with Mosquitto() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto) -> Iterator[HomeAssistant]:
-    with HomeAssistant(tmp_path_factory.mktemp("home") / "config", broker) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
     with RedisServer(appendonly="yes") as running:
         yield running

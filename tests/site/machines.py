@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -160,6 +161,7 @@ class Booted:
         """As pulling the plug would, but what was written is on the disk."""
         if self._process is None:
             return
+        self._hang_up()
         self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(30)
@@ -168,18 +170,31 @@ class Booted:
             self._process.wait()
         self._process = None
 
+    def _ssh(self, control: str = "") -> list[str]:
+        """One connection for all, but where `control` names another or "none"."""
+        return [
+            "ssh", "-q", "-i", str(self.key), "-o", "StrictHostKeyChecking=no",
+            "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=3", "-o", "BatchMode=yes",
+            "-o", "ControlMaster=auto", "-o", "ControlPersist=yes",
+            "-o", f"ControlPath={control or self._control}", f"{self.user}@{self.address}",
+        ]  # fmt: skip
+
+    @property
+    def _control(self) -> Path:
+        return self.folder / self.name / f"ssh-{self.user}"
+
+    def _hang_up(self) -> None:
+        if self._control.exists():
+            words = [*self._ssh(), "-O", "exit"]
+            subprocess.run(words, stderr=subprocess.DEVNULL, timeout=30, check=False)
+
     def attempt(self, command: str, timeout_s: float = 60) -> tuple[bool, str]:
         """Whether a command, over ssh and as root, ended well, and all that it printed."""
         become = "" if self.user == "root" else "sudo "
         try:
             done = subprocess.run(
-                [
-                    "ssh", "-q", "-i", str(self.key), "-o", "StrictHostKeyChecking=no",
-                    "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=3",
-                    "-o", "BatchMode=yes", f"{self.user}@{self.address}", become + command,
-                ],
-                capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL,
-                check=False,
+                [*self._ssh(), become + command], capture_output=True, text=True,
+                timeout=timeout_s, stdin=subprocess.DEVNULL, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             return False, "timed out"
@@ -187,11 +202,32 @@ class Booted:
         # What it printed on stderr beside is no answer.
         return good, done.stdout if good else done.stdout + done.stderr
 
+    @contextlib.contextmanager
+    def forwarding(self, port: int, there: int) -> Iterator[None]:
+        """This side's port as the machine's own loopback has it."""
+        words = ["-N", "-o", "ExitOnForwardFailure=yes", "-L", f"{port}:127.0.0.1:{there}"]
+        process = subprocess.Popen([*self._ssh("none"), *words], stdin=subprocess.DEVNULL)
+        try:
+            until(lambda: answers("127.0.0.1", port), f"{self.name} is reached at port {port}")
+            yield
+        finally:
+            process.terminate()
+            process.wait(10)
+
     def run(self, command: str, timeout_s: float = 60) -> str:
         """What a command prints; it must end well."""
         done, said = self.attempt(command, timeout_s)
         assert done, f"{self.name}: {command}\n{said}"
         return said
+
+
+def answers(host: str, port: int) -> bool:
+    """Whether somebody listens there."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def make_key(folder: Path) -> Path:

@@ -37,6 +37,10 @@ ssh_key = "{key}"
 source = "simulated:/srv/portraits"
 rate_hz = 5
 """
+_ASK: Final = (
+    "set -e; export REDISCLI_AUTH=$(head -1 /etc/roommood/keys/redis-reader.password); "
+    'ask="redis-cli -e -p 5770 --user reader"'
+)
 
 
 def until(condition: Callable[[], bool], what: str, timeout_s: float = PATIENCE_S) -> bool:
@@ -78,23 +82,34 @@ class Place:
         return {room: self._frames(room) for room in self.room_names}
 
     def _frames(self, room: str) -> int:
-        keys = self.redis(f"--scan --pattern roommood:{{{room}}}:1h:*").split()
-        pairs = [self.redis(f"hgetall {key}").split() for key in keys]
-        fields = [dict(zip(one[::2], one[1::2], strict=True)) for one in pairs]
-        return sum(int(value) for one in fields for name, value in one.items()
-                   if name.startswith("frames:"))  # fmt: skip
+        words = self._of_each_key("hgetall", f"roommood:{{{room}}}:1h:*").split()
+        pairs = zip(words[::2], words[1::2], strict=True)
+        return sum(int(value) for name, value in pairs if name.startswith("frames:"))
 
     def seen(self, room: str) -> int:
         """Frames of which Redis has noted that they were counted."""
-        keys = self.redis(f"--scan --pattern roommood:{{{room}}}:seen:*").split()
-        return sum(int(self.redis(f"bitcount {key}")) for key in keys)
+        counts = self._of_each_key("bitcount", f"roommood:{{{room}}}:seen:*")
+        return sum(int(count) for count in counts.split())
 
     def redis(self, command: str) -> str:
-        password = "$(head -1 /etc/roommood/keys/redis-reader.password)"
-        ask = f"sh -c 'REDISCLI_AUTH={password} redis-cli -e -p 5770 --user reader {command}'"
-        # It may just have been killed, and be on its way back.
-        until(lambda: self.desk.attempt("redis-cli -p 5770 ping")[0], "Redis answers")
-        return self.desk.run(ask)
+        return self._on_desk(f"$ask {command}")
+
+    def _of_each_key(self, command: str, pattern: str) -> str:
+        """What Redis answers of all keys of a pattern."""
+        scan = f'keys=$($ask --scan --pattern "{pattern}")'
+        return self._on_desk(f"{scan}; for key in $keys; do $ask {command} $key; done")
+
+    def _on_desk(self, script: str) -> str:
+        """Redis may just have been killed, and be on its way back."""
+        answers: list[str] = []
+
+        def is_told() -> bool:
+            done, said = self.desk.attempt(f"sh -c '{_ASK}; {script}'")
+            answers.append(said)
+            return done
+
+        until(is_told, "Redis answers")
+        return answers[-1]
 
     def flows(self, room: str) -> Callable[[], bool]:
         """Whether more frames of a room are counted than now."""

@@ -76,7 +76,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     password = folder / "wifi.password"
     password.touch(mode=0o600)
     password.write_text(f"{WIFI}\n")
-    with network() as here, Booted("desk", 10, base, folder, key) as desk:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        network() as here,
+        Booted("desk", 10, base, folder, key) as desk,
+    ):
+        # What ssh has noted of earlier machines at these addresses is none of theirs.
+        patch.setenv("HOME", str(folder / "home"))
         net = here.rpartition(".")[0]
         text = OF_SITE + TWO_PIS.format(
             desk=desk.address, kitchen=f"{net}.11", den=f"{net}.12", key=key

@@ -5,108 +5,28 @@ The desktop has a camera too, and tells a broker and a Prometheus what the rooms
 The tests tell one story and run in the order in which they stand.
 """
 
-import contextlib
 import json
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from roommood.aggregator.redis import keys as redis_keys
 from roommood.deploy.site.site_file import read_site
+from tests.browser.chromium import chromium
+from tests.browser.switches import SWITCHES, choose
 from tests.needs import missing
 from tests.site.machines import Booted, base_root, make_key, network, why_not_here
-from tests.site.place import BUILD, Place, hang_portraits, link_wheels, until
+from tests.site.place import BUILD, hang_portraits, link_wheels, until
 from tests.site.wheelhouse import ROOT
+from tests.site.whole import ROOMS, WANTED, Whole, broker
 
 pytestmark = pytest.mark.timeout(1_200)
-ROOMS = ("kitchen", "study", "den")
-# Sending a broker's messages on to everybody: this test's own, on the machines' bridge.
-MOSQUITTO = "listener 18830 {here}\nallow_anonymous true\n"
-WANTED = """
-[site]
-camera_metrics = true
-mqtt = {{ broker = "mqtt://{here}:18830", insecure = true }}
-
-[desktop]
-host = "{desk}"
-user = "root"
-ssh_key = "{key}"
-workers = 2
-
-[[camera]]
-name = "kitchen-1"
-room = "kitchen"
-host = "{kitchen}"
-user = "pi"
-ssh_key = "{key}"
-source = "simulated:/srv/portraits"
-rate_hz = 10
-
-[[camera]]
-name = "desk-1"
-room = "study"
-host = "{desk}"
-user = "root"
-ssh_key = "{key}"
-source = "simulated:/srv/portraits"
-rate_hz = 2
-
-[[camera]]
-name = "den-1"
-room = "den"
-host = "{den}"
-user = "root"
-ssh_key = "{key}"
-source = "simulated:/srv/portraits"
-rate_hz = 10
-"""
-
-
-@dataclass
-class Whole(Place):
-    """Two Pis beside the desktop, and all that the broker was told."""
-
-    kitchen: Booted
-    den: Booted
-    heard: Path
-
-    @property
-    def machines(self) -> tuple[Booted, Booted, Booted]:
-        return self.desk, self.kitchen, self.den
-
-
-@contextlib.contextmanager
-def broker(folder: Path, here: str) -> Iterator[Path]:
-    """A broker beside the machines; gives the file to which all that it is told goes."""
-    (folder / "mosquitto.conf").write_text(MOSQUITTO.format(here=here))
-    heard = folder / "heard"
-    with heard.open("wb") as file:
-        serving = subprocess.Popen(["mosquitto", "-c", str(folder / "mosquitto.conf")])
-        until(lambda: _answers(here, 18830), "the broker listens")
-        listening = subprocess.Popen(
-            ["mosquitto_sub", "-h", here, "-p", "18830", "-t", "roommood/#", "-v"], stdout=file
-        )
-    try:
-        yield heard
-    finally:
-        for process in (listening, serving):
-            process.terminate()
-            process.wait(10)
-
-
-def _answers(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), timeout=1).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +47,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     ):
         for pi in (desk, kitchen, den):
             hang_portraits(pi)
-        one = Whole(folder, desk, ROOMS, kitchen, den, heard)
+        one = Whole(folder, desk, ROOMS, kitchen, den, heard, here)
         text = WANTED.format(
             desk=desk.address, kitchen=kitchen.address, den=den.address, key=key, here=here
         )
@@ -217,6 +137,54 @@ def test_the_broker_hears_of_every_room(place: Whole) -> None:
 
 def _is_heard(heard: Path, topic: str) -> bool:
     return topic in heard.read_text()
+
+
+def test_what_the_file_says_of_a_room_holds_and_the_page_shows_it(place: Whole) -> None:
+    assert place.redis(f"hget {redis_keys.VIEWS} kitchen").strip() == "apart"
+    assert place.redis(f"hget {redis_keys.GROUPS} kitchen").strip() == "first floor"
+    with place.page() as url, chromium() as seen:
+        seen.open(url)
+        until(lambda: "first floor" in seen.text().lower(), "its group is on the page")
+
+
+def test_a_room_is_paused_and_resumed_on_the_page(place: Whole) -> None:
+    with place.page() as url, chromium() as seen:
+        seen.open(f"{url}/room/kitchen")
+        choose(seen, "Whole room", "Paused")
+        until(lambda: not place.grows("kitchen"), "the kitchen is counted no more")
+        assert place.redis(f"smembers {redis_keys.PAUSED}").split() == ["kitchen"]
+        assert place.grows("den")
+        choose(seen, "Whole room", "On")
+        until(place.flows("kitchen"), "the kitchen is counted again")
+
+
+def test_a_camera_is_paused_and_resumed_by_the_broker(place: Whole) -> None:
+    switch = "roommood/camera/den-1/switch"
+    assert place.told("homeassistant/switch/"), "Home Assistant is told of switches"
+    until(lambda: "ON" in place.told(switch)[switch], "its switch is on")
+    place.say(f"{switch}/set", "OFF")
+    until(lambda: not place.grows("den"), "the den is counted no more")
+    until(lambda: "OFF" in place.told(switch)[switch], "its switch is off")
+    place.say(f"{switch}/set", "ON")
+    until(place.flows("den"), "the den is counted again")
+
+
+def test_without_switches_the_password_is_gone_and_everything_runs(place: Whole) -> None:
+    password = "/etc/roommood/keys/redis-operator.password"
+    assert place.desk.run(f"stat -c '%a %U' {password}").split() == ["600", "root"]
+    place.rewrite("page_switches = true\nmqtt_switches = true\n", "")
+    code, said = place.deploy("--only", "desktop")
+    assert code == 0, said
+    assert f"{password} goes" in said
+    assert not place.desk.attempt(f"ls {password}")[0]
+    for unit in units_of(place.desk):
+        assert place.desk.run(f"systemctl is-active {unit}").strip() == "active", unit
+    with place.page() as url, chromium() as seen:
+        seen.open(f"{url}/room/den")
+        assert not seen.page.query_selector(SWITCHES)
+    place.say("roommood/camera/den-1/switch/set", "OFF")
+    until(lambda: not place.told("homeassistant/switch/"), "no switch is left")
+    assert place.grows("den"), "nobody hears a command any more"
 
 
 def test_every_killed_unit_heals(place: Whole) -> None:
@@ -318,17 +286,11 @@ def test_a_revoked_camera_is_refused_within_seconds(place: Whole) -> None:
     code, said = place.deploy("--only", "desktop")
     assert code == 0, said
     assert "cameras.toml" in said
-    until(lambda: not _grows(place, "den"), "the den is counted no more")
-    assert _grows(place, "kitchen")
+    until(lambda: not place.grows("den"), "the den is counted no more")
+    assert place.grows("kitchen")
     code, said = place.deploy("--only", "den-1")
     assert code == 0, said
     until(place.flows("den"), "with a new key it is counted again")
-
-
-def _grows(place: Whole, room: str) -> bool:
-    more = place.flows(room)
-    place.desk.run("sleep 3")
-    return more()
 
 
 def test_one_part_is_removed_and_the_others_of_its_machine_stay(place: Whole) -> None:

@@ -1,6 +1,7 @@
 """Why a machine cannot be reached, or root there, is told in one line with what to do."""
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -75,6 +76,34 @@ def test_a_key_with_a_passphrase_wants_an_agent_and_works_with_one(
             assert machine.run("id -un") == "root"
     finally:
         os.kill(int(pid), 15)
+
+
+def test_a_host_key_that_is_another_than_before_is_told_with_the_line_that_forgets_it(
+    there: SshMachine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("HOME", str(tmp_path))
+    other = make_key(tmp_path / "other").with_suffix(".pub").read_text()
+    known = tmp_path / ".ssh/known_hosts"
+    known.parent.mkdir(mode=0o700)
+    known.write_text(f"[127.0.0.1]:{there.port} {other}")
+    said = complaint(there.reached(), capfd)
+    forget = said.split("`")[3]
+    assert forget == f"ssh-keygen -R '[127.0.0.1]:{there.port}'"
+    assert _ssh(there, known) != 0, "control: ssh itself refuses it"
+    # It asks the system where its user is at home, not the variable.
+    where = [*shlex.split(forget), "-f", str(known)]
+    subprocess.run(where, check=True, capture_output=True)
+    assert _ssh(there, known) == 0
+
+
+def _ssh(there: SshMachine, known: Path) -> int:
+    words = [
+        "ssh", "-q", "-i", str(there.folder / "id"), "-p", str(there.port),
+        "-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=accept-new",
+        "-o", "BatchMode=yes", "root@127.0.0.1", "true",
+    ]  # fmt: skip
+    return subprocess.run(words, stdin=subprocess.DEVNULL, timeout=30, check=False).returncode
 
 
 def test_a_machine_where_nobody_listens_is_told_with_the_ssh_line_to_try(

@@ -22,6 +22,7 @@ from roommood.shared.process.settings import (
     AggregatorSettings,
     CameraSettings,
     DashboardSettings,
+    MqttSettings,
     WorkerSettings,
     load,
 )
@@ -200,19 +201,27 @@ def test_the_bridge_is_told_its_broker_and_never_its_password(tmp_path: Path) ->
     assert release.files["etc/mqtt-ca.pem"].startswith("-----BEGIN")
 
 
-def test_the_page_only_reads_unless_the_site_wants_its_switches(tmp_path: Path, site: Site) -> None:
-    assert "OPERATOR" not in desktop_release(site).files["etc/dashboard.env"].upper()
-    asked = other(tmp_path, "[desktop]", "[site]\npage_switches = true\n[desktop]")
-    release = desktop_release(asked)
-    lines = release.files["etc/dashboard.env"].splitlines()
+@pytest.mark.parametrize(
+    ("switches", "program", "kind"),
+    [("page_switches", "dashboard", DashboardSettings), ("mqtt_switches", "mqtt", MqttSettings)],
+)
+def test_page_and_bridge_only_read_unless_the_site_wants_their_switches(
+    tmp_path: Path, switches: str, program: str, kind: type[DashboardSettings] | type[MqttSettings]
+) -> None:
+    broker = '[site]\nmqtt = "mqtts://home:8883"\n'
+    without = other(tmp_path, "[desktop]", f"{broker}[desktop]")
+    assert not [text for name, text in desktop_release(without).files.items()
+                if name.endswith(".env") and "OPERATOR" in text.upper()]  # fmt: skip
+    release = desktop_release(other(tmp_path, "[desktop]", f"{broker}{switches} = true\n[desktop]"))
+    lines = release.files[f"etc/{program}.env"].splitlines()
     pairs = dict(line.split("=", 1) for line in lines)
     variables = {name: value.strip('"') for name, value in pairs.items()}
-    page = load(DashboardSettings, None, {}, variables)
-    assert page.operator_redis_url == "redis://operator@127.0.0.1:5770/0"
+    told = load(kind, None, {}, variables)
+    assert told.operator_redis_url == "redis://operator@127.0.0.1:5770/0"
     credential = "redis-operator.password"
-    where = f"/run/credentials/roommood-dashboard.service/{credential}"
-    assert page.operator_redis_password_file == Path(where)
-    unit = release.files["units/roommood-dashboard.service"]
+    where = f"/run/credentials/roommood-{program}.service/{credential}"
+    assert told.operator_redis_password_file == Path(where)
+    unit = release.files[f"units/roommood-{program}.service"]
     assert f"LoadCredential={credential}:{KEYS / credential}\n" in unit
     assert KEYS / credential in DESKTOP_PART.secrets
 

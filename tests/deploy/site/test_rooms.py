@@ -197,12 +197,15 @@ def test_rooms_are_set_where_the_desktop_is_brought_up_to_date(
     assert "room kitchen" not in dry_run(there, tmp_path, "", "--only", "den-1")
 
 
-def test_the_operators_password_goes_to_the_desktop_only_where_the_page_has_switches(
-    there: SshMachine, tmp_path: Path
+@pytest.mark.parametrize(
+    "switches",
+    ["[site]\npage_switches = true\n", "[site]\nmqtt = 'mqtts://home'\nmqtt_switches = true\n"],
+)
+def test_the_operators_password_goes_to_the_desktop_only_where_page_or_bridge_has_switches(
+    there: SshMachine, tmp_path: Path, switches: str
 ) -> None:
     SiteKeys(tmp_path / "keys").init()
     made = write_redis_access(tmp_path / "keys/redis")
-    switches = "[site]\npage_switches = true\n"
     placed = "would change: /etc/roommood/keys/redis-operator.password"
     assert placed in dry_run(there, tmp_path, switches, "--only", "desktop")
     assert "operator" not in dry_run(there, tmp_path, "", "--only", "desktop")
@@ -215,5 +218,7 @@ def test_the_operators_password_goes_to_the_desktop_only_where_the_page_has_swit
 
     made.operator_password.unlink()
     said = dry_run(there, tmp_path, switches, "--only", "desktop")
+    assert "_switches: there is no" in said
     assert "roommood keys redis --force --dir" in said
+    there.run("rm", "/etc/roommood/keys/redis-operator.password")
     assert "would change" not in dry_run(there, tmp_path, switches, "--only", "desktop")

@@ -71,8 +71,9 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
         ("[site]\nmqtt = 'mqtt://home'\n", "or allow it with insecure"),
         (
             "[site]\nmqtt = { operator_redis_url = 'redis://operator@h' }\n",
-            "a deployed bridge only reads",
+            "write mqtt_switches = true in [site]",
         ),
+        ("[site]\nmqtt_switches = true\n", "mqtt_switches needs the bridge"),
         ("[site]\nmqtt = { broker = 'mqtts://home', password_file = 'x' }\n", "give user"),
         ("[site]\nmqtt = { user = 'u', password_file = 'x' }\n", "mqtt: give broker"),
         ("[site]\nnotify = { command = 'tell' }\n", "notify: command 'tell': give the whole path"),
