@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from roommood.aggregator.counting.buckets import Delivery
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
+from roommood.inference_worker.evaluation.ferplus import read_split
 from roommood.inference_worker.vision.emotions import (
     Expression,
     ExpressionClassifier,
@@ -33,7 +34,6 @@ from roommood.inference_worker.vision.faces import Detection
 from roommood.shared import clock
 from roommood.shared.protocol.emotions import EXPRESSIONS, size_class
 from roommood.shared.protocol.messages import Face, Result
-from roommood.training.expression.ferplus import read_split
 from tests.redis_server import RedisServer
 
 Picture = NDArray[np.uint8]

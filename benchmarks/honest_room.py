@@ -29,13 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roommood.aggregator.stats.correction import Evidence, Matrix, corrected
+from roommood.inference_worker.evaluation.ferplus import majority_labels, read_split
 from roommood.inference_worker.evaluation.photographs import LABELS, answers_on, labelled
 from roommood.inference_worker.models.contract import ExpressionContract, from_metadata
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from roommood.inference_worker.vision.sharpness import sure_enough
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.evaluate import Classifier, at_size, clear_faces
-from roommood.training.expression.ferplus import majority_labels, read_split
 
 Shares = NDArray[np.float64]
 Answers = NDArray[np.float32]

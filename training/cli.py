@@ -226,44 +226,6 @@ def export(
         typer.echo(f"{name}: {value}")
 
 
-@app.command()
-def measure_crop(
-    *,
-    split: Annotated[Path, typer.Option(help="Folder like FER2013Valid.")],
-    detector: Annotated[
-        Path | None, typer.Option(help="YuNet-like .onnx; without it, Haar.")
-    ] = None,
-) -> None:
-    """Measure how a detector's box relates to the crop that the classifier was trained on."""
-    from roommood.training.expression.crop import haar, measure_recipes, tight
-    from roommood.training.expression.ferplus import read_split
-
-    detect = tight(detector) if detector else haar()
-    for recipe in measure_recipes(detect, read_split(split).pictures[:1000]):
-        typer.echo(recipe)
-
-
-@app.command()
-def measure_blur(
-    *,
-    split: Annotated[Path, typer.Option(help="Folder like FER2013Valid.")],
-    model: Annotated[str, typer.Option(help="A classifier's .onnx; without it, ours.")] = "",
-) -> None:
-    """Measure how a classifier fares on blurred faces, and what the look at detail changes."""
-    from roommood.inference_worker.evaluation.ferplus import read_clear_faces
-    from roommood.inference_worker.vision.emotions import open_classifier
-    from roommood.training.expression.blur import measure_blur
-
-    classifier = open_classifier(model, box_style="tight")
-    for name, figures in measure_blur(classifier, *read_clear_faces(split)):
-        across, down = figures.least_detail
-        typer.echo(
-            f"{name:26} right {figures.accuracy:4.0%}  sure {figures.sure:4.0%}, of these right "
-            f"{figures.right_of_sure:4.0%}  sharp too {figures.sure_and_sharp:4.0%}, right "
-            f"{figures.right_of_sharp:4.0%}  detail of 99 % >= {across:.4f} across, {down:.4f} down"
-        )
-
-
 app.add_typer(face_cli.app, name="face")
 
 

@@ -87,7 +87,7 @@ def find_hits(picture: Judged, counted: Bools) -> tuple[Bools, Bools]:
     """
     hits = np.zeros(len(picture.boxes), np.bool_)
     ignored = hits.copy()
-    overlap = iou(picture.boxes, picture.truth)
+    overlap = iou_matrix(picture.boxes, picture.truth)
     free = np.ones(len(picture.truth), np.bool_)
     for place in np.argsort(-picture.scores, kind="stable"):
         reach = np.where(free & (overlap[place] >= MATCH_IOU), overlap[place] + counted, 0)
@@ -99,7 +99,7 @@ def find_hits(picture: Judged, counted: Bools) -> tuple[Bools, Bools]:
     return hits, ignored
 
 
-def iou(boxes: Boxes, others: Boxes) -> Boxes:
+def iou_matrix(boxes: Boxes, others: Boxes) -> Boxes:
     """(N, M): intersection over union of each box with each other one."""
     low = np.maximum(boxes[:, None, :2], others[None, :, :2])
     high = np.minimum(boxes[:, None, 2:], others[None, :, 2:])

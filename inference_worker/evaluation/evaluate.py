@@ -1,4 +1,4 @@
-"""What both evaluations share: which one a model needs, timing, progress."""
+"""What all evaluations share: which one a model needs, timing, rounding."""
 
 import time
 from collections.abc import Callable
@@ -10,17 +10,11 @@ from roommood.inference_worker.vision.onnx_model import OnnxModel
 from roommood.shared.errors import ConfigError
 
 Task = Literal["face", "expression"]
-# How many are done, of how many.
-Progress = Callable[[int, int], None]
 
 HAAR: Final = "haar"
 _DETECTOR_OUTPUT: Final = "cls_8"
 _WARM_UPS: Final = 5
 _DIGITS: Final = 5
-
-
-def no_progress(done: int, total: int) -> None:
-    """For callers that do not watch."""
 
 
 def is_haar(spec: str) -> bool:

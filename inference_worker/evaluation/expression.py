@@ -14,13 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from roommood.inference_worker.evaluation.evaluate import (
-    Progress,
-    check_limit,
-    milliseconds,
-    no_progress,
-    rounded,
-)
+from roommood.inference_worker.evaluation.evaluate import check_limit, milliseconds, rounded
 from roommood.inference_worker.evaluation.ferplus import (
     SIDE_PX,
     Counts,
@@ -33,6 +27,7 @@ from roommood.inference_worker.models.params import count_params
 from roommood.inference_worker.vision.emotions import ExpressionClassifier
 from roommood.inference_worker.vision.faces import BoxStyle, Detection
 from roommood.inference_worker.vision.opencv import Picture, cv2
+from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
 FACE_SIDES_PX: Final = (16, 24, 32, 40, 48)

@@ -20,11 +20,9 @@ from roommood.inference_worker.evaluation.average_precision import (
     find_hits,
 )
 from roommood.inference_worker.evaluation.evaluate import (
-    Progress,
     check_limit,
     is_haar,
     milliseconds,
-    no_progress,
     rounded,
     task_of,
 )
@@ -35,6 +33,7 @@ from roommood.inference_worker.vision.faces import DEFAULT_INPUT_SIZE, Detection
 from roommood.inference_worker.vision.opencv import Picture, resize
 from roommood.inference_worker.vision.yunet import YuNetDetector
 from roommood.shared.errors import ModelError
+from roommood.shared.process.progress import Progress, no_progress
 
 BANDS: Final = {
     "16-32": Question(16, 32),
@@ -137,9 +136,9 @@ def _judge(
             Judged(
                 boxes=_corners(faces) * np.float32(scale),
                 scores=np.array([face.score for face in faces], np.float32),
-                truth=photograph.boxes * np.float32(scale),
-                labels=photograph.labels,
-                difficult=photograph.difficult,
+                truth=photograph.faces.boxes * np.float32(scale),
+                labels=photograph.faces.labels,
+                difficult=photograph.faces.difficult,
             )
         )
     progress(len(photographs), len(photographs))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
 SPLITS: Final = {"train": "FER2013Train", "valid": "FER2013Valid", "test": "FER2013Test"}
@@ -35,6 +36,14 @@ class FaceSet:
     pictures: Picture
     votes: Counts
     names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> "FaceSet":
+        """The faces chosen by a mask or by row numbers, in that order."""
+        index = np.arange(len(self))[rows]
+        return FaceSet(self.pictures[index], self.votes[index], tuple(self.names[i] for i in index))
 
 
 def find_split(data: Path, split: str | None) -> tuple[str, Path]:
@@ -66,7 +75,7 @@ def read_clear_faces(folder: Path, limit: int | None = None) -> tuple[Picture, C
     return np.stack([_read_picture(folder / rows[i][0]) for i in kept]), labels[kept]
 
 
-def read_split(folder: Path) -> FaceSet:
+def read_split(folder: Path, progress: Progress = no_progress) -> FaceSet:
     """All rows of `folder`/label.csv with their pictures.
 
     Raises:
@@ -74,10 +83,12 @@ def read_split(folder: Path) -> FaceSet:
         PictureError: a picture is missing, unreadable or not 48x48.
     """
     rows = _read_rows(folder / LABEL_FILE)
-    pictures = np.stack([_read_picture(folder / name) for name, _ in rows])
-    return FaceSet(
-        pictures, np.array([votes for _, votes in rows], np.int64), tuple(name for name, _ in rows)
-    )
+    pictures = np.empty((len(rows), SIDE_PX, SIDE_PX), np.uint8)
+    for place, (name, _) in enumerate(rows):
+        pictures[place] = _read_picture(folder / name)
+        progress(place + 1, len(rows))
+    votes = np.array([votes for _, votes in rows], np.int64)
+    return FaceSet(pictures, votes, tuple(name for name, _ in rows))
 
 
 def majority_labels(votes: Counts) -> Counts:

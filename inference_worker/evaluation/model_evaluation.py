@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from roommood.inference_worker.evaluation.evaluate import Progress, is_haar, no_progress, task_of
+from roommood.inference_worker.evaluation.evaluate import is_haar, task_of
 from roommood.inference_worker.evaluation.expression import ExpressionFigures, evaluate_expression
 from roommood.inference_worker.evaluation.faces import FaceFigures, evaluate_faces
 from roommood.inference_worker.evaluation.ferplus import SPLITS
@@ -15,6 +15,7 @@ from roommood.inference_worker.evaluation.photographs import (
 from roommood.inference_worker.evaluation.voc import is_voc
 from roommood.inference_worker.models.store import resolve
 from roommood.shared.errors import ConfigError
+from roommood.shared.process.progress import Progress, no_progress
 
 Figures = ExpressionFigures | FaceFigures | PhotographFigures
 

@@ -12,12 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from roommood.inference_worker.evaluation.evaluate import (
-    Progress,
-    check_limit,
-    no_progress,
-    rounded,
-)
+from roommood.inference_worker.evaluation.evaluate import check_limit, rounded
 from roommood.inference_worker.evaluation.expression import (
     Probabilities,
     calibration_error,
@@ -30,6 +25,7 @@ from roommood.inference_worker.vision.emotions import ExpressionClassifier, open
 from roommood.inference_worker.vision.faces import Detection, FaceDetector
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
 LABELS: Final = "labels.csv"

@@ -26,14 +26,21 @@ _FLAGS: Final = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 @dataclass(frozen=True, slots=True)
-class Photograph:
-    """A picture's file and its true faces: `boxes` (N, 4) left, top, right, bottom in pixels,
-    each with its label; those marked `difficult` count neither as found nor as missed."""
+class Annotation:
+    """The true faces of a picture: `boxes` (N, 4) left, top, right, bottom in pixels, each with
+    its label; those marked `difficult` count neither as found nor as missed."""
 
-    path: Path
     boxes: Boxes
     labels: tuple[str, ...]
     difficult: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Photograph:
+    """A picture's file and its true faces."""
+
+    path: Path
+    faces: Annotation
 
     def read(self) -> Picture:
         """(H, W, 3) BGR. Raises PictureError."""
@@ -68,10 +75,19 @@ def _check_orphans(data: Path, stems: set[str]) -> None:
 
 
 def _photograph(path: Path, annotation: Path) -> Photograph:
-    objects = _objects(annotation) if annotation.is_file() else []
-    boxes = [_box(annotation, number, item) for number, item in enumerate(objects, 1)]
-    return Photograph(
-        path,
+    faces = read_annotation(annotation) if annotation.is_file() else _annotation([], [])
+    return Photograph(path, faces)
+
+
+def read_annotation(path: Path) -> Annotation:
+    """What one XML file says. Raises ConfigError, naming the place at fault."""
+    objects = _objects(path)
+    boxes = [_box(path, number, item) for number, item in enumerate(objects, 1)]
+    return _annotation(objects, boxes)
+
+
+def _annotation(objects: list[ElementTree.Element], boxes: list[list[float]]) -> Annotation:
+    return Annotation(
         np.array(boxes, np.float32).reshape(-1, 4),
         tuple(item.findtext("name", "face").strip() for item in objects),
         np.array([item.findtext("difficult", "0").strip() == "1" for item in objects], np.bool_),
@@ -81,6 +97,8 @@ def _photograph(path: Path, annotation: Path) -> Photograph:
 def _objects(annotation: Path) -> list[ElementTree.Element]:
     try:
         return ElementTree.parse(annotation).getroot().findall("object")
+    except OSError as error:
+        raise ConfigError(f"{annotation}: cannot be read: {error.strerror}") from error
     except ElementTree.ParseError as error:
         line, column = error.position
         raise ConfigError(

@@ -13,8 +13,7 @@ Floats = NDArray[np.float32]
 
 # Detail that a face of 8 pixels lacks and one of 16 has: brows, eyelids, the corners of a mouth.
 _COARSE_PX, _FINE_PX = 8, 16
-# The least that a face must have of it along each axis: 99 of 100 sharp faces of 16 pixels do
-# (`roommood-train measure-blur`).
+# The least that a face must have of it along each axis: 99 of 100 sharp faces of 16 pixels do.
 _LEAST_ACROSS, _LEAST_DOWN = 0.0110, 0.0080
 # With less than this, as a face of 48 pixels has that moved by 7, every tenth answer of which the
 # classifier is sure would be wrong: half its doubt is asked for.

@@ -16,11 +16,12 @@ from typing import Final
 import cv2
 import numpy as np
 
+from roommood.inference_worker.evaluation.ferplus import SIDE_PX, VOTE_COLUMNS
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.collect.collection import labelled_files, margin_of
-from roommood.training.expression.ferplus import SIDE_PX, VOTE_COLUMNS, Pictures
+from roommood.training.expression.ferplus import Pictures
 from roommood.training.expression.own_pictures import centre, read_face
 
 FOLDERS: Final = {

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from roommood.training.expression.ferplus import SIDE_PX, Pictures
+from roommood.inference_worker.evaluation.ferplus import SIDE_PX
+from roommood.training.expression.ferplus import Pictures
 
 _CHANCES = (
     "turn",

@@ -10,19 +10,16 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from roommood.inference_worker.evaluation.ferplus import (
+    SIDE_PX,
+    FaceSet,
+    majority_labels,
+    read_split,
+)
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.augment import Policy, augment
-from roommood.training.expression.ferplus import (
-    SIDE_PX,
-    FaceSet,
-    Floats,
-    Pictures,
-    held_out,
-    majority_labels,
-    read_split,
-    trainable,
-)
+from roommood.training.expression.ferplus import Floats, Pictures, held_out, trainable
 from roommood.training.expression.net import MEAN, STD
 from roommood.training.expression.targets import (
     read_first_labels,

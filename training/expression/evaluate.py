@@ -15,18 +15,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roommood.inference_worker.vision.sharpness import sure_enough
-from roommood.shared.process.progress import Progress, no_progress
-from roommood.shared.protocol.emotions import EXPRESSIONS
-from roommood.training.expression.ferplus import (
+from roommood.inference_worker.evaluation.ferplus import (
     SIDE_PX,
     FaceSet,
-    Floats,
-    Labels,
-    Pictures,
     majority_labels,
     read_split,
 )
+from roommood.inference_worker.vision.sharpness import sure_enough
+from roommood.shared.process.progress import Progress, no_progress
+from roommood.shared.protocol.emotions import EXPRESSIONS
+from roommood.training.expression.ferplus import Floats, Labels, Pictures
 
 FACE_SIDES_PX = (16, 20, 24, 32, 40, 48)
 CROP_STEPS_PX = (-8, -4, -2, 2, 4, 8)
@@ -97,7 +95,7 @@ class Evaluation:
 
 
 def evaluate(model: Path, split: Path, progress: Progress = no_progress) -> Evaluation:
-    """Every figure of `model` on the FER+ folder `split`; raises FerPlusError for a bad folder."""
+    """Every figure of `model` on the FER+ folder `split`; raises ConfigError for a bad folder."""
     classifier = Classifier(model)
     faces = clear_faces(read_split(split))
     truth = majority_labels(faces.votes)

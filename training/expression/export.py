@@ -16,6 +16,12 @@ import onnx
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from roommood.inference_worker.evaluation.ferplus import (
+    SIDE_PX,
+    FaceSet,
+    majority_labels,
+    read_split,
+)
 from roommood.inference_worker.vision.sharpness import sure_enough
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
@@ -33,16 +39,7 @@ from roommood.training.expression.evaluate import (
     softmax,
     view,
 )
-from roommood.training.expression.ferplus import (
-    SIDE_PX,
-    FaceSet,
-    Floats,
-    Labels,
-    expression_shares,
-    held_out,
-    majority_labels,
-    read_split,
-)
+from roommood.training.expression.ferplus import Floats, Labels, expression_shares, held_out
 from roommood.training.expression.net import MEAN, STD, ExpressionNet, count_multiply_adds
 from roommood.training.expression.train import load_net, predict
 
@@ -56,7 +53,7 @@ CALIBRATION_FACES, CALIBRATION_SEED = 1000, 1
 SURE_THRESHOLD = 0.7
 PRIOR_POWER, LEAST_SHARE = 0.25, 1e-3
 CAUTION = 1.0
-# What corresponds to FER2013's pictures is 1.0 and 1.13 (training/expression/crop.py); on
+# 1.0 and 1.13 correspond to the pictures of FER2013; on
 # photographs of other sources a crop that much tighter is right more often.
 CROP = {
     "of": "sqrt",

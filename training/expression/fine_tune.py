@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from torch import nn
 
+from roommood.inference_worker.evaluation.ferplus import majority_labels, read_split
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.augment import Policy
@@ -26,13 +27,7 @@ from roommood.training.expression.export import (
     export_alone,
     fit_temperature,
 )
-from roommood.training.expression.ferplus import (
-    Floats,
-    Labels,
-    Pictures,
-    majority_labels,
-    read_split,
-)
+from roommood.training.expression.ferplus import Floats, Labels, Pictures
 from roommood.training.expression.net import STUDENT, ExpressionNet
 from roommood.training.expression.own_pictures import Part, centre, read_own, wide
 from roommood.training.expression.train import Report, Run, TrainSettings, load_net, predict

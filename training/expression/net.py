@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from roommood.inference_worker.evaluation.ferplus import SIDE_PX
 from roommood.shared.protocol.emotions import EXPRESSIONS
-from roommood.training.expression.ferplus import SIDE_PX
 
 MEAN = 128.0
 STD = 64.0

@@ -13,11 +13,12 @@ from typing import Final
 import cv2
 import numpy as np
 
+from roommood.inference_worker.evaluation.ferplus import SIDE_PX
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.collect.collection import labelled_files, margin_of, session_of
-from roommood.training.expression.ferplus import SIDE_PX, Labels, Pictures
+from roommood.training.expression.ferplus import Labels, Pictures
 
 # A crop of 48 px with a margin of a quarter on each side.
 WIDE_PX: Final = 72

@@ -12,8 +12,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from roommood.inference_worker.evaluation.ferplus import FaceSet, without_single_votes
+from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.emotions import EXPRESSIONS
-from roommood.training.expression.ferplus import FaceSet, FerPlusError, Floats, without_single_votes
+from roommood.training.expression.ferplus import Floats
 
 # How much the word that FER2013 was searched by weighs, in votes of one person, where a voter saw
 # the same and where none did: voters confirm every third face searched as disgust and every
@@ -33,7 +35,7 @@ def read_first_labels(path: Path) -> dict[str, str]:
     with path.open(newline="") as lines:
         rows = csv.DictReader(lines)
         if rows.fieldnames != ["picture", "first_label"]:
-            raise FerPlusError(f"{path}: the header is {rows.fieldnames}, not picture,first_label")
+            raise ConfigError(f"{path}: the header is {rows.fieldnames}, not picture,first_label")
         return {row["picture"]: row["first_label"] for row in rows}
 
 
@@ -53,7 +55,7 @@ def shares_with_first_labels(faces: FaceSet, split: str, first: dict[str, str]) 
 
     A vote of one person is dropped as elsewhere, unless the first label agrees with it.
     """
-    agreed = without_single_votes(faces.votes)[:, : len(EXPRESSIONS)]
+    agreed = without_single_votes(faces.votes)[:, : len(EXPRESSIONS)].astype(np.float32)
     for row, name in enumerate(faces.names):
         label = first.get(f"{split}/{name}", "")
         if label in CONFIRMED_VOTES:

@@ -92,7 +92,7 @@ class Run:
     """One training run that can stop after any epoch and resume from its checkpoint."""
 
     def __init__(self, settings: TrainSettings, lesson: Lesson | None = None) -> None:
-        """Learns from `lesson`, or from what `settings` name. Raises FerPlusError, ModelError."""
+        """Learns from `lesson`, or from what `settings` name. Raises ConfigError, ModelError."""
         torch.set_num_threads(settings.threads)
         cv2.setNumThreads(settings.threads)
         torch.manual_seed(settings.seed)
@@ -241,7 +241,7 @@ def accuracy(net: nn.Module, faces: Faces) -> float:
 
 
 def load_lesson(settings: TrainSettings, progress: Progress = no_progress) -> Lesson:
-    """The faces that the settings name, in FER+ layout. Raises FerPlusError."""
+    """The faces that the settings name, in FER+ layout. Raises ConfigError."""
     s = settings
     learn, check = load_faces(s.data, s.held_out_percent, progress, s.leave_out, s.first_labels)
     if s.unlabelled and s.teachers:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from roommood.training.face.data import Faces, iou_matrix
+from roommood.inference_worker.evaluation.average_precision import iou_matrix
+from roommood.training.face.data import Faces
 from roommood.training.face.paste import IGNORE_SCORE
 from roommood.training.face.review import CERTAIN
 

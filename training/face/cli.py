@@ -230,25 +230,5 @@ def export(
     typer.echo(json.dumps(card.accuracy, indent=2))
 
 
-@app.command()
-def align(
-    faces: Annotated[Path, typer.Argument(help="Folder with images/ and labels.csv.")],
-    detector: Annotated[str, typer.Option(help="As the worker's --detector.")] = "",
-    most: Annotated[int, typer.Option(min=1, help="Faces of one expression.")] = 130,
-    share: Annotated[float, typer.Option(min=0.05, help="Scale of the pictures.")] = 0.4,
-) -> None:
-    """Measure whether turning crops upright by the eyes pays; prints JSON."""
-    import json
-
-    from roommood.inference_worker.vision.detectors import open_detector
-    from roommood.inference_worker.vision.emotions import open_classifier
-    from roommood.training.face.align import compare, labelled
-
-    face_detector = open_detector(detector)
-    classifier = open_classifier(box_style=face_detector.box_style)
-    figures = compare(labelled(faces, most), face_detector, classifier, share)
-    typer.echo(json.dumps(figures, indent=2))
-
-
 if __name__ == "__main__":
     app()

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from roommood.training.expression.ferplus import SIDE_PX
+from roommood.inference_worker.evaluation.ferplus import SIDE_PX
 from roommood.training.face.data import Floats, Picture
 from roommood.training.face.mine import traps
 from roommood.training.face.stock import load_photographs

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +16,6 @@ Picture = NDArray[np.uint8]
 HELD_OUT_FRACTION = 0.2
 HELD_OUT_SEED = 20261122
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png"})
-
-
-class AnnotationError(ValueError):
-    """An annotation file that cannot be read; says which file and what is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -60,37 +55,6 @@ class Faces:
         )
 
 
-@dataclass(frozen=True)
-class HandLabels:
-    """The hand-drawn boxes of one picture: (n, 4) left, top, right, bottom, and each box's class
-    name."""
-
-    boxes: Floats
-    names: tuple[str, ...]
-
-
-def read_voc(path: Path) -> HandLabels:
-    """Read one Pascal VOC annotation (Everingham et al. 2010); AnnotationError if it is not one."""
-    try:
-        root = ElementTree.parse(path).getroot()
-        objects = root.findall("object")
-        boxes = [_voc_box(item) for item in objects]
-    except (ElementTree.ParseError, TypeError, ValueError) as error:
-        raise AnnotationError(f"{path}: not a VOC annotation: {error}") from error
-    names = tuple(item.findtext("name", "") for item in objects)
-    return HandLabels(np.array(boxes, np.float32).reshape(-1, 4), names)
-
-
-def _voc_box(item: ElementTree.Element) -> list[float]:
-    box = item.find("bndbox")
-    if box is None:
-        raise ValueError("an object without bndbox")
-    corners = [float(box.findtext(side, "missing")) for side in ("xmin", "ymin", "xmax", "ymax")]
-    if corners[2] <= corners[0] or corners[3] <= corners[1]:
-        raise ValueError(f"an empty box {corners}")
-    return corners
-
-
 def pictures(folder: Path) -> list[Path]:
     """All pictures below a folder, in the order of their names."""
     return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES)
@@ -123,16 +87,6 @@ def clip(faces: Faces, picture: Picture) -> Faces:
     height, width = picture.shape[:2]
     boxes = np.clip(faces.boxes, 0, np.array([width, height, width, height])).astype(np.float32)
     return Faces(boxes, faces.landmarks, faces.scores)
-
-
-def iou_matrix(a: Floats, b: Floats) -> Floats:
-    """Intersection over union of every box of a with every box of b: (len(a), len(b))."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = np.clip(high - low, 0, None).prod(-1)
-    areas = (a[:, 2:] - a[:, :2]).prod(-1)[:, None] + (b[:, 2:] - b[:, :2]).prod(-1)[None]
-    union: Floats = (both / np.maximum(areas - both, 1e-6)).astype(np.float32)
-    return union
 
 
 def save_faces(path: Path, labels: dict[str, Faces]) -> None:

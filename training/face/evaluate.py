@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from roommood.training.face.data import Faces, Floats, Picture, iou_matrix
+from roommood.inference_worker.evaluation import average_precision as measured
+from roommood.inference_worker.evaluation.average_precision import Question, find_hits, iou_matrix
+from roommood.training.face.data import Faces, Floats, Picture
 from roommood.training.face.sources import (
     PEOPLE_AMONG_NO_FACES,
     held_out_pictures,
@@ -26,7 +28,6 @@ BANDS: Mapping[str, tuple[float, float]] = {
     ">=64": (64, np.inf),
     ">=32": (32, np.inf),
 }
-MATCH_IOU = 0.5
 LOWEST_SCORE = 0.02
 STRAY_IOU = 0.2
 FRAME_HEIGHT, FRAME_WIDTH = 480, 640
@@ -64,58 +65,19 @@ def fit(
     return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8), scale
 
 
-def sizes(boxes: Floats) -> Floats:
-    """The side of a square as large as each box, in pixels."""
-    side: Floats = np.sqrt(np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(-1)).astype(
-        np.float32
-    )
-    return side
-
-
 def average_precision(
     detected: Sequence[Faces], judged: Sequence[Judged], low: float = 0.0, high: float = np.inf
 ) -> float:
-    """Area under the precision-recall curve over all pictures, for faces of low to high pixels.
-
-    As in COCO (Lin et al. 2014): faces outside the band, and detections that match them or are
-    themselves outside it without matching anything, do not count.
-    """
-    marks, scores, faces = [], [], 0
-    for detections, truth in zip(detected, judged, strict=True):
-        optional = truth.optional | (sizes(truth.boxes) < low) | (sizes(truth.boxes) >= high)
-        mark = _marks(detections, truth.boxes, optional)
-        outside = (sizes(detections.boxes) < low) | (sizes(detections.boxes) >= high)
-        counts = (mark == 1) | ((mark == 0) & ~outside)
-        marks.append(mark[counts])
-        scores.append(detections.scores[counts])
-        faces += int((~optional).sum())
-    return (
-        _area_under(np.concatenate(marks), np.concatenate(scores), faces) if faces else float("nan")
-    )
+    """Area under the precision-recall curve over all pictures, for faces of low to high pixels;
+    NaN without any."""
+    pictures = [_beside(*pair) for pair in zip(detected, judged, strict=True)]
+    precision = measured.average_precision(pictures, Question(low, high))
+    return float("nan") if precision is None else precision
 
 
-def _marks(detections: Faces, boxes: Floats, optional: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """1 for a detection that finds a face, 0 for one that finds nothing, -1 for one that does not
-    count."""
-    overlap = iou_matrix(detections.boxes, boxes)
-    free, marks = np.ones(len(boxes), bool), np.zeros(len(detections), np.int64)
-    for i in np.argsort(-detections.scores, kind="stable"):
-        reach = np.where(free & (overlap[i] >= MATCH_IOU), overlap[i] - optional, -np.inf)
-        if len(reach) == 0 or reach.max() == -np.inf:
-            continue
-        best = int(reach.argmax())
-        marks[i] = -1 if optional[best] else 1
-        free[best] = bool(optional[best])
-    return marks
-
-
-def _area_under(marks: NDArray[np.int64], scores: Floats, faces: int) -> float:
-    order = np.argsort(-scores, kind="stable")
-    hits = np.cumsum(marks[order])
-    precision = hits / np.arange(1, len(hits) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    steps = np.diff(np.concatenate([[0.0], hits / faces]))
-    return float((steps * envelope).sum())
+def _beside(detections: Faces, truth: Judged) -> measured.Judged:
+    labels = ("",) * len(truth.boxes)
+    return measured.Judged(detections.boxes, detections.scores, truth.boxes, labels, truth.optional)
 
 
 def judge(
@@ -138,10 +100,11 @@ def recall(
     """The share of the faces of `low` to `high` pixels that detections above the threshold find."""
     hits, faces = 0, 0
     for detections, truth in zip(detected, judged, strict=True):
-        optional = truth.optional | (sizes(truth.boxes) < low) | (sizes(truth.boxes) >= high)
-        sure = detections.where(detections.scores >= threshold)
-        hits += int((_marks(sure, truth.boxes, optional) == 1).sum())
-        faces += int((~optional).sum())
+        picture = _beside(detections.where(detections.scores >= threshold), truth)
+        counted = Question(low, high).counted(picture)
+        found, _ = find_hits(picture, counted)
+        hits += int(found.sum())
+        faces += int(counted.sum())
     return round(hits / max(faces, 1), 4)
 
 

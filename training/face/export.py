@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from roommood.inference_worker.evaluation.average_precision import sides
 from roommood.training.face.data import Faces, Floats, Picture
-from roommood.training.face.evaluate import Judged, sizes, strays
+from roommood.training.face.evaluate import Judged, strays
 from roommood.training.face.graph import build
 from roommood.training.face.net import FaceNet
 from roommood.training.face.report import NO_BOXES, Exam, examine
@@ -81,7 +82,7 @@ def operating_point(judged: Sequence[Judged], detected: Sequence[Faces]) -> tupl
 
 def _readable(faces: Faces) -> Faces:
     """What the worker could be sure of: it never is of smaller faces."""
-    return faces.where(sizes(faces.boxes) >= READABLE_PX)
+    return faces.where(sides(faces.boxes) >= READABLE_PX)
 
 
 def write(net: FaceNet, path: Path, card: Card) -> None:

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roommood.training.face.data import Faces, Floats, Picture, iou_matrix, load_faces
-from roommood.training.face.evaluate import MATCH_IOU, sizes
+from roommood.inference_worker.evaluation.average_precision import MATCH_IOU, iou_matrix, sides
+from roommood.training.face.data import Faces, Floats, Picture, load_faces
 from roommood.training.face.render import turned
 from roommood.training.face.review import CERTAIN
 from roommood.training.face.sources import held_out_pictures, read_picture, source
@@ -43,7 +43,7 @@ def by_group(root: Path, labels: Path, detector: Detector) -> Mapping[str, Group
     known = load_faces(labels / "people.npz")
     for path in held_out_pictures(root, source("people")):
         faces, picture = known[path.name], read_picture(path)
-        clear = (faces.scores >= CERTAIN) & (sizes(faces.boxes) >= SMALLEST_PX)
+        clear = (faces.scores >= CERTAIN) & (sides(faces.boxes) >= SMALLEST_PX)
         truth = faces.where(clear)
         is_hit = _hits(detector.detect(picture, detector.threshold), truth.boxes)
         for groups, hit in zip(_groups(picture, truth), is_hit.tolist(), strict=True):
@@ -62,7 +62,7 @@ def _hits(detected: Faces, boxes: Floats) -> NDArray[np.bool_]:
 def _groups(picture: Picture, faces: Faces) -> Iterator[Sequence[str]]:
     aside = turned(faces)
     for i in range(len(faces)):
-        light, tone = _cheek(picture, faces.landmarks[i], float(sizes(faces.boxes[[i]])[0]))
+        light, tone = _cheek(picture, faces.landmarks[i], float(sides(faces.boxes[[i]])[0]))
         yield (
             "head turned aside" if aside[i] else "head towards the camera",
             "face in dim light" if light < DIM else "face in good light",

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from roommood.training.face.data import Faces, Floats, iou_matrix
+from roommood.inference_worker.evaluation.average_precision import iou_matrix
+from roommood.training.face.data import Faces, Floats
 from roommood.training.face.render import Trap
 from roommood.training.face.teacher import Detector
 from roommood.training.face.warp import Photo

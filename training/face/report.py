@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from roommood.training.face.data import Faces, Floats, Picture, load_faces, read_voc
+from roommood.inference_worker.evaluation.voc import read_annotation
+from roommood.training.face.data import Faces, Floats, Picture, load_faces
 from roommood.training.face.evaluate import (
     Judged,
     average_precision,
@@ -57,11 +58,11 @@ def prepare(root: Path, labels: Path, teacher: Detector, every: int = 1) -> Exam
     boxes, names, sideways = [], [], []
     tilted: list[Judged] = []
     for path in held_out_pictures(root, item):
-        hand = read_voc(root / item.annotations / f"{path.stem}.xml")
+        hand = read_annotation(root / item.annotations / f"{path.stem}.xml")
         frame, scale = fit(read_picture(path))
         judged = Judged(frame, hand.boxes * scale, np.zeros(len(hand.boxes), bool))
         boxes.append(judged)
-        names.append(hand.names)
+        names.append(hand.labels)
         sideways.append(turned(known[path.name])[: len(hand.boxes)])
         tilted.append(tilt(judged, TILTS[len(tilted) % 2]))
     return Exam(

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from roommood.training.face.data import Faces, Floats, Picture, iou_matrix
+from roommood.inference_worker.evaluation.average_precision import iou_matrix
+from roommood.training.face.data import Faces, Floats, Picture
 from roommood.training.face.teacher import Detector, View, look
 
 VIEWS = (View(1.0), View(1.6, True), View(0.55))

@@ -14,17 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
+from roommood.inference_worker.evaluation.average_precision import iou_matrix
+from roommood.inference_worker.evaluation.voc import read_annotation
 from roommood.training.face.agree import agree, empty_of_people
-from roommood.training.face.data import (
-    Faces,
-    Floats,
-    HandLabels,
-    Picture,
-    iou_matrix,
-    pictures,
-    read_voc,
-    split,
-)
+from roommood.training.face.data import Faces, Floats, Picture, pictures, split
 from roommood.training.face.teacher import Detector, Teacher, View, label
 
 HAND_SHARE = 0.3
@@ -169,10 +162,14 @@ def label_source(
         if item.judged_by and second is not None:
             faces = _labelled_by_two(path, item, faces, second)
         if item.annotations and item.name != "rooms":
-            faces = combine(read_voc(root / item.annotations / f"{path.stem}.xml"), faces)
+            faces = combine(_hand_boxes(root, item, path), faces)
         labels[path.name] = faces
         progress()
     return labels
+
+
+def _hand_boxes(root: Path, item: Source, path: Path) -> Floats:
+    return read_annotation(root / item.annotations / f"{path.stem}.xml").boxes
 
 
 def _labelled_by_two(path: Path, item: Source, seen: Faces, second: Teacher) -> Faces:
@@ -182,16 +179,16 @@ def _labelled_by_two(path: Path, item: Source, seen: Faces, second: Teacher) -> 
     return agree(seen, also, path.name.startswith(item.animals))
 
 
-def combine(hand: HandLabels, seen: Faces) -> Faces:
-    """Join hand-drawn boxes with the teacher's faces.
+def combine(hand: Floats, seen: Faces) -> Faces:
+    """Join hand-drawn boxes (n, 4) with the teacher's faces.
 
     A face that both have keeps the teacher's landmarks and, mostly, its box (annotators start at
     the brows, the teacher at the hair), and is sure; one that only annotators have has no
     landmarks; the teacher's others stay.
     """
-    overlap = iou_matrix(hand.boxes, seen.boxes)
+    overlap = iou_matrix(hand, seen.boxes)
     result, used = Faces.none(), np.zeros(len(seen), bool)
-    for i, box in enumerate(hand.boxes):
+    for i, box in enumerate(hand):
         best = int(overlap[i].argmax()) if len(seen) else -1
         if best < 0 or overlap[i, best] < MATCH_IOU or used[best]:
             result = result.joined(_hand_only(box))

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from roommood.training.face.data import Faces, Floats, Picture, clip, load_faces, read_voc
+from roommood.inference_worker.evaluation.voc import read_annotation
+from roommood.training.face.data import Faces, Floats, Picture, clip, load_faces
 from roommood.training.face.light import grey
 from roommood.training.face.mine import hardness, traps
 from roommood.training.face.paste import CROP, IGNORE_SCORE
@@ -95,7 +96,7 @@ def _walls(root: Path, labels: Path, progress: Callable[[str], None]) -> Iterabl
     paths = sorted((root / item.folder).glob(f"{WALLS_PREFIX}*.jpg"))
     known = load_faces(labels / f"{item.name}.npz") if paths else {}
     for path in paths:
-        people = read_voc(root / item.annotations / f"{path.stem}.xml").boxes
+        people = read_annotation(root / item.annotations / f"{path.stem}.xml").boxes
         margin = (people[:, 2:] - people[:, :2]) * PERSON_MARGIN
         boxes = np.concatenate([people[:, :2] - margin, people[:, 2:] + margin], 1)
         picture = grey(read_picture(path))

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from roommood.training.face.data import Faces, Floats, Picture, clip, iou_matrix
+from roommood.inference_worker.evaluation.average_precision import iou_matrix
+from roommood.training.face.data import Faces, Floats, Picture, clip
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, at the import of onnxruntime
 

@@ -9,7 +9,7 @@ from roommood.inference_worker.evaluation.average_precision import (
     Judged,
     Question,
     average_precision,
-    iou,
+    iou_matrix,
 )
 from roommood.inference_worker.evaluation.faces import evaluate_faces
 from roommood.inference_worker.vision.opencv import Picture
@@ -74,7 +74,7 @@ def test_half_an_overlap_is_needed() -> None:
 def test_intersection_over_union() -> None:
     boxes = np.array([square(0, 10), (5, 0, 15, 10), (0, 0, 0, 0)], np.float32)
     expected = [[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 0]]
-    assert iou(boxes, boxes) == pytest.approx(np.array(expected), abs=1e-6)
+    assert iou_matrix(boxes, boxes) == pytest.approx(np.array(expected), abs=1e-6)
 
 
 def test_faces_of_another_size_are_neither_missed_nor_wrong() -> None:

@@ -10,10 +10,10 @@ from tests.training.collecting import collected_names, write_pictures
 
 pytest.importorskip("cv2")
 
+from roommood.inference_worker.evaluation.ferplus import majority_labels, read_split
 from roommood.shared.errors import ConfigError
 from roommood.training.collect.collection import DESCRIPTION
 from roommood.training.collect.imports import import_fer2013, import_folders
-from roommood.training.expression.ferplus import majority_labels, read_split
 
 HEAD = "Usage,Image name,neutral,happiness,surprise,sadness,anger,disgust,fear,contempt,unknown,NF"
 USAGES = ["Training", "Training", "Training", "PublicTest", "PrivateTest"]

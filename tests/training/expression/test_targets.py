@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roommood.training.expression.ferplus import FaceSet, FerPlusError
+from roommood.inference_worker.evaluation.ferplus import FaceSet
+from roommood.shared.errors import ConfigError
 from roommood.training.expression.targets import (
     read_first_labels,
     read_names,
@@ -63,5 +64,5 @@ def test_first_labels_are_read_by_picture_and_another_table_is_refused(tmp_path:
     file.write_text("picture,first_label\nTrain/a.png,fear\n")
     assert read_first_labels(file) == {"Train/a.png": "fear"}
     file.write_text("image,emotion\na.png,fear\n")
-    with pytest.raises(FerPlusError, match="picture,first_label"):
+    with pytest.raises(ConfigError, match="picture,first_label"):
         read_first_labels(file)

@@ -50,6 +50,6 @@ def test_what_is_kept_out_becomes_a_folder_to_evaluate_on(tmp_path: Path) -> Non
     save_faces(tmp_path / "people.npz", {"coco_1.png": faces})
     assert write_held_out(tmp_path, tmp_path, "people", tmp_path / "out") == 1
     (photograph,) = read_photographs(tmp_path / "out")
-    assert photograph.boxes.tolist() == boxes.tolist()
-    assert photograph.difficult.tolist() == [False, True]
+    assert photograph.faces.boxes.tolist() == boxes.tolist()
+    assert photograph.faces.difficult.tolist() == [False, True]
     assert photograph.read().shape == (64, 64, 3)

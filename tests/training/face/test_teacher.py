@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from roommood.training.face.data import Faces, HandLabels
+from roommood.training.face.data import Faces
 from roommood.training.face.sources import combine
 from roommood.training.face.teacher import decode, merge, mirror, pad_to_multiple, suppress
 
@@ -60,7 +60,7 @@ def test_a_face_seen_in_one_view_of_two_gets_half_its_score() -> None:
 
 
 def test_hand_drawn_boxes_lead_and_the_teachers_other_faces_follow() -> None:
-    hand = HandLabels(np.array([[0, 0, 10, 10], [30, 30, 40, 40]], np.float32), ("a", "b"))
+    hand = np.array([[0, 0, 10, 10], [30, 30, 40, 40]], np.float32)
     seen = face((0, 0, 10, 12), 0.5).joined(face((70, 70, 80, 80), 0.6))
     labels = combine(hand, seen)
     assert labels.scores.tolist() == pytest.approx([0.9, 0.9, 0.6])
