@@ -53,13 +53,11 @@ class Score:
     faces: int
 
 
-def fit(
-    picture: Picture, height: int = FRAME_HEIGHT, width: int = FRAME_WIDTH
-) -> tuple[Picture, float]:
-    """Scale a picture until it just fits into a frame of that size; also returns the scale."""
+def fit(picture: Picture) -> tuple[Picture, float]:
+    """Scale a picture until it just fits into a camera's frame; also returns the scale."""
     import cv2
 
-    scale = min(height / picture.shape[0], width / picture.shape[1])
+    scale = min(FRAME_HEIGHT / picture.shape[0], FRAME_WIDTH / picture.shape[1])
     how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
     return np.asarray(cv2.resize(picture, size, interpolation=how), np.uint8), scale
@@ -102,8 +100,7 @@ def recall(
     for detections, truth in zip(detected, judged, strict=True):
         picture = _beside(detections.where(detections.scores >= threshold), truth)
         counted = Question(low, high).counted(picture)
-        found, _ = find_hits(picture, counted)
-        hits += int(found.sum())
+        hits += int(find_hits(picture, counted)[0].sum())
         faces += int(counted.sum())
     return round(hits / max(faces, 1), 4)
 
@@ -151,11 +148,11 @@ def rooms(
     return result
 
 
-def face_free(root: Path, fitted: bool = True) -> list[Picture]:
+def face_free(root: Path) -> list[Picture]:
     """The photographs without people that are kept out of training."""
     paths = [
         path
         for path in held_out_pictures(root, source("no-faces"))
         if path.name not in PEOPLE_AMONG_NO_FACES
     ]
-    return [fit(read_picture(path))[0] if fitted else read_picture(path) for path in paths]
+    return [fit(read_picture(path))[0] for path in paths]

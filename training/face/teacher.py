@@ -69,10 +69,10 @@ def suppress(faces: Faces, iou: float) -> Faces:
     return faces.where(alive)
 
 
-def pad_to_multiple(picture: Picture, multiple: int = MULTIPLE) -> Picture:
-    """Add black at the right and the bottom until both sides are multiples."""
+def pad_to_multiple(picture: Picture) -> Picture:
+    """Add black at the right and the bottom until both sides are multiples of 32."""
     height, width = picture.shape[:2]
-    edges = [(0, -height % multiple), (0, -width % multiple)] + [(0, 0)] * (picture.ndim - 2)
+    edges = [(0, -height % MULTIPLE), (0, -width % MULTIPLE)] + [(0, 0)] * (picture.ndim - 2)
     return np.pad(picture, edges)
 
 
