@@ -96,6 +96,31 @@ def render(
 
 
 @app.command()
+def render_natural(
+    data: Data,
+    labels: Labels,
+    shards: Shards,
+    teacher: Teacher,
+    count: Annotated[int, typer.Option(min=1, help="How many shards to render.")] = 12,
+    size: Annotated[int, typer.Option(min=1, help="Crops in a shard.")] = 3000,
+    first: Annotated[int, typer.Option(min=0, help="Number, and seed, of the first shard.")] = 0,
+) -> None:
+    """Cut natural crops and ask the teacher about every cell; may run beside `train`."""
+    import cv2
+
+    from roommood.training.face.natural import load_album, render_natural
+    from roommood.training.face.teacher import Detector
+
+    cv2.setNumThreads(1)
+    shards.mkdir(parents=True, exist_ok=True)
+    album = load_album(data, labels, lambda name: typer.echo(f"reading {name}"))
+    detector = Detector.open(teacher)
+    for number in range(first, first + count):
+        render_natural(album, detector, shards / f"natural-{number:04d}", size, number)
+        typer.echo(f"natural shard {number}")
+
+
+@app.command()
 def crops(
     data: Data,
     labels: Labels,
@@ -126,7 +151,7 @@ def train(
         Path | None, typer.Option(help="Begin with the weights of another run's checkpoint.")
     ] = None,
 ) -> None:
-    """Train on rendered crops, on one thread."""
+    """Train on rendered and natural crops, on one thread; of both two thirds are natural."""
     from roommood.training.face.net import NetShape
     from roommood.training.face.train import Recipe
     from roommood.training.face.train import train as run

@@ -50,6 +50,14 @@ class Losses:
         """Their sum."""
         return self.score + self.box + self.landmarks
 
+    def plus(self, other: Losses, weight: float) -> Losses:
+        """Part by part, the other's with a weight."""
+        return Losses(
+            self.score + weight * other.score,
+            self.box + weight * other.box,
+            self.landmarks + weight * other.landmarks,
+        )
+
 
 def flatten(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Labels (B, G, 16) as the rows in use (F, 16) and the picture (F,) that each belongs to."""
@@ -142,7 +150,7 @@ def losses(raw: Tensor, labels: Tensor, where: Tensor) -> Losses:
     share = targets.score[image, cell]
     box = (share * distance_iou_loss(boxes[image, cell], row[:, :4])).sum()
     points = decode_landmarks(raw[image, cell, 5:], where[cell])
-    landmarks = (share * _landmark_loss(points, row)).sum()
+    landmarks = (share * landmark_loss(points, row)).sum()
     score = (quality_focal(raw[..., 0], targets.score) * targets.weight).sum()
     return Losses(score / total, BOX_WEIGHT * box / total, LANDMARK_WEIGHT * landmarks / total)
 
@@ -164,7 +172,8 @@ def distance_iou_loss(boxes: Tensor, faces: Tensor) -> Tensor:
     return 1 - iou + apart.square().sum(-1) / around.square().sum(-1).clamp(min=1e-6)
 
 
-def _landmark_loss(points: Tensor, row: Tensor) -> Tensor:
+def landmark_loss(points: Tensor, row: Tensor) -> Tensor:
+    """Smooth L1 of landmarks (n, 5, 2) against label rows (n, 16), in face sizes: (n,)."""
     size = (row[:, 2:4] - row[:, :2]).clamp(min=1).mean(-1)[:, None, None]
     due = row[:, 4:14].reshape(-1, 5, 2)
     error = functional.smooth_l1_loss(

@@ -35,7 +35,7 @@ class NetShape:
     necks: tuple[int, int, int] = (48, 64, 64)
     head_depths: tuple[int, int, int] = (1, 1, 1)
     stem_kernel: int = 6
-    stem_depth: int = 1
+    stem_depth: int = 2
 
     @property
     def stem_padding(self) -> int:

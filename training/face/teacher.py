@@ -42,9 +42,7 @@ def decode(outputs: Mapping[str, Floats], height: int, width: int, threshold: fl
 def _decode_level(
     outputs: Mapping[str, Floats], stride: int, rows: int, columns: int, threshold: float
 ) -> Faces:
-    score = outputs[f"cls_{stride}"].reshape(-1)
-    if f"obj_{stride}" in outputs:
-        score = np.sqrt(np.clip(score, 0, 1) * np.clip(outputs[f"obj_{stride}"].reshape(-1), 0, 1))
+    score = cell_scores(outputs, stride)
     keep = np.flatnonzero(score >= threshold)
     cell = np.stack([keep % columns, keep // columns], 1).astype(np.float32)
     box = outputs[f"bbox_{stride}"].reshape(rows * columns, 4)[keep]
@@ -52,6 +50,16 @@ def _decode_level(
     points = outputs[f"kps_{stride}"].reshape(rows * columns, 5, 2)[keep]
     landmarks = (cell[:, None] + points) * stride
     return Faces(np.concatenate([centre - half, centre + half], 1), landmarks, score[keep])
+
+
+def cell_scores(outputs: Mapping[str, Floats], stride: int) -> Floats:
+    """The score of each cell of a grid (A,), whether or not the net has an obj."""
+    score = outputs[f"cls_{stride}"].reshape(-1)
+    if f"obj_{stride}" not in outputs:
+        return score
+    there = outputs[f"obj_{stride}"].reshape(-1)
+    joined: Floats = np.sqrt(np.clip(score, 0, 1) * np.clip(there, 0, 1))
+    return joined
 
 
 def suppress(faces: Faces, iou: float) -> Faces:

@@ -1,4 +1,4 @@
-"""Training the detector: batches from shards on disk, AdamW, a moving average of the weights,
+"""Training the detector: AdamW, a moving average of the weights,
 checkpoints."""
 
 from __future__ import annotations
@@ -6,25 +6,22 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from roommood.training.face.loss import Losses, losses
+from roommood.training.face.batches import Batch, batches, some_pictures
+from roommood.training.face.loss import Losses
 from roommood.training.face.net import GREY_MEAN, GREY_STD, FaceNet, NetShape, cells
-from roommood.training.face.stock import Shard, shards
 from roommood.training.face.weights import net_from_onnx
 
 FIRST_STEM = {"stem_kernel": 8, "stem_depth": 0}  # of checkpoints that do not tell
-WINDOWS = (256, 256, 320)  # of a crop, drawn for each batch: a crop is never shown twice alike
 EXPORTED, MEASURED = ".onnx", 48  # crops from which norms folded into a file are measured again
-LEARN_SHARE, KEEP_SHARE = 0.5, 0.2
-SHADOW_SHARE = 0.35
 _BLOCK = re.compile(r"(stage\d+|blocks)\.\d+\.")
 
 
@@ -69,11 +66,11 @@ def train(
     """
     torch.set_num_threads(1)
     run = _resume(checkpoint, recipe, shape, _start(start, folder) if start else None)
-    batches = _batches(folder, recipe, run.step)
+    rng = np.random.default_rng([recipe.seed, run.step])
+    feed = batches(folder, recipe.batch, rng)
     seen, since = _Mean(), time.monotonic()
     while run.step < recipe.steps:
-        pictures, labels = next(batches)
-        seen.add(_step(run, pictures, labels, cells(*pictures.shape[-2:]), recipe))
+        seen.add(_step(run, next(feed), recipe))
         if run.step % 100 == 0:
             pace = 100 / (time.monotonic() - since)
             report(f"step {run.step}/{recipe.steps} {seen} {pace:.2f} steps/s")
@@ -97,8 +94,7 @@ class _Run:
 def _start(path: Path, folder: Path) -> FaceNet:
     if path.suffix != EXPORTED:
         return load_average(path)
-    first = Shard.open(shards(folder)[0]).pictures[:MEASURED]
-    return net_from_onnx(path, torch.from_numpy(np.array(first)).float()[:, None])
+    return net_from_onnx(path, some_pictures(folder, MEASURED))
 
 
 def _resume(checkpoint: Path, recipe: Recipe, shape: NetShape, start: FaceNet | None) -> _Run:
@@ -194,13 +190,14 @@ def average_checkpoints(checkpoints: list[Path], output: Path) -> None:
     torch.save({**states[0], "average": mean}, output)
 
 
-def _step(run: _Run, pictures: Tensor, labels: Tensor, where: Tensor, recipe: Recipe) -> Losses:
+def _step(run: _Run, batch: Batch, recipe: Recipe) -> Losses:
     for group in run.optimiser.param_groups:
         group["lr"] = rate_at(run.step, recipe)
-    inputs = ((pictures - GREY_MEAN) / GREY_STD).contiguous(memory_format=torch.channels_last)
+    pictures = (batch.pictures - GREY_MEAN) / GREY_STD
     with torch.autocast("cpu", torch.bfloat16):
-        levels = run.net(inputs)
-    loss = losses(torch.cat([level.float() for level in levels], 1), labels, where)
+        levels = run.net(pictures.contiguous(memory_format=torch.channels_last))
+    raw = torch.cat([level.float() for level in levels], 1)
+    loss = batch.losses(raw, cells(*pictures.shape[-2:]))
     run.optimiser.zero_grad(set_to_none=True)
     loss.total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.net.parameters(), 10.0)
@@ -220,89 +217,6 @@ def _follow(run: _Run, recipe: Recipe) -> None:
             mean.lerp_(now, 1 - keep)
         else:
             mean.copy_(now)
-
-
-def _batches(folder: Path, recipe: Recipe, start: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches: pictures (B, 1, S, S) 0..255 and labels (B, G, 16). New shards are taken
-    up as they come."""
-    rng = np.random.default_rng([recipe.seed, start])
-    while True:
-        stock = [Shard.open(path) for path in shards(folder)]
-        if not stock:
-            raise FileNotFoundError(f"{folder}: no shards; render some first")
-        order = [
-            (s, i)
-            for s in range(len(stock))
-            for i in rng.permutation(len(stock[s]))[: len(stock[s]) // 2]
-        ]
-        rng.shuffle(order)
-        for at in range(0, len(order) - recipe.batch + 1, recipe.batch):
-            picked = order[at : at + recipe.batch]
-            yield _batch(
-                [stock[s].pictures[i] for s, i in picked],
-                [stock[s].labels[i] for s, i in picked],
-                rng,
-            )
-
-
-def _batch(
-    pictures: list[Any], labels: list[Any], rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    stacked, rows = torch.from_numpy(np.stack(pictures)).float(), torch.from_numpy(np.stack(labels))
-    mirrored = torch.from_numpy(rng.random(len(rows)) < 0.5)
-    stacked[mirrored] = stacked[mirrored].flip(-1)
-    rows[mirrored] = mirror_labels(rows[mirrored], stacked.shape[-1])
-    stacked, rows = window(stacked, rows, int(rng.choice(WINDOWS)), rng)
-    return relit(stacked, rng)[:, None], rows
-
-
-def relit(pictures: Tensor, rng: np.random.Generator) -> Tensor:
-    """Pictures (B, H, W) of 0..255 in another light: brighter or darker, and a third of them with
-    darker shadows, as when people sit before a window, or paler ones."""
-    light = torch.from_numpy(rng.normal(1, 0.12, (len(pictures), 1, 1))).float()
-    power = np.exp(rng.normal(0.15, 0.45, (len(pictures), 1, 1)))
-    power = np.where(rng.random(power.shape) < SHADOW_SHARE, power, 1.0)
-    bent = (pictures / 255).clamp(min=1e-4).pow(torch.from_numpy(power).float()) * 255
-    return bent * light
-
-
-def window(
-    pictures: Tensor, rows: Tensor, side: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """A square part of each picture (B, S, S), anywhere, and its label rows (B, G, 16).
-
-    As when crops are rendered: a face of which less than half is left is ignored, and one of
-    which less than a fifth is left is gone.
-    """
-    if side >= pictures.shape[-1]:
-        return pictures, rows
-    corner = rng.integers(0, pictures.shape[-1] - side + 1, (len(rows), 2))
-    parts = [
-        picture[top : top + side, left : left + side]
-        for picture, (left, top) in zip(pictures, corner.tolist(), strict=True)
-    ]
-    shift = torch.from_numpy(corner).float()[:, None].repeat(1, 1, 7)
-    places = rows[..., :14] - shift
-    boxes = places[..., :4].clamp(0, side)
-    share = _areas(boxes) / _areas(rows[..., :4]).clamp(min=1e-6)
-    score = torch.where(share < LEARN_SHARE, 0.0, rows[..., 14])
-    moved = torch.cat([boxes, places[..., 4:], score[..., None], rows[..., 15:]], -1)
-    return torch.stack(parts), moved * (share >= KEEP_SHARE)[..., None]
-
-
-def _areas(boxes: Tensor) -> Tensor:
-    return (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).prod(-1)
-
-
-def mirror_labels(rows: Tensor, width: int) -> Tensor:
-    """Label rows (..., 16) of the picture mirrored left to right; empty rows stay empty."""
-    real = (rows[..., 2] > rows[..., 0]).unsqueeze(-1)
-    mirrored = rows.clone()
-    mirrored[..., 0], mirrored[..., 2] = width - rows[..., 2], width - rows[..., 0]
-    points = rows[..., 4:14].reshape(*rows.shape[:-1], 5, 2)[..., [1, 0, 2, 4, 3], :].clone()
-    points[..., 0] = width - points[..., 0]
-    mirrored[..., 4:14] = points.flatten(-2)
-    return torch.where(real, mirrored, rows)
 
 
 @dataclass

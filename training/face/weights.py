@@ -7,28 +7,35 @@ answers as the file does.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
 
 from roommood.training.face.net import GREY_MEAN, GREY_STD, Block, FaceNet, Head, NetShape
 
-FACE_4 = NetShape(depths=(3, 4, 3), head_depths=(0, 1, 1))
+SHIPPED = (
+    NetShape(),
+    NetShape(stem_depth=1),
+    NetShape(depths=(3, 4, 3), head_depths=(0, 1, 1), stem_depth=1),
+)  # face-6, face-5, face-4
+
+_Kernel = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def net_from_onnx(path: Path, pictures: Tensor, shape: NetShape = FACE_4) -> FaceNet:
-    """The net of that shape in an exported file; `pictures` (N, 1, H, W), 0..255, are such as it
-    is to learn from. ValueError where the file holds another net."""
-    net = FaceNet(shape).eval()
+def net_from_onnx(path: Path, pictures: Tensor, shapes: Sequence[NetShape] = SHIPPED) -> FaceNet:
+    """The net in an exported file, of one of the shapes; `pictures` (N, 1, H, W), 0..255, are such
+    as it is to learn from. ValueError where the file holds another net."""
     kernels = list(_kernels(path))
+    net = next((FaceNet(shape).eval() for shape in shapes if _fits(FaceNet(shape), kernels)), None)
+    if net is None:
+        raise ValueError(f"{path}: not a net of {' or '.join(map(str, shapes))}")
     layers = list(_convolutions(net))
-    if [k.shape for k, _ in kernels] != [tuple(c.weight.shape) for c, _ in layers]:
-        raise ValueError(f"{path}: not a net of {shape}")
     with torch.no_grad():
         for (kernel, bias), (convolution, norm) in zip(kernels, layers, strict=True):
             convolution.weight.copy_(torch.from_numpy(kernel))
@@ -39,7 +46,12 @@ def net_from_onnx(path: Path, pictures: Tensor, shape: NetShape = FACE_4) -> Fac
     return net
 
 
-def _kernels(path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # type: ignore[type-arg]
+def _fits(net: FaceNet, kernels: Sequence[_Kernel]) -> bool:
+    shapes = [tuple(convolution.weight.shape) for convolution, _ in _convolutions(net)]
+    return [kernel.shape for kernel, _ in kernels] == shapes
+
+
+def _kernels(path: Path) -> Iterator[_Kernel]:
     graph = onnx.load(str(path)).graph
     stored = {w.name: numpy_helper.to_array(w) for w in graph.initializer}
     casts = {n.output[0]: stored[n.input[0]] for n in graph.node if n.op_type == "Cast"}

@@ -9,7 +9,7 @@ onnx = pytest.importorskip("onnx")
 
 from roommood.training.face.graph import build  # noqa: E402
 from roommood.training.face.net import FaceNet, NetShape  # noqa: E402
-from roommood.training.face.weights import net_from_onnx  # noqa: E402
+from roommood.training.face.weights import SHIPPED, net_from_onnx  # noqa: E402
 
 SMALL = NetShape(8, (8, 16, 16), (1, 1, 1), (8, 16, 16), (0, 1, 0))
 
@@ -25,7 +25,7 @@ def exported(path: Path) -> tuple[FaceNet, Path]:
 def test_the_net_of_a_file_answers_as_the_net_that_was_exported(tmp_path: Path) -> None:
     net, file = exported(tmp_path / "f.onnx")
     pictures = torch.rand(4, 1, 64, 64) * 255
-    again = net_from_onnx(file, pictures, SMALL)
+    again = net_from_onnx(file, pictures, [SMALL])
     inputs = (pictures - 117) / 64
     with torch.no_grad():
         for before, after in zip(net(inputs), again(inputs), strict=True):
@@ -35,7 +35,7 @@ def test_the_net_of_a_file_answers_as_the_net_that_was_exported(tmp_path: Path) 
 def test_its_norms_hold_what_the_pictures_give_so_that_it_can_learn_on(tmp_path: Path) -> None:
     _, file = exported(tmp_path / "f.onnx")
     pictures = torch.rand(4, 1, 64, 64) * 255
-    again = net_from_onnx(file, pictures, SMALL)
+    again = net_from_onnx(file, pictures, [SMALL])
     inputs = (pictures - 117) / 64
     with torch.no_grad():
         still = again(inputs)[0]
@@ -47,3 +47,8 @@ def test_a_file_of_another_shape_is_refused(tmp_path: Path) -> None:
     _, file = exported(tmp_path / "f.onnx")
     with pytest.raises(ValueError, match="not a net of"):
         net_from_onnx(file, torch.rand(1, 1, 64, 64))
+
+
+def test_the_shipped_file_is_a_net_that_can_learn_on() -> None:
+    shipped = Path(__file__).parents[3] / "inference_worker/models/face.onnx"
+    assert net_from_onnx(shipped, torch.rand(2, 1, 64, 64) * 255).shape in SHIPPED
