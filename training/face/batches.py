@@ -114,8 +114,7 @@ def _rendered(
 
 def some_pictures(folder: Path, count: int) -> Tensor:
     """The first crops of a folder (N, 1, S, S), from which norms are measured."""
-    found = [*(natural_shards(folder))[:1]]
-    pictures = (
-        NaturalShard.open(found[0]).pictures if found else Shard.open(shards(folder)[0]).pictures
-    )
+    natural = natural_shards(folder)
+    first = NaturalShard.open(natural[0]) if natural else Shard.open(shards(folder)[0])
+    pictures = first.pictures
     return torch.from_numpy(np.array(pictures[:count])).float()[:, None]

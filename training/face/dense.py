@@ -55,9 +55,9 @@ def dense_losses(raw: Tensor, dense: Dense, where: Tensor) -> Losses:
     boxes = decode_boxes(raw[..., 1:5], where)
     rows, owner = flatten(dense.missed)
     extra = assign(raw[..., 0].sigmoid(), boxes, rows, owner, where)
-    wanted = torch.maximum(dense.scores, extra.score)
+    due = torch.maximum(dense.scores, extra.score)
     weight = torch.where(extra.score > 0, 1.0, dense.weight * extra.weight)
-    score = (quality_focal(raw[..., 0], wanted) * weight).sum()
+    score = (quality_focal(raw[..., 0], due) * weight).sum()
     image, cell = extra.score.nonzero(as_tuple=True)
     box, points = _place_losses(
         raw,
@@ -68,7 +68,7 @@ def dense_losses(raw: Tensor, dense: Dense, where: Tensor) -> Losses:
         torch.cat([_rows_of(dense, where), rows[extra.face[image, cell]]]),
         torch.cat([dense.scores[dense.image, dense.cell], extra.score[image, cell]]),
     )
-    total = wanted.sum().clamp(min=1.0)
+    total = due.sum().clamp(min=1.0)
     return Losses(score / total, BOX_WEIGHT * box / total, LANDMARK_WEIGHT * points / total)
 
 
