@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from roommood.training.face.data import Faces, Floats, Picture, iou_matrix
+from roommood.inference_worker.evaluation.average_precision import iou_matrix
+from roommood.training.face.data import Faces, Floats, Picture
 from roommood.training.face.paste import CROP
 from roommood.training.face.render import LABEL_WIDTH, MAX_FACES, pack
 from roommood.training.face.teacher import STRIDES, cell_scores

@@ -51,7 +51,7 @@ class Dense:
 
 def dense_losses(raw: Tensor, dense: Dense, where: Tensor) -> Losses:
     """The loss of raw outputs (B, A, 15) against the teacher's answers and the faces that it
-    misses, per unit of score wanted."""
+    misses, per unit of the score that is due."""
     boxes = decode_boxes(raw[..., 1:5], where)
     rows, owner = flatten(dense.missed)
     extra = assign(raw[..., 0].sigmoid(), boxes, rows, owner, where)
