@@ -12,7 +12,8 @@ from roommood.shared.errors import ConfigError
 Task = Literal["face", "expression"]
 
 HAAR: Final = "haar"
-_DETECTOR_OUTPUT: Final = "cls_8"
+# YuNet's first output, and what a detector that decodes by itself gives.
+_DETECTOR_OUTPUTS: Final = frozenset({"cls_8", "faces"})
 _WARM_UPS: Final = 5
 _DIGITS: Final = 5
 
@@ -25,7 +26,8 @@ def task_of(spec: str) -> Task:
     """What a model is for, told by its outputs. Raises ModelError for a file that is none."""
     if is_haar(spec):
         return "face"
-    return "face" if _DETECTOR_OUTPUT in OnnxModel(Path(spec)).output_shapes else "expression"
+    outputs = OnnxModel(Path(spec)).output_shapes.keys()
+    return "face" if outputs & _DETECTOR_OUTPUTS else "expression"
 
 
 def milliseconds(call: Callable[[], object], runs: int) -> float:

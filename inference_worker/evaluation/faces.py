@@ -30,8 +30,8 @@ from roommood.inference_worker.evaluation.voc import Boxes, Photograph, read_pho
 from roommood.inference_worker.models.params import count_params
 from roommood.inference_worker.vision.detectors import open_detector
 from roommood.inference_worker.vision.faces import DEFAULT_INPUT_SIZE, Detection, FaceDetector
+from roommood.inference_worker.vision.onnx_detector import OnnxDetector
 from roommood.inference_worker.vision.opencv import Picture, resize
-from roommood.inference_worker.vision.yunet import YuNetDetector
 from roommood.shared.errors import ModelError
 from roommood.shared.process.progress import Progress, no_progress
 
@@ -86,9 +86,11 @@ def evaluate_faces(
     """
     check_limit(limit)
     if task_of(spec) != "face":
-        raise ModelError(f"{spec}: without YuNet's outputs it is no face detector: use FER+ data")
+        raise ModelError(
+            f"{spec}: without a detector's outputs it is no face detector: use FER+ data"
+        )
     detector = open_detector(spec)
-    threshold = detector.contract.score_threshold if isinstance(detector, YuNetDetector) else None
+    threshold = detector.contract.score_threshold if isinstance(detector, OnnxDetector) else None
     photographs = read_photographs(data, limit)
     judged = _judge(_at_all_scores(spec), photographs, progress)
     wrong, hit_count = _mistakes(judged, threshold or 0.0)

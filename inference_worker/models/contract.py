@@ -179,7 +179,8 @@ class ExpressionContract:
 
 @dataclass(frozen=True, slots=True)
 class FaceContract:
-    """A face detector with YuNet's outputs, whose scores are probabilities.
+    """A face detector whose scores are probabilities: with YuNet's outputs, or as `output` "faces"
+    says with boxes that it decodes by itself (`vision/end_to_end.py`).
 
     Of two boxes that overlap by more than `nms_iou` (intersection over union) the better one
     stays; `box` is how they lie on a face. Below `sure_score` a box may be no face: what it shows
@@ -190,7 +191,7 @@ class FaceContract:
     input: PictureTensor = PictureTensor(channels=3, colour="bgr", mean=(0.0,), std=(1.0,))
     contract: Literal["1"] = "1"
     task: Literal["face"] = "face"
-    output: Literal["probabilities"] = "probabilities"
+    output: Literal["probabilities", "faces"] = "probabilities"
     score_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.6
     sure_score: Share = 0.0
     nms_iou: Annotated[float, Field(gt=0, lt=1)] = 0.45

@@ -53,18 +53,29 @@ def load_expression(path: Path, provider: str = "cpu") -> tuple[OnnxModel, Expre
             f"{path}: its metadata has no {PREFIX}contract, and there is no {_sidecar(path).name} "
             f"beside it: write one, for example\n{SIDECAR_EXAMPLE}"
         )
+    if model.takes_bytes:
+        raise ModelError(f"{path}: its input is of uint8; a classifier's is due as float32")
+    _refuse_more_inputs(model)
     _check_input(model, contract.input)
     _check_output(model, (None, len(contract.labels)))
     return model, contract
 
 
 def load_face(path: Path, provider: str = "cpu") -> tuple[OnnxModel, FaceContract]:
-    """A detector and its contract; a file without any is taken for a YuNet (BGR, 0..255)."""
+    """A detector and its contract; a file without any is taken for a YuNet (BGR, 0..255).
+
+    Raises ModelError: missing, damaged, or not of the shape that its contract promises.
+    """
     model = OnnxModel(path, provider)
     contract = _read_contract(FaceContract, model)
     if contract is None:
         contract = FaceContract(model_id=_slug(path.stem))
+    if contract.output != "faces":
+        _refuse_more_inputs(model)
     _check_input(model, contract.input)
+    scaled = any(contract.input.mean) or any(scale != 1 for scale in contract.input.std)
+    if model.takes_bytes and scaled:
+        raise ModelError(f"{path}: it takes bytes, which are not scaled: mean 0 and std 1 are due")
     return model, contract
 
 
@@ -103,6 +114,14 @@ def _slug(text: str) -> str:
         c if c in "abcdefghijklmnopqrstuvwxyz0123456789_-" else "-" for c in text.lower()
     )
     return plain.strip("-_")[:63] or "unnamed"
+
+
+def _refuse_more_inputs(model: OnnxModel) -> None:
+    if model.more_inputs:
+        raise ModelError(
+            f"{model.path}: beside its first input it has {', '.join(sorted(model.more_inputs))}: "
+            "due is one float32 input of four dimensions: export the model that way"
+        )
 
 
 def _check_input(model: OnnxModel, due: CropTensor | PictureTensor) -> None:

@@ -91,12 +91,13 @@ def verify(model: KnownModel) -> str:
 
 def _self_test(model: KnownModel) -> str:
     from roommood.inference_worker.models.files import load_expression
+    from roommood.inference_worker.vision.detectors import open_onnx_detector
     from roommood.inference_worker.vision.emotions import ExpressionClassifier
-    from roommood.inference_worker.vision.yunet import YuNetDetector
+    from roommood.inference_worker.vision.onnx_detector import OnnxDetector
 
-    tested: YuNetDetector | ExpressionClassifier
+    tested: OnnxDetector | ExpressionClassifier
     if model.task == "face":
-        tested = YuNetDetector(model.path)
+        tested = open_onnx_detector(model.path)
     else:
         onnx, contract = load_expression(model.path)
         tested = ExpressionClassifier(onnx, contract, "tight" if contract.crop.tight else "haar")

@@ -22,10 +22,11 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime as ort
 
 Tensor = NDArray[np.float32]
+Input = NDArray[np.float32] | NDArray[np.uint8]
 # A whole number where the file fixes the dimension, else None.
 Shape = tuple[int | None, ...]
 
-_FLOAT: Final = "tensor(float)"
+_FLOAT, _BYTES = "tensor(float)", "tensor(uint8)"
 # Errors reach the caller as exceptions; only what is fatal is worth a line on stderr.
 _LOG_FATAL: Final = 4
 _CPU: Final = "CPUExecutionProvider"
@@ -34,13 +35,16 @@ _OPENVINO_DEVICES: Final = ("cpu", "gpu", "npu")
 
 
 class OnnxModel:
-    """A loaded model with one float32 input of four dimensions. Calls may come from any thread.
+    """A loaded model whose first input has four dimensions, of float32 or of bytes; further ones
+    are numbers. Calls may come from any thread.
 
     Attributes:
         path: the file.
         metadata: its `metadata_props`.
         provider: the execution provider that was really loaded, for the log.
-        input_shape: of its one input.
+        input_shape: of its first input.
+        takes_bytes: whether that is of uint8.
+        more_inputs: the names of the others.
         output_shapes: by output name, in the file's order.
     """
 
@@ -48,7 +52,7 @@ class OnnxModel:
         """Load `path` onto `provider`: see `find_provider`.
 
         Raises:
-            ModelError: no such file, not an ONNX model, or not of one float32 input.
+            ModelError: no such file, not an ONNX model, or not of one such input.
             ConfigError: this onnxruntime has no such provider, or could not load it.
         """
         self.path = path
@@ -64,7 +68,8 @@ class OnnxModel:
                 "(docs/accelerators.md), or ask for cpu"
             )
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        self._input_name, self.input_shape = self._only_input()
+        self._input_name, self.input_shape, self.takes_bytes = self._first_input()
+        self.more_inputs = frozenset(str(more.name) for more in self._session.get_inputs()[1:])
         self.output_shapes = {out.name: _shape(out.shape) for out in self._session.get_outputs()}
         self._fitted = FittedSessions(
             self._session,
@@ -72,26 +77,32 @@ class OnnxModel:
             partial(_open_session, path, content, due, threads),
         )
 
-    def __call__(self, tensor: Tensor, outputs: Sequence[str]) -> list[Tensor]:
-        """The named outputs. Raises ModelError where the model fails on this input."""
+    def __call__(
+        self, tensor: Input, outputs: Sequence[str], more: Mapping[str, Tensor] | None = None
+    ) -> list[Tensor]:
+        """The named outputs; `more` are the further inputs.
+
+        Raises ModelError where the model fails on this input.
+        """
         session = self._fitted.session(tensor.shape)
         try:
-            results: list[Tensor] = session.run(outputs, {self._input_name: tensor})
+            results: list[Tensor] = session.run(outputs, {self._input_name: tensor, **(more or {})})
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise ModelError(
                 f"{self.path}: the model failed on an input of {_words(tensor.shape)}: {error}"
             ) from error
         return results
 
-    def _only_input(self) -> tuple[str, Shape]:
+    def _first_input(self) -> tuple[str, Shape, bool]:
         inputs = self._session.get_inputs()
         described = ", ".join(f"{i.name} {i.type} {_words(i.shape)}" for i in inputs)
-        if len(inputs) != 1 or inputs[0].type != _FLOAT or len(inputs[0].shape) != 4:
+        kinds = [first.type for first in inputs[:1]]
+        if kinds not in ([_FLOAT], [_BYTES]) or len(inputs[0].shape) != 4:
             raise ModelError(
                 f"{self.path}: its inputs are {described or 'none'}; "
                 "due is one float32 input of four dimensions: export the model that way"
             )
-        return str(inputs[0].name), _shape(inputs[0].shape)
+        return str(inputs[0].name), _shape(inputs[0].shape), kinds == [_BYTES]
 
 
 @dataclass(frozen=True, slots=True)

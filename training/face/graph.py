@@ -7,13 +7,10 @@ Batch norm and the input's normalisation are folded into the convolutions; weigh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import nn
 
 from roommood.training.face.data import Floats
@@ -26,41 +23,16 @@ from roommood.training.face.net import (
     FaceNet,
     Head,
 )
+from roommood.training.face.nodes import Graph
 
 OPSET = 17
 IR_VERSION = 8
 
 
-@dataclass
-class _Graph:
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    weights: list[onnx.TensorProto] = field(default_factory=list)
-
-    def node(
-        self, kind: str, *inputs: str, outputs: tuple[str, ...] = (), **attributes: Any
-    ) -> str:
-        """Add a node; the name of its first output."""
-        names = outputs or (f"t{len(self.nodes)}",)
-        self.nodes.append(helper.make_node(kind, list(inputs), list(names), **attributes))
-        return names[0]
-
-    def half(self, values: Floats) -> str:
-        """Store a weight in 16 bits; the name of its 32-bit copy."""
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(values.astype(np.float16), name))
-        return self.node("Cast", name, to=TensorProto.FLOAT)
-
-    def constant(self, values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
-        """Store a small constant as it is."""
-        name = f"w{len(self.weights)}"
-        self.weights.append(numpy_helper.from_array(values, name))
-        return name
-
-
 def build(net: FaceNet) -> onnx.ModelProto:
     """The model: input `picture` (N, 1, H, W), grey 0..255; outputs cls_s, bbox_s, kps_s for s =
     8, 16, 32."""
-    graph = _Graph()
+    graph = Graph()
     picture = helper.make_tensor_value_info("picture", TensorProto.FLOAT, ["N", 1, "H", "W"])
     levels = _features(graph, net)
     outputs = []
@@ -76,7 +48,7 @@ def build(net: FaceNet) -> onnx.ModelProto:
     return model
 
 
-def _features(graph: _Graph, net: FaceNet) -> tuple[str, str, str]:
+def _features(graph: Graph, net: FaceNet) -> tuple[str, str, str]:
     at4 = _stage(graph, net.stage4, graph.node("Relu", _stem(graph, net, "picture")))
     at8 = _stage(graph, net.stage8, at4)
     at16 = _stage(graph, net.stage16, at8)
@@ -100,7 +72,7 @@ def folded(layers: nn.Module) -> tuple[nn.Conv2d, Floats, Floats]:
     return convolution, kernel.contiguous().numpy(), bias.numpy()
 
 
-def _stem(graph: _Graph, net: FaceNet, inputs: str) -> str:
+def _stem(graph: Graph, net: FaceNet, inputs: str) -> str:
     """The first convolution on 0..255: ((x - m) / s) * k + b = x * (k / s) + (b - m / s *
     sum(k))."""
     convolution, kernel, bias = folded(net.stem)
@@ -109,14 +81,14 @@ def _stem(graph: _Graph, net: FaceNet, inputs: str) -> str:
     return _conv_node(graph, inputs, convolution, kernel / np.float32(GREY_STD), bias, padding)
 
 
-def _convolution(graph: _Graph, layers: nn.Module, inputs: str) -> str:
+def _convolution(graph: Graph, layers: nn.Module, inputs: str) -> str:
     convolution, kernel, bias = folded(layers)
     padding = [int(convolution.padding[0])] * 4
     return _conv_node(graph, inputs, convolution, kernel, bias, padding)
 
 
 def _conv_node(
-    graph: _Graph,
+    graph: Graph,
     inputs: str,
     convolution: nn.Conv2d,
     kernel: Floats,
@@ -135,7 +107,7 @@ def _conv_node(
     )
 
 
-def _stage(graph: _Graph, blocks: nn.Module, features: str) -> str:
+def _stage(graph: Graph, blocks: nn.Module, features: str) -> str:
     assert isinstance(blocks, nn.Sequential)
     for block in blocks:
         assert isinstance(block, Block)
@@ -145,7 +117,7 @@ def _stage(graph: _Graph, blocks: nn.Module, features: str) -> str:
     return features
 
 
-def _join(graph: _Graph, lateral: nn.Module, fine: str, down: nn.Module, coarse: str) -> str:
+def _join(graph: Graph, lateral: nn.Module, fine: str, down: nn.Module, coarse: str) -> str:
     if not isinstance(down, nn.Identity):
         coarse = _convolution(graph, down, coarse)
     scales = graph.constant(np.array([1, 1, 2, 2], np.float32))
@@ -161,7 +133,7 @@ def _join(graph: _Graph, lateral: nn.Module, fine: str, down: nn.Module, coarse:
     return graph.node("Relu", graph.node("Add", _convolution(graph, lateral, fine), larger))
 
 
-def _head(graph: _Graph, head: Head, features: str, stride: int) -> list[onnx.ValueInfoProto]:
+def _head(graph: Graph, head: Head, features: str, stride: int) -> list[onnx.ValueInfoProto]:
     deep, last = _stage(graph, head.blocks, features), head.outputs
     assert last.bias is not None
     kernel, bias = last.weight.detach().contiguous().numpy(), last.bias.detach().numpy()

@@ -84,16 +84,25 @@ def pad_to_multiple(picture: Picture) -> Picture:
     return np.pad(picture, edges)
 
 
+def decoded(outputs: Mapping[str, Floats]) -> Faces:
+    """The faces of a net that decodes by itself; overlaps are still in it: see suppress."""
+    middle, half = outputs["boxes"][:, :2], outputs["boxes"][:, 2:] / 2
+    boxes = np.concatenate([middle - half, middle + half], 1)
+    return Faces(boxes, outputs["landmarks"].reshape(-1, 5, 2), outputs["scores"][:, 0])
+
+
 @dataclass(frozen=True)
 class Detector:
     """An ONNX detector on one thread, for pictures of 0..255: 1 channel is grey, 3 are BGR.
 
-    It reports faces from `threshold` on, which stands in the file's metadata if it is ours.
+    It reports faces from `threshold` on, which stands in the file's metadata if it is ours. With
+    `decodes` it is of those that take bytes and give boxes (see `decoding`).
     """
 
     session: Any
     channels: int
     threshold: float = YUNET_THRESHOLD
+    decodes: bool = False
 
     @classmethod
     def open(cls, path: Path) -> Detector:
@@ -108,9 +117,10 @@ class Detector:
         )
         own = session.get_modelmeta().custom_metadata_map
         threshold = float(own.get("roommood.score_threshold", YUNET_THRESHOLD))
-        return cls(session, session.get_inputs()[0].shape[1], threshold)
+        picture = session.get_inputs()[0]
+        return cls(session, picture.shape[1], threshold, picture.type == "tensor(uint8)")
 
-    def tensor(self, picture: Picture) -> Floats:
+    def tensor(self, picture: Picture) -> Floats | Picture:
         """A BGR picture as the net's input (1, C, H, W), sides padded to multiples of 32."""
         import cv2
 
@@ -118,12 +128,16 @@ class Detector:
             picture = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY), np.uint8)
         padded = pad_to_multiple(picture)
         planes = padded[None, None] if self.channels == 1 else padded.transpose(2, 0, 1)[None]
-        return np.ascontiguousarray(planes, np.float32)
+        return np.ascontiguousarray(planes, np.uint8 if self.decodes else np.float32)
 
-    def outputs(self, tensor: Floats) -> dict[str, Floats]:
-        """The raw outputs by name."""
+    def outputs(self, tensor: Floats | Picture, threshold: float = 0.0) -> dict[str, Floats]:
+        """The raw outputs by name; of a net that decodes, those of cells from the threshold on."""
         names = [output.name for output in self.session.get_outputs()]
-        values = self.session.run(None, {self.session.get_inputs()[0].name: tensor})
+        inputs = {self.session.get_inputs()[0].name: tensor}
+        if self.decodes:
+            inputs |= {"score_threshold": np.array([threshold], np.float32)}
+            inputs |= {"nms_iou": np.array([MERGE_IOU], np.float32)}
+        values = self.session.run(None, inputs)
         return dict(zip(names, values, strict=True))
 
     def detect(self, picture: Picture, threshold: float = 0.6, iou: float = 0.4) -> Faces:
@@ -132,7 +146,10 @@ class Detector:
         Boxes end at the picture's edges.
         """
         tensor = self.tensor(picture)
-        faces = decode(self.outputs(tensor), tensor.shape[2], tensor.shape[3], threshold)
+        outputs = self.outputs(tensor, threshold)
+        if self.decodes:
+            return clip(suppress(decoded(outputs), iou), picture)
+        faces = decode(outputs, tensor.shape[2], tensor.shape[3], threshold)
         return clip(suppress(faces, iou), picture)
 
 

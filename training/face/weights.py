@@ -54,7 +54,11 @@ def _fits(net: FaceNet, kernels: Sequence[_Kernel]) -> bool:
 def _kernels(path: Path) -> Iterator[_Kernel]:
     graph = onnx.load(str(path)).graph
     stored = {w.name: numpy_helper.to_array(w) for w in graph.initializer}
-    casts = {n.output[0]: stored[n.input[0]] for n in graph.node if n.op_type == "Cast"}
+    casts = {
+        n.output[0]: stored[n.input[0]]
+        for n in graph.node
+        if n.op_type == "Cast" and n.input[0] in stored
+    }
     for node in graph.node:
         if node.op_type == "Conv":
             kernel, bias = (casts[name].astype(np.float32) for name in node.input[1:3])

@@ -14,14 +14,16 @@ pytest.importorskip("onnxruntime")
 from torch import Tensor  # noqa: E402
 
 from roommood.training.face.data import Faces, Floats  # noqa: E402
+from roommood.training.face.decoding import with_decoding  # noqa: E402
 from roommood.training.face.evaluate import Judged  # noqa: E402
-from roommood.training.face.export import (  # noqa: E402
-    Card,
-    operating_point,
-    self_test_picture,
-    write,
-)
+from roommood.training.face.export import operating_point, write  # noqa: E402
+from roommood.training.face.graph import build  # noqa: E402
 from roommood.training.face.loss import assign, flatten, losses  # noqa: E402
+from roommood.training.face.model_file import (  # noqa: E402
+    Card,
+    add_decoding,
+    self_test_picture,
+)
 from roommood.training.face.net import (  # noqa: E402
     GREY_MEAN,
     GREY_STD,
@@ -33,7 +35,7 @@ from roommood.training.face.net import (  # noqa: E402
     parameters,
 )
 from roommood.training.face.report import NO_BOXES  # noqa: E402
-from roommood.training.face.teacher import Detector, decode  # noqa: E402
+from roommood.training.face.teacher import Detector, decode, decoded  # noqa: E402
 from roommood.training.face.train import (  # noqa: E402
     Recipe,
     average_checkpoints,
@@ -231,15 +233,50 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[FaceNet, Path]:
 
 
 def test_the_file_answers_as_the_net_does_for_any_size(exported: tuple[FaceNet, Path]) -> None:
+    import onnx
+
     net, path = exported
+    raw = path.with_name("raw.onnx")
+    onnx.save(build(net), str(raw))
     picture = np.random.default_rng(1).integers(0, 256, (2, 1, 96, 160)).astype(np.float32)
-    outputs = Detector.open(path).outputs(picture)
+    outputs = Detector.open(raw).outputs(picture)
     with torch.no_grad():
         levels = net((torch.from_numpy(picture) - GREY_MEAN) / GREY_STD)
     for stride, level in zip((8, 16, 32), levels, strict=True):
         np.testing.assert_allclose(outputs[f"bbox_{stride}"], level[..., 1:5], atol=0.02)
         np.testing.assert_allclose(outputs[f"cls_{stride}"], level[..., :1].sigmoid(), atol=0.01)
         np.testing.assert_allclose(outputs[f"kps_{stride}"], level[..., 5:], atol=0.02)
+
+
+def test_the_file_decodes_as_its_readers_do(exported: tuple[FaceNet, Path]) -> None:
+    import onnx
+
+    net, path = exported
+    raw, given = path.with_name("raw.onnx"), path.with_name("given.onnx")
+    model = build(net)
+    entries = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+    onnx.helper.set_model_props(model, entries)
+    onnx.save(model, str(raw))
+    add_decoding(raw, given)
+    picture = np.random.default_rng(2).integers(0, 256, (96, 160, 3), np.uint8)
+    reader = Detector.open(raw)
+    expected = decode(reader.outputs(reader.tensor(picture)), 96, 160, 0.0)
+    for file in (path, given):
+        reader = Detector.open(file)
+        found = decoded(reader.outputs(reader.tensor(picture)))
+        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+        np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
+        np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=1e-3)
+
+
+def test_a_net_of_others_is_not_decoded(tmp_path: Path) -> None:
+    import onnx
+
+    graph = onnx.parser.parse_graph(
+        "net (float[1, 1, H, W] picture) => (float[N] cls_8) { cls_8 = Flatten (picture) }"
+    )
+    with pytest.raises(ValueError, match="cls_8 does not come from a Sigmoid"):
+        with_decoding(onnx.helper.make_model(graph))
 
 
 def test_the_file_is_small_and_carries_its_contract(exported: tuple[FaceNet, Path]) -> None:
