@@ -152,11 +152,11 @@ def _grids(graph: Graph, heads: list[str]) -> Iterator[str]:
 
 
 def _level(graph: Graph, head: str, stride: int) -> tuple[str, str]:
-    zero, one = (graph.constant(np.array(number, np.int64)) for number in (0, 1))
+    start, step = (graph.constant(np.array(number, np.int64)) for number in (0, 1))
     sides = graph.node("Shape", head, start=2)
-    width = graph.node("Gather", sides, one)
+    width = graph.node("Gather", sides, step)
     count = graph.node("ReduceProd", sides, keepdims=0)
-    numbers = graph.node("Range", zero, count, one)
+    numbers = graph.node("Range", start, count, step)
     axis = graph.constant(np.array([1], np.int64))
     column, row = (
         graph.node("Unsqueeze", graph.node(kind, numbers, width), axis) for kind in ("Mod", "Div")
