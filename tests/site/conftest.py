@@ -15,4 +15,5 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 def pytest_configure() -> None:
     """Whoever ends a run early leaves no machine, bridge or mount behind."""
     if os.environ.get("ROOMMOOD_TEST_SITE"):
-        signal.signal(signal.SIGTERM, _interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)

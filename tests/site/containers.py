@@ -127,6 +127,7 @@ class Images:
         config = self.config(target)
         given = [*config["Env"], *(f"{name}={value}" for name, value in environment.items())]
         return [
+            "setpriv", "--pdeathsig", "KILL",
             "ip", "netns", "exec", self._network, "unshare", "--mount", "--pid", "--fork",
             "--kill-child", "sh", "-c", _ENTER, "sh", str(self.root(target)), str(secrets),
             config["User"], "/usr/bin/env", "-i", *given, *words,

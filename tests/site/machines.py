@@ -24,7 +24,9 @@ _PACKAGES: Final = (
     "systemd", "systemd-sysv", "dbus", "udev", "openssh-server", "sudo", "iproute2", "procps",
     "python3", "python3-venv", "python3-pip", "ca-certificates", "redis-server",
 )  # fmt: skip
-_NEEDED: Final = ("debootstrap", "systemd-nspawn", "ip", "ssh", "ssh-keygen")
+_NEEDED: Final = ("debootstrap", "systemd-nspawn", "setpriv", "ip", "ssh", "ssh-keygen")
+# Also where this process is killed, and cannot end what it started.
+ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "TERM")
 
 
 def why_not_here() -> str:
@@ -74,12 +76,21 @@ def debootstrap(root: Path, *options: str, timeout_s: float) -> str:
 @contextlib.contextmanager
 def network() -> Iterator[str]:
     """A bridge that the machines hang on; gives the address of this side."""
+    _take_away_what_a_killed_run_left()
     _tell("ip", "link", "add", BRIDGE, "type", "bridge")
     try:
         _tell("ip", "addr", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
         _tell("ip", "link", "set", BRIDGE, "up")
         yield f"{NETWORK}.1"
     finally:
+        _tell("ip", "link", "del", BRIDGE)
+
+
+def _take_away_what_a_killed_run_left() -> None:
+    bridge = Path("/sys/class/net") / BRIDGE
+    if bridge.exists():
+        hung = [port.name for port in (bridge / "brif").iterdir()]
+        assert not hung, f"machines of another run hang on {BRIDGE}: {hung}"
         _tell("ip", "link", "del", BRIDGE)
 
 
@@ -145,6 +156,7 @@ class Booted:
         log = (self.folder / self.name / "console.log").open("ab")
         self._process = subprocess.Popen(
             [
+                *ENDS_WITH_US,
                 "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",
                 f"--network-bridge={BRIDGE}", f"--directory={self.root}", f"--machine={self.name}",
                 "--console=pipe",

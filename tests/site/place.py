@@ -66,7 +66,7 @@ class Place:
         home = self.folder / "home"
         home.mkdir(exist_ok=True)
         done = subprocess.run(
-            command, input=typed, capture_output=True, text=True, timeout=1_000, check=False,
+            command, input=typed, capture_output=True, text=True, timeout=1_800, check=False,
             cwd=ROOT, env={**os.environ, "HOME": str(home)},
         )  # fmt: skip
         said = done.stdout + done.stderr

@@ -26,7 +26,7 @@ from tests.site.place import (
     until,
 )
 
-pytestmark = pytest.mark.timeout(1_200)
+pytestmark = pytest.mark.timeout(2_400)
 OF_SITE = """
 [site]
 wifi = {ssid = "home", password_file = "wifi.password", country = "DE"}

@@ -29,6 +29,8 @@ PATIENCE_S = 300
 def images(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
     if why := why_not_here():
         missing(why)
+    if Path("/run/netns", NETWORK).exists():  # of a run that was killed
+        tell("ip", "netns", "del", NETWORK)
     tell("ip", "netns", "add", NETWORK)
     made = Images(BUILD, tmp_path_factory.mktemp("images"), NETWORK)
     try:

@@ -26,7 +26,7 @@ from tests.site.place import BUILD, hang_portraits, link_wheels, until
 from tests.site.wheelhouse import ROOT
 from tests.site.whole import ROOMS, WANTED, Whole, broker
 
-pytestmark = pytest.mark.timeout(1_200)
+pytestmark = pytest.mark.timeout(2_400)
 
 
 @pytest.fixture(scope="module")

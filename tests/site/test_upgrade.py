@@ -25,7 +25,7 @@ from tests.site.place import (
 )
 from tests.site.wheelhouse import ROOT, pip
 
-pytestmark = pytest.mark.timeout(1_200)
+pytestmark = pytest.mark.timeout(2_400)
 FORMER = "4ed8ae2"
 
 
@@ -87,7 +87,7 @@ def _deploy_former(place: Place, source: Path) -> None:
          f"import sys; sys.path.insert(0, {str(source)!r})\n"
          "from deploy.cli import main; main()", "deploy",
          str(place.folder / "site.toml"), "--wheelhouse", str(place.folder / "wheels")],
-        capture_output=True, text=True, timeout=1_000, check=False, stdin=subprocess.DEVNULL,
+        capture_output=True, text=True, timeout=1_800, check=False, stdin=subprocess.DEVNULL,
         env={**os.environ, "HOME": str(home)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from roommood.deploy.site.site_file import DASHBOARD_PORT
 from tests.ports import free_port
-from tests.site.machines import Booted, answers
+from tests.site.machines import ENDS_WITH_US, Booted, answers
 from tests.site.place import Place, until
 
 ROOMS = ("kitchen", "study", "den")
@@ -114,7 +114,9 @@ def broker(folder: Path, here: str) -> Iterator[Path]:
     (folder / "mosquitto.conf").write_text(MOSQUITTO.format(here=here))
     heard = folder / "heard"
     with heard.open("wb") as file:
-        serving = subprocess.Popen(["mosquitto", "-c", str(folder / "mosquitto.conf")])
+        serving = subprocess.Popen(
+            [*ENDS_WITH_US, "mosquitto", "-c", str(folder / "mosquitto.conf")]
+        )
         until(lambda: answers(here, _BROKER_PORT), "the broker listens")
         listening = subprocess.Popen(
             [
