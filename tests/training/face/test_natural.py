@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+onnx = pytest.importorskip("onnx")
 pytest.importorskip("skimage")
 
 from roommood.training.face.answers import (  # noqa: E402
@@ -22,12 +23,14 @@ from roommood.training.face.answers import (  # noqa: E402
 from roommood.training.face.batches import batches  # noqa: E402
 from roommood.training.face.data import Faces, save_faces  # noqa: E402
 from roommood.training.face.dense import Dense, dense_losses, natural_window  # noqa: E402
+from roommood.training.face.graph import build  # noqa: E402
 from roommood.training.face.natural import load_album, render_natural  # noqa: E402
 from roommood.training.face.net import NetShape, cells, decode_boxes  # noqa: E402
 from roommood.training.face.paste import CROP  # noqa: E402
 from roommood.training.face.teacher import Detector, label  # noqa: E402
 from roommood.training.face.teacher import View as TeacherView  # noqa: E402
 from roommood.training.face.train import Recipe, load_average, train  # noqa: E402
+from roommood.training.face.weights import net_from_onnx  # noqa: E402
 from tests.inference_worker.pictures import astronaut  # noqa: E402
 
 SHIPPED = Path(__file__).parents[3] / "inference_worker/models/face.onnx"
@@ -36,8 +39,12 @@ EVERY = cells(CROP, CROP)
 
 
 @pytest.fixture(scope="module")
-def teacher() -> Detector:
-    return Detector.open(SHIPPED)
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Detector:
+    """The shipped detector with its maps as outputs, as a YuNet has them."""
+    net = net_from_onnx(SHIPPED, torch.rand(2, 1, 64, 64) * 255).eval()
+    path = tmp_path_factory.mktemp("teacher") / "maps.onnx"
+    onnx.save(build(net), str(path))
+    return Detector.open(path)
 
 
 @pytest.fixture(scope="module")
