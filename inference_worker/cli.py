@@ -16,9 +16,10 @@ def worker(settings: WorkerSettings, version: VersionOption = False) -> None:
 
     Example: `inference-worker --bind 127.0.0.1:5701 --aggregator 127.0.0.1:5700 --threads 2`
     """
-    from roommood.inference_worker.supervisor import Supervisor, one_of
+    from roommood.inference_worker.supervisor import Supervisor, one_of, with_count
     from roommood.shared.process import logs
 
+    settings = with_count(settings)
     if settings.processes > 1:
         logs.setup(settings.log_format, settings.log_level, "workers")
         raise typer.Exit(Supervisor(settings, run_worker).run())

@@ -38,6 +38,8 @@ _BUDGET_S: Final = 60.0
 # Seconds beyond the workers' own drain after which they are killed.
 _GRACE_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.25
+# As many as the setting takes.
+MOST_PROCESSES: Final = 64
 _PR_SET_PDEATHSIG: Final = 1
 _log = logging.getLogger(__name__)
 
@@ -184,6 +186,15 @@ class Supervisor:
     def _signal_all(self) -> None:
         for process in self._alive:
             process.terminate()
+
+
+def with_count(settings: WorkerSettings) -> WorkerSettings:
+    """The settings with the number of processes that 0 stands for: a core each, of those that this
+    program may use, and no more than may be asked for."""
+    if settings.processes:
+        return settings
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return replace(settings, processes=min(cores, MOST_PROCESSES))
 
 
 def one_of(settings: WorkerSettings, number: int) -> WorkerSettings:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from roommood.inference_worker.supervisor import BUDGET, one_of
+from roommood.inference_worker.supervisor import BUDGET, MOST_PROCESSES, one_of, with_count
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import WorkerSettings, load
 from tests.end_to_end.site import Component, until
@@ -146,3 +146,9 @@ def test_each_instance_has_ports_of_its_own() -> None:
 def test_an_instance_without_a_port_left_is_an_error(ports: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="no port for instance 2"):
         one_of(settings_with(**ports), 2)
+
+
+def test_no_number_of_processes_means_one_for_each_core_that_it_may_use() -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert with_count(WorkerSettings(processes=0)).processes == min(cores, MOST_PROCESSES)
+    assert with_count(WorkerSettings(processes=3)).processes == 3

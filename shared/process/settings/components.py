@@ -220,8 +220,9 @@ class WorkerSettings(Component):
     )  # fmt: skip
     threads: int = row(whole(1, 64), 1, "Compute threads, each with a core's worth of work.", _WORK)
     processes: int = row(
-        whole(1, 64), 1,
-        "Worker processes, each at the next port; the dead and the hung are replaced.", _WORK,
+        whole(0, 64), 1,
+        "Worker processes, each at the next port; the dead and the hung are replaced. 0: one for "
+        "each core that this program may use.", _WORK,
     )  # fmt: skip
     instance: int = row(
         whole(1, 1024), 1,
