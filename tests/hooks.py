@@ -35,8 +35,8 @@ def no_seen_bits(patch: Patch, store: Any) -> None:
 
 def no_bound_on_a_cameras_time(patch: Patch, store: Any) -> None:
     """A camera may claim more time in a bucket than there is."""
-    bound = "  return math.max(0, math.min(row[6], arg.bucket_us[b] - observed[b][row[4]]))"
-    script(patch, store, re.escape(bound), "  return row[6]")
+    bound = "    if grow.observed[i] and sum > longest then return nil, TOO_LONG end"
+    script(patch, store, re.escape(bound), "")
 
 
 def no_bound_on_a_cameras_weight(patch: Patch, store: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.shared.protocol.emotions import EXPRESSIONS, VALENCE
-from roommood.shared.protocol.limits import MAX_RESULT_AGE_MS, SEEN_BITS, SEEN_TTL_S
+from roommood.shared.protocol.limits import MAX_FACES, MAX_RESULT_AGE_MS, SEEN_BITS, SEEN_TTL_S
 from roommood.shared.protocol.messages import Face, Result, TicketedResult
 from roommood.shared.protocol.wire import pack_argument
 
@@ -22,6 +22,10 @@ MAX_FACES_PER_CALL: Final = 1_024
 MAX_CAMERAS_PER_CALL: Final = 32
 MAX_SLOTS_PER_CALL: Final = 32
 MAX_MODELS_PER_CALL: Final = 4
+# So few results are too many of nothing, whatever they hold.
+_ALWAYS_FIT: Final = min(
+    MAX_CAMERAS_PER_CALL, MAX_SLOTS_PER_CALL, MAX_MODELS_PER_CALL, MAX_FACES_PER_CALL // MAX_FACES
+)
 
 _camera_fields = lru_cache(4096)(redis_keys.camera_fields)
 _face_fields = lru_cache(256)(redis_keys.face_fields)
@@ -81,6 +85,9 @@ def room_calls(
 
 def _parts(places: list[int], deliveries: Sequence[Delivery]) -> Iterator[list[int]]:
     """Cuts where one result more would be too many of something."""
+    if len(places) <= _ALWAYS_FIT:
+        yield places
+        return
     part: list[int] = []
     work = _Work()
     for place in places:

@@ -46,6 +46,8 @@ end
 
 -- Checks -----------------------------------------------------------------------------------
 
+-- Which key is of another type, asked only where reading has failed: each is read before any is
+-- written.
 local function wrong_type()
   for i, key in ipairs(KEYS) do
     local wanted = (i == 2 or i > first_seen) and 'string' or 'hash'
@@ -208,28 +210,37 @@ local function fits(observed, row)
   return true
 end
 
+-- Counts a frame whole in its slot, as nearly all are.
+local function book_whole(row, sum, us, weight)
+  add_frame(row, row[6], sum)
+  add_faces(row, row[6], sum, us, weight)
+end
+
 -- Counts a frame whole in its slot; or, where its camera claims more time than there is, in each
 -- bucket for what is left of that.
-local function book(row, observed, sum, extra, us, weight)
-  local nowhere = new_camera('')
-  local whole_frame = fits(observed, row)
-  if whole_frame then add_frame(row, row[6], sum) end
-  add_faces(row, row[6], whole_frame and sum or {}, us, weight)
+local function book_bounded(row, observed, sum, extra)
+  local us, whole_frame = new_camera('').us, fits(observed, row)
+  if whole_frame then book_whole(row, sum, us, 0) end
   for _, b in ipairs(arg.slots[row[3]]) do
     local left = left_of(observed, b, row)
     if not whole_frame then
       extra[b] = extra[b] or {}
       add_frame(row, left, extra[b])
-      add_faces(row, left, extra[b], nowhere.us, 0)
+      add_faces(row, left, extra[b], us, 0)
     end
     observed[b][row[4]] = observed[b][row[4]] + left
   end
 end
 
--- Sums per slot, and more of single buckets: field index -> number.
-local function add_up(letters, live)
-  local sums, extra, nowhere, observed = {}, {}, new_camera(''), observed_before()
+local function sums_of_slots()
+  local sums = {}
   for slot = 1, #arg.slots do sums[slot] = {} end
+  return sums
+end
+
+-- Sums per slot, field index -> number, and the live sums, of frames that are all counted whole.
+local function add_up(letters, live)
+  local sums, nowhere = sums_of_slots(), new_camera('')
   for i, row in ipairs(results) do
     if letters[i] == 'c' then
       local camera, weight = nowhere, 0
@@ -237,8 +248,17 @@ local function add_up(letters, live)
         camera = live[row[4]]
         weight = add_frame_live(row, camera)
       end
-      book(row, observed, sums[row[3]], extra, camera.us, weight)
+      book_whole(row, sums[row[3]], camera.us, weight)
     end
+  end
+  return sums
+end
+
+-- Sums per slot, and more of single buckets, where a camera claims more time than there is.
+local function add_up_bounded(letters)
+  local sums, extra, observed = sums_of_slots(), {}, observed_before()
+  for i, row in ipairs(results) do
+    if letters[i] == 'c' then book_bounded(row, observed, sums[row[3]], extra) end
   end
   return sums, extra
 end
@@ -269,44 +289,55 @@ local function sums_of_buckets(sums, extra)
   return buckets
 end
 
--- Names and sums of the fields that grow.
+-- Fields (indices) that say for how long a camera was observed.
+local is_observed = {}
+for _, base in ipairs(arg.camera_bases) do is_observed[base + 2] = true end
+
+-- Names and sums of the fields that grow, and which of them are observed times.
 local function grown(sums)
-  local names, added, n = {}, {}, 0
+  local names, added, observed, n = {}, {}, {}, 0
   for field, sum in pairs(sums) do
     if sum > 0 then
       n = n + 1
-      names[n], added[n] = fields[field], sum
+      names[n], added[n], observed[n] = fields[field], sum, is_observed[field]
     end
   end
-  return { names = names, added = added }
+  return { names = names, added = added, observed = observed }
 end
 
--- Fields first .. last of a bucket with their new values, for HSET; or nil and the bad field.
-local function new_values(key, grow, first, last)
+-- Fields first .. last of bucket b with their new values, for HSET, and whether it had any of them;
+-- or nil and what is wrong: TOO_LONG where a camera is observed for longer than the bucket is.
+local TOO_LONG = 'too long'
+local function new_values(b, grow, first, last)
+  local key, longest, known = KEYS[first_bucket + b], arg.bucket_us[b], false
   local stored = redis.call('HMGET', key, unpack(grow.names, first, last))
   local out, n = {}, 0
   for i = first, last do
-    local before = tonumber(stored[i - first + 1] or 0)
-    if not before then return nil, grow.names[i] end
-    out[n + 1], out[n + 2] = grow.names[i], format('%.0f', before + grow.added[i])
-    n = n + 2
+    local text = stored[i - first + 1]
+    local before = tonumber(text or 0)
+    if not before then return nil, 'ERR ' .. grow.names[i] .. ' of ' .. key .. ' is not a number' end
+    local sum = before + grow.added[i]
+    if grow.observed[i] and sum > longest then return nil, TOO_LONG end
+    out[n + 1], out[n + 2] = grow.names[i], format('%.0f', sum)
+    n, known = n + 2, known or text
   end
-  return out
+  return out, known
 end
 
--- One {key, fields and values} for each HSET; or nil and what is wrong.
+-- One {bucket, fields and values} for each HSET, and the buckets that are there; or nil and what is
+-- wrong.
 local function bucket_writes(buckets)
-  local writes, cache = {}, {}
+  local writes, cache, there = {}, {}, {}
   for b, sums in ipairs(buckets) do
-    local key, grow = KEYS[first_bucket + b], cache[sums] or grown(sums)
+    local grow = cache[sums] or grown(sums)
     cache[sums] = grow
     for first = 1, #grow.names, CHUNK do
-      local values, bad = new_values(key, grow, first, math.min(first + CHUNK - 1, #grow.names))
-      if bad then return nil, 'ERR ' .. bad .. ' of ' .. key .. ' is not a number' end
-      writes[#writes + 1] = { key, values }
+      local values, found = new_values(b, grow, first, math.min(first + CHUNK - 1, #grow.names))
+      if not values then return nil, found end
+      writes[#writes + 1], there[b] = { b, values }, there[b] or found
     end
   end
-  return writes
+  return writes, there
 end
 
 -- What the live hash says -------------------------------------------------------------------
@@ -424,10 +455,13 @@ local function mark_seen(letters)
   end
 end
 
-local function write_buckets(writes)
-  for _, write in ipairs(writes) do redis.call('HSET', write[1], unpack(write[2])) end
+-- A bucket that was there has been given its end by the script that made it.
+local function write_buckets(writes, there)
+  for _, write in ipairs(writes) do
+    redis.call('HSET', KEYS[first_bucket + write[1]], unpack(write[2]))
+  end
   for b, expire_s in ipairs(arg.bucket_expire_s) do
-    redis.call('EXPIREAT', KEYS[first_bucket + b], expire_s)
+    if not there[b] then redis.call('EXPIREAT', KEYS[first_bucket + b], expire_s) end
   end
 end
 
@@ -454,21 +488,31 @@ end
 
 -- The whole story ----------------------------------------------------------------------------
 
-local problem = wrong_type()
-if problem then return redis.error_reply(problem) end
+local function planned()
+  local letters, any = outcomes()
+  local plan = { letters = letters, any = any }
+  if not any then return plan end
+  plan.hash, plan.cameras, plan.ahead = read_live()
+  plan.batch, plan.any_live = live_of_batch(letters, plan.cameras)
+  plan.writes, plan.there = bucket_writes(sums_of_buckets(add_up(letters, plan.batch), {}))
+  if plan.there == TOO_LONG then
+    plan.writes, plan.there = bucket_writes(sums_of_buckets(add_up_bounded(letters)))
+  end
+  return plan
+end
 
 for _, one in ipairs(arg.still) do results[one[1]].still = one[2] end
 for _, i in ipairs(arg.repeated) do results[i].repeated = true end
-local letters, any = outcomes()
-if not any then return table.concat(letters) end
+local is_read, plan = pcall(planned)
+if not is_read then
+  local problem = wrong_type()
+  if problem then return redis.error_reply(problem) end
+  error(plan, 0)
+end
+if not plan.any then return table.concat(plan.letters) end
+if not plan.writes then return redis.error_reply(plan.there) end
 
-local hash, cameras, ahead = read_live()
-local batch, any_live = live_of_batch(letters, cameras)
-local sums = sums_of_buckets(add_up(letters, batch))
-local writes, fault = bucket_writes(sums)
-if fault then return redis.error_reply(fault) end
-
-mark_seen(letters)
-write_buckets(writes)
-if any_live then write_live(hash, cameras, ahead, batch) end
-return table.concat(letters)
+mark_seen(plan.letters)
+write_buckets(plan.writes, plan.there)
+if plan.any_live then write_live(plan.hash, plan.cameras, plan.ahead, plan.batch) end
+return table.concat(plan.letters)
