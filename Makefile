@@ -43,12 +43,14 @@ $(VENV)/%.stamp: pyproject.toml locked/%.txt | $(VENV)/bin/python
 demo: $(DEMO_STAMP)
 	@$(BIN)/roommood demo $(ARGS)
 
-# For the inner loop, less than a minute: style, types, and the tests that start no process but a Redis.
+# For the inner loop, less than a minute: style, and side by side types and the tests that start no
+# process but a Redis.
 quick: $(VENV)/dev.stamp $(TYPING)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(PYTEST) --quick -q $(ARGS)
+	@mkdir -p build; $(BIN)/mypy > build/mypy.txt 2>&1 & types=$$!; \
+	    $(PYTEST) --quick -q $(ARGS); tests=$$?; \
+	    wait $$types; types=$$?; cat build/mypy.txt; exit $$((tests + types))
 
 # ARGS="-k NAME" chooses; HYPOTHESIS_PROFILE=slow tries fewer examples.
 test: $(VENV)/dev.stamp
@@ -58,7 +60,7 @@ test: $(VENV)/dev.stamp
 busy: $(VENV)/dev.stamp
 	@loops=; trap 'kill $$loops 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; \
 	    for loop in 1 2 3 4; do (while :; do :; done) & loops="$$loops $$!"; done; \
-	    HYPOTHESIS_PROFILE=slow $(PYTEST) $(ARGS)
+	    HYPOTHESIS_PROFILE=slow ROOMMOOD_TEST_PATIENCE_S=180 $(PYTEST) --timeout 600 $(ARGS)
 
 check: $(VENV)/dev.stamp $(TYPING)
 	$(BIN)/ruff check .

@@ -34,7 +34,7 @@ HUNG_AFTER_S: Final = 15.0
 START_S: Final = 60.0
 # Replacements within a minute, over all workers; beyond it something else is wrong.
 BUDGET: Final = 10
-_BUDGET_S: Final = 60.0
+BUDGET_S: Final = 60.0
 # Seconds beyond the workers' own drain after which they are killed.
 _GRACE_S: Final = 5.0
 _LOOK_EVERY_S: Final = 0.25
@@ -150,11 +150,11 @@ class Supervisor:
         event(_log, logging.WARNING, f"worker {why}, is replaced", instance=number, **fields)
         now = time.monotonic()
         self._replaced_at.append(now)
-        while now - self._replaced_at[0] > _BUDGET_S:
+        while now - self._replaced_at[0] > BUDGET_S:
             self._replaced_at.popleft()
         if len(self._replaced_at) > BUDGET:
             raise RoommoodError(
-                f"more than {BUDGET} workers ended within {_BUDGET_S:g} s: replacing them does "
+                f"more than {BUDGET} workers ended within {BUDGET_S:g} s: replacing them does "
                 "not help; the lines above say why each ended"
             )
         self._start(number)

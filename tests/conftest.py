@@ -12,10 +12,11 @@ import pytest
 
 HERE = Path(__file__).parent
 # Where most tests start processes of ours, brokers or browsers. `--quick` leaves these out whole,
-# and elsewhere skips the few that do.
+# and elsewhere skips the few tests that do.
 PROCESSES = (
     "aggregator/dashboard", "aggregator/mqtt", "aggregator/notify/test_notifier.py",
-    "aggregator/redis/test_cluster.py", "aggregator/stats/test_export.py",
+    "aggregator/redis/test_cluster.py", "aggregator/redis/test_failover.py",
+    "aggregator/stats/test_export.py",
     "aggregator/stats/test_python_page.py", "aggregator/terminal", "benchmarks", "browser",
     "camera_node/preview", "camera_node/sources/network", "deploy", "end_to_end", "faults",
     "home_assistant", "hostile", "inference_worker/models/test_cli.py",
@@ -50,19 +51,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    runs_tests = hasattr(config, "workerinput") or not config.getoption("numprocesses", None)
-    if config.getoption("--quick") and runs_tests:
+    """`--quick` tries few examples, too, where no other profile is asked for."""
+    if not config.getoption("--quick"):
+        return
+    hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "slow"))
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
         sys.addaudithook(_skip_processes)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Those with processes first, since they are the longest; under `--quick` they are left out."""
-    slow = [item for item in items if _starts_processes(item.path)]
-    quick = [item for item in items if not _starts_processes(item.path)]
-    if config.getoption("--quick"):
-        config.hook.pytest_deselected(items=slow)
-        slow = []
-    items[:] = [*slow, *quick]
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Under `--quick` the files with processes are not even imported: every worker would."""
+    return (config.getoption("--quick") and _starts_processes(collection_path)) or None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those with processes first, since they are the longest."""
+    items.sort(key=lambda item: not _starts_processes(item.path))
 
 
 def _starts_processes(path: Path) -> bool:

@@ -197,14 +197,14 @@ def _dashboard(site: Site) -> str:
         "ROOMMOOD_DASHBOARD_BIND": f"127.0.0.1:{DASHBOARD_PORT}",
     }
     if site.page_switches:
-        variables |= _operator_login("ROOMMOOD_DASHBOARD", "roommood-dashboard.service")
+        variables |= _operator_login("DASHBOARD", "roommood-dashboard.service")
     return _environment(**variables)
 
 
-def _operator_login(prefix: str, unit: str) -> dict[str, str]:
+def _operator_login(table: str, unit: str) -> dict[str, str]:
     return {
-        f"{prefix}_OPERATOR_REDIS_URL": _OPERATOR_URL,
-        f"{prefix}_OPERATOR_REDIS_PASSWORD_FILE": _credential(unit, OPERATOR_PASSWORD),
+        f"ROOMMOOD_{table}_OPERATOR_REDIS_URL": _OPERATOR_URL,
+        f"ROOMMOOD_{table}_OPERATOR_REDIS_PASSWORD_FILE": _credential(unit, OPERATOR_PASSWORD),
     }
 
 
@@ -216,7 +216,7 @@ def _mqtt(mqtt: MqttSettings, *, has_switches: bool) -> dict[str, str]:
     if mqtt.password_file:
         variables["ROOMMOOD_MQTT_PASSWORD_FILE"] = _credential(unit, MQTT_PASSWORD)
     if has_switches:
-        variables |= _operator_login("ROOMMOOD_MQTT", unit)
+        variables |= _operator_login("MQTT", unit)
     if mqtt.ca_file:
         variables["ROOMMOOD_MQTT_CA_FILE"] = str(ETC / _MQTT_CA)
         contents[f"etc/{_MQTT_CA}"] = _public_text(mqtt.ca_file)

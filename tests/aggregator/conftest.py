@@ -31,7 +31,7 @@ def client(server: RedisServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def store(server: RedisServer) -> Iterator[Store]:
-    store = Store(server.url)
+    store = Store(server.patient_url)
     yield store
     store.close()
 

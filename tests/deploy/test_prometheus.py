@@ -23,7 +23,7 @@ from roommood.shared.process.settings import ExporterSettings
 from tests import hooks
 from tests.aggregator.made import delivery, face, only, result
 from tests.end_to_end.site import Site, until
-from tests.end_to_end.test_wishes import fetch
+from tests.end_to_end.test_pauses import fetch
 from tests.needs import missing
 from tests.ports import free_port
 from tests.redis_server import RedisServer

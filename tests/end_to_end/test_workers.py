@@ -1,6 +1,8 @@
 """Workers come, go and are killed; cameras carry on, and nothing counted is lost or doubled."""
 
+import re
 import signal
+import urllib.request
 
 import pytest
 
@@ -11,13 +13,21 @@ from tests.end_to_end.site import (
     assert_counted_exactly_once,
     numbers,
     quantile,
-    select_for,
     until,
 )
+from tests.ports import free_port
 
 
 def analysed(worker: Component) -> int:
     return len(worker.lines("analysed"))
+
+
+def skipped(metrics_port: int) -> int:
+    """Frames that a camera has skipped so far."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{metrics_port}/metrics", timeout=20) as answer:
+        line = re.search(rb"frames_skipped_total ([0-9.]+)", answer.read())
+    assert line, "a camera tells what it skips"
+    return int(float(line[1]))
 
 
 def test_a_camera_that_knows_one_worker_uses_another(site: Site) -> None:
@@ -52,14 +62,16 @@ def test_a_killed_worker_costs_nothing_that_was_acknowledged(site: Site) -> None
 
 
 def test_a_worker_back_at_its_address_gets_fresh_frames_and_none_from_before(site: Site) -> None:
-    reports, address = site.address(), site.address()
+    reports, address, port = site.address(), site.address(), free_port()
     site.aggregator(reports)
     first = site.worker(address, reports)
-    camera = site.camera("sofa", "den", "simulated", address, "--rate-hz", "30")
+    often = ("--rate-hz", "30", "--metrics-port", str(port))
+    camera = site.camera("sofa", "den", "simulated", address, *often)
     until(lambda: analysed(first) > 5, "the worker analyses")
     last_seq = first.lines("started")[-1]["seq"]
     first.kill()
-    select_for(2.0)
+    enough = skipped(port) + 60
+    until(lambda: skipped(port) > enough, "it skips the frames of two seconds")
     second = site.worker(address, reports)
     until(lambda: analysed(second) > 10, "frames come again")
     started = second.lines("started")

@@ -140,8 +140,8 @@ def _begun(site: FaultSite) -> set[tuple[str, str, int]]:
 
 def _longest_pause(house: House, since: float, until_s: float) -> float:
     lines = (line for one in house.all_workers for line in one.lines("started"))
-    moments = sorted(moment for line in lines if since <= (moment := at(line)) <= until_s)
-    edges = [since, *moments, until_s]
+    times = sorted(moment for line in lines if since <= (moment := at(line)) <= until_s)
+    edges = [since, *times, until_s]
     return max(later - earlier for earlier, later in itertools.pairwise(edges))
 
 

@@ -275,21 +275,21 @@ def freezing(frozen: Frozen) -> Callable[[Trial], Outcome]:
 def _longest_idle(worker: Component, since: float, until_s: float) -> float:
     """Seconds within which a worker began with no frame."""
     lines = worker.lines("started")
-    moments = [since, *(m for one in lines if since <= (m := at(one)) <= until_s), until_s]
-    return max(later - earlier for earlier, later in itertools.pairwise(moments))
+    times = [since, *(m for one in lines if since <= (m := at(one)) <= until_s), until_s]
+    return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
 def _all_at_work(house: House, since: float) -> float:
     """When every camera had a frame begun with, every worker a result acknowledged."""
-    moments = [first_after(lambda w=w: [w], "acknowledged", since) for w in house.workers]  # type: ignore[misc]
+    times = [first_after(lambda w=w: [w], "acknowledged", since) for w in house.workers]  # type: ignore[misc]
     for name in house.cameras:
 
         def begun(name: str = name) -> list[float]:
             lines = (line for one in house.workers for line in one.lines("started"))
             return [at(line) for line in lines if line["camera"] == name and at(line) >= since]
 
-        moments.append(min(until(begun, f"{name} is served again", 60.0)))
-    return max(moments)
+        times.append(min(until(begun, f"{name} is served again", 60.0)))
+    return max(times)
 
 
 _FROZEN: Final = (

@@ -106,8 +106,8 @@ def _first_of(room: Kitchen, camera: str, since: float) -> float:
 
 
 def _longest_pause(room: Kitchen, camera: str, since: float) -> float:
-    moments = [since, *(at(line) for line in _of(room, camera, since)), time.time()]
-    return max(later - earlier for earlier, later in pairwise(moments))
+    times = [since, *(at(line) for line in _of(room, camera, since)), time.time()]
+    return max(later - earlier for earlier, later in pairwise(times))
 
 
 # In between

@@ -92,8 +92,8 @@ def _back_s(line: Line, healed: float) -> float:
     """Seconds until the first frame at the old rate: two in a row within 0.2 s."""
 
     def pairs() -> list[float]:
-        moments = [at(one) for one in line.worker.lines("began") if at(one) >= healed]
-        near = itertools.pairwise(moments)
+        times = [at(one) for one in line.worker.lines("began") if at(one) >= healed]
+        near = itertools.pairwise(times)
         return [second for first, second in near if second - first < 0.2]
 
     return float(min(until(pairs, "the old rate is back"))) - healed

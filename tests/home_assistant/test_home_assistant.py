@@ -10,7 +10,7 @@ from roommood.aggregator.counting.store import Store
 from roommood.aggregator.mqtt.topics import Topics
 from roommood.shared.clock import wall_ms
 from roommood.shared.protocol.emotions import EXPRESSIONS
-from tests.aggregator.mqtt.bridges import Bridge, feed
+from tests.aggregator.mqtt.bridges import Bridge, commit_frames
 from tests.aggregator.mqtt.listener import Listener
 from tests.end_to_end.site import until
 from tests.home_assistant.home import HomeAssistant
@@ -48,7 +48,7 @@ def bridge(broker: Mosquitto, server: RedisServer, store: Store) -> Iterator[Bri
 
 def show(store: Store, expression: str, **cameras: str) -> None:
     """Two faces in the kitchen until now, and how the cameras say that they are."""
-    feed(store, expression)
+    commit_frames(store, expression)
     now_ms = wall_ms()
     says = {"door": "ok", **cameras}
     healths: dict[str, dict[str, str | float]] = {

@@ -170,7 +170,7 @@ def test_whatever_a_peer_says_is_one_harmless_line_in_the_log(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def write(logger: logging.Logger) -> None:
-        event(logger, logging.WARNING, f"said {name}", camera=name)
+        event(logger, logging.WARNING, f"heard of {name}", camera=name)
 
     text = logged("text", write, capsys)
     assert text.count("\n") == 1

@@ -44,9 +44,9 @@ def connects(
     try:
         while not deadline.passed:
             monitor.poll(20)
-            news = next_event(monitor)
-            if news in (ConnectionEvent.CONNECTED, ConnectionEvent.REFUSED):
-                return news is ConnectionEvent.CONNECTED
+            seen = next_event(monitor)
+            if seen in (ConnectionEvent.CONNECTED, ConnectionEvent.REFUSED):
+                return seen is ConnectionEvent.CONNECTED
         return False
     finally:
         close(socket, monitor)

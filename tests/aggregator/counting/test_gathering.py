@@ -21,8 +21,8 @@ def drive(gathering: Gathering, per_s: float, began_ms: float, seconds: float) -
     return counted
 
 
-def gaps(moments: list[float]) -> list[float]:
-    return [later - earlier for earlier, later in itertools.pairwise(moments)]
+def gaps(times: list[float]) -> list[float]:
+    return [later - earlier for earlier, later in itertools.pairwise(times)]
 
 
 def test_a_small_site_sees_each_result_at_once() -> None:

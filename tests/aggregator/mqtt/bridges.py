@@ -31,7 +31,7 @@ class Bridge:
         return self.process.wait(20)
 
 
-def feed(store: Store, expression: str) -> None:
+def commit_frames(store: Store, expression: str) -> None:
     now_ms = wall_ms()
     two = (face(only(expression)),) * 2
     session_id = f"boot{round(now_ms)}"

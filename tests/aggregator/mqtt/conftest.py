@@ -6,7 +6,7 @@ import pytest
 
 from roommood.aggregator.counting.store import Store
 from roommood.shared.clock import wall_ms
-from tests.aggregator.mqtt.bridges import feed
+from tests.aggregator.mqtt.bridges import commit_frames
 from tests.aggregator.mqtt.listener import Listener
 from tests.mosquitto import Mosquitto
 from tests.redis_server import RedisServer
@@ -29,7 +29,7 @@ def broker(shared_broker: Mosquitto) -> Mosquitto:
 @pytest.fixture
 def fed(server: RedisServer, store: Store) -> RedisServer:
     """A kitchen with two happy faces until now, and a hall long silent."""
-    feed(store, "happiness")
+    commit_frames(store, "happiness")
     store.touch_rooms({"hall": wall_ms() - 9e8})
     return server
 

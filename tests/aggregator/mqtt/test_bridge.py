@@ -14,7 +14,7 @@ from roommood.aggregator.mqtt.topics import Topics
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import MqttSettings
 from roommood.shared.protocol.emotions import EXPRESSIONS
-from tests.aggregator.mqtt.bridges import Bridge, feed
+from tests.aggregator.mqtt.bridges import Bridge, commit_frames
 from tests.aggregator.mqtt.listener import Listener
 from tests.end_to_end.site import until
 from tests.mosquitto import PASSWORD, USER, Mosquitto
@@ -106,7 +106,7 @@ def _retained(broker: Mosquitto, configs: int) -> set[str]:
 def test_a_change_is_told(bridge: Bridge, listener: Listener, store: Store) -> None:
 
     def is_told() -> bool:
-        feed(store, "sadness")
+        commit_frames(store, "sadness")
         return bool(listener.last(KITCHEN)["dominant"] == "sadness")
 
     until(is_told, "the kitchen shows sadness")
@@ -123,7 +123,7 @@ def test_what_has_not_changed_is_not_told_again(
     shown = cycle(EXPRESSIONS)
 
     def have_changed() -> bool:
-        feed(store, next(shown))
+        commit_frames(store, next(shown))
         return len(listener.of(KITCHEN)) > told + 5
 
     until(have_changed, "the kitchen has changed five times")

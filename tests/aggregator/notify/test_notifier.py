@@ -127,7 +127,7 @@ def test_redis_that_goes_and_returns_is_told_once_each_and_no_log_quotes_the_add
         assert TOKEN not in notifier.log.read_text()
 
 
-def feed(store: Store, expression: str, picture: str) -> None:
+def commit_frames(store: Store, expression: str, picture: str) -> None:
     now_ms = wall_ms()
     frames = [
         delivery(result(round(now_ms) + n, face(only(expression))), now_ms - 1000 + n * 100)
@@ -147,13 +147,13 @@ def feed(store: Store, expression: str, picture: str) -> None:
 def test_a_frozen_picture_and_another_expression_are_told_and_the_pictures_end(
     server: RedisServer, store: Store, webhook: Webhook, tmp_path: Path
 ) -> None:
-    feed(store, "happiness", "ok")
+    commit_frames(store, "happiness", "ok")
     hook = urls_file(tmp_path, webhook)
     with Notifier(tmp_path, server.url, "--urls-file", str(hook)):
 
         def told(word: str, expression: str, picture: str) -> None:
             def seen() -> bool:
-                feed(store, expression, picture)
+                commit_frames(store, expression, picture)
                 return any(word in title for title in webhook.titles())
 
             until(seen, f"{word}, but {webhook.titles()}", 60)

@@ -87,10 +87,11 @@ def test_an_aggregator_whose_clock_is_behind_moves_nothing_back(
     assert client.zscore(redis_keys.CAMERAS, "hall-1") == round(now_ms)
 
 
-def test_among_400_000_foreign_keys_a_look_scans_nothing(
+def test_among_100_000_foreign_keys_a_look_scans_nothing(
     server: RedisServer, client: redis.Redis, rooms: Rooms
 ) -> None:
-    client.eval("for i = 1, 400000 do redis.call('SET', 'other:' .. i, i) end", 0)
+    for start in range(0, 100_000, 10_000):
+        client.mset({f"other:{n}": n for n in range(start, start + 10_000)})
     rooms.show("kitchen", "neutral", camera="door")
     rooms.health({"hall-1": {"room": "hall"}}, {"w1": {"threads": 1}})
     client.config_resetstat()
@@ -102,7 +103,7 @@ def test_among_400_000_foreign_keys_a_look_scans_nothing(
     assert "scan" not in asked
     assert "keys" not in asked
     assert 0 < sum(asked.values()) < 60
-    list(client.scan_iter("roommood:*", count=1_000))
+    list(client.scan_iter("roommood:*", count=500))
     assert dict(commands(client))["cmdstat_scan"]["calls"] > 100, "a walk is seen here"
 
 

@@ -50,11 +50,11 @@ def camera(encoder: str, transport: Any, *, shared: bool = False) -> Any:
     factory.set_shared(shared)
     if transport is not None:
         factory.set_protocols(transport)
-    factory.connect("media-configure", feed)
+    factory.connect("media-configure", play)
     return factory
 
 
-def feed(_: Any, media: Any) -> None:
+def play(_: Any, media: Any) -> None:
     source = media.get_element().get_child_by_name("source")
 
     def tick() -> bool:
