@@ -194,9 +194,12 @@ def export(
     data: Data,
     checkpoint: Checkpoint,
     model: Annotated[Path, typer.Option(help="The .onnx file to write.")],
-    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-4",
+    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-5",
     held_out: HeldOut = 5,
     leave_out: LeaveOut = None,
+    prior_power: Annotated[
+        float, typer.Option(min=0, help="0 where the checkpoint is an exported file.")
+    ] = 0.25,
     recipe: Annotated[Path | None, typer.Option(help="TOML; also writes a model card.")] = None,
     eight_bits: Annotated[
         bool, typer.Option("--eight-bits/--floats", help="Compute with bytes, or in fp32.")
@@ -219,6 +222,7 @@ def export(
         recipe=recipe,
         eight_bits=eight_bits,
         leave_out=leave_out,
+        prior_power=prior_power,
     )
     with bar("exporting and measuring") as progress:
         measured = write(settings, progress)

@@ -50,7 +50,7 @@ def test_the_graph_answers_as_the_network_did(
 ) -> None:
     model = tmp_path / "expression.onnx"
     data = checkpoint.parent
-    bare = {"eight_bits": eight_bits, "prior_power": 0.0}
+    bare = {"eight_bits": eight_bits, "prior_power": 0.0, "raised": {}}
     export(ExportSettings(checkpoint, data, model, "tiny-1", 50, **bare))
     faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48), dtype=np.uint8)
     classifier = Classifier(model)
@@ -121,7 +121,8 @@ def test_probabilities_are_divided_by_the_shares_of_what_was_learnt(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     data, model = checkpoint.parent, tmp_path / "expression.onnx"
-    settings = ExportSettings(checkpoint, data, model, "tiny-1", 50, eight_bits=False)
+    bare = {"eight_bits": False, "raised": {}}
+    settings = ExportSettings(checkpoint, data, model, "tiny-1", 50, **bare)
     export(settings)
     faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48), dtype=np.uint8)
     added = Classifier(model).logits(faces) - predict(load_net(checkpoint), faces)
@@ -129,6 +130,19 @@ def test_probabilities_are_divided_by_the_shares_of_what_was_learnt(
     common, rare = int(learnt.argmax()), int(learnt.argmin())
     assert (added[:, rare] > added[:, common]).all()
     assert added[:, learnt == learnt.max()] == pytest.approx(added[0, common], abs=0.01)
+
+
+def test_the_odds_of_an_expression_are_raised_as_asked(checkpoint: Path, tmp_path: Path) -> None:
+    data, model = checkpoint.parent, tmp_path / "expression.onnx"
+    asked = {"eight_bits": False, "prior_power": 0.0, "raised": {"fear": 3.0}, "caution": 1.0}
+    export(ExportSettings(checkpoint, data, model, "tiny-1", 50, **asked))
+    faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    classifier = Classifier(model)
+    plain = softmax(predict(load_net(checkpoint), faces) / classifier.temperature)
+    found = classifier.probabilities(faces)
+    fear, neutral = EXPRESSIONS.index("fear"), EXPRESSIONS.index("neutral")
+    gain = found[:, fear] / found[:, neutral] / (plain[:, fear] / plain[:, neutral])
+    assert gain == pytest.approx(3.0, rel=0.15)
 
 
 def test_the_temperature_undoes_a_known_overconfidence() -> None:
