@@ -8,9 +8,8 @@ finished graph.
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -55,7 +54,7 @@ CALIBRATION_FACES, CALIBRATION_SEED = 1000, 1
 SURE_THRESHOLD = 0.65
 PRIOR_POWER, LEAST_SHARE = 0.25, 1e-3
 # Strangers who vote on a picture see less disgust and fear than its actor meant to show.
-RAISED: Final[Mapping[str, float]] = MappingProxyType({"disgust": 2.0, "fear": 1.5})
+RAISED: Final = {"disgust": 2.0, "fear": 1.5}
 CAUTION = 1.15
 # 1.0 and 1.13 correspond to the pictures of FER2013; on
 # photographs of other sources a crop that much tighter is right more often.
@@ -97,7 +96,7 @@ class ExportSettings:
     leave_out: Path | None = None
     prior_power: float = PRIOR_POWER
     caution: float = CAUTION
-    raised: Mapping[str, float] = RAISED
+    raised: Mapping[str, float] = field(default_factory=RAISED.copy)
 
 
 def export(settings: ExportSettings, progress: Progress = no_progress) -> Evaluation:
