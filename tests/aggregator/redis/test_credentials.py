@@ -79,6 +79,14 @@ def everything(store: Store) -> None:
     store.touch_rooms({"kitchen": 1.0})  # kept out by the tombstone
 
 
+def everything_and_a_key_in_the_way(store: Store, admin: redis.Redis) -> None:
+    everything(store)
+    admin.rpush(redis_keys.live("den"), "in the way")
+    now_ms = wall_ms()
+    report = store.commit([delivery(result(0, face(), room="den"), now_ms)], now_ms)
+    assert "holds a list" in str(report.errors["den"])
+
+
 def test_the_writer_may_do_whatever_the_aggregator_does(
     writer: Store, guarded: RedisServer
 ) -> None:
@@ -86,7 +94,7 @@ def test_the_writer_may_do_whatever_the_aggregator_does(
         admin.flushall()
         admin.script_flush()
         admin.acl_log_reset()
-        everything(writer)
+        everything_and_a_key_in_the_way(writer, admin)
         assert admin.acl_log() == []
 
 
@@ -144,16 +152,16 @@ def test_the_writer_may_do_nothing_that_it_does_not_need(
             admin.acl_setuser("writer", enabled=True, commands=[f"-{command}"])
             store = Store(as_user(guarded, "writer"), access.writer_password)
             try:
-                refused = was_refused(store)
+                refused = was_refused(store, admin)
             finally:
                 admin.acl_setuser("writer", enabled=True, commands=[f"+{command}"])
                 store.close()
             assert refused, f"{command} is not needed"
 
 
-def was_refused(store: Store) -> bool:
+def was_refused(store: Store, admin: redis.Redis) -> bool:
     try:
-        everything(store)
+        everything_and_a_key_in_the_way(store, admin)
     except (StoreRefuses, AssertionError):
         return True
     return False
