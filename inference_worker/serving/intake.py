@@ -121,8 +121,9 @@ class Intake:
 
     def _receive(self) -> None:
         end_ms = boot_ms() + _TICK_MS
-        for _ in range(_BURST):
-            message = receive_from(self._router, self._connections, keyed=self._access.is_keyed)
+        keyed = self._access.is_keyed
+        for number in range(_BURST):
+            message = receive_from(self._router, self._connections, keyed=keyed, polled=not number)
             if message is None:
                 return
             self._take(*message)

@@ -43,10 +43,16 @@ def detail(crops: Picture) -> tuple[Floats, Floats]:
     """
     gray = crops.astype(np.float32) if crops.ndim == 3 else crops.mean(3, dtype=np.float32)
     gray -= gray.mean((1, 2), keepdims=True)
-    contrast = np.maximum(np.square(gray).mean((1, 2)), _EVEN)
-    across = np.square(gray @ _band(gray.shape[2]).T).mean((1, 2)) / contrast
-    down = np.square(_band(gray.shape[1]) @ gray).mean((1, 2)) / contrast
-    return across, down
+    contrast = np.maximum(_power(gray), _EVEN)
+    across = _power(gray @ _band(gray.shape[2]).T) / contrast
+    return across, _power(_band(gray.shape[1]) @ gray) / contrast
+
+
+def _power(pictures: Floats) -> Floats:
+    """(N,): the mean of each picture's squares, of which no picture is made."""
+    flat = pictures.reshape(len(pictures), -1)
+    mean: Floats = np.einsum("np,np->n", flat, flat) / np.float32(flat.shape[1])
+    return mean
 
 
 @cache

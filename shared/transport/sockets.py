@@ -105,16 +105,24 @@ def receive(socket: zmq.Socket[bytes]) -> list[bytes] | None:
 
 
 def receive_from(
-    router: Router, connections: Connections | None = None, *, keyed: bool = True
+    router: Router,
+    connections: Connections | None = None,
+    *,
+    keyed: bool = True,
+    polled: bool = False,
 ) -> tuple[str, list[bytes]] | None:
     """As `receive`, with the public key that the sender has proved to hold; "" without keys.
 
     `connections` is told from which of them the message came. Without `keyed` nobody is asked for
-    a key, which on a socket without keys costs an exception a message.
+    a key, which on a socket without keys costs an exception a message. `polled`: a poll has
+    just said that something waits, so that it need not be asked again, two system calls each time.
     """
-    if not has_events(router):
+    if not (polled or has_events(router)):
         return None
-    first = router.recv(_NOW, copy=False)
+    try:
+        first = router.recv(_NOW, copy=False)
+    except zmq.Again:
+        return None
     if connections is not None:
         connections.heard(int(first.get(zmq.SRCFD)))
     return _key_of(first) if keyed else "", _with_rest(router, first)
