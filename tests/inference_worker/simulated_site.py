@@ -136,7 +136,7 @@ class SimulatedSite:
     # The worker's sockets, threads and loop
 
     def _receive(
-        self, _router: object, _connections: object, *, keyed: bool, polled: bool
+        self, _router: object, _connections: object, *, keyed: bool, **_asked: bool
     ) -> tuple[str, list[bytes]] | None:
         assert not keyed
         return ("", self._inbox.popleft()) if self._inbox else None
