@@ -43,7 +43,7 @@ def detail(crops: Picture) -> tuple[Floats, Floats]:
     """
     gray = crops.astype(np.float32) if crops.ndim == 3 else crops.mean(3, dtype=np.float32)
     gray -= gray.mean((1, 2), keepdims=True)
-    contrast = np.maximum(_power(gray), _EVEN)
+    contrast: Floats = np.maximum(_power(gray), np.float32(_EVEN))
     across: Floats = _power(gray @ _band(gray.shape[2]).T) / contrast
     down: Floats = _power(_band(gray.shape[1]) @ gray) / contrast
     return across, down
