@@ -1,6 +1,7 @@
 """The invariants of ARCHITECTURE.md: who may import whom, and who may touch what."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -44,7 +45,8 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def imports(path: Path) -> set[str]:
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, wherever in it."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -54,7 +56,7 @@ def imports(path: Path) -> set[str]:
             assert node.level == 0, f"{name_of(path)}:{node.lineno}: a relative import"
             found.add(node.module or "")
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
+    return frozenset(found)
 
 
 def importers(library: str, paths: list[Path]) -> set[str]:
