@@ -187,7 +187,7 @@ class Booted:
         return [
             "ssh", "-q", "-i", str(self.key), "-o", "StrictHostKeyChecking=no",
             "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=3", "-o", "BatchMode=yes",
-            "-o", "ControlMaster=auto", "-o", "ControlPersist=yes",
+            "-o", "ControlMaster=auto", "-o", "ControlPersist=60",
             "-o", f"ControlPath={control or self._control}", f"{self.user}@{self.address}",
         ]  # fmt: skip
 
