@@ -166,9 +166,23 @@ def average(
     output: Annotated[Path, typer.Option(help="The checkpoint to write, for `export`.")],
 ) -> None:
     """Average the weights of several runs."""
-    from roommood.training.face.train import average_checkpoints
+    from roommood.training.face.mix import average_checkpoints
 
     average_checkpoints(checkpoints, output)
+
+
+@app.command()
+def mix(
+    checkpoint: Annotated[Path, typer.Argument(help="From `train` or `average`.")],
+    earlier: Annotated[Path, typer.Option(help="The file or checkpoint that it began with.")],
+    shards: Shards,
+    output: Annotated[Path, typer.Option(help="The checkpoint to write, for `export`.")],
+    share: Annotated[float, typer.Option(min=0, max=1, help="Of the earlier weights.")] = 0.1,
+) -> None:
+    """Bring back a share of the weights that a run began with, and what it forgot with them."""
+    from roommood.training.face.mix import mix_in
+
+    mix_in(checkpoint, earlier, share, shards, output)
 
 
 @app.command()
@@ -235,7 +249,7 @@ def export(
     data: Data,
     labels: Labels,
     teacher: Teacher,
-    model_id: Annotated[str, typer.Option()] = "face-5",
+    model_id: Annotated[str, typer.Option()] = "face-6",
 ) -> None:
     """Write the ONNX file, its operating point chosen on pictures without faces."""
     import json

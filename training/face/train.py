@@ -65,7 +65,7 @@ def train(
     file; see grow.
     """
     torch.set_num_threads(1)
-    run = _resume(checkpoint, recipe, shape, _start(start, folder) if start else None)
+    run = _resume(checkpoint, recipe, shape, starting_net(start, folder) if start else None)
     rng = np.random.default_rng([recipe.seed, run.step])
     feed = batches(folder, recipe.batch, rng)
     seen, since = _Mean(), time.monotonic()
@@ -91,7 +91,8 @@ class _Run:
     step: int = 0
 
 
-def _start(path: Path, folder: Path) -> FaceNet:
+def starting_net(path: Path, folder: Path) -> FaceNet:
+    """The net of a checkpoint, averaged, or of an exported file, its norms measured on crops."""
     if path.suffix != EXPORTED:
         return load_average(path)
     return net_from_onnx(path, some_pictures(folder, MEASURED))
@@ -174,20 +175,6 @@ def load_average(checkpoint: Path) -> FaceNet:
     net = FaceNet(NetShape(**{**FIRST_STEM, **state["shape"]}))
     net.load_state_dict(state["average"])
     return net.eval()
-
-
-def average_checkpoints(checkpoints: list[Path], output: Path) -> None:
-    """Write the mean of the averaged weights of runs that went on from one another (Wortsman et
-    al. 2022, model soups); ValueError if their nets differ in shape."""
-    states = [torch.load(path, weights_only=True) for path in checkpoints]
-    if any(state["shape"] != states[0]["shape"] for state in states):
-        raise ValueError("only nets of one shape can be averaged")
-    nets = [state["average"] for state in states]
-    mean = {
-        name: torch.stack([net[name].double() for net in nets]).mean(0).to(value.dtype)
-        for name, value in nets[0].items()
-    }
-    torch.save({**states[0], "average": mean}, output)
 
 
 def _step(run: _Run, batch: Batch, recipe: Recipe) -> Losses:

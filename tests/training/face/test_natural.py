@@ -1,5 +1,6 @@
 """Natural crops: the teacher's answers in every cell, on disk, through windows, learnt."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import cv2
@@ -24,8 +25,9 @@ from roommood.training.face.batches import batches  # noqa: E402
 from roommood.training.face.data import Faces, save_faces  # noqa: E402
 from roommood.training.face.dense import Dense, dense_losses, natural_window  # noqa: E402
 from roommood.training.face.graph import build  # noqa: E402
+from roommood.training.face.mix import mix_in  # noqa: E402
 from roommood.training.face.natural import load_album, render_natural  # noqa: E402
-from roommood.training.face.net import NetShape, cells, decode_boxes  # noqa: E402
+from roommood.training.face.net import FaceNet, NetShape, cells, decode_boxes  # noqa: E402
 from roommood.training.face.paste import CROP  # noqa: E402
 from roommood.training.face.teacher import Detector, label  # noqa: E402
 from roommood.training.face.teacher import View as TeacherView  # noqa: E402
@@ -193,3 +195,14 @@ def test_training_takes_natural_crops_alone_or_beside_rendered_ones(
     assert (len(batch.dense.scores), len(batch.labels), len(batch.pictures)) == (2, 1, 3)
     train(folder, tmp_path / "face.pt", Recipe(steps=4, batch=3), SMALL, print)
     assert not torch.equal(first, load_average(tmp_path / "face.pt").stem[0].weight)
+
+
+def test_a_share_of_what_a_run_began_with_comes_back(shards: Path, tmp_path: Path) -> None:
+    began, ended = FaceNet(SMALL), FaceNet(SMALL)
+    for net, value, name in ((began, 0.0, "began"), (ended, 2.0, "ended")):
+        torch.nn.init.constant_(net.stem[0].weight, value)
+        torch.save({"shape": asdict(SMALL), "average": net.state_dict()}, tmp_path / f"{name}.pt")
+    mix_in(tmp_path / "ended.pt", tmp_path / "began.pt", 0.25, shards, tmp_path / "mixed.pt")
+    mixed = load_average(tmp_path / "mixed.pt")
+    assert mixed.stem[0].weight.unique().tolist() == [1.5]
+    assert mixed.stem[1].running_mean.abs().max() > 0  # measured on the crops

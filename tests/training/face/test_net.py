@@ -19,6 +19,7 @@ from roommood.training.face.evaluate import Judged  # noqa: E402
 from roommood.training.face.export import operating_point, write  # noqa: E402
 from roommood.training.face.graph import build  # noqa: E402
 from roommood.training.face.loss import assign, flatten, losses  # noqa: E402
+from roommood.training.face.mix import average_checkpoints  # noqa: E402
 from roommood.training.face.model_file import (  # noqa: E402
     Card,
     add_decoding,
@@ -38,7 +39,6 @@ from roommood.training.face.report import NO_BOXES  # noqa: E402
 from roommood.training.face.teacher import Detector, decode, decoded  # noqa: E402
 from roommood.training.face.train import (  # noqa: E402
     Recipe,
-    average_checkpoints,
     grow,
     load_average,
     rate_at,
