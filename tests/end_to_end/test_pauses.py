@@ -29,6 +29,7 @@ def test_a_paused_room_closes_its_cameras_until_it_is_resumed(site: Site) -> Non
     paused = site.camera("sofa", "den", "simulated", frames)
     other = site.camera("door", "hall", "simulated", frames)
     until(lambda: site.frames("den", "sofa") > 3, "frames are counted")
+    until(lambda: "den" in roommood(site, "rooms"), "the room is known")
     roommood(site, "pause", "den")
     paused.wait_for("paused")
     count = site.frames("hall", "door")
@@ -52,16 +53,18 @@ def test_a_camera_that_is_paused_by_itself_counts_nothing_and_its_neighbour_goes
     sofa = site.camera("sofa", "den", "simulated", frames)
     shelf = site.camera("shelf", "den", "simulated", frames)
     until(lambda: site.frames("den", "sofa") > 3 and site.frames("den", "shelf") > 3, "counted")
+    until(lambda: "den" in roommood(site, "rooms"), "the room is known")
     roommood(site, "pause", "den", "--camera", "sofa")
     sofa.wait_for("paused")
 
     def analysed() -> int:
         return len([line for line in worker.lines("analysed") if line["camera"] == "sofa"])
 
-    until(lambda: site.frames("den", "sofa") >= analysed(), "what was under way is counted")
-    still, at_first = analysed(), site.frames("den", "sofa")
     others = site.frames("den", "shelf")
-    until(lambda: site.frames("den", "shelf") > others + 10, "the other camera goes on")
+    until(lambda: site.frames("den", "shelf") > others + 5, "what was under way is analysed")
+    until(lambda: site.frames("den", "sofa") >= analysed(), "and counted")
+    still, at_first = analysed(), site.frames("den", "sofa")
+    until(lambda: site.frames("den", "shelf") > others + 15, "the other camera goes on")
     assert (analysed(), site.frames("den", "sofa")) == (still, at_first)
     assert not shelf.lines("paused")
 
