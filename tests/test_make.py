@@ -30,11 +30,16 @@ def those_of(session: int) -> list[str]:
     return found
 
 
+def heed_hangups() -> None:
+    """Under nohup a shell could not trap what it was told to ignore."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_loops_that_keep_a_machine_busy_end_with_the_tests_however_these_end(sent: int) -> None:
     made = subprocess.Popen(
         COMMAND, cwd=ROOT, env=WITHOUT_MAKE, stdout=subprocess.PIPE, text=True,
-        start_new_session=True,
+        start_new_session=True, preexec_fn=heed_hangups,
     )  # fmt: skip
     assert made.stdout is not None
     try:
