@@ -39,7 +39,7 @@ def heed_hangups() -> None:
 def test_loops_that_keep_a_machine_busy_end_with_the_tests_however_these_end(sent: int) -> None:
     made = subprocess.Popen(
         COMMAND, cwd=ROOT, env=WITHOUT_MAKE, stdout=subprocess.PIPE, text=True,
-        start_new_session=True, preexec_fn=heed_hangups,
+        start_new_session=True, preexec_fn=heed_hangups,  # noqa: PLW1509
     )  # fmt: skip
     assert made.stdout is not None
     try:
