@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from roommood.inference_worker.evaluation.average_precision import iou_matrix
 from roommood.training.face.data import Faces, Floats, Picture
+from roommood.training.face.net import cells, decode_boxes
 from roommood.training.face.paste import CROP
 from roommood.training.face.render import LABEL_WIDTH, MAX_FACES, pack
 from roommood.training.face.teacher import STRIDES, cell_scores
@@ -63,25 +65,13 @@ def every_cell(outputs: Mapping[str, Floats]) -> tuple[Floats, Floats]:
     return np.concatenate(scores), np.concatenate(places)
 
 
-def grid() -> Floats:
-    """Column, row and stride of every cell of a crop: (A, 3)."""
-    rows = []
-    for stride in STRIDES:
-        n = CROP // stride
-        row, column = np.mgrid[0:n, 0:n]
-        rows.append(np.stack([column, row, np.full_like(row, stride)], -1).reshape(-1, 3))
-    return np.concatenate(rows).astype(np.float32)
+GRID = cells(CROP, CROP)  # of a crop: column, row and stride of every cell
 
 
-GRID = grid()
-
-
-def _boxes(cells: NDArray[np.int64], places: Floats) -> Floats:
+def _boxes(chosen: NDArray[np.int64], places: Floats) -> Floats:
     """Left, top, right, bottom in pixels of some cells' places."""
-    stride = GRID[cells, 2:]
-    middle = (GRID[cells, :2] + places[:, :2]) * stride
-    half = np.exp(np.minimum(places[:, 2:4], 5)) * stride / 2
-    return np.concatenate([middle - half, middle + half], 1)
+    boxes: Floats = decode_boxes(torch.from_numpy(places[:, :4]), GRID[chosen]).numpy()
+    return boxes
 
 
 def answers(scores: Floats, places: Floats, faces: Faces) -> Answers:

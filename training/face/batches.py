@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,28 +60,26 @@ def batches(folder: Path, size: int, rng: np.random.Generator) -> Iterator[Batch
 class Endless:
     """Draws crops from all shards there are, half of each before it looks for new ones."""
 
-    def __init__(self, read: Any, rng: np.random.Generator) -> None:
+    def __init__(self, read: Callable[[], Sequence[Any]], rng: np.random.Generator) -> None:
         self._read, self._rng = read, rng
-        self._stock: Sequence[Any] = []
-        self._order: list[tuple[int, int]] = []
+        self._drawn: list[tuple[Any, int]] = []
 
     def __bool__(self) -> bool:
-        if not self._stock:
-            self._stock = self._read()
-        return bool(self._stock)
+        return bool(self._drawn or self._read())
 
     def take(self, count: int) -> list[tuple[Any, int]]:
-        """So many crops: a shard, and a place in it."""
-        while len(self._order) < count:
-            self._stock = self._read()
-            self._order += [
-                (s, i)
-                for s, shard in enumerate(self._stock)
+        """So many crops: a shard, and a place in it. FileNotFoundError where there are none."""
+        while len(self._drawn) < count:
+            more = [
+                (shard, i)
+                for shard in self._read()
                 for i in self._rng.permutation(len(shard))[: (len(shard) + 1) // 2].tolist()
             ]
-            self._rng.shuffle(self._order)
-        taken, self._order = self._order[:count], self._order[count:]
-        return [(self._stock[s], i) for s, i in taken]
+            if not more:
+                raise FileNotFoundError("no crops in the shards any more; render some")
+            self._rng.shuffle(more)
+            self._drawn = more + self._drawn
+        return [self._drawn.pop() for _ in range(count)]
 
 
 def _batch(
@@ -116,5 +114,4 @@ def some_pictures(folder: Path, count: int) -> Tensor:
     """The first crops of a folder (N, 1, S, S), from which norms are measured."""
     natural = natural_shards(folder)
     first = NaturalShard.open(natural[0]) if natural else Shard.open(shards(folder)[0])
-    pictures = first.pictures
-    return torch.from_numpy(np.array(pictures[:count])).float()[:, None]
+    return torch.from_numpy(np.array(first.pictures[:count])).float()[:, None]

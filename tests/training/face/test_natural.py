@@ -21,7 +21,7 @@ from roommood.training.face.answers import (  # noqa: E402
     missed,
     natural_shards,
 )
-from roommood.training.face.batches import batches  # noqa: E402
+from roommood.training.face.batches import Endless, batches  # noqa: E402
 from roommood.training.face.data import Faces, save_faces  # noqa: E402
 from roommood.training.face.dense import Dense, dense_losses, natural_window  # noqa: E402
 from roommood.training.face.graph import build  # noqa: E402
@@ -206,3 +206,15 @@ def test_a_share_of_what_a_run_began_with_comes_back(shards: Path, tmp_path: Pat
     mixed = load_average(tmp_path / "mixed.pt")
     assert mixed.stem[0].weight.unique().tolist() == [1.5]
     assert mixed.stem[1].running_mean.abs().max() > 0  # measured on the crops
+
+
+def test_crops_are_drawn_from_the_shards_that_they_were_chosen_in_whatever_comes_and_goes() -> None:
+    stock = [["a"] * 4, ["b"] * 2]
+    endless = Endless(lambda: stock, np.random.default_rng(0))
+    drawn = endless.take(2)
+    stock[:] = [["c"]]  # shorter shards, in other places
+    drawn += endless.take(3)
+    assert sorted(shard[i] for shard, i in drawn) == ["a", "a", "b", "c", "c"]
+    stock.clear()
+    with pytest.raises(FileNotFoundError, match="render some"):
+        endless.take(1)
