@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -69,6 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not _starts_processes(item.path))
 
 
+@cache
 def _starts_processes(path: Path) -> bool:
     return any(path.is_relative_to(HERE / place) for place in PROCESSES)
 

@@ -54,7 +54,7 @@ def forget_former(machine: Machine) -> None:
 
 def parts_of(machine: Machine) -> list[Part]:
     """The parts that lie on a machine, whether they run or not."""
-    _, output = machine.attempt(f"cd {ROOT} && ls -d desktop cameras/* 2>/dev/null")
+    _, output = machine.attempt(f"{{ cd {ROOT} && ls -d desktop cameras/*; }} 2>/dev/null")
     return [part_in(folder) for folder in output.split() if not folder.endswith("*")]
 
 

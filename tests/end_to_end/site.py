@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -42,18 +42,25 @@ def select_for(seconds: float) -> None:
 
 @dataclass
 class Component:
-    """One process whose log, one JSON object a line, is its book."""
+    """One process whose log, one JSON object a line, is read once however often it is asked for."""
 
     name: str
     command: list[str]
     log: Path
     process: subprocess.Popen[bytes]
+    read_bytes: int = 0
+    read_lines: list[Line] = field(default_factory=list)
 
     def lines(self, message: str = "") -> list[Line]:
-        # The last line may be half written.
-        whole, _, _ = self.log.read_text(errors="replace").rpartition("\n")
-        lines = [json.loads(line) for line in whole.split("\n") if line.startswith("{")]
-        return [line for line in lines if not message or line["message"] == message]
+        with self.log.open("rb") as log:
+            log.seek(self.read_bytes)
+            # The last line may be half written.
+            whole, newline, _ = log.read().rpartition(b"\n")
+        self.read_bytes += len(whole) + len(newline)
+        for line in whole.decode(errors="replace").split("\n"):
+            if line.startswith("{"):
+                self.read_lines.append(json.loads(line))
+        return [line for line in self.read_lines if not message or line["message"] == message]
 
     def wait_for(self, message: str, timeout_s: float = PATIENCE_S) -> Line:
         def said() -> Line | None:

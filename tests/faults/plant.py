@@ -1,13 +1,11 @@
 """The site of the fault rows: real processes, of which each can be started changed or confined."""
 
 import ast
-import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -69,25 +67,6 @@ WATCHED: Final = {CAMERA: WATCHED_CAMERA, WORKER: WATCHED_WORKER}
 Frame = tuple[str, str, int]
 
 
-@dataclass
-class BookedComponent(Component):
-    """A component whose log is read once, however often it is asked for."""
-
-    read_bytes: int = 0
-    read_lines: list[Line] = field(default_factory=list)
-
-    def lines(self, message: str = "") -> list[Line]:
-        with self.log.open("rb") as log:
-            log.seek(self.read_bytes)
-            # The last line may be half written.
-            whole, newline, _ = log.read().rpartition(b"\n")
-        self.read_bytes += len(whole) + len(newline)
-        for line in whole.decode(errors="replace").split("\n"):
-            if line.startswith("{"):
-                self.read_lines.append(json.loads(line))
-        return [one for one in self.read_lines if not message or one["message"] == message]
-
-
 class FaultSite(Site):
     """A `Site` under `folder` whose Redis has `redis_options`.
 
@@ -127,7 +106,7 @@ class FaultSite(Site):
         environment = {**os.environ, "ORT_DISABLE_TELEMETRY": "1", "PYTHONUNBUFFERED": "1"}
         with log.open("wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output, env=environment)
-        component = BookedComponent(module, command, log, process)
+        component = Component(module, command, log, process)
         self.components.append(component)
         return component
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.site import Component
 from tests.faults.checker import Verdict, judge
-from tests.faults.plant import CAMERA, WORKER, BookedComponent, FaultSite
+from tests.faults.plant import CAMERA, WORKER, FaultSite
 
 SESSION = "b00t"
 HOUR = "roommood:{den}:1h:1795374000"
@@ -47,7 +48,7 @@ def write(site: FaultSite, module: str, *lines: dict[str, Any]) -> None:
     log.write_text("".join(json.dumps(one) + "\n" for one in lines))
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait(30)
-    site.components.append(BookedComponent(module, [], log, process))
+    site.components.append(Component(module, [], log, process))
 
 
 def found(site: FaultSite) -> tuple[int, int, int]:

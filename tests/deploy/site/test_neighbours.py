@@ -1,8 +1,5 @@
 """Several parts on one machine: none ends, moves or removes another."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,11 +7,14 @@ import pytest
 from roommood.deploy.site import neighbours
 from roommood.deploy.site.machine import Machine
 from roommood.deploy.site.parts import DESKTOP_PART, Part, camera_part
+from tests.deploy.site.deploys import deploy
 from tests.deploy.site.ssh_machine import SshMachine
 
+# Two names for 127.0.0.1 that every resolver knows.
+DESK, DEN = "127.1", "127.0.1"
 SITE = """
 [desktop]
-host = "desk.test"
+host = "{desk}"
 ssh_port = {port}
 ssh_key = "{key}"
 
@@ -26,7 +26,6 @@ user = "root"
 ssh_port = {port}
 ssh_key = "{key}"
 """
-MAIN = "from roommood.deploy.cli import main; main()"
 # As a machine with one part had it.
 FORMER = """
 mkdir -p /opt/roommood/releases/abc/units /opt/roommood/venvs/v/bin /etc/roommood/keys
@@ -47,27 +46,17 @@ def lies(there: SshMachine, path: str) -> bool:
     return "yes" in there.run("sh", "-c", f"test -e {path} && echo yes || echo no")
 
 
-def deploy(there: SshMachine, folder: Path, host: str, *options: str) -> str:
-    """What the command says of a site whose hosts are names for that one machine."""
-    config = folder / ".ssh/config"
-    config.parent.mkdir(exist_ok=True)
-    config.write_text("Host *.test\n    HostName 127.0.0.1\n")
-    text = SITE.format(port=there.port, key=there.folder / "id", host=host)
-    (folder / "site.toml").write_text(text)
-    done = subprocess.run(
-        [sys.executable, "-c", MAIN, "deploy", str(folder / "site.toml"),
-         *options],
-        capture_output=True, text=True, timeout=120, env={**os.environ, "HOME": str(folder)},
-        check=False,
-    )  # fmt: skip
-    return done.stdout + done.stderr
+def dry_run(there: SshMachine, folder: Path, host: str, *options: str) -> str:
+    """What would be done on a site whose hosts are names for that one machine."""
+    text = SITE.format(desk=DESK, port=there.port, key=there.folder / "id", host=host)
+    return deploy(folder, text, "--dry-run", *options)
 
 
 def test_the_same_machine_under_two_names_is_noticed(there: SshMachine, tmp_path: Path) -> None:
-    said = deploy(there, tmp_path, "den.test", "--dry-run")
-    assert "den-1: FAILED: desk.test and den.test are the same machine under two names" in said
+    said = dry_run(there, tmp_path, DEN)
+    assert f"den-1: FAILED: {DESK} and {DEN} are the same machine under two names" in said
 
-    control = deploy(there, tmp_path, "desk.test", "--dry-run")
+    control = dry_run(there, tmp_path, DESK)
     assert "two names" not in control
     assert "den-1: would change" in control
 
@@ -76,14 +65,19 @@ def test_a_desktop_is_noticed_when_a_camera_comes_alone_under_another_name(
     there: SshMachine, tmp_path: Path
 ) -> None:
     there.run("mkdir", "-p", "/opt/roommood/desktop")
-    said = deploy(there, tmp_path, "den.test", "--dry-run", "--only", "den-1")
-    assert "den-1: FAILED: desk.test and den.test are the same machine under two names" in said
+    said = dry_run(there, tmp_path, DEN, "--only", "den-1")
+    assert f"den-1: FAILED: {DESK} and {DEN} are the same machine under two names" in said
+
+
+def test_a_machine_that_has_nothing_yet_has_no_parts(there: SshMachine) -> None:
+    with Machine(there.reached("pi")) as machine:
+        assert neighbours.parts_of(machine) == []
 
 
 def test_a_camera_that_the_file_no_longer_has_there_goes(there: SshMachine, tmp_path: Path) -> None:
     there.run("mkdir", "-p", "/opt/roommood/cameras/hall-1", "/opt/roommood/desktop")
-    said = deploy(there, tmp_path, "desk.test", "--dry-run", "--only", "den-1")
-    assert "den-1: would change: hall-1, which desk.test no longer has, goes" in said
+    said = dry_run(there, tmp_path, DESK, "--only", "den-1")
+    assert f"den-1: would change: hall-1, which {DESK} no longer has, goes" in said
     assert "desktop" not in said
     assert lies(there, "/opt/roommood/cameras/hall-1"), "a dry run changes nothing"
 

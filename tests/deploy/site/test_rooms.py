@@ -1,6 +1,5 @@
 """What a site's file says of a room, from the file to Redis."""
 
-import os
 import shlex
 import subprocess
 import sys
@@ -19,10 +18,10 @@ from roommood.deploy.site.room_settings import ROOMMOOD, set_rooms, shell_comman
 from roommood.deploy.site.rooms import Room
 from roommood.deploy.site.site_file import read_site
 from roommood.shared.errors import ConfigError
+from tests.deploy.site.deploys import deploy
 from tests.deploy.site.ssh_machine import SshMachine
 from tests.redis_server import RedisServer
 
-MAIN = "from roommood.deploy.cli import main; main()"
 # Nobody listens there.
 SITE = """
 [desktop]
@@ -180,13 +179,8 @@ def test_a_zone_that_the_desktop_does_not_know_is_asked_for_in_the_files_words(
 
 def dry_run(there: SshMachine, folder: Path, more: str, *options: str) -> str:
     reach = f'ssh_port = {there.port}\nssh_key = "{there.folder / "id"}"'
-    (folder / "site.toml").write_text(SITE.replace("ssh_port = 1", reach) + KITCHEN + more)
-    done = subprocess.run(
-        [sys.executable, "-c", MAIN, "deploy", str(folder / "site.toml"), "--dry-run", *options],
-        capture_output=True, text=True, timeout=120, env={**os.environ, "HOME": str(folder)},
-        check=False,
-    )  # fmt: skip
-    return done.stdout + done.stderr
+    text = SITE.replace("ssh_port = 1", reach) + KITCHEN + more
+    return deploy(folder, text, "--dry-run", *options)
 
 
 def test_rooms_are_set_where_the_desktop_is_brought_up_to_date(
@@ -197,28 +191,34 @@ def test_rooms_are_set_where_the_desktop_is_brought_up_to_date(
     assert "room kitchen" not in dry_run(there, tmp_path, "", "--only", "den-1")
 
 
+SWITCHES = "[site]\npage_switches = true\n"
+
+
 @pytest.mark.parametrize(
-    "switches",
-    ["[site]\npage_switches = true\n", "[site]\nmqtt = 'mqtts://home'\nmqtt_switches = true\n"],
+    "switches", [SWITCHES, "[site]\nmqtt = 'mqtts://home'\nmqtt_switches = true\n"]
 )
-def test_the_operators_password_goes_to_the_desktop_only_where_page_or_bridge_has_switches(
+def test_the_operators_password_goes_to_the_desktop_where_page_or_bridge_has_switches(
     there: SshMachine, tmp_path: Path, switches: str
 ) -> None:
     SiteKeys(tmp_path / "keys").init()
-    made = write_redis_access(tmp_path / "keys/redis")
+    write_redis_access(tmp_path / "keys/redis")
     placed = "would change: /etc/roommood/keys/redis-operator.password"
     assert placed in dry_run(there, tmp_path, switches, "--only", "desktop")
+
+
+def test_the_operators_password_lies_on_the_desktop_only_where_something_has_switches(
+    there: SshMachine, tmp_path: Path
+) -> None:
+    SiteKeys(tmp_path / "keys").init()
+    made = write_redis_access(tmp_path / "keys/redis")
     assert "operator" not in dry_run(there, tmp_path, "", "--only", "desktop")
 
     there.run("mkdir", "-p", "/etc/roommood/keys")
     there.run("touch", "/etc/roommood/keys/redis-operator.password")
     goes = "would change: /etc/roommood/keys/redis-operator.password goes"
     assert goes in dry_run(there, tmp_path, "", "--only", "desktop")
-    assert "goes" not in dry_run(there, tmp_path, switches, "--only", "desktop")
+    assert "goes" not in dry_run(there, tmp_path, SWITCHES, "--only", "desktop")
 
     made.operator_password.unlink()
-    said = dry_run(there, tmp_path, switches, "--only", "desktop")
-    assert "_switches: there is no" in said
-    assert "roommood keys redis --force --dir" in said
-    there.run("rm", "/etc/roommood/keys/redis-operator.password")
-    assert "would change" not in dry_run(there, tmp_path, switches, "--only", "desktop")
+    with pytest.raises(ConfigError, match=r"(?s)page_switches: there is no .*keys redis --force"):
+        dry_run(there, tmp_path, SWITCHES, "--only", "desktop")
