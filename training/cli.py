@@ -3,6 +3,7 @@
 Heavy imports stand inside the commands, so that --help is instant.
 """
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ HeldOut = Annotated[int, typer.Option(min=1, max=50, help="Percent of Train neve
 LeaveOut = Annotated[
     Path | None, typer.Option(help="Names of pictures never to learn from, one a line.")
 ]
+FirstLabels = Annotated[Path, typer.Option(help="CSV of the labels that FER2013 gave first.")]
 
 
 @app.callback()
@@ -115,6 +117,51 @@ def train(
         run = Run(settings, lesson)
         run.train(_tell_epoch, progress)
     typer.echo(f"done: held-out {run.best:.2%} at epoch {run.best_epoch}, kept in {checkpoint}")
+
+
+@app.command()
+def distil(
+    *,
+    data: Data,
+    folder: Annotated[Path, typer.Option(help="Takes the checkpoints of teachers and student.")],
+    first_labels: FirstLabels,
+    leave_out: LeaveOut = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="More faces, for teachers to label.")
+    ] = None,
+    non_faces: Annotated[
+        Path | None, typer.Option(help="Pictures that are no faces, to be unsure of.")
+    ] = None,
+    held_out: HeldOut = 5,
+    teacher_epochs: Annotated[int, typer.Option(min=1)] = 60,
+    student_epochs: Annotated[int, typer.Option(min=1)] = 200,
+    minutes: Annotated[float, typer.Option(min=0.1, help="End sooner, by the clock.")] = math.inf,
+    device: Annotated[str, typer.Option(help="cuda, or cpu, which needs days.")] = "cuda",
+    seed: int = 1,
+) -> None:
+    """Train large teachers on a GPU, then the shipped shape from them, in minutes.
+
+    Example: `roommood-train distil --data ferplus --folder nets --first-labels first-labels.csv`
+    """
+    from roommood.training.expression.distil_run import DistilSettings
+    from roommood.training.expression.distil_run import distil as run
+
+    settings = DistilSettings(
+        data,
+        folder,
+        first_labels,
+        leave_out,
+        unlabelled,
+        non_faces,
+        held_out,
+        teacher_epochs,
+        student_epochs,
+        minutes * 60,
+        device,
+        seed=seed,
+    )
+    for path in run(settings, _tell_stage):
+        typer.echo(f"done: {path}")
 
 
 @app.command()
@@ -201,6 +248,12 @@ def export(
         float, typer.Option(min=0, help="0 where the checkpoint is an exported file.")
     ] = 0.25,
     recipe: Annotated[Path | None, typer.Option(help="TOML; also writes a model card.")] = None,
+    first_labels: Annotated[
+        Path | None, typer.Option(help="CSV, for a checkpoint of distil.")
+    ] = None,
+    first_label_power: Annotated[
+        float, typer.Option(min=0, help="Weight of the head that learnt them.")
+    ] = 0.25,
     eight_bits: Annotated[
         bool, typer.Option("--eight-bits/--floats", help="Compute with bytes, or in fp32.")
     ] = True,
@@ -223,6 +276,8 @@ def export(
         eight_bits=eight_bits,
         leave_out=leave_out,
         prior_power=prior_power,
+        first_labels=first_labels,
+        first_label_power=first_label_power,
     )
     with bar("exporting and measuring") as progress:
         measured = write(settings, progress)
@@ -235,6 +290,11 @@ app.add_typer(face_cli.app, name="face")
 
 def _tell_epoch(epoch: int, loss: float, accuracy: float) -> None:
     typer.echo(f"epoch {epoch}  loss {loss:.4f}  held-out {accuracy:.2%}")
+
+
+def _tell_stage(stage: str, epoch: int, told: Mapping[str, tuple[float, float]]) -> None:
+    each = ", ".join(f"{name} {loss:.4f} {hits:.2%}" for name, (loss, hits) in told.items())
+    typer.echo(f"{stage}, epoch {epoch}, loss and held-out: {each}")
 
 
 def _one_of(name: str, choices: Mapping[str, T]) -> T:

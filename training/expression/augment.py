@@ -27,8 +27,8 @@ _CHANCES = (
     "erase",
 )
 _BORDERS = (cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT_101, cv2.BORDER_CONSTANT)
-_SHRINKERS = (cv2.INTER_AREA, cv2.INTER_LINEAR)
-_GROWERS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+SHRINKERS = (cv2.INTER_AREA, cv2.INTER_LINEAR)
+GROWERS = (cv2.INTER_LINEAR, cv2.INTER_CUBIC)
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ def relight(picture: Pictures, rng: Generator) -> Pictures:
 
 def shrink(picture: Pictures, side_px: int, rng: Generator) -> Pictures:
     """Down to `side_px` and back up: what is left of a face that was small in the frame."""
-    down = _SHRINKERS[int(rng.integers(len(_SHRINKERS)))]
-    grow = _GROWERS[int(rng.integers(len(_GROWERS)))]
+    down = SHRINKERS[int(rng.integers(len(SHRINKERS)))]
+    grow = GROWERS[int(rng.integers(len(GROWERS)))]
     small = cv2.resize(picture, (side_px, side_px), interpolation=down)
     if rng.random() < 0.3:
         small = compress(_uint8(small), rng)

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import onnx
@@ -24,6 +23,7 @@ from roommood.inference_worker.evaluation.ferplus import (
     read_split,
 )
 from roommood.inference_worker.vision.sharpness import sure_enough
+from roommood.shared.errors import ConfigError
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.card import read_recipe, write_card
@@ -37,12 +37,26 @@ from roommood.training.expression.evaluate import (
     clear_faces,
     evaluate,
     scaled,
-    softmax,
     view,
 )
 from roommood.training.expression.ferplus import Floats, Labels, expression_shares, held_out
-from roommood.training.expression.net import MEAN, STD, ExpressionNet, count_multiply_adds
+from roommood.training.expression.net import (
+    MEAN,
+    STD,
+    ExpressionNet,
+    count_multiply_adds,
+    one_headed,
+)
+from roommood.training.expression.odds import (
+    PRIOR_POWER,
+    RAISED,
+    even_out,
+    fit_temperature,
+    prior_odds,
+)
+from roommood.training.expression.targets import read_first_labels
 from roommood.training.expression.train import load_net, predict
+from roommood.training.expression.two_headed import first_label_shares
 
 CONTRACT = "1"
 SIZE_CLASS_PX = {"tiny": 16, "small": 24, "medium": 40, "large": 48}
@@ -52,10 +66,8 @@ SMALLEST_HALVED = 64
 # Faces of Train whose activations set the ranges of a network in eight bits.
 CALIBRATION_FACES, CALIBRATION_SEED = 1000, 1
 SURE_THRESHOLD = 0.65
-PRIOR_POWER, LEAST_SHARE = 0.25, 1e-3
-# Strangers who vote on a picture see less disgust and fear than its actor meant to show.
-RAISED: Final = {"disgust": 2.0, "fear": 1.5}
 CAUTION = 1.15
+FIRST_LABEL_POWER = 0.25
 # 1.0 and 1.13 correspond to the pictures of FER2013; on
 # photographs of other sources a crop that much tighter is right more often.
 CROP = {
@@ -82,6 +94,9 @@ class ExportSettings:
     what `raised` says. Of an exported file that was done already: there the power is 0. The
     temperature is fitted for faces mixed in that way, then multiplied by `caution`, since on
     pictures of other sources the network errs more often than on FER+.
+
+    Of a network of `distil` the second head's logits are added `first_label_power` times, divided
+    by the shares of `first_labels`.
     """
 
     checkpoint: Path
@@ -97,6 +112,8 @@ class ExportSettings:
     prior_power: float = PRIOR_POWER
     caution: float = CAUTION
     raised: Mapping[str, float] = field(default_factory=RAISED.copy)
+    first_labels: Path | None = None
+    first_label_power: float = FIRST_LABEL_POWER
 
 
 def export(settings: ExportSettings, progress: Progress = no_progress) -> Evaluation:
@@ -104,9 +121,11 @@ def export(settings: ExportSettings, progress: Progress = no_progress) -> Evalua
     net = load_net(settings.checkpoint)
     learnt, kept_out = known_faces(settings)
     truth = majority_labels(kept_out.votes)
-    raised = np.log([settings.raised.get(name, 1.0) for name in EXPRESSIONS])
-    odds = np.log(learnt.clip(LEAST_SHARE)) * -settings.prior_power + raised
+    odds = prior_odds(learnt, settings.prior_power, settings.raised)
     weights = np.exp(odds[truth])
+    if net.shape.heads > 1:
+        net = one_headed(net, settings.first_label_power)
+        odds += settings.first_label_power * _first_label_odds(settings)
     even_out(net, odds * fit_temperature(predict(net, kept_out.pictures), truth, odds, weights))
     graph = _finished(to_graph(net), settings)
     training_data = (
@@ -155,24 +174,11 @@ def known_faces(settings: ExportSettings) -> tuple[Floats, FaceSet]:
     return shares.sum(axis=0) / shares.sum(), clear_faces(split.take(out))
 
 
-def even_out(net: ExpressionNet, odds: Floats) -> None:
-    """Add `odds` (8,) to all logits that the network gives."""
-    with torch.no_grad():
-        net.classify.bias += torch.from_numpy(odds.astype(np.float32))
-
-
-def fit_temperature(
-    logits: Floats, truth: Labels, odds: Floats | None = None, weights: Floats | None = None
-) -> float:
-    """The T in softmax(logits / T + odds) that makes the labels (N,) most likely, each as often
-    as its weight says (Guo et al. 2017)."""
-    candidates = np.exp(np.linspace(np.log(0.2), np.log(3), 200))
-    rows, odds = np.arange(len(truth)), np.zeros(COUNT) if odds is None else odds
-    losses = [
-        np.average(-np.log(softmax(logits / t + odds)[rows, truth] + 1e-9), weights=weights)
-        for t in candidates
-    ]
-    return round(float(candidates[int(np.argmin(losses))]), 4)
+def _first_label_odds(settings: ExportSettings) -> Floats:
+    if settings.first_labels is None:
+        raise ConfigError(f"{settings.checkpoint} has two heads: name --first-labels, too")
+    shares = first_label_shares(read_first_labels(settings.first_labels))
+    return np.where(shares > 0, prior_odds(shares), 0)
 
 
 def to_graph(net: ExpressionNet) -> ModelProto:

@@ -25,10 +25,10 @@ from roommood.training.expression.export import (
     ExportSettings,
     export,
     export_alone,
-    fit_temperature,
 )
 from roommood.training.expression.ferplus import Floats, Labels, Pictures
 from roommood.training.expression.net import STUDENT, ExpressionNet
+from roommood.training.expression.odds import fit_temperature
 from roommood.training.expression.own_pictures import Part, centre, read_own, wide
 from roommood.training.expression.train import Report, Run, TrainSettings, load_net, predict
 

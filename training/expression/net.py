@@ -7,7 +7,7 @@ after He et al. 2016 (arXiv 1512.03385), channel gates after Hu et al. 2018
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +25,14 @@ BLACK, WHITE = -MEAN / STD, (255 - MEAN) / STD
 
 @dataclass(frozen=True)
 class NetShape:
-    """`widths` channels and `blocks` residual blocks per stage (24x24, 12x12, 6x6 pixels)."""
+    """`widths` channels and `blocks` residual blocks per stage (24x24, 12x12, 6x6 pixels; with a
+    `stem_stride` of 1 the first has all 48x48). Each of `heads` gives eight logits."""
 
     widths: tuple[int, ...] = (32, 64, 112)
     blocks: tuple[int, ...] = (2, 3, 1)
     dropout: float = 0.2
+    stem_stride: int = 2
+    heads: int = 1
 
 
 STUDENT = NetShape()
@@ -68,21 +71,40 @@ class Block(nn.Module):
 
 
 class ExpressionNet(nn.Module):
-    """Faces (N, 1, 48, 48), (pixel - MEAN) / STD, to logits (N, 8) in the order of EXPRESSIONS."""
+    """Faces (N, 1, 48, 48), (pixel - MEAN) / STD, to logits (N, 8) in the order of EXPRESSIONS,
+    or (N, 8 * heads), one head after the other."""
 
     def __init__(self, shape: NetShape = STUDENT) -> None:
         super().__init__()
         self.shape = shape
-        self.stem = nn.Conv2d(1, shape.widths[0], 5, 2, 2, bias=False)
+        self.stem = nn.Conv2d(1, shape.widths[0], 5, shape.stem_stride, 2, bias=False)
         self.stem_norm = nn.BatchNorm2d(shape.widths[0])
         self.blocks = nn.Sequential(*_blocks(shape))
         self.dropout = nn.Dropout(shape.dropout)
-        self.classify = nn.Linear(shape.widths[-1], len(EXPRESSIONS))
+        self.classify = nn.Linear(shape.widths[-1], shape.heads * len(EXPRESSIONS))
 
     def forward(self, faces: Tensor) -> Tensor:
         features = torch.relu(self.stem_norm(self.stem(lifted(faces))))
         features = self.blocks(features).mean((2, 3))
         return self.classify(self.dropout(features))  # type: ignore[no-any-return]
+
+
+def one_headed(net: ExpressionNet, second_power: float) -> ExpressionNet:
+    """The same network with one head, whose logits are the first's and, by a power, the second's.
+
+    Both are linear in the same features, so the sum costs nothing. The second knows no contempt,
+    which it leaves to the first.
+    """
+    if net.shape.heads == 1:
+        return net
+    merged = ExpressionNet(replace(net.shape, heads=1))
+    state = net.state_dict()
+    told = torch.tensor([float(name != "contempt") for name in EXPRESSIONS]) * second_power
+    for name in ("classify.weight", "classify.bias"):
+        first, second = state[name].view(2, len(EXPRESSIONS), -1)
+        state[name] = (first + told[:, None] * second).view(merged.state_dict()[name].shape)
+    merged.load_state_dict(state)
+    return merged.eval()
 
 
 def lifted(faces: Tensor) -> Tensor:

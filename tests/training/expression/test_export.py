@@ -19,8 +19,9 @@ from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
 from roommood.training.expression.card import read_recipe
 from roommood.training.expression.evaluate import Classifier, softmax
-from roommood.training.expression.export import ExportSettings, export, fit_temperature, known_faces
+from roommood.training.expression.export import ExportSettings, export, known_faces
 from roommood.training.expression.net import NetShape
+from roommood.training.expression.odds import fit_temperature
 from roommood.training.expression.train import Run, TrainSettings, load_net, predict
 
 
