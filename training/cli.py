@@ -133,9 +133,12 @@ def distil(
         Path | None, typer.Option(help="Pictures that are no faces, to be unsure of.")
     ] = None,
     held_out: HeldOut = 5,
-    teacher_epochs: Annotated[int, typer.Option(min=1)] = 60,
-    student_epochs: Annotated[int, typer.Option(min=1)] = 200,
+    teacher_epochs: Annotated[int, typer.Option(min=1)] = 100,
+    student_epochs: Annotated[int, typer.Option(min=1)] = 120,
     minutes: Annotated[float, typer.Option(min=0.1, help="End sooner, by the clock.")] = math.inf,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Train this network alone; may be repeated.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cuda, or cpu, which needs days.")] = "cuda",
     seed: int = 1,
 ) -> None:
@@ -158,6 +161,7 @@ def distil(
         student_epochs,
         minutes * 60,
         device,
+        tuple(only or ()),
         seed=seed,
     )
     for path in run(settings, _tell_stage):
@@ -292,8 +296,8 @@ def _tell_epoch(epoch: int, loss: float, accuracy: float) -> None:
     typer.echo(f"epoch {epoch}  loss {loss:.4f}  held-out {accuracy:.2%}")
 
 
-def _tell_stage(stage: str, epoch: int, told: Mapping[str, tuple[float, float]]) -> None:
-    each = ", ".join(f"{name} {loss:.4f} {hits:.2%}" for name, (loss, hits) in told.items())
+def _tell_stage(stage: str, epoch: int, figures: Mapping[str, tuple[float, float]]) -> None:
+    each = ", ".join(f"{name} {loss:.4f} {hits:.2%}" for name, (loss, hits) in figures.items())
     typer.echo(f"{stage}, epoch {epoch}, loss and held-out: {each}")
 
 

@@ -12,7 +12,7 @@ from roommood.training.cli import app
 
 COMMANDS = (
     ["collect"], ["import", "fer2013"], ["import", "folders"], ["train"], ["fine-tune"],
-    ["evaluate"], ["export"], ["face", "train"],
+    ["distil"], ["evaluate"], ["export"], ["face", "train"],
 )  # fmt: skip
 
 

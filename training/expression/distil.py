@@ -125,7 +125,7 @@ def run_stage(
         for name, learner in learners.items():
             losses[name] += learner.step(faces, targets, stage.peak_rate * step.rate)
         if step.ends_epoch:
-            report(step.epoch, _told(learners, losses, step.in_epoch, check, device))
+            report(step.epoch, _figures(learners, losses, step.in_epoch, check, device))
             losses = {name: torch.zeros((), device=device) for name in learners}
     return learners
 
@@ -214,7 +214,7 @@ def _taught(known: Tensor, faces: Tensor, teachers: Sequence[nn.Module]) -> Tens
     return known + taught * (1 - known.sum(-1, keepdim=True))
 
 
-def _told(
+def _figures(
     learners: Mapping[str, Learner],
     losses: Mapping[str, Tensor],
     steps: int,
@@ -223,8 +223,8 @@ def _told(
 ) -> dict[str, tuple[float, float]]:
     pictures = (torch.from_numpy(check.pictures).to(device).float().unsqueeze(1) - MEAN) / STD
     truth = torch.from_numpy(check.shares[:, 0].argmax(-1)).to(device)
-    told: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for name, learner in learners.items():
         hits = answers(learner.answer, pictures)[:, 0].argmax(-1) == truth
-        told[name] = float(losses[name]) / steps, float(hits.float().mean())
-    return told
+        figures[name] = float(losses[name]) / steps, float(hits.float().mean())
+    return figures

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import nn
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.progress import Progress, no_progress
-from roommood.training.expression.distil import Stage, run_stage
+from roommood.training.expression.distil import Learner, Stage, run_stage
 from roommood.training.expression.net import STUDENT, NetShape
 from roommood.training.expression.train import load_net
 from roommood.training.expression.two_headed import (
@@ -41,6 +40,8 @@ class DistilSettings:
     """`folder` takes the checkpoints; teachers that lie there already are not trained again.
 
     Both stages end after their epochs, or sooner where `limit_s` seconds would not suffice.
+    `only` names the networks to train, or none of them for all: a GPU that waits for the
+    processor trains several in processes of their own sooner than side by side in one.
     """
 
     data: Path
@@ -50,67 +51,107 @@ class DistilSettings:
     unlabelled: Path | None = None
     non_faces: Path | None = None
     held_out_percent: int = 5
-    teacher_epochs: int = 60
-    student_epochs: int = 200
+    teacher_epochs: int = 100
+    student_epochs: int = 120
     limit_s: float = math.inf
     device: str = "cuda"
+    only: tuple[str, ...] = ()
     teachers: Mapping[str, NetShape] = field(default_factory=TEACHERS.copy)
     students: Mapping[str, NetShape] = field(default_factory=STUDENTS.copy)
     teacher_batch: int = 256
     student_batch: int = 512
     seed: int = 1
 
+    def checkpoint(self, name: str) -> Path:
+        """The file of a network."""
+        return self.folder / f"{name}.pt"
+
 
 def distil(settings: DistilSettings, tell: Tell, progress: Progress = no_progress) -> list[Path]:
-    """Train teachers, then students from them; gives the students' checkpoints.
+    """Train teachers, then students from them; gives the checkpoints written.
 
-    Raises ConfigError: no such device, or data that cannot be read.
+    Raises ConfigError: no such device or network, or data that cannot be read; ModelError where a
+    teacher that is not to be trained lacks.
     """
     s = settings
     device = _device(s.device)
+    teachers, students = _asked(s)
     learn, check = load_two_headed(
         s.data, s.first_labels, s.leave_out, s.held_out_percent, progress
     )
     if s.non_faces:
         learn = learn.joined(non_faces(s.non_faces))
-    teachers = _teachers(s, learn, check, device, tell)
-    if s.unlabelled:
-        learn = learn.joined(unlabelled(s.unlabelled))
+    written = _teach(s, teachers, learn, check, device, tell)
+    if students:
+        if s.unlabelled:
+            learn = learn.joined(unlabelled(s.unlabelled))
+        written += _learn(s, students, learn, check, device, tell)
+    return written
+
+
+def _asked(s: DistilSettings) -> tuple[Mapping[str, NetShape], Mapping[str, NetShape]]:
+    """The teachers and the students to be trained in this run."""
+    unknown = {*s.only} - {*s.teachers, *s.students}
+    if unknown:
+        names = ", ".join([*s.teachers, *s.students])
+        raise ConfigError(f"there is no network {', '.join(sorted(unknown))}: there are {names}")
+    chosen = s.only or (*s.teachers, *s.students)
+    lacking = [n for n in s.teachers if n in chosen and not s.checkpoint(n).is_file()]
+    return {n: s.teachers[n] for n in lacking}, {
+        n: s.students[n] for n in s.students if n in chosen
+    }
+
+
+def _teach(
+    s: DistilSettings,
+    shapes: Mapping[str, NetShape],
+    learn: TwoHeaded,
+    check: TwoHeaded,
+    device: torch.device,
+    tell: Tell,
+) -> list[Path]:
+    if not shapes:
+        return []
     stage = Stage(
-        s.students,
+        shapes,
+        s.teacher_epochs,
+        s.limit_s * TEACHERS_TIME,
+        s.teacher_batch,
+        mixup=0.3,
+        seed=s.seed + [*s.teachers].index(next(iter(shapes))),
+    )
+    learnt = run_stage(stage, learn, check, device, lambda *figures: tell("teachers", *figures))
+    return _saved(s, learnt, s.teacher_epochs)
+
+
+def _learn(
+    s: DistilSettings,
+    shapes: Mapping[str, NetShape],
+    learn: TwoHeaded,
+    check: TwoHeaded,
+    device: torch.device,
+    tell: Tell,
+) -> list[Path]:
+    teachers = [load_net(s.checkpoint(name)).to(device) for name in s.teachers]
+    stage = Stage(
+        shapes,
         s.student_epochs,
         s.limit_s * (1 - TEACHERS_TIME),
         s.student_batch,
         peak_rate=3e-3,
         teacher_share=TEACHER_SHARE,
-        seed=s.seed + 1,
+        seed=s.seed + len(s.teachers),
     )
-    students = run_stage(
-        stage, learn, check, device, lambda *told: tell("students", *told), teachers
+    learnt = run_stage(
+        stage, learn, check, device, lambda *figures: tell("students", *figures), teachers
     )
-    for name, student in students.items():
-        student.save(s.folder / f"{name}.pt", s.student_epochs)
-    return [s.folder / f"{name}.pt" for name in students]
+    return _saved(s, learnt, s.student_epochs)
 
 
-def _teachers(
-    s: DistilSettings, learn: TwoHeaded, check: TwoHeaded, device: torch.device, tell: Tell
-) -> list[nn.Module]:
-    """The teachers of the folder, those that lack trained first."""
-    lacking = {n: shape for n, shape in s.teachers.items() if not (s.folder / f"{n}.pt").is_file()}
-    stage = Stage(
-        lacking,
-        s.teacher_epochs,
-        s.limit_s * TEACHERS_TIME,
-        s.teacher_batch,
-        mixup=0.3,
-        seed=s.seed,
-    )
-    if lacking:
-        learnt = run_stage(stage, learn, check, device, lambda *told: tell("teachers", *told))
-        for name, teacher in learnt.items():
-            teacher.save(s.folder / f"{name}.pt", s.teacher_epochs)
-    return [load_net(s.folder / f"{name}.pt").to(device) for name in s.teachers]
+def _saved(s: DistilSettings, learnt: Mapping[str, Learner], epochs: int) -> list[Path]:
+    for name, learner in learnt.items():
+        learner.save(s.checkpoint(name), epochs)
+    return [s.checkpoint(name) for name in learnt]
 
 
 def _device(name: str) -> torch.device:

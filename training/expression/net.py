@@ -99,10 +99,10 @@ def one_headed(net: ExpressionNet, second_power: float) -> ExpressionNet:
         return net
     merged = ExpressionNet(replace(net.shape, heads=1))
     state = net.state_dict()
-    told = torch.tensor([float(name != "contempt") for name in EXPRESSIONS]) * second_power
+    scale = torch.tensor([float(name != "contempt") for name in EXPRESSIONS]) * second_power
     for name in ("classify.weight", "classify.bias"):
         first, second = state[name].view(2, len(EXPRESSIONS), -1)
-        state[name] = (first + told[:, None] * second).view(merged.state_dict()[name].shape)
+        state[name] = (first + scale[:, None] * second).view(merged.state_dict()[name].shape)
     merged.load_state_dict(state)
     return merged.eval()
 

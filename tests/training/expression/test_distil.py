@@ -1,6 +1,7 @@
 """Teachers learn, students learn from them, and what a student knows reaches the exported file."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ pytest.importorskip("cv2")
 
 import torch
 
-from roommood.shared.errors import ConfigError
+from roommood.shared.errors import ConfigError, ModelError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.augment import Policy
 from roommood.training.expression.distil import (
@@ -128,8 +129,19 @@ def test_teachers_that_lie_there_are_not_trained_again(tmp_path: Path) -> None:
     assert (tmp_path / "nets" / "teacher-1.pt").read_bytes() == teacher
 
 
+def test_networks_are_trained_one_by_one_where_asked_for(tmp_path: Path) -> None:
+    whole = run_of(tmp_path)
+    with pytest.raises(ModelError, match="teacher-1"):
+        distil(replace(whole, only=("student",)), lambda *_: None)
+    (teacher,) = distil(replace(whole, only=("teacher-1",)), lambda *_: None)
+    (student,) = distil(replace(whole, only=("student",)), lambda *_: None)
+    assert (teacher.name, student.name) == ("teacher-1.pt", "student.pt")
+    with pytest.raises(ConfigError, match="no network pupil: there are teacher-1, student"):
+        distil(replace(whole, only=("pupil",)), lambda *_: None)
+
+
 def test_a_students_heads_become_one_that_adds_their_logits(tmp_path: Path) -> None:
-    (path,) = distil(run_of(tmp_path), lambda *_: None)
+    _, path = distil(run_of(tmp_path), lambda *_: None)
     student = load_net(path)
     faces = torch.randn(3, 1, 48, 48)
     with torch.no_grad():

@@ -1,6 +1,7 @@
 """An exported model runs in onnxruntime and says truthfully what it is."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,16 @@ pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
+import torch
+
 from roommood.inference_worker.models.contract import ExpressionContract, from_metadata
 from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
 from roommood.training.expression.card import read_recipe
+from roommood.training.expression.distil import Learner, Stage
 from roommood.training.expression.evaluate import Classifier, softmax
 from roommood.training.expression.export import ExportSettings, export, known_faces
-from roommood.training.expression.net import NetShape
+from roommood.training.expression.net import NetShape, one_headed
 from roommood.training.expression.odds import fit_temperature
 from roommood.training.expression.train import Run, TrainSettings, load_net, predict
 
@@ -144,6 +148,35 @@ def test_the_odds_of_an_expression_are_raised_as_asked(checkpoint: Path, tmp_pat
     fear, neutral = EXPRESSIONS.index("fear"), EXPRESSIONS.index("neutral")
     gain = found[:, fear] / found[:, neutral] / (plain[:, fear] / plain[:, neutral])
     assert gain == pytest.approx(3.0, rel=0.15)
+
+
+def test_a_second_heads_answer_is_divided_by_how_often_each_word_was_searched(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    data, model = checkpoint.parent, tmp_path / "expression.onnx"
+    shape = NetShape((8, 8, 8), (1, 1, 1), heads=2)
+    student = Learner(shape, Stage({}, 1), torch.device("cpu"))
+    student.save(tmp_path / "student.pt", 1)
+    asked = {"eight_bits": False, "prior_power": 0.0, "raised": {}, "first_label_power": 0.5}
+    settings = ExportSettings(tmp_path / "student.pt", data, model, "tiny-1", 50, **asked)
+    with pytest.raises(ConfigError, match="first-labels"):
+        export(settings)
+    first = tmp_path / "first.csv"
+    words = ["happiness"] * 3 + ["fear"]
+    lines = [f"FER2013Train/fer{n:07d}.png,{word}\n" for n, word in enumerate(words)]
+    first.write_text("picture,first_label\n" + "".join(lines))
+    export(replace(settings, first_labels=first))
+    faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    merged = one_headed(load_net(tmp_path / "student.pt"), 0.5)
+    added = Classifier(model).logits(faces) - predict(merged, faces)
+    happiness, fear, contempt = map(EXPRESSIONS.index, ("happiness", "fear", "contempt"))
+    rarer = added[:, fear] - added[:, happiness]
+    assert added[:, contempt] == pytest.approx(0, abs=0.01)
+    assert (rarer > 0).all()
+    # The odds are there once logits are divided by the temperature that was fitted first.
+    assert rarer / (added[:, fear] - added[:, contempt]) == pytest.approx(
+        np.log(3) / np.log(4), rel=0.05
+    )
 
 
 def test_the_temperature_undoes_a_known_overconfidence() -> None:
