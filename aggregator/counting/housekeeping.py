@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
-from roommood.aggregator.counting.admission import Admission
+from roommood.aggregator.counting.admission import MAX_ROOMS, Admission
 from roommood.aggregator.counting.clock_guard import ClockGuard
 from roommood.aggregator.counting.health_fields import camera_fields, worker_fields
 from roommood.aggregator.counting.memory_watch import MemoryWatch
@@ -52,6 +52,7 @@ class Housekeeping:
         self._limited_log = RateLimitedLog(_log)
         self._models: dict[str, ModelReport] = {}
         self._rooms_seen: dict[str, float] = {}
+        self._rooms_told_of: set[str] = set()
         self._due_ms = self._rooms_due_ms = self._memory_due_ms = float("-inf")
         self._now_ms = self._wall_ms = 0.0
         self._warned = False
@@ -64,7 +65,13 @@ class Housekeeping:
             self._models[model.model] = model
 
     def counted(self, room: str, captured_ms: float) -> None:
-        """A result of this room was counted."""
+        """A result of this room was counted. The first one is followed by its name at once, so that
+        whoever sees the one can ask for the other."""
+        if room not in self._rooms_told_of:
+            if len(self._rooms_told_of) >= MAX_ROOMS:
+                self._rooms_told_of.clear()
+            self._rooms_told_of.add(room)
+            self._due_ms = min(self._due_ms, self._now_ms)
         self._rooms_seen[room] = max(self._rooms_seen.get(room, 0.0), captured_ms)
 
     def tick(self, now_ms: float, wall_ms: float) -> bool:

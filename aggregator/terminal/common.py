@@ -61,8 +61,8 @@ def require_room(name: str, settings: RedisSettings, unless: str = "") -> None:
         known = [room.room for room in reader.rooms()]
     if name not in known:
         hint = f"; {unless}" if unless else ""
-        there = ", ".join(known) or "none"
-        raise ConfigError(f"no room {name!r}; known rooms: {there}{hint}")
+        there = f"known rooms: {', '.join(known)}" if known else "nothing has been counted yet"
+        raise ConfigError(f"no room {name!r}; {there}{hint}")
 
 
 def require_camera(name: str, room: str, settings: RedisSettings, unless: str) -> None:

@@ -154,7 +154,8 @@ class Site:
         module: str = "roommood.inference_worker.cli",
     ) -> Component:
         where = ("--bind", bind, *(f"--aggregator={one}" for one in aggregator.split()))
-        models = ("--detector", "haar", "--classifier", self.classifier)
+        # In less, the face of a simulated camera is not found.
+        models = ("--detector", "haar", "--classifier", self.classifier, "--input-size", "480")
         return self.start(module, *where, *models, *EVERY_FRAME, *self.own_keys(), *options)
 
     def camera(self, name: str, room: str, source: str, worker: str, *options: str) -> Component:

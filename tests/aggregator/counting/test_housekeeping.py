@@ -91,3 +91,15 @@ def test_a_room_whose_hours_cannot_be_read_is_closed_and_that_is_said(
     assert [record.message for record in caplog.records] == [
         "quiet for ever: its hours are unreadable"
     ]
+
+
+def test_a_room_is_known_as_soon_as_something_was_counted_of_it(store: Store) -> None:
+    house = house_of(store, Admission(), None)
+    house.counted("den", HOUR_MS)
+    assert house.tick(1.0, HOUR_MS)
+    assert store.rooms() == ["den"]
+    house.counted("den", HOUR_MS)
+    assert not house.tick(2.0, HOUR_MS), "when it was last heard of is written once a second"
+    house.counted("hall", HOUR_MS)
+    assert house.tick(3.0, HOUR_MS)
+    assert store.rooms() == ["den", "hall"]
