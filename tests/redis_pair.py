@@ -39,7 +39,7 @@ class RedisPair:
     def start(self) -> "RedisPair":
         for server in self.servers:
             server.start()
-        until(lambda: follows(self.servers[1]), "the replica follows", 30.0)
+        until(lambda: follows(self.servers[1]), "the replica follows")
         self.front.__enter__()
         return self
 
@@ -57,7 +57,7 @@ class RedisPair:
         old = self._master()
         with self.servers[old].client() as client:
             client.execute_command("FAILOVER", "TO", "127.0.0.1", self._ports[1 - old])
-        until(lambda: follows(self.servers[old]), "the old master follows the new one", 30.0)
+        until(lambda: follows(self.servers[old]), "the old master follows the new one")
         self.front.target = f"127.0.0.1:{self._ports[1 - old]}"
 
     def _master(self) -> int:

@@ -91,6 +91,7 @@ class RedisServer:
 
     def _client(self, **options: Any) -> redis.Redis:
         user, _, password = self._login.partition(":")
+        options["socket_timeout"] = _PATIENCE_S
         options["username"] = user or None
         if "rename_command" in self._options:  # perhaps HELLO, which the newer protocol begins with
             options["protocol"] = 2
