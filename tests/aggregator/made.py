@@ -18,7 +18,7 @@ SPLIT = (0.6, 0.2, 0.1, 0.05, 0.03, 0.01, 0.005, 0.005)
 
 
 def only(expression: str) -> tuple[float, ...]:
-    return tuple(float(one == expression) for one in EXPRESSIONS)
+    return tuple(float(other == expression) for other in EXPRESSIONS)
 
 
 def face(probabilities: Sequence[float] = SPLIT, size: int = 2, sure: bool = True) -> Face:
@@ -39,8 +39,8 @@ def result(
     return Result(camera, room, session_id, seq, interval_us, model, faces, key, repeated)
 
 
-def delivery(one: Result, captured_ms: float = HOUR_MS) -> Delivery:
-    return Delivery((one.camera, one.session_id, one.seq), captured_ms, one)
+def delivery(result: Result, captured_ms: float = HOUR_MS) -> Delivery:
+    return Delivery((result.camera, result.session_id, result.seq), captured_ms, result)
 
 
 def stream(seed: int, count: int, rooms: Sequence[str] = ("kitchen",)) -> list[Delivery]:
@@ -75,26 +75,26 @@ def _any_face(rng: random.Random) -> Face:
 def counters(deliveries: Iterable[Delivery], min_people: int = 0) -> dict[str, dict[str, int]]:
     """What each bucket must hold, by key, when each of these is counted once."""
     buckets: dict[str, Counter[str]] = {}
-    for one in deliveries:
+    for delivery in deliveries:
         for span in redis_keys.RESOLUTIONS:
-            start_s = int(one.captured_ms // 1000 // span.length_s * span.length_s)
-            key = redis_keys.bucket(one.result.room, span, start_s)
-            buckets.setdefault(key, Counter()).update(_fields(one.result, min_people))
+            start_s = int(delivery.captured_ms // 1000 // span.length_s * span.length_s)
+            key = redis_keys.bucket(delivery.result.room, span, start_s)
+            buckets.setdefault(key, Counter()).update(_fields(delivery.result, min_people))
     return {key: {f: n for f, n in sums.items() if n} for key, sums in buckets.items()}
 
 
-def _fields(one: Result, min_people: int) -> Counter[str]:
-    us, camera = one.interval_us, one.camera
+def _fields(result: Result, min_people: int) -> Counter[str]:
+    us, camera = result.interval_us, result.camera
     fields = Counter({f"frames:{camera}": 1, f"observed_us:{camera}": us})
-    fields[f"face_us:{camera}"] = us * len(one.faces)
-    if len(one.faces) < min_people:
-        fields[f"suppressed_us:{camera}"] = us * len(one.faces)
+    fields[f"face_us:{camera}"] = us * len(result.faces)
+    if len(result.faces) < min_people:
+        fields[f"suppressed_us:{camera}"] = us * len(result.faces)
         return fields
-    for shown in one.faces:
+    for shown in result.faces:
         if not shown.sure:
             fields[f"unsure_us:{camera}"] += us
             continue
-        tail = f"{one.model}:{SIZE_CLASSES[shown.size]}"
+        tail = f"{result.model}:{SIZE_CLASSES[shown.size]}"
         for name, p in zip(EXPRESSIONS, shown.probabilities, strict=True):
             fields[f"us:{tail}:{name}"] += floor(us * p + 0.5)
         winner = EXPRESSIONS[shown.probabilities.index(max(shown.probabilities))]

@@ -26,8 +26,8 @@ from tests.aggregator.made import HOUR_MS, delivery, result
 HOUR = 3_600_000.0
 
 
-def waits(gate: Admission, one: Delivery, now_ms: float = 0.0) -> str:
-    return gate.waits_for(one, HOUR_MS + now_ms, now_ms)
+def waits(gate: Admission, delivery: Delivery, now_ms: float = 0.0) -> str:
+    return gate.waits_for(delivery, HOUR_MS + now_ms, now_ms)
 
 
 def session(number: int, **fields: object) -> Delivery:
@@ -43,8 +43,8 @@ def test_a_key_that_allots_bitmaps_at_will_gets_so_many_at_once_and_then_one_in_
     made: Callable[..., Delivery],
 ) -> None:
     gate = Admission()
-    said = [waits(gate, made(n, key="1234")) for n in range(10_000)]
-    assert said == [""] * BITMAPS_AT_ONCE + ["bitmap"] * (10_000 - BITMAPS_AT_ONCE)
+    answers = [waits(gate, made(n, key="1234")) for n in range(10_000)]
+    assert answers == [""] * BITMAPS_AT_ONCE + ["bitmap"] * (10_000 - BITMAPS_AT_ONCE)
     minute = [waits(gate, made(n, key="1234"), n * 10.0) for n in range(6_000)]
     assert minute[BITMAPS_AT_ONCE:].count("") == 60_000 // BITMAP_EVERY_MS - 1
 
@@ -80,7 +80,7 @@ def honest_day(rate_hz: float) -> Iterator[tuple[float, Delivery]]:
 @pytest.mark.parametrize("rate_hz", [1.0, 30.0, 240.0])
 def test_an_honest_camera_never_waits(rate_hz: float) -> None:
     gate = Admission()
-    assert not any(waits(gate, one, now_ms) for now_ms, one in honest_day(rate_hz))
+    assert not any(waits(gate, delivery, now_ms) for now_ms, delivery in honest_day(rate_hz))
 
 
 def test_a_camera_that_starts_again_every_ten_seconds_never_waits() -> None:
@@ -91,29 +91,29 @@ def test_a_camera_that_starts_again_every_ten_seconds_never_waits() -> None:
 def test_six_hours_that_redis_was_away_are_counted_at_once() -> None:
     gate = Admission()
     rows = [delivery(result(n * 5), HOUR_MS - 6 * HOUR + n * 5_000.0) for n in range(4_000)]
-    assert not any(gate.waits_for(one, HOUR_MS, 0.0) for one in rows)
+    assert not any(gate.waits_for(each, HOUR_MS, 0.0) for each in rows)
 
 
 def test_new_rooms_wait_and_those_that_redis_holds_do_not() -> None:
     gate = Admission()
     gate.know_rooms(["kitchen"])
-    said = [waits(gate, delivery(result(room=f"room-{n}"))) for n in range(1_000)]
-    assert said == [""] * ROOMS_AT_ONCE + ["room"] * (1_000 - ROOMS_AT_ONCE)
+    answers = [waits(gate, delivery(result(room=f"room-{n}"))) for n in range(1_000)]
+    assert answers == [""] * ROOMS_AT_ONCE + ["room"] * (1_000 - ROOMS_AT_ONCE)
     assert waits(gate, delivery(result(room="kitchen"))) == ""
     assert waits(gate, delivery(result(room="room-999")), HOUR) == ""
 
 
 def test_invented_cameras_of_one_room_keep_no_other_room_waiting() -> None:
     gate = Admission()
-    said = [waits(gate, delivery(result(camera=f"cam-{n}"))) for n in range(1_000)]
-    assert said == [""] * SENDERS_AT_ONCE + ["camera"] * (1_000 - SENDERS_AT_ONCE)
+    answers = [waits(gate, delivery(result(camera=f"cam-{n}"))) for n in range(1_000)]
+    assert answers == [""] * SENDERS_AT_ONCE + ["camera"] * (1_000 - SENDERS_AT_ONCE)
     assert waits(gate, delivery(result(camera="cam-999", room="hall"))) == ""
 
 
 def test_invented_models_wait() -> None:
     gate = Admission()
-    said = [waits(gate, delivery(result(model=f"net-{n}"))) for n in range(100)]
-    assert said == [""] * MODELS_AT_ONCE + ["model"] * (100 - MODELS_AT_ONCE)
+    answers = [waits(gate, delivery(result(model=f"net-{n}"))) for n in range(100)]
+    assert answers == [""] * MODELS_AT_ONCE + ["model"] * (100 - MODELS_AT_ONCE)
     assert gate.knows_model("net-0", 0.0)
     assert not gate.knows_model("net-99", 0.0)
 
@@ -122,7 +122,7 @@ def test_invented_keys_share_one_bound_on_bitmaps(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(admission, "SENDERS", Rate(1 << 30, 1.0, 1 << 30))
     gate = Admission()
     rows = (session(n, key=f"key-{key}") for key in range(200) for n in range(50))
-    assert [waits(gate, one) for one in rows].count("") == BITMAPS_IN_ALL_AT_ONCE
+    assert [waits(gate, row) for row in rows].count("") == BITMAPS_IN_ALL_AT_ONCE
 
 
 def test_old_results_open_so_many_buckets_at_once() -> None:
@@ -133,7 +133,7 @@ def test_old_results_open_so_many_buckets_at_once() -> None:
         for room in range(10)
         for n in range(2_000)
     ]
-    assert [waits(gate, one) for one in rows].count("") == LATE_BUCKETS_AT_ONCE
+    assert [waits(gate, row) for row in rows].count("") == LATE_BUCKETS_AT_ONCE
     assert waits(gate, delivery(result(room="room-99"))) == ""
 
 
@@ -155,8 +155,8 @@ def test_results_older_than_six_hours_are_refused() -> None:
 def test_what_was_forgotten_of_a_session_stays_refused_and_nothing_else_does() -> None:
     gate = Admission()
     gate.forget(delivery(result(7)))
-    said = [gate.refusal(delivery(result(seq)), HOUR_MS) for seq in (6, 7, 8)]
-    assert said == ["forgotten", "forgotten", ""]
+    answers = [gate.refusal(delivery(result(seq)), HOUR_MS) for seq in (6, 7, 8)]
+    assert answers == ["forgotten", "forgotten", ""]
     assert gate.refusal(delivery(result(0, session_id="later")), HOUR_MS) == ""
     assert gate.refusal(delivery(result(0, room="hall")), HOUR_MS) == ""
 

@@ -65,7 +65,7 @@ def test_no_camera_observes_a_bucket_for_longer_than_it_is(
     commit(store, greedy())
     observed = {key: sums["observed_us:greedy"] for key, sums in stored(client, "kitchen").items()}
     assert all(us <= bucket_us(key) for key, us in observed.items())
-    assert bucket_us(key := max(observed, key=lambda one: observed[one])) > 10_000_000, key
+    assert bucket_us(key := max(observed, key=lambda bucket: observed[bucket])) > 10_000_000, key
     frames = [s["frames:greedy"] for key, s in stored(client, "kitchen").items() if ":1h:" in key]
     assert sum(frames) == 8_088
 
@@ -137,18 +137,18 @@ def test_an_honest_camera_loses_at_most_one_interval_of_a_bucket(
     ]
     commit(store, rows)
     for key, right in counters(rows).items():
-        found = stored(client, "kitchen")[key]
-        lost_us = right["observed_us:door"] - found["observed_us:door"]
+        counted = stored(client, "kitchen")[key]
+        lost_us = right["observed_us:door"] - counted["observed_us:door"]
         assert 0 <= lost_us <= interval_us
-        assert found["frames:door"] == right["frames:door"]
+        assert counted["frames:door"] == right["frames:door"]
 
 
 # Now
 
 
 def live(client: redis.Redis) -> dict[str, str]:
-    found: Any = client.hgetall(redis_keys.live("kitchen"))
-    return dict(found)
+    fields: Any = client.hgetall(redis_keys.live("kitchen"))
+    return dict(fields)
 
 
 def observed_live_s(client: redis.Redis, camera: str) -> float:

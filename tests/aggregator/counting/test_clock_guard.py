@@ -60,7 +60,7 @@ def test_further_off_it_counts_nothing_and_says_so_once(
     assert not clocks.health.ready
     assert "of Redis': nothing is counted" in clocks.health.fault
     assert clocks.health.detail["redis_clock_off_s"] == round(off_ms / 1000, 1)
-    assert [one.message for one in caplog.records] == ["clock wrong, nothing is counted"]
+    assert [record.message for record in caplog.records] == ["clock wrong, nothing is counted"]
 
 
 def test_when_it_is_set_right_it_counts_again_at_once(
@@ -109,7 +109,7 @@ def test_a_user_who_may_not_ask_is_told_once_and_counts(
     for _ in range(3):
         clocks.guard.compare()
         assert clocks.guard.may_count()
-    assert [one.message for one in caplog.records] == ["clock not compared with Redis'"]
+    assert [record.message for record in caplog.records] == ["clock not compared with Redis'"]
 
 
 def test_a_real_redis_and_this_machine_agree(store: Store) -> None:

@@ -195,8 +195,8 @@ def test_several_stores_committing_the_same_deliveries_count_each_once(
         thread.start()
     for thread in threads:
         thread.join()
-    assert sum(one[Outcome.COMMITTED] for one in seen) == len(deliveries)
-    assert sum(one[Outcome.UNSETTLED] for one in seen) == 0
+    assert sum(outcome[Outcome.COMMITTED] for outcome in seen) == len(deliveries)
+    assert sum(outcome[Outcome.UNSETTLED] for outcome in seen) == 0
     assert stored(client, "kitchen", "hall") == counters(deliveries)
 
 
@@ -212,7 +212,7 @@ def test_frames_of_different_boots_cameras_and_bitmaps_are_told_apart(
         result(0, camera="window"),
         result(1 << 48),
     ]
-    outcomes = store.commit([delivery(one) for one in different], NOW_MS).outcomes
+    outcomes = store.commit([delivery(counted) for counted in different], NOW_MS).outcomes
     assert set(outcomes) == {Outcome.COMMITTED}
     assert len(list(client.scan_iter(redis_keys.seen_of_room("kitchen")))) == 5
 

@@ -37,7 +37,7 @@ def test_a_redis_that_may_evict_is_told_from_one_that_does_not(
         with RoomStats(server.url) as stats:
             assert stats.warning() == ""
         store.close()
-    assert [one.message for one in caplog.records] == ["redis may evict"] * evicts
+    assert [record.message for record in caplog.records] == ["redis may evict"] * evicts
     assert health.detail["redis_may_evict"] is evicts
 
 

@@ -110,11 +110,11 @@ def test_it_is_told_once_when_it_is_nearly_full_and_once_when_there_is_room_agai
     caplog.set_level(logging.INFO)
     health = Health("aggregator")
     watch = MemoryWatch(health)
-    told = []
+    logged = []
     for used in (10, 79, 80, 90, 100, 77, 74, 70, 81):
         watch.look(RedisMemory(used * MIB, 100 * MIB))
-        told.append(len(caplog.records))
-    assert told == [0, 0, 1, 1, 1, 1, 2, 2, 3]
+        logged.append(len(caplog.records))
+    assert logged == [0, 0, 1, 1, 1, 1, 2, 2, 3]
     assert caplog.records[0].message == "redis memory nearly full"
     assert health.detail["redis_memory"] == {"used_mib": 81, "limit_mib": 100, "nearly_full": True}
 
@@ -144,7 +144,7 @@ def test_a_user_who_may_not_ask_is_told_once_and_all_else_goes_on(
     for second in range(30):
         assert house.tick(second * 1_000.0, HOUR_MS)
     assert (redis_status.away, health.ready, clock.may_count()) == (False, True, True)
-    assert [one.message for one in caplog.records] == ["clock not compared with Redis'"]
+    assert [record.message for record in caplog.records] == ["clock not compared with Redis'"]
     assert house.paused_rooms == ("hall",)
 
 

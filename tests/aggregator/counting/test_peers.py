@@ -28,12 +28,12 @@ def test_a_worker_that_leaves_is_gone_but_its_last_health_is_written() -> None:
     peers = Peers()
     peers.meet(b"a", report("one", health={"up_s": 1.0}, leaving=True), 1000.0)
     assert len(peers) == 0
-    assert [one.worker_id for one in peers.take_health()] == ["one"]
+    assert [health.worker_id for health in peers.take_health()] == ["one"]
     assert peers.take_health() == []
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
-    return [(one.getMessage(), one.__dict__["fields"]["peer"]) for one in caplog.records]
+def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
+    return [(record.getMessage(), record.__dict__["fields"]["peer"]) for record in caplog.records]
 
 
 def test_that_a_worker_left_is_told_once_though_it_says_so_until_it_is_heard(
@@ -47,11 +47,11 @@ def test_that_a_worker_left_is_told_once_though_it_says_so_until_it_is_heard(
     for _ in range(3):
         for name in ("one", "two"):
             peers.meet(name.encode(), report(name, leaving=True), 1000.0)
-    assert told(caplog) == [("worker left", "one"), ("worker left", "two")]
+    assert logged(caplog) == [("worker left", "one"), ("worker left", "two")]
     caplog.clear()
     peers.meet(b"one", report("one"), 1000.0)
     peers.meet(b"one", report("one", leaving=True), 1000.0)
-    assert told(caplog) == [("worker found", "one"), ("worker left", "one")]
+    assert logged(caplog) == [("worker found", "one"), ("worker left", "one")]
 
 
 def test_names_that_one_connection_makes_up_fill_no_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -59,7 +59,7 @@ def test_names_that_one_connection_makes_up_fill_no_log(caplog: pytest.LogCaptur
     peers = Peers()
     for number in range(3_000):
         peers.meet(b"liar", report(f"name-{number}", leaving=True), 1000.0)
-    assert 900 < len(told(caplog)) < 2_900
+    assert 900 < len(logged(caplog)) < 2_900
 
 
 def test_a_worker_that_comes_back_over_another_connection_keeps_its_clock() -> None:

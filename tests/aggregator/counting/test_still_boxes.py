@@ -59,16 +59,16 @@ def watched(
 ) -> list[int]:
     """How many boxes each look left out."""
     looks = range(int(minutes * MINUTE / every_ms))
-    said = []
+    people = []
     for now_ms in (start_ms + n * every_ms for n in looks):
-        one = delivery(result(0, box(*path(now_ms))), now_ms)
-        said.append(boxes.left_out(one, now_ms).still)
-    return said
+        given = delivery(result(0, box(*path(now_ms))), now_ms)
+        people.append(boxes.left_out(given, now_ms).still)
+    return people
 
 
 def first_left_out_min(path: Path, minutes: float = 180, every_ms: float = 1_000.0) -> float | None:
-    said = watched(StillBoxes(), path, minutes, every_ms=every_ms)
-    return said.index(1) * every_ms / MINUTE if 1 in said else None
+    people = watched(StillBoxes(), path, minutes, every_ms=every_ms)
+    return people.index(1) * every_ms / MINUTE if 1 in people else None
 
 
 @pytest.mark.parametrize(
@@ -83,9 +83,9 @@ def first_left_out_min(path: Path, minutes: float = 180, every_ms: float = 1_000
 def test_a_thing_is_a_person_for_an_hour_and_then_no_more(
     side: float, jitter: float, every_ms: float
 ) -> None:
-    found = first_left_out_min(thing(side, jitter), 75, every_ms)
-    assert found is not None
-    assert 60.0 <= found <= 63.0
+    left_out_min = first_left_out_min(thing(side, jitter), 75, every_ms)
+    assert left_out_min is not None
+    assert 60.0 <= left_out_min <= 63.0
     boxes = StillBoxes()
     watched(boxes, thing(side, jitter), 65, every_ms=every_ms)
     later = watched(boxes, thing(side, jitter, seed=2), 30, 65 * MINUTE, every_ms)
@@ -105,7 +105,7 @@ def turned_every(minutes: float, by: float) -> Callable[[float], float]:
         ("sits in a meeting", lambda at: 0.05 * math.sin(at * 1.7) + 0.03 * math.sin(at * 0.21)),
         ("moves once in fifty minutes", turned_every(50.0, 0.02)),
     ],
-    ids=lambda one: one if isinstance(one, str) else "",
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_whoever_moves_is_a_person(who: str, path: Callable[[float], float]) -> None:
     assert first_left_out_min(living(path)) is None, who
@@ -138,9 +138,9 @@ def test_the_expressions_of_a_person_beside_it_are_kept() -> None:
     watched(boxes, thing(), 65)
     person = box(100.0, 100.0, 80.0)
     both = delivery(result(1, box(320.0, 240.0, 100.0), person), 65 * MINUTE)
-    found = boxes.left_out(both, 65 * MINUTE)
-    assert (found.still, found.result.faces) == (1, (person,))
-    assert found.ticket == both.ticket
+    left = boxes.left_out(both, 65 * MINUTE)
+    assert (left.still, left.result.faces) == (1, (person,))
+    assert left.ticket == both.ticket
 
 
 def test_cameras_and_rooms_are_told_apart_and_a_forgotten_room_is_forgotten() -> None:
@@ -149,8 +149,8 @@ def test_cameras_and_rooms_are_told_apart_and_a_forgotten_room_is_forgotten() ->
     seen = box(320.0, 240.0, 100.0)
 
     def still(**where: str) -> int:
-        one = delivery(result(1, seen, **where), 65 * MINUTE)  # type: ignore[arg-type]
-        return boxes.left_out(one, 65 * MINUTE).still
+        given = delivery(result(1, seen, **where), 65 * MINUTE)  # type: ignore[arg-type]
+        return boxes.left_out(given, 65 * MINUTE).still
 
     assert [still(), still(camera="window"), still(room="hall")] == [1, 0, 0]
     boxes.forget("kitchen")
@@ -161,7 +161,7 @@ def test_a_box_that_moved_on_is_forgotten_within_a_minute() -> None:
     boxes = StillBoxes()
     watched(boxes, lambda at: (50.0 + at / 1_000, 240.0, 40.0), 10)
     (camera,) = boxes._cameras.values()
-    assert all(10 * MINUTE - one.since_ms <= WINDOW_MS for one in camera._places)
+    assert all(10 * MINUTE - place.since_ms <= WINDOW_MS for place in camera._places)
 
 
 def crowd() -> Iterator[Face]:
@@ -174,7 +174,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     for n in range(10):
         boxes.left_out(delivery(result(0, *crowd(), camera=f"cam-{n}")), 0.0)
     assert [name for _, name in boxes._cameras] == ["cam-7", "cam-8", "cam-9"]
-    assert all(len(one._places) == MAX_PLACES for one in boxes._cameras.values())
+    assert all(len(camera._places) == MAX_PLACES for camera in boxes._cameras.values())
 
 
 def test_the_bar_is_one_that_a_living_face_does_not_meet_by_chance() -> None:

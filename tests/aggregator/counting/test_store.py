@@ -139,9 +139,9 @@ def test_redis_down_is_store_away_at_once_and_counts_when_it_is_back() -> None:
     with RedisServer() as server:
         store = Store(server.url)
         server.stop()
-        one = delivery(result(0, face()))
+        given = delivery(result(0, face()))
         start_s = time.monotonic()
-        assert isinstance(store.commit([one], NOW_MS).away, StoreAway)
+        assert isinstance(store.commit([given], NOW_MS).away, StoreAway)
         calls: list[Callable[[], object]] = [
             store.check_schema,
             store.paused_rooms,
@@ -155,7 +155,7 @@ def test_redis_down_is_store_away_at_once_and_counts_when_it_is_back() -> None:
                 call()
         assert time.monotonic() - start_s < 1.0
         server.start()
-        assert store.commit([one], NOW_MS).outcomes == (Outcome.COMMITTED,)
+        assert store.commit([given], NOW_MS).outcomes == (Outcome.COMMITTED,)
 
 
 def test_a_script_that_redis_has_forgotten_is_loaded_again(

@@ -88,7 +88,7 @@ def reader_of(server: RedisServer, folder: Path) -> tuple[str, ...]:
 def operator_of(server: RedisServer, folder: Path) -> tuple[str, ...]:
     """Options for a page that may set things, with the rights of the shipped file's operator."""
     acl = resources.files("roommood.deploy").joinpath("redis", "users.acl").read_text("utf-8")
-    (line,) = [one for one in acl.splitlines() if one.startswith("user operator ")]
+    (line,) = [row for row in acl.splitlines() if row.startswith("user operator ")]
     rights = line.split()[4:]
     with server.client() as client:
         client.execute_command("ACL", "SETUSER", "operator", "reset", "on", f">{PASSWORD}", *rights)

@@ -47,8 +47,8 @@ def test_history_is_as_the_python_api_says(
     with RoomStats(server.url) as stats:
         periods = stats.history("study", timedelta(minutes=10), timedelta(minutes=1))
     assert (history["last_s"], history["bucket_s"], len(history["periods"])) == (600, 60, 10)
-    assert sum(one["frames"] for one in history["periods"]) == sum(p.frames for p in periods) == 1
-    period = next(one for one in history["periods"] if one["frames"])
+    assert sum(each["frames"] for each in history["periods"]) == sum(p.frames for p in periods) == 1
+    period = next(each for each in history["periods"] if each["frames"])
     sadness = period["shares"]["sadness"]
     assert sadness["raw"] == 1.0
     # One look is too little, but for a minute that has just begun and was seen whole.
@@ -86,19 +86,19 @@ def test_nothing_can_be_changed(dashboard: Served) -> None:
 
 
 def test_health_tells_of_cameras_and_workers(dashboard: Served, rooms: Rooms) -> None:
-    said: dict[str, str | float] = {
+    reported: dict[str, str | float] = {
         "room": "hall", "rate_hz": 9.5, "captured": 90, "skipped": 9, "picture": "frozen: 4 s",
     }  # fmt: skip
     counts = {"analysed@w1": 70.0, "refused-stale@w1": 2.0, "refused-stale@w2": 1.0}
-    rooms.health({"hall-1": {**said, **counts}}, {"w1": {"address": "tcp://desk:5701"}})
+    rooms.health({"hall-1": {**reported, **counts}}, {"w1": {"address": "tcp://desk:5701"}})
     until(lambda: "hall-1" in dashboard.get("/api/health").text, "the camera is heard")
     until(lambda: "tcp://desk:5701" in dashboard.get("/api/health").text, "the worker is heard")
     health = dashboard.json("/api/health")
-    camera = next(one for one in health["cameras"] if one["camera"] == "hall-1")
+    camera = next(known for known in health["cameras"] if known["camera"] == "hall-1")
     assert (camera["rate_hz"], camera["skipped"], camera["picture"]) == (9.5, 9, "frozen: 4 s")
     assert (camera["analysed"], camera["refused"]) == (70, {"stale": 3})
     assert camera["temperature_c"] is None
-    worker = next(one for one in health["workers"] if one["worker"] == "w1")
+    worker = next(each for each in health["workers"] if each["worker"] == "w1")
     assert worker["address"] == "tcp://desk:5701"
 
 

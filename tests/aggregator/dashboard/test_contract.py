@@ -38,12 +38,12 @@ def operations(dashboard: Served, rooms: Rooms) -> list[Any]:
     rooms.health({"hall-1": {"room": "hall", "analysed@w1": 3.0}}, {"w1": {"threads": 1}})
     until(lambda: dashboard.room("cellar"), "the room is there")
     schema = schemathesis.openapi.from_url(f"{dashboard.url}/api/openapi.json")
-    found = schema.exclude(operation_id="events").get_all_operations()
-    return [one.ok() for one in found if isinstance(one, Ok)]
+    offered = schema.exclude(operation_id="events").get_all_operations()
+    return [operation.ok() for operation in offered if isinstance(operation, Ok)]
 
 
 def test_every_operation_keeps_to_the_document(operations: list[Any]) -> None:
-    names = {one.definition.raw["operationId"] for one in operations}
+    names = {case.definition.raw["operationId"] for case in operations}
     assert names == {"rooms", "room", "history", "health"}
     for operation in operations:
         check(operation, GenerationMode.POSITIVE)
@@ -52,7 +52,7 @@ def test_every_operation_keeps_to_the_document(operations: list[Any]) -> None:
 
 
 def test_what_it_says_of_a_room_that_is_there_keeps_to_the_document(operations: list[Any]) -> None:
-    room, history = (one for one in operations if one.path_parameters)
+    room, history = (operation for operation in operations if operation.path_parameters)
     in_cellar = {"path_parameters": {"room": "cellar"}}
     assert room.Case(**in_cellar).call_and_validate(checks=CHECKS).status_code == 200
     for query, status in (

@@ -58,8 +58,8 @@ def test_a_client_is_told_the_state_then_each_change(dashboard: Served, rooms: R
 def test_clients_are_bounded_and_leave_room_when_they_go(dashboard: Served) -> None:
     with ExitStack() as stack:
         opened = [stack.enter_context(raw_client(dashboard)) for _ in range(MOST_CLIENTS)]
-        for one in opened:
-            assert one.recv(12) == b"HTTP/1.1 200"
+        for client in opened:
+            assert client.recv(12) == b"HTTP/1.1 200"
         assert dashboard.get("/api/events").status_code == 503
         assert dashboard.get("/api/rooms").status_code == 200
     until(lambda: status_of_new_client(dashboard) == b"HTTP/1.1 200", "those who left are gone")

@@ -206,7 +206,9 @@ def test_every_answer_carries_the_security_headers(dashboard: Served, path: str)
 
 def test_each_page_has_a_nonce_of_its_own_on_every_script(dashboard: Served) -> None:
     pages = [dashboard.get("/", **{"accept-encoding": coding}) for coding in ("gzip", "identity")]
-    nonces = [one.headers["content-security-policy"].partition("nonce-")[2][:22] for one in pages]
+    nonces = [
+        answer.headers["content-security-policy"].partition("nonce-")[2][:22] for answer in pages
+    ]
     assert len(set(nonces)) == 2
     for page, nonce in zip(pages, nonces, strict=True):
         assert page.text.count("<script") == page.text.count(f'<script nonce="{nonce}"') > 3
@@ -239,7 +241,7 @@ def test_wrong_passwords_of_others_keep_nobody_out(closed: Served) -> None:
             pool.submit(stranger.get, "/api/health", headers=basic(f"no {n}")) for n in range(20)
         ]
         assert closed.get("/api/health", **basic(WORD)).status_code == 200
-        assert {one.result().status_code for one in guesses} == {401}
+        assert {guess.result().status_code for guess in guesses} == {401}
     assert closed.get("/api/health", **basic(WORD)).status_code == 200
 
 
@@ -260,5 +262,5 @@ def test_one_address_holds_only_so_many_places(dashboard: Served) -> None:
         assert held[-1].recv(1) == b""
         assert dashboard.get("/healthz").status_code == 200
     finally:
-        for one in held:
-            one.close()
+        for connection in held:
+            connection.close()

@@ -25,8 +25,8 @@ ROOMS = [
 ]
 
 
-def names(wanted: Wanted, *troubled: str) -> list[str]:
-    return [one.name for one in ordered(ROOMS, set(troubled), wanted)]
+def names(filters: Wanted, *troubled: str) -> list[str]:
+    return [room.name for room in ordered(ROOMS, set(troubled), filters)]
 
 
 def test_what_is_wrong_is_first_then_what_is_silent_though_it_is_not_paused() -> None:
@@ -34,7 +34,7 @@ def test_what_is_wrong_is_first_then_what_is_silent_though_it_is_not_paused() ->
 
 
 @pytest.mark.parametrize(
-    ("wanted", "found"),
+    ("filters", "results"),
     [
         (Wanted("EN"), ["den"]),
         (Wanted(" floor "), ["den", "hall", "attic"]),
@@ -42,8 +42,10 @@ def test_what_is_wrong_is_first_then_what_is_silent_though_it_is_not_paused() ->
         (Wanted("hall", "second floor"), []),
     ],
 )
-def test_a_room_is_found_by_part_of_its_name_or_its_group(wanted: Wanted, found: list[str]) -> None:
-    assert names(wanted) == found
+def test_a_room_is_found_by_part_of_its_name_or_its_group(
+    filters: Wanted, rooms: list[str]
+) -> None:
+    assert names(filters) == rooms
 
 
 def test_groups_are_those_that_rooms_are_in() -> None:

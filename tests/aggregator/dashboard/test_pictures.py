@@ -37,7 +37,7 @@ HALF_HAPPY = period(happiness=30.0, neutral=30.0)
 
 
 def series(options: charts.Options, name: str) -> Any:
-    return next(one for one in options["series"] if one.get("name") == name)
+    return next(option for option in options["series"] if option.get("name") == name)
 
 
 def test_a_period_that_was_not_observed_leaves_a_gap_and_no_zero() -> None:
@@ -64,7 +64,7 @@ def test_many_periods_are_lines_and_few_are_bars() -> None:
 
 def test_the_interval_is_drawn_from_its_low_end_to_its_high_end() -> None:
     options = charts.one_over_time([HALF_HAPPY, EMPTY], ["a", "b"], "happiness", corrected=False)
-    low, spread = (one["data"] for one in options["series"][:2])
+    low, spread = (option["data"] for option in options["series"][:2])
     share = HALF_HAPPY.shares["happiness"]
     assert share.low is not None
     assert share.high is not None
@@ -84,7 +84,7 @@ def test_a_colour_stands_for_the_same_in_every_room(name: str) -> None:
     few, many = (charts.heat_map(["a"], cells, scale) for cells in ([(1, 0, 0.1)], [(1, 0, 90.0)]))
     assert few["visualMap"] == many["visualMap"]
     pieces = few["visualMap"]["pieces"]
-    assert [one["lt"] for one in pieces[:-1]] == [one["gte"] for one in pieces[1:]]
+    assert [piece["lt"] for piece in pieces[:-1]] == [piece["gte"] for piece in pieces[1:]]
     legend = html.render("scale.html", scale=scale)
     assert all(step.colour in legend and step.label in legend for step in scale)
 
@@ -100,7 +100,7 @@ def test_a_restarted_worker_takes_the_place_of_the_one_before() -> None:
     old = WorkerHealth(worker="old", silent_s=60.0, address="tcp://desk:5701")
     new = WorkerHealth(worker="new", silent_s=0.5, address="tcp://desk:5701")
     gone = WorkerHealth(worker="gone", silent_s=60.0, address="tcp://attic:5701")
-    assert [one.worker for one in current([old, new, gone])] == ["new", "gone"]
+    assert [worker.worker for worker in current([old, new, gone])] == ["new", "gone"]
 
 
 def test_numbers_are_written_for_people() -> None:
@@ -118,8 +118,8 @@ def test_numbers_are_written_for_people() -> None:
 
 
 def hostile_table(templates: Environment | None = None) -> str:
-    said = {"room": HOSTILE, "source": HOSTILE, "release": HOSTILE, f"refused-{HOSTILE}@w": "3"}
-    cameras = [camera_health(HOSTILE, said, 0.0)]
+    reported = {"room": HOSTILE, "source": HOSTILE, "release": HOSTILE, f"refused-{HOSTILE}@w": "3"}
+    cameras = [camera_health(HOSTILE, reported, 0.0)]
     if templates is None:
         return html.render("cameras.html", cameras=cameras, away=False)
     return templates.get_template("cameras.html").render(cameras=cameras, away=False)

@@ -73,7 +73,7 @@ def test_a_day_of_which_no_minutes_are_kept_is_shown_by_the_hour() -> None:
 @pytest.mark.parametrize("zone", [BERLIN, KOLKATA, ZoneInfo("Asia/Kathmandu")])
 def test_hours_are_sorted_into_days_by_the_clock_of_the_zone(zone: ZoneInfo) -> None:
     spans = windows.heat_hours(NOW, zone)
-    hours = [seen(one.start) for one in spans]
+    hours = [seen(span.start) for span in spans]
     heat = windows.by_day_and_hour(spans, hours, zone)
     assert len(heat.days) == windows.HEAT_DAYS
     assert [cell[:2] for cell in heat.cells[:24]] == [(hour, 0) for hour in range(24)]
@@ -83,9 +83,9 @@ def test_hours_are_sorted_into_days_by_the_clock_of_the_zone(zone: ZoneInfo) -> 
 def test_an_hour_that_the_clock_shows_twice_is_one_cell_of_both() -> None:
     now = datetime(2026, 10, 26, 12, tzinfo=UTC)
     spans = windows.heat_hours(now, BERLIN)
-    twice = [one for one in spans if one.length == 2 * HOUR]
-    assert [one.start.astimezone(BERLIN).hour for one in twice] == [2]
-    cells = windows.by_day_and_hour(spans, [seen(one.start) for one in spans], BERLIN).cells
+    twice = [span for span in spans if span.length == 2 * HOUR]
+    assert [span.start.astimezone(BERLIN).hour for span in twice] == [2]
+    cells = windows.by_day_and_hour(spans, [seen(span.start) for span in spans], BERLIN).cells
     assert len({cell[:2] for cell in cells}) == len(cells)
 
 
@@ -103,9 +103,9 @@ def test_times_are_told_by_the_clock_of_the_zone() -> None:
 
 
 def test_the_browsers_zone_holds_unless_the_page_was_told_another() -> None:
-    servers, told = zones.zone_at_first(None), zones.zone_at_first("Europe/Berlin")
+    servers, chosen = zones.zone_at_first(None), zones.zone_at_first("Europe/Berlin")
     assert zones.zone_for(servers, "Asia/Kolkata").name == "Asia/Kolkata"
-    assert zones.zone_for(told, "Asia/Kolkata").name == "Europe/Berlin"
+    assert zones.zone_for(chosen, "Asia/Kolkata").name == "Europe/Berlin"
     assert zones.zone_for(servers, "Moon/Crater") is servers
     assert zones.zone_for(servers, None) is servers
 

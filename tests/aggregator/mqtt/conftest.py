@@ -36,6 +36,6 @@ def fed(server: RedisServer, store: Store) -> RedisServer:
 
 @pytest.fixture
 def listener(broker: Mosquitto) -> Iterator[Listener]:
-    one = Listener(broker)
-    yield one
-    one.close()
+    listener = Listener(broker)
+    yield listener
+    listener.close()

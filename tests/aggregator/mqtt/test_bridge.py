@@ -36,7 +36,7 @@ def bridge(broker: Mosquitto, fed: RedisServer, listener: Listener) -> Iterator[
         running.end(signal.SIGKILL)
 
 
-_DEVICES = {f"roommood_{one}" for one in ("site", "room_kitchen", "room_hall", "camera_door")}
+_DEVICES = {f"roommood_{what}" for what in ("site", "room_kitchen", "room_hall", "camera_door")}
 
 
 def test_rooms_and_cameras_are_told_as_home_assistant_wants_them(
@@ -64,7 +64,7 @@ def _every_entity_has_what_it_needs(listener: Listener) -> None:
         assert config["value_template"] == f"{{{{ value_json.{key} }}}}"
         assert key in state
         assert config["expire_after"] > 30
-        availability = [one["topic"] for one in config["availability"]]
+        availability = [source["topic"] for source in config["availability"]]
         assert (availability, config["availability_mode"]) == (
             [TOPICS.availability, TOPICS.redis],
             "all",
@@ -119,12 +119,12 @@ def test_what_has_not_changed_is_not_told_again(
     """Only once more, for a Home Assistant that has just heard of the room."""
     hall = TOPICS.room("hall")
     until(lambda: len(listener.of(hall)) == 2, "it is told once more")
-    told = len(listener.of(KITCHEN))
+    before = len(listener.of(KITCHEN))
     shown = cycle(EXPRESSIONS)
 
     def have_changed() -> bool:
         commit_frames(store, next(shown))
-        return len(listener.of(KITCHEN)) > told + 5
+        return len(listener.of(KITCHEN)) > before + 5
 
     until(have_changed, "the kitchen has changed five times")
     assert len(listener.of(hall)) == 2
@@ -184,17 +184,17 @@ def test_what_is_gone_is_remembered_until_a_home_assistant_has_heard_of_it(
     assert bridge.end() == 0
     following = Bridge(broker, fed)
     until(lambda: "broker found" in following.log.read_text(), "the next bridge is there")
-    told = len(listener.of(people))
-    until(lambda: _is_born(listener, people, told), "it is announced once more, and taken back")
+    before = len(listener.of(people))
+    until(lambda: _is_born(listener, people, before), "it is announced once more, and taken back")
     until(lambda: listener.of(TOPICS.taken_back)[-1] == b"", "then nothing is left to remember")
     assert json.loads(listener.of(people)[-2])["unique_id"] == "roommood_room_hall_people"
     assert following.end() == 0
 
 
-def _is_born(listener: Listener, topic: str, told: int) -> bool:
-    if len(listener.of(topic)) == told:
+def _is_born(listener: Listener, topic: str, before: int) -> bool:
+    if len(listener.of(topic)) == before:
         listener.say(TOPICS.birth, "online")
-    return len(listener.of(topic)) > told and listener.of(topic)[-1] == b""
+    return len(listener.of(topic)) > before and listener.of(topic)[-1] == b""
 
 
 def test_what_a_broker_without_memory_forgets_is_taken_back_all_the_same(
@@ -257,10 +257,13 @@ def test_a_broker_that_is_another_or_does_not_know_us_is_told_nothing(
     listener = Listener(secured)
     other = secured.certificate("other")[0] if wrong == "certificate" else secured.ca_file
     password = "guessed" if wrong == "password" else PASSWORD
-    said = {"password": "Not authorized", "certificate": "certificate is not trusted: self-signed"}
+    reported = {
+        "password": "Not authorized",
+        "certificate": "certificate is not trusted: self-signed",
+    }
     bridge = Bridge(secured, fed, *access(secured, password, other))
     until(lambda: "broker lost" in bridge.log.read_text(), "it says that it cannot")
-    assert said[wrong] in bridge.log.read_text()
+    assert reported[wrong] in bridge.log.read_text()
     bridge.end()
     assert not listener.of(KITCHEN)
     listener.close()
@@ -274,7 +277,7 @@ def test_the_network_reads_along_only_where_that_was_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"broker": "http://x"}, "mqtt://HOST:PORT"),
         ({"broker": "mqtt://me:pw@localhost"}, "--password-file"),
@@ -286,8 +289,8 @@ def test_the_network_reads_along_only_where_that_was_allowed() -> None:
         ({"discovery_prefix": "#"}, "no topic prefix"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
+def test_settings_that_cannot_be_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         MqttSettings(**settings)
 
 

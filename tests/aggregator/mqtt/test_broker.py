@@ -17,21 +17,21 @@ def secured() -> Iterator[Mosquitto]:
 
 
 def test_a_certificate_of_an_unknown_authority_is_said_as_that(secured: Mosquitto) -> None:
-    said = why_not_reached("localhost", secured.port, ssl.create_default_context())
-    assert "certificate is not trusted: self-signed" in said
-    assert "--ca-file" in said
+    reason = why_not_reached("localhost", secured.port, ssl.create_default_context())
+    assert "certificate is not trusted: self-signed" in reason
+    assert "--ca-file" in reason
 
 
 def test_a_certificate_for_another_name_is_said_as_that(secured: Mosquitto) -> None:
     trusting = ssl.create_default_context(cafile=secured.ca_file)
-    said = why_not_reached("127.1", secured.port, trusting)
-    assert "certificate is for another name: Hostname mismatch" in said
+    reason = why_not_reached("127.1", secured.port, trusting)
+    assert "certificate is for another name: Hostname mismatch" in reason
 
 
 def test_a_broker_without_tls_is_said_as_that() -> None:
     with Mosquitto() as plain:
-        said = why_not_reached("localhost", plain.port, ssl.create_default_context())
-    assert f"no TLS at port {plain.port}" in said
+        reason = why_not_reached("localhost", plain.port, ssl.create_default_context())
+    assert f"no TLS at port {plain.port}" in reason
 
 
 def test_a_port_where_nobody_listens_is_said_as_that() -> None:

@@ -13,13 +13,13 @@ from roommood.shared.protocol.emotions import EXPRESSIONS
 
 
 def seen(**figures: Any) -> dict[str, Any]:
-    shares = {f"share_{one}": 0.0 for one in EXPRESSIONS}
+    shares = {f"share_{expression}": 0.0 for expression in EXPRESSIONS}
     usual = {"up": "ON", "people": 1.0, "dominant": "happiness", "valence": 0.8, "coverage": 100.0}
     return {**usual, **shares, "share_happiness": 100.0, **figures}
 
 
 @pytest.mark.parametrize(
-    ("key", "values", "told"),
+    ("key", "values", "shown"),
     [
         ("people", [0.0, 0.55, 0.7, 0.5, 0.3], [0, 0, 1, 1, 0]),
         ("share_anger", [0.0, 5.9, 6.2, 4.5, 3.9, 100.0, 95.0], [0, 0, 10, 10, 0, 100, 100]),
@@ -28,10 +28,10 @@ def seen(**figures: Any) -> dict[str, Any]:
     ],
 )
 def test_what_wavers_by_less_than_a_step_is_told_as_before(
-    key: str, values: list[float | None], told: list[float | None]
+    key: str, values: list[float | None], shown: list[float | None]
 ) -> None:
     steady = Steady(change_every_s=0)
-    assert [steady.take(seen(**{key: one}), n)[key] for n, one in enumerate(values)] == told
+    assert [steady.take(seen(**{key: value}), n)[key] for n, value in enumerate(values)] == shown
 
 
 def test_another_expression_is_told_once_it_leads_by_more_than_shares_waver() -> None:
@@ -39,8 +39,8 @@ def test_another_expression_is_told_once_it_leads_by_more_than_shares_waver() ->
     mixed = {"share_happiness": 46.0, "share_sadness": 54.0}
     clear = {"share_happiness": 44.0, "share_sadness": 56.0}
     looks = [seen(), seen(dominant="sadness", **mixed), seen(dominant="sadness", **clear)]
-    told = [steady.take(one, n)["dominant"] for n, one in enumerate(looks)]
-    assert told == ["happiness", "happiness", "sadness"]
+    shown = [steady.take(look, n)["dominant"] for n, look in enumerate(looks)]
+    assert shown == ["happiness", "happiness", "sadness"]
 
 
 def test_a_first_change_is_told_at_once_and_the_next_when_its_time_has_come() -> None:
@@ -59,12 +59,12 @@ def test_a_room_that_falls_silent_shows_no_figure_from_that_moment_on() -> None:
 
 @given(st.lists(st.tuples(st.floats(0.1, 20), st.floats(0, 100)), min_size=2, max_size=60))
 def test_no_figure_changes_more_often_than_it_may(looks: list[tuple[float, float]]) -> None:
-    told = list(_told(looks))
-    changes = [now_s for (_, before), (now_s, this) in pairwise(told) if this != before]
+    shown = list(_shown(looks))
+    changes = [now_s for (_, before), (now_s, this) in pairwise(shown) if this != before]
     assert all(later - earlier >= 30 for earlier, later in pairwise(changes))
 
 
-def _told(looks: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
+def _shown(looks: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
     steady, now_s = Steady(change_every_s=30), 0.0
     for wait_s, share in looks:
         now_s += wait_s

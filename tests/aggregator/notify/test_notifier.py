@@ -57,7 +57,7 @@ class Webhook:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def titles(self) -> list[str]:
-        return [one["title"] for one in self.posted]
+        return [message["title"] for message in self.posted]
 
 
 @pytest.fixture
@@ -103,9 +103,9 @@ def urls_file(folder: Path, webhook: Webhook) -> Path:
 
 def heard(hook: Webhook, *titles: str) -> None:
     until(lambda: len(hook.posted) >= len(titles), f"{titles}, but {hook.titles()}", 60)
-    assert [one.startswith(wanted) for one, wanted in zip(hook.titles(), titles, strict=True)] == [
-        True for _ in titles
-    ], hook.titles()
+    assert [
+        title.startswith(start) for title, start in zip(hook.titles(), titles, strict=True)
+    ] == [True for _ in titles], hook.titles()
 
 
 def test_redis_that_goes_and_returns_is_told_once_each_and_no_log_quotes_the_address(
@@ -123,7 +123,7 @@ def test_redis_that_goes_and_returns_is_told_once_each_and_no_log_quotes_the_add
             assert notifier.end() == 0
         assert webhook.posted[0]["path"] == f"/{TOKEN}"
         assert "it lasted" in webhook.posted[1]["message"]
-        assert [one["type"] for one in webhook.posted] == ["warning", "success"]
+        assert [message["type"] for message in webhook.posted] == ["warning", "success"]
         assert TOKEN not in notifier.log.read_text()
 
 
@@ -135,13 +135,13 @@ def commit_frames(store: Store, expression: str, picture: str) -> None:
     ]
     assert not store.commit(frames, now_ms).errors
     store.touch_rooms({"kitchen": now_ms})
-    said: dict[str, str | float] = {
+    reported: dict[str, str | float] = {
         "room": "kitchen",
         "silent_ms": 0.0,
         "source": "ok",
         "picture": picture,
     }
-    store.write_health({"door": said}, {"w1": {"address": "tcp://desk:5701"}}, now_ms)
+    store.write_health({"door": reported}, {"w1": {"address": "tcp://desk:5701"}}, now_ms)
 
 
 def test_a_frozen_picture_and_another_expression_are_told_and_the_pictures_end(
@@ -151,16 +151,16 @@ def test_a_frozen_picture_and_another_expression_are_told_and_the_pictures_end(
     hook = urls_file(tmp_path, webhook)
     with Notifier(tmp_path, server.url, "--urls-file", str(hook)):
 
-        def told(word: str, expression: str, picture: str) -> None:
+        def tell(word: str, expression: str, picture: str) -> None:
             def seen() -> bool:
                 commit_frames(store, expression, picture)
                 return any(word in title for title in webhook.titles())
 
             until(seen, f"{word}, but {webhook.titles()}", 60)
 
-        told("door (kitchen): frozen", "happiness", "frozen")
-        told("door (kitchen): over: frozen", "happiness", "ok")
-        told("sadness is shown most, after happiness", "sadness", "ok")
+        tell("door (kitchen): frozen", "happiness", "frozen")
+        tell("door (kitchen): over: frozen", "happiness", "ok")
+        tell("sadness is shown most, after happiness", "sadness", "ok")
     assert len(webhook.posted) == 3
 
 
@@ -185,8 +185,8 @@ def test_a_program_is_given_the_events_as_json(tmp_path: Path) -> None:
     program.chmod(0o700)
     with Notifier(tmp_path, f"unix://{tmp_path}/none.sock", "--command", str(program)):
         until(got.exists, "the program was started", 60)
-    (one,) = json.loads(got.read_text())["events"]
-    assert (one["kind"], one["of"]) == ("began", "Redis")
+    (sent,) = json.loads(got.read_text())["events"]
+    assert (sent["kind"], sent["of"]) == ("began", "Redis")
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,13 @@ FROZEN = Look({"k-1": Fault("k-1", "kitchen", "frozen: 12 s")}, WELL.well)
 NOBODY = Look()
 
 
-def told(*looks: Look, hold_s: float = 30.0) -> list[tuple[int, str, str]]:
+def notified(*looks: Look, hold_s: float = 30.0) -> list[tuple[int, str, str]]:
     """Second, kind and text of what a watch tells of one look each second."""
     watch = Watch(hold_s, hold_s)
     return [
-        (second, one.kind, one.text.partition(":")[0])
+        (second, event.kind, event.text.partition(":")[0])
         for second, look in enumerate(looks)
-        for one in watch.see(look, float(second))
+        for event in watch.see(look, float(second))
     ]
 
 
@@ -31,7 +31,7 @@ def shows(expression: str) -> Look:
 def test_what_is_wrong_is_told_once_and_once_when_it_is_over() -> None:
     looks = [WELL] * 10 + [SILENT] * 200 + [WELL] * 200
 
-    assert told(*looks) == [(40, "began", "silent"), (240, "over", "silent")]
+    assert notified(*looks) == [(40, "began", "silent"), (240, "over", "silent")]
 
 
 def test_how_long_it_lasted_is_told_from_when_it_was_first_seen() -> None:
@@ -44,20 +44,22 @@ def test_how_long_it_lasted_is_told_from_when_it_was_first_seen() -> None:
 
 
 def test_what_comes_and_goes_faster_than_the_hold_is_not_told() -> None:
-    assert told(*([SILENT] * 20 + [WELL] * 2) * 20) == []
+    assert notified(*([SILENT] * 20 + [WELL] * 2) * 20) == []
 
 
 def test_what_flaps_after_it_was_told_is_neither_over_nor_told_again() -> None:
-    assert told(*[SILENT] * 31, *([WELL] * 20 + [SILENT] * 20) * 10) == [(30, "began", "silent")]
+    assert notified(*[SILENT] * 31, *([WELL] * 20 + [SILENT] * 20) * 10) == [
+        (30, "began", "silent")
+    ]
 
 
 def test_a_start_tells_nothing_at_once_and_then_what_still_is_wrong() -> None:
-    assert told(*[SILENT] * 20, *[WELL] * 100) == []
-    assert told(*[SILENT] * 100) == [(30, "began", "silent")]
+    assert notified(*[SILENT] * 20, *[WELL] * 100) == []
+    assert notified(*[SILENT] * 100) == [(30, "began", "silent")]
 
 
 def test_what_turns_into_another_fault_is_told_with_one_end() -> None:
-    assert told(*[FROZEN] * 100, *[SILENT] * 100, *[WELL] * 100) == [
+    assert notified(*[FROZEN] * 100, *[SILENT] * 100, *[WELL] * 100) == [
         (30, "began", "frozen"),
         (130, "began", "silent"),
         (230, "over", "silent"),
@@ -67,14 +69,14 @@ def test_what_turns_into_another_fault_is_told_with_one_end() -> None:
 def test_a_sentence_that_changes_its_numbers_is_the_same_fault() -> None:
     looks = [Look({"k-1": Fault("k-1", "kitchen", f"frozen: {n} s")}) for n in range(100)]
 
-    assert told(*looks) == [(30, "began", "frozen")]
+    assert notified(*looks) == [(30, "began", "frozen")]
 
 
 def test_while_redis_is_away_nothing_else_is_told_and_nothing_is_over() -> None:
     away = redis_away("no answer")
     looks = [SILENT] * 40 + [away] * 100 + [SILENT] * 100 + [WELL] * 100
 
-    assert told(*looks) == [
+    assert notified(*looks) == [
         (30, "began", "silent"),
         (70, "began", "away"),
         (170, "over", "away"),
@@ -85,26 +87,26 @@ def test_while_redis_is_away_nothing_else_is_told_and_nothing_is_over() -> None:
 def test_what_was_seen_only_before_redis_went_begins_anew() -> None:
     looks = [SILENT] * 20 + [redis_away("no answer")] * 20 + [SILENT] * 29 + [WELL] * 100
 
-    assert told(*looks) == []
+    assert notified(*looks) == []
 
 
 def test_a_camera_that_was_taken_away_is_not_told_as_well_again() -> None:
-    assert told(*[SILENT] * 40, *[NOBODY] * 100) == [(30, "began", "silent")]
+    assert notified(*[SILENT] * 40, *[NOBODY] * 100) == [(30, "began", "silent")]
 
 
 def test_an_expression_is_told_once_it_has_stayed_and_the_first_never() -> None:
     looks = [shows("happiness")] * 60 + [shows("sadness")] * 10 + [shows("happiness")] * 60
 
-    assert told(*looks) == []
-    assert told(*looks, *[shows("sadness")] * 60) == [
+    assert notified(*looks) == []
+    assert notified(*looks, *[shows("sadness")] * 60) == [
         (160, "expression", "sadness is shown most, after happiness")
     ]
 
 
 def test_an_empty_room_is_no_change_and_starts_the_wait_anew() -> None:
     gap = [shows("sadness")] * 20 + [NOBODY] * 5
-    assert told(*[shows("happiness")] * 60, *gap * 10) == []
-    assert told(*[shows("happiness")] * 60, *[NOBODY] * 99, *[shows("happiness")] * 60) == []
+    assert notified(*[shows("happiness")] * 60, *gap * 10) == []
+    assert notified(*[shows("happiness")] * 60, *[NOBODY] * 99, *[shows("happiness")] * 60) == []
 
 
 def site(*cameras: CameraHealth, workers: float = 0.5, paused: bool = False) -> Site:
@@ -132,8 +134,8 @@ def test_a_site_that_is_well_has_its_cameras_workers_and_redis_as_well() -> None
 
 
 def test_silent_frozen_and_black_cameras_and_silent_workers_are_wrong() -> None:
-    for one in (camera(silent_s=30.0), camera(picture="frozen"), camera(picture="black")):
-        assert look_at(site(one)).wrong.keys() == {"k-1"}
+    for silent in (camera(silent_s=30.0), camera(picture="frozen"), camera(picture="black")):
+        assert look_at(site(silent)).wrong.keys() == {"k-1"}
     look = look_at(site(camera(), workers=30.0))
     assert look.wrong.keys() == {"workers"}
     assert look.well == {"k-1", "Redis"}

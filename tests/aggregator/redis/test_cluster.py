@@ -8,7 +8,7 @@ import pytest
 from redis.cluster import RedisCluster
 
 from roommood.aggregator.counting.buckets import Delivery
-from roommood.aggregator.counting.outcomes import Outcome
+from roommood.aggregator.counting.outcomes import CommitReport, Outcome
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.client import connect
@@ -17,6 +17,7 @@ from roommood.aggregator.stats.site import SiteReader
 from roommood.shared.clock import wall_ms
 from roommood.shared.errors import ConfigError, ShardAway, StoreAway
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream
+from tests.end_to_end.site import until
 from tests.ports import free_port
 from tests.redis_cluster import Cluster
 
@@ -57,13 +58,21 @@ def deliver_until_acknowledged(store: Store, deliveries: list[Delivery]) -> int:
     while waiting:
         sent, waiting = waiting[:24], waiting[24:]
         outcomes = store.commit(sent, NOW_MS).outcomes
-        again = [one for one, o in zip(sent, outcomes, strict=True) if o is Outcome.UNSETTLED]
-        settled = [one for one in sent if one not in again]
+        again = [
+            delivery for delivery, o in zip(sent, outcomes, strict=True) if o is Outcome.UNSETTLED
+        ]
+        settled = [delivery for delivery in sent if delivery not in again]
         repeated = store.commit(settled, NOW_MS).outcomes
         assert set(repeated) <= {Outcome.DUPLICATE, Outcome.UNSETTLED}
         unsettled += len(again)
         waiting += again
     return unsettled
+
+
+def settled_somewhere(store: Store, deliveries: list[Delivery]) -> CommitReport | None:
+    """What became of them, where any node settled any; a second attempt changes nothing."""
+    report = store.commit(deliveries, NOW_MS)
+    return report if set(report.outcomes) != {Outcome.UNSETTLED} else None
 
 
 def test_the_rooms_of_these_tests_lie_on_all_nodes(cluster: Cluster) -> None:
@@ -83,10 +92,11 @@ def test_a_node_that_is_lost_takes_only_its_own_rooms_and_is_caught_up_with() ->
         store = Store(cluster.url)
         store.commit(deliveries[:24], NOW_MS)
         cluster.nodes[lost].kill()
-        report = store.commit(deliveries, NOW_MS)
+        # Who answers late on a busy machine is away for a while, too, as the first attempt sees it.
+        report = until(lambda: settled_somewhere(store, deliveries), "living nodes answer")
         settled = {
-            one.result.room
-            for one, outcome in zip(deliveries, report.outcomes, strict=True)
+            delivery.result.room
+            for delivery, outcome in zip(deliveries, report.outcomes, strict=True)
             if outcome is not Outcome.UNSETTLED
         }
         assert settled == {room for room in ROOMS if cluster.node_of(room) != lost}
@@ -125,8 +135,8 @@ def test_nodes_that_forgot_the_script_are_told_it_again(
     deliveries = stream(23, 2, ROOMS)
     store.commit(deliveries[:12], NOW_MS)
     for node in cluster.nodes:
-        with node.client() as one:
-            one.script_flush()
+        with node.client() as connection:
+            connection.script_flush()
     store.commit(deliveries, NOW_MS)
     assert stored(client, *ROOMS) == counters(deliveries)
 
@@ -142,13 +152,13 @@ def test_a_cluster_is_read_paused_and_forgotten_as_one_redis_is(
     store.write_health({"door": {"sent": 1}}, {"w": {"threads": 1}}, now_ms)
     store.pause("room-3")
     with RoomStats(cluster.url) as stats:
-        assert [one.room for one in stats.rooms()] == sorted(ROOMS)
-        assert [one.room for one in stats.rooms() if one.paused] == ["room-3"]
+        assert [known.room for known in stats.rooms()] == sorted(ROOMS)
+        assert [known.room for known in stats.rooms() if known.paused] == ["room-3"]
         assert all(now.people == 1 for now in stats.live_rooms())
         assert all(stats.summary(room, timedelta(hours=1)).people == 1 for room in ROOMS)
         assert stats.history("room-0", timedelta(minutes=2), timedelta(seconds=10))[-1]
         assert store.forget("room-0", now_ms) > 4
-        assert "room-0" not in [one.room for one in stats.rooms()]
+        assert "room-0" not in [known.room for known in stats.rooms()]
     assert client.hgetall(redis_keys.camera("door"))["sent"] == "1"
     assert set(store.commit(kept[:1], now_ms).outcomes) == {Outcome.FORGOTTEN}
     assert list(client.scan_iter(redis_keys.of_room("room-0"))) == [redis_keys.forgotten("room-0")]
@@ -192,7 +202,7 @@ def test_with_any_one_node_down_readers_connect_and_show_what_lives(lost: int) -
         with pytest.raises(ShardAway):
             store.touch_rooms({on_living: wall_ms()})
         with RoomStats(f"redis://{living[0]}?cluster=true") as stats:
-            assert on_living in [one.room for one in stats.rooms()]
+            assert on_living in [known.room for known in stats.rooms()]
         newcomer = Store(f"redis://{living[0]}?cluster=true")
         newcomer.check_schema()
         assert newcomer.paused_rooms() == (ROOMS[0],)
@@ -205,12 +215,12 @@ def look_at(url: str, cluster: Cluster, lost: int, node: str) -> None:
     site = reader.look()
     on_lost = {room for room in ROOMS if cluster.node_of(room) == lost}
     assert site.away == {node}
-    assert [one.room for one in site.rooms] == sorted(ROOMS)
-    assert [one.room for one in site.rooms if one.paused] == [ROOMS[0]]
+    assert [known.room for known in site.rooms] == sorted(ROOMS)
+    assert [known.room for known in site.rooms if known.paused] == [ROOMS[0]]
     assert {now.room for now in site.now if now.away} == on_lost
     assert all(now.people == 1 for now in site.now if not now.away)
     minutes = reader.lately([*ROOMS], timedelta(minutes=5))
-    assert {room for room, one in zip(ROOMS, minutes, strict=True) if one is None} == on_lost
+    assert {room for room, minute in zip(ROOMS, minutes, strict=True) if minute is None} == on_lost
     asked = {
         f"cam-{r}" for r in ROOMS if cluster.node_of_key(redis_keys.camera(f"cam-{r}")) != lost
     }
@@ -249,6 +259,6 @@ def test_a_url_that_no_cluster_can_have_is_refused(url: str) -> None:
 
 
 def test_what_was_acknowledged_twice_is_told_as_a_duplicate(store: Store) -> None:
-    one = delivery(result(7, face()))
-    other = dataclasses.replace(one, ticket="again")
-    assert store.commit([one, other], NOW_MS).outcomes == (Outcome.COMMITTED, Outcome.DUPLICATE)
+    given = delivery(result(7, face()))
+    other = dataclasses.replace(given, ticket="again")
+    assert store.commit([given, other], NOW_MS).outcomes == (Outcome.COMMITTED, Outcome.DUPLICATE)

@@ -43,10 +43,10 @@ def test_a_name_that_no_server_answers_is_a_redis_that_is_away(
 def test_all_addresses_of_a_name_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     port, real = free_port(), socket.getaddrinfo
     family = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
-    found = [(*family, (host, port)) for host in ("127.0.0.9", "127.0.0.1")]
+    addresses = [(*family, (host, port)) for host in ("127.0.0.9", "127.0.0.1")]
 
     def of_two(host: str, *rest: Any, **more: Any) -> list[Any]:
-        return found if host == "desk.lan" else real(host, *rest, **more)
+        return addresses if host == "desk.lan" else real(host, *rest, **more)
 
     with RedisServer(port=str(port)):
         monkeypatch.setattr(socket, "getaddrinfo", of_two)

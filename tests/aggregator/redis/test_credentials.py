@@ -134,7 +134,7 @@ def test_nobody_comes_in_as_the_default_user(guarded: RedisServer, login: dict[s
 
 
 def commands_of(acl: Path, user: str) -> list[str]:
-    (line,) = [one for one in acl.read_text().splitlines() if one.startswith(f"user {user} ")]
+    (line,) = [row for row in acl.read_text().splitlines() if row.startswith(f"user {user} ")]
     return [word[1:] for word in line.split() if word.startswith("+") and "@" not in word]
 
 
@@ -200,7 +200,7 @@ def test_the_reader_reads_all_that_is_counted_and_writes_nothing(
     writer.touch_rooms({"den": now_ms})
     url = as_user(guarded, "reader")
     with RoomStats(url, access.reader_password) as stats:
-        assert [one.room for one in stats.rooms()] == ["den"]
+        assert [room.room for room in stats.rooms()] == ["den"]
         assert stats.live("den").people == 1.0
         assert stats.summary("den", timedelta(minutes=5)).frames == 1
         assert stats.history("den", timedelta(minutes=5), timedelta(minutes=1))
@@ -279,14 +279,14 @@ def test_the_reader_hears_updates_and_runs_no_script(
     guarded: RedisServer, access: RedisAccess, writer: Store
 ) -> None:
     with raw(guarded, "reader", access.reader_password) as client:
-        with client.pubsub() as told:
-            told.subscribe(redis_keys.updates("den"))
-            told.psubscribe("roommood:*")
+        with client.pubsub() as updates:
+            updates.subscribe(redis_keys.updates("den"))
+            updates.psubscribe("roommood:*")
             now_ms = wall_ms() + 60_000
             writer.commit([delivery(result(77, face(), room="den"), now_ms - 100)], now_ms)
             kinds: set[str] = set()
             while kinds != {"subscribe", "psubscribe", "message", "pmessage"}:
-                message = told.get_message(timeout=20)
+                message = updates.get_message(timeout=20)
                 assert message is not None, kinds
                 kinds.add(message["type"])
         for call in (
@@ -304,10 +304,10 @@ def test_the_reader_hears_updates_and_runs_no_script(
         ):
             with pytest.raises(redis.ResponseError, match=REFUSED):
                 call()
-        with client.pubsub() as told:
-            told.psubscribe("*")
+        with client.pubsub() as updates:
+            updates.psubscribe("*")
             with pytest.raises(redis.ResponseError, match=REFUSED):
-                told.get_message(timeout=20)
+                updates.get_message(timeout=20)
 
 
 def test_nobody_gets_in_without_a_password(guarded: RedisServer, tmp_path: Path) -> None:
@@ -342,15 +342,15 @@ def test_the_files_are_for_their_owner_only_and_hold_no_password_but_their_own(
     access: RedisAccess,
 ) -> None:
     passwords = {
-        one.read_text().strip()
-        for one in (access.writer_password, access.reader_password, access.operator_password)
+        file.read_text().strip()
+        for file in (access.writer_password, access.reader_password, access.operator_password)
     }
     assert len(passwords) == 3
-    assert all(len(one) >= 40 for one in passwords)
+    assert all(len(password) >= 40 for password in passwords)
     for path in access.conf.parent.iterdir():
         assert path.stat().st_mode & 0o777 == 0o600
     for path in (access.conf, access.acl):
-        assert not any(one in path.read_text() for one in passwords)
+        assert not any(password in path.read_text() for password in passwords)
 
 
 def test_files_that_are_there_are_kept_unless_forced(tmp_path: Path) -> None:
@@ -418,10 +418,10 @@ def test_the_commands_refuse_a_url_with_a_password_without_repeating_it() -> Non
         ("export", "den"), ("doctor",), ("aggregator",),
     ):  # fmt: skip
         done = CliRunner().invoke(app, [*words, "--redis", "redis://:sesame@127.0.0.1:1/0"])
-        said = f"{done.output} {done.exception}"
+        text = f"{done.output} {done.exception}"
         assert done.exit_code != 0
-        assert "sesame" not in said, words
-        assert "password" in said, words
+        assert "sesame" not in text, words
+        assert "password" in text, words
 
 
 def test_a_user_in_the_url_needs_a_password_file() -> None:
@@ -452,7 +452,7 @@ def test_a_systemd_credential_is_taken_where_no_file_is_given(
     credential.chmod(0o440)  # as systemd makes it
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     with RoomStats(as_user(guarded, "reader")) as stats:
-        assert "den" in [one.room for one in stats.rooms()]
+        assert "den" in [room.room for room in stats.rooms()]
 
 
 def test_a_new_password_is_taken_without_a_restart(

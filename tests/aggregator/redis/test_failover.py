@@ -60,7 +60,7 @@ def test_with_the_pool_kept_it_is_never_reached(
 
 
 @pytest.mark.parametrize(
-    "said",
+    "message",
     [
         "You can't write against a read only replica.", "READONLY You can't write",
         "Redis is loading the dataset in memory", "LOADING Redis is loading",
@@ -68,8 +68,8 @@ def test_with_the_pool_kept_it_is_never_reached(
         "The cluster is down", "CLUSTERDOWN Hash slot not served",
     ],
 )  # fmt: skip
-def test_what_speaks_of_the_server_is_told_from_what_speaks_of_a_key(said: str) -> None:
-    assert is_of_wrong_server(redis.ResponseError(said))
+def test_what_speaks_of_the_server_is_told_from_what_speaks_of_a_key(message: str) -> None:
+    assert is_of_wrong_server(redis.ResponseError(message))
     for other in (
         "WRONGTYPE Operation against a key",
         "OOM command not allowed",
@@ -114,7 +114,7 @@ def test_a_killed_master_loses_and_doubles_nothing(sentinels: Sentinels) -> None
     with RoomStats(sentinels.url, now_ms=lambda: NOW_MS) as stats:
         assert stats.rooms() == []
         store.touch_rooms({"den": wall_ms()})
-        assert [one.room for one in stats.rooms()] == ["den"]
+        assert [room.room for room in stats.rooms()] == ["den"]
     store.close()
     sentinels.servers[first].start()
     until(lambda: follows(sentinels.servers[first]), "the old master follows", 60.0)

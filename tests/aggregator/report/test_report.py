@@ -69,7 +69,7 @@ def test_what_was_not_observed_is_said(report: str) -> None:
 
 
 def test_the_page_asks_nothing_of_anybody(report: str) -> None:
-    assert all(one.startswith("#") for one in Cells(report).asked)
+    assert all(reference.startswith("#") for reference in Cells(report).asked)
     assert not re.search(r"https?:|@import|url\(|<script", report)
 
 

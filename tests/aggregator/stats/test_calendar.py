@@ -74,7 +74,7 @@ def test_a_day_is_as_long_as_its_clock_says(day: str, hours: int) -> None:
 def test_days_begin_at_the_zones_midnight() -> None:
     span = parse_span("2026-11-20", "2026-11-22", NOW, KOLKATA)
 
-    assert [one.start for one in steps(span, timedelta(days=1), KOLKATA)] == [
+    assert [step.start for step in steps(span, timedelta(days=1), KOLKATA)] == [
         utc(2026, 11, 19, 18, 30), utc(2026, 11, 20, 18, 30), utc(2026, 11, 21, 18, 30),
     ]  # fmt: skip
 
@@ -82,7 +82,7 @@ def test_days_begin_at_the_zones_midnight() -> None:
 def test_the_last_step_ends_with_the_span() -> None:
     span = Span(NOW, NOW + timedelta(minutes=25))
 
-    assert [one.length.seconds for one in steps(span, timedelta(minutes=10), UTC)] == [
+    assert [step.length.seconds for step in steps(span, timedelta(minutes=10), UTC)] == [
         600,
         600,
         300,
@@ -114,11 +114,11 @@ def test_an_hour_of_the_clock_is_as_long_as_the_clock_shows_it(
     span = parse_span(day, day, NOW, clock)
     hours = wall_hours(span, clock)
 
-    shown = [one.start.astimezone(clock) for one in hours]
-    assert len({one.hour for one in shown}) == len(hours)
-    assert sum((one.length for one in hours), timedelta()) == span.length
-    unusual = [(at.hour, one.length / HOUR) for at, one in zip(shown, hours, strict=True)
-               if one.length != HOUR]  # fmt: skip
+    shown = [hour.start.astimezone(clock) for hour in hours]
+    assert len({time.hour for time in shown}) == len(hours)
+    assert sum((hour.length for hour in hours), timedelta()) == span.length
+    unusual = [(at.hour, hour.length / HOUR) for at, hour in zip(shown, hours, strict=True)
+               if hour.length != HOUR]  # fmt: skip
     assert unusual == ([] if odd is None else [odd])
 
 
@@ -126,7 +126,7 @@ def test_hours_of_a_zone_that_is_half_an_hour_off_each_have_an_hour_that_is_kept
     span = parse_span("2026-11-20", "2026-11-20", NOW, KOLKATA)
     hour = RESOLUTIONS[-1]
 
-    kept = [buckets_of(one, hour, NOW.timestamp()) for one in wall_hours(span, KOLKATA)]
+    kept = [buckets_of(wall_hour, hour, NOW.timestamp()) for wall_hour in wall_hours(span, KOLKATA)]
 
-    assert [len(one) for one in kept] == [1] * 24
-    assert len({one.start for one in kept}) == 24
+    assert [len(buckets) for buckets in kept] == [1] * 24
+    assert len({buckets.start for buckets in kept}) == 24

@@ -58,12 +58,12 @@ def _as_shown(mix: Sequence[float], matrix: Matrix, us: float = 1e9) -> list[flo
 def _drawn(mix: Sequence[float], matrix: Matrix, count: int, rng: random.Random) -> list[float]:
     """Winning labels of so many faces, each drawn by itself."""
     truth = rng.choices(range(COUNT), mix, k=count)
-    labels = Counter(rng.choices(range(COUNT), matrix[one])[0] for one in truth)
+    labels = Counter(rng.choices(range(COUNT), matrix[label])[0] for label in truth)
     return [float(labels[j]) for j in range(COUNT)]
 
 
 def _shares(estimates: Sequence[Estimate]) -> list[float]:
-    return [one.share for one in estimates]
+    return [estimate.share for estimate in estimates]
 
 
 def _error(shares: Sequence[float], mix: Sequence[float]) -> float:
@@ -78,8 +78,8 @@ SURE = (0.8, 0.95, 0.8, 0.35, 0.6, 0.5, 0.5, 0.4)
 def test_expressions_that_are_seldom_sure_keep_their_share(mix: Sequence[float]) -> None:
     partly = [[sure * p for p in row] for sure, row in zip(SURE, CLEAR, strict=True)]
     shown = _as_shown(mix, partly)
-    found = corrected([Evidence(shown, PLENTY, partly)])
-    assert _error(_shares(found), mix) < 0.01
+    shares = corrected([Evidence(shown, PLENTY, partly)])
+    assert _error(_shares(shares), mix) < 0.01
     blind = corrected([Evidence(shown, PLENTY, CLEAR)])  # a matrix of the sure faces alone
     assert _error(_shares(blind), mix) > 0.02
 
@@ -88,8 +88,8 @@ def test_expressions_that_are_seldom_sure_keep_their_share(mix: Sequence[float])
 @pytest.mark.parametrize("matrix", [IDENTITY, CLEAR, WEAK])
 def test_without_noise_the_true_mix_comes_back(mix: Sequence[float], matrix: Matrix) -> None:
     shown = _as_shown(mix, matrix)
-    found = corrected([Evidence(shown, PLENTY, matrix)])
-    assert _error(_shares(found), mix) < 0.01
+    shares = corrected([Evidence(shown, PLENTY, matrix)])
+    assert _error(_shares(shares), mix) < 0.01
 
 
 @pytest.mark.parametrize("mix", ROOMS)
@@ -100,7 +100,7 @@ def test_with_noise_it_is_nearer_to_the_truth_than_the_raw_shares(
     rng, raw_errors, errors = random.Random(3), 0.0, 0.0
     for _ in range(10):
         labels = _drawn(mix, matrix, 500, rng)
-        raw_errors += _error([one / 500 for one in labels], mix)
+        raw_errors += _error([label / 500 for label in labels], mix)
         errors += _error(_shares(corrected([Evidence(labels, 500, matrix)])), mix)
     assert errors < raw_errors * 0.75
 
@@ -112,11 +112,11 @@ def test_shares_are_never_negative_and_add_up_to_1_whatever_the_matrix(
 ) -> None:
     rng = random.Random(seed)
     weights = [[rng.random() ** 8 for _ in range(COUNT)] for _ in range(COUNT)]
-    matrix = [[one / sum(row) for one in row] for row in weights]
+    matrix = [[value / sum(row) for value in row] for row in weights]
     us = [rng.random() ** 6 * rng.choice((0, 1)) + 1e-6 for _ in range(COUNT)]
-    found = corrected([Evidence(us, observations, matrix)])
-    assert sum(_shares(found)) == pytest.approx(1)
-    assert all(0 <= one.low <= one.share <= one.high <= 1 for one in found)
+    shares = corrected([Evidence(us, observations, matrix)])
+    assert sum(_shares(shares)) == pytest.approx(1)
+    assert all(0 <= share.low <= share.share <= share.high <= 1 for share in shares)
 
 
 def test_without_face_time_there_are_no_shares() -> None:
@@ -127,25 +127,25 @@ def test_without_face_time_there_are_no_shares() -> None:
 def test_a_matrix_that_tells_nothing_apart_leaves_the_raw_shares_and_a_wide_interval() -> None:
     shown = _as_shown(SAD_ROOM, CLEAR, us=1.0)
     for observations in (10.0, 1000.0):
-        found = corrected([Evidence(shown, observations, BLIND)])
-        assert _error(_shares(found), shown) < 0.05
-        assert found[0].high - found[0].low > 0.5
+        shares = corrected([Evidence(shown, observations, BLIND)])
+        assert _error(_shares(shares), shown) < 0.05
+        assert shares[0].high - shares[0].low > 0.5
 
 
 def test_two_expressions_that_look_alike_share_what_was_seen_of_them() -> None:
     twins = [list(row) for row in CLEAR]
     twins[7] = list(twins[0])
-    found = corrected([Evidence(_as_shown(SAD_ROOM, twins), PLENTY, twins)])
-    assert found[0].share + found[7].share == pytest.approx(0.4, abs=0.01)
-    assert found[7].high > 0.3
-    assert found[3].share == pytest.approx(0.4, abs=0.01)
+    shares = corrected([Evidence(_as_shown(SAD_ROOM, twins), PLENTY, twins)])
+    assert shares[0].share + shares[7].share == pytest.approx(0.4, abs=0.01)
+    assert shares[7].high > 0.3
+    assert shares[3].share == pytest.approx(0.4, abs=0.01)
 
 
 def test_an_expression_that_the_matrix_was_never_measured_on_is_taken_at_its_word() -> None:
     unmeasured = [list(row) for row in IDENTITY]
     unmeasured[7] = [0.0] * COUNT
-    found = corrected([Evidence(UNIFORM, PLENTY, unmeasured)])
-    assert found[7].share == pytest.approx(1 / COUNT, abs=0.01)
+    shares = corrected([Evidence(UNIFORM, PLENTY, unmeasured)])
+    assert shares[7].share == pytest.approx(1 / COUNT, abs=0.01)
 
 
 def test_each_size_of_face_is_corrected_by_its_own_matrix_and_weighs_its_face_time() -> None:
@@ -170,8 +170,10 @@ def test_the_interval_holds_the_truth_about_95_times_in_100(matrix: Matrix, coun
     rng, held, asked = random.Random(7), 0, 0
     for n in range(90):
         mix = ROOMS[n % len(ROOMS)]
-        found = corrected([Evidence(_drawn(mix, matrix, count, rng), count, matrix)])
-        held += sum(one.low <= share <= one.high for one, share in zip(found, mix, strict=True))
+        shares = corrected([Evidence(_drawn(mix, matrix, count, rng), count, matrix)])
+        held += sum(
+            finding.low <= share <= finding.high for finding, share in zip(shares, mix, strict=True)
+        )
         asked += COUNT
     assert 0.93 <= held / asked <= 0.995
 
@@ -223,7 +225,7 @@ def test_a_room_is_read_with_its_shares_corrected(store: Store, stats: RoomStats
     assert sad.low is not None
     assert sad.high is not None
     assert sad.corrected_high - sad.corrected_low > sad.high - sad.low
-    assert sum(one.corrected or 0 for one in shares.values()) == pytest.approx(1)
+    assert sum(value.corrected or 0 for value in shares.values()) == pytest.approx(1)
 
 
 def test_a_history_is_corrected_row_by_row(store: Store, stats: RoomStats) -> None:
@@ -236,9 +238,9 @@ def test_a_history_is_corrected_row_by_row(store: Store, stats: RoomStats) -> No
 
 def test_without_a_matrix_nothing_is_corrected(store: Store, stats: RoomStats) -> None:
     _counted(store, SAD_ROOM)
-    assert {one.corrected for one in _summary(stats).values()} == {None}
+    assert {value.corrected for value in _summary(stats).values()} == {None}
     store.write_models([_report("net-1")])
-    assert None not in {one.corrected for one in _summary(stats).values()}
+    assert None not in {value.corrected for value in _summary(stats).values()}
 
 
 def test_half_a_minute_of_another_model_does_not_take_the_correction_away(
@@ -267,7 +269,7 @@ def test_a_size_without_a_matrix_is_not_corrected_by_that_of_another(
 ) -> None:
     store.write_models([_report("net-1", ["medium", "large"])])
     _counted(store, SAD_ROOM, size=2)
-    assert None not in {one.corrected for one in _summary(stats).values()}
+    assert None not in {value.corrected for value in _summary(stats).values()}
     assert stats.summary("kitchen", MINUTE).uncorrected_share == 0.0
     _counted(store, SAD_ROOM, size=0)
     assert stats.summary("kitchen", MINUTE).uncorrected_share == pytest.approx(0.5, abs=0.05)

@@ -168,7 +168,7 @@ def test_a_room_of_which_nothing_was_observed_says_so(fed: RedisServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (("kichen",), "known rooms: hall, kitchen"),
         (("kitchen", "--csv", "--json"), "choose one"),
@@ -178,11 +178,11 @@ def test_a_room_of_which_nothing_was_observed_says_so(fed: RedisServer) -> None:
         (("kitchen", "--output", "/dev/null"), "/dev/null is no file"),
     ],
 )
-def test_a_mistake_is_one_clear_line(fed: RedisServer, args: tuple[str, ...], said: str) -> None:
+def test_a_mistake_is_one_clear_line(fed: RedisServer, args: tuple[str, ...], message: str) -> None:
     done = export(fed, *args)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert said in done.stderr
+    assert message in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -6,21 +6,21 @@ from roommood.aggregator.stats.health import camera_health, worker_health, worke
 
 
 def test_counts_of_all_workers_are_added_up() -> None:
-    said = {
+    reported = {
         "analysed@w1": "3",
         "analysed@w2": "4",
         "refused-stale@w1": "2",
         "refused-stale@w2": "1",
     }
-    camera = camera_health("door", said, 0.0)
+    camera = camera_health("door", reported, 0.0)
     assert (camera.analysed, camera.refused) == (7, {"stale": 3})
     assert camera.workers == ("w1", "w2")
-    assert workers_of(said) == {"w1", "w2"}
+    assert workers_of(reported) == {"w1", "w2"}
 
 
 def test_numbers_that_are_none_are_as_not_said() -> None:
-    said = {"rate_hz": "nan", "captured": "", "sent": "inf", "analysed@w": "many"}
-    odd = camera_health("x", said, 1.0)
+    reported = {"rate_hz": "nan", "captured": "", "sent": "inf", "analysed@w": "many"}
+    odd = camera_health("x", reported, 1.0)
     assert (odd.rate_hz, odd.captured, odd.sent, odd.analysed) == (None, 0, 0, 0)
     assert worker_health("w", {"threads": "two", "up_s": "-inf"}, 1.0).up_s is None
 
@@ -31,7 +31,7 @@ def test_silence_is_the_cameras_own_and_what_came_after() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "trouble"),
+    ("reported", "trouble"),
     [
         ({}, ""),
         ({"picture": "ok", "source": "ok"}, ""),
@@ -39,5 +39,5 @@ def test_silence_is_the_cameras_own_and_what_came_after() -> None:
         ({"source": "away"}, "away"),
     ],
 )
-def test_trouble_is_told_in_the_cameras_own_words(said: dict[str, str], trouble: str) -> None:
-    assert camera_health("door", said, 0.0).trouble == trouble
+def test_trouble_is_told_in_the_cameras_own_words(reported: dict[str, str], trouble: str) -> None:
+    assert camera_health("door", reported, 0.0).trouble == trouble

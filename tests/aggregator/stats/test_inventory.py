@@ -26,7 +26,7 @@ class Clock:
 
 def names(inventory: Inventory, *known: str) -> tuple[list[str], list[str]]:
     cameras, workers = inventory.take(known)
-    return [one.camera for one in cameras], [one.worker for one in workers]
+    return [camera.camera for camera in cameras], [worker.worker for worker in workers]
 
 
 def test_whatever_gave_health_is_found(client: Any, rooms: Rooms) -> None:
@@ -96,10 +96,10 @@ def test_among_100_000_foreign_keys_a_look_scans_nothing(
     rooms.health({"hall-1": {"room": "hall"}}, {"w1": {"threads": 1}})
     client.config_resetstat()
     reader = SiteReader(server.url)
-    assert [one.camera for one in reader.look().cameras] == ["door", "hall-1"]
+    assert [camera.camera for camera in reader.look().cameras] == ["door", "hall-1"]
     reader.look()
     reader.close()
-    asked = {name.removeprefix("cmdstat_"): told["calls"] for name, told in commands(client)}
+    asked = {name.removeprefix("cmdstat_"): fields["calls"] for name, fields in commands(client)}
     assert "scan" not in asked
     assert "keys" not in asked
     assert 0 < sum(asked.values()) < 60

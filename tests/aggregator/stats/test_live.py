@@ -26,8 +26,8 @@ class _Room:
         self.store, self.client, self.seq, self.now_ms = store, client, 0, NOW_MS
 
     def frame(self, age_ms: float, *faces: Face, camera: str = "door", us: int = 100_000) -> None:
-        one = result(self.seq, *faces, camera=camera, interval_us=us)
-        self.store.commit([delivery(one, self.now_ms - age_ms)], self.now_ms)
+        counted = result(self.seq, *faces, camera=camera, interval_us=us)
+        self.store.commit([delivery(counted, self.now_ms - age_ms)], self.now_ms)
         self.seq += 1
 
     def frames(self, count: int, *faces: Face, camera: str = "door") -> None:
@@ -74,8 +74,8 @@ def test_the_order_in_which_results_come_makes_no_difference(
 
     def derived(order: Sequence[tuple[int, Face]]) -> list[float]:
         client.delete(LIVE)
-        for age_ms, one in order:
-            room.frame(age_ms, one)
+        for age_ms, shown in order:
+            room.frame(age_ms, shown)
         return [room.number(f"share:{e}") for e in EXPRESSIONS] + [room.number("people")]
 
     forwards = derived(frames)

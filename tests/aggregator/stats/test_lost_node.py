@@ -25,12 +25,16 @@ def shown(what: object) -> str:
 
 
 def test_prometheus_is_told_that_it_is_unknown_and_nothing_else() -> None:
-    told = [*site_samples(SITE, [None, None])]
-    of_hall = {one.name: one.value for one in told if one.labels.get("room") == "hall"}
+    samples = [*site_samples(SITE, [None, None])]
+    of_hall = {
+        sample.name: sample.value for sample in samples if sample.labels.get("room") == "hall"
+    }
     assert of_hall == {"roommood_room_unknown": 1}
-    of_den = {one.name: one.value for one in told if one.labels.get("room") == "den"}
+    of_den = {sample.name: sample.value for sample in samples if sample.labels.get("room") == "den"}
     assert (of_den["roommood_room_unknown"], of_den["roommood_room_up"]) == (0, 0)
-    nodes = [one.value for one in told if one.name == "roommood_exporter_redis_nodes_away"]
+    nodes = [
+        sample.value for sample in samples if sample.name == "roommood_exporter_redis_nodes_away"
+    ]
     assert nodes == [1]
 
 

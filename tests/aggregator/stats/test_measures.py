@@ -18,38 +18,40 @@ pytest.importorskip("jinja2", reason="the page's libraries are not installed")
 from roommood.aggregator.dashboard import html, models
 
 OWN = measured(messages.CameraHealth)
-EVERY_MEASURE = pytest.mark.parametrize("one", OWN, ids=lambda one: one.name)
-VALUES = {one.name: n + 2 if one.kind is not str else f"ok-{n}" for n, one in enumerate(OWN)}
+EVERY_MEASURE = pytest.mark.parametrize("measure", OWN, ids=lambda own: own.name)
+VALUES = {own.name: n + 2 if own.kind is not str else f"ok-{n}" for n, own in enumerate(OWN)}
 
 
 def arrived() -> CameraHealth:
     """A camera's own words, over the wire and out of Redis' hash."""
-    said = messages.CameraHealth(**VALUES)  # type: ignore[arg-type]
-    camera = dataclasses.replace(CAMERA, health=said, counts={"analysed": 3.0, "transit_ms": 4.0})
+    health = messages.CameraHealth(**VALUES)  # type: ignore[arg-type]
+    camera = dataclasses.replace(CAMERA, health=health, counts={"analysed": 3.0, "transit_ms": 4.0})
     report = wire.decode_report(wire.encode_report(dataclasses.replace(REPORT, cameras=(camera,))))
     fields = camera_fields([report])[camera.camera]
     return camera_health(camera.camera, {key: str(value) for key, value in fields.items()}, 0.0)
 
 
 @EVERY_MEASURE
-def test_a_measure_arrives_with_the_reader_and_in_the_api(one: Measured) -> None:
+def test_a_measure_arrives_with_the_reader_and_in_the_api(measure: Measured) -> None:
     camera = arrived()
-    assert getattr(camera, one.name) == VALUES[one.name]
+    assert getattr(camera, measure.name) == VALUES[measure.name]
     health = models.Health(
         redis="answers", why="", taken=datetime.now(UTC), cameras=[camera], workers=[]
     )  # fmt: skip
-    assert json.loads(health.model_dump_json())["cameras"][0][one.name] == VALUES[one.name]
+    assert json.loads(health.model_dump_json())["cameras"][0][measure.name] == VALUES[measure.name]
     schema = models.Health.model_json_schema()["$defs"]["CameraHealth"]["properties"]
-    assert schema[one.name]["description"] == one.measure.description
+    assert schema[measure.name]["description"] == measure.measure.description
 
 
-@pytest.mark.parametrize("one", measured(CameraHealth), ids=lambda one: one.name)
-def test_a_measure_is_shown_where_it_says_so(one: Measured) -> None:
+@pytest.mark.parametrize("measure", measured(CameraHealth), ids=lambda own: own.name)
+def test_a_measure_is_shown_where_it_says_so(measure: Measured) -> None:
     camera = arrived()
     page = html.render("cameras.html", cameras=[camera], away=False)
-    assert (f'data-label="{one.measure.label}"' in page) is bool(one.measure.label)
-    told = {sample.name for sample in site_samples(Site([], [], [camera], []), [])}
-    assert (f"roommood_site_camera_{one.measure.sample}" in told) is bool(one.measure.sample)
+    assert (f'data-label="{measure.measure.label}"' in page) is bool(measure.measure.label)
+    samples = {sample.name for sample in site_samples(Site([], [], [camera], []), [])}
+    assert (f"roommood_site_camera_{measure.measure.sample}" in samples) is bool(
+        measure.measure.sample
+    )
 
 
 def test_what_was_not_measured_stays_unknown() -> None:

@@ -27,7 +27,7 @@ HAPPY, SAD = face(only("happiness")), face(only("sadness"))
 
 def _counted(store: Store, *deliveries: Delivery) -> None:
     store.commit(deliveries, NOW_MS)
-    store.touch_rooms({one.result.room: NOW_MS for one in deliveries})
+    store.touch_rooms({delivery.result.room: NOW_MS for delivery in deliveries})
 
 
 @pytest.fixture
@@ -53,7 +53,10 @@ def test_rooms_are_listed_with_the_time_of_their_last_result(
 ) -> None:
     store.touch_rooms({"kitchen": NOW_MS, "hall": HOUR_MS})
     store.pause("hall")
-    assert [(one.room, one.paused) for one in stats.rooms()] == [("hall", True), ("kitchen", False)]
+    assert [(room.room, room.paused) for room in stats.rooms()] == [
+        ("hall", True),
+        ("kitchen", False),
+    ]
     assert stats.rooms()[0].last_seen == datetime.fromtimestamp(HOUR_MS / 1000, UTC)
 
 
@@ -157,7 +160,7 @@ def test_history_rows_follow_each_other_on_the_grid_and_end_with_the_one_under_w
 def test_every_history_adds_up_to_the_same_total(
     store: Store, stats: RoomStats, last: timedelta, by: timedelta
 ) -> None:
-    deliveries = [one for one in stream(21, 80) if one.captured_ms > NOW_MS - 300_000]
+    deliveries = [counted for counted in stream(21, 80) if counted.captured_ms > NOW_MS - 300_000]
     deliveries += _seconds_of(10_000, 250, NOW_MS - 290_000)
     _counted(store, *deliveries)
     rows = stats.history("kitchen", last, by)
@@ -263,8 +266,8 @@ def test_cameras_that_see_different_people_add_up(store: Store, stats: RoomStats
 def test_the_interval_is_wilsons(
     share: float, observations: float, low: float, high: float
 ) -> None:
-    found = wilson(share, Sampling(observations, 1.0))
-    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-4)
+    interval = wilson(share, Sampling(observations, 1.0))
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_the_live_room_is_read_back(store: Store, stats: RoomStats) -> None:

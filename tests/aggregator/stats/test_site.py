@@ -35,11 +35,11 @@ def fed(server: RedisServer, store: Store) -> RedisServer:
 def test_rooms_cameras_and_workers_are_found(fed: RedisServer) -> None:
     reader = SiteReader(fed.url)
     site = reader.look()
-    assert [(one.room, now.silent) for one, now in zip(site.rooms, site.now, strict=True)] == [
+    assert [(room.room, now.silent) for room, now in zip(site.rooms, site.now, strict=True)] == [
         ("attic", True),
         ("kitchen", False),
     ]
-    assert {one.camera: is_up(one) for one in site.cameras}["door"]
+    assert {camera.camera: is_up(camera) for camera in site.cameras}["door"]
     assert site.workers_alive == 1
     attic, kitchen = reader.lately(["attic", "kitchen"], MINUTE)
     assert attic is not None
@@ -56,7 +56,7 @@ def test_a_camera_that_went_away_before_we_looked_becomes_known_as_silent(
     reader = SiteReader(fed.url, clock_s=lambda: now_s[0])
     reader.look()
     now_s[0] = 11.0
-    cameras = {one.camera: is_up(one) for one in reader.look().cameras}
+    cameras = {camera.camera: is_up(camera) for camera in reader.look().cameras}
     assert cameras == {"door": True, "old": False}
 
 

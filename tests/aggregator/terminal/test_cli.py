@@ -142,7 +142,7 @@ def test_stats_as_csv_has_a_line_for_each_period(fed: RedisServer, run: _Run) ->
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (("stats", "kichen"), "known rooms: kitchen"),
         (("stats", "kitchen", "--last", "1y"), "30s, 10m, 1h or 7d"),
@@ -155,12 +155,12 @@ def test_stats_as_csv_has_a_line_for_each_period(fed: RedisServer, run: _Run) ->
     ],
 )
 def test_a_mistake_is_one_clear_line_and_exit_code_2(
-    fed: RedisServer, run: _Run, args: Sequence[str], said: str
+    fed: RedisServer, run: _Run, args: Sequence[str], message: str
 ) -> None:
     code, out, err = run(*args)
     assert code == 2
     assert out == ""
-    assert said in err
+    assert message in err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
 

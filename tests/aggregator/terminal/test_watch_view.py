@@ -41,10 +41,10 @@ HALL = RoomNow("a-hall-with-a-name-that-is-longer-than-any-column")
 
 def minutes(people: Sequence[float | None]) -> list[RoomPeriod]:
     sums = [
-        {} if one is None else {"observed_us:door": 1000, "face_us:door": round(one * 1000)}
-        for one in people
+        {} if summed is None else {"observed_us:door": 1000, "face_us:door": round(summed * 1000)}
+        for summed in people
     ]
-    return [room_period("kitchen", one, 0.0, 30.0, 30.0) for one in sums]
+    return [room_period("kitchen", summed, 0.0, 30.0, 30.0) for summed in sums]
 
 
 def drawn(scene: View, screen: Screen, colour: bool = False) -> str:
@@ -157,12 +157,12 @@ def test_a_dumb_terminal_gets_lines(server: RedisServer, store: Store, dumb: boo
     command = [sys.executable, "-c", _PROGRAM, "watch", "--seconds", "0", "--redis", server.url]
     environment = {**os.environ, "TERM": "dumb" if dumb else "xterm"}
     watching = subprocess.Popen(command, cwd=_ROOT, stdout=its_end, env=environment)
-    said = b""
+    lines = b""
     while watching.poll() is None or select.select([terminal], [], [], 0)[0]:
         if select.select([terminal], [], [], 0.1)[0]:
-            said += os.read(terminal, 4096)
+            lines += os.read(terminal, 4096)
     os.close(its_end)
     os.close(terminal)
     assert watching.returncode == 0
-    assert (b"kitchen: silent" in said) is dumb
-    assert (b"Shown most" in said) is not dumb
+    assert (b"kitchen: silent" in lines) is dumb
+    assert (b"Shown most" in lines) is not dumb
