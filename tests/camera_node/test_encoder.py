@@ -160,7 +160,7 @@ def test_where_luma_suffices_no_colour_is_kept(as_jpeg: bool) -> None:
     grey = encoder.encode(picture)
     assert read_header(grey.jpeg).components == 1
     assert len(grey.jpeg) < len(coloured.jpeg)
-    luma = [worker_decode(one.jpeg, as_gray=True).astype(int) for one in (grey, coloured)]
+    luma = [worker_decode(encoded.jpeg, as_gray=True).astype(int) for encoded in (grey, coloured)]
     assert np.abs(luma[0] - luma[1]).mean() < 2
 
 

@@ -72,9 +72,9 @@ def test_a_camera_uses_at_most_eight_workers_the_configured_first() -> None:
     configured = workers(3)
     membership = Membership("door", configured)
     membership.learn([worker(n) for n in range(50)], HOME, NOW)
-    wanted = membership.addresses(NOW)
-    assert len(wanted) == len(set(wanted)) == MAX_WORKERS_PER_CAMERA
-    assert wanted[:3] == configured
+    addresses = membership.addresses(NOW)
+    assert len(addresses) == len(set(addresses)) == MAX_WORKERS_PER_CAMERA
+    assert addresses[:3] == configured
 
 
 def test_a_repeated_address_is_used_once() -> None:
@@ -146,12 +146,12 @@ def test_among_many_that_have_proved_the_key_one_place_is_left_to_try_others(
     membership: Membership,
 ) -> None:
     membership.learn(workers(20), HOME, NOW)
-    for one in workers(20):
-        membership.proved(one)
+    for worker in workers(20):
+        membership.proved(worker)
     membership.learn(["tcp://192.0.2.9:5701"], HOME, NOW)
-    wanted = membership.addresses(NOW)
-    assert len(wanted) == MAX_WORKERS_PER_CAMERA
-    assert "tcp://192.0.2.9:5701" in wanted
+    addresses = membership.addresses(NOW)
+    assert len(addresses) == MAX_WORKERS_PER_CAMERA
+    assert "tcp://192.0.2.9:5701" in addresses
 
 
 # Seeds

@@ -57,9 +57,9 @@ class PublisherRig(Rig):
 
 @pytest.fixture
 def site() -> Iterator[PublisherRig]:
-    one = PublisherRig()
-    yield one
-    one.close()
+    rig = PublisherRig()
+    yield rig
+    rig.close()
 
 
 def picture(captured_ms: float | None = None, jpeg: bytes = b"\xff\xd8\xffpicture") -> Outgoing:
@@ -119,7 +119,7 @@ def test_a_worker_that_gets_no_frame_hears_hello_each_second_and_so_do_all(
     monkeypatch.setattr(publisher_module, "boot_ms", lambda: later)
     assert publisher.send(picture(later))
     site.until(lambda: len(first.hellos) == len(other.hellos) == 2)
-    assert {one.hellos[-1][1].health.sent for one in (first, other)} == {1}
+    assert {peer.hellos[-1][1].health.sent for peer in (first, other)} == {1}
 
 
 def test_a_status_that_changes_is_told_within_a_second(
@@ -154,8 +154,8 @@ def test_a_status_that_only_counts_on_is_no_news(
         clock[0] = began_ms + number * 999
         assert publisher.send(picture(clock[0]))
         site.until(lambda: worker.frames[number - 1 :])  # noqa: B023
-    (told,) = worker.hellos[heard:]
-    assert told[1].health.source.startswith("black: ")
+    (heard_hello,) = worker.hellos[heard:]
+    assert heard_hello[1].health.source.startswith("black: ")
 
 
 def test_a_worker_that_is_left_settles_first_what_it_was_sent(
@@ -276,16 +276,16 @@ def test_a_worker_that_closes_is_sent_nothing(site: PublisherRig, closing: dict[
 
 
 def test_a_room_is_paused_when_every_worker_says_so(site: PublisherRig) -> None:
-    one, two = site.worker("one"), site.worker("two")
-    publisher = site.publish(one.address, two.address)
+    first, second = site.worker("one"), site.worker("two")
+    publisher = site.publish(first.address, second.address)
     assert not publisher.paused
-    site.until(lambda: one.hellos and two.hellos)
-    one.say(paused=True)
-    two.say(granted=1)
+    site.until(lambda: first.hellos and second.hellos)
+    first.say(paused=True)
+    second.say(granted=1)
     site.until(publisher.may_send)
     site.until(lambda: all(link.window.worker_id for link in publisher._links.values()))
     assert not publisher.paused
-    two.say(paused=True)
+    second.say(paused=True)
     site.until(lambda: publisher.paused)
 
 
@@ -361,7 +361,7 @@ def test_a_learned_address_goes_when_the_configured_one_of_its_worker_is_back(
         known = {routing for routing, _ in worker.hellos}
         monkeypatch.setattr(publisher._membership, "addresses", lambda _now_ms: list(used))
         site.until(lambda: list(publisher._links) == list(used))
-        met = site.until(lambda: [one for one in worker.hellos if one[0] not in known])[0]
+        met = site.until(lambda: [hello for hello in worker.hellos if hello[0] not in known])[0]
         worker.hellos.append(met)
         worker.say(granted=1)
         site.until(lambda: publisher._links[used[-1]].window.worker_id)
@@ -425,13 +425,13 @@ def test_close_takes_every_socket_from_the_poller(site: PublisherRig) -> None:
 
 
 def test_luma_suffices_where_every_worker_says_so_and_not_before(site: PublisherRig) -> None:
-    one, two = site.worker("one"), site.worker("two")
-    publisher = site.publish(one.address, two.address)
+    first, second = site.worker("one"), site.worker("two")
+    publisher = site.publish(first.address, second.address)
     assert not publisher.luma_suffices
-    site.until(lambda: one.hellos and two.hellos)
-    one.say(granted=1, luma=True)
+    site.until(lambda: first.hellos and second.hellos)
+    first.say(granted=1, luma=True)
     site.until(lambda: publisher.luma_suffices)
-    two.say(granted=1)
+    second.say(granted=1)
     site.until(lambda: not publisher.luma_suffices)
-    two.say(granted=1, luma=True)
+    second.say(granted=1, luma=True)
     site.until(lambda: publisher.luma_suffices)

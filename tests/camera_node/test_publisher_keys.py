@@ -76,9 +76,9 @@ class Learned:
 @pytest.fixture(params=["the trusted key", "another key", "no key"])
 def learned(request: pytest.FixtureRequest) -> Iterator[tuple[Learned, bool]]:
     keys = {"the trusted key": WORKERS, "another key": IMPOSTOR}.get(request.param)
-    one = Learned(keys)
-    yield one, keys is WORKERS
-    one.close()
+    learned = Learned(keys)
+    yield learned, keys is WORKERS
+    learned.close()
 
 
 def test_a_learned_address_gets_a_hello_only_if_it_has_the_trusted_key(
@@ -103,8 +103,8 @@ def test_without_keys_any_learned_address_would_get_one() -> None:
         if parts := receive(impostor):
             heard.append(parts)
 
-    (_, said), *_ = until(lambda: heard, tick, poller)
-    assert wire.decode_hello(said).camera == hello().camera
+    (_, greeting), *_ = until(lambda: heard, tick, poller)
+    assert wire.decode_hello(greeting).camera == hello().camera
     publisher.close()
     close(impostor)
     context.term()

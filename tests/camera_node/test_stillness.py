@@ -100,20 +100,20 @@ def test_one_new_picture_alone_does_not_end_it_and_two_do() -> None:
 
 
 def test_the_same_picture_with_a_number_in_a_comment_is_frozen() -> None:
-    stillness, one = Stillness("camera"), jpeg(noisy(scene()), 0.0).jpeg
-    assert one is not None
+    stillness, frozen = Stillness("camera"), jpeg(noisy(scene()), 0.0).jpeg
+    assert frozen is not None
     for tick in range(60):
         number = b"%06d" % tick
         comment = b"\xff\xfe" + (len(number) + 2).to_bytes(2, "big") + number
-        stillness.look(Picture.of_jpeg(one[:2] + comment + one[2:], tick * 200.0))
+        stillness.look(Picture.of_jpeg(frozen[:2] + comment + frozen[2:], tick * 200.0))
     assert stillness.problem == "frozen"
 
 
 def test_the_same_picture_in_a_quality_that_goes_to_and_fro_is_frozen() -> None:
-    stillness, one = Stillness("camera"), noisy(scene())
+    stillness, frozen = Stillness("camera"), noisy(scene())
     for tick in range(100):
         quality = [cv2.IMWRITE_JPEG_QUALITY, (60, 70, 65)[tick // 5 % 3]]
-        data = cv2.imencode(".jpg", one, quality)[1].tobytes()
+        data = cv2.imencode(".jpg", frozen, quality)[1].tobytes()
         stillness.look(Picture.of_jpeg(data, tick * 200.0))
     assert stillness.problem == "frozen"
 
@@ -144,30 +144,30 @@ def video(path: Path, *numbers: int) -> Path:
 
 def problems(path: Path) -> list[tuple[float, str]]:
     """Of each frame of a video: seconds and what is wrong."""
-    stillness, found = Stillness("stream"), []
+    stillness, problems_at = Stillness("stream"), []
     capture = FfmpegVideo(str(path), "video")
     while capture.grab():
         stillness.look(capture.retrieve(capture.at_ms))
-        found.append((capture.at_ms / 1000, stillness.problem))
-    return found
+        problems_at.append((capture.at_ms / 1000, stillness.problem))
+    return problems_at
 
 
 @pytest.mark.parametrize(("gop", "kbit_s"), [(16, 50), (16, 300), (600, 100)])
 def test_ten_minutes_of_a_still_room_through_h264_are_not_frozen(
     tmp_path: Path, gop: int, kbit_s: int
 ) -> None:
-    found = problems(video(tmp_path / "room.mkv", 600, 0, gop, kbit_s))
-    assert found[-1][0] > 590
-    assert {problem for _, problem in found} == {""}
+    result = problems(video(tmp_path / "room.mkv", 600, 0, gop, kbit_s))
+    assert result[-1][0] > 590
+    assert {problem for _, problem in result} == {""}
 
 
 @pytest.mark.parametrize("kbit_s", [100, 300, 2000])
 def test_a_camera_frozen_behind_a_rate_controlled_encoder_is_noticed(
     tmp_path: Path, kbit_s: int
 ) -> None:
-    found = problems(video(tmp_path / "room.mkv", 60, 60, 16, kbit_s))
-    assert {problem for at_s, problem in found if at_s < 60} == {""}
-    assert {problem for at_s, problem in found if at_s > 110} == {"frozen"}
+    result = problems(video(tmp_path / "room.mkv", 60, 60, 16, kbit_s))
+    assert {problem for at_s, problem in result if at_s < 60} == {""}
+    assert {problem for at_s, problem in result if at_s > 110} == {"frozen"}
 
 
 @BOTH
@@ -242,7 +242,7 @@ def test_what_is_frozen_is_told_in_the_log_once_and_its_end_once(
     with caplog.at_level("INFO", "camera_node"):
         watched(stillness, forever(lambda: same), jpeg, 3 * STILL_AFTER_MS / 1000)
         watched(stillness, forever(lambda: noisy(scene())), jpeg, 5, from_s=31)
-    said = [record.getMessage() for record in caplog.records]
-    assert len(said) == 2
-    assert said[0].startswith("webcam 0 is frozen: the same picture for")
-    assert said[1] == "webcam 0 is no longer frozen"
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 2
+    assert messages[0].startswith("webcam 0 is frozen: the same picture for")
+    assert messages[1] == "webcam 0 is no longer frozen"

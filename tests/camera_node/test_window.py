@@ -13,9 +13,9 @@ NOW = 50_000.0
 
 @pytest.fixture
 def window() -> CreditWindow:
-    one = CreditWindow(NOW)
-    one.connect(1, NOW)
-    return one
+    window = CreditWindow(NOW)
+    window.connect(1, NOW)
+    return window
 
 
 def sent(window: CreditWindow, frames: int) -> None:

@@ -67,14 +67,14 @@ class Page:
         data = body if body is None or isinstance(body, bytes) else json.dumps(body)
         connection.request(method, path, data, headers or {})
         answer = connection.getresponse()
-        said = answer.status, answer.headers, answer.read()
+        answered = answer.status, answer.headers, answer.read()
         connection.close()
-        return said
+        return answered
 
     def post(self, path: str, body: object, **headers: str) -> tuple[int, Any]:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        status, _, said = self.ask(path, {**JSON, "Origin": self.origin, **named}, body)
-        return status, json.loads(said) if status in (200, 400) else said
+        status, _, answer = self.ask(path, {**JSON, "Origin": self.origin, **named}, body)
+        return status, json.loads(answer) if status in (200, 400) else answer
 
 
 @pytest.fixture
@@ -117,17 +117,17 @@ def test_masks_are_set_and_told_as_lines(page: Page) -> None:
 
 @pytest.mark.parametrize("body", [b"[" * 60_000, b'{"masks": ' + b"[" * 900 + b"]" * 900 + b"}"])
 def test_masks_nested_without_end_are_refused(page: Page, body: bytes) -> None:
-    status, said = page.post("/masks", body)
+    status, answer = page.post("/masks", body)
     assert status == 400
-    assert said["error"]
+    assert answer["error"]
     assert page.preview.masks == []
 
 
 @pytest.mark.parametrize("masks", ["x", [[[0, 0]]], [[[0, 0], [1, 0], [7, 7]]], None, [None]])
 def test_masks_that_are_none_are_refused_with_the_reason(page: Page, masks: object) -> None:
-    status, said = page.post("/masks", {"masks": masks})
+    status, answer = page.post("/masks", {"masks": masks})
     assert status == 400
-    assert "mask" in said["error"]
+    assert "mask" in answer["error"]
     assert page.preview.masks == []
 
 
@@ -201,15 +201,15 @@ def test_other_machines_may_look_only_with_a_password(password_file: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "mode", "said"),
+    ("text", "mode", "message"),
     [("short", 0o600, "8 characters"), (PASSWORD, 0o644, "chmod 600"), ("", 0o600, "8 characters")],
 )
 def test_a_password_that_is_none_is_refused(
-    room: Path, password_file: Path, text: str, mode: int, said: str
+    room: Path, password_file: Path, text: str, mode: int, message: str
 ) -> None:
     password_file.write_text(text)
     password_file.chmod(mode)
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         serve(Access(f"127.0.0.1:{free_port()}", password_file), Preview(settings_for(room)))
 
 
@@ -241,8 +241,8 @@ def test_few_are_served_at_a_time_and_the_next_once_one_has_gone(page: Page) -> 
     idle[0].close()
     asking.settimeout(20)
     assert asking.recv(12) == b"HTTP/1.0 200"
-    for one in (*idle, asking):
-        one.close()
+    for link in (*idle, asking):
+        link.close()
 
 
 # From start to end
@@ -277,7 +277,7 @@ def test_the_command_serves_until_it_is_told_to_stop_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (["--bind", "0.0.0.0:9705"], "--password-file"),
         (["--save"], "give --config"),
@@ -286,7 +286,7 @@ def test_the_command_serves_until_it_is_told_to_stop_and_leaves_nothing(
         (["before", "--source", "simulated"], "after the word preview"),
     ],
 )
-def test_a_mistake_is_a_clear_line(options: list[str], said: str) -> None:
+def test_a_mistake_is_a_clear_line(options: list[str], message: str) -> None:
     code = "from roommood.camera_node.cli import main; main()"
     words = [*options[1:], "preview"] if options[0] == "before" else ["preview", *options]
     command = [sys.executable, "-c", code, *words]
@@ -295,5 +295,5 @@ def test_a_mistake_is_a_clear_line(options: list[str], said: str) -> None:
     )
     assert done.returncode in (1, 2)
     assert done.stderr.startswith("error: ")
-    assert said in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -135,9 +135,9 @@ def proc_of(folder: Path, pid: int, command: str, held: Path) -> Path:
 
 def test_a_camera_node_that_holds_the_device_is_named_with_what_to_do(tmp_path: Path) -> None:
     proc = proc_of(tmp_path, 77, "camera-node --name door", Path("/dev/video0"))
-    said = who_holds("0", proc)
-    assert "process 77" in said
-    assert "systemctl stop" in said
+    output = who_holds("0", proc)
+    assert "process 77" in output
+    assert "systemctl stop" in output
     assert who_holds("1", proc) == ""
     assert "process 77" in who_holds("picamera", proc)
 
@@ -158,7 +158,7 @@ def test_a_real_process_is_found_in_the_real_proc() -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()
-        said = who_holds("/dev/full")
+        output = who_holds("/dev/full")
         assert holder.stdin is not None
         holder.stdin.close()
-    assert f"process {holder.pid}" in said or os.geteuid() != 0
+    assert f"process {holder.pid}" in output or os.geteuid() != 0

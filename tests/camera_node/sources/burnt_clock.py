@@ -26,6 +26,6 @@ def drawn_ms(picture: Picture) -> float:
     pixels = picture.pixels if picture.pixels is not None else decode(picture.jpeg or b"")
     side = pixels.shape[1] // BITS
     row = pixels[side // 2, side // 2 :: side][:BITS].reshape(BITS, -1).mean(axis=1) > 128
-    told = sum(1 << bit for bit in range(BITS) if row[bit])
-    ago = (int(time.monotonic() * 1000) - told) % (1 << BITS)
+    shown = sum(1 << bit for bit in range(BITS) if row[bit])
+    ago = (int(time.monotonic() * 1000) - shown) % (1 << BITS)
     return boot_ms() - ago

@@ -68,12 +68,12 @@ def _http() -> list[Manner]:
                "for_byte")) for name in PARTS
     ]  # fmt: skip
     refusals = [
-        Manner("HTTP", f"status {status}", f"“{told}”", (module, "test_each_refusal_has_its_"
-               "sentence")) for status, told in HTTP_REFUSALS.items()
+        Manner("HTTP", f"status {status}", f"“{message}”", (module, "test_each_refusal_has_its_"
+               "sentence")) for status, message in HTTP_REFUSALS.items()
     ]  # fmt: skip
     instead = [
-        Manner("HTTP", f"{name}, no pictures", f"“{told}”", (module, "test_what_is_no_picture_has_"
-               "its_sentence")) for name, (_, _, told) in NO_PICTURES.items()
+        Manner("HTTP", f"{name}, no pictures", f"“{message}”", (module, "test_what_is_no_picture_"
+               "has_its_sentence")) for name, (_, _, message) in NO_PICTURES.items()
     ]  # fmt: skip
     more = [
         Manner("HTTP", sends, comes, (module, f"test_{test}"))
@@ -105,8 +105,8 @@ def _rtsp() -> list[Manner]:
     dated = "test_pictures_come_and_are_dated_by_when_they_were_drawn"
     video = [Manner("RTSP", sends, comes, (module, dated)) for sends, comes in RTSP_VIDEO.values()]
     refusals = [
-        Manner("RTSP", f"status {status}", f"“{told}”", (module, "test_each_refusal_has_its_"
-               "sentence")) for status, told in RTSP_REFUSALS.items()
+        Manner("RTSP", f"status {status}", f"“{message}”", (module, "test_each_refusal_has_its_"
+               "sentence")) for status, message in RTSP_REFUSALS.items()
     ]  # fmt: skip
     more = [
         Manner("RTSP", sends, comes, (module, f"test_{test}"))

@@ -79,11 +79,11 @@ def manner_rows() -> list[str]:
 
 def cost_rows() -> list[str]:
     """One for each camera of the benchmark, of the three rates at which its node was asked."""
-    found: dict[str, list[dict[str, object]]] = {}
+    by_source: dict[str, list[dict[str, object]]] = {}
     for row in json.loads(_RESULTS.read_text()):
         if row["benchmark"] == "source_cost":
-            found.setdefault(row["name"].partition(":")[0], []).append(row)
-    return [_cost_row(name, rows) for name, rows in found.items()]
+            by_source.setdefault(row["name"].partition(":")[0], []).append(row)
+    return [_cost_row(name, rows) for name, rows in by_source.items()]
 
 
 def _cost_row(name: str, rows: list[dict[str, object]]) -> str:

@@ -100,10 +100,10 @@ def test_numpy_2_over_a_picamera2_built_for_numpy_1_says_how_to_go_back(bookworm
     assert np.__version__.startswith("2.")
     with pytest.raises(SourceError) as caught:
         PiCamera().open()
-    said = str(caught.value)
-    assert f"numpy {np.__version__} of {np.__path__[0]} hides the system's numpy 1" in said
-    assert SIZE_CHANGED in said
-    assert 'pip install "numpy<2" "opencv-python-headless<4.12"' in said
+    output = str(caught.value)
+    assert f"numpy {np.__version__} of {np.__path__[0]} hides the system's numpy 1" in output
+    assert SIZE_CHANGED in output
+    assert 'pip install "numpy<2" "opencv-python-headless<4.12"' in output
 
 
 def test_with_numpy_1_that_picamera2_is_imported(

@@ -54,17 +54,17 @@ def test_every_person_is_found_in_nearly_every_picture(
     photographs: list[Photograph], people: int
 ) -> None:
     scene = scene_of(photographs, "kitchen-1", people)
-    found = [faces_in(scene.draw(2.0 * n)) for n in range(10)]
-    assert sum(len(faces) >= people for faces in found) >= 9
-    sides = [side for faces in found for side in faces]
+    faces_seen = [faces_in(scene.draw(2.0 * n)) for n in range(10)]
+    assert sum(len(faces) >= people for faces in faces_seen) >= 9
+    sides = [side for faces in faces_seen for side in faces]
     assert min(sides) < 100
     assert 150 < max(sides) < 230
 
 
 def test_the_same_name_and_time_give_the_same_picture(photographs: list[Photograph]) -> None:
-    one, same, other = (scene_of(photographs, name) for name in ("a", "a", "b"))
-    assert (one.draw(3.2) == same.draw(3.2)).all()
-    assert (one.draw(3.2) != other.draw(3.2)).any()
+    first, same, other = (scene_of(photographs, name) for name in ("a", "a", "b"))
+    assert (first.draw(3.2) == same.draw(3.2)).all()
+    assert (first.draw(3.2) != other.draw(3.2)).any()
 
 
 def test_the_picture_moves_smoothly_but_always_moves(photographs: list[Photograph]) -> None:

@@ -80,12 +80,12 @@ def seen(library: Path, frames: list[bytes], formats: str, count: int = 10, *how
 
 
 WHOLE = [jpeg(level) for level in (40, 90, 140)]
-DIGESTS = {digest(one) for one in WHOLE}
+DIGESTS = {digest(whole) for whole in WHOLE}
 
 
 @pytest.mark.parametrize("manner", MJPG_BUFFERS.values(), ids=MJPG_BUFFERS.keys())
 def test_mjpg_passes_byte_for_byte(library: Path, manner: Any) -> None:
-    pictures = seen(library, [manner(one) for one in WHOLE], "MJPG,YUYV")
+    pictures = seen(library, [manner(whole) for whole in WHOLE], "MJPG,YUYV")
     assert {picture["jpeg"] for picture in pictures} == DIGESTS
 
 
@@ -119,8 +119,8 @@ def test_luma_is_taken_unconverted_where_it_suffices(library: Path, format: str)
 
 
 def test_a_camera_that_gives_only_junk_is_no_dark_room(library: Path) -> None:
-    said = seen(library, [b"\x55" * 9000], "MJPG", 3)
-    assert "says that it sends MJPG, but no JPEG comes" in said
+    output = seen(library, [b"\x55" * 9000], "MJPG", 3)
+    assert "says that it sends MJPG, but no JPEG comes" in output
 
 
 def test_pictures_are_dated_by_the_driver(library: Path) -> None:

@@ -115,17 +115,17 @@ def test_a_webcam_that_gives_only_empty_buffers_has_gone_away(plug: Any) -> None
 
 
 @pytest.mark.parametrize(
-    ("frame", "told"),
+    ("frame", "message"),
     [
         (np.zeros((120, 160, 2), np.uint8), r"\(120, 160, 2\) uint8"),
         (np.zeros((120, 160, 3), np.uint16), r"\(120, 160, 3\) uint16"),
     ],
 )
-def test_pixels_of_another_kind_are_named(plug: Any, frame: Frame, told: str) -> None:
+def test_pixels_of_another_kind_are_named(plug: Any, frame: Frame, message: str) -> None:
     device = plug(Device(mjpg=False))
     with Webcam(0) as source:
         device.instead = [frame]
-        with pytest.raises(SourceError, match=f"webcam 0 gives {told}, not pixels"):
+        with pytest.raises(SourceError, match=f"webcam 0 gives {message}, not pixels"):
             source.read()
 
 

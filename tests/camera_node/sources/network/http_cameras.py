@@ -167,8 +167,8 @@ class _Request(http.server.BaseHTTPRequestHandler):
 
 
 def basic(user: str, password: str) -> Callable[[str, str], bool]:
-    wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-    return lambda given, _: given == wanted
+    expected = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    return lambda given, _: given == expected
 
 
 def digest(user: str, password: str, name: str = "md5") -> Callable[[str, str], bool]:
@@ -178,9 +178,9 @@ def digest(user: str, password: str, name: str = "md5") -> Callable[[str, str], 
         return hashlib.new(name, ":".join(parts).encode()).hexdigest()
 
     def is_right(given: str, path: str) -> bool:
-        said = dict(re.findall(r'(\w+)="?([^",]*)"?', given.removeprefix("Digest ")))
-        secret, wanted = hashed(user, "camera", password), hashed("GET", path)
-        middle = [said.get(key, "") for key in ("nonce", "nc", "cnonce", "qop")]
-        return said.get("uri") == path and said.get("response") == hashed(secret, *middle, wanted)
+        sent = dict(re.findall(r'(\w+)="?([^",]*)"?', given.removeprefix("Digest ")))
+        secret, expected = hashed(user, "camera", password), hashed("GET", path)
+        middle = [sent.get(key, "") for key in ("nonce", "nc", "cnonce", "qop")]
+        return sent.get("uri") == path and sent.get("response") == hashed(secret, *middle, expected)
 
     return is_right

@@ -184,19 +184,19 @@ def test_a_stream_of_12_megapixels_goes_out_as_small_as_is_set(camera: HttpCamer
     assert (encoded.width, encoded.height) == (640, 480)
 
 
-@pytest.mark.parametrize(("status", "told"), HTTP_REFUSALS.items())
-def test_each_refusal_has_its_sentence(camera: HttpCamera, status: int, told: str) -> None:
+@pytest.mark.parametrize(("status", "message"), HTTP_REFUSALS.items())
+def test_each_refusal_has_its_sentence(camera: HttpCamera, status: int, message: str) -> None:
     camera.status = status
-    with pytest.raises(SourceError, match=rf"stream http://127\.0\.0\.1:\d+ {told}"):
+    with pytest.raises(SourceError, match=rf"stream http://127\.0\.0\.1:\d+ {message}"):
         open_source(camera.url).open()
 
 
-@pytest.mark.parametrize(("kind", "body", "told"), NO_PICTURES.values(), ids=NO_PICTURES.keys())
+@pytest.mark.parametrize(("kind", "body", "message"), NO_PICTURES.values(), ids=NO_PICTURES.keys())
 def test_what_is_no_picture_has_its_sentence(
-    camera: HttpCamera, kind: str | None, body: bytes, told: str
+    camera: HttpCamera, kind: str | None, body: bytes, message: str
 ) -> None:
     camera.kind, camera.whole = kind, body
-    with pytest.raises(SourceError, match=told):
+    with pytest.raises(SourceError, match=message):
         open_source(camera.url).open()
 
 

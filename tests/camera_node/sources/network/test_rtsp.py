@@ -71,7 +71,7 @@ def test_pictures_come_and_are_dated_by_when_they_were_drawn(cameras: Cameras, p
     with open_source(cameras.url(path)) as source:
         assert (source.width, source.height) == (320, 240)
         pictures = [(source.read(), boot_ms()) for _ in range(40)][15:]
-    assert all((one.jpeg is not None) is (path == "/mjpeg") for one, _ in pictures)
+    assert all((shown.jpeg is not None) is (path == "/mjpeg") for shown, _ in pictures)
     # Encoding, sending and decoding a picture is not known to the stream's clock.
     wrong_ms = [picture.captured_ms - drawn_ms(picture) for picture, _ in pictures]
     assert np.median(wrong_ms) < 400
@@ -94,17 +94,17 @@ def test_a_camera_that_knows_its_user_lets_us_in(cameras: Cameras, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [("/nothing", r"nothing at this address \(404\)"), ("/sound", "sends sound only")],
 )
-def test_why_no_video_comes_is_told(cameras: Cameras, path: str, told: str) -> None:
-    with pytest.raises(SourceError, match=told):
+def test_why_no_video_comes_is_told(cameras: Cameras, path: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         open_source(cameras.url(path)).open()
 
 
-@pytest.mark.parametrize(("status", "told"), RTSP_REFUSALS.items())
-def test_each_refusal_has_its_sentence(status: int, told: str) -> None:
-    with refusing(status) as port, pytest.raises(SourceError, match=told):
+@pytest.mark.parametrize(("status", "message"), RTSP_REFUSALS.items())
+def test_each_refusal_has_its_sentence(status: int, message: str) -> None:
+    with refusing(status) as port, pytest.raises(SourceError, match=message):
         open_source(f"rtsp://127.0.0.1:{port}/video").open()
 
 
@@ -127,10 +127,10 @@ def refusing(status: int) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("who", "told"), [("", "wants user and password"), ("user:guess@", "refuses this user")]
+    ("who", "message"), [("", "wants user and password"), ("user:guess@", "refuses this user")]
 )
-def test_who_is_not_let_in_is_told(cameras: Cameras, who: str, told: str) -> None:
-    with pytest.raises(SourceError, match=told) as caught:
+def test_who_is_not_let_in_is_told(cameras: Cameras, who: str, message: str) -> None:
+    with pytest.raises(SourceError, match=message) as caught:
         open_source(f"rtsp://{who}127.0.0.1:{cameras.locked_port}/h264").open()
     assert "guess" not in str(caught.value)
 
@@ -153,9 +153,9 @@ def test_key_frames_far_apart_are_waited_for_and_named(
             assert late.read().captured_ms - began_ms > 3000
             for _ in range(95):
                 late.read()
-    said = " ".join(caplog.messages)
-    assert "waiting for its first picture" in said
-    assert re.search(r"its key frames are (5\.9|6\.\d) s apart", said)
+    messages = " ".join(caplog.messages)
+    assert "waiting for its first picture" in messages
+    assert re.search(r"its key frames are (5\.9|6\.\d) s apart", messages)
 
 
 def test_a_stream_that_decodes_too_slowly_is_dated_truly_and_given_up_when_a_second_behind(

@@ -12,15 +12,15 @@ def test_pictures_are_dated_by_the_stream_not_by_when_they_come() -> None:
 
 
 def test_decoding_that_is_too_slow_is_too_slow_once_it_is_a_second_behind() -> None:
-    clock, told = StreamClock(), []
+    clock, verdicts = StreamClock(), []
     for number in range(200):
         at_ms = number * 40.0
         clock.captured_ms(at_ms, at_ms * 1.5)
-        told.append(clock.is_too_slow)
-    first = told.index(True)
+        verdicts.append(clock.is_too_slow)
+    first = verdicts.index(True)
     assert 1000 < clock.behind_ms < 4000
     assert 50 < first < 120
-    assert all(told[first:])
+    assert all(verdicts[first:])
 
 
 @pytest.mark.parametrize("slower", [1.0001, 1.0005])
