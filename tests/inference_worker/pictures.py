@@ -32,12 +32,12 @@ def jpeg(picture: Picture, *options: int) -> bytes:
     return cv2.imencode(".jpg", picture, list(options))[1].tobytes()
 
 
-def overlap(one: tuple[float, ...], other: tuple[float, ...]) -> float:
+def overlap(box: tuple[float, ...], other: tuple[float, ...]) -> float:
     """Intersection over union of two boxes x, y, width, height."""
-    width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
-    height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    width = min(box[0] + box[2], other[0] + other[2]) - max(box[0], other[0])
+    height = min(box[1] + box[3], other[1] + other[3]) - max(box[1], other[1])
     common = max(0.0, width) * max(0.0, height)
-    return common / (one[2] * one[3] + other[2] * other[3] - common)
+    return common / (box[2] * box[3] + other[2] * other[3] - common)
 
 
 @cache

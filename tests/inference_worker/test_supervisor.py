@@ -35,9 +35,9 @@ run_app(lambda: sys.exit(supervisor.Supervisor(settings, supervised.{target}).ru
 def started(tmp_path: Path) -> Iterator[list[Component]]:
     components: list[Component] = []
     yield components
-    for one in components:
-        if one.process.poll() is None:
-            one.kill()
+    for component in components:
+        if component.process.poll() is None:
+            component.kill()
 
 
 def start(
@@ -60,12 +60,12 @@ def pids(supervisor: Component) -> list[int]:
 def turning(supervisor: Component, count: int) -> list[int]:
     """Process ids of the workers that said that they turn, once there are `count`."""
 
-    def said() -> list[int] | None:
-        found = [int(line["pid"]) for line in supervisor.lines("turning")]
-        return found if len(found) >= count else None
+    def pids() -> list[int] | None:
+        turned = [int(line["pid"]) for line in supervisor.lines("turning")]
+        return turned if len(turned) >= count else None
 
-    found: list[int] = until(said, f"{count} workers turn\n{supervisor.tail()}")
-    return found
+    result: list[int] = until(pids, f"{count} workers turn\n{supervisor.tail()}")
+    return result
 
 
 def gone(pid: int) -> bool:

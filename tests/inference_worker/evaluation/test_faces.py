@@ -22,11 +22,11 @@ FAR = (900, 900, 940, 940)
 
 
 def judged(
-    found: dict[Box, float], truth: dict[Box, str], difficult: tuple[Box, ...] = ()
+    scores: dict[Box, float], truth: dict[Box, str], difficult: tuple[Box, ...] = ()
 ) -> Judged:
     return Judged(
-        boxes=np.array(list(found), np.float32).reshape(-1, 4),
-        scores=np.array(list(found.values()), np.float32),
+        boxes=np.array(list(scores), np.float32).reshape(-1, 4),
+        scores=np.array(list(scores.values()), np.float32),
         truth=np.array(list(truth), np.float32).reshape(-1, 4),
         labels=tuple(truth.values()),
         difficult=np.array([box in difficult for box in truth], np.bool_),

@@ -25,22 +25,22 @@ def folder(data: Path, pictures: dict[str, tuple[Picture, str]]) -> Path:
 def test_known_portraits_are_found_and_told(tmp_path: Path) -> None:
     smiling, calm = (astronaut(), "happiness"), (grace_hopper(), "neutral")
     data = folder(tmp_path, {"a.png": smiling, "b.png": calm, "c.png": (plain(90, 90), "fear")})
-    found = evaluate_photographs(SHIPPED_EXPRESSION, data)
-    assert found.n == 3
-    assert found.found == pytest.approx(2 / 3, abs=1e-4)
-    assert found.accuracy == found.mean_recall == found.mean_recall_by_px["64"] == 1.0
-    assert found.recall["fear"] is None
-    assert np.sum(found.confusion) == 2
+    result = evaluate_photographs(SHIPPED_EXPRESSION, data)
+    assert result.n == 3
+    assert result.found == pytest.approx(2 / 3, abs=1e-4)
+    assert result.accuracy == result.mean_recall == result.mean_recall_by_px["64"] == 1.0
+    assert result.recall["fear"] is None
+    assert np.sum(result.confusion) == 2
 
 
 def test_a_wrong_label_costs_its_expression_alone(tmp_path: Path) -> None:
     smiling, mislabelled = (astronaut(), "happiness"), (astronaut(), "sadness")
     data = folder(tmp_path, {"a.png": smiling, "b.png": smiling, "c.png": mislabelled})
-    found = evaluate_photographs(SHIPPED_EXPRESSION, data)
-    assert found.accuracy == pytest.approx(2 / 3, abs=1e-4)
-    assert found.mean_recall == 0.5
-    assert found.accuracy_of_sure_alike == 0.5
-    assert found.ece_alike == pytest.approx(0.5, abs=0.2)
+    result = evaluate_photographs(SHIPPED_EXPRESSION, data)
+    assert result.accuracy == pytest.approx(2 / 3, abs=1e-4)
+    assert result.mean_recall == 0.5
+    assert result.accuracy_of_sure_alike == 0.5
+    assert result.ece_alike == pytest.approx(0.5, abs=0.2)
 
 
 def test_other_words_than_the_eight_are_skipped(tmp_path: Path) -> None:

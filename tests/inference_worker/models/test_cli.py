@@ -63,8 +63,8 @@ def run(*arguments: str) -> Result:
 def output(*arguments: str) -> dict[str, Any]:
     result = run(*arguments)
     assert result.exit_code == 0, result.output
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+    answer: dict[str, Any] = json.loads(result.stdout)
+    return answer
 
 
 def states() -> dict[str, str]:
@@ -167,11 +167,11 @@ def test_the_cache_is_the_users_own() -> None:
 
 
 def test_info_tells_contract_and_metadata(tmp_path: Path) -> None:
-    found = output("info", "expression", "--json")
-    assert found["task"] == "expression"
-    assert found["input_shape"] == [None, 1, 48, 48]
-    assert found["contract"]["labels"][0] == "neutral"
-    assert len(found["sha256"]) == 64
+    answer = output("info", "expression", "--json")
+    assert answer["task"] == "expression"
+    assert answer["input_shape"] == [None, 1, 48, 48]
+    assert answer["contract"]["labels"][0] == "neutral"
+    assert len(answer["sha256"]) == 64
     file = str(face_model(tmp_path / "f.onnx"))
     assert output("info", file, "--json")["task"] == "face"
     assert "score_threshold" in run("info", file).stdout

@@ -26,7 +26,7 @@ def server() -> Iterator[FileServer]:
 
 
 @pytest.fixture
-def wanted(server: FileServer, tmp_path: Path) -> Download:
+def download(server: FileServer, tmp_path: Path) -> Download:
     digest = hashlib.sha256(CONTENT).hexdigest()
     return Download(server.url, len(CONTENT), digest, tmp_path / "cache" / "m.onnx")
 
@@ -35,98 +35,100 @@ def unwatched(done: int, total: int) -> None:
     pass
 
 
-def test_a_file_comes_whole_and_leaves_no_part(wanted: Download) -> None:
+def test_a_file_comes_whole_and_leaves_no_part(download: Download) -> None:
     seen: list[tuple[int, int]] = []
-    fetch(wanted, lambda done, total: seen.append((done, total)))
-    assert wanted.target.read_bytes() == CONTENT
-    assert list(wanted.target.parent.iterdir()) == [wanted.target]
+    fetch(download, lambda done, total: seen.append((done, total)))
+    assert download.target.read_bytes() == CONTENT
+    assert list(download.target.parent.iterdir()) == [download.target]
     assert seen[0] == (0, len(CONTENT))
     assert seen[-1] == (len(CONTENT), len(CONTENT))
 
 
-def test_what_broke_off_goes_on_where_it_stopped(server: FileServer, wanted: Download) -> None:
+def test_what_broke_off_goes_on_where_it_stopped(server: FileServer, download: Download) -> None:
     server.breaks_after = 100_000
     with pytest.raises(
         ModelError, match=r"closed after 100000 of 512000 bytes \(100000 of .* kept"
     ):
-        fetch(wanted, unwatched)
-    assert not wanted.target.exists()
+        fetch(download, unwatched)
+    assert not download.target.exists()
     server.breaks_after = None
-    fetch(wanted, unwatched)
-    assert wanted.target.read_bytes() == CONTENT
+    fetch(download, unwatched)
+    assert download.target.read_bytes() == CONTENT
     assert server.asked == [None, "bytes=100000-"]
 
 
-def test_a_server_that_cannot_resume_sends_all_again(server: FileServer, wanted: Download) -> None:
-    wanted.part.parent.mkdir()
-    wanted.part.write_bytes(b"old " * 1000)
+def test_a_server_that_cannot_resume_sends_all_again(
+    server: FileServer, download: Download
+) -> None:
+    download.part.parent.mkdir()
+    download.part.write_bytes(b"old " * 1000)
     server.resumes = False
-    fetch(wanted, unwatched)
-    assert wanted.target.read_bytes() == CONTENT
+    fetch(download, unwatched)
+    assert download.target.read_bytes() == CONTENT
 
 
-def test_a_part_that_is_whole_is_not_fetched_again(server: FileServer, wanted: Download) -> None:
-    wanted.part.parent.mkdir()
-    wanted.part.write_bytes(CONTENT)
-    fetch(wanted, unwatched)
-    assert wanted.target.read_bytes() == CONTENT
+def test_a_part_that_is_whole_is_not_fetched_again(server: FileServer, download: Download) -> None:
+    download.part.parent.mkdir()
+    download.part.write_bytes(CONTENT)
+    fetch(download, unwatched)
+    assert download.target.read_bytes() == CONTENT
     assert server.asked == []
 
 
-def test_other_bytes_than_were_pinned_never_arrive(server: FileServer, wanted: Download) -> None:
+def test_other_bytes_than_were_pinned_never_arrive(server: FileServer, download: Download) -> None:
     server.content = b"\1" + CONTENT[1:]
     with pytest.raises(ModelError, match=r"the SHA-256 of what came is [0-9a-f]{64}, .* is due"):
-        fetch(wanted, unwatched)
-    assert not wanted.target.exists()
-    assert not wanted.part.exists()
+        fetch(download, unwatched)
+    assert not download.target.exists()
+    assert not download.part.exists()
 
 
 def test_an_older_file_stays_until_the_new_one_is_right(
-    server: FileServer, wanted: Download
+    server: FileServer, download: Download
 ) -> None:
-    wanted.target.parent.mkdir()
-    wanted.target.write_bytes(b"older")
+    download.target.parent.mkdir()
+    download.target.write_bytes(b"older")
     server.content = CONTENT[::-1]
     with pytest.raises(ModelError, match="SHA-256"):
-        fetch(wanted, unwatched)
-    assert wanted.target.read_bytes() == b"older"
+        fetch(download, unwatched)
+    assert download.target.read_bytes() == b"older"
 
 
 @pytest.mark.parametrize("content", [CONTENT + b"more", CONTENT[:131]])
 def test_a_file_of_another_size_is_refused_before_it_comes(
-    server: FileServer, wanted: Download, content: bytes
+    server: FileServer, download: Download, content: bytes
 ) -> None:
     """As a Git LFS pointer or a proxy's login page is."""
     server.content = content
     with pytest.raises(ModelError, match=rf"it offers {len(content)} bytes, 512000 are due"):
-        fetch(wanted, unwatched)
-    assert not wanted.part.exists()
+        fetch(download, unwatched)
+    assert not download.part.exists()
 
 
 def test_an_answer_from_elsewhere_in_the_file_is_refused(
-    server: FileServer, wanted: Download
+    server: FileServer, download: Download
 ) -> None:
-    wanted.part.parent.mkdir()
-    wanted.part.write_bytes(CONTENT[:1000])
+    download.part.parent.mkdir()
+    download.part.write_bytes(CONTENT[:1000])
     server.content_range = "bytes 0-511999/512000"
     with pytest.raises(ModelError, match="asked to go on from byte 1000"):
-        fetch(wanted, unwatched)
-    assert not wanted.part.exists()
+        fetch(download, unwatched)
+    assert not download.part.exists()
 
 
-def test_a_refusal_is_told_with_its_code(server: FileServer, wanted: Download) -> None:
+def test_a_refusal_is_told_with_its_code(server: FileServer, download: Download) -> None:
     server.status = 404
     with pytest.raises(ModelError, match=r"the server answers 404 Not Found: .* give its path"):
-        fetch(wanted, unwatched)
+        fetch(download, unwatched)
 
 
-def test_a_range_that_the_server_lacks_starts_anew(server: FileServer, wanted: Download) -> None:
-    wanted.part.parent.mkdir()
-    wanted.part.write_bytes(b"x")
+def test_a_range_that_the_server_lacks_starts_anew(server: FileServer, download: Download) -> None:
+    download.part.parent.mkdir()
+    download.part.write_bytes(b"x")
     server.status = 416
     with pytest.raises(ModelError, match="cannot resume: pull again"):
-        fetch(wanted, unwatched)
-    assert not wanted.part.exists()
+        fetch(download, unwatched)
+    assert not download.part.exists()
 
 
 def test_offline_says_what_to_do(tmp_path: Path) -> None:
@@ -139,6 +141,6 @@ def test_offline_says_what_to_do(tmp_path: Path) -> None:
 
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    wanted = Download("http://127.0.0.1/", 5, "0" * 64, tmp_path / "file" / "m.onnx")
+    download = Download("http://127.0.0.1/", 5, "0" * 64, tmp_path / "file" / "m.onnx")
     with pytest.raises(ModelError, match=r"m.onnx.part: cannot be written"):
-        fetch(wanted, unwatched)
+        fetch(download, unwatched)

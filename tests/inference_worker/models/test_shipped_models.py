@@ -65,11 +65,11 @@ def variants(
 def test_known_faces_are_told_in_many_sizes_lights_and_qualities(
     classifier: ExpressionClassifier, expression: str, side_px: int
 ) -> None:
-    told = [
+    expressions = [
         EXPRESSIONS[int(np.argmax(classifier.classify(picture, [face])[0].probabilities))]
         for picture, face in variants(*FACES[expression], side_px)
     ]
-    assert told.count(expression) >= 5, told
+    assert expressions.count(expression) >= 5, expressions
 
 
 def test_the_shipped_classifier_passes_its_self_test(classifier: ExpressionClassifier) -> None:

@@ -77,8 +77,8 @@ class Running:
         reference: Picture | None = None,
     ) -> Job:
         session: Any = None
-        one = frame(jpeg=jpeg, rotation=rotation)
-        job = Job(session, one, age_ms, boot_ms() - waited_ms, reference)
+        given = frame(jpeg=jpeg, rotation=rotation)
+        job = Job(session, given, age_ms, boot_ms() - waited_ms, reference)
         self.compute.submit(job)
         return job
 
@@ -103,10 +103,10 @@ class Running:
 
 @pytest.fixture
 def running() -> Iterator[Running]:
-    one = Running()
-    yield one
-    one.analyzer.gate.set()
-    one.compute.stop(10)
+    running = Running()
+    yield running
+    running.analyzer.gate.set()
+    running.compute.stop(10)
 
 
 def test_a_job_is_started_and_then_finished_with_its_analysis(running: Running) -> None:

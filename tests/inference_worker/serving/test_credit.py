@@ -187,8 +187,8 @@ def site(
 def test_one_fast_camera_keeps_a_slow_worker_busy_with_fresh_frames(
     monkeypatch: pytest.MonkeyPatch, threads: int, phase_ms: float
 ) -> None:
-    one = SimulatedCamera("door", 30, phase_ms=phase_ms)
-    running = site(monkeypatch, [one], 200, threads)
+    camera = SimulatedCamera("door", 30, phase_ms=phase_ms)
+    running = site(monkeypatch, [camera], 200, threads)
     frames = began(running)
     assert share_used(frames, 200, threads) >= 0.95
     assert p95_age_ms(frames) <= 50

@@ -65,9 +65,9 @@ class IntakeRig(Rig):
 
 @pytest.fixture
 def site() -> Iterator[IntakeRig]:
-    one = IntakeRig()
-    yield one
-    one.close()
+    rig = IntakeRig()
+    yield rig
+    rig.close()
 
 
 def counts(site: IntakeRig) -> dict[str, int]:
@@ -105,12 +105,12 @@ def test_the_answer_to_hello_passes_the_list_of_workers_on_and_a_grant_does_not(
 def test_addresses_go_out_when_they_changed_and_not_with_every_answer(site: IntakeRig) -> None:
     site.intake.know(("tcp://desk-2:5701",))
     camera = site.greeted()
-    told = [one.workers for one in camera.credits if one.workers]
+    addresses = [credit.workers for credit in camera.credits if credit.workers]
     for _ in range(3):
         answers = len(camera.credits)
         camera.hello()
         site.until(lambda so_far=answers: len(camera.credits) > so_far)  # type: ignore[misc]
-    assert [one.workers for one in camera.credits if one.workers] == told
+    assert [credit.workers for credit in camera.credits if credit.workers] == addresses
 
     site.intake.know(("tcp://desk-2:5701", "tcp://desk-3:5701"))
     camera.hello()
@@ -323,11 +323,11 @@ def test_a_camera_whose_socket_is_gone_gives_its_credit_back(site: IntakeRig) ->
     camera.close()
     site.peers.clear()
 
-    def told() -> None:
+    def read() -> None:
         site.tick()
         site.intake.tell_all()
 
-    until(lambda: session.silent, told, zmq.Poller())
+    until(lambda: session.silent, read, zmq.Poller())
     assert site.intake.ledger.in_flight == 0
 
 
@@ -340,9 +340,9 @@ SOMEBODY: Final = Analysis((face(),), 1.0, 1.0, 1.0)
 @pytest.fixture
 def paced() -> Iterator[IntakeRig]:
     """A worker of two threads that looks more seldom at empty rooms, and compares them."""
-    one = IntakeRig(2, pace=Pace(50.0, 20.0), repeats=Repeats(2_000.0))
-    yield one
-    one.close()
+    rig = IntakeRig(2, pace=Pace(50.0, 20.0), repeats=Repeats(2_000.0))
+    yield rig
+    rig.close()
 
 
 def ends(site: IntakeRig, job: Job, analysis: Analysis) -> None:

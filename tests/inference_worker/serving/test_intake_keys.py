@@ -58,17 +58,17 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def site(path: Path) -> Iterator[KeyedIntake]:
-    one = KeyedIntake(path, checks=True)
-    yield one
-    one.close()
+    intake = KeyedIntake(path, checks=True)
+    yield intake
+    intake.close()
 
 
 @pytest.fixture
 def unchecked(path: Path) -> Iterator[KeyedIntake]:
     """The control: the same, and no message is held against the key of its sender."""
-    one = KeyedIntake(path, checks=False)
-    yield one
-    one.close()
+    intake = KeyedIntake(path, checks=False)
+    yield intake
+    intake.close()
 
 
 # Claims
@@ -145,8 +145,8 @@ def steal(site: KeyedIntake) -> None:
     thief.setsockopt(zmq.ROUTING_ID, stolen)
     _set_keys(thief, client(KEYS["hall"]))
     thief.connect(site.address)
-    one = frame(camera="door", seq=0, sent_ms=boot_ms())
-    thief.send_multipart([wire.encode_frame(one), one.jpeg])
+    copied = frame(camera="door", seq=0, sent_ms=boot_ms())
+    thief.send_multipart([wire.encode_frame(copied), copied.jpeg])
     try:
         site.until(lambda: site.jobs or site.intake.ledger.refused)
     finally:

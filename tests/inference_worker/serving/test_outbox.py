@@ -24,10 +24,10 @@ NOW = 1e9
 
 
 def outbox(results: int = 0, window: int = 100_000) -> Outbox:
-    one = Outbox(window)
+    outbox = Outbox(window)
     for seq in range(results):
-        one.add(result(seq), NOW)
-    return one
+        outbox.add(result(seq), NOW)
+    return outbox
 
 
 def first(_attempts: int, _sent_to: str) -> str:
@@ -96,16 +96,16 @@ def test_a_resent_result_goes_to_the_next_aggregator() -> None:
 
 
 def test_choose_is_told_how_often_and_where_it_was_sent() -> None:
-    box, told = outbox(1), []
+    box, asked = outbox(1), []
 
     def choose(attempts: int, sent_to: str) -> str:
-        told.append((attempts, sent_to))
+        asked.append((attempts, sent_to))
         return f"agg-{attempts}"
 
     for attempt in range(3):
         assert box.due(NOW + 20_000 * attempt)
         box.take(NOW + 20_000 * attempt, choose)
-    assert told == [(0, ""), (1, "agg-0"), (2, "agg-1")]
+    assert asked == [(0, ""), (1, "agg-0"), (2, "agg-1")]
 
 
 def test_what_was_sent_to_an_aggregator_that_is_gone_goes_out_at_once() -> None:

@@ -65,8 +65,8 @@ class Camera:
 
 def workers(count: int) -> list[OneWorker]:
     each = [OneWorker(Pace(rate_hz=5.0, empty_rate_hz=2.0)) for _ in range(count)]
-    for one in each:
-        one.pace.share_with(count)
+    for worker in each:
+        worker.pace.share_with(count)
     return each
 
 

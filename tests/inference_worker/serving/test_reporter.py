@@ -64,9 +64,9 @@ class ReporterRig(Rig):
 
 @pytest.fixture
 def site() -> Iterator[ReporterRig]:
-    one = ReporterRig()
-    yield one
-    one.close()
+    rig = ReporterRig()
+    yield rig
+    rig.close()
 
 
 def later(monkeypatch: pytest.MonkeyPatch, by_ms: float) -> None:
@@ -100,28 +100,28 @@ def test_health_is_told_each_second_and_models_each_minute(
 def test_every_aggregator_is_told_of_the_worker_and_one_of_its_health(
     site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two = site.aggregator(0), site.aggregator(1)
-    assert one.reports[0].worker_id == two.reports[0].worker_id == "worker"
-    assert (one.reports[0].models, two.reports[0].models) == ((MODEL,), ())
-    site.lose(one)
+    first, second = site.aggregator(0), site.aggregator(1)
+    assert first.reports[0].worker_id == second.reports[0].worker_id == "worker"
+    assert (first.reports[0].models, second.reports[0].models) == ((MODEL,), ())
+    site.lose(first)
     later(monkeypatch, REPORT_EVERY_MS)
-    site.until(lambda: len(two.reports) == 2)
-    assert two.reports[1].models == (MODEL,)
+    site.until(lambda: len(second.reports) == 2)
+    assert second.reports[1].models == (MODEL,)
 
 
 def test_a_report_that_is_made_goes_out_whoever_else_is_due(
     site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, began_ms = site.aggregator(0), boot_ms()
+    aggregator, began_ms = site.aggregator(0), boot_ms()
     monkeypatch.setattr(reporter_module, "boot_ms", lambda: began_ms + REPORT_EVERY_MS / 2)
     two = site.aggregator(1)
     for halves in range(2, 5):
-        reports = len(one.reports) + len(two.reports)
+        reports = len(aggregator.reports) + len(two.reports)
         now_ms = began_ms + halves * REPORT_EVERY_MS / 2 + 1
         monkeypatch.setattr(reporter_module, "boot_ms", lambda at=now_ms: at)
-        site.until(lambda more=reports: len(one.reports) + len(two.reports) > more)  # type: ignore[misc]
+        site.until(lambda more=reports: len(aggregator.reports) + len(two.reports) > more)  # type: ignore[misc]
     assert len(two.reports) == 2
-    assert [report.health["up_s"] for report in one.reports] == [1.0, 2.0, 3.0]
+    assert [report.health["up_s"] for report in aggregator.reports] == [1.0, 2.0, 3.0]
 
 
 # Results
@@ -130,11 +130,11 @@ def test_a_report_that_is_made_goes_out_whoever_else_is_due(
 def test_a_result_goes_out_at_once_to_one_aggregator_and_ends_with_its_ack(
     site: ReporterRig,
 ) -> None:
-    one, two = site.aggregator(0), site.aggregator(1)
+    first, second = site.aggregator(0), site.aggregator(1)
     site.add()
-    site.until(lambda: one.tickets)
-    assert (one.tickets, two.tickets) == ([0], [])
-    one.ack(0)
+    site.until(lambda: first.tickets)
+    assert (first.tickets, second.tickets) == ([0], [])
+    first.ack(0)
     site.until(lambda: not len(site.reporter.outbox))
     assert site.reporter.outbox.counts == {"committed": 1}
 
@@ -178,89 +178,89 @@ def test_results_made_while_no_aggregator_is_there_are_kept(site: ReporterRig) -
 def test_results_sent_to_an_aggregator_that_is_gone_go_to_the_other_at_once(
     site: ReporterRig,
 ) -> None:
-    one, two = site.aggregator(0), site.aggregator(1)
+    first, second = site.aggregator(0), site.aggregator(1)
     site.add(3)
-    site.until(lambda: one.tickets == [0, 1, 2])
-    site.lose(one)
-    site.until(lambda: two.tickets == [0, 1, 2])
+    site.until(lambda: first.tickets == [0, 1, 2])
+    site.lose(first)
+    site.until(lambda: second.tickets == [0, 1, 2])
     assert site.reporter.outbox.resent == 3
 
 
 def test_results_without_an_ack_go_to_the_next_aggregator_after_two_seconds(
     site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, two = site.aggregator(0), site.aggregator(1)
+    first, second = site.aggregator(0), site.aggregator(1)
     site.add()
-    site.until(lambda: one.tickets)
+    site.until(lambda: first.tickets)
     site.tick()
-    assert two.tickets == []
+    assert second.tickets == []
     later(monkeypatch, 2001)
-    site.until(lambda: two.tickets == [0])
-    assert one.tickets == [0]
+    site.until(lambda: second.tickets == [0])
+    assert first.tickets == [0]
 
 
 def test_a_silent_aggregator_comes_last(site: ReporterRig, monkeypatch: pytest.MonkeyPatch) -> None:
-    one, two = site.aggregator(0), site.aggregator(1)
+    first, second = site.aggregator(0), site.aggregator(1)
     for passed_ms in range(0, 3_000, 500):
         later(monkeypatch, passed_ms)
         site.tick()
-    two.ack()
+    second.ack()
     site.until(lambda: site.reporter.acks)
     site.add()
-    site.until(lambda: two.tickets)
-    assert one.tickets == []
+    site.until(lambda: second.tickets)
+    assert first.tickets == []
 
 
 def test_an_ack_through_another_aggregator_counts_too(site: ReporterRig) -> None:
-    one, two = site.aggregator(0), site.aggregator(1)
+    first, second = site.aggregator(0), site.aggregator(1)
     site.add()
-    site.until(lambda: one.tickets)
-    two.ack(0)
+    site.until(lambda: first.tickets)
+    second.ack(0)
     site.until(lambda: not len(site.reporter.outbox))
     assert site.reporter.outbox.counts == {"committed": 1}
 
 
 def test_acks_pass_on_what_they_say_of_workers_and_pauses(site: ReporterRig) -> None:
-    one = site.aggregator(0)
-    one.ack(workers=("tcp://desk:5701",), paused_rooms=("kitchen",))
+    aggregator = site.aggregator(0)
+    aggregator.ack(workers=("tcp://desk:5701",), paused_rooms=("kitchen",))
     site.until(lambda: site.reporter.acks)
     assert site.reporter.acks[0].workers == ("tcp://desk:5701",)
     assert site.reporter.acks[0].paused_rooms == ("kitchen",)
 
 
 def test_an_ack_after_a_stall_may_name_more_than_is_under_way(site: ReporterRig) -> None:
-    one = site.aggregator(0)
+    aggregator = site.aggregator(0)
     site.add(2)
-    site.until(lambda: len(one.tickets) == 2)
-    one.ack(*range(5_000), duplicate=tuple(range(5_000)))
+    site.until(lambda: len(aggregator.tickets) == 2)
+    aggregator.ack(*range(5_000), duplicate=tuple(range(5_000)))
     site.until(lambda: not len(site.reporter.outbox))
     assert site.reporter.outbox.counts == {"committed": 2}
 
 
 def test_a_bad_ack_is_ignored(site: ReporterRig) -> None:
-    one = site.aggregator(0)
+    aggregator = site.aggregator(0)
     for bad in (b"noise", b"RM\x63A\x80", b"RM\x01A\x80"):
-        send(one.router, [one.routing, bad])
-    one.ack(99)
+        send(aggregator.router, [aggregator.routing, bad])
+    aggregator.ack(99)
     (heard,) = site.until(lambda: site.reporter.acks)
     assert heard.committed == (99,)
 
 
 def test_results_of_a_leaving_worker_say_that_it_leaves(site: ReporterRig) -> None:
-    one = site.aggregator(0)
+    aggregator = site.aggregator(0)
     site.leaving = True
     site.add()
-    site.until(lambda: one.tickets)
-    assert [report.leaving for report in one.reports if report.results] == [True]
+    site.until(lambda: aggregator.tickets)
+    assert [report.leaving for report in aggregator.reports if report.results] == [True]
 
 
 def test_the_loop_looks_again_before_the_next_report_and_never_spins(
     site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert site.reporter.next_look_ms() == REPORT_EVERY_MS / 4
-    one = site.aggregator(0)
+    aggregator = site.aggregator(0)
     site.add()
-    site.until(lambda: one.tickets)
+    site.until(lambda: aggregator.tickets)
     later(monkeypatch, 1900)
     assert 50 < site.reporter.next_look_ms() <= 110
     later(monkeypatch, 2001)

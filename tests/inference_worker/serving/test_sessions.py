@@ -243,10 +243,10 @@ def test_a_reboot_is_served_at_once(table: SessionTable) -> None:
 
 
 def test_two_sockets_of_one_session_are_two_sessions(table: SessionTable) -> None:
-    one = table.hello(b"one", hello(link=1), NOW)
-    two = table.hello(b"two", hello(link=2), NOW)
-    assert one is not two
-    assert one.refused == two.refused == ""
+    first = table.hello(b"one", hello(link=1), NOW)
+    second = table.hello(b"two", hello(link=2), NOW)
+    assert first is not second
+    assert first.refused == second.refused == ""
 
 
 # Pauses

@@ -116,8 +116,8 @@ def test_a_turned_camera_gives_the_boxes_of_the_upright_picture(expression: str)
 
 def test_of_too_many_faces_the_largest_count(expression: str) -> None:
     faces = [Detection(1, 1, side, side, 0.5) for side in range(10, 11 + MAX_FACES)]
-    found = analyzer(expression, *faces).analyze(jpeg(plain(128, 128))).faces
-    sides = [face.box[2] for face in found]
+    faces_kept = analyzer(expression, *faces).analyze(jpeg(plain(128, 128))).faces
+    sides = [face.box[2] for face in faces_kept]
     assert sides == list(range(10 + MAX_FACES, 10, -1))
 
 
@@ -152,8 +152,8 @@ def test_one_analyzer_serves_several_threads(tmp_path: Path, expression: str) ->
         picture[32:40, 8 * (number % 12) : 8 * (number % 12) + 8] = 255
         frames.append(jpeg(picture))
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(whole.analyze, frames))
-    assert [analysis.faces[0].box[0] for analysis in found] == [8 * (n % 12) for n in range(24)]
+        analyses = list(pool.map(whole.analyze, frames))
+    assert [analysis.faces[0].box[0] for analysis in analyses] == [8 * (n % 12) for n in range(24)]
 
 
 def test_a_self_test_that_fails_stops_the_worker(tmp_path: Path) -> None:

@@ -77,8 +77,8 @@ def test_each_face_gets_its_own_probabilities_in_their_order(tmp_path: Path) -> 
     picture[:, 50:] = 255
     left, right = Detection(5, 5, 30, 30, 1), Detection(60, 5, 30, 30, 1)
     tiny = classifier(tmp_path, brightness=(1, 0, 0, 0, 0, 0, 0, 0))
-    found = [face.probabilities[0] for face in tiny.classify(picture, [right, left, right])]
-    assert found == pytest.approx([WHITE, BLACK, WHITE], abs=1e-5)
+    classified = [face.probabilities[0] for face in tiny.classify(picture, [right, left, right])]
+    assert classified == pytest.approx([WHITE, BLACK, WHITE], abs=1e-5)
 
 
 def test_no_faces_cost_nothing(tmp_path: Path) -> None:
@@ -173,8 +173,8 @@ def test_a_face_is_sure_when_it_is_large_enough_and_one_expression_stands_out(
     doubtful = Detection(40, 10, 16, 16, 1, certain=False)
     points = ((44, 12), (52, 12), (48, 21), (45, 22), (51, 22))
     bent = Detection(40, 10, 16, 16, 1, points)
-    told = tiny.classify(picture, [bright, small, dark, doubtful, bent])
-    assert [face.sure for face in told] == [True, False, False, False, False]
+    expressions = tiny.classify(picture, [bright, small, dark, doubtful, bent])
+    assert [face.sure for face in expressions] == [True, False, False, False, False]
 
 
 def test_a_model_that_computes_nonsense_is_an_error(tmp_path: Path) -> None:

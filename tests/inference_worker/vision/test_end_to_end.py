@@ -57,13 +57,13 @@ def test_its_faces_are_those_of_the_workers_own_decoding(
     own = open_detector("", **options)
     twin = open_detector(str(yunet_twin(SHIPPED_FACE, tmp_path / "twin.onnx")), **options)
     assert (type(own), type(twin)) == (EndToEndDetector, YuNetDetector)
-    found = 0
+    count = 0
     for picture in pictures():
         faces, theirs = own.detect(picture), twin.detect(picture)
         assert [face.certain for face in faces] == [face.certain for face in theirs]
         np.testing.assert_allclose(numbers(faces), numbers(theirs), rtol=1e-5, atol=1e-4)
-        found += len(faces)
-    assert found > 15
+        count += len(faces)
+    assert count > 15
 
 
 def test_a_picture_of_nobody_has_no_faces() -> None:
@@ -109,7 +109,7 @@ def test_numbers_that_are_none_are_an_error_never_no_faces(tmp_path: Path, kind:
     model = onnx.load(str(SHIPPED_FACE))
     names = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "Cast"}
     heads = [n for n in model.graph.node if n.op_type == "Conv"][-1]
-    stored = {one.name: one for one in model.graph.initializer}
+    stored = {weight.name: weight for weight in model.graph.initializer}
     damaged = stored[names[heads.input[1 if kind == "weights" else 2]]]
     values = numpy_helper.to_array(damaged).copy()
     values[-1] = np.nan

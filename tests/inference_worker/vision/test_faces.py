@@ -35,11 +35,11 @@ def box(face: Detection) -> tuple[float, float, float, float]:
     ids=["astronaut", "grace_hopper"],
 )
 def test_haar_finds_the_one_face_of_a_portrait(picture: Picture, truth: tuple[int, ...]) -> None:
-    found = open_detector("haar").detect(picture)
-    assert len(found) == 1
-    assert overlap(box(found[0]), truth) > 0.7
-    assert 0.5 <= found[0].score <= 1
-    assert found[0].landmarks is None
+    faces = open_detector("haar").detect(picture)
+    assert len(faces) == 1
+    assert overlap(box(faces[0]), truth) > 0.7
+    assert 0.5 <= faces[0].score <= 1
+    assert faces[0].landmarks is None
 
 
 def test_haar_finds_no_face_in_an_empty_picture() -> None:

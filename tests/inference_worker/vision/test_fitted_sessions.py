@@ -42,8 +42,8 @@ def test_threads_that_come_at_once_open_one_session() -> None:
     opener = Opener()
     sessions = FittedSessions(object(), ["n", 1, "h", "w"], opener)
     with ThreadPoolExecutor(8) as pool:
-        found = set(pool.map(sessions.session, SHAPES[:1] * 64))
-    assert len(found) == len(opener.opened) == 1
+        shared = set(pool.map(sessions.session, SHAPES[:1] * 64))
+    assert len(shared) == len(opener.opened) == 1
 
 
 @pytest.mark.parametrize("dimensions", [["n", 1, 48, 48], ["n", 1, "side", "side"]])
@@ -73,8 +73,8 @@ def test_a_fitted_session_gives_what_the_general_one_gives(tmp_path: Path) -> No
     fitted, general = OnnxModel(SHIPPED_FACE), OnnxModel(tmp_path / "general.onnx")
     fits = [model._fitted.session(picture.shape) != model._session for model in (fitted, general)]
     assert fits == [True, False]
-    for one, other in zip(all_cells(fitted, picture), all_cells(general, picture), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    for cell, other in zip(all_cells(fitted, picture), all_cells(general, picture), strict=True):
+        np.testing.assert_allclose(cell, other, rtol=1e-3, atol=1e-4)
 
 
 def all_cells(model: OnnxModel, picture: NDArray[np.uint8]) -> list[Tensor]:
@@ -95,9 +95,9 @@ def test_weights_that_lie_beside_a_file_are_found(tmp_path: Path) -> None:
     onnx.save(model, str(file), save_as_external_data=True, location="weights", size_threshold=1024)
     picture = np.full((1, 1, 64, 64), 9, np.uint8)
     assert (tmp_path / "weights").is_file()
-    for one, other in zip(
+    for cell, other in zip(
         all_cells(OnnxModel(file), picture),
         all_cells(OnnxModel(SHIPPED_FACE), picture),
         strict=True,
     ):
-        np.testing.assert_allclose(one, other)
+        np.testing.assert_allclose(cell, other)

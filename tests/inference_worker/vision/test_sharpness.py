@@ -61,8 +61,8 @@ def test_a_face_that_moves_a_little_has_to_show_more_clearly_what_it_shows(down:
 
 def test_light_and_contrast_do_not_matter() -> None:
     pale = np.asarray(face() * 0.4 + 100, np.uint8)
-    for one, other in zip(detail(face()[None]), detail(pale[None]), strict=True):
-        assert other == pytest.approx(one, rel=0.1)
+    for value, other in zip(detail(face()[None]), detail(pale[None]), strict=True):
+        assert other == pytest.approx(value, rel=0.1)
 
 
 def test_colour_and_other_sizes_are_taken_too() -> None:

@@ -85,16 +85,16 @@ def test_two_negative_outputs_do_not_make_a_face(tmp_path: Path) -> None:
 def test_the_threshold_is_the_callers_else_the_contracts_else_sixty_percent(
     tmp_path: Path,
 ) -> None:
-    def found(metadata: dict[str, str], score: float, threshold: float | None = None) -> int:
+    def count(metadata: dict[str, str], score: float, threshold: float | None = None) -> int:
         file = face_model(
             tmp_path / "f.onnx", metadata, shape=(1, 1, "h", "w"), gains=(score, 0, 0), obj=None
         )
         detector = open_detector(str(file), score_threshold=threshold)
         return len(detector.detect(lit(64, 64, 8, 8)))
 
-    assert [found(face_metadata(), 0.55), found(face_metadata(), 0.65)] == [0, 1]
+    assert [count(face_metadata(), 0.55), count(face_metadata(), 0.65)] == [0, 1]
     strict = face_metadata(score_threshold="0.8")
-    assert [found(strict, 0.75), found(strict, 0.85), found(strict, 0.75, 0.7)] == [0, 1, 1]
+    assert [count(strict, 0.75), count(strict, 0.85), count(strict, 0.75, 0.7)] == [0, 1, 1]
 
 
 def test_overlapping_boxes_leave_the_best_one(tmp_path: Path) -> None:
@@ -217,8 +217,8 @@ def test_several_threads_share_one_detector(tmp_path: Path) -> None:
     detector = open_detector(str(face_model(tmp_path / "f.onnx")))
     pictures = [lit(96, 96, 8 * (n % 10), 8) for n in range(40)]
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(detector.detect, pictures))
-    assert [faces[0].x for faces in found] == pytest.approx([8 * (n % 10) for n in range(40)])
+        found_faces = list(pool.map(detector.detect, pictures))
+    assert [faces[0].x for faces in found_faces] == pytest.approx([8 * (n % 10) for n in range(40)])
 
 
 @pytest.mark.parametrize("channels", [1, 3])

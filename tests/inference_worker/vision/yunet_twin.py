@@ -57,7 +57,9 @@ def yunet_twin(file: Path, path: Path) -> Path:
 
 def _maps(body: onnx.GraphProto) -> list[str]:
     shapes = {
-        one.name for one in body.initializer if numpy_helper.to_array(one).tolist() == [15, -1]
+        weight.name
+        for weight in body.initializer
+        if numpy_helper.to_array(weight).tolist() == [15, -1]
     }
     reshapes = [n for n in body.node if n.op_type == "Reshape" and n.input[1] in shapes]
     return [node.input[0] for node in reshapes]
