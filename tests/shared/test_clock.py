@@ -106,8 +106,8 @@ def test_so_many_clocks_are_kept_and_those_longest_gone_go_first(
 
 def test_what_a_turn_took_beyond_a_second_is_absence() -> None:
     absence = Absence()
-    told = [absence.ended_ms(now_ms) for now_ms in (5e6, 5e6 + 900, 5e6 + 1_900, 5e6 + 11_900)]
-    assert told == [0.0, 0.0, 0.0, 9_000.0]
+    absences = [absence.ended_ms(now_ms) for now_ms in (5e6, 5e6 + 900, 5e6 + 1_900, 5e6 + 11_900)]
+    assert absences == [0.0, 0.0, 0.0, 9_000.0]
     assert absence.ended_ms(5e6 + 12_000) == 0.0
 
 

@@ -39,8 +39,8 @@ def test_the_limit_is_ours_whatever_the_environment_says_and_one_thread_is_used(
         "import os; from roommood.shared.opencv import cv2; "
         "print(os.environ['OPENCV_IO_MAX_IMAGE_PIXELS'], cv2.getNumThreads())"
     )
-    told = python(code, OPENCV_IO_MAX_IMAGE_PIXELS="1000000000000")
-    assert told.split() == [str(MAX_FILE_PIXELS), "1"]
+    output = python(code, OPENCV_IO_MAX_IMAGE_PIXELS="1000000000000")
+    assert output.split() == [str(MAX_FILE_PIXELS), "1"]
 
 
 @pytest.mark.parametrize(

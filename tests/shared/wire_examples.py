@@ -63,10 +63,10 @@ def decoded(kind: str, value: object) -> Any:
 def places(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Where every map field of a decoded message stands."""
     if isinstance(value, dict):
-        inner = [one for key, item in value.items() for one in places(item, (*path, key))]
+        inner = [place for key, item in value.items() for place in places(item, (*path, key))]
         return [(*path, key) for key in value] + inner
     if isinstance(value, list):
-        return [one for n, item in enumerate(value) for one in places(item, (*path, n))]
+        return [place for n, item in enumerate(value) for place in places(item, (*path, n))]
     return []
 
 

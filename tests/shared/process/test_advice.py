@@ -29,13 +29,13 @@ def of(kind: Any, value: Any) -> str:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(kind).validate_python(value)
     (error,) = refused.value.errors()
-    said = advice(error)
-    assert error["msg"] not in said
-    return said
+    output = advice(error)
+    assert error["msg"] not in output
+    return output
 
 
 @pytest.mark.parametrize(
-    ("kind", "value", "said"),
+    ("kind", "value", "message"),
     [
         (int, "many", "give a whole number"),
         (int, 1.5, "give a whole number"),
@@ -65,5 +65,5 @@ def of(kind: Any, value: Any) -> str:
         (bytes, 5, "this cannot be used here"),
     ],
 )
-def test_an_error_says_what_to_give_instead(kind: Any, value: Any, said: str) -> None:
-    assert of(kind, value) == said
+def test_an_error_says_what_to_give_instead(kind: Any, value: Any, message: str) -> None:
+    assert of(kind, value) == message

@@ -38,9 +38,9 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    one = Server()
-    yield one
-    one.stop()
+    server = Server()
+    yield server
+    server.stop()
 
 
 def stall(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

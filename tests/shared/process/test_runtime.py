@@ -111,10 +111,10 @@ def test_a_wake_after_the_end_reaches_nobody() -> None:
     """Not even whoever has got the numbers of its sockets since."""
     waker = Waker()
     waker.close()
-    one, other = socket.socketpair()
-    with one, other:
+    near, far = socket.socketpair()
+    with near, far:
         waker.wake()
-        assert select.select([one, other], [], [], 0)[0] == []
+        assert select.select([near, far], [], [], 0)[0] == []
 
 
 # Peers
@@ -182,7 +182,7 @@ def test_a_deadline_passes() -> None:
 def test_an_id_is_sixteen_hexadecimal_digits_and_new_each_time() -> None:
     ids = {new_id() for _ in range(1000)}
     assert len(ids) == 1000
-    assert all(re.fullmatch("[0-9a-f]{16}", one) for one in ids)
+    assert all(re.fullmatch("[0-9a-f]{16}", drawn) for drawn in ids)
 
 
 def test_the_release_is_that_of_the_package() -> None:

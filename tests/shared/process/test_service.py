@@ -13,16 +13,16 @@ from roommood.shared.process.service import ServiceManager
 
 
 def mailbox(path: str) -> socket.socket:
-    one = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    one.bind(path)
-    one.setblocking(False)
-    return one
+    inbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    inbox.bind(path)
+    inbox.setblocking(False)
+    return inbox
 
 
 @pytest.fixture
 def box(tmp_path: Path) -> Iterator[socket.socket]:
-    with mailbox(str(tmp_path / "notify")) as one:
-        yield one
+    with mailbox(str(tmp_path / "notify")) as inbox:
+        yield inbox
 
 
 def heard(box: socket.socket) -> list[str]:

@@ -44,15 +44,15 @@ from tests.shared.wire_examples import (
 
 def strange_errors(data: bytes) -> list[Exception]:
     """What the decoders raise that is no WireError."""
-    found = []
+    errors = []
     for decode in DECODERS:
         try:
             decode(data)
         except WireError:
             pass
         except Exception as error:
-            found.append(error)
-    return found
+            errors.append(error)
+    return errors
 
 
 @given(st.binary(max_size=300))

@@ -32,10 +32,10 @@ DOOR, HALL, STRANGER = new_pair(), new_pair(), new_pair()
 @pytest.fixture
 def site(tmp_path: Path) -> SiteKeys:
     """A site with one camera, `door` in the kitchen."""
-    one = SiteKeys(tmp_path / "keys")
-    one.init()
-    one.add_camera("door", "kitchen")
-    return one
+    keys = SiteKeys(tmp_path / "keys")
+    keys.init()
+    keys.add_camera("door", "kitchen")
+    return keys
 
 
 @pytest.fixture(autouse=True)

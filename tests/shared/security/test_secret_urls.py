@@ -50,9 +50,9 @@ def test_only_scheme_and_host_are_shown(url: str) -> None:
 
 @pytest.mark.parametrize("url", MALFORMED)
 def test_nothing_of_a_password_is_shown_however_wrong_the_address_is(url: str) -> None:
-    for told in (redacted(url), shown(url)):
-        assert "SEC" not in told
-        assert "admin" not in told
+    for text in (redacted(url), shown(url)):
+        assert "SEC" not in text
+        assert "admin" not in text
 
 
 @pytest.mark.parametrize("url", [*MALFORMED[:3], "rtsp:///live", "http://[::1/v", "cam/live"])

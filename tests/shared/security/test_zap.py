@@ -72,9 +72,9 @@ class Failing:
 
 @pytest.fixture
 def context() -> Iterator[Context]:
-    one: Context = zmq.Context()
-    yield one
-    one.destroy(0)
+    context: Context = zmq.Context()
+    yield context
+    context.destroy(0)
 
 
 @pytest.fixture
@@ -93,8 +93,8 @@ def enter(context: Context, address: str) -> Iterator[Callable[[AccessPolicy | N
         return opened[-1]
 
     yield make
-    for one in opened:
-        one.close(0)
+    for listener in opened:
+        listener.close(0)
 
 
 # Who comes in

@@ -17,9 +17,9 @@ def no_route(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_was_asked_to_be_advertised_wins() -> None:
-    one = Advertisement("tcp://0.0.0.0:5701", "desk:5701")
-    one.look(0.0, ["192.0.2.7"])
-    assert one.address == "tcp://desk:5701"
+    advertisement = Advertisement("tcp://0.0.0.0:5701", "desk:5701")
+    advertisement.look(0.0, ["192.0.2.7"])
+    assert advertisement.address == "tcp://desk:5701"
 
 
 def test_a_bound_address_is_advertised_as_it_is() -> None:
@@ -50,10 +50,10 @@ def test_a_wildcard_cannot_be_asked_to_be_advertised() -> None:
 def test_without_a_default_route_it_is_where_somebody_was_reached(
     reached_at: list[str], address: str
 ) -> None:
-    one = Advertisement("tcp://*:5701", None)
-    assert one.address == ""
-    one.look(0.0, reached_at)
-    assert one.address == address
+    advertisement = Advertisement("tcp://*:5701", None)
+    assert advertisement.address == ""
+    advertisement.look(0.0, reached_at)
+    assert advertisement.address == address
 
 
 def test_a_network_that_comes_or_changes_after_the_start_is_noticed(
@@ -61,19 +61,19 @@ def test_a_network_that_comes_or_changes_after_the_start_is_noticed(
 ) -> None:
     hosts = ["", "192.0.2.7", "192.0.2.8"]
     hooks.the_default_route_leaves_from(monkeypatch, lambda: hosts[0])
-    one = Advertisement("tcp://*:5701", None)
+    advertisement = Advertisement("tcp://*:5701", None)
     for now_ms, host in enumerate(hosts):
         hosts[0] = host
-        one.look(now_ms * 10_000.0, [])
-        assert one.address == (f"tcp://{host}:5701" if host else "")
+        advertisement.look(now_ms * 10_000.0, [])
+        assert advertisement.address == (f"tcp://{host}:5701" if host else "")
 
 
 @pytest.mark.usefixtures("no_route")
 def test_a_worker_that_nobody_can_be_told_of_says_so_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    one = Advertisement("tcp://*:5701", None)
+    advertisement = Advertisement("tcp://*:5701", None)
     for now_ms in (0.0, UNREACHED_MS - 1_000, UNREACHED_MS, 3 * UNREACHED_MS):
-        one.look(now_ms, [])
-    (line,) = [one for one in caplog.records if one.levelno == logging.WARNING]
+        advertisement.look(now_ms, [])
+    (line,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "--advertise HOST:5701" in line.fields["todo"]  # type: ignore[attr-defined]

@@ -58,11 +58,11 @@ class DialerRig(Rig):
 
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[DialerRig]:
-    one = DialerRig()
+    rig = DialerRig()
     unknown = Numbers(why="the name desk is unknown")
-    monkeypatch.setattr(resolver, "look_up", lambda name: one.names.get(name, unknown))
-    yield one
-    one.close()
+    monkeypatch.setattr(resolver, "look_up", lambda name: rig.names.get(name, unknown))
+    yield rig
+    rig.close()
 
 
 def test_all_addresses_of_a_name_are_tried_until_one_answers(site: DialerRig) -> None:
@@ -120,7 +120,7 @@ def test_libzmq_is_never_given_a_name(site: DialerRig, monkeypatch: pytest.Monke
     connection = site.dial()
     site.until(lambda: connection.connected)
     assert given
-    assert all(resolver.is_number(one) for one in given if one.startswith("tcp://"))
+    assert all(resolver.is_number(each) for each in given if each.startswith("tcp://"))
 
 
 @pytest.mark.parametrize("allowed", [False, True])
@@ -135,8 +135,8 @@ def test_without_keys_localhost_leads_to_this_machine_only(allowed: bool, site: 
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, object]]]:
-    found = [one for one in caplog.records if one.levelno == logging.WARNING]
-    return [(one.getMessage(), getattr(one, "fields", {})) for one in found]
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    return [(record.getMessage(), getattr(record, "fields", {})) for record in warnings]
 
 
 def test_what_was_never_reached_is_told_once_after_seconds_and_again_after_minutes(

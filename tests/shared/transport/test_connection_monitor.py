@@ -20,9 +20,9 @@ from tests.shared.peers import free_address
 def listener() -> Iterator[Listener]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     settings = load(WorkerSettings, None, {"bind": free_address()})
-    one = Listener(context, bind_frames, settings, None, None, 1_000)
-    yield one
-    one.close(0)
+    listener = Listener(context, bind_frames, settings, None, None, 1_000)
+    yield listener
+    listener.close(0)
     context.destroy(0)
 
 
@@ -44,7 +44,10 @@ def test_strangers_are_cut_while_their_component_waits_for_something_else(
         greedy.say(zmtp.header(1 << 20) + bytes(MAX_HANDSHAKE_BYTES + 2_000))
         until(greedy.is_closed, "it is cut")
         assert not quiet.is_closed()
-    until(lambda: {one.value for one in listener.samples("worker")} == {1.0, 2.0}, "both counted")
+    until(
+        lambda: {sample.value for sample in listener.samples("worker")} == {1.0, 2.0},
+        "both counted",
+    )
 
 
 def test_who_is_gone_is_looked_for_only_where_a_line_is_said(
@@ -59,10 +62,10 @@ def test_who_is_gone_is_looked_for_only_where_a_line_is_said(
     monkeypatch.setattr("roommood.shared.transport.connection_monitor.lately_gone", look)
 
     def ended() -> float:
-        return sum(one.value for one in listener.samples("worker"))
+        return sum(sample.value for sample in listener.samples("worker"))
 
     for number in range(50):
-        with socket.create_connection(("127.0.0.1", port_of(listener))) as one:
-            one.sendall(b"GET / HTTP/1.0\r\n\r\n" * 10)
+        with socket.create_connection(("127.0.0.1", port_of(listener))) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n" * 10)
         until(lambda number=number: ended() > number, "its end is counted")  # type: ignore[misc]
     assert len(looked) <= 5

@@ -184,7 +184,7 @@ def test_of_strangers_that_send_too_much_together_the_worst_are_cut(
     for pair, count in ((few, FIRST // 2), (more, FIRST - 1), (most, FIRST)):
         pair.send(count)
     assert keyless.look(25.0) == ["crowd"]
-    assert [one.is_cut() for one in (few, more, most)] == [False, False, True]
+    assert [stranger.is_cut() for stranger in (few, more, most)] == [False, False, True]
     assert keyless.look(25.0) == []
 
 
@@ -196,7 +196,7 @@ def test_of_one_address_only_so_many_may_be_at_their_handshake(crowd: Crowd) -> 
     strangers[0].shake_hands()
     crowd.look(25.0)
     assert not crowd.accept_stranger().is_cut()
-    assert not any(one.is_cut() for one in strangers)
+    assert not any(stranger.is_cut() for stranger in strangers)
 
 
 def test_where_too_many_are_at_it_in_all_the_oldest_is_cut(

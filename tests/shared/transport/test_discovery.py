@@ -18,8 +18,8 @@ ADDRESS = "tcp://192.0.2.7:5701"
 @pytest.fixture
 def finder() -> Iterator[Finder]:
     try:
-        with finding(True) as one:
-            yield one
+        with finding(True) as started:
+            yield started
     except ConfigError as error:
         pytest.skip(str(error))
 
@@ -61,7 +61,7 @@ def test_more_announcements_than_are_taken_at_once_hide_nobody_for_long() -> Non
     listener.add_service(network, SERVICE, f"honest.{SERVICE}")
     looks = [finder() for _ in range(200)]
     assert max(map(len, looks)) == MAX_ADDRESSES
-    assert any("tcp://203.0.113.7:5701" in one for one in looks)
+    assert any("tcp://203.0.113.7:5701" in look for look in looks)
 
 
 class Announcements:

@@ -55,9 +55,9 @@ class Garbler:
 
 @pytest.fixture
 def context() -> Iterator[Context]:
-    one: Context = zmq.Context()
-    yield one
-    one.destroy(0)
+    context: Context = zmq.Context()
+    yield context
+    context.destroy(0)
 
 
 class Followed:
@@ -178,7 +178,7 @@ def test_a_connection_from_an_address_that_the_machine_has_lost_is_made_again_at
     followed.until(lambda seen: ConnectionEvent.CONNECTED in seen)
     lost = tcp.own_address_of(reconnector._fd)
     there = tcp.is_of_this_machine
-    monkeypatch.setattr(tcp, "is_of_this_machine", lambda one: there(one) and not gone)
+    monkeypatch.setattr(tcp, "is_of_this_machine", lambda value: there(value) and not gone)
     soon_ms = boot_ms() + (20_000 if gone else 1_000)
     followed.until(lambda seen: seen.count(ConnectionEvent.CONNECTED) > 1 or boot_ms() > soon_ms)
     assert (ConnectionEvent.DISCONNECTED in followed.seen) is gone

@@ -15,9 +15,9 @@ from tests.redis_server import free_port
 
 def test_the_process_that_listens_is_named_with_its_command() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        found = port_holder(server.getsockname()[1])
-    assert found.startswith(f"process {os.getpid()} (")
-    assert "python" in found
+        holder = port_holder(server.getsockname()[1])
+    assert holder.startswith(f"process {os.getpid()} (")
+    assert "python" in holder
 
 
 def test_where_nothing_is_to_be_seen_a_command_is_named_that_shows_it(tmp_path: Path) -> None:

@@ -35,30 +35,30 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    one = Server()
-    yield one
-    one.released.set()
+    server = Server()
+    yield server
+    server.released.set()
 
 
 @pytest.fixture
 def resolver(server: Server) -> Iterator[Resolver]:
-    one = Resolver(server)
-    yield one
-    one.close()
+    resolver = Resolver(server)
+    yield resolver
+    resolver.close()
 
 
 def answered(resolver: Resolver, address: str) -> Numbers:
     poller = zmq.Poller()
     poller.register(resolver.fileno(), zmq.POLLIN)
-    found: list[Numbers | None] = []
+    answers: list[Numbers | None] = []
 
     def tick() -> None:
         resolver.drain()
-        found.append(resolver.answer(address))
+        answers.append(resolver.answer(address))
 
-    until(lambda: found and found[-1] is not None, tick, poller)
-    assert found[-1] is not None
-    return found[-1]
+    until(lambda: answers and answers[-1] is not None, tick, poller)
+    assert answers[-1] is not None
+    return answers[-1]
 
 
 def test_a_silent_name_delays_no_other(resolver: Resolver) -> None:
@@ -80,7 +80,7 @@ def test_silent_names_of_others_delay_no_configured_one(resolver: Resolver, serv
 
 
 def silent(server: Server) -> int:
-    return len([one for one in server.asked if "silent" in one])
+    return len([name for name in server.asked if "silent" in name])
 
 
 def test_more_names_than_threads_are_answered_when_their_turn_comes(
@@ -108,10 +108,10 @@ def test_a_resolver_that_is_closed_ends_its_threads(resolver: Resolver) -> None:
     resolver.ask("tcp://desk:5701")
     answered(resolver, "tcp://desk:5701")
     resolver.close()
-    ours = [one for one in threading.enumerate() if one.name == "resolver"]
-    for one in ours:
-        one.join(20)
-    assert not any(one.is_alive() for one in ours)
+    ours = [thread for thread in threading.enumerate() if thread.name == "resolver"]
+    for thread in ours:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in ours)
 
 
 # What is found
@@ -148,9 +148,9 @@ def test_all_addresses_of_a_name_are_found_of_both_families_with_their_scope(
         ]
 
     monkeypatch.setattr(socket, "getaddrinfo", three)
-    found = look_up("tcp://desk:7").addresses
-    assert found[:3] == ("tcp://[fe80::5%3]:7", "tcp://[2001:db8::1]:7", "tcp://192.0.2.7:7")
-    assert len(found) == MAX_NUMBERS
+    addresses = look_up("tcp://desk:7").addresses
+    assert addresses[:3] == ("tcp://[fe80::5%3]:7", "tcp://[2001:db8::1]:7", "tcp://192.0.2.7:7")
+    assert len(addresses) == MAX_NUMBERS
 
 
 @pytest.mark.parametrize(

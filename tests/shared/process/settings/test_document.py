@@ -17,12 +17,12 @@ def test_the_page_of_settings_is_up_to_date() -> None:
 
 
 def test_every_variable_that_is_named_anywhere_is_known() -> None:
-    places = [one for name in SHIPPED for one in (ROOT / name, *(ROOT / name).rglob("*"))]
+    places = [path for name in SHIPPED for path in (ROOT / name, *(ROOT / name).rglob("*"))]
     texts = (
-        one.read_text()
-        for one in places
-        if one.suffix in {".py", ".md", ".yaml", ".service", ".sh", ".env", ".toml", ""}
-        and one.is_file()
+        path.read_text()
+        for path in places
+        if path.suffix in {".py", ".md", ".yaml", ".service", ".sh", ".env", ".toml", ""}
+        and path.is_file()
     )
     named = {name for text in texts for name in re.findall(r"\bROOMMOOD_[A-Z_]*[A-Z]\b", text)}
     assert "ROOMMOOD_METRICS_PORT" in named

@@ -76,6 +76,8 @@ def test_a_value_is_taken(kind: Kind[Any], given: Any, value: Any) -> None:
     ],
 )
 def test_a_value_that_cannot_be_is_refused_with_what_to_give(kind: Kind[Any], given: Any) -> None:
-    with pytest.raises(ValueError, match=r"^(give|put|number \d|'desk' is not an address)") as said:
+    with pytest.raises(
+        ValueError, match=r"^(give|put|number \d|'desk' is not an address)"
+    ) as error:
         kind.check(given)
-    assert "secret" not in str(said.value)
+    assert "secret" not in str(error.value)

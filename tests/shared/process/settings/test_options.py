@@ -55,7 +55,7 @@ def sample(row: Row) -> Any:
     if row.kind.is_switch:
         return not row.default
     if row.kind.name == "choice":
-        others = (one for one in row.kind.bounds.split(", ") if one != str(row.default))
+        others = (choice for choice in row.kind.bounds.split(", ") if choice != str(row.default))
         return int(word) if (word := next(others)).isdigit() else word
     if row.kind.name in ("number", "whole number") and row.key not in OF_KEY:
         least = float(row.kind.bounds.partition(" ")[0])
@@ -80,7 +80,7 @@ def as_flags(row: Row, value: Any) -> list[str]:
     if row.kind.is_switch:
         return [row.flag if value else f"--no-{row.flag[2:]}"]
     items = value if isinstance(value, list) else [value]
-    texts = [one if isinstance(one, str) else json.dumps(one) for one in items]
+    texts = [item if isinstance(item, str) else json.dumps(item) for item in items]
     return [word for text in texts for word in (row.flag, text)]
 
 
@@ -151,17 +151,17 @@ def test_a_command_has_a_flag_for_each_setting_of_its_table(path: list[str], tab
     command: Any = get_command(cli.app)
     for name in path:
         command = command.commands[name]
-    flags = {flag for one in command.params for flag in one.opts}
+    flags = {flag for param in command.params for flag in param.opts}
     assert {flag for row in rows_of(TABLES[table]) for flag in row.flags} <= flags
     assert "--config" in flags
 
 
 def test_every_field_of_every_table_is_a_setting() -> None:
     for table in TABLES.values():
-        assert {row.key for row in rows_of(table)} == {one.name for one in fields(table)}
+        assert {row.key for row in rows_of(table)} == {field.name for field in fields(table)}
 
 
-def told(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any, **environ: str) -> str:
+def printed(words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any, **environ: str) -> str:
     """What the `roommood` command writes as it refuses a setting."""
     for name in [name for name in os.environ if name.startswith("ROOMMOOD_")]:
         monkeypatch.delenv(name)
@@ -188,12 +188,12 @@ CAMERA = ["camera", "--name", "a", "--room", "b"]
 def test_a_log_level_that_is_none_is_one_clear_line(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    told_lines = told([*words, "--log-level", "foo"], monkeypatch, capsys)
+    told_lines = printed([*words, "--log-level", "foo"], monkeypatch, capsys)
     assert told_lines == "error: --log-level foo: give debug, info, warning or error\n"
 
 
 @pytest.mark.parametrize(
-    ("words", "name", "value", "said"),
+    ("words", "name", "value", "message"),
     [
         (CAMERA, "ROOMMOOD_CAMERA_ROTATION", "17",
          "ROOMMOOD_CAMERA_ROTATION=17: give 0, 90, 180 or 270"),
@@ -211,19 +211,19 @@ def test_a_value_that_cannot_be_is_named_with_its_place(
     words: list[str],
     name: str,
     value: str,
-    said: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert said in told(words, monkeypatch, capsys, **{name: value})
+    assert message in printed(words, monkeypatch, capsys, **{name: value})
 
 
 @pytest.mark.parametrize("words", [["keys", "list"], ["models", "list"], ["doctor"], ["demo"]])
 def test_a_command_without_settings_refuses_an_unknown_variable_too(
     words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = told(words, monkeypatch, capsys, ROOMMOOD_KEYZ="x")
-    assert "unknown variable 'ROOMMOOD_KEYZ'; did you mean ROOMMOOD_KEYS?" in said
+    output = printed(words, monkeypatch, capsys, ROOMMOOD_KEYZ="x")
+    assert "unknown variable 'ROOMMOOD_KEYZ'; did you mean ROOMMOOD_KEYS?" in output
 
 
 def test_every_command_reads_settings_or_is_known_not_to() -> None:
@@ -231,7 +231,7 @@ def test_every_command_reads_settings_or_is_known_not_to() -> None:
     reading = {
         name
         for name, command in commands.commands.items()
-        if any("--config" in one.opts for one in command.params)
+        if any("--config" in param.opts for param in command.params)
     }
     assert commands.commands.keys() - reading == cli.WITHOUT_SETTINGS
 
@@ -242,7 +242,7 @@ def test_all_mistakes_come_at_once(
     path = tmp_path / "roommood.toml"
     path.write_text("[worker]\nthreads = 0\nthread = 1\n[camera]\nrotation = 17\n[dashbord]\n")
     words = ["worker", "--config", str(path), "--max-age-ms", "soon"]
-    lines = told(words, monkeypatch, capsys, ROOMMOOD_WORKER_PROCESSES="none").splitlines()
+    lines = printed(words, monkeypatch, capsys, ROOMMOOD_WORKER_PROCESSES="none").splitlines()
     assert sorted(line.removeprefix("error: ").partition(": ")[0] for line in lines) == [
         "--max-age-ms soon",
         *(f"{path}:{line}" for line in (2, 3, 5, 6)),
