@@ -87,7 +87,7 @@ def test_what_cannot_be_used_is_one_clear_line(
         main()
 
     assert ended.value.code in (1, 2)
-    said = capfd.readouterr().err
-    assert said.startswith("error: ")
-    assert what in said
-    assert "Traceback" not in said
+    output = capfd.readouterr().err
+    assert output.startswith("error: ")
+    assert what in output
+    assert "Traceback" not in output

@@ -53,20 +53,24 @@ def test_every_image_is_made_from_one_base_that_can_be_pinned() -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_is_hardened_and_looked_after(service: str) -> None:
-    one = SERVICES[service]
+    settings = SERVICES[service]
 
-    assert one["user"] == "10001:10001"
-    assert one["read_only"] is True
-    assert one["cap_drop"] == ["ALL"]
-    assert "cap_add" not in one
-    assert one["security_opt"] == ["no-new-privileges:true"]
+    assert settings["user"] == "10001:10001"
+    assert settings["read_only"] is True
+    assert settings["cap_drop"] == ["ALL"]
+    assert "cap_add" not in settings
+    assert settings["security_opt"] == ["no-new-privileges:true"]
     serves = service not in ("mqtt", "notify")
-    assert one["healthcheck"]["test"] if serves else one["healthcheck"] == {"disable": True}
-    assert all(on["condition"] == "service_healthy" for on in one.get("depends_on", {}).values())
+    assert (
+        settings["healthcheck"]["test"] if serves else settings["healthcheck"] == {"disable": True}
+    )
+    assert all(
+        on["condition"] == "service_healthy" for on in settings.get("depends_on", {}).values()
+    )
 
 
 def test_only_workers_are_reached_from_other_machines() -> None:
-    ports = {name: one["ports"] for name, one in SERVICES.items() if "ports" in one}
+    ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 
     assert ports.pop("worker") == ["${ROOMMOOD_PORTS:-5701}:${ROOMMOOD_PORTS:-5701}"]
     assert all(port.startswith("127.0.0.1:") for given in ports.values() for port in given)
@@ -76,7 +80,7 @@ def test_only_workers_are_reached_from_other_machines() -> None:
 
 
 def test_no_service_is_given_more_secrets_than_it_needs() -> None:
-    assert {name: one["secrets"] for name, one in SERVICES.items()} == {
+    assert {name: service["secrets"] for name, service in SERVICES.items()} == {
         "redis": ["users.acl"],
         "aggregator": ["aggregators.key", "redis-writer.password"],
         "worker": ["workers.key"],
@@ -85,5 +89,5 @@ def test_no_service_is_given_more_secrets_than_it_needs() -> None:
         "mqtt": ["redis-reader.password", "mqtt.password"],
         "notify": ["redis-reader.password", "notify.urls"],
     }
-    given = {key for one in SERVICES.values() for key in one.get("environment", {})}
+    given = {key for service in SERVICES.values() for key in service.get("environment", {})}
     assert not any("PASSWORD" in key and not key.endswith("_FILE") for key in given)

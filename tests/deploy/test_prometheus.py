@@ -51,11 +51,11 @@ Series = dict[str, set[str]]
 
 def series_of(text: str) -> Series:
     """Metric names with all labels that any of their samples has."""
-    found: Series = {}
+    series: Series = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            found.setdefault(sample.name, set()).update(sample.labels)
-    return found
+            series.setdefault(sample.name, set()).update(sample.labels)
+    return series
 
 
 def made_site() -> str:
@@ -74,11 +74,11 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> Series:
 
     with Site(tmp_path_factory.mktemp("site"), str(SHIPPED_EXPRESSION)) as running:
         ports = [free_port() for _ in range(4)]
-        told = [("--metrics-port", str(port)) for port in ports]
+        ports_given = [("--metrics-port", str(port)) for port in ports]
         reports, frames = running.address(), running.address()
-        running.aggregator(reports, *told[0])
-        running.worker(frames, reports, *told[1])
-        running.camera("sofa", "den", "simulated", frames, *told[2])
+        running.aggregator(reports, *ports_given[0])
+        running.worker(frames, reports, *ports_given[1])
+        running.camera("sofa", "den", "simulated", frames, *ports_given[2])
         bind = f"127.0.0.1:{ports[3]}"
         exporter = running.start(
             "roommood.deploy.cli", "exporter", "--bind", bind, "--redis", running.redis.url
@@ -109,7 +109,7 @@ def used() -> Iterator[tuple[str, str]]:
 
 
 def _variables() -> list[str]:
-    return [str(one.get("definition", "")) for one in DASHBOARD["templating"]["list"]]
+    return [str(variable.get("definition", "")) for variable in DASHBOARD["templating"]["list"]]
 
 
 def test_every_metric_that_a_rule_or_panel_uses_exists(scraped: Series) -> None:
@@ -175,10 +175,10 @@ def test_every_panel_asks_the_source_that_was_chosen_and_none_overlap() -> None:
 
 
 def test_expressions_have_the_colours_of_the_live_page() -> None:
-    (panel,) = [one for one in DASHBOARD["panels"] if one["title"] == "Expression shown"]
+    (panel,) = [each for each in DASHBOARD["panels"] if each["title"] == "Expression shown"]
     colours = {
-        one["matcher"]["options"]: one["properties"][0]["value"]["fixedColor"]
-        for one in panel["fieldConfig"]["overrides"]
+        override["matcher"]["options"]: override["properties"][0]["value"]["fixedColor"]
+        for override in panel["fieldConfig"]["overrides"]
     }
     assert colours == dict(COLOUR_OF)
 
@@ -234,17 +234,17 @@ def test_a_room_that_falls_silent_has_no_old_figures(server: RedisServer) -> Non
     store.touch_rooms({"kitchen": now_ms, "hall": now_ms - 3e5})
     store.pause("hall")
     store.close()
-    told = scrape(Exporter(ExporterSettings(redis_url=server.url)))
-    assert told('roommood_room_up{room="kitchen"}') == 1
-    assert told('roommood_room_people{room="kitchen"}') == pytest.approx(1.0)
+    sample = scrape(Exporter(ExporterSettings(redis_url=server.url)))
+    assert sample('roommood_room_up{room="kitchen"}') == 1
+    assert sample('roommood_room_people{room="kitchen"}') == pytest.approx(1.0)
     share = 'roommood_room_expression_ratio{expression="happiness",room="kitchen"}'
-    assert told(share) == pytest.approx(1.0)
-    assert told('roommood_room_up{room="hall"}') == 0
-    assert told('roommood_room_paused{room="hall"}') == 1
-    assert told('roommood_room_coverage_ratio{room="hall"}') == 0
+    assert sample(share) == pytest.approx(1.0)
+    assert sample('roommood_room_up{room="hall"}') == 0
+    assert sample('roommood_room_paused{room="hall"}') == 1
+    assert sample('roommood_room_coverage_ratio{room="hall"}') == 0
     for name in ("people", "valence", "sure_ratio"):
-        assert told(f'roommood_room_{name}{{room="hall"}}') is None
-    assert told('roommood_room_expression_ratio{expression="neutral",room="hall"}') is None
+        assert sample(f'roommood_room_{name}{{room="hall"}}') is None
+    assert sample('roommood_room_expression_ratio{expression="neutral",room="hall"}') is None
 
 
 def test_it_is_ready_before_anybody_has_scraped_it(tmp_path: Path) -> None:
@@ -264,8 +264,8 @@ def test_a_redis_that_hangs_is_told_and_each_scrape_answered(tmp_path: Path) -> 
         exporter.wait_for("exporter ready")
 
         def says(up: int, ready: int) -> bool:
-            told = f"roommood_exporter_redis_up {up}" in fetch(port, "/metrics")[1]
-            return told and fetch(port, "/readyz")[0] == ready
+            is_told = f"roommood_exporter_redis_up {up}" in fetch(port, "/metrics")[1]
+            return is_told and fetch(port, "/readyz")[0] == ready
 
         assert until(lambda: says(1, 200), "Redis is there")
         site.redis.freeze()
@@ -281,9 +281,9 @@ def test_redis_away_is_told_and_comes_back_by_itself(server: RedisServer) -> Non
     exporter = Exporter(ExporterSettings(redis_url=server.url))
     assert scrape(exporter)("roommood_exporter_redis_up") == 1
     server.kill()
-    told = scrape(exporter)
-    assert told("roommood_exporter_redis_up") == 0
-    assert told("roommood_site_workers") is None
+    sample = scrape(exporter)
+    assert sample("roommood_exporter_redis_up") == 0
+    assert sample("roommood_site_workers") is None
     assert not exporter.health.ready
     server.start()
     assert scrape(exporter)("roommood_exporter_redis_up") == 1

@@ -15,8 +15,8 @@ OURS = [unit for unit in UNITS if unit.name != "roommood-redis.service"]
 
 def value(unit: Path, name: str) -> str:
     """A setting that stands in a unit once."""
-    (found,) = re.findall(rf"^{name}=(.*)$", unit.read_text(), re.MULTILINE)
-    return str(found)
+    (setting,) = re.findall(rf"^{name}=(.*)$", unit.read_text(), re.MULTILINE)
+    return str(setting)
 
 
 @pytest.mark.parametrize("unit", OURS, ids=lambda unit: unit.name)
@@ -31,7 +31,7 @@ def test_what_takes_all_memory_ends_itself_and_not_its_machine(unit: Path) -> No
 def test_systemd_knows_every_setting(unit: Path, tmp_path: Path) -> None:
     copy = tmp_path / unit.name
     copy.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.M))
-    found = subprocess.run(
+    done = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", copy], capture_output=True, text=True, check=False
     )
-    assert not re.findall(rf"{re.escape(copy.name)}:\d+: .*", found.stderr)
+    assert not re.findall(rf"{re.escape(copy.name)}:\d+: .*", done.stderr)

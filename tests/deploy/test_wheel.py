@@ -57,17 +57,19 @@ def pi(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "bin"
 
 
-def resolved(folder: Path, python: str, *wanted: str) -> dict[str, str]:
+def resolved(folder: Path, python: str, *requirements: str) -> dict[str, str]:
     """What pip would install on a Pi with this Python, by name."""
     report = folder / "report.json"
     run(
         sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--report", report,
         "--ignore-installed", "--only-binary", ":all:", "--target", folder / "nowhere",
         "--platform", "manylinux_2_28_aarch64", "--platform", "manylinux2014_aarch64",
-        "--implementation", "cp", "--python-version", python, *wanted,
+        "--implementation", "cp", "--python-version", python, *requirements,
     )  # fmt: skip
     installed = json.loads(report.read_text())["install"]
-    return {one["metadata"]["name"].lower(): one["metadata"]["version"] for one in installed}
+    return {
+        package["metadata"]["name"].lower(): package["metadata"]["version"] for package in installed
+    }
 
 
 def test_a_pi_with_bookworm_can_keep_the_numpy_1_of_its_picamera2(
@@ -75,29 +77,37 @@ def test_a_pi_with_bookworm_can_keep_the_numpy_1_of_its_picamera2(
 ) -> None:
     """With the bounds that the download in docs/site.md has."""
     bounds = ("numpy<2", "opencv-python-headless<4.12")
-    found = resolved(tmp_path, "3.11", f"{wheel}[camera]", *bounds)
-    assert found["numpy"].startswith("1.")
-    assert found["opencv-python-headless"].startswith("4.11.")
+    versions = resolved(tmp_path, "3.11", f"{wheel}[camera]", *bounds)
+    assert versions["numpy"].startswith("1.")
+    assert versions["opencv-python-headless"].startswith("4.11.")
 
 
 def test_a_pi_with_trixie_gets_numpy_2(wheel: Path, tmp_path: Path) -> None:
-    found = resolved(tmp_path, "3.13", f"{wheel}[camera]")
-    assert found["numpy"].startswith("2.")
+    versions = resolved(tmp_path, "3.13", f"{wheel}[camera]")
+    assert versions["numpy"].startswith("2.")
 
 
 @pytest.mark.parametrize(("python", "keeps_numpy_1"), [("3.11", True), ("3.13", False)])
 def test_the_extra_picamera_keeps_numpy_1_where_debian_has_that(
     wheel: Path, python: str, keeps_numpy_1: bool
 ) -> None:
-    (found,) = distributions(path=[str(wheel)])
+    (distribution,) = distributions(path=[str(wheel)])
     where = {"python_version": python, "extra": "picamera"}
-    wanted = [Requirement(line) for line in found.requires or ()]
-    of_it = [one for one in wanted if one.marker is None or one.marker.evaluate(where)]
+    requirements = [Requirement(line) for line in distribution.requires or ()]
+    of_it = [
+        requirement
+        for requirement in requirements
+        if requirement.marker is None or requirement.marker.evaluate(where)
+    ]
     newer = {"numpy": "2.2.4", "opencv-python-headless": "4.12.0.88"}
     for name, version in newer.items():
-        allowed = all(version in one.specifier for one in of_it if one.name == name)
+        allowed = all(
+            version in requirement.specifier for requirement in of_it if requirement.name == name
+        )
         assert allowed is not keeps_numpy_1
-    assert "roommood" in [one.name for one in of_it], "all that `camera` wants, and these bounds"
+    assert "roommood" in [requirement.name for requirement in of_it], (
+        "all that `camera` wants, and these bounds"
+    )
 
 
 def test_the_wheel_holds_the_script_and_the_models(wheel: Path) -> None:
@@ -131,9 +141,9 @@ def test_one_name_is_installed_beside_whatever_folders_a_user_has(pi: Path, tmp_
 
 @pytest.mark.parametrize("module", ["onnxruntime", "redis", "torch", "matplotlib", "skimage"])
 def test_a_camera_brings_nothing_that_it_does_not_need(pi: Path, module: str) -> None:
-    found = f"import importlib.util; print(importlib.util.find_spec({module!r}))"
+    code = f"import importlib.util; print(importlib.util.find_spec({module!r}))"
 
-    assert run(pi / "python", "-c", found).strip() == "None"
+    assert run(pi / "python", "-c", code).strip() == "None"
 
 
 def test_a_camera_starts_and_ends_in_good_order(pi: Path, tmp_path: Path) -> None:
@@ -142,16 +152,16 @@ def test_a_camera_starts_and_ends_in_good_order(pi: Path, tmp_path: Path) -> Non
     command += ["--source", str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as camera:
         assert camera.stderr is not None
-        said = []
+        lines = []
         for line in camera.stderr:
-            said.append(line)
+            lines.append(line)
             if "camera ready" in line:
                 break
         camera.send_signal(signal.SIGTERM)
-        said += camera.stderr.readlines()
+        lines += camera.stderr.readlines()
 
-    assert camera.returncode == 0, "".join(said)
-    assert "camera=pi-1" in "".join(said)
+    assert camera.returncode == 0, "".join(lines)
+    assert "camera=pi-1" in "".join(lines)
 
 
 def test_the_one_command_is_there_and_says_how_to_get_what_is_missing(
@@ -170,8 +180,8 @@ def test_the_one_command_is_there_and_says_how_to_get_what_is_missing(
 
 
 def test_the_doctor_skips_what_is_not_installed(pi: Path) -> None:
-    said = run(pi / "roommood", "doctor")
+    output = run(pi / "roommood", "doctor")
 
-    assert "extra camera: installed" in said
+    assert "extra camera: installed" in output
     for about in ("extra worker", "extra aggregator", "models", "redis"):
-        assert f"skipped {about}: " in said
+        assert f"skipped {about}: " in output

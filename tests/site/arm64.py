@@ -60,12 +60,12 @@ def base_root(folder: Path) -> Path:
 def wheels(folder: Path) -> Path:
     """What a camera needs on arm64, for the root's Python."""
     if not (folder / "complete").exists():
-        told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-        wanted = [*told["dependencies"], *told["optional-dependencies"]["camera"]]
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+        expected = [*project["dependencies"], *project["optional-dependencies"]["camera"]]
         tell(
             sys.executable, "-m", "pip", "download", "--quiet", "--only-binary", ":all:",
             "--dest", str(folder), *_PLATFORMS, "--python-version", "3.11",
-            "--implementation", "cp", *wanted, timeout_s=900,
+            "--implementation", "cp", *expected, timeout_s=900,
         )  # fmt: skip
         (folder / "complete").touch()
     return folder
@@ -84,8 +84,8 @@ def machine(base: Path, scratch: Path) -> Iterator[Path]:
         tell("mount", "--bind", "/dev", str(root / "dev"))
         yield root
     finally:
-        for one in ("dev", "proc", "."):
-            subprocess.run(["umount", "--lazy", str(root / one)], check=False)
+        for mount in ("dev", "proc", "."):
+            subprocess.run(["umount", "--lazy", str(root / mount)], check=False)
 
 
 def peak_rss_mib(process: "subprocess.Popen[bytes]") -> float:

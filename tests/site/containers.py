@@ -97,11 +97,11 @@ class Images:
 
     def build(self, target: str) -> None:
         """One target of the Dockerfile as it stands."""
-        found = wheels(self._folder / "wheels-containers")
+        folder = wheels(self._folder / "wheels-containers")
         self.buildah(
             "build", "--layers", "--isolation", "chroot", "--network", "host", "--format", "docker",
             "--build-arg", f"BASE={BASE_IMAGE}", "--build-arg", "PIP_NO_INDEX=1",
-            "--build-arg", "PIP_FIND_LINKS=/wheels", "--volume", f"{found}:/wheels:ro",
+            "--build-arg", "PIP_FIND_LINKS=/wheels", "--volume", f"{folder}:/wheels:ro",
             "--file", str(ROOT / "deploy/docker/Dockerfile"),
             "--ignorefile", str(ROOT / "deploy/docker/Dockerfile.dockerignore"),
             "--target", target, "--tag", f"roommood-{target}", str(ROOT), timeout_s=1200,
@@ -109,8 +109,8 @@ class Images:
 
     def config(self, target: str) -> dict[str, Any]:
         """What the image says of user, environment, command and health check."""
-        told = json.loads(self.buildah("inspect", "--type", "image", f"roommood-{target}"))
-        config: dict[str, Any] = told["Docker"]["config"]
+        answer = json.loads(self.buildah("inspect", "--type", "image", f"roommood-{target}"))
+        config: dict[str, Any] = answer["Docker"]["config"]
         return config
 
     def root(self, target: str) -> Path:

@@ -57,8 +57,8 @@ def base_root(folder: Path) -> Path:
     base = folder / "base"
     if not (base / "made").exists():
         shutil.rmtree(base, ignore_errors=True)
-        said = debootstrap(base, f"--include={','.join(_PACKAGES)}", timeout_s=900)
-        (base / "made").write_text(said[-200:])
+        log_text = debootstrap(base, f"--include={','.join(_PACKAGES)}", timeout_s=900)
+        (base / "made").write_text(log_text[-200:])
         # Services of Debian's packages that would run beside ours.
         wants = base / "etc/systemd/system/multi-user.target.wants"
         (wants / "redis-server.service").unlink(missing_ok=True)
@@ -116,8 +116,8 @@ class Booted:
 
     def __enter__(self) -> Self:
         upper, work = (self.folder / self.name / part for part in ("upper", "work"))
-        for one in (upper, work, self.root):
-            one.mkdir(parents=True)
+        for folder in (upper, work, self.root):
+            folder.mkdir(parents=True)
         layers = f"lowerdir={self.base},upperdir={upper},workdir={work}"
         try:
             _tell("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
@@ -228,9 +228,9 @@ class Booted:
 
     def run(self, command: str, timeout_s: float = 60) -> str:
         """What a command prints; it must end well."""
-        done, said = self.attempt(command, timeout_s)
-        assert done, f"{self.name}: {command}\n{said}"
-        return said
+        done, output = self.attempt(command, timeout_s)
+        assert done, f"{self.name}: {command}\n{output}"
+        return output
 
 
 def answers(host: str, port: int) -> bool:

@@ -69,9 +69,9 @@ class Place:
             command, input=typed, capture_output=True, text=True, timeout=1_800, check=False,
             cwd=ROOT, env={**os.environ, "HOME": str(home)},
         )  # fmt: skip
-        said = done.stdout + done.stderr
-        logging.getLogger(__name__).info(said)
-        return done.returncode, said
+        output = done.stdout + done.stderr
+        logging.getLogger(__name__).info(output)
+        return done.returncode, output
 
     def release(self, version: str, broken: str = "") -> None:
         """Puts a wheel of this version, newer than any before, into the wheelhouse."""
@@ -104,8 +104,8 @@ class Place:
         answers: list[str] = []
 
         def is_told() -> bool:
-            done, said = self.desk.attempt(f"sh -c '{_ASK}; {script}'")
-            answers.append(said)
+            done, output = self.desk.attempt(f"sh -c '{_ASK}; {script}'")
+            answers.append(output)
             return done
 
         until(is_told, "Redis answers")

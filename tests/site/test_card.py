@@ -88,11 +88,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             desk=desk.address, kitchen=f"{net}.11", den=f"{net}.12", key=key
         )
         (folder / "site.toml").write_text(text)
-        one = Place(folder, desk, ROOMS)
-        one.release("1.0.0")
-        code, said = one.deploy("--only", "desktop")
-        assert code == 0, said
-        yield one
+        place = Place(folder, desk, ROOMS)
+        place.release("1.0.0")
+        code, output = place.deploy("--only", "desktop")
+        assert code == 0, output
+        yield place
 
 
 def test_a_card_that_cloud_init_reads_becomes_a_camera(place: Place) -> None:
@@ -108,8 +108,8 @@ def test_a_card_that_cloud_init_reads_becomes_a_camera(place: Place) -> None:
         assert netplan.startswith("600\n")
         assert WIFI in netplan
         _assert_the_card_has_no_secret(pi)
-        code, said = place.deploy("--only", "kitchen-1")
-        assert (code, said.count("no change")) == (0, 1), said
+        code, output = place.deploy("--only", "kitchen-1")
+        assert (code, output.count("no change")) == (0, 1), output
 
 
 def test_a_card_that_runs_a_script_once_becomes_a_camera(place: Place) -> None:
@@ -130,15 +130,17 @@ def test_a_card_that_runs_a_script_once_becomes_a_camera(place: Place) -> None:
         assert pi.run(f"stat -c '%a %U' {connection}").strip() == "600 root"
         assert WIFI in pi.run(f"cat {connection}")
         _assert_the_card_has_no_secret(pi)
-        code, said = place.deploy("--only", "den-1")
-        assert (code, said.count("no change")) == (0, 1), said
+        code, output = place.deploy("--only", "den-1")
+        assert (code, output.count("no change")) == (0, 1), output
 
 
 def _is_installed(pi: FromCard) -> bool:
     log = pi.card / "roommood/first-start.log"
-    said = log.read_text() if log.exists() else ""
-    assert "is not installed" not in said, pi.attempt("journalctl -u roommood-first-start -n 40")[1]
-    return "is installed and runs" in said
+    output = log.read_text() if log.exists() else ""
+    assert "is not installed" not in output, pi.attempt("journalctl -u roommood-first-start -n 40")[
+        1
+    ]
+    return "is installed and runs" in output
 
 
 def _assert_the_card_has_no_secret(pi: FromCard) -> None:
@@ -148,8 +150,8 @@ def _assert_the_card_has_no_secret(pi: FromCard) -> None:
         text = path.read_bytes().decode(errors="replace")
         assert secret not in text, path
         assert WIFI not in text, path
-    said = pi.run(f"stat -c '%a %U' /etc/roommood/keys /etc/roommood/keys/camera-{pi.camera}.key")
-    assert said.split() == ["700", "root", "600", "root"]
+    output = pi.run(f"stat -c '%a %U' /etc/roommood/keys /etc/roommood/keys/camera-{pi.camera}.key")
+    assert output.split() == ["700", "root", "600", "root"]
     assert not pi.attempt("ls /var/lib/roommood-card")[0]
     look = f"runuser -u nobody -- grep -rlsF '{WIFI}' /etc /run /var/lib /var/log /boot; true"
     assert pi.run(f'sh -c "{look}"') == "", "no other user reads it"

@@ -83,15 +83,15 @@ def test_an_image_runs_as_a_user_that_owns_nothing_and_has_no_tools(
 def test_a_program_in_a_container_can_neither_write_nor_gain_rights(
     images: Images, secrets: Path
 ) -> None:
-    said = tell(*images.command("worker", [
+    output = tell(*images.command("worker", [
         "sh", "-c", "id -u; grep -E '^(CapBnd|NoNewPrivs)' /proc/self/status; "
         "touch /opt/x /etc/x 2>&1; true",
     ], secrets, {}))  # fmt: skip
 
-    assert said.split()[0] == str(UID)
-    assert "CapBnd:\t0000000000000000" in said
-    assert "NoNewPrivs:\t1" in said
-    assert said.count("Read-only file system") == 2
+    assert output.split()[0] == str(UID)
+    assert "CapBnd:\t0000000000000000" in output
+    assert "NoNewPrivs:\t1" in output
+    assert output.count("Read-only file system") == 2
 
 
 def test_without_its_program_a_container_is_not_healthy(images: Images, secrets: Path) -> None:
@@ -119,8 +119,8 @@ def test_all_images_together_count_what_a_camera_shows(images: Images, secrets: 
         start("dashboard", ROOMMOOD_DASHBOARD_PASSWORD_FILE="/run/secrets/dashboard.password",
               ROOMMOOD_REDIS_URL="redis://reader@127.0.0.1:6379/0",
               ROOMMOOD_REDIS_PASSWORD_FILE="/run/secrets/redis-reader.password")  # fmt: skip
-        told = partial(rooms, images, secrets, redis, password)
-        assert until(lambda: "kitchen" in told(), "the kitchen is counted", PATIENCE_S)
+        output = partial(rooms, images, secrets, redis, password)
+        assert until(lambda: "kitchen" in output(), "the kitchen is counted", PATIENCE_S)
         assert until(lambda: images.is_healthy("dashboard", secrets), "the page", PATIENCE_S)
 
 

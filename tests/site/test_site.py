@@ -24,7 +24,7 @@ from tests.needs import missing
 from tests.site.machines import Booted, base_root, make_key, network, why_not_here
 from tests.site.place import BUILD, hang_portraits, link_wheels, until
 from tests.site.wheelhouse import ROOT
-from tests.site.whole import ROOMS, WANTED, Whole, broker
+from tests.site.whole import ROOMS, SITE, Whole, broker
 
 pytestmark = pytest.mark.timeout(2_400)
 
@@ -47,61 +47,61 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     ):
         for pi in (desk, kitchen, den):
             hang_portraits(pi)
-        one = Whole(folder, desk, ROOMS, kitchen, den, heard, here)
-        text = WANTED.format(
+        whole = Whole(folder, desk, ROOMS, kitchen, den, heard, here)
+        text = SITE.format(
             desk=desk.address, kitchen=kitchen.address, den=den.address, key=key, here=here
         )
         (folder / "site.toml").write_text(text)
-        one.release("1.0.0")
-        yield one
+        whole.release("1.0.0")
+        yield whole
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(place: Whole) -> None:
-    code, said = place.deploy("--dry-run")
-    assert code == 0, said
-    assert "desktop: would change: programs roommood" in said
-    assert "den-1: would change: release" in said
-    assert not any(one.attempt("ls /opt/roommood")[0] for one in place.machines)
+    code, output = place.deploy("--dry-run")
+    assert code == 0, output
+    assert "desktop: would change: programs roommood" in output
+    assert "den-1: would change: release" in output
+    assert not any(machine.attempt("ls /opt/roommood")[0] for machine in place.machines)
     assert not (place.folder / "keys").exists()
 
 
 def test_a_site_comes_up_from_nothing_and_is_counted(place: Whole) -> None:
-    code, said = place.deploy()
-    assert code == 0, said
-    assert said.count("frames arrive at a worker") == 3
+    code, output = place.deploy()
+    assert code == 0, output
+    assert output.count("frames arrive at a worker") == 3
     until(lambda: all(count > 20 for count in place.rooms().values()), "all rooms are counted")
 
 
 def test_a_second_run_changes_nothing(place: Whole) -> None:
     started = place.desk.run("systemctl show -P ActiveEnterTimestamp aggregator.service")
-    code, said = place.deploy()
-    assert code == 0, said
-    assert said.split("\n")[:4] == [
-        f"{one}: no change" for one in ("desktop", "kitchen-1", "desk-1", "den-1")
+    code, output = place.deploy()
+    assert code == 0, output
+    assert output.split("\n")[:4] == [
+        f"{part}: no change" for part in ("desktop", "kitchen-1", "desk-1", "den-1")
     ]
     assert place.desk.run("systemctl show -P ActiveEnterTimestamp aggregator.service") == started
 
 
 def test_secrets_lie_where_they_are_needed_and_nobody_else_can_read_them(place: Whole) -> None:
     for machine in place.machines:
-        found = machine.run(
+        result = machine.run(
             "find /etc/roommood -name '*.key' -o -name '*.password' -o -name '*.acl'"
         )
-        assert found
-        for path in found.split():
+        assert result
+        for path in result.split():
             assert machine.run(f"stat -c %a {path}").strip() == "600", path
             assert machine.run(f"stat -c %a $(dirname {path})").strip() in ("700", "750"), path
     assert place.den.run("ls /etc/roommood/keys").split() == ["camera-den-1.key"]
     assert not list((place.folder / "keys" / "to-copy").glob("*.key"))
-    _, said = place.desk.attempt("redis-cli -p 5770 get roommood:schema 2>&1")
-    assert "NOAUTH" in said
+    _, output = place.desk.attempt("redis-cli -p 5770 get roommood:schema 2>&1")
+    assert "NOAUTH" in output
 
 
 def test_systemd_finds_the_units_sound_and_little_exposed(place: Whole) -> None:
     for machine in place.machines:
         units = units_of(machine)
-        said = machine.run(f"systemd-analyze verify {' '.join(units)} 2>&1")
-        assert not said, said
+        output = machine.run(f"systemd-analyze verify {' '.join(units)} 2>&1")
+        assert not output, output
         for unit in units:
             judged = machine.run(f"systemd-analyze security --no-pager {unit}")
             level = float(re.findall(r"exposure level for \S+: ([\d.]+)", judged)[0])
@@ -118,15 +118,15 @@ def units_of(machine: Booted) -> list[str]:
 
 def test_prometheus_on_the_desktop_is_told_of_everything(place: Whole) -> None:
     groups = json.loads(place.desk.run("cat /etc/roommood/prometheus-targets.json"))
-    found = ""
+    result = ""
     for target in (target for group in groups for target in group["targets"]):
         ask = f"import urllib.request as u; print(u.urlopen('http://{target}/metrics').read())"
-        found += place.desk.run(f'python3 -c "{ask}"')
+        result += place.desk.run(f'python3 -c "{ask}"')
     for metric in ("roommood_room_up", "roommood_site_camera_up", "roommood_worker_frames_total",
                    "roommood_aggregator_results_total", "roommood_exporter_redis_up"):  # fmt: skip
-        assert metric in found
+        assert metric in result
     for camera in ("kitchen-1", "desk-1", "den-1"):
-        assert f'roommood_camera_info{{camera="{camera}"' in found
+        assert f'roommood_camera_info{{camera="{camera}"' in result
 
 
 def test_the_broker_hears_of_every_room(place: Whole) -> None:
@@ -160,11 +160,11 @@ def test_a_room_is_paused_and_resumed_on_the_page(place: Whole) -> None:
 
 def test_a_camera_is_paused_and_resumed_by_the_broker(place: Whole) -> None:
     switch = "roommood/camera/den-1/switch"
-    assert place.told("homeassistant/switch/"), "Home Assistant is told of switches"
-    until(lambda: "ON" in place.told(switch)[switch], "its switch is on")
+    assert place.messages_of("homeassistant/switch/"), "Home Assistant is told of switches"
+    until(lambda: "ON" in place.messages_of(switch)[switch], "its switch is on")
     place.say(f"{switch}/set", "OFF")
     until(lambda: not place.grows("den"), "the den is counted no more")
-    until(lambda: "OFF" in place.told(switch)[switch], "its switch is off")
+    until(lambda: "OFF" in place.messages_of(switch)[switch], "its switch is off")
     place.say(f"{switch}/set", "ON")
     until(place.flows("den"), "the den is counted again")
 
@@ -173,9 +173,9 @@ def test_without_switches_the_password_is_gone_and_everything_runs(place: Whole)
     password = "/etc/roommood/keys/redis-operator.password"
     assert place.desk.run(f"stat -c '%a %U' {password}").split() == ["600", "root"]
     place.rewrite("page_switches = true\nmqtt_switches = true\n", "")
-    code, said = place.deploy("--only", "desktop")
-    assert code == 0, said
-    assert f"{password} goes" in said
+    code, output = place.deploy("--only", "desktop")
+    assert code == 0, output
+    assert f"{password} goes" in output
     assert not place.desk.attempt(f"ls {password}")[0]
     for unit in units_of(place.desk):
         assert place.desk.run(f"systemctl is-active {unit}").strip() == "active", unit
@@ -183,7 +183,7 @@ def test_without_switches_the_password_is_gone_and_everything_runs(place: Whole)
         seen.open(f"{url}/room/den")
         assert not seen.page.query_selector(SWITCHES)
     place.say("roommood/camera/den-1/switch/set", "OFF")
-    until(lambda: not place.told("homeassistant/switch/"), "no switch is left")
+    until(lambda: not place.messages_of("homeassistant/switch/"), "no switch is left")
     assert place.grows("den"), "nobody hears a command any more"
 
 
@@ -232,9 +232,9 @@ def test_a_rebooted_pi_is_back_by_itself(place: Whole) -> None:
 
 def test_an_upgrade_under_load_loses_no_counted_result(place: Whole) -> None:
     place.release("1.1.0")
-    code, said = place.deploy()
-    assert code == 0, said
-    assert said.count("programs roommood") == 4
+    code, output = place.deploy()
+    assert code == 0, output
+    assert output.count("programs roommood") == 4
     for machine in place.machines:
         version = machine.run(
             "sh -c '/opt/roommood/*/current/venv/bin/roommood --version || "
@@ -259,17 +259,17 @@ def _assert_every_analysed_frame_is_counted_once(place: Whole) -> None:
         assert place.rooms()[room] == place.seen(room), f"doubled or missing in {room}"
     place.desk.run("systemctl start inference-worker@1 inference-worker@2")
     for machine in place.machines:
-        for unit in (one for one in units_of(machine) if one.startswith("camera-node@")):
-            started, said = machine.attempt(f"systemctl start {unit}")
-            assert started, said + machine.run(f"journalctl -u {unit} -n 20 --no-pager -o cat")
+        for unit in (name for name in units_of(machine) if name.startswith("camera-node@")):
+            started, output = machine.attempt(f"systemctl start {unit}")
+            assert started, output + machine.run(f"journalctl -u {unit} -n 20 --no-pager -o cat")
 
 
 def test_a_broken_release_is_taken_back(place: Whole) -> None:
     place.release("1.2.0", broken="inference_worker/worker.py")
-    code, said = place.deploy()
+    code, output = place.deploy()
     assert code == 1
-    assert "this release is broken" in said
-    assert "runs again, as before" in said
+    assert "this release is broken" in output
+    assert "runs again, as before" in output
     version = place.desk.run("/opt/roommood/desktop/current/venv/bin/roommood --version")
     assert version.strip() == "roommood 1.1.0"
     for room in ROOMS:
@@ -283,38 +283,38 @@ def test_a_revoked_camera_is_refused_within_seconds(place: Whole) -> None:
         [sys.executable, "-P", "-c", "from roommood.deploy.cli import main; main()", *command],
         check=True, cwd=ROOT, timeout=60,
     )  # fmt: skip
-    code, said = place.deploy("--only", "desktop")
-    assert code == 0, said
-    assert "cameras.toml" in said
+    code, output = place.deploy("--only", "desktop")
+    assert code == 0, output
+    assert "cameras.toml" in output
     until(lambda: not place.grows("den"), "the den is counted no more")
     assert place.grows("kitchen")
-    code, said = place.deploy("--only", "den-1")
-    assert code == 0, said
+    code, output = place.deploy("--only", "den-1")
+    assert code == 0, output
     until(place.flows("den"), "with a new key it is counted again")
 
 
 def test_one_part_is_removed_and_the_others_of_its_machine_stay(place: Whole) -> None:
-    code, said = place.deploy("--remove", "--yes", "--only", "desk-1")
-    assert code == 0, said
-    assert "desk-1: desktop stays on that machine" in said
+    code, output = place.deploy("--remove", "--yes", "--only", "desk-1")
+    assert code == 0, output
+    assert "desk-1: desktop stays on that machine" in output
     assert not place.desk.attempt("ls /etc/systemd/system/camera-node@desk-1.service")[0]
     assert not place.desk.run("systemctl list-units --all --no-legend 'camera-node@*'")
     assert "desk-1" not in place.desk.run("ls /etc/roommood/keys")
     for room in ("kitchen", "den"):
         until(place.flows(room), f"{room} is still counted")
-    code, said = place.deploy("--only", "desk-1")
-    assert code == 0, said
+    code, output = place.deploy("--only", "desk-1")
+    assert code == 0, output
     until(place.flows("study"), "the study is counted again")
 
 
 def test_removal_leaves_nothing(place: Whole) -> None:
-    code, said = place.deploy("--remove", "--yes")
-    assert code == 0, said
-    assert "what was counted stays" in said
+    code, output = place.deploy("--remove", "--yes")
+    assert code == 0, output
+    assert "what was counted stays" in output
     assert place.desk.run("ls /var/lib/roommood-redis")
     desktop = read_site(place.folder / "site.toml").desktop.host
-    code, said = place.deploy("--remove", "--purge", "--yes", typed=f"{desktop}\n")
-    assert code == 0, said
+    code, output = place.deploy("--remove", "--purge", "--yes", typed=f"{desktop}\n")
+    assert code == 0, output
     for machine in place.machines:
         left = machine.run(
             "find / -xdev ( -iname '*roommood*' -o -name 'camera-node*' ) "
@@ -324,5 +324,5 @@ def test_removal_leaves_nothing(place: Whole) -> None:
         assert not left, left
         assert "roommood" not in machine.run("cat /etc/passwd /etc/group")
         assert "roommood" not in machine.run("systemctl list-units --all --no-legend")
-    code, said = place.deploy("--remove", "--yes")
-    assert (code, said.count("no change")) == (0, 4)
+    code, output = place.deploy("--remove", "--yes")
+    assert (code, output.count("no change")) == (0, 4)

@@ -73,10 +73,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             hang_portraits(pi)
         text = TWO_PIS.format(desk=desk.address, kitchen=kitchen.address, den=den.address, key=key)
         (folder / "site.toml").write_text(text)
-        one = Site(folder, desk, ROOMS, kitchen, den)
-        _deploy_former(one, source)
-        until(lambda: all(count > 20 for count in one.rooms().values()), "the site counts")
-        yield one
+        site = Site(folder, desk, ROOMS, kitchen, den)
+        _deploy_former(site, source)
+        until(lambda: all(count > 20 for count in site.rooms().values()), "the site counts")
+        yield site
 
 
 def _deploy_former(place: Place, source: Path) -> None:
@@ -101,8 +101,8 @@ def kept(before: dict[str, int], after: dict[str, int]) -> bool:
 def test_a_desktop_of_this_version_serves_cameras_of_the_former(place: Site) -> None:
     before = place.rooms()
     place.release("1.0.0")
-    code, said = place.deploy("--only", "desktop")
-    assert code == 0, said
+    code, output = place.deploy("--only", "desktop")
+    assert code == 0, output
     assert kept(before, place.rooms())
     for room in ROOMS:
         assert until(place.flows(room), f"{room} is counted by the new desktop")
@@ -111,9 +111,9 @@ def test_a_desktop_of_this_version_serves_cameras_of_the_former(place: Site) -> 
 
 def test_a_camera_whose_new_release_fails_runs_as_before(place: Site) -> None:
     place.release("1.0.1", broken="camera_node/node.py")
-    code, said = place.deploy("--only", "kitchen-1")
-    assert code == 1, said
-    assert "runs again, as before" in said
+    code, output = place.deploy("--only", "kitchen-1")
+    assert code == 1, output
+    assert "runs again, as before" in output
     assert place.kitchen.run("systemctl is-active camera-node.service").strip() == "active"
     assert until(place.flows("kitchen"), "the kitchen is counted as before")
     next((place.folder / "wheels").glob("roommood-1.0.1*")).unlink()
@@ -121,13 +121,13 @@ def test_a_camera_whose_new_release_fails_runs_as_before(place: Site) -> None:
 
 def test_each_camera_comes_over_with_its_key_and_nothing_is_lost(place: Site) -> None:
     before, key = place.rooms(), place.kitchen.run("cat /etc/roommood/keys/camera.key")
-    code, said = place.deploy("--only", "kitchen-1")
-    assert code == 0, said
+    code, output = place.deploy("--only", "kitchen-1")
+    assert code == 0, output
     assert place.kitchen.run("cat /etc/roommood/keys/camera-kitchen-1.key") == key
     for room in ROOMS:
         assert until(place.flows(room), f"{room} is counted, old beside new")
-    code, said = place.deploy()
-    assert code == 0, said
+    code, output = place.deploy()
+    assert code == 0, output
     assert place.deploy()[1].count("no change") == 3
     for pi in (place.kitchen, place.den):
         assert not pi.attempt("ls /etc/systemd/system/camera-node.service")[0]
@@ -151,8 +151,8 @@ def _assert_counted_once(place: Site) -> None:
 def test_the_next_upgrade_leaves_nothing_of_the_former_layout(place: Site) -> None:
     place.desk.run("systemctl start inference-worker@1")
     place.release("1.1.0")
-    code, said = place.deploy()
-    assert code == 0, said
+    code, output = place.deploy()
+    assert code == 0, output
     for machine, part in ((place.kitchen, "cameras"), (place.desk, "desktop")):
         assert set(machine.run("ls /opt/roommood").split()) - {"packages"} == {"activate", part}
     assert place.den.run("ls /etc/roommood/keys").split() == ["camera-den-1.key"]

@@ -31,8 +31,8 @@ def fill(folder: Path) -> None:
 
 def locked_at(name: str) -> list[str]:
     """The requirement of a package at the version that is locked."""
-    found = re.findall(rf"^({re.escape(name)}==\S+)", LOCKED.read_text(), re.MULTILINE)
-    return found[:1]
+    pins = re.findall(rf"^({re.escape(name)}==\S+)", LOCKED.read_text(), re.MULTILINE)
+    return pins[:1]
 
 
 def make_wheel(folder: Path, scratch: Path, version: str, broken: str = "") -> Path:

@@ -15,7 +15,7 @@ ROOMS = ("kitchen", "study", "den")
 _BROKER_PORT = 18830
 # Sending a broker's messages on to everybody: this test's own, on the machines' bridge.
 MOSQUITTO = f"listener {_BROKER_PORT} {{here}}\nallow_anonymous true\n"
-WANTED = """
+SITE = """
 [site]
 camera_metrics = true
 page_switches = true
@@ -88,7 +88,7 @@ class Whole(Place):
         words = ["-h", self.broker_host, "-p", str(_BROKER_PORT), "-t", topic, "-m", payload]
         subprocess.run(["mosquitto_pub", *words], check=True, timeout=30)
 
-    def told(self, start: str) -> dict[str, str]:
+    def messages_of(self, start: str) -> dict[str, str]:
         """The newest message of each topic that starts so, where it is not empty."""
         lines = self.heard.read_text().splitlines()
         pairs = (line.partition(" ")[::2] for line in lines if line.startswith(start))

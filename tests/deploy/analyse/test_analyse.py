@@ -36,8 +36,8 @@ def party(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_each_second_tells_its_people_and_what_they_show(party: Path, analyzer: Analyzer) -> None:
-    told: list[tuple[int, int]] = []
-    seconds = run_analysis(party, analyzer, 5.0, progress=lambda *done: told.append(done))
+    steps: list[tuple[int, int]] = []
+    seconds = run_analysis(party, analyzer, 5.0, progress=lambda *done: steps.append(done))
     assert [second.at_s for second in seconds] == [0, 1, 2, 3]
     assert [second.frames for second in seconds] == [5, 5, 5, 5]
     assert [second.people for second in seconds] == [1.0, 1.0, 0.0, 0.0]
@@ -45,8 +45,8 @@ def test_each_second_tells_its_people_and_what_they_show(party: Path, analyzer: 
         assert second.shares is not None
         assert sum(second.shares.values()) == pytest.approx(1, abs=0.01)
     assert seconds[3].shares is None
-    assert told[-1][1] == 4000
-    assert told == sorted(told)
+    assert steps[-1][1] == 4000
+    assert steps == sorted(steps)
 
 
 def test_csv_leaves_empty_what_is_not_known(party: Path, analyzer: Analyzer) -> None:

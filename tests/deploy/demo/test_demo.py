@@ -34,7 +34,7 @@ class RunningDemo:
             python_command("roommood.deploy.cli", "demo", *arguments),
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        self.said = ""
+        self.output = ""
 
     def __enter__(self) -> "RunningDemo":
         return self
@@ -51,8 +51,8 @@ class RunningDemo:
     def wait_for(self, pattern: str) -> re.Match[str]:
         """Reads on until it says so."""
         deadline = time.monotonic() + PATIENCE_S
-        while not (match := re.search(pattern, self.said)):
-            assert self._read(deadline), f"{pattern!r} was not said in:\n{self.said}"
+        while not (match := re.search(pattern, self.output)):
+            assert self._read(deadline), f"{pattern!r} was not said in:\n{self.output}"
         return match
 
     def wait(self) -> int:
@@ -74,9 +74,9 @@ class RunningDemo:
     def _read(self, deadline: float) -> bool:
         assert self._process.stdout is not None
         left_s = max(0.0, deadline - time.monotonic())
-        assert select.select([self._process.stdout], [], [], left_s)[0], f"hangs:\n{self.said}"
+        assert select.select([self._process.stdout], [], [], left_s)[0], f"hangs:\n{self.output}"
         data = os.read(self._process.stdout.fileno(), 65536)
-        self.said += data.decode(errors="replace")
+        self.output += data.decode(errors="replace")
         return bool(data)
 
 
@@ -113,7 +113,7 @@ def test_it_shows_two_rooms_and_how_to_ask_for_them() -> None:
         demo.wait_for("kitchen: people")
         asked = _ask(redis_url, "rooms")
 
-        assert demo.wait() == 0, demo.said
+        assert demo.wait() == 0, demo.output
 
     for component in (
         "redis",
@@ -124,12 +124,12 @@ def test_it_shows_two_rooms_and_how_to_ask_for_them() -> None:
         assert component in names
     assert "kitchen" in asked
     for room in ("kitchen", "living-room"):
-        assert re.search(rf"stats {room} --last \d+s --redis unix://", demo.said)
-        assert re.search(rf"\n  {room}, .*\n +Coverage .* frames", demo.said)
-    assert "Expression shown" in demo.said
+        assert re.search(rf"stats {room} --last \d+s --redis unix://", demo.output)
+        assert re.search(rf"\n  {room}, .*\n +Coverage .* frames", demo.output)
+    assert "Expression shown" in demo.output
     if shutil.which("redis-cli"):
-        assert "redis-cli -s" in demo.said
-        assert 'HGETALL "roommood:{kitchen}:live"' in demo.said
+        assert "redis-cli -s" in demo.output
+        assert 'HGETALL "roommood:{kitchen}:live"' in demo.output
     assert not Path(redis_url.removeprefix("unix://")).exists()
 
 
@@ -146,7 +146,7 @@ def test_kept_it_answers_until_ctrl_c(classifier: str) -> None:
         answer = json.loads(_ask(redis_url, "stats", "kitchen", "--json"))
         demo.interrupt()
 
-        assert demo.wait() == 0, demo.said
+        assert demo.wait() == 0, demo.output
     assert answer["summary"]["frames"] > 0
 
 
@@ -156,10 +156,10 @@ def test_ctrl_c_ends_it_and_all_its_processes(classifier: str) -> None:
         children = demo.children()
         demo.interrupt()
 
-        assert demo.wait() == 130, demo.said
+        assert demo.wait() == 130, demo.output
     assert len(children) == 6
     assert [line for line, pid in children.items() if _still(line, pid)] == []
-    assert "Traceback" not in demo.said
+    assert "Traceback" not in demo.output
 
 
 def _still(line: str, pid: int) -> bool:
@@ -173,9 +173,9 @@ def test_without_its_classifier_it_says_so() -> None:
     with RunningDemo("--classifier", "/no/such.onnx") as demo:
         assert demo.wait() == 1
 
-    assert "error: inference worker ended with exit code 1" in demo.said
-    assert "/no/such.onnx" in demo.said
-    assert "Traceback" not in demo.said
+    assert "error: inference worker ended with exit code 1" in demo.output
+    assert "/no/such.onnx" in demo.output
+    assert "Traceback" not in demo.output
 
 
 @pytest.mark.parametrize("component", ["roommood.inference_worker.cli", "redis.sock"])
@@ -187,17 +187,17 @@ def test_a_component_that_dies_ends_it_with_the_reason(component: str, classifie
 
         assert demo.wait() == 1
 
-    assert re.search(r"error: [\w -]+ was ended by SIGKILL; the end of its log:\n    ", demo.said)
-    assert "Traceback" not in demo.said
+    assert re.search(r"error: [\w -]+ was ended by SIGKILL; the end of its log:\n    ", demo.output)
+    assert "Traceback" not in demo.output
 
 
 def test_a_room_without_a_face_fails_it(blank_pictures: Path, classifier: str) -> None:
     chosen = ("--pictures", str(blank_pictures), "--classifier", classifier)
     with RunningDemo("--seconds", "3", *chosen) as demo:
-        assert demo.wait() == 1, demo.said
+        assert demo.wait() == 1, demo.output
 
-    assert re.search(r"kitchen stayed empty: no face was found in its \d+ frames", demo.said)
-    assert re.search(r"living-room stayed empty: no face was found in its \d+", demo.said)
+    assert re.search(r"kitchen stayed empty: no face was found in its \d+ frames", demo.output)
+    assert re.search(r"living-room stayed empty: no face was found in its \d+", demo.output)
 
 
 def test_a_source_that_cannot_be_read_fails_it(tmp_path: Path, classifier: str) -> None:
@@ -206,16 +206,16 @@ def test_a_source_that_cannot_be_read_fails_it(tmp_path: Path, classifier: str) 
     with RunningDemo(*chosen) as demo:
         assert demo.wait() == 1
 
-    assert "error: camera video-1 ended with exit code 1" in demo.said
-    assert "party.mp4" in demo.said
+    assert "error: camera video-1 ended with exit code 1" in demo.output
+    assert "party.mp4" in demo.output
 
 
 def test_no_component_listens_where_a_real_one_would() -> None:
     plan = make_plan(DemoOptions(), "unix:///nowhere")
-    said = " ".join(word for program in plan.programs for word in program.command)
+    words = " ".join(word for program in plan.programs for word in program.command)
 
     assert plan.rooms == ("kitchen", "living-room")
-    assert not {":5701", ":5700"} & set(re.findall(r":\d+", said))
+    assert not {":5701", ":5700"} & set(re.findall(r":\d+", words))
 
 
 def test_free_ports_differ() -> None:
@@ -245,8 +245,8 @@ def test_it_outlasts_a_redis_that_hangs() -> None:
         os.kill(server, signal.SIGSTOP)
         demo.wait_for("kitchen: unknown: Redis .* does not answer")
         os.kill(server, signal.SIGCONT)
-        before = len(demo.said)
+        before = len(demo.output)
         demo.wait_for(rf"(?s)^.{{{before}}}.*kitchen: people")
         assert len(demo.children()) == 6
         demo.interrupt()
-        assert demo.wait() == 0, demo.said
+        assert demo.wait() == 0, demo.output

@@ -28,11 +28,11 @@ def running() -> Iterator[PrivateRedis]:
     except NoRedisServer as error:
         missing(str(error))
     with private_folder() as folder, Processes(folder) as processes:
-        one = PrivateRedis(folder, server)
-        child = processes.start(one.program)
+        redis = PrivateRedis(folder, server)
+        child = processes.start(redis.program)
         with shutdown_on_signals() as shutdown:
             assert list(processes.wait_until_ready([child], shutdown, 30.0)) == [child]
-        yield one
+        yield redis
 
 
 def test_it_answers_on_its_socket_and_on_no_port(running: PrivateRedis) -> None:

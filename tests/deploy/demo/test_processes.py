@@ -143,11 +143,13 @@ def test_children_end_when_their_parent_is_killed(tmp_path: Path) -> None:
         "print(child.pid, flush=True)\n"
         "signal.pause()\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as one:
-        assert one.stdout is not None
-        pid = int(one.stdout.readline())
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
         end = os.pidfd_open(pid)
-        one.kill()
+        parent.kill()
 
     wait_readable(end)
     assert not is_running(pid)

@@ -51,7 +51,7 @@ class Driver:
 
     def _rate(self, given: bytes) -> bytes:
         index, fourcc, *size = struct.unpack_from("I4sII", given)
-        (rates,) = [rates for *one, rates in self.modes[fourcc] if one == size]
+        (rates,) = [rates for *mode, rates in self.modes[fourcc] if mode == size]
         return struct.pack("I4sIIIII24x", index, fourcc, *size, 1, 1, self._at(rates, index))
 
     @staticmethod
@@ -79,7 +79,7 @@ def test_a_decoder_is_no_camera() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "modes", "level", "said"),
+    ("name", "modes", "level", "message"),
     [
         (b"uvcvideo", _MODES, Level.OK, "MJPG 1280x720 30/s"),
         (b"uvcvideo", {b"YUYV": _MODES[b"YUYV"]}, Level.WARN, "no MJPG"),
@@ -90,7 +90,7 @@ def test_what_a_camera_gives_decides_what_is_said_of_it(
     name: bytes,
     modes: dict[bytes, list[tuple[int, int, list[int]]]],
     level: Level,
-    said: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -98,38 +98,38 @@ def test_what_a_camera_gives_decides_what_is_said_of_it(
     driver = Driver(_CAPTURE, modes, name)
     monkeypatch.setattr(camera_checks, "look", lambda _path: read_camera(driver))
 
-    (found,) = check_cameras(tmp_path)
+    (finding,) = check_cameras(tmp_path)
 
-    assert (found.level, found.about) == (level, f"camera {tmp_path / 'video0'}")
-    assert said in found.found
+    assert (finding.level, finding.about) == (level, f"camera {tmp_path / 'video0'}")
+    assert message in finding.found
 
 
 def test_a_file_that_is_no_camera_is_passed_over(tmp_path: Path) -> None:
     (tmp_path / "video0").touch()
-    (found,) = check_cameras(tmp_path)
+    (finding,) = check_cameras(tmp_path)
 
-    assert found.level is Level.SKIPPED
-    assert "is no camera" in found.found
+    assert finding.level is Level.SKIPPED
+    assert "is no camera" in finding.found
 
 
 def test_a_machine_without_cameras_is_told_so(tmp_path: Path) -> None:
-    (found,) = check_cameras(tmp_path)
+    (finding,) = check_cameras(tmp_path)
 
-    assert (found.level, found.about) == (Level.SKIPPED, "cameras")
+    assert (finding.level, finding.about) == (Level.SKIPPED, "cameras")
 
 
 def test_numpy_2_over_a_picamera2_built_for_numpy_1_is_found(
     bookworm: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (found,) = check_cameras(bookworm)
-    assert (found.level, found.about) == (Level.FAIL, "Pi camera")
-    assert f"numpy {np.__version__} of " in found.found
-    assert SIZE_CHANGED in found.found
-    assert found.todo.endswith('pip install "numpy<2" "opencv-python-headless<4.12"')
+    (finding,) = check_cameras(bookworm)
+    assert (finding.level, finding.about) == (Level.FAIL, "Pi camera")
+    assert f"numpy {np.__version__} of " in finding.found
+    assert SIZE_CHANGED in finding.found
+    assert finding.todo.endswith('pip install "numpy<2" "opencv-python-headless<4.12"')
 
     monkeypatch.setattr(np, "__version__", "1.24.2")
-    (found,) = check_cameras(bookworm)
-    assert (found.level, found.about) == (Level.SKIPPED, "cameras")
+    (finding,) = check_cameras(bookworm)
+    assert (finding.level, finding.about) == (Level.SKIPPED, "cameras")
 
 
 @pytest.mark.parametrize(("slowest_part", "level"), [(0.0, Level.OK), (100.0, Level.WARN)])
@@ -139,7 +139,7 @@ def test_a_source_is_warned_of_where_its_pictures_come_too_slowly(
     cv2.imwrite(str(tmp_path / "wall.jpg"), np.full((480, 640, 3), 90, np.uint8))
     hooks.the_doctor_measures_a_source_for(monkeypatch, 0.3, slowest_part)
 
-    (found,) = doctor._source(f"simulated:{tmp_path}")
+    (finding,) = doctor._source(f"simulated:{tmp_path}")
 
-    assert found.level is level
-    assert ("a second come" in found.found) == (level is Level.WARN)
+    assert finding.level is level
+    assert ("a second come" in finding.found) == (level is Level.WARN)

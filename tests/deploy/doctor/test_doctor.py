@@ -21,8 +21,8 @@ from tests import hooks
 from tests.redis_server import RedisServer
 
 
-def levels(found: list[Finding]) -> dict[str, Level]:
-    return {one.about: one.level for one in found}
+def levels(findings: list[Finding]) -> dict[str, Level]:
+    return {finding.about: finding.level for finding in findings}
 
 
 @contextlib.contextmanager
@@ -48,7 +48,7 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 def test_this_machine_is_looked_at_from_python_to_source() -> None:
-    abouts = [one.about for one in examine(Targets(redis_url="redis://127.0.0.1:1/0"))]
+    abouts = [finding.about for finding in examine(Targets(redis_url="redis://127.0.0.1:1/0"))]
 
     assert abouts[:2] == ["roommood", "packages"]
     for about in (
@@ -66,10 +66,10 @@ def test_this_machine_is_looked_at_from_python_to_source() -> None:
 
 
 def test_what_was_not_asked_for_is_skipped() -> None:
-    found = levels(list(examine(Targets())))
+    findings = levels(list(examine(Targets())))
 
-    assert found["worker"] == found["source"] == Level.SKIPPED
-    assert found["redis"] in (Level.WARN, Level.OK)
+    assert findings["worker"] == findings["source"] == Level.SKIPPED
+    assert findings["redis"] in (Level.WARN, Level.OK)
 
 
 def test_a_redis_that_was_asked_for_must_answer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,11 +78,11 @@ def test_a_redis_that_was_asked_for_must_answer(capsys: pytest.CaptureFixture[st
 
 
 def test_a_plain_redis_is_warned_of_its_disk(redis_server: RedisServer) -> None:
-    found = levels(list(check_redis(redis_server.url, None)))
+    findings = levels(list(check_redis(redis_server.url, None)))
 
-    assert found["redis memory"] is Level.OK
-    assert found["redis disk"] is Level.WARN
-    assert found["redis keys"] is Level.OK
+    assert findings["redis memory"] is Level.OK
+    assert findings["redis disk"] is Level.WARN
+    assert findings["redis keys"] is Level.OK
 
 
 def test_a_redis_that_forgets_when_full_fails(redis_server: RedisServer) -> None:
@@ -99,10 +99,10 @@ def test_a_redis_that_forgets_when_full_fails(redis_server: RedisServer) -> None
 def test_keys_of_another_version_fail(redis_server: RedisServer) -> None:
     with redis_server.client() as client:
         client.set(redis_keys.SCHEMA, "999")
-        found = list(check_redis(redis_server.url, None))
+        findings = list(check_redis(redis_server.url, None))
         client.delete(redis_keys.SCHEMA)
 
-    (keys,) = [one for one in found if one.about == "redis keys"]
+    (keys,) = [finding for finding in findings if finding.about == "redis keys"]
     assert keys.level is Level.FAIL
     assert "999" in keys.found
 
@@ -135,16 +135,20 @@ def test_a_worker_that_is_not_there_fails() -> None:
 
 
 def test_an_address_that_is_none_fails_with_the_reason() -> None:
-    (found,) = [one for one in examine(Targets(worker="desk")) if one.about == "worker"]
+    (finding,) = [each for each in examine(Targets(worker="desk")) if each.about == "worker"]
 
-    assert found.level is Level.FAIL
-    assert "host:port" in found.found
+    assert finding.level is Level.FAIL
+    assert "host:port" in finding.found
 
 
 def test_a_source_must_give_a_picture(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "wall.jpg"), np.full((48, 64, 3), 90, np.uint8))
-    (good,) = [one for one in examine(Targets(source=str(tmp_path))) if one.about == "source"]
-    (bad,) = [one for one in examine(Targets(source="/no/such")) if one.about == "source"]
+    (good,) = [
+        finding for finding in examine(Targets(source=str(tmp_path))) if finding.about == "source"
+    ]
+    (bad,) = [
+        finding for finding in examine(Targets(source="/no/such")) if finding.about == "source"
+    ]
 
     assert (good.level, bad.level) == (Level.OK, Level.FAIL)
     assert "64x48" in good.found
@@ -154,10 +158,10 @@ def test_a_source_must_give_a_picture(tmp_path: Path) -> None:
 def test_a_check_without_its_modules_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findings, "find_spec", lambda _name: None)
 
-    (found,) = checked("models", list, ("onnxruntime",), "worker")
+    (result,) = checked("models", list, ("onnxruntime",), "worker")
 
-    assert found.level is Level.SKIPPED
-    assert found.found == f"needs onnxruntime: {how_to_install('worker')}"
+    assert result.level is Level.SKIPPED
+    assert result.found == f"needs onnxruntime: {how_to_install('worker')}"
 
 
 def test_an_error_of_ours_is_a_failure_and_the_rest_goes_on(
@@ -168,6 +172,6 @@ def test_an_error_of_ours_is_a_failure_and_the_rest_goes_on(
         raise ModelError("the file is damaged")
 
     assert not findings.show([*checked("models", broken, (), "worker"), ok("last", "fine")])
-    said = capsys.readouterr().out
-    assert "fail    models: the file is damaged" in said
-    assert "2 ok, 1 fail" in said
+    output = capsys.readouterr().out
+    assert "fail    models: the file is damaged" in output
+    assert "2 ok, 1 fail" in output

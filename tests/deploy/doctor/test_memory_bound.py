@@ -7,7 +7,7 @@ from roommood.deploy.doctor.memory_bound import memory_bound_findings
 
 
 @pytest.mark.parametrize(
-    ("names", "level", "found"),
+    ("names", "level", "result"),
     [
         ("cpuset cpu io memory pids\n", Level.OK, "MemoryMax of systemd's units holds"),
         ("cpuset cpu io pids\n", Level.WARN, "MemoryMax of systemd's units does nothing"),
@@ -15,13 +15,13 @@ from roommood.deploy.doctor.memory_bound import memory_bound_findings
     ],
 )
 def test_a_kernel_that_bounds_no_memory_is_told_with_what_changes_it(
-    tmp_path: Path, names: str, level: Level, found: str
+    tmp_path: Path, names: str, level: Level, message: str
 ) -> None:
     controllers = tmp_path / "cgroup.controllers"
     controllers.write_text(names)
     (finding,) = memory_bound_findings(controllers)
     assert finding.level is level
-    assert found in finding.found
+    assert message in finding.found
     assert ("cgroup_enable=memory" in finding.todo) == (level is Level.WARN)
 
 

@@ -39,8 +39,8 @@ def peer(*, links: int) -> Iterator[str]:
     assert not thread.is_alive(), "fewer connections came than were meant"
 
 
-def of(about: str, found: Iterator[Finding]) -> Finding:
-    return next(one for one in found if one.about == about)
+def of(about: str, findings: Iterator[Finding]) -> Finding:
+    return next(finding for finding in findings if finding.about == about)
 
 
 def test_the_path_to_a_worker_is_named_with_its_connect_time(
@@ -49,29 +49,29 @@ def test_the_path_to_a_worker_is_named_with_its_connect_time(
     # On a busy machine even loopback may take long; what is slow is another test's matter.
     hooks.the_doctor_takes_a_path_for(monkeypatch)
     with peer(links=6) as address:
-        found = of("path to worker", check_peer("worker", address))
+        finding = of("path to worker", check_peer("worker", address))
 
-    assert found.level is Level.OK
-    assert "by lo" in found.found
-    assert "connects in" in found.found
+    assert finding.level is Level.OK
+    assert "by lo" in finding.found
+    assert "connects in" in finding.found
 
 
 @pytest.mark.parametrize(("bound", "todo"), [("lost_s", "get lost"), ("slow_s", "late")])
 def test_a_slow_path_is_warned_of(bound: str, todo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     hooks.the_doctor_takes_a_path_for(monkeypatch, **{bound: 0.0})
     with peer(links=6) as address:
-        found = of("path to worker", check_peer("worker", address))
+        finding = of("path to worker", check_peer("worker", address))
 
-    assert found.level is Level.WARN
-    assert todo in found.found + found.todo
+    assert finding.level is Level.WARN
+    assert todo in finding.found + finding.todo
 
 
 def test_a_worker_that_goes_in_between_is_warned_of() -> None:
     with peer(links=1) as address:
-        found = list(check_peer("worker", address))
+        findings = list(check_peer("worker", address))
 
-    assert [one.level for one in found] == [Level.OK, Level.WARN]
-    assert "reached once" in found[1].found
+    assert [finding.level for finding in findings] == [Level.OK, Level.WARN]
+    assert "reached once" in findings[1].found
 
 
 @pytest.mark.parametrize(("signal_dbm", "is_weak"), [(-45, False), (-82, True)])
@@ -116,10 +116,10 @@ def test_the_frames_that_arrive_are_counted_where_a_camera_node_runs(
     sent: int, level: Level
 ) -> None:
     with camera_metrics(sent) as port:
-        found = of("frames to worker", check_rate(port, 0.1))
+        finding = of("frames to worker", check_rate(port, 0.1))
 
-    assert found.level is level
-    assert "of 10.0 captured" in found.found
+    assert finding.level is level
+    assert "of 10.0 captured" in finding.found
 
 
 def test_without_a_camera_node_there_is_no_rate_to_tell() -> None:
@@ -140,5 +140,5 @@ def test_a_name_that_is_unknown_and_a_port_where_nobody_listens_are_told_apart(k
 def test_a_worker_is_found_at_the_second_address_of_its_name() -> None:
     with peer(links=1) as address:
         port = address.rpartition(":")[2]
-        found = of("worker", check_peer("worker", f"localhost:{port}"))
-    assert found.level is Level.OK
+        finding = of("worker", check_peer("worker", f"localhost:{port}"))
+    assert finding.level is Level.OK

@@ -51,8 +51,8 @@ def as_user(server: RedisServer, user: str) -> str:
     return server.url.replace("unix://", f"unix://{user}@")
 
 
-def by_about(found: Iterator[Finding]) -> dict[str, Finding]:
-    return {one.about: one for one in found}
+def by_about(findings: Iterator[Finding]) -> dict[str, Finding]:
+    return {finding.about: finding for finding in findings}
 
 
 def looked(server: RedisServer, user: str, password: Path) -> dict[str, Finding]:
@@ -62,23 +62,23 @@ def looked(server: RedisServer, user: str, password: Path) -> dict[str, Finding]
 def test_the_writer_of_a_guarded_redis_finds_all_well(
     guarded: RedisServer, access: RedisAccess
 ) -> None:
-    found = looked(guarded, "writer", access.writer_password)
-    assert "read and write" in found["redis rights"].found
+    result = looked(guarded, "writer", access.writer_password)
+    assert "read and write" in result["redis rights"].found
     good = ("redis rights", "redis access", "redis clock", "redis memory", "redis disk")
-    assert {about: found[about].level for about in good} == dict.fromkeys(good, Level.OK)
-    assert found["redis reach"].level is Level.SKIPPED
+    assert {about: result[about].level for about in good} == dict.fromkeys(good, Level.OK)
+    assert result["redis reach"].level is Level.SKIPPED
 
 
 def test_the_reader_is_found_to_read_only_and_what_it_may_not_ask_is_skipped(
     guarded: RedisServer, access: RedisAccess
 ) -> None:
-    found = looked(guarded, "reader", access.reader_password)
-    assert found["redis rights"].level is Level.OK
-    assert "read only" in found["redis rights"].found
-    assert found["redis"].level is not Level.FAIL
-    assert "7.0" in found["redis"].found or "." in found["redis"].found
+    result = looked(guarded, "reader", access.reader_password)
+    assert result["redis rights"].level is Level.OK
+    assert "read only" in result["redis rights"].found
+    assert result["redis"].level is not Level.FAIL
+    assert "7.0" in result["redis"].found or "." in result["redis"].found
     for about in ("redis clock", "redis memory", "redis disk", "redis reach"):
-        assert found[about].level is Level.SKIPPED, about
+        assert result[about].level is Level.SKIPPED, about
 
 
 def test_a_reader_that_may_write_and_a_writer_that_may_not_fail(
@@ -106,9 +106,9 @@ def test_an_administrators_password_in_daily_use_is_warned_of(
     password = tmp_path / "password"
     password.write_text(ADMIN[1])
     password.chmod(0o600)
-    found = looked(guarded, ADMIN[0], password)
-    assert found["redis access"].level is Level.WARN
-    assert "may do anything" in found["redis access"].found
+    result = looked(guarded, ADMIN[0], password)
+    assert result["redis access"].level is Level.WARN
+    assert "may do anything" in result["redis access"].found
 
 
 def test_a_redis_without_a_password_is_warned_of_here_and_fails_elsewhere(
@@ -139,10 +139,10 @@ def test_a_wrong_password_fails_and_is_not_shown(guarded: RedisServer, tmp_path:
     password = tmp_path / "password"
     password.write_text("sesame")
     password.chmod(0o600)
-    (found,) = check_redis(as_user(guarded, "writer"), password)
-    assert found.level is Level.FAIL
-    assert "does not let us in" in found.found
-    assert "sesame" not in str(found)
+    (finding,) = check_redis(as_user(guarded, "writer"), password)
+    assert finding.level is Level.FAIL
+    assert "does not let us in" in finding.found
+    assert "sesame" not in str(finding)
 
 
 def spoilt(server: RedisServer, spoil: Callable[[redis.Redis], object]) -> dict[str, Finding]:
@@ -152,10 +152,10 @@ def spoilt(server: RedisServer, spoil: Callable[[redis.Redis], object]) -> dict[
 
 
 def test_a_replica_fails(plain: RedisServer) -> None:
-    found = spoilt(plain, lambda client: client.replicaof("127.0.0.1", free_port()))
-    assert found["redis rights"].level is Level.FAIL
-    assert found["redis disk"].level is Level.FAIL
-    assert "replica" in found["redis disk"].found
+    result = spoilt(plain, lambda client: client.replicaof("127.0.0.1", free_port()))
+    assert result["redis rights"].level is Level.FAIL
+    assert result["redis disk"].level is Level.FAIL
+    assert "replica" in result["redis disk"].found
 
 
 def test_a_redis_that_is_full_or_nearly_so_is_told(plain: RedisServer) -> None:
@@ -176,15 +176,15 @@ def test_a_clock_that_is_off_is_warned_of(
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + 3600)
     with plain.client():
-        found = by_about(check_redis(plain.url, None))
-    assert found["redis clock"].level is Level.WARN
-    assert "3600" in found["redis clock"].found or "3599" in found["redis clock"].found
+        findings = by_about(check_redis(plain.url, None))
+    assert findings["redis clock"].level is Level.WARN
+    assert "3600" in findings["redis clock"].found or "3599" in findings["redis clock"].found
 
 
 def test_an_open_door_is_told(plain: RedisServer) -> None:
     assert by_about(check_redis(plain.url, None))["redis reach"].level is Level.OK
-    found = spoilt(plain, lambda client: client.config_set("protected-mode", "no"))
-    assert found["redis reach"].level is Level.OK  # still bound to loopback
+    result = spoilt(plain, lambda client: client.config_set("protected-mode", "no"))
+    assert result["redis reach"].level is Level.OK  # still bound to loopback
     with RedisServer(protected_mode="no", bind="* -::*") as wide:
         assert by_about(check_redis(wide.url, None))["redis reach"].level is Level.WARN
 
@@ -213,9 +213,9 @@ def test_valkey_versions_with_the_lua_bug_are_known(version: str, is_open: bool)
 
 
 def test_a_version_that_is_open_by_its_number_is_warned_of_with_what_to_do() -> None:
-    found = version_finding({"redis_version": "7.0.15"}, "desk")
-    assert found.level is Level.WARN
-    assert "deb12u6" in found.todo
+    result = version_finding({"redis_version": "7.0.15"}, "desk")
+    assert result.level is Level.WARN
+    assert "deb12u6" in result.todo
     assert version_finding({"redis_version": "6.0.9"}, "desk").level is Level.FAIL
     assert version_finding({"redis_version": "8.2.2"}, "desk").level is Level.OK
 

@@ -16,15 +16,15 @@ def interfaces(tmp_path: Path) -> Path:
     return tmp_path / "net"
 
 
-def answering(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+def answering(folder: Path, monkeypatch: pytest.MonkeyPatch, message: str) -> None:
     """An iw that gives this answer, whatever it is asked."""
-    (folder / "iw").write_text(f"#!/bin/sh\necho '{said}'\n")
+    (folder / "iw").write_text(f"#!/bin/sh\necho '{message}'\n")
     (folder / "iw").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
 
 
 @pytest.mark.parametrize(
-    ("said", "level", "found"),
+    ("message", "level", "result"),
     [
         ("Power save: on", Level.WARN, "wlan0 saves power: 50 to 130 ms"),
         ("Power save: off", Level.OK, "wlan0 does not save power"),
@@ -33,12 +33,12 @@ def answering(folder: Path, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
 )
 def test_wifi_that_saves_power_is_told_with_what_ends_it(
     interfaces: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    said: str, level: Level, found: str,
+    message: str, level: Level, finding_text: str,
 ) -> None:  # fmt: skip
-    answering(tmp_path, monkeypatch, said)
+    answering(tmp_path, monkeypatch, message)
     (finding,) = wifi_findings(interfaces)
     assert finding.level is level
-    assert found in finding.found
+    assert finding_text in finding.found
     assert ("iw dev wlan0 set power_save off" in finding.todo) == (level is Level.WARN)
 
 

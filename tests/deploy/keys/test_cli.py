@@ -37,9 +37,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def site(folder: Path) -> SiteKeys:
-    one = SiteKeys(folder)
-    one.init()
-    return one
+    keys = SiteKeys(folder)
+    keys.init()
+    return keys
 
 
 def keys(folder: Path, *words: str) -> Result:
@@ -69,17 +69,17 @@ def secrets(folder: Path) -> set[str]:
 def test_a_site_is_set_up_in_a_few_commands_and_all_of_it_is_private(folder: Path) -> None:
     before = os.umask(0)
     try:
-        said = keys(folder, "init").output
-        said += keys(folder, "add-camera", "door", "--room", "kitchen").output
-        said += keys(folder, "add-worker").output
+        output = keys(folder, "init").output
+        output += keys(folder, "add-camera", "door", "--room", "kitchen").output
+        output += keys(folder, "add-worker").output
     finally:
         os.umask(before)
     assert modes(folder) == {"d700", "f600"}
     assert camera_keys(folder / "to-copy", "door", "kitchen") is not None
     assert worker_keys(folder / "to-copy" / "worker") is not None
     assert aggregator_keys(folder) is not None
-    assert "camera-door.key" in said
-    assert str(folder / "to-copy" / "worker") in said
+    assert "camera-door.key" in output
+    assert str(folder / "to-copy" / "worker") in output
 
 
 def test_a_bundle_holds_what_its_machine_needs_and_no_more(site: SiteKeys) -> None:
@@ -97,22 +97,22 @@ def test_nothing_that_is_printed_is_a_secret(folder: Path) -> None:
         ["rotate", "workers"], ["rotate", "aggregators"], ["revoke", "door", "--old"], ["list"],
     )  # fmt: skip
     printed = ""
-    found: set[str] = set()
-    for one in words:
-        printed += keys(folder, *one).output
-        found |= secrets(folder)
-    assert len(found) == 7
-    assert not [secret for secret in found if secret in printed]
+    kept: set[str] = set()
+    for word in words:
+        printed += keys(folder, *word).output
+        kept |= secrets(folder)
+    assert len(kept) == 7
+    assert not [secret for secret in kept if secret in printed]
 
 
 def test_the_list_shows_names_rooms_fingerprints_and_states(folder: Path) -> None:
     for words in (["init"], ["add-camera", "door", "--room", "kitchen"], ["revoke", "door"]):
         keys(folder, *words)
-    said = keys(folder, "list").output
-    (line,) = [line for line in said.splitlines() if "camera door" in line]
+    output = keys(folder, "list").output
+    (line,) = [line for line in output.splitlines() if "camera door" in line]
     assert "kitchen" in line
     assert "revoked 2" in line
-    assert len([line for line in said.splitlines() if "serves" in line]) == 2
+    assert len([line for line in output.splitlines() if "serves" in line]) == 2
 
 
 def test_a_camera_that_was_revoked_may_be_added_again_with_another_room(site: SiteKeys) -> None:
@@ -150,7 +150,7 @@ def test_new_keys_of_the_workers_are_trusted_by_aggregators_and_cameras(folder: 
     keys(folder, "init")
     keys(folder, "add-camera", "door", "--room", "kitchen")
     before = site.workers().public
-    said = keys(folder, "rotate", "workers").output
+    output = keys(folder, "rotate", "workers").output
     workers, aggregators = worker_keys(folder), aggregator_keys(folder)
     assert workers is not None
     assert aggregators is not None
@@ -159,7 +159,7 @@ def test_new_keys_of_the_workers_are_trusted_by_aggregators_and_cameras(folder: 
     assert bundle.server == workers.own.public
     assert AllowList(workers.allow_list).authorizes(bundle.own.public)
     for name in ("workers.key", "aggregators.key", "camera-door.key", "restart"):
-        assert name in said
+        assert name in output
 
 
 def test_new_keys_of_the_aggregators_are_trusted_by_the_workers(folder: Path) -> None:
@@ -178,7 +178,7 @@ def test_new_keys_of_the_aggregators_are_trusted_by_the_workers(folder: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["init"], "already holds the keys"),
         (["add-camera", "ConnectionMonitor!", "--room", "kitchen"], "not a camera name"),
@@ -190,11 +190,11 @@ def test_new_keys_of_the_aggregators_are_trusted_by_the_workers(folder: Path) ->
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_cannot_be_done_is_said_and_changes_nothing(
-    site: SiteKeys, words: list[str], said: str
+    site: SiteKeys, words: list[str], message: str
 ) -> None:
     site.add_camera("hall", "kitchen")
     before = (site.folder / "cameras.toml").read_text()
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         keys(site.folder, *words)
     assert (site.folder / "cameras.toml").read_text() == before
 
@@ -218,7 +218,7 @@ def test_commands_at_once_lose_no_camera(site: SiteKeys) -> None:
     names = [f"camera-{number}" for number in range(16)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: SiteKeys(site.folder).add_camera(name, "hall"), names))
-    assert sorted(one.name for one in site.entries()) == sorted(names)
+    assert sorted(entry.name for entry in site.entries()) == sorted(names)
 
 
 def test_a_reader_sees_the_old_list_or_the_new_never_half_of_one(site: SiteKeys) -> None:
@@ -245,8 +245,8 @@ def test_the_command_is_part_of_roommood_and_an_error_is_one_line(tmp_path: Path
 # roommood doctor
 
 
-def found(place: Path | None, worker: str | None = None) -> dict[str, Level]:
-    return {one.about: one.level for one in check_keys(place, worker)}
+def levels_of(place: Path | None, worker: str | None = None) -> dict[str, Level]:
+    return {finding.about: finding.level for finding in check_keys(place, worker)}
 
 
 def test_the_doctor_finds_a_site_in_order_and_secrets_left_behind(
@@ -254,30 +254,30 @@ def test_the_doctor_finds_a_site_in_order_and_secrets_left_behind(
 ) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
     site.add_camera("door", "kitchen")
-    assert found(site.folder) == {
+    assert levels_of(site.folder) == {
         "keys of workers": Level.OK,
         "keys of aggregators": Level.OK,
         "key of camera door": Level.OK,
         "keys to copy": Level.WARN,
     }
-    assert found(None) == {"keys": Level.SKIPPED}
-    assert found(site.folder.parent) == {"keys": Level.FAIL}
+    assert levels_of(None) == {"keys": Level.SKIPPED}
+    assert levels_of(site.folder.parent) == {"keys": Level.FAIL}
 
 
 def test_the_doctor_finds_what_others_can_read_and_pairs_that_do_not_fit(site: SiteKeys) -> None:
     old = (site.folder / "aggregators.key").read_text()
     site.rotate_workers()
     (site.folder / "aggregators.key").write_text(old)
-    assert found(site.folder)["keys"] is Level.FAIL
+    assert levels_of(site.folder)["keys"] is Level.FAIL
     (site.folder / "workers.key").chmod(0o644)
-    (finding,) = [one for one in check_keys(site.folder, None) if one.level is Level.FAIL]
+    (finding,) = [each for each in check_keys(site.folder, None) if each.level is Level.FAIL]
     assert "chmod 600" in finding.found
 
 
 def test_the_doctor_finds_a_bundle_that_the_list_does_not_let_in(site: SiteKeys) -> None:
     bundle = site.add_camera("door", "kitchen")
     site.revoke("door")
-    levels = [one.level for one in check_keys(bundle, None)]
+    levels = [finding.level for finding in check_keys(bundle, None)]
     assert Level.FAIL in levels
 
 
@@ -302,9 +302,9 @@ def test_the_doctor_shakes_hands_with_the_worker_as_the_camera_would(
         allowed: AccessPolicy | None = admitted[policy] if own[keys_of_worker] else None
         settings = load(WorkerSettings, None, {"bind": address})
         listener = Listener(context, bind_frames, settings, own[keys_of_worker], allowed)
-        last = [one for one in check_keys(bundle, address) if address in one.found]
+        last = [each for each in check_keys(bundle, address) if address in each.found]
         listener.close(0)
-    assert [one.level for one in last] == [level]
+    assert [each.level for each in last] == [level]
 
 
 @pytest.mark.parametrize(("admitted", "level"), [(True, Level.OK), (False, Level.FAIL)])
@@ -317,9 +317,11 @@ def test_the_doctor_shakes_hands_with_the_aggregator_as_the_worker_would(
         settings = load(AggregatorSettings, None, {"bind": address})
         policy = FixedPolicy(workers)
         listener = Listener(context, bind_reports, settings, site.aggregators(), policy)
-        found = {one.about: one.level for one in check_keys(site.folder, None, address)}
+        findings = {
+            finding.about: finding.level for finding in check_keys(site.folder, None, address)
+        }
         listener.close(0)
-    assert found["key of workers"] is level
+    assert findings["key of workers"] is level
 
 
 def test_hints_are_commands_that_can_be_copied(site: SiteKeys) -> None:

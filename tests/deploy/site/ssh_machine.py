@@ -141,9 +141,9 @@ class SshMachine:
 
     def _listens(self) -> bool:
         assert self._process is not None
-        said = self._log.read_text()
-        assert self._process.poll() is None, said
-        return "Server listening" in said
+        output = self._log.read_text()
+        assert self._process.poll() is None, output
+        return "Server listening" in output
 
     @property
     def _log(self) -> Path:

@@ -67,17 +67,17 @@ def trixie(folder: Path) -> Path:
 
 
 def write(site: Site, card: Path) -> list[str]:
-    said: list[str] = []
-    Deployment(site, said.append, wheelhouse=site.folder / "wheels").write_card("kitchen-1", card)
-    return said
+    lines: list[str] = []
+    Deployment(site, lines.append, wheelhouse=site.folder / "wheels").write_card("kitchen-1", card)
+    return lines
 
 
 def test_a_card_of_trixie_has_what_cloud_init_reads(site: Site, tmp_path: Path) -> None:
     card = trixie(tmp_path)
     write(site, card)
-    told = (card / "user-data").read_text()
-    assert told.startswith("#cloud-config\n")
-    settings = json.loads(told.partition("\n")[2])
+    output = (card / "user-data").read_text()
+    assert output.startswith("#cloud-config\n")
+    settings = json.loads(output.partition("\n")[2])
     assert settings["hostname"] == "pi-kitchen"
     (user,) = settings["users"]
     assert (user["name"], user["ssh_authorized_keys"]) == ("ada", ["ssh-ed25519 AAAA ada's"])
@@ -117,25 +117,25 @@ def test_a_card_has_the_wheels_and_the_release_of_its_system(
     }  # fmt: skip
     with tarfile.open(card / "roommood/files.tar") as archive:
         (settings,) = [name for name in archive.getnames() if name.endswith("kitchen-1.toml")]
-        found = archive.extractfile(settings)
-        assert found is not None
-        assert tomllib.loads(found.read().decode())["camera"]["room"] == "kitchen"
+        held = archive.extractfile(settings)
+        assert held is not None
+        assert tomllib.loads(held.read().decode())["camera"]["room"] == "kitchen"
 
 
 def test_the_cards_key_is_let_in_and_lies_nowhere_else(site: Site, tmp_path: Path) -> None:
     card = trixie(tmp_path)
-    said = "\n".join(write(site, card))
+    output = "\n".join(write(site, card))
     key = tomllib.loads((card / "roommood/camera.key").read_text())
     (entry,) = SiteKeys(site.key_folder).entries()
     assert (entry.name, entry.key) == ("kitchen-1", key["public"])
     assert not list((site.key_folder / "to-copy").glob("*"))
-    assert "the card is a secret until the Pi has started from it once" in said
-    assert "the camera's key and the Wi-Fi password" in said
-    assert "the desktop does not know its key yet" in said
+    assert "the card is a secret until the Pi has started from it once" in output
+    assert "the camera's key and the Wi-Fi password" in output
+    assert "the desktop does not know its key yet" in output
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("name", "text", "message"),
     [
         ("cmdline.txt", None, "is no boot partition"),
         ("user-data", "#cloud-config\nusers: []\n", "has settings already"),
@@ -143,7 +143,7 @@ def test_the_cards_key_is_let_in_and_lies_nowhere_else(site: Site, tmp_path: Pat
     ],
 )
 def test_what_is_no_fresh_card_is_refused_and_left_alone(
-    site: Site, tmp_path: Path, name: str, text: str | None, said: str
+    site: Site, tmp_path: Path, name: str, text: str | None, message: str
 ) -> None:
     card = bookworm(tmp_path)
     if text is None:
@@ -151,7 +151,7 @@ def test_what_is_no_fresh_card_is_refused_and_left_alone(
     else:
         (card / name).write_text(text)
     before = sorted(os.listdir(card))
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         write(site, card)
     assert sorted(os.listdir(card)) == before
     assert not site.key_folder.exists()
@@ -166,7 +166,7 @@ def test_without_a_key_for_ssh_nobody_could_upgrade_it_and_that_is_said(
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("site.toml",), "give the camera's name"),
         (("desktop", "site.toml"), "--card is for a camera"),
@@ -176,10 +176,14 @@ def test_without_a_key_for_ssh_nobody_could_upgrade_it_and_that_is_said(
     ],
 )
 def test_the_command_says_what_it_lacks(
-    site: Site, tmp_path: Path, words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+    site: Site,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     card = bookworm(tmp_path)
     result = CliRunner().invoke(app, ["deploy", "--card", str(card), *words])
     assert result.exit_code != 0
-    assert said in f"{result.output} {result.exception}"
+    assert message in f"{result.output} {result.exception}"

@@ -23,17 +23,17 @@ def complaint(reached: Reached, capfd: pytest.CaptureFixture[str]) -> str:
 def test_sudo_that_wants_a_password_is_told_as_such(
     there: SshMachine, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    said = complaint(there.reached("ada.lovelace"), capfd)
-    assert "sudo asks ada.lovelace for a password" in said
-    assert "NOPASSWD" in said
+    output = complaint(there.reached("ada.lovelace"), capfd)
+    assert "sudo asks ada.lovelace for a password" in output
+    assert "NOPASSWD" in output
 
 
 def test_a_user_without_sudo_is_told_as_such(
     there: SshMachine, capfd: pytest.CaptureFixture[str]
 ) -> None:
     there.run("sh", "-c", "rm -f /etc/sudoers.d/of-0")
-    said = complaint(there.reached("pi"), capfd)
-    assert "pi cannot become root" in said or "sudo asks pi" in said
+    output = complaint(there.reached("pi"), capfd)
+    assert "pi cannot become root" in output or "sudo asks pi" in output
     there.run("sh", "-c", "echo 'pi ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/of-0")
     with Machine(there.reached("pi")) as machine:
         assert machine.run("id -un") == "root"
@@ -61,9 +61,9 @@ def test_a_key_with_a_passphrase_wants_an_agent_and_works_with_one(
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     key = make_key(tmp_path / "locked", "secret words")
     reached = there.reached().model_copy(update={"ssh_key": key})
-    said = complaint(reached, capfd)
-    assert "has a passphrase" in said
-    assert f"ssh-add {key}" in said
+    output = complaint(reached, capfd)
+    assert "has a passphrase" in output
+    assert f"ssh-add {key}" in output
 
     agent = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
     socket, pid = (agent.split(f"{name}=")[1].split(";")[0]
@@ -87,8 +87,8 @@ def test_a_host_key_that_is_another_than_before_is_told_with_the_line_that_forge
     known = tmp_path / ".ssh/known_hosts"
     known.parent.mkdir(mode=0o700)
     known.write_text(f"[127.0.0.1]:{there.port} {other}")
-    said = complaint(there.reached(), capfd)
-    forget = said.split("`")[3]
+    output = complaint(there.reached(), capfd)
+    forget = output.split("`")[3]
     assert forget == f"ssh-keygen -R '[127.0.0.1]:{there.port}'"
     assert _ssh(there, known) != 0, "control: ssh itself refuses it"
     # It asks the system where its user is at home, not the variable.
@@ -109,5 +109,5 @@ def _ssh(there: SshMachine, known: Path) -> int:
 def test_a_machine_where_nobody_listens_is_told_with_the_ssh_line_to_try(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    said = complaint(Reached(host="127.0.0.1", user="pi", ssh_port=1), capfd)
-    assert "`ssh -p 1 pi@127.0.0.1` must work without a question" in said
+    output = complaint(Reached(host="127.0.0.1", user="pi", ssh_port=1), capfd)
+    assert "`ssh -p 1 pi@127.0.0.1` must work without a question" in output

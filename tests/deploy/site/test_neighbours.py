@@ -53,8 +53,8 @@ def dry_run(there: SshMachine, folder: Path, host: str, *options: str) -> str:
 
 
 def test_the_same_machine_under_two_names_is_noticed(there: SshMachine, tmp_path: Path) -> None:
-    said = dry_run(there, tmp_path, DEN)
-    assert f"den-1: FAILED: {DESK} and {DEN} are the same machine under two names" in said
+    output = dry_run(there, tmp_path, DEN)
+    assert f"den-1: FAILED: {DESK} and {DEN} are the same machine under two names" in output
 
     control = dry_run(there, tmp_path, DESK)
     assert "two names" not in control
@@ -65,8 +65,8 @@ def test_a_desktop_is_noticed_when_a_camera_comes_alone_under_another_name(
     there: SshMachine, tmp_path: Path
 ) -> None:
     there.run("mkdir", "-p", "/opt/roommood/desktop")
-    said = dry_run(there, tmp_path, DEN, "--only", "den-1")
-    assert f"den-1: FAILED: {DESK} and {DEN} are the same machine under two names" in said
+    output = dry_run(there, tmp_path, DEN, "--only", "den-1")
+    assert f"den-1: FAILED: {DESK} and {DEN} are the same machine under two names" in output
 
 
 def test_a_machine_that_has_nothing_yet_has_no_parts(there: SshMachine) -> None:
@@ -76,9 +76,9 @@ def test_a_machine_that_has_nothing_yet_has_no_parts(there: SshMachine) -> None:
 
 def test_a_camera_that_the_file_no_longer_has_there_goes(there: SshMachine, tmp_path: Path) -> None:
     there.run("mkdir", "-p", "/opt/roommood/cameras/hall-1", "/opt/roommood/desktop")
-    said = dry_run(there, tmp_path, DESK, "--only", "den-1")
-    assert f"den-1: would change: hall-1, which {DESK} no longer has, goes" in said
-    assert "desktop" not in said
+    output = dry_run(there, tmp_path, DESK, "--only", "den-1")
+    assert f"den-1: would change: hall-1, which {DESK} no longer has, goes" in output
+    assert "desktop" not in output
     assert lies(there, "/opt/roommood/cameras/hall-1"), "a dry run changes nothing"
 
 

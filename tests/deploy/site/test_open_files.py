@@ -11,7 +11,7 @@ FILES = (
 
 
 def test_files_are_put_once_with_their_rights(there: SshMachine) -> None:
-    paths = [one.path for one in FILES]
+    paths = [file.path for file in FILES]
     with Machine(there.reached("pi")) as machine:
         assert put_files(machine, FILES, dry_run=True) == paths
         assert not machine.attempt("ls /opt/some")[0]
@@ -20,8 +20,8 @@ def test_files_are_put_once_with_their_rights(there: SshMachine) -> None:
         there.run("chmod", "666", paths[0])
         assert put_files(machine, FILES) == paths[:1]
     assert there.run("cat", paths[0], user="nobody") == FILES[0].text
-    said = there.run("stat", "-c", "%a %U", *paths, "/opt/some/where")
-    assert said.split() == ["644", "root", "755", "root", "755", "root"]
+    output = there.run("stat", "-c", "%a %U", *paths, "/opt/some/where")
+    assert output.split() == ["644", "root", "755", "root", "755", "root"]
 
 
 def test_a_script_that_runs_is_replaced_and_not_written_over(there: SshMachine) -> None:

@@ -149,9 +149,9 @@ def test_a_network_cameras_password_is_no_part_of_a_release(tmp_path: Path) -> N
     given = 'source = "rtsp://ada@cam/"\nsource_password_file = "p"'
     site = other(tmp_path, 'source = "picamera"', given)
     release = camera_release(site, site.cameras[0])
-    told = tomllib.loads(release.files["etc/cameras/kitchen-1.toml"])["camera"]
+    settings = tomllib.loads(release.files["etc/cameras/kitchen-1.toml"])["camera"]
     where = "/run/credentials/camera-node@kitchen-1.service/source.password"
-    assert told["source_password_file"] == where
+    assert settings["source_password_file"] == where
     assert "not for others" not in str(release)
     (secret,) = source_secrets(site.cameras[0])
     assert secret.path == "/etc/roommood/keys/camera-kitchen-1.source-password"
@@ -163,11 +163,11 @@ def test_cameras_of_the_desktops_machine_have_units_and_ports_of_their_own(tmp_p
     site = site.model_copy(
         update={"cameras": (*site.cameras, site.cameras[0].model_copy(update={"name": "hall-1"}))}
     )
-    releases = [desktop_release(site), *(camera_release(site, one) for one in site.cameras)]
-    ours = [one for one in releases if one.part.name != "den-1"]
-    ports = [port for one in ours for _, port in one.ready]
+    releases = [desktop_release(site), *(camera_release(site, camera) for camera in site.cameras)]
+    ours = [release for release in releases if release.part.name != "den-1"]
+    ports = [port for release in ours for _, port in release.ready]
     assert len(set(ports)) == len(ports)
-    shared = [set(one.files) for one in ours]
+    shared = [set(release.files) for release in ours]
     assert shared[0] & shared[1] == shared[1] & shared[2] == {"units/roommood.target"}
 
 
@@ -193,11 +193,11 @@ def test_the_bridge_is_told_its_broker_and_never_its_password(tmp_path: Path) ->
     release = desktop_release(site)
     assert "roommood-mqtt.service" in release.units
     assert "mqtt" in release.extras
-    told = release.files["etc/mqtt.env"]
-    assert 'ROOMMOOD_MQTT_BROKER="mqtts://home:8883"' in told
-    assert 'ROOMMOOD_MQTT_USER="a\\"b"' in told
-    assert 'ROOMMOOD_MQTT_LOG_LEVEL="debug"' in told
-    assert "/run/credentials/roommood-mqtt.service/mqtt.password" in told
+    variables = release.files["etc/mqtt.env"]
+    assert 'ROOMMOOD_MQTT_BROKER="mqtts://home:8883"' in variables
+    assert 'ROOMMOOD_MQTT_USER="a\\"b"' in variables
+    assert 'ROOMMOOD_MQTT_LOG_LEVEL="debug"' in variables
+    assert "/run/credentials/roommood-mqtt.service/mqtt.password" in variables
     assert release.files["etc/mqtt-ca.pem"].startswith("-----BEGIN")
 
 
@@ -216,11 +216,11 @@ def test_page_and_bridge_only_read_unless_the_site_wants_their_switches(
     lines = release.files[f"etc/{program}.env"].splitlines()
     pairs = dict(line.split("=", 1) for line in lines)
     variables = {name: value.strip('"') for name, value in pairs.items()}
-    told = load(kind, None, {}, variables)
-    assert told.operator_redis_url == "redis://operator@127.0.0.1:5770/0"
+    settings = load(kind, None, {}, variables)
+    assert settings.operator_redis_url == "redis://operator@127.0.0.1:5770/0"
     credential = "redis-operator.password"
     where = f"/run/credentials/roommood-{program}.service/{credential}"
-    assert told.operator_redis_password_file == Path(where)
+    assert settings.operator_redis_password_file == Path(where)
     unit = release.files[f"units/roommood-{program}.service"]
     assert f"LoadCredential={credential}:{KEYS / credential}\n" in unit
     assert KEYS / credential in DESKTOP_PART.secrets
@@ -238,9 +238,9 @@ def test_who_is_told_what_is_wrong_goes_to_the_desktop_as_keys_do(tmp_path: Path
     assert "roommood-notify.service" in release.units
     assert any(name.endswith("/roommood-notify.service") for name in release.files)
     assert "notify" in release.extras
-    told = release.files["etc/notify.env"]
-    assert 'ROOMMOOD_NOTIFY_HOLD_S="60.0"' in told
-    assert "/run/credentials/roommood-notify.service/notify.urls" in told
+    variables = release.files["etc/notify.env"]
+    assert 'ROOMMOOD_NOTIFY_HOLD_S="60.0"' in variables
+    assert "/run/credentials/roommood-notify.service/notify.urls" in variables
     assert KEYS / "notify.urls" in DESKTOP_PART.secrets
     assert site.notify is not None
     assert site.notify.urls_file == tmp_path / "notify.urls"
@@ -264,10 +264,10 @@ def test_cameras_tell_the_network_about_themselves_only_where_asked_for(
     tmp_path: Path, site: Site
 ) -> None:
     asked = other(tmp_path, "[desktop]", "[site]\ncamera_metrics = true\n[desktop]")
-    for one, wanted in ((site, None), (asked, "0.0.0.0")):
-        text = camera_release(one, one.cameras[0]).files["etc/cameras/kitchen-1.toml"]
-        assert tomllib.loads(text)["camera"].get("metrics_host") == wanted
-        assert ("pi-kitchen.local:9640" in prometheus_targets(one)) == bool(wanted)
+    for described, bind in ((site, None), (asked, "0.0.0.0")):
+        text = camera_release(described, described.cameras[0]).files["etc/cameras/kitchen-1.toml"]
+        assert tomllib.loads(text)["camera"].get("metrics_host") == bind
+        assert ("pi-kitchen.local:9640" in prometheus_targets(described)) == bool(bind)
 
 
 def wheels(folder: Path, *names: str) -> Path:
@@ -299,8 +299,8 @@ def test_of_a_folder_of_wheels_each_machine_gets_those_that_fit(tmp_path: Path) 
 
 def test_the_newest_wheel_of_ours_is_taken(tmp_path: Path) -> None:
     folder = wheels(tmp_path, *(f"roommood-{v}-py3-none-any.whl" for v in ("1.9.0", "1.10.0")))
-    wanted = choose_wheels(folder, PI, ("camera", "worker"))
-    assert wanted.requirement == "roommood[camera,worker]==1.10.0"
+    chosen = choose_wheels(folder, PI, ("camera", "worker"))
+    assert chosen.requirement == "roommood[camera,worker]==1.10.0"
 
 
 def test_another_content_under_the_same_name_is_another_installation(tmp_path: Path) -> None:
@@ -316,18 +316,18 @@ def test_without_a_folder_our_own_wheel_goes_along_and_is_asked_for_nowhere(
 ) -> None:
     wheel = tmp_path / "roommood-1.9.0-py3-none-any.whl"
     monkeypatch.setattr("roommood.deploy.site.wheels.own_wheel", lambda: wheel)
-    wanted = choose_wheels(None, PI, ("camera",))
-    assert wanted.files == (wheel,)
-    assert wanted.for_pip("/opt/wheels") == f"'roommood[camera] @ file:///opt/wheels/{wheel.name}'"
+    chosen = choose_wheels(None, PI, ("camera",))
+    assert chosen.files == (wheel,)
+    assert chosen.for_pip("/opt/wheels") == f"'roommood[camera] @ file:///opt/wheels/{wheel.name}'"
 
 
 def test_a_clone_is_built_and_the_same_clone_gives_the_same_bytes() -> None:
-    found = origin()
-    assert found is not None
-    assert found.path.is_dir()
-    one, other = own_wheel(), own_wheel.__wrapped__()
-    assert one != other
-    assert one.read_bytes() == other.read_bytes()
+    source = origin()
+    assert source is not None
+    assert source.path.is_dir()
+    wheel, other = own_wheel(), own_wheel.__wrapped__()
+    assert wheel != other
+    assert wheel.read_bytes() == other.read_bytes()
 
 
 def test_without_a_wheel_or_a_clone_deploying_says_what_to_give(

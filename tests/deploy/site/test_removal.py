@@ -32,11 +32,11 @@ def ask(folder: Path, *options: str, typed: str = "") -> tuple[int, str]:
 @pytest.mark.parametrize("typed", ["y\n", "desktop\n", ""])
 def test_data_is_deleted_only_once_the_desktops_host_was_typed(tmp_path: Path, typed: str) -> None:
     options = ("--remove", "--purge", "--yes", "--only", "desktop")
-    code, said = ask(tmp_path, *options, typed=typed)
-    assert (code, "cannot reach" in said) == (1, False)
+    code, output = ask(tmp_path, *options, typed=typed)
+    assert (code, "cannot reach" in output) == (1, False)
 
-    code, said = ask(tmp_path, *options, typed="127.0.0.1\n")
-    assert (code, "cannot reach" in said) == (1, True), "the control: it goes on to the machine"
+    code, output = ask(tmp_path, *options, typed="127.0.0.1\n")
+    assert (code, "cannot reach" in output) == (1, True), "the control: it goes on to the machine"
 
 
 def test_without_purge_a_plain_yes_is_enough(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_without_purge_a_plain_yes_is_enough(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         (("--purge",), "only with --remove"),
         (("--remove", "--purge", "--only", "den-1"), "add --only desktop"),
@@ -53,8 +53,8 @@ def test_without_purge_a_plain_yes_is_enough(tmp_path: Path) -> None:
     ],
 )
 def test_options_that_do_not_fit_together_are_refused(
-    tmp_path: Path, options: tuple[str, ...], said: str
+    tmp_path: Path, options: tuple[str, ...], message: str
 ) -> None:
     code, output = ask(tmp_path, *options)
     assert code == 2
-    assert said in output
+    assert message in output

@@ -68,12 +68,12 @@ def test_what_is_not_said_of_a_room_is_not_set(tmp_path: Path) -> None:
     assert rooms(tmp_path, "") == ()
     (only_named,) = rooms(tmp_path, '[[room]]\nname = "den"\n')
     assert only_named.commands() == []
-    (one,) = rooms(tmp_path, '[[room]]\nname = "den"\nviews = "same"\n')
-    assert one.commands() == [("views", "--", "den", "same")]
+    (room,) = rooms(tmp_path, '[[room]]\nname = "den"\nviews = "same"\n')
+    assert room.commands() == [("views", "--", "den", "same")]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('name = "kichen"', "'kichen' is no camera's room; did you mean 'kitchen'?"),
         ('name = "den"\n[[room]]\nname = "den"', "two [[room]] have the name 'den'"),
@@ -87,10 +87,12 @@ def test_what_is_not_said_of_a_room_is_not_set(tmp_path: Path) -> None:
         (f'name = "den"\ngroup = "{"x" * 41}"', "give 1 to 40 letters"),
     ],
 )
-def test_a_mistake_in_a_room_is_told_with_what_to_do(tmp_path: Path, text: str, said: str) -> None:
+def test_a_mistake_in_a_room_is_told_with_what_to_do(
+    tmp_path: Path, text: str, message: str
+) -> None:
     with pytest.raises(ConfigError) as error:
         rooms(tmp_path, f"[[room]]\n{text}\n")
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "site.toml" in str(error.value)
 
 
@@ -186,8 +188,8 @@ def dry_run(there: SshMachine, folder: Path, more: str, *options: str) -> str:
 def test_rooms_are_set_where_the_desktop_is_brought_up_to_date(
     there: SshMachine, tmp_path: Path
 ) -> None:
-    said = dry_run(there, tmp_path, "", "--only", "desktop")
-    assert said.endswith("room kitchen: would set: group, views, quiet\n")
+    output = dry_run(there, tmp_path, "", "--only", "desktop")
+    assert output.endswith("room kitchen: would set: group, views, quiet\n")
     assert "room kitchen" not in dry_run(there, tmp_path, "", "--only", "den-1")
 
 

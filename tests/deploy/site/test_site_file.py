@@ -46,7 +46,7 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         ("rate_hzz = 3\n", "did you mean 'rate_hz'"),
         ("rate_hz = -1\n", "above 0"),
@@ -88,10 +88,10 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
         ("x = = 1", "cannot read the site file"),
     ],
 )
-def test_a_mistake_is_named_with_the_file(tmp_path: Path, more: str, said: str) -> None:
+def test_a_mistake_is_named_with_the_file(tmp_path: Path, more: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         read(tmp_path, GOOD + more)
-    assert said in str(error.value)
+    assert message in str(error.value)
     assert "site.toml" in str(error.value)
 
 
@@ -140,7 +140,7 @@ def test_a_camera_on_the_desktop_is_known_however_its_host_is_written(
 ) -> None:
     text = GOOD.replace('host = "desk.local"', f'host = "{desktop}"\naddress = "192.0.2.7"')
     site = read(tmp_path, text + SECOND.format(name="den-1", host=camera))
-    assert [site.is_on_desktop(one) for one in site.cameras] == [False, True]
+    assert [site.is_on_desktop(known) for known in site.cameras] == [False, True]
 
 
 def test_a_site_of_one_machine_needs_no_address_and_is_reached_by_nobody_else(
@@ -188,7 +188,7 @@ def test_files_are_looked_for_beside_the_sites_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("threads = 2", "thread = 2", "did you mean 'threads'"),
         ('host = "desk.local"', 'host = "local"', "address is needed"),
@@ -197,9 +197,9 @@ def test_files_are_looked_for_beside_the_sites_file(tmp_path: Path) -> None:
     ],
 )
 def test_a_mistake_about_the_desktop_is_named(
-    tmp_path: Path, old: str, new: str, said: str
+    tmp_path: Path, old: str, new: str, message: str
 ) -> None:
-    with pytest.raises(ConfigError, match=said):
+    with pytest.raises(ConfigError, match=message):
         read(tmp_path, GOOD.replace(old, new))
 
 
