@@ -63,12 +63,12 @@ class Component:
         return [line for line in self.read_lines if not message or line["message"] == message]
 
     def wait_for(self, message: str, timeout_s: float = PATIENCE_S) -> Line:
-        def said() -> Line | None:
+        def last() -> Line | None:
             assert self.process.poll() is None or self.lines(message), self._died()
-            found = self.lines(message)
-            return found[-1] if found else None
+            lines = self.lines(message)
+            return lines[-1] if lines else None
 
-        line: Line = until(said, f"{self.name} says {message!r}\n{self.tail()}", timeout_s)
+        line: Line = until(last, f"{self.name} says {message!r}\n{self.tail()}", timeout_s)
         return line
 
     def signal(self, number: signal.Signals) -> None:
@@ -153,14 +153,14 @@ class Site:
         *options: str,
         module: str = "roommood.inference_worker.cli",
     ) -> Component:
-        where = ("--bind", bind, *(f"--aggregator={one}" for one in aggregator.split()))
+        where = ("--bind", bind, *(f"--aggregator={address}" for address in aggregator.split()))
         # In less, the face of a simulated camera is not found.
         models = ("--detector", "haar", "--classifier", self.classifier, "--input-size", "480")
         return self.start(module, *where, *models, *EVERY_FRAME, *self.own_keys(), *options)
 
     def camera(self, name: str, room: str, source: str, worker: str, *options: str) -> Component:
         who = ("--name", name, "--room", room, "--source", source)
-        workers = (f"--worker={one}" for one in worker.split())
+        workers = (f"--worker={address}" for address in worker.split())
         keys = ("--keys", str(self.keys.to_copy)) if self.keys else ()
         started = self.start("roommood.camera_node.cli", *who, *workers, *keys, *options)
         started.wait_for("camera ready")

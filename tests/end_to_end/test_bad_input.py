@@ -133,7 +133,7 @@ def test_a_copied_sd_card_is_noticed_and_the_newest_session_wins(
         assert [line["session"] for line in analysed] == ["second"]
 
 
-def said(site: Site, module: str, *options: str) -> tuple[int, str]:
+def refusal_of(site: Site, module: str, *options: str) -> tuple[int, str]:
     component = site.start(module, *options)
     return component.wait(), component.tail()
 
@@ -143,7 +143,7 @@ def said(site: Site, module: str, *options: str) -> tuple[int, str]:
     [("nowhere.mp4", "No such file"), ("/dev/video99", "video99"), ("foo:bar", "source")],
 )
 def test_an_unreadable_source_is_a_clear_error(site: Site, source: str, words: str) -> None:
-    code, text = said(
+    code, text = refusal_of(
         site, "roommood.camera_node.cli", "--name", "a", "--room", "b", "--source", source
     )
     assert code == 1
@@ -153,7 +153,9 @@ def test_an_unreadable_source_is_a_clear_error(site: Site, source: str, words: s
 
 
 def test_an_illegal_room_is_a_clear_error(site: Site) -> None:
-    code, text = said(site, "roommood.camera_node.cli", "--name", "a", "--room", "Living Room")
+    code, text = refusal_of(
+        site, "roommood.camera_node.cli", "--name", "a", "--room", "Living Room"
+    )
     assert code == 2
     assert "'living-room'" in text
 
@@ -161,7 +163,7 @@ def test_an_illegal_room_is_a_clear_error(site: Site) -> None:
 def test_an_unknown_setting_names_file_line_and_the_nearest_key(site: Site, tmp_path: Path) -> None:
     settings = tmp_path / "roommood.toml"
     settings.write_text('[camera]\nname = "a"\nroom = "b"\nsauce = "0"\n')
-    code, text = said(site, "roommood.camera_node.cli", "--config", str(settings))
+    code, text = refusal_of(site, "roommood.camera_node.cli", "--config", str(settings))
     assert code == 2
     assert f"{settings}:4: unknown key 'sauce'; did you mean 'source'?" in text
 
@@ -169,14 +171,14 @@ def test_an_unknown_setting_names_file_line_and_the_nearest_key(site: Site, tmp_
 @pytest.mark.parametrize("option", ["--detector", "--classifier"])
 def test_a_missing_model_is_a_clear_error(site: Site, tmp_path: Path, option: str) -> None:
     missing = str(tmp_path / "no.onnx")
-    code, text = said(site, "roommood.inference_worker.cli", option, missing)
+    code, text = refusal_of(site, "roommood.inference_worker.cli", option, missing)
     assert code == 1
     assert missing in text
     assert "Traceback" not in text
 
 
 def test_a_model_of_the_wrong_shape_is_a_clear_error(site: Site) -> None:
-    code, text = said(site, "roommood.inference_worker.cli", "--detector", site.classifier)
+    code, text = refusal_of(site, "roommood.inference_worker.cli", "--detector", site.classifier)
     assert code == 1
     assert site.classifier in text
     assert "Traceback" not in text
@@ -185,6 +187,6 @@ def test_a_model_of_the_wrong_shape_is_a_clear_error(site: Site) -> None:
 def test_an_address_others_can_reach_needs_insecure(
     site: Site, make_site: Callable[..., Site]
 ) -> None:
-    code, text = said(site, "roommood.aggregator.cli", "--bind", "0.0.0.0:5999")
+    code, text = refusal_of(site, "roommood.aggregator.cli", "--bind", "0.0.0.0:5999")
     assert code == 2
     assert "--insecure" in text

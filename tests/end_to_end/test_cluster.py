@@ -76,7 +76,7 @@ def test_a_lost_node_holds_up_only_its_rooms_and_loses_and_doubles_nothing(site:
     analysed = {(line["camera"], line["seq"]) for line in worker.lines("analysed")}
     assert analysed == {(camera, seq) for camera, _, seq in ledger}
     for room, name in zip(rooms, names, strict=True):
-        of_room = {one for one in ledger if one[0] == name}
+        of_room = {frame for frame in ledger if frame[0] == name}
         assert assert_counted_exactly_once(site, room, of_room) == len(of_room)
     assert aggregators[1].stop() == 0
     look_and_forget(cluster, rooms)
@@ -85,15 +85,15 @@ def test_a_lost_node_holds_up_only_its_rooms_and_loses_and_doubles_nothing(site:
 def look_and_forget(cluster: Cluster, rooms: list[str]) -> None:
     """The commands that read and change rooms, on the Cluster."""
     for room in rooms:
-        assert room in said("stats", room, cluster)
-    watched = said("watch", "--seconds", "0", cluster)
+        assert room in printed("stats", room, cluster)
+    watched = printed("watch", "--seconds", "0", cluster)
     assert all(room in watched for room in rooms)
-    assert "is forgotten" in said("forget", rooms[1], "--yes", cluster)
-    left = said("rooms", cluster)
+    assert "is forgotten" in printed("forget", rooms[1], "--yes", cluster)
+    left = printed("rooms", cluster)
     assert [room for room in rooms if room in left] == [rooms[0], rooms[2]]
 
 
-def said(*words: object) -> str:
+def printed(*words: object) -> str:
     *command, cluster = words
     assert isinstance(cluster, Cluster)
     result = CliRunner().invoke(app, [*map(str, command), "--redis", cluster.url])

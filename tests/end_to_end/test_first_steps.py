@@ -52,16 +52,16 @@ def test_who_is_not_reached_beside_others_is_in_the_health_of_camera_and_worker(
     site.aggregator(reports)
     site.worker(frames, f"{reports} {nowhere}")
     site.camera("a", "den", "simulated", f"{frames} {nowhere}", "--rate-hz", "5")
-    told = f"{nowhere}: refused: nothing listens at {nowhere}"
+    reason = f"{nowhere}: refused: nothing listens at {nowhere}"
     with site.redis.client() as client:
         until(
-            lambda: client.hget("roommood:camera:a", "source") == f"unreached: {told}",
+            lambda: client.hget("roommood:camera:a", "source") == f"unreached: {reason}",
             "the camera's status names the worker",
         )
 
         def worker_says() -> bool:
             (key,) = client.keys("roommood:worker:*")
-            return bool(client.hget(key, "unreached") == told)
+            return bool(client.hget(key, "unreached") == reason)
 
         until(worker_says, "the worker's names the aggregator")
 

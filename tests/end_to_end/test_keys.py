@@ -63,9 +63,9 @@ def keyed(site: Site, tmp_path: Path) -> Keyed:
     own = {}
     for name in ("door", "hall", "gone"):
         bundle = keys.add_camera(name, "kitchen")
-        found = camera_keys(bundle, name, "kitchen")
-        assert found is not None
-        own[name] = found
+        bundled = camera_keys(bundle, name, "kitchen")
+        assert bundled is not None
+        own[name] = bundled
     keys.revoke("gone")
     site.keys = keys
     return Keyed(site, keys, site.address(), site.address(), own)
@@ -143,7 +143,11 @@ def worker_killed(keyed: Keyed) -> None:
 
 def worker_frozen(keyed: Keyed) -> None:
     """Long enough for the peers' heartbeats to end the connections, which then come back."""
-    (camera,) = [one for one in keyed.site.components if one.name == "roommood.camera_node.cli"]
+    (camera,) = [
+        component
+        for component in keyed.site.components
+        if component.name == "roommood.camera_node.cli"
+    ]
     before = len(camera.lines("worker lost"))
     keyed.worker.signal(signal.SIGSTOP)
     until(lambda: len(camera.lines("worker lost")) > before, "the camera gives it up")
@@ -177,9 +181,9 @@ def test_a_key_that_claims_another_camera_or_room_is_refused_and_counted(keyed: 
     keyed.start()
     refusals = partial(keyed.worker.lines, "message refused")
     with keyed.fake("door", "hall") as liar, keyed.fake("door", "door", "den") as mover:
-        for one in (liar, mover):
-            one.say_hello()
-            one.send(PICTURE)
+        for intruder in (liar, mover):
+            intruder.say_hello()
+            intruder.send(PICTURE)
         until(lambda: len(refusals()) == 4, "all four messages are refused")
         assert not liar.has_heard()
         assert not mover.has_heard()
@@ -196,8 +200,8 @@ def test_a_key_that_claims_another_camera_or_room_is_refused_and_counted(keyed: 
 
 
 def _evicted(client: redis.Redis, camera: str) -> dict[str, str] | None:
-    said: dict[str, str] = client.hgetall(f"roommood:camera:{camera}")  # type: ignore[assignment]
-    return said if camera_health(camera, said, silent_s=0.0).evicted else None
+    fields: dict[str, str] = client.hgetall(f"roommood:camera:{camera}")  # type: ignore[assignment]
+    return fields if camera_health(camera, fields, silent_s=0.0).evicted else None
 
 
 def test_a_running_camera_that_is_revoked_is_put_out_and_the_others_go_on(
@@ -212,9 +216,9 @@ def test_a_running_camera_that_is_revoked_is_put_out_and_the_others_go_on(
     assert (evict["camera"], evict["why"]) == ("hall", "revoked")
     until(lambda: keyed.worker.lines("message refused"), "its next message is refused")
     with keyed.site.redis.client() as client:
-        told = until(lambda: _evicted(client, "hall"), "readers are told why it is silent")
+        fields = until(lambda: _evicted(client, "hall"), "readers are told why it is silent")
         assert not _evicted(client, "door")
-    assert camera_state(camera_health("hall", told, silent_s=20.0)) == "revoked"
+    assert camera_state(camera_health("hall", fields, silent_s=20.0)) == "revoked"
     after = keyed.frames("hall")
     before = keyed.frames("door")
     until(lambda: keyed.frames("door") > before + 8, "the other camera goes on")

@@ -84,7 +84,7 @@ def test_in_the_quiet_hours_of_a_room_its_cameras_are_closed(site: Site) -> None
     analysed = len([line for line in worker.lines("analysed") if line["camera"] == "sofa"])
     others = site.frames("hall", "door")
     until(lambda: site.frames("hall", "door") > others + 10, "the other room goes on")
-    assert analysed == len([one for one in worker.lines("analysed") if one["camera"] == "sofa"])
+    assert analysed == len([row for row in worker.lines("analysed") if row["camera"] == "sofa"])
     roommood(site, "quiet", "den")
     closed.wait_for("resumed")
 
@@ -126,8 +126,8 @@ def running(shared_site: Site) -> Running:
 
 def test_rooms_and_stats_tell_what_was_counted(running: Running) -> None:
     assert "den" in roommood(running.site, "rooms")
-    told = json.loads(roommood(running.site, "stats", "den", "--last", "10m", "--json"))
-    text = json.dumps(told)
+    answer = json.loads(roommood(running.site, "stats", "den", "--last", "10m", "--json"))
+    text = json.dumps(answer)
     assert "happiness" in text
     assert "people" in text
 

@@ -75,7 +75,10 @@ def test_a_result_resent_to_a_second_aggregator_is_counted_once(site: Site) -> N
     results = settle(site, camera, [worker])
     assert [first.stop(), second.stop()] == [0, 0]
     assert assert_counted_exactly_once(site, "den", acknowledged([worker])) == results
-    duplicates = [one.wait_for("aggregator ended").get("duplicate", 0) for one in (first, second)]
+    duplicates = [
+        aggregator.wait_for("aggregator ended").get("duplicate", 0)
+        for aggregator in (first, second)
+    ]
     assert sum(duplicates) > 0, "nothing was resent: the test showed nothing"
 
 

@@ -57,7 +57,9 @@ def test_a_killed_worker_costs_nothing_that_was_acknowledged(site: Site) -> None
     assert [survivor.stop(), successor.stop(), aggregator.stop()] == [0, 0, 0]
     counted = assert_counted_exactly_once(site, "den", acknowledged(workers))
     assert counted >= len(acknowledged(workers)) > 0
-    frames = [(line["session"], line["seq"]) for one in workers for line in one.lines("analysed")]
+    frames = [
+        (line["session"], line["seq"]) for worker in workers for line in worker.lines("analysed")
+    ]
     assert len(frames) == len(set(frames)), "a frame was analysed twice"
 
 
@@ -121,7 +123,7 @@ def test_two_unequal_workers_share_a_camera_and_no_frame_goes_to_both(site: Site
     until(lambda: all(analysed(worker) > 5 for worker in workers), "both analyse")
     until(lambda: sum(analysed(worker) for worker in workers) >= 60, "60 frames are analysed")
     assert analysed(workers[0]) > analysed(workers[1])
-    frames = [(line["session"], line["seq"]) for one in workers for line in one.lines("started")]
+    frames = [(line["session"], line["seq"]) for each in workers for line in each.lines("started")]
     assert len(frames) == len(set(frames))
 
 

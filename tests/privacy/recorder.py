@@ -34,9 +34,9 @@ class Recorder:
         trace: TracebackType | None,
     ) -> None:
         self._listener.close()
-        for one in self._sockets:
+        for each in self._sockets:
             with contextlib.suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+                each.shutdown(socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):

@@ -78,20 +78,20 @@ def test_a_masked_half_is_grey_in_every_frame_on_the_wire(
 ) -> None:
     recorder = recorded(site, tmp_path, kind, MASKED)
     assert len(recorder.jpegs) > 4
-    for one in recorder.jpegs:
-        picture = decoded(one)
+    for sent in recorder.jpegs:
+        picture = decoded(sent)
         middle = picture.shape[1] // 2
         hidden = picture[:, middle + EDGE_PX :].astype(int)
         assert np.abs(hidden - GREY).max() <= 4
         # By their luma: of pixels no colour goes out where no model makes anything of it.
-        seen, shown = (luma(one[:, : middle - EDGE_PX]) for one in (picture, recognisable()))
+        seen, shown = (luma(pixels[:, : middle - EDGE_PX]) for pixels in (picture, recognisable()))
         assert np.abs(seen - shown).mean() < 12
-        assert b"Exif" not in one
-        assert read_header(one).width == recognisable().shape[1]
+        assert b"Exif" not in sent
+        assert read_header(sent).width == recognisable().shape[1]
     assert b"Smiths" not in recorder.bytes_sent
     if kind == "jpegs":
-        found = Tracer(photograph()).find_in(recorder.bytes_sent, "wire")
-        assert [one for one in found if "start" not in one] == []
+        traces = Tracer(photograph()).find_in(recorder.bytes_sent, "wire")
+        assert [finding for finding in traces if "start" not in finding] == []
 
 
 @KINDS

@@ -15,7 +15,7 @@ from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
 TOMBSTONE = "roommood:{den}:forgotten"
 
 
-def told(site: Site, room: str) -> dict[str, int]:
+def expressions_of(site: Site, room: str) -> dict[str, int]:
     """Sums of the counters that name an expression, over all that is kept of a room."""
     sums = site.buckets(room)
     return {name: n for name, n in sums.items() if name.startswith(("us:", "label_us:")) and n}
@@ -60,7 +60,7 @@ def test_fewer_faces_than_asked_for_leave_no_expression_in_redis(
     site: Site, one_face: Path
 ) -> None:
     run_site(site, one_face, "--min-people", "2")
-    assert told(site, "den") == {}
+    assert expressions_of(site, "den") == {}
     sums = site.buckets("den")
     assert sums["suppressed_us:sofa"] == sums["face_us:sofa"] > 0
     shares = {name: float(n) for name, n in live(site, "den").items() if name.startswith("share:")}
@@ -70,13 +70,13 @@ def test_fewer_faces_than_asked_for_leave_no_expression_in_redis(
 def test_without_the_setting_they_would(site: Site, one_face: Path) -> None:
     """The control."""
     run_site(site, one_face)
-    assert sum(told(site, "den").values()) > 0
+    assert sum(expressions_of(site, "den").values()) > 0
     assert site.buckets("den").get("suppressed_us:sofa", 0) == 0
 
 
 def test_enough_faces_are_told_of(site: Site, two_faces: Path) -> None:
     run_site(site, two_faces, "--min-people", "2")
-    assert sum(told(site, "den").values()) > 0
+    assert sum(expressions_of(site, "den").values()) > 0
 
 
 # Forgetting
@@ -84,15 +84,15 @@ def test_enough_faces_are_told_of(site: Site, two_faces: Path) -> None:
 
 def keys_of(site: Site, room: str) -> set[str]:
     """Every key whose name or content tells of a room, but for health that lives 10 s."""
-    found = set()
+    keys = set()
     with site.redis.client() as client:
         for key in client.scan_iter("*", count=1000):
             kind = client.type(key)
             text = str(client.zrange(key, 0, -1)) if kind == "zset" else ""
             text += str(client.smembers(key)) if kind == "set" else ""
             if f"{{{room}}}" in key or f"'{room}'" in text:
-                found.add(str(key))
-    return found
+                keys.add(str(key))
+    return keys
 
 
 def forget(site: Site, room: str) -> None:

@@ -42,11 +42,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def at_work(site: Site, pictures: Path) -> Iterator[tuple[list[Component], list[int]]]:
     """A site that has analysed the pictures, and refused a few."""
     ports = [free_port() for _ in range(3)]
-    told = [("--metrics-port", str(port)) for port in ports]
+    ports_given = [("--metrics-port", str(port)) for port in ports]
     reports, frames = site.address(), site.address()
-    aggregator = site.aggregator(reports, *told[0])
-    worker = site.worker(frames, reports, *told[1])
-    camera = site.camera("sofa", "den", str(pictures), frames, "--rate-hz", "20", *told[2])
+    aggregator = site.aggregator(reports, *ports_given[0])
+    worker = site.worker(frames, reports, *ports_given[1])
+    camera = site.camera("sofa", "den", str(pictures), frames, "--rate-hz", "20", *ports_given[2])
     with FakeCamera(frames) as liar:
         for spoilt in (PICTURES[0][: len(PICTURES[0]) // 2], b"\x89PNG" + PICTURES[1]):
             liar.wait_for_credit()
@@ -63,33 +63,33 @@ def pictures(tmp_path: Path) -> Path:
     """Outside of everything that is searched."""
     folder = tmp_path / "source"
     folder.mkdir()
-    for number, one in enumerate(PICTURES):
-        (folder / f"{number}.jpg").write_bytes(one)
+    for number, picture in enumerate(PICTURES):
+        (folder / f"{number}.jpg").write_bytes(picture)
     return folder
 
 
 def traces_of(
     site: Site, tracer: Tracer, components: list[Component], ports: list[int]
 ) -> list[str]:
-    found = []
+    traces = []
     for component in components:
-        found += [
-            one
-            for one in tracer.find_in_process(component.process.pid)
-            if "/source/" not in one and "/models/" not in one
+        traces += [
+            trace
+            for trace in tracer.find_in_process(component.process.pid)
+            if "/source/" not in trace and "/models/" not in trace
         ]
-        found += tracer.find_in(component.log.read_bytes(), component.name)
+        traces += tracer.find_in(component.log.read_bytes(), component.name)
     for port in ports:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
-            found += tracer.find_in(answer.read(), f"metrics at {port}")
+            traces += tracer.find_in(answer.read(), f"metrics at {port}")
     with closing(site.redis._client()) as client:
-        found += tracer.find_in_redis(client)
+        traces += tracer.find_in_redis(client)
         client.bgrewriteaof()
         # Redis may be saving of its own accord just now.
         idle = lambda: client.info("persistence")["rdb_bgsave_in_progress"] == 0  # noqa: E731
         until(idle, "Redis is not saving", timeout_s=120.0)
         client.save()
-    return found
+    return traces
 
 
 def test_no_frame_is_left_anywhere(
@@ -139,12 +139,12 @@ def planted_hex(site: Site, home: Path) -> None:
     (site.folder / "09-worker.log").write_text(f"frame={PICTURES[2].hex()}\n")
 
 
-def pixels(one: bytes) -> Any:
+def pixels(data: bytes) -> Any:
     import numpy as np
 
     from roommood.inference_worker.vision.opencv import cv2
 
-    return cv2.imdecode(np.frombuffer(one, np.uint8), cv2.IMREAD_COLOR)
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
 
 
 @pytest.mark.parametrize(
@@ -180,5 +180,5 @@ def test_a_planted_frame_is_found_in_a_deleted_file_and_in_memory(
         assert tracer.find_in_process(os.getpid())
     memory = os.memfd_create("frames")
     os.write(memory, pixels(PICTURES[1]).tobytes())
-    assert any("memfd:frames" in one for one in tracer.find_in_process(os.getpid()))
+    assert any("memfd:frames" in trace for trace in tracer.find_in_process(os.getpid()))
     os.close(memory)

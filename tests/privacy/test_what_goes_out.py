@@ -39,7 +39,7 @@ def udp_sockets(pid: int) -> int:
 
 
 def _descriptors(pid: int) -> list[Path]:
-    return [one for one in Path(f"/proc/{pid}/fd").iterdir() if one.is_symlink()]
+    return [path for path in Path(f"/proc/{pid}/fd").iterdir() if path.is_symlink()]
 
 
 def is_loopback(address: str) -> bool:
@@ -49,12 +49,12 @@ def is_loopback(address: str) -> bool:
 
 def strangers(component: Component, listens: set[int], dials: set[int]) -> list[str]:
     """Sockets of a process that are none of those it should have."""
-    found = []
+    strange = []
     for state, port, address, other in tcp_sockets(component.process.pid):
         ours = port in listens if state == _LISTEN else port in listens or other in dials
         if not ours or not is_loopback(address):
-            found.append(f"{state} {port} {address}:{other}")
-    return found
+            strange.append(f"{state} {port} {address}:{other}")
+    return strange
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_socket_that_is_not_ours_would_be_seen(site: Site) -> None:
     frames, reports, metrics = site.address(), site.address(), free_port()
     worker = site.worker(frames, reports, "--metrics-port", str(metrics))
     seen = strangers(worker, {int(frames[10:])}, {int(reports[10:])})
-    assert any(f" {metrics} " in one for one in seen)
+    assert any(f" {metrics} " in line for line in seen)
 
 
 # Core dumps

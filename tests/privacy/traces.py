@@ -49,25 +49,25 @@ class Tracer:
         )
 
     def find_in_files(self, *folders: Path) -> list[str]:
-        found = []
+        traces = []
         for path in (path for folder in folders for path in folder.rglob("*")):
             if path.is_file() and not path.is_symlink():
-                found += self.find_in(_read(path), str(path))
-        return found
+                traces += self.find_in(_read(path), str(path))
+        return traces
 
     def find_in_process(self, pid: int) -> list[str]:
         """In whatever regular file the process has open: deleted ones and memfds too."""
-        found = []
+        traces = []
         for path in open_files(pid):
-            found += self.find_in(_read(path), f"{path} -> {os.readlink(path)}")
-        return found
+            traces += self.find_in(_read(path), f"{path} -> {os.readlink(path)}")
+        return traces
 
     def find_in_redis(self, client: Any) -> list[str]:
         """In every key, as Redis would write it to disk."""
-        found = []
+        traces = []
         for key in client.scan_iter("*", count=1000):
-            found += self.find_in(key, "a key") + self.find_in(client.dump(key) or b"", repr(key))
-        return found
+            traces += self.find_in(key, "a key") + self.find_in(client.dump(key) or b"", repr(key))
+        return traces
 
 
 def open_files(pid: int) -> Iterator[Path]:
