@@ -67,8 +67,8 @@ class Teller:
         self._socket.connect(f"tcp://{self.bind}")
         self._name, self._ticket = name, 0
         # One that counts nothing is not ready.
-        said = ("aggregator ready", "clock wrong, nothing is counted")
-        until(lambda: any(map(self.aggregator.lines, said)), "it has compared its clock")
+        lines = ("aggregator ready", "clock wrong, nothing is counted")
+        until(lambda: any(map(self.aggregator.lines, lines)), "it has compared its clock")
 
     def __enter__(self) -> "Teller":
         return self
@@ -95,10 +95,10 @@ class Teller:
         while time.monotonic() < end:
             if self._socket.poll(100):
                 ack = wire.decode_ack(self._socket.recv())
-                said = dict.fromkeys(ack.committed, "committed")
-                said |= dict.fromkeys(ack.duplicate, "duplicate") | dict(ack.refused)
-                if self._ticket in said:
-                    return said[self._ticket]
+                settled = dict.fromkeys(ack.committed, "committed")
+                settled |= dict.fromkeys(ack.duplicate, "duplicate") | dict(ack.refused)
+                if self._ticket in settled:
+                    return settled[self._ticket]
         return ""
 
 
@@ -126,8 +126,8 @@ def _counted(site: FaultSite) -> int:
 def _counts_once_right(teller: Teller, seq: int) -> float:
     """Seconds until an aggregator whose clock is set right counts a result."""
     began = time.monotonic()
-    told = partial(teller.tell, _result(seq))
-    until(lambda: told() in ("committed", "duplicate"), "it counts with a right clock", 20.0)
+    tell = partial(teller.tell, _result(seq))
+    until(lambda: tell() in ("committed", "duplicate"), "it counts with a right clock", 20.0)
     return time.monotonic() - began
 
 
@@ -138,10 +138,10 @@ def slow_by_a_day(trial: Trial) -> Outcome:
         Teller(site, "one", 0.0) as right,
         Teller(site, "two", -25 * 3600.0) as slow,
     ):
-        said = [right.tell(_result(1)), right.tell(_result(1)), slow.tell(_result(2))]
-        said += [right.tell(_result(1)), slow.tell(_result(2))]
-        trial.note("said", said=said)
-        wrong = "" if said == ["committed", "duplicate", "", "duplicate", ""] else f"said {said}"
+        heard = [right.tell(_result(1)), right.tell(_result(1)), slow.tell(_result(2))]
+        heard += [right.tell(_result(1)), slow.tell(_result(2))]
+        trial.note("said", said=heard)
+        wrong = "" if heard == ["committed", "duplicate", "", "duplicate", ""] else f"said {heard}"
         if not slow.aggregator.lines("clock wrong, nothing is counted"):
             wrong = wrong or "the slow one does not say so"
         slow.set_clock(0.0)

@@ -28,9 +28,9 @@ class Verdict:
     def outcome(self, **fields: object) -> Outcome:
         """As a row's outcome; frames without a counted reason are lost too."""
         notes = "; ".join(self.notes[:5])
-        found = {"lost": self.lost + self.unexplained, "doubled": self.doubled, **fields}
-        wrong = "; ".join(one for one in (str(found.pop("wrong", "")), notes) if one)
-        return Outcome(**{**found, "wrong": wrong})  # type: ignore[arg-type]
+        figures = {"lost": self.lost + self.unexplained, "doubled": self.doubled, **fields}
+        wrong = "; ".join(note for note in (str(figures.pop("wrong", "")), notes) if note)
+        return Outcome(**{**figures, "wrong": wrong})  # type: ignore[arg-type]
 
 
 def judge(site: FaultSite, *, tracebacks: bool = True) -> Verdict:
@@ -48,16 +48,16 @@ def judge(site: FaultSite, *, tracebacks: bool = True) -> Verdict:
             _judge_camera(site, line, verdict)
     if tracebacks:
         verdict.notes += [
-            f"a traceback in {one.log.name}"
-            for one in site.components
-            if "Traceback" in one.log.read_text(errors="replace")
+            f"a traceback in {component.log.name}"
+            for component in site.components
+            if "Traceback" in component.log.read_text(errors="replace")
         ]
     return verdict
 
 
 def _rooms(site: FaultSite) -> dict[str, str]:
     """The room of each camera that was ever ready."""
-    ready = (line for one in site.of(CAMERA) for line in one.lines("camera ready"))
+    ready = (line for camera in site.of(CAMERA) for line in camera.lines("camera ready"))
     return {line["camera"]: line["room"] for line in ready}
 
 
@@ -94,7 +94,7 @@ def _judge_sums(site: FaultSite, room: str, verdict: Verdict) -> None:
 
 def _judge_begun(site: FaultSite, verdict: Verdict) -> None:
     """No frame was begun with twice, by whichever worker."""
-    begun = Counter(ids(line) for one in site.of(WORKER) for line in one.lines("started"))
+    begun = Counter(ids(line) for worker in site.of(WORKER) for line in worker.lines("started"))
     twice = [frame for frame, times in begun.items() if times > 1]
     verdict.doubled += len(twice)
     verdict.notes += [f"begun with twice: {frame}" for frame in twice[:3]]
@@ -119,8 +119,8 @@ def explained(site: FaultSite, camera: str, boot: str) -> int:
     """Frames of one boot of a camera that some worker began with, refused or booked as lost."""
     lines = [
         line
-        for one in site.of(WORKER)
-        for line in one.lines()
+        for worker in site.of(WORKER)
+        for line in worker.lines()
         if line.get("camera") == camera and line.get("session") == boot
     ]
     met = {ids(line) for line in lines if line["message"] in ("started", "refused")}

@@ -49,7 +49,10 @@ def dead_names(names: int, answer_after_s: float | None, where: str) -> Callable
             before = _counted(site)
             select_for(seconds)
             after = _counted(site)
-            codes = [one.stop() for one in (good, bad, *site.of(WORKER), *site.of(AGGREGATOR))]
+            codes = [
+                component.stop()
+                for component in (good, bad, *site.of(WORKER), *site.of(AGGREGATOR))
+            ]
             return _judged(site, codes, after[0] - before[0], after[1] - before[1])
 
     return run
@@ -96,7 +99,7 @@ def moved(trial: Trial) -> Outcome:
             server.write_hosts({"desk": address})
             moment = max(at(worker.wait_for("worker ready")), time.time())
             backs.append(first_counted(lambda: site.of(WORKER), moment, 15.0) - moment)
-        codes = [one.stop() for one in (*site.of(CAMERA), worker, *site.of(AGGREGATOR))]
+        codes = [component.stop() for component in (*site.of(CAMERA), worker, *site.of(AGGREGATOR))]
         return judge(site).outcome(recovery_s=max(backs), wrong="; ".join(bad_ends(codes)))
 
 
@@ -111,7 +114,7 @@ def redis_by_name(trial: Trial) -> Outcome:
         reports, frames = site.address(), site.address()
         began = time.time()
         aggregator = site.start_aggregator(reports, *where)
-        told = at(aggregator.wait_for("redis lost")) - began
+        told_after_s = at(aggregator.wait_for("redis lost")) - began
         began = time.time()
         codes = [aggregator.stop()]
         ended = time.time() - began
@@ -122,10 +125,10 @@ def redis_by_name(trial: Trial) -> Outcome:
         server.write_hosts({"desk.lan": "127.0.0.1"})
         back_s = first_counted(lambda: site.of(WORKER), healed) - healed
         flow = (*site.of(CAMERA), *site.of(WORKER), *site.of(AGGREGATOR))
-        wrong = bad_ends([*codes, *(one.stop() for one in flow)])
-        if max(told, ended) > _AGGREGATOR_TELLS_S:
-            wrong.append(f"told after {told:.1f} s, ended after {ended:.1f} s")
-        detail = f"told after {told:.1f} s, ended {ended:.1f} s after SIGTERM"
+        wrong = bad_ends([*codes, *(component.stop() for component in flow)])
+        if max(told_after_s, ended) > _AGGREGATOR_TELLS_S:
+            wrong.append(f"told after {told_after_s:.1f} s, ended after {ended:.1f} s")
+        detail = f"told after {told_after_s:.1f} s, ended {ended:.1f} s after SIGTERM"
         return judge(site).outcome(recovery_s=back_s, wrong="; ".join(wrong), detail=detail)
 
 

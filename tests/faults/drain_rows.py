@@ -134,12 +134,12 @@ def _end(worker: Component, *, hard: bool) -> None:
 def _begun(site: FaultSite) -> set[tuple[str, str, int]]:
     """Frames that some worker began with, and did not refuse for what it then found."""
     workers = site.of(WORKER)
-    refused = {ids(line) for one in workers for line in one.lines("refused")}
-    return {ids(line) for one in workers for line in one.lines("started")} - refused
+    refused = {ids(line) for worker in workers for line in worker.lines("refused")}
+    return {ids(line) for worker in workers for line in worker.lines("started")} - refused
 
 
 def _longest_pause(house: House, since: float, until_s: float) -> float:
-    lines = (line for one in house.all_workers for line in one.lines("started"))
+    lines = (line for worker in house.all_workers for line in worker.lines("started"))
     times = sorted(moment for line in lines if since <= (moment := at(line)) <= until_s)
     edges = [since, *times, until_s]
     return max(later - earlier for earlier, later in itertools.pairwise(edges))
@@ -153,10 +153,10 @@ def term_under_load(trial: Trial) -> Outcome:
         preludes = {} if trial.protected else dict.fromkeys((CAMERA, WORKER), _NO_DEADLINE)
         with FaultSite(trial.folder / str(number), preludes, **DURABLE) as site:
             components = _loaded(site)
-            for one in chance.sample(components, len(components)):
-                one.signal(signal.SIGTERM)
-            for one in components:
-                took_s, problem = _judged_end(one)
+            for component in chance.sample(components, len(components)):
+                component.signal(signal.SIGTERM)
+            for component in components:
+                took_s, problem = _judged_end(component)
                 slowest = max(slowest, took_s)
                 wrong += [problem] if problem else []
             verdict = judge(site, tracebacks=trial.protected)
@@ -177,13 +177,13 @@ def term_with_redis_away(trial: Trial) -> Outcome:
             site.redis.kill()
             known = len(worker.lines("analysed"))
             _wait_for_results(worker, known + 6)
-            for one in components:
-                one.signal(signal.SIGTERM)
-            for one in components:
-                took_s, problem = _judged_end(one)
+            for component in components:
+                component.signal(signal.SIGTERM)
+            for component in components:
+                took_s, problem = _judged_end(component)
                 slowest = max(slowest, took_s)
                 wrong += [problem] if problem else []
-            codes = [one.process.returncode for one in components]
+            codes = [component.process.returncode for component in components]
             if codes != [0, EXIT_DRAIN_INCOMPLETE, 0]:
                 wrong.append(f"exit codes {codes} of camera, worker, aggregator")
             site.redis.start()

@@ -99,7 +99,7 @@ def _show(store: Store) -> None:
 
 
 def _check(site: Site, cluster: Cluster, lost: int) -> None:
-    assert [one.room for one in site.rooms] == sorted(ROOMS)
+    assert [known.room for known in site.rooms] == sorted(ROOMS)
     unknown = {now.room for now in site.now if now.away}
     assert unknown == {room for room in ROOMS if cluster.node_of(room) == lost}
     assert site.away == {f"127.0.0.1:{cluster.ports[lost]}"}

@@ -60,7 +60,7 @@ def kill_camera(house: House, chance: random.Random) -> float:
     ready = house.cameras[name].wait_for("camera ready")
 
     def begun() -> list[float]:
-        lines = (line for one in house.all_workers for line in one.lines("started"))
+        lines = (line for worker in house.all_workers for line in worker.lines("started"))
         return [at(line) for line in lines if line["session"] == ready["session"]]
 
     return float(min(until(begun, "a frame of the new boot is begun with"))) - at(ready)
@@ -192,7 +192,11 @@ def kill_between_commit_and_acknowledgement(trial: Trial) -> Outcome:
 
 def _the_dead(house: House) -> int:
     def dead() -> list[int]:
-        return [n for n, one in enumerate(house.aggregators) if one.process.poll() is not None]
+        return [
+            n
+            for n, aggregator in enumerate(house.aggregators)
+            if aggregator.process.poll() is not None
+        ]
 
     return int(until(lambda: [n + 1 for n in dead()], "one has ended")[0]) - 1
 
@@ -200,8 +204,8 @@ def _the_dead(house: House) -> int:
 def _outcomes(house: House, outcome: str) -> int:
     return sum(
         line["outcome"] == outcome
-        for one in house.all_workers
-        for line in one.lines("acknowledged")
+        for worker in house.all_workers
+        for line in worker.lines("acknowledged")
     )
 
 
@@ -254,7 +258,7 @@ def freezing(frozen: Frozen) -> Callable[[Trial], Outcome]:
             thawed = time.time()
             frozen.signal(house, signal.SIGCONT)
             if frozen.name == "camera":
-                idle.extend(_longest_idle(one, stopped, thawed) for one in house.workers)
+                idle.extend(_longest_idle(worker, stopped, thawed) for worker in house.workers)
             return _all_at_work(house, thawed) - thawed
 
         with FaultSite(trial.folder, preludes, **DURABLE) as site:
@@ -275,7 +279,7 @@ def freezing(frozen: Frozen) -> Callable[[Trial], Outcome]:
 def _longest_idle(worker: Component, since: float, until_s: float) -> float:
     """Seconds within which a worker began with no frame."""
     lines = worker.lines("started")
-    times = [since, *(m for one in lines if since <= (m := at(one)) <= until_s), until_s]
+    times = [since, *(m for line in lines if since <= (m := at(line)) <= until_s), until_s]
     return max(later - earlier for earlier, later in itertools.pairwise(times))
 
 
@@ -285,7 +289,7 @@ def _all_at_work(house: House, since: float) -> float:
     for name in house.cameras:
 
         def begun(name: str = name) -> list[float]:
-            lines = (line for one in house.workers for line in one.lines("started"))
+            lines = (line for worker in house.workers for line in worker.lines("started"))
             return [at(line) for line in lines if line["camera"] == name and at(line) >= since]
 
         times.append(min(until(begun, f"{name} is served again", 60.0)))
@@ -340,10 +344,10 @@ _KILLS: Final = (
 )  # fmt: skip
 _STOPS: Final = tuple(
     Row(
-        f"freeze-{one.name}", f"SIGSTOP of {one.what} for 30 s, then SIGCONT", freezing(one),
-        control=one.protection,
+        f"freeze-{case.name}", f"SIGSTOP of {case.what} for 30 s, then SIGCONT", freezing(case),
+        control=case.protection,
     )
-    for one in _FROZEN
+    for case in _FROZEN
 )  # fmt: skip
 _GROUP: Final = "Killed and frozen"
 _NEMESIS: Final = Row(

@@ -81,7 +81,7 @@ class Kitchen:
     def settle(self) -> list[str]:
         """Ends all in the order of the flow; what was not as it should be."""
         flow = [*self.cameras, self.worker, self.aggregator]
-        wrong = bad_ends([one.stop() for one in flow])
+        wrong = bad_ends([component.stop() for component in flow])
         analysed = {ids(line) for line in self.worker.lines("analysed")}
         missing = analysed - acknowledged([self.worker])
         return wrong + ([f"{len(missing)} results were never counted"] if missing else [])

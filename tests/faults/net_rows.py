@@ -151,9 +151,13 @@ def back_after(line: Line, where: Where, moment: float) -> float:
     moment_ms = boot_ms() - (time.time() - moment) * 1000
 
     def fresh() -> list[float]:
-        captured = {ids(one): one["captured_ms"] for one in line.camera.lines("sent")}
-        begun = (one for worker in line.site.of(WORKER) for one in worker.lines("began"))
-        return [at(one) for one in begun if captured.get(ids(one), 0.0) >= moment_ms]
+        captured = {ids(row): row["captured_ms"] for row in line.camera.lines("sent")}
+        begun = (row for worker in line.site.of(WORKER) for row in worker.lines("began"))
+        return [
+            at(line_begun)
+            for line_begun in begun
+            if captured.get(ids(line_begun), 0.0) >= moment_ms
+        ]
 
     back = min(until(fresh, "a frame captured after it healed is begun with", 90.0))
     return float(back) - moment

@@ -27,7 +27,7 @@ def why_no_namespaces() -> str:
     """ "" if namespaces can be made here, else why not."""
     if os.geteuid() != 0:
         return "network namespaces want root"
-    missing = [one for one in ("ip", "tc") if shutil.which(one) is None]
+    missing = [program for program in ("ip", "tc") if shutil.which(program) is None]
     if missing:
         return f"{' and '.join(missing)} of iproute2 not found"
     probe = f"rm{os.getpid()}-probe"

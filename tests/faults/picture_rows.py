@@ -100,12 +100,12 @@ def going(fault: str) -> Callable[[Trial], Outcome]:
             worker = site.worker(frames, reports, *CHEAP)
             camera = site.camera("a", "den", stream.url, frames)
             first_counted(lambda: [worker], time.time())
-            told, backs = [], []
+            told_after_s, backs = [], []
             for _ in range(trial.times):
                 _until_told(site, "ok", 10.0)
                 began, stream.fault = time.time(), fault
                 _until_told(site, fault, _TOLD_WITHIN_S)
-                told.append(time.time() - began)
+                told_after_s.append(time.time() - began)
                 counted_frozen = _counted_while(site, 2.0)
                 healed, stream.fault = time.time(), ""
                 _until_told(site, "ok", 30.0)
@@ -115,12 +115,15 @@ def going(fault: str) -> Callable[[Trial], Outcome]:
                     assert counted_frozen == 0, f"{counted_frozen} frozen frames were analysed"
             codes = [
                 camera.stop(),
-                *(one.stop() for one in (worker, site.of("roommood.aggregator.cli")[0])),
+                *(
+                    component.stop()
+                    for component in (worker, site.of("roommood.aggregator.cli")[0])
+                ),
             ]
             return judge(site).outcome(
                 recovery_s=max(backs),
                 wrong=f"exit codes {codes}" if any(codes) else "",
-                detail=f"told after {max(told):.1f} s",
+                detail=f"told after {max(told_after_s):.1f} s",
             )
 
     return run

@@ -92,10 +92,10 @@ class FaultSite(Site):
         trace: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, trace)
-        for one in self.components:
-            said = one.log.read_text(errors="replace") if one.log.exists() else ""
-            if found := _PRELUDE_FAILED.search(said.replace("\\n", "\n")):
-                raise RuntimeError(f"a prelude of {one.log.name} is broken: {found[0]}")
+        for component in self.components:
+            output = component.log.read_text(errors="replace") if component.log.exists() else ""
+            if result := _PRELUDE_FAILED.search(output.replace("\\n", "\n")):
+                raise RuntimeError(f"a prelude of {component.log.name} is broken: {result[0]}")
 
     def start(self, module: str, *options: str) -> Component:
         self._starts += 1
@@ -112,7 +112,7 @@ class FaultSite(Site):
 
     def of(self, module: str) -> list[Component]:
         """All processes of a module that were ever started here."""
-        return [one for one in self.components if one.name == module]
+        return [component for component in self.components if component.name == module]
 
 
 def strict(prelude: str) -> str:
@@ -121,15 +121,15 @@ def strict(prelude: str) -> str:
     body: list[ast.stmt] = []
     for statement in ast.parse(prelude).body:
         targets = statement.targets if isinstance(statement, ast.Assign) else []
-        names = [one for one in targets if isinstance(one, ast.Attribute)]
+        names = [target for target in targets if isinstance(target, ast.Attribute)]
         body += [*ast.parse("\n".join(map(ast.unparse, names))).body, statement]
     return ast.unparse(ast.Module(body, []))
 
 
 def merged(*preludes: Mapping[str, str]) -> dict[str, str]:
     """Preludes one after the other, by module."""
-    modules = {module for one in preludes for module in one}
-    return {m: "\n".join(one[m] for one in preludes if m in one) for m in modules}
+    modules = {module for prelude in preludes for module in prelude}
+    return {m: "\n".join(prelude[m] for prelude in preludes if m in prelude) for m in modules}
 
 
 def at(line: Line) -> float:
@@ -148,11 +148,11 @@ def first_after(
 ) -> float:
     """Waits until one of the components says `message` after `since`; when the first did."""
 
-    def said() -> list[float]:
-        lines = (line for one in components() for line in one.lines(message))
+    def times() -> list[float]:
+        lines = (line for component in components() for line in component.lines(message))
         return [moment for line in lines if (moment := at(line)) >= since]
 
-    return float(min(until(said, f"{message!r} after {since}", timeout_s)))
+    return float(min(until(times, f"{message!r} after {since}", timeout_s)))
 
 
 def first_counted(
@@ -161,7 +161,7 @@ def first_counted(
     """Waits for the acknowledgement of a result that was analysed after `since`; its moment."""
 
     def counted() -> list[float]:
-        lines = [line for one in workers() for line in one.lines() if at(line) >= since]
+        lines = [line for worker in workers() for line in worker.lines() if at(line) >= since]
         new = {ids(line) for line in lines if line["message"] == "analysed"}
         settled = (line for line in lines if line["message"] == "acknowledged")
         return [at(line) for line in settled if ids(line) in new]
@@ -176,12 +176,14 @@ def ids(line: Line) -> Frame:
 def true_ages_ms(site: FaultSite, since: float = 0.0) -> dict[Frame, float]:
     """Age at which each frame's analysis truly began, for a site with `WATCHED` preludes."""
     captured = {
-        ids(line): line["captured_ms"] for one in site.of(CAMERA) for line in one.lines("sent")
+        ids(line): line["captured_ms"]
+        for camera in site.of(CAMERA)
+        for line in camera.lines("sent")
     }
     return {
         ids(line): line["at_ms"] - captured[ids(line)]
-        for one in site.of(WORKER)
-        for line in one.lines("began")
+        for worker in site.of(WORKER)
+        for line in worker.lines("began")
         if ids(line) in captured and at(line) >= since
     }
 

@@ -62,7 +62,7 @@ def full_disk(trial: Trial) -> Outcome:
             written = (disk / "log").stat().st_size
             ballast.unlink()
             until(lambda: (disk / "log").stat().st_size > written, "it logs again", 15.0)
-            codes = [one.stop() for one in (camera, worker, aggregator)]
+            codes = [component.stop() for component in (camera, worker, aggregator)]
             sent = camera.wait_for("camera ended")["sent"]
             counted = site.frames(ROOM, "a")
     wrong = f"exit codes {codes}" if any(codes) else ""
@@ -126,7 +126,7 @@ def few_descriptors(trial: Trial) -> Outcome:
         gone = time.time()
         late = site.camera("late", ROOM, "simulated", frames, "--rate-hz", "10")
         back = _begun(worker, "late", gone)
-        codes = [one.stop() for one in (camera, late, worker, aggregator)]
+        codes = [component.stop() for component in (camera, late, worker, aggregator)]
         wrong = [f"exit codes {codes}"] if any(codes) else []
         begun = [age for frame, age in ages.items() if frame in {ids(line) for line in served}]
         if len(begun) < 40:
@@ -140,7 +140,9 @@ def few_descriptors(trial: Trial) -> Outcome:
 
 
 def _begun(worker: Component, camera: str, since: float) -> float:
-    until(lambda: [one for one in worker.lines("began") if one["camera"] == camera], "it is served")
+    until(
+        lambda: [line for line in worker.lines("began") if line["camera"] == camera], "it is served"
+    )
     return first_after(lambda: [worker], "began", since)
 
 

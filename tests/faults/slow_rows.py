@@ -60,17 +60,17 @@ class _Phase:
     """What arrived within one phase."""
 
     def __init__(self, line: Line, since: float, until_s: float) -> None:
-        began = [one for one in line.worker.lines("began") if since <= at(one) < until_s]
+        began = [entry for entry in line.worker.lines("began") if since <= at(entry) < until_s]
         ages = true_ages_ms(line.site, since)
         own = sorted(
             ages[frame]
-            for one in began
-            if (frame := (one["camera"], one["session"], one["seq"])) in ages
+            for entry in began
+            if (frame := (entry["camera"], entry["session"], entry["seq"])) in ages
         )
-        sent = [one for one in line.camera.lines("sent") if since <= at(one) < until_s]
+        sent = [entry for entry in line.camera.lines("sent") if since <= at(entry) < until_s]
         self.rate_hz = len(began) / (until_s - since)
         self.p95_ms = own[min(len(own) - 1, len(own) * 95 // 100)] if own else float("inf")
-        self.kbytes = sum(one["bytes"] for one in sent) / max(len(sent), 1) / 1000
+        self.kbytes = sum(entry["bytes"] for entry in sent) / max(len(sent), 1) / 1000
 
 
 def _phase(line: Line, seconds: float) -> _Phase:
@@ -92,7 +92,7 @@ def _back_s(line: Line, healed: float) -> float:
     """Seconds until the first frame at the old rate: two in a row within 0.2 s."""
 
     def pairs() -> list[float]:
-        times = [at(one) for one in line.worker.lines("began") if at(one) >= healed]
+        times = [at(row) for row in line.worker.lines("began") if at(row) >= healed]
         near = itertools.pairwise(times)
         return [second for first, second in near if second - first < 0.2]
 
@@ -100,20 +100,20 @@ def _back_s(line: Line, healed: float) -> float:
 
 
 def _wrong(line: Line, free: _Phase, slow: _Phase, again: _Phase) -> list[str]:
-    found = []
+    wrong = []
     if slow.p95_ms > FRESH_MS:
-        found.append(f"age p95 {slow.p95_ms:.0f} ms on the slow link")
+        wrong.append(f"age p95 {slow.p95_ms:.0f} ms on the slow link")
     if again.rate_hz < 0.75 * free.rate_hz:
-        found.append(f"{again.rate_hz:.1f} frames/s after, {free.rate_hz:.1f} before")
-    down = [one for before, one in _pairs(_steps(line)) if one["quality"] < before]
-    hasty = [one["transit_ms"] for one in down if one["transit_ms"] <= SLOW_MS]
+        wrong.append(f"{again.rate_hz:.1f} frames/s after, {free.rate_hz:.1f} before")
+    down = [pair for before, pair in _pairs(_steps(line)) if pair["quality"] < before]
+    hasty = [step["transit_ms"] for step in down if step["transit_ms"] <= SLOW_MS]
     if hasty:
-        found.append(f"quality fell at {hasty} ms on the wire")
-    return found
+        wrong.append(f"quality fell at {hasty} ms on the wire")
+    return wrong
 
 
 def _pairs(steps: list[LogLine]) -> list[tuple[int, LogLine]]:
-    qualities = [_QUALITY, *(int(one["quality"]) for one in steps)]
+    qualities = [_QUALITY, *(int(step["quality"]) for step in steps)]
     return list(zip(qualities, steps, strict=False))
 
 

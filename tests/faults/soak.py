@@ -74,19 +74,19 @@ class Watched:
 
     def summary(self) -> dict[str, Any]:
         """The median of a minute at 2 minutes, that of the last minute, and the largest."""
-        early = [one for one in self.looks if WARM_UP_S <= one.after_s < WARM_UP_S + 60]
+        early = [look for look in self.looks if WARM_UP_S <= look.after_s < WARM_UP_S + 60]
         late = self.looks[-6:]
         facts: dict[str, Any] = {"name": self.name}
         for what in ("rss_kb", "anonymous_kb", "descriptors", "threads"):
             facts[f"{what}_2min"] = _median(early, what)
             facts[f"{what}_end"] = _median(late, what)
-            facts[f"{what}_max"] = max(getattr(one, what) for one in self.looks)
+            facts[f"{what}_max"] = max(getattr(look, what) for look in self.looks)
         facts["memory_growth"] = round(facts["rss_kb_end"] / facts["rss_kb_2min"] - 1, 4)
         return facts
 
 
 def _median(looks: list[Look], what: str) -> int:
-    values = sorted(getattr(one, what) for one in looks)
+    values = sorted(getattr(look, what) for look in looks)
     return int(values[len(values) // 2])
 
 
@@ -100,15 +100,15 @@ def soak(folder: Path, minutes: float, say: Callable[[str], None]) -> dict[str, 
         redis: dict[str, Any] = {}
         while (after_s := time.monotonic() - began) < minutes * 60:
             select_for(LOOK_EVERY_S - after_s % LOOK_EVERY_S)
-            for one in watched:
-                one.look(time.monotonic() - began)
+            for process in watched:
+                process.look(time.monotonic() - began)
             if not redis and after_s >= WARM_UP_S:
                 redis = _redis(site)
             if after_s % 300 < LOOK_EVERY_S:
                 say(f"{after_s / 60:4.0f} min  " + _line(watched))
         ended_redis = _redis(site)
-        facts = [one.summary() for one in watched]
-        codes = [one.stop() for one in reversed(site.components)]
+        facts = [process.summary() for process in watched]
+        codes = [component.stop() for component in reversed(site.components)]
         frames = [sum(site.frames(room, name) for name, room in ROOMS.items())]
         wrong = [text for fact in facts for text in _wrong_with(fact)]
         wrong += _wrong_with_redis(redis, ended_redis)
@@ -128,7 +128,7 @@ def soak(folder: Path, minutes: float, say: Callable[[str], None]) -> dict[str, 
 def _start(site: FaultSite) -> list[Watched]:
     reports, frames = site.address(), [site.address() for _ in range(2)]
     aggregator = site.aggregator(reports)
-    workers = [site.start_worker(one, reports, "--drain-s", "30") for one in frames]
+    workers = [site.start_worker(bind, reports, "--drain-s", "30") for bind in frames]
     for worker in workers:
         worker.wait_for("worker ready")
     cameras = [
@@ -138,7 +138,7 @@ def _start(site: FaultSite) -> list[Watched]:
     until(lambda: all(site.frames(r, n) for n, r in ROOMS.items()), "all cameras are counted", 60)
     named = [("aggregator", aggregator), *_numbered("worker", workers)]
     named += _numbered("camera", cameras)
-    watched = [Watched(name, one.process.pid) for name, one in named]
+    watched = [Watched(name, process.process.pid) for name, process in named]
     return [*watched, Watched("redis", _redis_pid(site))]
 
 
@@ -149,7 +149,7 @@ def _make_a_backlog(pid: int) -> None:
 
 
 def _numbered(name: str, components: list[Component]) -> list[tuple[str, Component]]:
-    return [(f"{name} {number}", one) for number, one in enumerate(components, start=1)]
+    return [(f"{name} {number}", component) for number, component in enumerate(components, start=1)]
 
 
 def _redis_pid(site: FaultSite) -> int:
@@ -158,7 +158,9 @@ def _redis_pid(site: FaultSite) -> int:
 
 
 def _line(watched: list[Watched]) -> str:
-    return "  ".join(f"{one.name} {one.looks[-1].rss_kb / 1024:.1f} MB" for one in watched)
+    return "  ".join(
+        f"{process.name} {process.looks[-1].rss_kb / 1024:.1f} MB" for process in watched
+    )
 
 
 # Redis by its own formula
@@ -197,9 +199,9 @@ def _expected_buckets(starts: dict[str, set[int]]) -> dict[str, int]:
     """A bucket for each room and length, from the first to the last; retention is longer."""
     rooms = len(set(ROOMS.values()))
     return {
-        span.name: rooms * ((max(found) - min(found)) // span.length_s + 1)
+        span.name: rooms * ((max(held) - min(held)) // span.length_s + 1)
         for span in RESOLUTIONS
-        if (found := starts.get(span.name))
+        if (held := starts.get(span.name))
     }
 
 
@@ -217,17 +219,17 @@ def _expected_bitmaps(site: FaultSite) -> int:
 
 
 def _wrong_with(fact: dict[str, Any]) -> list[str]:
-    found = []
+    wrong = []
     if fact["name"] != "redis" and fact["memory_growth"] > MEMORY_BAR:
-        found.append(f"{fact['name']}: memory {fact['memory_growth']:+.1%} since minute 2")
+        wrong.append(f"{fact['name']}: memory {fact['memory_growth']:+.1%} since minute 2")
     for what in ("descriptors", "threads"):
         if fact[f"{what}_end"] != fact[f"{what}_2min"]:
-            found.append(f"{fact['name']}: {fact[f'{what}_end']} {what}")
-    return found
+            wrong.append(f"{fact['name']}: {fact[f'{what}_end']} {what}")
+    return wrong
 
 
 def _wrong_with_redis(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    found = []
+    wrong = []
     for kind, expected in after["expected"].items():
         # A bucket or bitmap may begin between the counting of one kind and the next; a room of
         # which nothing was analysed for 10 s has no bucket for them.
@@ -237,17 +239,17 @@ def _wrong_with_redis(before: dict[str, Any], after: dict[str, Any]) -> list[str
             <= after["keys"][kind]
             <= expected + overcommit
         ):
-            found.append(f"redis: {after['keys'][kind]} keys of {kind}, {expected} expected")
+            wrong.append(f"redis: {after['keys'][kind]} keys of {kind}, {expected} expected")
     more = {what: sum(after[what].values()) - sum(before[what].values()) for what in _SUMMED}
     predicted = before["used_bytes"] + more["bytes"] + more["keys"] * _EXPIRY_BYTES
     after["predicted_bytes"] = predicted
     if abs(after["used_bytes"] / predicted - 1) > REDIS_BAR:
-        found.append(f"redis: {after['used_bytes']} bytes, {predicted} predicted")
-    return found
+        wrong.append(f"redis: {after['used_bytes']} bytes, {predicted} predicted")
+    return wrong
 
 
 def _tracebacks(site: FaultSite) -> list[str]:
-    logs = [one.log for one in site.components]
+    logs = [component.log for component in site.components]
     return [f"a traceback in {log.name}" for log in logs if "Traceback" in log.read_text()]
 
 

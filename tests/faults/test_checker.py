@@ -45,13 +45,13 @@ def ended(sent: int, lost_with_worker: int = 0, skipped: int = 0) -> dict[str, A
 
 def write(site: FaultSite, module: str, *lines: dict[str, Any]) -> None:
     log = site.folder / f"{len(site.components)}.log"
-    log.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait(30)
     site.components.append(Component(module, [], log, process))
 
 
-def found(site: FaultSite) -> tuple[int, int, int]:
+def counts_of(site: FaultSite) -> tuple[int, int, int]:
     verdict = judge(site)
     return verdict.lost, verdict.doubled, verdict.unexplained
 
@@ -65,35 +65,35 @@ def test_an_acknowledged_result_without_its_bit_is_lost(site: FaultSite) -> None
         client.setbit(f"roommood:{{den}}:seen:a:{SESSION}:0", 1, 0)
         for span in ("10s", "1m", "1h"):
             client.hset(f"roommood:{{den}}:{span}:1795374000", "frames:a", 2)
-    assert found(site) == (1, 0, 0)
+    assert counts_of(site) == (1, 0, 0)
 
 
 def test_an_empty_redis_has_lost_everything(site: FaultSite) -> None:
     with site.redis.client() as client:
         client.flushall()
-    assert found(site) == (3, 0, 0)
+    assert counts_of(site) == (3, 0, 0)
 
 
 def test_more_frames_in_the_sums_than_bits_are_doubled(site: FaultSite) -> None:
     with site.redis.client() as client:
         client.hset(HOUR, "frames:a", 5)
-    assert found(site) == (0, 2, 0)
+    assert counts_of(site) == (0, 2, 0)
 
 
 def test_a_bit_without_its_frame_in_the_sums_is_lost(site: FaultSite) -> None:
     with site.redis.client() as client:
         client.hset(HOUR, "frames:a", 2)
-    assert found(site) == (1, 0, 0)
+    assert counts_of(site) == (1, 0, 0)
 
 
 def test_a_frame_begun_with_by_two_workers_is_doubled(site: FaultSite) -> None:
     write(site, WORKER, line("started", seq=2))
-    assert found(site) == (0, 1, 0)
+    assert counts_of(site) == (0, 1, 0)
 
 
 def test_a_frame_without_any_count_is_unexplained(site: FaultSite) -> None:
     write(site, CAMERA, ended(7))
-    assert found(site) == (0, 0, 4)
+    assert counts_of(site) == (0, 0, 4)
 
 
 def test_every_count_explains_its_frames(site: FaultSite) -> None:
@@ -101,7 +101,7 @@ def test_every_count_explains_its_frames(site: FaultSite) -> None:
     refused = line("frame refused", why="paused")
     stale = line("refused", seq=3, why="stale")
     write(site, WORKER, refused, stale, line("lost on wire", frames=2))
-    assert found(site) == (0, 0, 0)
+    assert counts_of(site) == (0, 0, 0)
 
 
 def test_a_traceback_is_noted(site: FaultSite) -> None:

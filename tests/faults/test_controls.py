@@ -29,9 +29,9 @@ def run(prelude: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("component", [CAMERA, WORKER, AGGREGATOR])
 def test_every_name_that_a_control_replaces_exists(component: str) -> None:
-    found = list(dict.fromkeys(preludes(component)))
-    assert len(found) > 3
-    done = run("\n".join(found))
+    statements = list(dict.fromkeys(preludes(component)))
+    assert len(statements) > 3
+    done = run("\n".join(statements))
     assert done.returncode == 0, done.stderr
 
 

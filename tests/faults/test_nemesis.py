@@ -21,7 +21,7 @@ def test_nothing_acknowledged_is_lost_or_doubled_under_a_nemesis(tmp_path: Path,
         ledger = acknowledged(house.all_workers)
         assert codes == [0] * len(codes), (codes, nemesis.done)
         for room in set(ROOM.values()):
-            own = {one for one in ledger if ROOM[one[0]] == room}
+            own = {frame for frame in ledger if ROOM[frame[0]] == room}
             assert assert_counted_exactly_once(site, room, own) >= len(own) > 0
         begun = [
             (line["camera"], line["session"], line["seq"])

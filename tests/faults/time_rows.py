@@ -128,7 +128,7 @@ def _watched_run(
         wrong += _wrong_live(site, set(wraps))
     except AssertionError as error:
         wrong.append(str(error).splitlines()[0])
-    codes = [one.stop() for one in (*cameras, worker, aggregator)]
+    codes = [component.stop() for component in (*cameras, worker, aggregator)]
     wrong += [f"exit codes {codes}"] if any(codes) else []
     wrong += _wrong_buckets(site, began_s)
     verdict = judge(site)
@@ -142,21 +142,25 @@ def _wrong_live(site: FaultSite, names: set[str]) -> list[str]:
         live = client.hgetall(f"roommood:{{{ROOM}}}:live")
     off_s = abs(time.time() - float(live.get("captured_ms", 0)) / 1000)
     missing = {name for name in names if f"camera:{name}" not in live}
-    found = [f"the live hash is {off_s:.0f} s off"] if off_s > 3 else []
-    return found + ([f"not live: {missing}"] if missing else [])
+    wrong = [f"the live hash is {off_s:.0f} s off"] if off_s > 3 else []
+    return wrong + ([f"not live: {missing}"] if missing else [])
 
 
 def _wrong_buckets(site: FaultSite, began_s: float) -> list[str]:
     """Buckets of before the run, or of its future."""
     with site.redis.client() as client:
-        keys = [key for one in RESOLUTIONS for key in client.scan_iter(f"roommood:*:{one.name}:*")]
-    lengths = {one.name: one.length_s for one in RESOLUTIONS}
-    found = []
+        keys = [
+            key
+            for resolution in RESOLUTIONS
+            for key in client.scan_iter(f"roommood:*:{resolution.name}:*")
+        ]
+    lengths = {resolution.name: resolution.length_s for resolution in RESOLUTIONS}
+    wrong = []
     for key in keys:
         _, _, span, start = key.split(":")
         if not began_s - lengths[span] <= int(start) <= time.time():
-            found.append(f"a bucket {span} at {start}, the run began at {began_s:.0f}")
-    return found[:3]
+            wrong.append(f"a bucket {span} at {start}, the run began at {began_s:.0f}")
+    return wrong[:3]
 
 
 def _wrong_phase(site: FaultSite, names: set[str], seconds: float) -> list[str]:

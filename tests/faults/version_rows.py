@@ -49,7 +49,7 @@ def unknown_fields(trial: Trial) -> Outcome:
         camera = site.camera("a", ROOM, "simulated", frames, "--rate-hz", "10")
         timeout_s = 30.0 if trial.protected else 4.0
         until(lambda: site.frames(ROOM, "a") > 20, "frames are counted", timeout_s)
-        codes = [one.stop() for one in (camera, worker, aggregator)]
+        codes = [component.stop() for component in (camera, worker, aggregator)]
         verdict = judge(site)
         wrong = f"exit codes {codes}" if any(codes) else ""
         return verdict.outcome(wrong=wrong, detail=f"{verdict.counted} frames counted")
@@ -71,8 +71,8 @@ def other_camera(trial: Trial) -> Outcome:
         until(lambda: _health(site, "refused_wire_version"), "the health hash shows it", timeout_s)
         assert site.frames(ROOM, "new") == 0, "frames of another wire version were counted"
         findings = _doctor(site)
-        assert any("wire version" in one for one in findings), findings
-        codes = [one.stop() for one in (camera, worker, aggregator)]
+        assert any("wire version" in finding for finding in findings), findings
+        codes = [component.stop() for component in (camera, worker, aggregator)]
         wrong = f"exit codes {codes}" if any(codes) else ""
         return judge(site).outcome(
             wrong=wrong, detail="both logs, the health hash and doctor say so"
@@ -95,7 +95,7 @@ def other_worker(trial: Trial) -> Outcome:
         until(lambda: aggregator_says in aggregator.log.read_text(), "it names both", timeout_s)
         until(lambda: newer_says in newer.log.read_text(), "so does the worker", timeout_s)
         first_counted(lambda: [worker], time.time())
-        codes = [one.stop() for one in (camera, worker, newer, aggregator)]
+        codes = [component.stop() for component in (camera, worker, newer, aggregator)]
         wrong = f"exit codes {codes}" if any(codes) else ""
         return judge(site).outcome(wrong=wrong, detail="the worker of this version works on")
 
@@ -109,7 +109,7 @@ def _health(site: FaultSite, field: str) -> float:
 def _doctor(site: FaultSite) -> list[str]:
     from roommood.deploy.doctor.doctor import Targets, examine
 
-    return [one.found for one in examine(Targets(redis_url=site.redis.url))]
+    return [finding.found for finding in examine(Targets(redis_url=site.redis.url))]
 
 
 def _row(name: str, what: str, run: Callable[[Trial], Outcome], control: str) -> Row:

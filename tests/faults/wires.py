@@ -93,7 +93,7 @@ class Line:
         return self.beacon.back_at(moment) if self.beacon else moment
 
     def stop(self) -> list[int]:
-        return [one.stop() for one in (self.camera, self.worker, self.aggregator)]
+        return [component.stop() for component in (self.camera, self.worker, self.aggregator)]
 
 
 @contextlib.contextmanager
@@ -102,10 +102,10 @@ def proxied(site: FaultSite, where: Where, *camera: str) -> Iterator[Line]:
     reports, frames = site.address(), site.address()
     with FaultProxy(frames if where == "camera" else reports) as proxy:
         aggregator = site.aggregator(reports)
-        told = proxy.address if where == "worker" else reports
+        given = proxy.address if where == "worker" else reports
         known = proxy.address if where == "camera" else frames
         # Cameras are told of the wire's address only, lest they find a way around it.
-        worker = site.worker(frames, told, *CHEAP, "--advertise", known)
+        worker = site.worker(frames, given, *CHEAP, "--advertise", known)
         eye = site.camera("a", ROOM, "simulated", known, *(camera or ("--rate-hz", "10")))
         yield Line(site, ProxyWire(proxy), eye, worker, aggregator)
 

@@ -47,44 +47,44 @@ class Crowd:
         host, _, port = address.rpartition(":")
         self.open: list[socket.socket] = []
         for number in range(count):
-            one = socket.socket()
+            connection = socket.socket()
             # So many of one address would be cut at once.
-            one.bind((f"127.0.0.{2 + number // _OF_ONE_ADDRESS}", 0))
-            one.setblocking(False)
-            one.connect_ex((host, int(port)))
-            self.open.append(one)
+            connection.bind((f"127.0.0.{2 + number // _OF_ONE_ADDRESS}", 0))
+            connection.setblocking(False)
+            connection.connect_ex((host, int(port)))
+            self.open.append(connection)
 
     def say(self, what: Callable[[int], bytes]) -> None:
         """To each that can be written to; what is closed or full stays unsaid."""
-        for number, one in enumerate(self.open):
+        for number, connection in enumerate(self.open):
             try:
-                one.send(what(number))
+                connection.send(what(number))
             except OSError:
                 continue
 
     def close(self) -> None:
-        for one in self.open:
-            one.close()
+        for connection in self.open:
+            connection.close()
 
     def left(self) -> int:
         """How many the other side has not closed."""
-        self.open = [one for one in self.open if not _is_closed(one)]
+        self.open = [connection for connection in self.open if not _is_closed(connection)]
         return len(self.open)
 
 
-def _is_closed(one: socket.socket) -> bool:
+def _is_closed(connection: socket.socket) -> bool:
     poll = select.poll()
-    poll.register(one, select.POLLIN | select.POLLHUP | select.POLLERR)
+    poll.register(connection, select.POLLIN | select.POLLHUP | select.POLLERR)
     if not poll.poll(0):
         return False
     try:
-        while one.recv(4096):
+        while connection.recv(4096):
             pass
     except BlockingIOError:
         return False
     except OSError:
         pass
-    one.close()
+    connection.close()
     return True
 
 
@@ -223,10 +223,10 @@ def _large_frames(trial: Trial, *, keyed: bool) -> Outcome:
             peaks[component.name] = cost.peak_mb
         crowd = sum(target.ended("crowd", name) for name in peaks)
         good_s = target.check_good_camera()
-    told = ", ".join(f"the {name} by {peak:.0f} MB at most" for name, peak in peaks.items())
-    wrong = f"grew: {told}" if max(peaks.values()) > MOST_MB_OF_STRANGERS else ""
+    grown = ", ".join(f"the {name} by {peak:.0f} MB at most" for name, peak in peaks.items())
+    wrong = f"grew: {grown}" if max(peaks.values()) > MOST_MB_OF_STRANGERS else ""
     return Outcome(
-        recovery_s=round(good_s, 2), wrong=wrong, detail=f"{crowd:.0f} cut; grew: {told}"
+        recovery_s=round(good_s, 2), wrong=wrong, detail=f"{crowd:.0f} cut; grew: {grown}"
     )
 
 

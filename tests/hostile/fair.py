@@ -84,4 +84,4 @@ class FairCameras:
 
     def counted(self) -> list[int]:
         sums = self._target.site.buckets(ROOM)
-        return [sums.get(f"frames:{one.camera}", 0) for one in self._cameras]
+        return [sums.get(f"frames:{camera.camera}", 0) for camera in self._cameras]

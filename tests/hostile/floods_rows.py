@@ -277,10 +277,10 @@ def flood_of_reports(trial: Trial) -> Outcome:
         crowd = made.crowded_report(MAX_RESULTS_PER_REPORT)
         rows = tuple(
             dataclasses.replace(
-                one, ticket=n, age_ms=0.0,
-                result=dataclasses.replace(one.result, seq=n, camera="crowd", room="den"),
+                result, ticket=n, age_ms=0.0,
+                result=dataclasses.replace(result.result, seq=n, camera="crowd", room="den"),
             )
-            for n, one in enumerate(crowd.results)
+            for n, result in enumerate(crowd.results)
         )  # fmt: skip
         liar, cost = FakeWorker(target, "liar"), Cost(target.aggregator)
         message = liar.report(*rows)

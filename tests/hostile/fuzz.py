@@ -33,10 +33,10 @@ def main() -> None:
     asked = parser.parse_args()
     make_environment()
     write_seeds()
-    told = {name: fuzz(name, asked.seconds) for name in asked.targets}
-    (BUILD / "fuzz.json").write_text(json.dumps(told, indent=1) + "\n")
-    sys.stdout.write(json.dumps(told, indent=1) + "\n")
-    sys.exit(any(one["findings"] for one in told.values()))
+    reported = {name: fuzz(name, asked.seconds) for name in asked.targets}
+    (BUILD / "fuzz.json").write_text(json.dumps(reported, indent=1) + "\n")
+    sys.stdout.write(json.dumps(reported, indent=1) + "\n")
+    sys.exit(any(value["findings"] for value in reported.values()))
 
 
 def make_environment() -> None:
@@ -63,12 +63,12 @@ def write_seeds() -> None:
 
 def fuzz(name: str, seconds: int) -> dict[str, object]:
     """Runs one target to its end; a finding ends it at once, and is kept."""
-    corpus, found = FOLDER / name / "corpus", FOLDER / name / "found"
-    for folder in (corpus, found):
+    corpus, crashes = FOLDER / name / "corpus", FOLDER / name / "found"
+    for folder in (corpus, crashes):
         folder.mkdir(parents=True, exist_ok=True)
     flags: list[str | Path] = [
         f"-max_total_time={seconds}", f"-timeout={TIMEOUT_S}", f"-rss_limit_mb={MEMORY_MB}",
-        f"-max_len={MAX_LENGTH[name]}", f"-artifact_prefix={found}/", "-print_final_stats=1",
+        f"-max_len={MAX_LENGTH[name]}", f"-artifact_prefix={crashes}/", "-print_final_stats=1",
         "-reduce_inputs=0",
     ]  # fmt: skip
     command = [PYTHON, "-m", "tests.hostile.fuzz_targets", name, *flags, corpus]
@@ -76,7 +76,7 @@ def fuzz(name: str, seconds: int) -> dict[str, object]:
     with log.open("wb") as output:
         seeds = FOLDER / name / "seeds"
         subprocess.run([*command, seeds], cwd=ROOT, stdout=output, stderr=output, check=False)
-    return told_by(log.read_text(errors="replace"), sorted(path.name for path in found.iterdir()))
+    return told_by(log.read_text(errors="replace"), sorted(path.name for path in crashes.iterdir()))
 
 
 def told_by(log: str, findings: list[str]) -> dict[str, object]:

@@ -90,12 +90,12 @@ def every_picture(trial: Trial) -> Outcome:
 
 def _ended(target: Target) -> "Counter[str]":
     """The worker's frames by what became of them, as /metrics tells."""
-    found: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     for key, count in target.metrics().items():
         if key.startswith("roommood_worker_frames_total{") and count:
             outcome, reason = key.split('"')[1::2]
-            found["taken" if outcome == "analysed" else reason] += int(count)
-    return found
+            outcomes["taken" if outcome == "analysed" else reason] += int(count)
+    return outcomes
 
 
 # Messages

@@ -98,7 +98,7 @@ _CONFUSION: Final = {
 
 
 def _report(worker_id: str, results: list[Result]) -> Report:
-    rows = tuple(TicketedResult(n, 0.0, one) for n, one in enumerate(results))
+    rows = tuple(TicketedResult(n, 0.0, result) for n, result in enumerate(results))
     return Report(worker_id, "", boot_ms(), results=rows)
 
 
@@ -109,7 +109,7 @@ class Attacker(threading.Thread):
         super().__init__(daemon=True)
         self._target, self._reports = target, reports
         self._stopping = threading.Event()
-        self.said = 0
+        self.results_sent = 0
 
     def run(self) -> None:
         workers = [FakeWorker(self._target, f"liar-{n}") for n in range(8)]
@@ -119,7 +119,7 @@ class Attacker(threading.Thread):
                     return
                 worker.offer(wire.encode_report(dataclasses.replace(report, sent_ms=boot_ms())))
                 worker.hear(0)
-                self.said += len(report.results)
+                self.results_sent += len(report.results)
         finally:
             for worker in workers:
                 worker.close()
@@ -195,9 +195,9 @@ def _wrong_figures(target: Target, frames: int) -> str:
             f"unsure_us:{camera}": frames * _INTERVAL_US,
         }
         labelled = sum(n for name, n in sums.items() if name.startswith("label_us:"))
-        found = {name: sums.get(name, 0) for name in right}
-        if found != right or labelled != frames * _INTERVAL_US:
-            return f"{room} {span.name}: {found}, labelled {labelled}, not {right}"
+        figures = {name: sums.get(name, 0) for name in right}
+        if figures != right or labelled != frames * _INTERVAL_US:
+            return f"{room} {span.name}: {figures}, labelled {labelled}, not {right}"
     return ""
 
 
@@ -209,7 +209,7 @@ def _used_mb(target: Target) -> float:
 def _live_people(target: Target) -> list[float]:
     with target.site.redis.client() as client:
         lives = [client.hget(f"roommood:{{{room}}}:live", "people") for room in ROOMS]
-    return [float(one) for one in lives if one]
+    return [float(live) for live in lives if live]
 
 
 def _row_of(reports: Callable[[str], Reports], *, now_too: bool) -> Callable[[Trial], Outcome]:
@@ -243,7 +243,7 @@ def _row_of(reports: Callable[[str], Reports], *, now_too: bool) -> Callable[[Tr
             if honest.slowest_s > bar_s:
                 wrong = wrong or f"another worker's result took {honest.slowest_s:.1f} s"
             detail = (
-                f"{attacker.said:,} results said by it; Redis held {most_mb:.1f} MB more; "
+                f"{attacker.results_sent:,} results said by it; Redis held {most_mb:.1f} MB more; "
                 f"another worker's result counted after {honest.slowest_s:.1f} s at most"
             )
             return Outcome(recovery_s=round(settled_s, 2), wrong=wrong, detail=detail)

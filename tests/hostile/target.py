@@ -71,8 +71,8 @@ class Target:
 
     def refused(self, reason: str, name: str = "worker") -> float:
         """All samples whose labels name this reason, added up."""
-        found = re.compile(rf'"(refused-|message-refused-)?{reason}"')
-        return sum(n for key, n in self.metrics(name).items() if found.search(key))
+        pattern = re.compile(rf'"(refused-|message-refused-)?{reason}"')
+        return sum(n for key, n in self.metrics(name).items() if pattern.search(key))
 
     def worker_refused(self, reason: str) -> float:
         key = f'roommood_worker_refusals_total{{reason="{reason}"}}'

@@ -51,7 +51,9 @@ def test_what_fuzzing_came_by_raises_only_picture_errors() -> None:
         verdict(path.read_bytes())
 
 
-@pytest.mark.parametrize("path", [one for one in CORPUS if one.stem.startswith("taken")])
+@pytest.mark.parametrize(
+    "path", [picture for picture in CORPUS if picture.stem.startswith("taken")]
+)
 def test_every_truncation_is_refused(path: Path) -> None:
     whole = path.read_bytes()
     for end in range(len(whole) - 1):
@@ -131,14 +133,14 @@ def test_a_huge_exif_profile_or_comment_is_skipped_up_to_its_bound(marker: int) 
 
 
 @pytest.mark.parametrize(
-    "one", [b"\xff", b"\xff\x01", jpegs.segment(COM), jpegs.segment(0xEF, b"")], ids=repr
+    "data", [b"\xff", b"\xff\x01", jpegs.segment(COM), jpegs.segment(0xEF, b"")], ids=repr
 )
-def test_markers_before_the_picture_are_counted(one: bytes) -> None:
+def test_markers_before_the_picture_are_counted(data: bytes) -> None:
     """A megabyte of empty segments would keep a thread, and every other, busy in Python."""
-    fits = jpegs.behind(one * (MAX_JPEG_MARKERS - len(list(jpegs.segments(jpegs.good())))))
+    fits = jpegs.behind(data * (MAX_JPEG_MARKERS - len(list(jpegs.segments(jpegs.good())))))
     assert read_header(fits).width == 48
     with pytest.raises(PictureDamaged, match="among its first"):
-        read_header(jpegs.behind(one * MAX_JPEG_MARKERS))
+        read_header(jpegs.behind(data * MAX_JPEG_MARKERS))
 
 
 def test_a_megabyte_of_markers_costs_next_to_nothing() -> None:

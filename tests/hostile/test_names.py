@@ -80,14 +80,14 @@ def test_a_bad_name_is_refused_in_words_that_are_safe_to_print(name: str) -> Non
 def name_places() -> list[tuple[str, tuple[Any, ...]]]:
     """Every field of every message whose value must be a name."""
     good = {"door", "kitchen", "b00t", "worker", "net-1", "agg"}
-    found = []
+    results = []
     for kind in ("hello", "credit", "frame", "report", "ack"):
         value = unpacked(kind)
         for place in places(value):
-            one = holder(value, place)[place[-1]]
-            if isinstance(one, str) and one in good and place[0] != "paused_rooms":
-                found.append((kind, place))
-    return [*found, *(("report", ("results", 0, n)) for n in (2, 3, 4, 7))]
+            value_there = holder(value, place)[place[-1]]
+            if isinstance(value_there, str) and value_there in good and place[0] != "paused_rooms":
+                results.append((kind, place))
+    return [*results, *(("report", ("results", 0, n)) for n in (2, 3, 4, 7))]
 
 
 def holds_text(name: str) -> bool:
@@ -152,11 +152,11 @@ def test_a_bad_name_on_the_command_line_is_refused(
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as ended:
         run_app(app)
-    said = "".join(capsys.readouterr())
-    assert ended.value.code == 2, said
-    assert "Traceback" not in said
-    assert "\x1b[2J" not in said
-    assert "\u202e" not in said
+    output = "".join(capsys.readouterr())
+    assert ended.value.code == 2, output
+    assert "Traceback" not in output
+    assert "\x1b[2J" not in output
+    assert "\u202e" not in output
 
 
 def logged(log_format: str, write: Callable[[logging.Logger], None], capsys: Any) -> str:
@@ -190,9 +190,9 @@ def test_whatever_becomes_a_label_stays_one_label(name: str) -> None:
         Sample("roommood_y", "H.", 2),
     ]
     families = list(text_string_to_metric_families(render(samples).decode()))
-    (sample,) = next(one for one in families if one.name == "roommood_x").samples
+    (sample,) = next(family for family in families if family.name == "roommood_x").samples
     assert sample.labels == {"reason": name}
-    assert [one.name for one in families] == ["roommood_x", "roommood_y"]
+    assert [family.name for family in families] == ["roommood_x", "roommood_y"]
 
 
 @given(made.names, made.names, made.names)

@@ -110,8 +110,8 @@ def jpeg_limits() -> None:
 
 
 OFF: Final[dict[str, Callable[[], None]]] = {
-    one.__name__: one
-    for one in (
+    switch_off.__name__: switch_off
+    for switch_off in (
         few_descriptors, handshake_limit, mute_limit, short_mute_limit, unfinished_limit, strangers,
         message_size, credit_check, one_link_per_connection, turn_limit, new_bitmaps,
         whatever_is_new, jpeg_limits,
