@@ -38,18 +38,18 @@ def test_a_line_goes_through_its_points() -> None:
 
 
 def test_twice_the_site_needs_twice_of_all_that_grows_with_it() -> None:
-    one = needs(SITE, UNITS)
+    once = needs(SITE, UNITS)
     two = needs(dataclasses.replace(SITE, cameras=200, rooms=40), UNITS)
     for field in ("worker_cores", "redis_bytes", "redis_in_per_s", "frames_per_s"):
-        assert getattr(two, field) == pytest.approx(2 * getattr(one, field))
+        assert getattr(two, field) == pytest.approx(2 * getattr(once, field))
 
 
 def test_workers_work_for_people_and_little_for_empty_rooms() -> None:
     mostly_empty = dataclasses.replace(SITE, rate_hz=5.0, people=0.2, empty_rate_hz=2.0)
-    found = needs(mostly_empty, UNITS)
+    needed = needs(mostly_empty, UNITS)
     links_s = 100 * 8 * 0.0001
     assert mostly_empty.results_hz == pytest.approx(100 * (0.2 * 5 + 0.8 * 2))
-    assert found.worker_cores * BUSY == pytest.approx(100 * 0.2 * 5 * 0.007 + 80 * 0.002 + links_s)
+    assert needed.worker_cores * BUSY == pytest.approx(100 * 0.2 * 5 * 0.007 + 80 * 0.002 + links_s)
 
 
 def test_results_of_a_room_that_come_together_cost_less() -> None:
@@ -69,6 +69,6 @@ def test_a_room_keeps_the_buckets_of_its_spans_and_no_more_after_their_time() ->
 
 
 def test_a_worker_has_no_more_links_than_there_are_cameras() -> None:
-    found = needs(SITE, UNITS)
-    assert found.links_per_worker == SITE.cameras
-    assert found.worker_cores == pytest.approx((200 * 0.007 + 100 * 8 * 0.0001) / BUSY)
+    needed = needs(SITE, UNITS)
+    assert needed.links_per_worker == SITE.cameras
+    assert needed.worker_cores == pytest.approx((200 * 0.007 + 100 * 8 * 0.0001) / BUSY)

@@ -42,10 +42,10 @@ def until(condition: Callable[[], Any], what: str) -> Any:
 
 def launch(playwright: Playwright) -> Browser:
     """The Chromium of this machine; without one the test skips, in CI it fails."""
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
         missing("no chromium: install the package chromium")
-    return playwright.chromium.launch(executable_path=found, args=list(_FLAGS))
+    return playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
 
 
 class Watched:
@@ -58,7 +58,7 @@ class Watched:
         page.on("console", self._console)
         page.on("pageerror", lambda error: self.logged.append(f"error: {error}"))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
-        page.on("websocket", lambda one: self.hosts.add(urlsplit(one.url).netloc))
+        page.on("websocket", lambda opened: self.hosts.add(urlsplit(opened.url).netloc))
 
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
@@ -98,10 +98,11 @@ def chromium(context: Context = DESKTOP) -> Iterator[Watched]:
 def violations(page: Page) -> list[str]:
     """What axe-core finds against WCAG 2.2 AA and its best practices, as lines of text."""
     page.evaluate(_axe_source())
-    found = page.evaluate("async () => (await axe.run()).violations")
+    broken = page.evaluate("async () => (await axe.run()).violations")
     return [
-        f"{one['id']}: {one['help']}: {json.dumps([node['html'][:200] for node in one['nodes']])}"
-        for one in found
+        f"{finding['id']}: {finding['help']}: "
+        f"{json.dumps([node['html'][:200] for node in finding['nodes']])}"
+        for finding in broken
     ]
 
 

@@ -62,7 +62,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out)
 
-    def told() -> Demo | None:
+    def running() -> Demo | None:
         assert process.poll() is None, log.read_text()
         text = log.read_text()
         page = re.search(r"^\s+(http://127\.0\.0\.1:\d+)/$", text, re.MULTILINE)
@@ -70,7 +70,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         return Demo(page[1], private[0], process.pid) if page and private else None
 
     try:
-        up = until(told, "the demo is up")
+        up = until(running, "the demo is up")
         _make_past(up)
         yield up
     finally:

@@ -17,12 +17,12 @@ PAGES = {"rooms": "/", "room": "/room/kitchen", "health": "/health"}
 
 def has_figures(seen: Watched, name: str) -> bool:
     """Whether the page shows what its viewer came for."""
-    wanted = {
+    expected = {
         "rooms": ("kitchen", "living-room", "people", "%", "Coverage"),
         "room": ("History", "Day by hour", "kitchen-1", "95 % interval", "happiness"),
         "health": ("kitchen-1", "living-room-2", "127.0.0.1", "heard"),
     }
-    return all(word in seen.text() for word in wanted[name])
+    return all(word in seen.text() for word in expected[name])
 
 
 def until_shown(seen: Watched, rooms: Rooms) -> None:
@@ -45,8 +45,8 @@ def test_each_page_renders_cleanly_and_accessibly(
     until(lambda: has_figures(seen, name), f"figures in {name}")
     if name != "health":
         until(lambda: seen.page.query_selector(".rm-chart svg path"), "a chart is drawn")
-    found = violations(seen.page)
-    assert not found, "\n".join(found)
+    broken = violations(seen.page)
+    assert not broken, "\n".join(broken)
     assert wider_than(LOOKS[look], seen) == []
     seen.assert_clean(demo.url)
 
@@ -180,10 +180,10 @@ def test_markup_that_a_camera_says_of_itself_stays_text(tmp_path: Path, open_pag
     hostile = "<img src=x onerror=\"document.title='mine'\">"
     with RedisServer() as server, serving(tmp_path, server.url) as served:
         rooms, seen = Rooms(server), open_page(DESKTOP)
-        said = {"room": "studio", "source": hostile, "release": hostile}
+        reported = {"room": "studio", "source": hostile, "release": hostile}
 
         def is_shown() -> bool:
-            rooms.health({"studio-1": said}, {"w1": {"address": hostile}})
+            rooms.health({"studio-1": reported}, {"w1": {"address": hostile}})
             return "<img src=x" in seen.text()
 
         rooms.show("studio", "happiness", camera="studio-1")
@@ -292,8 +292,8 @@ def test_a_box_that_never_moves_is_told_of_with_the_mask(tmp_path: Path, open_pa
     with RedisServer() as server, serving(tmp_path, server.url) as served:
         rooms, seen = Rooms(server), open_page(DESKTOP)
         rooms.show("studio", "happiness", camera="studio-1")
-        said = {"studio-1": {"room": "studio", "source": "ok"}}
-        rooms.health(said, {})
+        reported = {"studio-1": {"room": "studio", "source": "ok"}}
+        rooms.health(reported, {})
         seen.open(served.url + "/room/studio")
         until(lambda: "studio-1" in seen.text(), "its camera is there")
         assert "have not moved" not in seen.text()

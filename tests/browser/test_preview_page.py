@@ -59,10 +59,10 @@ def shown(
     port, stop = serve(Access(f"127.0.0.1:{free_port()}", save_to=file), preview)
     try:
         with watching(browser, PHONE if phone else DESKTOP) as seen:
-            one = Shown(seen, f"http://localhost:{port}/", file, preview, stop)
-            seen.page.goto(one.url)
-            one.until_it_says(" pixels, ")
-            yield one
+            shown = Shown(seen, f"http://localhost:{port}/", file, preview, stop)
+            seen.page.goto(shown.url)
+            shown.until_it_says(" pixels, ")
+            yield shown
     finally:
         stop()
         preview.stop()
@@ -73,7 +73,7 @@ def test_a_mask_is_drawn_with_the_mouse_and_saved(browser: Browser, tmp_path: Pa
     with shown(browser, tmp_path) as page:
         page.draw(*meant)
         (corners,) = until(lambda: page.preview.masks, "the mask is in place")
-        assert corners == [pytest.approx(one, abs=NEAR) for one in meant]
+        assert corners == [pytest.approx(corner, abs=NEAR) for corner in meant]
         page.seen.page.get_by_role("button", name="Save into").click()
         page.until_it_says("Saved.")
         assert tomllib.loads(page.file.read_text())["camera"]["masks"] == [rounded(corners)]
@@ -111,7 +111,7 @@ def test_a_camera_on_its_side_is_shown_upright_and_its_masks_lie_where_they_were
         page.draw(*meant)
         (corners,) = until(lambda: page.preview.masks, "the mask is in place")
         drawn = [as_seen(x, y, rotation) for x, y in corners]
-        assert drawn == [pytest.approx(one, abs=NEAR) for one in meant]
+        assert drawn == [pytest.approx(corner, abs=NEAR) for corner in meant]
 
 
 def as_seen(x: float, y: float, rotation: int) -> tuple[float, float]:

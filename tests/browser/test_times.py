@@ -25,12 +25,12 @@ def until_read(seen: Watched, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [((), f"{KOLKATA}, your browser's"),
      (("--timezone", "America/New_York"), "America/New_York, as it is set here")],
 )  # fmt: skip
 def test_times_are_the_browsers_own_unless_the_page_was_told_others(
-    tmp_path: Path, open_page: Open, options: tuple[str, ...], told: str
+    tmp_path: Path, open_page: Open, options: tuple[str, ...], message: str
 ) -> None:
     with RedisServer() as server, serving(tmp_path, server.url, *options) as served:
         rooms, seen = Rooms(server), open_page({**DESKTOP, "timezone_id": KOLKATA})
@@ -39,9 +39,9 @@ def test_times_are_the_browsers_own_unless_the_page_was_told_others(
         asked = "Intl.DateTimeFormat().resolvedOptions().timeZone"
         seen.open(served.url + "/room/studio")
         browsers = seen.page.evaluate(asked)
-        told = told.replace(KOLKATA, browsers)
-        until(lambda: told in seen.text("footer"), "it says which zone")
-        zone = ZoneInfo(told.partition(",")[0])
+        message = message.replace(KOLKATA, browsers)
+        until(lambda: message in seen.text("footer"), "it says which zone")
+        zone = ZoneInfo(message.partition(",")[0])
         hour = datetime.now(zone) - timedelta(hours=1)
         until_read(seen, f"{hour:%a %d %b %Y %H:}")
         until(lambda: f"Hours are {zone.key}" in seen.text(), "the days' hours are told so too")

@@ -28,17 +28,17 @@ class Viewers:
                 self._sockets.append(await self._open(number))
             await meanwhile()
         finally:
-            for one in self._sockets:
-                await one.disconnect()
+            for socket in self._sockets:
+                await socket.disconnect()
 
     async def _open(self, number: int) -> socketio.AsyncClient:
         async with aiohttp.ClientSession() as session, session.get(self._url + "/") as answer:
-            found = _CLIENT_ID.search(await answer.text())
-        assert found is not None
+            client_id = _CLIENT_ID.search(await answer.text())
+        assert client_id is not None
         viewer = socketio.AsyncClient()
         viewer.on("update", lambda _: self._count(number))
         query = {
-            "client_id": found[1],
+            "client_id": client_id[1],
             "next_message_id": "0",
             "implicit_handshake": "true",
             "document_id": secrets.token_hex(8),

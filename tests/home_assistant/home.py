@@ -20,7 +20,7 @@ from tests.ports import free_port
 
 BUILD: Final = Path(__file__).parents[2] / "build" / "home-assistant"
 # The last that runs on Python 3.13 as Debian 13 has it, and what it would fetch at its first start.
-_WANTED: Final = ("homeassistant==2025.4.*", "paho-mqtt==2.1.0", "home-assistant-frontend")
+_PACKAGES: Final = ("homeassistant==2025.4.*", "paho-mqtt==2.1.0", "home-assistant-frontend")
 _PATIENCE_S: Final = 300.0
 _SETTINGS: Final = """
 homeassistant:
@@ -44,7 +44,7 @@ def programs() -> Path:
             missing(f"{python} is no Python 3.13: make home-assistant HOME_PYTHON=PATH")
         shutil.rmtree(BUILD, ignore_errors=True)
         subprocess.run([python, "-m", "venv", str(BUILD)], check=True, timeout=120)
-        pip = [str(BUILD / "bin/python"), "-m", "pip", "install", "--quiet", *_WANTED]
+        pip = [str(BUILD / "bin/python"), "-m", "pip", "install", "--quiet", *_PACKAGES]
         subprocess.run(pip, check=True, timeout=1_800)
         (BUILD / "made").touch()
     return BUILD / "bin"
@@ -106,7 +106,7 @@ class HomeAssistant:
         return str((self.get(f"/api/states/{entity}") or {}).get("state", ""))
 
     def states(self, *entities: str) -> list[str]:
-        return [self.state(one) for one in entities]
+        return [self.state(entity) for entity in entities]
 
     def call(self, domain: str, service: str, entity: str) -> None:
         """As its user does by a tap: `switch`, `turn_off` and the switch's entity."""
@@ -114,7 +114,7 @@ class HomeAssistant:
 
     def entities(self) -> set[str]:
         """All, those included that it has kept of an earlier run and that nobody makes any more."""
-        return {one["entity_id"] for one in self.get("/api/states")}
+        return {state["entity_id"] for state in self.get("/api/states")}
 
     def ask(self, template: str) -> str:
         """What a template gives, which may ask the registries of devices, entities and areas."""

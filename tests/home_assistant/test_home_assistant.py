@@ -65,15 +65,15 @@ def show(store: Store, expression: str, **cameras: str) -> None:
 
 
 def shows(
-    home: HomeAssistant, store: Store, entity: str, wanted: str, expression: str = "happiness"
+    home: HomeAssistant, store: Store, entity: str, expected: str, expression: str = "happiness"
 ) -> None:
     """Waits while the kitchen goes on being seen."""
 
     def is_shown() -> bool:
         show(store, expression)
-        return home.state(entity) == wanted
+        return home.state(entity) == expected
 
-    until(is_shown, f"{entity} shows {wanted}", 120)
+    until(is_shown, f"{entity} shows {expected}", 120)
 
 
 def test_rooms_cameras_workers_and_redis_appear_where_they_are(
@@ -86,11 +86,11 @@ def test_rooms_cameras_workers_and_redis_appear_where_they_are(
     shows(home, store, "sensor.roommood_workers", "1")
     shows(home, store, "binary_sensor.worker_10_0_0_7_5701_connected", "on")
     assert home.state("sensor.hall_people") == "unknown"
-    told = home.ask(
+    output = home.ask(
         "{% for e in ['sensor.kitchen_people', 'sensor.camera_door_state'] %}"
         "{{ area_name(e) }} {{ device_attr(e, 'configuration_url') }}\n{% endfor %}"
     )
-    assert told.split() == ["Kitchen", f"{PAGE}/room/kitchen", "Kitchen", f"{PAGE}/health"]
+    assert output.split() == ["Kitchen", f"{PAGE}/room/kitchen", "Kitchen", f"{PAGE}/health"]
 
 
 def test_each_trouble_of_a_camera_is_a_state_of_its_own(
@@ -102,13 +102,13 @@ def test_each_trouble_of_a_camera_is_a_state_of_its_own(
         "a-6": "silent",
     }  # fmt: skip
     entities = [f"sensor.camera_{name.replace('-', '_')}_state" for name in says]
-    wanted = [word.partition(":")[0] for word in says.values()]
+    expected = [word.partition(":")[0] for word in says.values()]
 
     def are_shown() -> bool:
         show(store, "happiness", **says)
-        return home.states(*entities) == wanted
+        return home.states(*entities) == expected
 
-    assert until(are_shown, f"{home.states(*entities)} become {wanted}", 120)
+    assert until(are_shown, f"{home.states(*entities)} become {expected}", 120)
     assert home.state("binary_sensor.camera_a_6_connected") == "off"
     assert home.state("binary_sensor.camera_a_1_connected") == "on"
 
@@ -138,10 +138,10 @@ def test_the_recorder_keeps_a_row_of_a_figure_once_in_a_while(
         shows(home, store, often, expression, expression)
     most = (time.monotonic() - start_s) / 10 + 1
     until(lambda: home.rows()[often] - before[often] >= 12, "the control's rows are written")
-    grown = {one: count - before.get(one, 0) for one, count in home.rows().items()}
+    grown = {name: count - before.get(name, 0) for name, count in home.rows().items()}
     assert grown[often] > most, "the control changes more often than that"
     assert 0 < grown[f"{often}_2"] <= most
-    assert max(grown[f"sensor.kitchen_{one}_shown_2"] for one in EXPRESSIONS) <= most
+    assert max(grown[f"sensor.kitchen_{shown}_shown_2"] for shown in EXPRESSIONS) <= most
     assert rare.end() == 0
 
 
@@ -189,4 +189,6 @@ def test_what_was_forgotten_while_home_assistant_was_down_is_gone_when_it_is_up(
 
 def _of(home: HomeAssistant, room: str) -> set[str]:
     """Those of this test's bridge: those of another prefix have numbers."""
-    return {one for one in home.entities() if f".{room}_" in one and not one.endswith("_2")}
+    return {
+        entity for entity in home.entities() if f".{room}_" in entity and not entity.endswith("_2")
+    }

@@ -107,8 +107,8 @@ def test_a_damaged_picture_is_counted_and_passed_over(tmp_path: Path) -> None:
     at = broken.find(b"\xff\xc4")  # without its Huffman tables
     (tmp_path / "b.jpg").write_bytes(broken[: at + 4] + bytes(24) + broken[at + 28 :])
     finder = FaceFinder(TwoFaces(), CROP, 48)
-    found = list(finder.faces_of(open_source(str(tmp_path), rate_hz=1000, loop=False)))
-    assert len(found) + finder.damaged == 2
+    faces = list(finder.faces_of(open_source(str(tmp_path), rate_hz=1000, loop=False)))
+    assert len(faces) + finder.damaged == 2
 
 
 def test_letters_and_digits_name_the_expressions_in_the_wires_order() -> None:

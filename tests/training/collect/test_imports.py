@@ -75,7 +75,7 @@ def broken(folder: Path, case: str) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(
-    ("case", "told"),
+    ("case", "message"),
     [
         ("usage", r"fer2013new\.csv, line 5: its usage is 'PublicTest'"),
         ("short", r"fer2013new\.csv, line 6: fer2013\.csv has no row"),
@@ -88,9 +88,9 @@ def broken(folder: Path, case: str) -> tuple[Path, Path]:
     ],
 )
 def test_what_does_not_match_is_named_by_line_and_leaves_nothing(
-    case: str, told: str, tmp_path: Path
+    case: str, message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         import_fer2013(*broken(tmp_path, case), tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fer2013.csv", "fer2013new.csv"]
 

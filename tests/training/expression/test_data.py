@@ -23,9 +23,9 @@ from roommood.training.expression.data import (
 
 
 def shares(*rows: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    found = np.zeros((sum(count for _, count in rows), 8), dtype=np.float32)
-    found[np.arange(len(found)), np.repeat([e for e, _ in rows], [c for _, c in rows])] = 1
-    return found
+    votes = np.zeros((sum(count for _, count in rows), 8), dtype=np.float32)
+    votes[np.arange(len(votes)), np.repeat([e for e, _ in rows], [c for _, c in rows])] = 1
+    return votes
 
 
 def test_full_balance_draws_a_rare_expression_as_often_as_a_common_one() -> None:

@@ -67,8 +67,8 @@ def as_shown(faces: TwoHeaded) -> "torch.Tensor":
 
 
 def right(net: "torch.nn.Module", faces: TwoHeaded) -> float:
-    told = answers(net, as_shown(faces)).numpy().argmax(-1)
-    return float((told == faces.shares.argmax(-1)).mean())
+    chosen = answers(net, as_shown(faces)).numpy().argmax(-1)
+    return float((chosen == faces.shares.argmax(-1)).mean())
 
 
 def test_both_heads_learn_what_each_is_taught() -> None:
@@ -94,8 +94,8 @@ def test_what_is_no_face_is_left_even_whatever_teachers_say() -> None:
     faces = striped()
     teacher = run_stage(quick(), faces, faces, CPU, lambda *_: None)["net"].answer
     stage = quick(teacher_share=0.9, epochs=30, batch=4)
-    told = run_stage(stage, even, faces, CPU, lambda *_: None, [teacher])["net"]
-    assert answers(told.answer, as_shown(even)).numpy() == pytest.approx(shares, abs=0.05)
+    net = run_stage(stage, even, faces, CPU, lambda *_: None, [teacher])["net"]
+    assert answers(net.answer, as_shown(even)).numpy() == pytest.approx(shares, abs=0.05)
 
 
 def test_a_target_of_zeros_teaches_nothing() -> None:
@@ -114,7 +114,7 @@ def test_the_clock_ends_a_stage_before_its_epochs_do() -> None:
     faces = striped()
     epochs: list[int] = []
     stage = quick(epochs=10**6, limit_s=0.5)
-    run_stage(stage, faces, faces, CPU, lambda epoch, _told: epochs.append(epoch))
+    run_stage(stage, faces, faces, CPU, lambda epoch, _report: epochs.append(epoch))
     assert 0 < len(epochs) < 10**6
 
 

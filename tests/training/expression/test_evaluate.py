@@ -17,9 +17,9 @@ from roommood.training.expression.evaluate import (
 
 
 def answers(*labels: int, sure: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    found = np.full((len(labels), 8), (1 - sure) / 7, dtype=np.float32)
-    found[np.arange(len(labels)), labels] = sure
-    return found
+    given = np.full((len(labels), 8), (1 - sure) / 7, dtype=np.float32)
+    given[np.arange(len(labels)), labels] = sure
+    return given
 
 
 def test_accuracy_is_the_part_of_right_answers() -> None:
@@ -27,9 +27,9 @@ def test_accuracy_is_the_part_of_right_answers() -> None:
 
 
 def test_a_model_as_sure_as_it_is_right_has_no_calibration_error() -> None:
-    found = answers(0, 0, 0, 0, sure=0.75)
-    assert calibration_error(np.array([0, 0, 0, 1]), found) == pytest.approx(0, abs=1e-6)
-    assert calibration_error(np.array([1, 1, 1, 1]), found) == pytest.approx(0.75)
+    given = answers(0, 0, 0, 0, sure=0.75)
+    assert calibration_error(np.array([0, 0, 0, 1]), given) == pytest.approx(0, abs=1e-6)
+    assert calibration_error(np.array([1, 1, 1, 1]), given) == pytest.approx(0.75)
 
 
 def test_confusion_has_the_truth_in_rows() -> None:

@@ -66,10 +66,10 @@ def test_the_graph_answers_as_the_network_did(
 def test_weights_in_bytes_leave_room_for_processors_that_add_in_sixteen_bits(model: Path) -> None:
     import onnx
 
-    weights = [onnx.numpy_helper.to_array(one) for one in onnx.load(model).graph.initializer]
-    small = [one for one in weights if one.dtype == np.int8 and one.ndim == 4]
+    weights = [onnx.numpy_helper.to_array(weight) for weight in onnx.load(model).graph.initializer]
+    small = [weight for weight in weights if weight.dtype == np.int8 and weight.ndim == 4]
     assert small
-    assert max(int(np.abs(one.astype(int)).max()) for one in small) <= 64
+    assert max(int(np.abs(weight.astype(int)).max()) for weight in small) <= 64
 
 
 def test_any_number_of_faces_fits_in_a_batch(model: Path) -> None:
@@ -144,9 +144,9 @@ def test_the_odds_of_an_expression_are_raised_as_asked(checkpoint: Path, tmp_pat
     faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48), dtype=np.uint8)
     classifier = Classifier(model)
     plain = softmax(predict(load_net(checkpoint), faces) / classifier.temperature)
-    found = classifier.probabilities(faces)
+    raised = classifier.probabilities(faces)
     fear, neutral = EXPRESSIONS.index("fear"), EXPRESSIONS.index("neutral")
-    gain = found[:, fear] / found[:, neutral] / (plain[:, fear] / plain[:, neutral])
+    gain = raised[:, fear] / raised[:, neutral] / (plain[:, fear] / plain[:, neutral])
     assert gain == pytest.approx(3.0, rel=0.15)
 
 

@@ -126,8 +126,8 @@ def test_the_sign_test_gives_the_known_values() -> None:
 
 
 def test_fixed_and_broken_are_counted_face_by_face() -> None:
-    found = change(np.array([1, 1, 0, 0]), np.array([1, 0, 1, 1]))
-    assert (found.before, found.after, found.fixed, found.broken) == (0.5, 0.75, 2, 1)
+    changed = change(np.array([1, 1, 0, 0]), np.array([1, 0, 1, 1]))
+    assert (changed.before, changed.after, changed.fixed, changed.broken) == (0.5, 0.75, 2, 1)
     assert change(None, np.array([1, 0])).verdict == "nothing to compare with"
 
 

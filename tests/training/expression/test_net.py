@@ -24,9 +24,9 @@ def test_a_face_in_good_light_stays_as_it_is() -> None:
 def test_a_face_of_little_contrast_is_stretched_and_brought_towards_a_middle_grey(
     mean: float,
 ) -> None:
-    found = lifted(noise(mean, LEAST_CONTRAST / 5))
-    assert float(found.std()) == pytest.approx(LEAST_CONTRAST, rel=0.05)
-    assert float(found.mean()) == pytest.approx(mean / 5, abs=0.05)
+    stretched = lifted(noise(mean, LEAST_CONTRAST / 5))
+    assert float(stretched.std()) == pytest.approx(LEAST_CONTRAST, rel=0.05)
+    assert float(stretched.mean()) == pytest.approx(mean / 5, abs=0.05)
 
 
 def test_a_crop_of_one_grey_is_no_division_by_zero() -> None:

@@ -19,7 +19,7 @@ BY_PX = {"16": 0.7, "48": 0.8}
 
 
 @pytest.fixture
-def found() -> Evaluation:
+def evaluation() -> Evaluation:
     return Evaluation(
         n=16,
         accuracy=0.5,
@@ -38,8 +38,8 @@ def found() -> Evaluation:
     )
 
 
-def test_a_report_has_figures_and_small_pictures(found: Evaluation, tmp_path: Path) -> None:
-    paths = write_report(found, tmp_path / "report")
+def test_a_report_has_figures_and_small_pictures(evaluation: Evaluation, tmp_path: Path) -> None:
+    paths = write_report(evaluation, tmp_path / "report")
     assert {path.name for path in paths} == {
         "evaluation.json", "by_expression.csv", "confusion.csv",
         "confusion.png", "calibration.png", "face_size.png",
@@ -48,8 +48,8 @@ def test_a_report_has_figures_and_small_pictures(found: Evaluation, tmp_path: Pa
     assert sum(path.stat().st_size for path in paths) < 150_000
 
 
-def test_the_tables_have_a_row_for_each_expression(found: Evaluation, tmp_path: Path) -> None:
-    write_report(found, tmp_path)
+def test_the_tables_have_a_row_for_each_expression(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_report(evaluation, tmp_path)
     with (tmp_path / "confusion.csv").open() as lines:
         rows = list(csv.reader(lines))
     assert [row[0] for row in rows[1:]] == list(EXPRESSIONS)
@@ -62,6 +62,6 @@ def test_bins_tell_what_was_said_and_what_was_right() -> None:
     answers = np.full((4, 8), 0.02, np.float32)
     answers[:, 0] = [0.86, 0.86, 0.5, 0.5]
     bins = calibration_bins(np.array([0, 0, 0, 1]), answers)
-    assert [(round(said, 2), right, count) for said, right, count in bins] == [
+    assert [(round(told_share, 2), right, count) for told_share, right, count in bins] == [
         (0.5, 0.5, 2), (0.86, 1.0, 2),
     ]  # fmt: skip

@@ -172,8 +172,8 @@ def test_a_missed_face_is_wanted_beside_what_the_teacher_answers(shards: Path) -
     with_face[0, 0, 14] = 1.0
     raw = perfect(dense, 1)
     without = dense_losses(raw, Dense(**{**dense.__dict__, "missed": nothing}), EVERY)
-    wanted = dense_losses(raw, Dense(**{**dense.__dict__, "missed": with_face}), EVERY)
-    assert float(wanted.score) > float(without.score) + 0.05
+    with_missed = dense_losses(raw, Dense(**{**dense.__dict__, "missed": with_face}), EVERY)
+    assert float(with_missed.score) > float(without.score) + 0.05
 
 
 def test_training_takes_natural_crops_alone_or_beside_rendered_ones(

@@ -156,9 +156,9 @@ def test_backdrops_from_rooms_show_no_person(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_traps_are_false_alarms_away_from_every_face() -> None:
-    found = traps(_SeesTwo(None, 1), [photo()])
-    assert len(found) == 3
-    assert all(trap.box == pytest.approx([0, 0, 9, 9], abs=0.1) for trap in found)
+    cut = traps(_SeesTwo(None, 1), [photo()])
+    assert len(cut) == 3
+    assert all(trap.box == pytest.approx([0, 0, 9, 9], abs=0.1) for trap in cut)
 
 
 class _SeesThePhotos(Detector):
@@ -221,6 +221,6 @@ def test_a_hat_has_headroom_above_a_face_at_the_top_of_its_photo() -> None:
         Faces(faces.boxes - [0, 30, 0, 30], faces.landmarks - [0, 30], faces.scores),
     )
     raised = [cover(high, np.random.default_rng(seed)) for seed in range(40)]
-    hats = [one for one in raised if one.picture.shape[0] > high.picture.shape[0]]
+    hats = [rendered for rendered in raised if rendered.picture.shape[0] > high.picture.shape[0]]
     assert hats
-    assert all(one.faces.boxes[0, 1] > 0 for one in hats)
+    assert all(hat.faces.boxes[0, 1] > 0 for hat in hats)

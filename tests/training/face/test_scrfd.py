@@ -37,11 +37,11 @@ def one_face(path: Path) -> Path:
 
 def test_distances_and_landmarks_are_in_strides_from_the_cells_corner(tmp_path: Path) -> None:
     teacher = Scrfd.open(one_face(tmp_path / "s.onnx"))
-    found = teacher.detect(np.zeros((320, 320, 3), np.uint8))
-    assert found.scores.tolist() == pytest.approx([0.9])
+    faces = teacher.detect(np.zeros((320, 320, 3), np.uint8))
+    assert faces.scores.tolist() == pytest.approx([0.9])
     # The picture is enlarged twice: the corner (40, 24) of the input is (20, 12) of the picture.
-    assert found.boxes[0].tolist() == [20 - 4, 12 - 8, 20 + 12, 12 + 16]
-    assert found.landmarks[0, 0].tolist() == [24, 16]
+    assert faces.boxes[0].tolist() == [20 - 4, 12 - 8, 20 + 12, 12 + 16]
+    assert faces.landmarks[0, 0].tolist() == [24, 16]
 
 
 def test_a_face_below_the_threshold_is_not_reported(tmp_path: Path) -> None:

@@ -27,10 +27,10 @@ def outputs(with_obj: bool) -> dict[str, np.ndarray]:
 
 
 def test_a_cell_decodes_to_the_box_and_points_of_the_encoding() -> None:
-    found = decode(outputs(with_obj=True), 64, 64, 0.1)
-    assert found.boxes.tolist() == [pytest.approx([20 - 8, 10 - 12, 20 + 8, 10 + 12], abs=1e-4)]
-    assert found.landmarks[0, 0].tolist() == [(0 + 2) * 8, (1 + 1) * 8]
-    assert found.scores[0] == pytest.approx(0.54)
+    faces = decode(outputs(with_obj=True), 64, 64, 0.1)
+    assert faces.boxes.tolist() == [pytest.approx([20 - 8, 10 - 12, 20 + 8, 10 + 12], abs=1e-4)]
+    assert faces.landmarks[0, 0].tolist() == [(0 + 2) * 8, (1 + 1) * 8]
+    assert faces.scores[0] == pytest.approx(0.54)
 
 
 def test_without_obj_the_score_is_cls() -> None:
