@@ -49,7 +49,7 @@ def _speaks_tls(program: str, certificates: Path) -> bool:
         command += [f"--tls-{name}-file", str(certificates / file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said = (line for line in process.stdout if "Ready to accept connections" in line)
-        speaks = next(said, None) is not None
+        ready = (line for line in process.stdout if "Ready to accept connections" in line)
+        speaks = next(ready, None) is not None
         process.kill()
     return speaks

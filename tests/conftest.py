@@ -44,7 +44,7 @@ def _own_logging() -> Iterator[None]:
     level, handlers = root.level, list(root.handlers)
     yield
     root.setLevel(level)
-    root.handlers[:] = [one for one in root.handlers if one in handlers]
+    root.handlers[:] = [handler for handler in root.handlers if handler in handlers]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -32,11 +32,11 @@ def constraints() -> list[str]:
     extras = project["optional-dependencies"].items()
     lines = [line for extra, lines in extras if extra not in _LEFT_OUT for line in lines]
     lowest: dict[str, Version] = {}
-    for wanted in map(Requirement, [*project["dependencies"], *lines]):
-        for bound in wanted.specifier:
+    for requirement in map(Requirement, [*project["dependencies"], *lines]):
+        for bound in requirement.specifier:
             if bound.operator == ">=":
                 version = Version(bound.version)
-                lowest[wanted.name] = max(version, lowest.get(wanted.name, version))
+                lowest[requirement.name] = max(version, lowest.get(requirement.name, version))
     return [f"{name}=={low.major}.{low.minor}.*" for name, low in sorted(lowest.items())]
 
 

@@ -94,7 +94,7 @@ class Mosquitto:
 
 def _program() -> str:
     folders = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-    found = shutil.which("mosquitto", path=folders)
-    if found is None:
+    program = shutil.which("mosquitto", path=folders)
+    if program is None:
         missing("no mosquitto: install the package mosquitto")
-    return found
+    return program

@@ -102,13 +102,13 @@ class Row:
         late = self.recover_within_s is not None and (
             outcome.recovery_s is None or outcome.recovery_s > self.recover_within_s
         )
-        found = [
+        failed = [
             f"{outcome.lost} lost" if outcome.lost else "",
             f"{outcome.doubled} doubled" if outcome.doubled else "",
             f"recovered in {outcome.recovery_s} s, {self.recover_within_s} allowed" if late else "",
             outcome.wrong,
         ]
-        return [one for one in found if one]
+        return [failure for failure in failed if failure]
 
 
 class Skipped(Exception):
@@ -118,10 +118,10 @@ class Skipped(Exception):
 def discover(package: str) -> list[Row]:
     """The rows of all modules `*_rows` of a package, in the order of the modules' names."""
     folder = str(importlib.import_module(package).__path__[0])
-    names = sorted(one.name for one in pkgutil.iter_modules([folder]))
+    names = sorted(module_info.name for module_info in pkgutil.iter_modules([folder]))
     modules = [importlib.import_module(f"{package}.{n}") for n in names if n.endswith("_rows")]
     rows: list[Row] = [row for module in modules for row in module.ROWS]
-    repeated = {row.name for row in rows if sum(one.name == row.name for one in rows) > 1}
+    repeated = {row.name for row in rows if sum(other.name == row.name for other in rows) > 1}
     assert not repeated, f"two rows of one name: {repeated}"
     return rows
 

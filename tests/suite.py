@@ -132,7 +132,7 @@ def write_page(suite: Suite, lines: Sequence[Line]) -> None:
         sys.exit(f"error: {PAGE} has no marks {begin} ... {end}")
     head, _, rest = text.partition(begin)
     tail = rest.partition(end)[2]
-    absent = [row.name for row in suite.rows if row.name not in {one["name"] for one in lines}]
+    absent = [row.name for row in suite.rows if row.name not in {line["name"] for line in lines}]
     PAGE.write_text(f"{head}{begin}\n{rendered(lines, absent)}\n{end}{tail}")
 
 

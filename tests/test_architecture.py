@@ -48,22 +48,24 @@ def name_of(path: Path) -> str:
 @functools.cache
 def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, wherever in it."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
+            names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{name_of(path)}:{node.lineno}: a relative import"
-            found.add(node.module or "")
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return frozenset(found)
+            names.add(node.module or "")
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return frozenset(names)
 
 
 def importers(library: str, paths: list[Path]) -> set[str]:
     return {
         name_of(path)
         for path in paths
-        if any(one == library or one.startswith(f"{library}.") for one in imports(path))
+        if any(
+            imported == library or imported.startswith(f"{library}.") for imported in imports(path)
+        )
     }
 
 
@@ -73,7 +75,9 @@ EVERY_MODULE = pytest.mark.parametrize("path", MODULES, ids=name_of)
 @EVERY_MODULE
 def test_a_package_imports_only_what_it_may(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
-    used = {one.split(".")[1] for one in imports(path) if one.startswith("roommood.")}
+    used = {
+        imported.split(".")[1] for imported in imports(path) if imported.startswith("roommood.")
+    }
     assert used <= MAY_IMPORT[package]
 
 
@@ -144,9 +148,9 @@ def test_web_pages_are_the_dashboards_alone(library: str) -> None:
 def test_nothing_but_its_command_is_used_of_the_dashboard() -> None:
     """So that a terminal or an exporter needs none of its libraries."""
     outside = [path for path in SHIPPED if not name_of(path).startswith("aggregator/dashboard/")]
-    used = {one for path in outside for one in imports(path)}
+    used = {imported for path in outside for imported in imports(path)}
     pages = "roommood.aggregator.dashboard"
-    modules = {".".join(one.split(".")[:4]) for one in used if one.startswith(pages)}
+    modules = {".".join(name.split(".")[:4]) for name in used if name.startswith(pages)}
     assert modules == {"roommood.aggregator.dashboard.cli"}
 
 

@@ -51,7 +51,7 @@ def environments(name: str) -> Iterator[dict[str, str]]:
 def entries(name: str) -> tuple[tuple[Requirement, int], ...]:
     """Each requirement of a file, and how many hashes it has."""
     text = (ROOT / "locked" / f"{name}.txt").read_text()
-    starts = [found.start() for found in re.finditer(r"^\S", text, re.MULTILINE)]
+    starts = [match.start() for match in re.finditer(r"^\S", text, re.MULTILINE)]
     parts = (text[start:end] for start, end in pairwise([*starts, len(text)]))
     return tuple(
         (Requirement(re.split(r" \\\\?\n", part)[0]), part.count("--hash=sha256:"))
@@ -60,36 +60,40 @@ def entries(name: str) -> tuple[tuple[Requirement, int], ...]:
 
 
 def pinned(name: str, environment: dict[str, str]) -> dict[str, Version]:
-    found: dict[str, Version] = {}
-    for one, _ in entries(name):
-        if one.marker is None or one.marker.evaluate(environment):
-            (bound,) = one.specifier
-            assert bound.operator == "==", one
-            assert canonicalize_name(one.name) not in found, one
-            found[canonicalize_name(one.name)] = Version(bound.version)
-    return found
+    pins: dict[str, Version] = {}
+    for entry, _ in entries(name):
+        if entry.marker is None or entry.marker.evaluate(environment):
+            (bound,) = entry.specifier
+            assert bound.operator == "==", entry
+            assert canonicalize_name(entry.name) not in pins, entry
+            pins[canonicalize_name(entry.name)] = Version(bound.version)
+    return pins
 
 
-def wanted(extras: tuple[str, ...], environment: dict[str, str]) -> Iterator[Requirement]:
+def requirements(extras: tuple[str, ...], environment: dict[str, str]) -> Iterator[Requirement]:
     """What roommood with these extras says that it needs there."""
     lines = [line for extra in extras for line in PROJECT["optional-dependencies"][extra]]
-    for one in map(Requirement, [*PROJECT["dependencies"], *lines]):
-        if one.marker is not None and not one.marker.evaluate(environment):
+    for requirement in map(Requirement, [*PROJECT["dependencies"], *lines]):
+        if requirement.marker is not None and not requirement.marker.evaluate(environment):
             continue
-        if one.name == "roommood":
-            yield from wanted(tuple(one.extras), environment)
+        if requirement.name == "roommood":
+            yield from requirements(tuple(requirement.extras), environment)
         else:
-            yield one
+            yield requirement
 
 
 @pytest.mark.parametrize("name", LOCKED)
 def test_what_is_locked_is_within_the_ranges_on_each_python_and_system(name: str) -> None:
     for environment in environments(name):
         versions = pinned(name, environment)
-        for one in wanted(LOCKED[name], environment):
-            version = versions.get(canonicalize_name(one.name))
-            assert version is not None, f"{one} is not locked in locked/{name}.txt: `make lock`"
-            assert one.specifier.contains(version), f"{one}, locked at {version}: `make lock`"
+        for requirement in requirements(LOCKED[name], environment):
+            version = versions.get(canonicalize_name(requirement.name))
+            assert version is not None, (
+                f"{requirement} is not locked in locked/{name}.txt: `make lock`"
+            )
+            assert requirement.specifier.contains(version), (
+                f"{requirement}, locked at {version}: `make lock`"
+            )
 
 
 @pytest.mark.parametrize("name", LOCKED)

@@ -19,15 +19,15 @@ COMMAND = [
 
 def those_of(session: int) -> list[str]:
     """The processes of a session that still run."""
-    found = []
+    pids = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, _, of = stat.read_text().rpartition(")")[2].split()[:4]
         except OSError:
             continue
         if int(of) == session and state != "Z":
-            found.append(stat.parent.name)
-    return found
+            pids.append(stat.parent.name)
+    return pids
 
 
 def heed_hangups() -> None:

@@ -46,7 +46,7 @@ def test_what_is_not_as_promised_is_kept_with_its_history(tmp_path: Path, outcom
     assert not line["held"]
     assert line["control_failed"] is None
     history = (tmp_path / "a-row" / "history.jsonl").read_text().splitlines()
-    assert [json.loads(one)["what"] for one in history] == ["run", "outcome"]
+    assert [json.loads(entry)["what"] for entry in history] == ["run", "outcome"]
 
 
 def test_an_assertion_in_a_row_is_an_outcome(tmp_path: Path) -> None:
