@@ -30,7 +30,7 @@ FORMER = "4ed8ae2"
 
 
 @dataclass
-class Site(Place):
+class FormerSite(Place):
     """Two Pis beside the desktop."""
 
     kitchen: Booted
@@ -50,7 +50,7 @@ def former_source(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FormerSite]:
     """A site that the former version's own `roommood deploy` has brought up."""
     if why := why_not_here():
         missing(why)
@@ -73,7 +73,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             hang_portraits(pi)
         text = TWO_PIS.format(desk=desk.address, kitchen=kitchen.address, den=den.address, key=key)
         (folder / "site.toml").write_text(text)
-        site = Site(folder, desk, ROOMS, kitchen, den)
+        site = FormerSite(folder, desk, ROOMS, kitchen, den)
         _deploy_former(site, source)
         until(lambda: all(count > 20 for count in site.rooms().values()), "the site counts")
         yield site
@@ -98,7 +98,7 @@ def kept(before: dict[str, int], after: dict[str, int]) -> bool:
     return all(after[room] >= count for room, count in before.items())
 
 
-def test_a_desktop_of_this_version_serves_cameras_of_the_former(place: Site) -> None:
+def test_a_desktop_of_this_version_serves_cameras_of_the_former(place: FormerSite) -> None:
     before = place.rooms()
     place.release("1.0.0")
     code, output = place.deploy("--only", "desktop")
@@ -109,7 +109,7 @@ def test_a_desktop_of_this_version_serves_cameras_of_the_former(place: Site) -> 
     assert place.kitchen.run("systemctl is-active camera-node.service").strip() == "active"
 
 
-def test_a_camera_whose_new_release_fails_runs_as_before(place: Site) -> None:
+def test_a_camera_whose_new_release_fails_runs_as_before(place: FormerSite) -> None:
     place.release("1.0.1", broken="camera_node/node.py")
     code, output = place.deploy("--only", "kitchen-1")
     assert code == 1, output
@@ -119,7 +119,7 @@ def test_a_camera_whose_new_release_fails_runs_as_before(place: Site) -> None:
     next((place.folder / "wheels").glob("roommood-1.0.1*")).unlink()
 
 
-def test_each_camera_comes_over_with_its_key_and_nothing_is_lost(place: Site) -> None:
+def test_each_camera_comes_over_with_its_key_and_nothing_is_lost(place: FormerSite) -> None:
     before, key = place.rooms(), place.kitchen.run("cat /etc/roommood/keys/camera.key")
     code, output = place.deploy("--only", "kitchen-1")
     assert code == 0, output
@@ -138,7 +138,7 @@ def test_each_camera_comes_over_with_its_key_and_nothing_is_lost(place: Site) ->
     _assert_counted_once(place)
 
 
-def _assert_counted_once(place: Site) -> None:
+def _assert_counted_once(place: FormerSite) -> None:
     for pi in (place.kitchen, place.den):
         pi.run("systemctl stop 'camera-node@*'")
     place.desk.run("systemctl stop inference-worker@1")
@@ -148,7 +148,7 @@ def _assert_counted_once(place: Site) -> None:
         assert place.rooms()[room] == place.seen(room), f"doubled or missing in {room}"
 
 
-def test_the_next_upgrade_leaves_nothing_of_the_former_layout(place: Site) -> None:
+def test_the_next_upgrade_leaves_nothing_of_the_former_layout(place: FormerSite) -> None:
     place.desk.run("systemctl start inference-worker@1")
     place.release("1.1.0")
     code, output = place.deploy()
