@@ -252,8 +252,7 @@ class Worker:
         self.health.draining()
         shutdown.waker.drain()
         deadline = Deadline(self._settings.drain_s)
-        self._intake.leaving = True
-        self._intake.tell_all()
+        self._intake.leave()
         self._reporter.outbox.hurry()
         event(_log, logging.INFO, "draining", frames=self._intake.ledger.in_flight)
         still_coming = Deadline(min(_ON_THE_WIRE_S, self._settings.drain_s))

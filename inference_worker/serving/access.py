@@ -1,6 +1,6 @@
 """Whose messages are taken: a key serves one camera in one room, until it is revoked."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.shared.errors import NotYours
@@ -34,13 +34,17 @@ class Access:
             raise NotYours(why, f"{why}: key {key} is not that of camera {camera} in room {room}")
 
     def newly_refused(
-        self, sessions: Iterable[CameraSession]
+        self, sessions: Callable[[], Iterable[CameraSession]]
     ) -> Iterator[tuple[CameraSession, str]]:
-        """Sessions whose key serves no longer since the list has changed, and why."""
+        """Sessions whose key serves no longer since the list has changed, and why.
+
+        Only then are they asked for: a list of a thousand at each turn would be a quarter of what
+        their Hellos cost.
+        """
         if self._allow_list is None or self._allow_list.version == self._version:
             return
         self._version = self._allow_list.version
-        for session in sessions:
+        for session in sessions():
             hello = session.hello
             why = self._allow_list.refusal(session.holder, hello.camera, hello.room)
             if why and session.refused != why:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from roommood.inference_worker.serving.access import Access
+from roommood.inference_worker.serving.answers import Answers
 from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.credit import CreditControl
 from roommood.inference_worker.serving.ledger import Ledger, Outcome
@@ -20,11 +21,11 @@ from roommood.shared.errors import VersionMismatch, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.process.runtime import ConnectionLog
 from roommood.shared.protocol import wire
-from roommood.shared.protocol.messages import Credit, Frame, Hello
+from roommood.shared.protocol.messages import Frame, Hello
 from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import fingerprint
 from roommood.shared.transport.connections import Connections
-from roommood.shared.transport.sockets import Router, receive_from, send
+from roommood.shared.transport.sockets import Router, receive_from
 
 _log = logging.getLogger(__name__)
 # Messages taken in before the loop looks at anything else.
@@ -32,8 +33,6 @@ _BURST: Final = 256
 # Milliseconds after which it does so in any case: large messages that nobody asked for.
 _TICK_MS: Final = 20.0
 _SWEEP_EVERY_MS: Final = 500.0
-# A camera forgets a learned worker that it neither uses nor is told of for a minute.
-_TELL_AGAIN_MS: Final = 20_000.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,10 +79,9 @@ class Intake:
         self._router = router
         self._access = Access(allow_list)
         self._connections = connections
-        self._pace, self._luma = pace or full_pace(), luma
+        self._pace = pace or full_pace()
         self._repeats = repeats or Repeats(0.0)
         self._next_due_ms: float | None = None
-        self._worker_id = worker_id
         self._take_job = take_job
         self._cameras = ConnectionLog("camera")
         self._limited_log = RateLimitedLog(_log)
@@ -92,15 +90,14 @@ class Intake:
         self.ledger = Ledger()
         self.sessions = SessionTable(self.ledger)
         self.control = CreditControl(threads, self.ledger)
-        self.workers: tuple[str, ...] = ()
-        self.leaving = False
+        self._answers = Answers(router, worker_id, self.sessions, self.control, luma)
 
     # Each tick of the loop
 
     def tick(self, is_readable: bool = True) -> None:
         """Takes in what came, and grants what may be granted."""
         tick_ms = boot_ms()
-        for session, why in self._access.newly_refused(self.sessions.all):
+        for session, why in self._access.newly_refused(lambda: self.sessions.all):
             self.sessions.evict(session, why)
             event(_log, logging.WARNING, "camera evicted", camera=session.hello.camera, why=why)
         if absence_ms := self._absence.ended_ms(tick_ms):
@@ -120,6 +117,10 @@ class Intake:
                 self._cameras.lost(session.hello.camera, "silent")
 
     def _receive(self) -> None:
+        self._take_burst()
+        self._answers.flush()
+
+    def _take_burst(self) -> None:
         end_ms = boot_ms() + _TICK_MS
         keyed = self._access.is_keyed
         for number in range(_BURST):
@@ -132,7 +133,7 @@ class Intake:
 
     def next_look_ms(self) -> float:
         """Milliseconds after which `tick` is due even if nothing comes."""
-        if self.leaving:
+        if self._answers.leaving:
             return _SWEEP_EVERY_MS
         session = self.sessions.ready.first
         if session is None:
@@ -166,18 +167,12 @@ class Intake:
         if not wire.looks_like_frame(parts):
             self.ledger.refuse_message(outcome)
             if isinstance(error, VersionMismatch):
-                self._answer_other_version(routing_id)
+                self._answers.other_version(routing_id, boot_ms())
         elif session is None:
             self.ledger.refuse_unknown(routing_id, outcome)
         else:
             self.sessions.receive(session, boot_ms())
             self._refuse_frame(session, outcome)
-
-    def _answer_other_version(self, routing_id: bytes) -> None:
-        """Grants nothing; the other side sees which two versions have met, and can say so."""
-        why, now_ms = VersionMismatch.reason, boot_ms()
-        credit = Credit(self._worker_id, 0, 0, 0, 0.0, 0.0, now_ms, refused=why)
-        send(self._router, [routing_id, wire.encode_credit(credit)])
 
     def _session_of(self, routing_id: bytes, holder: str) -> CameraSession | None:
         """A peer chooses its routing id: it may be one that another key's camera had."""
@@ -198,17 +193,7 @@ class Intake:
         session.clock.transit_ms(hello.sent_ms, now_ms)
         if not session.refused:
             self._cameras.back(hello.camera)
-        self._send_credit(session, now_ms, self._addresses_for(session, now_ms))
-
-    def _addresses_for(self, session: CameraSession, now_ms: float) -> tuple[str, ...]:
-        """All workers' addresses, where this connection has not been told of them lately: on a
-        large site they are most of what a Hello's answer weighs."""
-        addresses = (session.hello.connection, self.workers)
-        is_recent = now_ms - session.addresses_told_ms < _TELL_AGAIN_MS
-        if session.addresses_told == addresses and is_recent:
-            return ()
-        session.addresses_told, session.addresses_told_ms = addresses, now_ms
-        return self.workers
+        self._answers.answer_hello(session, now_ms)
 
     # Frames
 
@@ -300,7 +285,7 @@ class Intake:
 
     def _grant(self, now_ms: float) -> None:
         self._next_due_ms = self.sessions.ready.wake(now_ms)
-        while not self.leaving and (session := self.sessions.ready.first) is not None:
+        while not self._answers.leaving and (session := self.sessions.ready.first) is not None:
             may_grant = self.control.may_grant(session.fetch_ms, now_ms)
             if not (may_grant or self.control.may_grow(now_ms)):
                 return
@@ -308,42 +293,30 @@ class Intake:
             self.control.granted(now_ms)
             # The list of workers comes with the answers to Hello; here it would cost a large site
             # more than the frame's header.
-            self._send_credit(session, now_ms, ())
-
-    def _send_credit(self, session: CameraSession, now_ms: float, workers: tuple[str, ...]) -> None:
-        account = session.account
-        credit = Credit(
-            worker_id=self._worker_id,
-            connection=session.hello.connection,
-            granted=account.granted,
-            started=account.settled,
-            ready_ms=self.control.ready_ms(now_ms),
-            transit_ms=session.transit_ms,
-            sent_ms=now_ms,
-            workers=workers,
-            paused=self.sessions.is_paused(session),
-            leaving=self.leaving,
-            refused=session.refused,
-            refused_frames=account.refused_frames,
-            refused_why=account.refused_why,
-            luma=self._luma,
-        )
-        if not send(self._router, [session.routing_id, wire.encode_credit(credit)]):
-            self.sessions.unreachable(session)
+            self._answers.tell(session, now_ms)
 
     def know(self, workers: tuple[str, ...]) -> None:
         """The addresses of all live workers, which cameras are told of."""
-        self.workers = workers
+        self._answers.workers = workers
         self._pace.share_with(len(workers))
 
     def pause(self, rooms: frozenset[str], cameras: frozenset[str] = frozenset()) -> None:
         """Rooms and cameras of which no frame is wanted now; the cameras are told at once."""
         for session in self.sessions.set_paused(rooms, cameras):
             if not session.silent:
-                self._send_credit(session, boot_ms(), self.workers)
+                self._answers.tell(session, boot_ms(), self._answers.workers)
+
+    @property
+    def leaving(self) -> bool:
+        return self._answers.leaving
+
+    def leave(self) -> None:
+        """From now on nothing is granted, and every camera that hears from here is told so."""
+        self._answers.leaving = True
+        self.tell_all()
 
     def tell_all(self) -> None:
         """Sends every camera how its session stands (before leaving, and after)."""
         for session in self.sessions.all:
             if not session.silent:
-                self._send_credit(session, boot_ms(), self.workers)
+                self._answers.tell(session, boot_ms(), self._answers.workers)

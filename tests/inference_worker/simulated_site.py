@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from roommood.camera_node.window import CreditWindow
+from roommood.inference_worker.serving import answers as answers_module
 from roommood.inference_worker.serving import intake as intake_module
 from roommood.inference_worker.serving.intake import Intake, Job
 from roommood.inference_worker.serving.ledger import Outcome
@@ -70,7 +71,7 @@ class SimulatedSite:
         self._look = 0
         monkeypatch.setattr(intake_module, "boot_ms", lambda: self.now_ms)
         monkeypatch.setattr(intake_module, "receive_from", self._receive)
-        monkeypatch.setattr(intake_module, "send", self._send)
+        monkeypatch.setattr(answers_module, "send", self._send)
         router: Any = None
         self.intake = Intake(router, "worker", threads, self._queue.append)
         for camera in cameras:

@@ -95,7 +95,7 @@ def test_an_idle_worker_grants_a_frame(site: IntakeRig) -> None:
 def test_the_answer_to_hello_passes_the_list_of_workers_on_and_a_grant_does_not(
     site: IntakeRig,
 ) -> None:
-    site.intake.workers = ("tcp://desk-2:5701",)
+    site.intake.know(("tcp://desk-2:5701",))
     answer, *_, grant = site.greeted().credits
     assert answer.workers == ("tcp://desk-2:5701",)
     assert grant.granted == 1
@@ -118,7 +118,7 @@ def test_addresses_go_out_when_they_changed_and_not_with_every_answer(site: Inta
 
 
 def test_a_worker_that_leaves_grants_nothing_and_says_so(site: IntakeRig) -> None:
-    site.intake.leaving = True
+    site.intake.leave()
     camera = site.camera()
     camera.hello()
     site.until(lambda: camera.credits)
@@ -127,8 +127,7 @@ def test_a_worker_that_leaves_grants_nothing_and_says_so(site: IntakeRig) -> Non
 
 def test_cameras_are_told_at_once_when_a_worker_leaves(site: IntakeRig) -> None:
     camera = site.greeted()
-    site.intake.leaving = True
-    site.intake.tell_all()
+    site.intake.leave()
     # Without another turn of the intake, which would tell it too.
     assert until(lambda: camera.credit.leaving, camera.tick, site.poller)
 
