@@ -39,7 +39,7 @@ from roommood.shared.transport.discovery import finding
 
 _log = logging.getLogger(__name__)
 _THERMAL: Final = Path("/sys/class/thermal/thermal_zone0/temp")
-_TICK_MS: Final = 250
+_TICK_MS: Final = 500
 _STATES: Final = ("ok", *PROBLEMS, *DELIVERY_PROBLEMS, "paused", "quiet", "reconnecting", "failed")
 
 

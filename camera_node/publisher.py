@@ -31,7 +31,7 @@ from roommood.shared.transport.monitors import ConnectionEvent
 from roommood.shared.transport.sockets import Dealer
 
 _log = logging.getLogger(__name__)
-_MEMBERSHIP_EVERY_MS: Final = 250.0
+_MEMBERSHIP_EVERY_MS: Final = 500.0
 # Whom a discovered address is heard from: not this machine, so loopback ones are left out.
 _LOCAL_NETWORK: Final = "tcp://local-network:0"
 # Milliseconds that the last words may take to leave when a socket is closed.
@@ -52,7 +52,7 @@ class Publisher:
     """The frame protocol of a camera, over any number of workers.
 
     `hello` is made of what only the node knows, `status` is its source's; the link's numbers are
-    filled in here. Call `tick` whenever the poller says that a socket is readable, and each 250 ms.
+    filled in here. Call `tick` whenever the poller says that a socket is readable, and each 500 ms.
     """
 
     def __init__(

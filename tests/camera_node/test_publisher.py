@@ -164,14 +164,14 @@ def test_a_worker_that_is_left_settles_first_what_it_was_sent(
     publisher, worker = site.served()
     assert publisher.send(picture())
     monkeypatch.setattr(publisher._membership, "addresses", lambda _now_ms: [])
-    later = boot_ms() + 300
+    later = boot_ms() + 600
     monkeypatch.setattr(publisher_module, "boot_ms", lambda: later)
     site.until(lambda: worker.frames)
     worker.say(granted=5, luma=True)
     site.until(lambda: publisher.luma_suffices)
     assert not publisher.may_send()
     worker.say(granted=5, started=1)
-    later += 300
+    later += 600
     site.until(lambda: not publisher.states())
     assert publisher.lost_with_worker == 0
 
