@@ -169,26 +169,32 @@ class Costs:
     out_bytes: float
 
 
-def call_costs(per_call: int, reports: int, per_report: int = REPORT) -> Costs:
-    """A real aggregator that is given one report of so many results at a time."""
+def call_costs(per_call: int, reports: int, per_report: int = REPORT, at_once: int = 1) -> Costs:
+    """A real aggregator that is given so many reports of so many results at a time."""
     rooms = per_report // per_call
     with one_redis() as (redis, site):
         address = site.address()
         aggregator = site.aggregator(address).process.pid
-        made = [_report(number, rooms, per_call) for number in range(reports + 5)]
+        made = [
+            _report(
+                number, range(rooms * (number % at_once), rooms * (number % at_once + 1)), per_call
+            )
+            for number in range((reports + 5) * at_once)
+        ]
+        rounds = [made[first : first + at_once] for first in range(0, len(made), at_once)]
         socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
         socket.connect(f"tcp://{address}")
         with redis.client() as client:
-            for data in made[:5]:
-                _exchange(socket, data, per_report)
+            for together in rounds[:5]:
+                _exchange(socket, together, per_report)
             before = _books(client, pid_of(redis), aggregator)
-            for data in made[5:]:
-                _exchange(socket, data, per_report)
+            for together in rounds[5:]:
+                _exchange(socket, together, per_report)
             select_for(0.5)
             after = _books(client, pid_of(redis), aggregator)
         socket.close(0)
     redis_s, aggregator_s, bytes_in, bytes_out = (b - a for a, b in zip(before, after, strict=True))
-    calls = reports * rooms
+    calls = reports * at_once * rooms
     each = redis_s * 1e6 / calls, aggregator_s * 1e6 / calls
     return Costs(*each, bytes_in / calls, bytes_out / calls)
 
@@ -199,22 +205,25 @@ def _books(client: Any, redis: int, aggregator: int) -> tuple[float, float, floa
     return cpu_s(redis), cpu_s(aggregator), *traffic
 
 
-def _report(number: int, rooms: int, per_call: int) -> bytes:
+def _report(number: int, rooms: range, per_call: int) -> bytes:
+    """Of each room as many results as make one call, each of another camera."""
     rng = random.Random(number)
     rows = [
         TicketedResult(
-            (number * rooms + room) * per_call + place,
+            (number * len(rooms) + row) * per_call + place,
             5.0,
-            result(rng, f"room-{room:04d}", f"cam-{room:04d}-0", number * per_call + place),
+            result(rng, f"room-{room:04d}", f"cam-{room:04d}-{place}", number),
         )
-        for room in range(rooms)
+        for row, room in enumerate(rooms)
         for place in range(per_call)
     ]
     return wire.encode_report(Report("w" * 16, "", boot_ms(), "bench", results=tuple(rows)))
 
 
-def _exchange(socket: Any, data: bytes, results: int) -> None:
-    socket.send(data)
+def _exchange(socket: Any, reports: list[bytes], per_report: int) -> None:
+    for data in reports:
+        socket.send(data)
+    results = per_report * len(reports)
     while results:
         assert socket.poll(20_000), "no Ack"
         results -= len(wire.decode_ack(socket.recv()).committed)
@@ -292,7 +301,7 @@ def measured(known: dict[str, float], quick: bool) -> Units:
         aggregator_report_us=(small.aggregator_us - few.aggregator_us) * _SMALL_REPORT,
         redis_health_us=redis_health_us,
         aggregator_health_us=aggregator_health_us,
-        result_bytes=len(_report(0, REPORT, 1)) / REPORT,
+        result_bytes=len(_report(0, range(REPORT), 1)) / REPORT,
         ack_bytes=_ack_bytes(),
         bucket_bytes=bucket_bytes(),
         seen_bytes=seen_bytes(),

@@ -2,7 +2,8 @@
 
 Beside the picture they take `score_threshold` (1) and `nms_iou` (1). Their output `faces`, (S, 15)
 or (S, 5), holds in pixels of the tensor and best first the score, the box's centre, width and
-height, and five landmarks; where any number that led there is none, all of them are none.
+height, and five landmarks; where any number that led there is none, all of them are none. Rows
+below the threshold are no faces: a file may give one so that its tensors are never empty.
 """
 
 from typing import Final
@@ -46,7 +47,7 @@ class EndToEndDetector(OnnxDetector):
 
     def _rows(self, tensor: Input) -> list[Row]:
         (faces,) = self._model(tensor, [FACES], self._bounds)
-        rows: list[Row] = faces.tolist()
+        rows: list[Row] = [row for row in faces.tolist() if not row[0] < self._threshold]
         for row in rows:
             if row[0] != row[0]:
                 raise ModelError(

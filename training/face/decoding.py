@@ -8,6 +8,9 @@ inputs `score_threshold` (1) and `nms_iou` (1). Its outputs, in pixels of the pi
 
 A box is its centre's x and y, its width and height. In a session that knows the picture's size the
 grid is a constant, and of all cells only those from the threshold on are ever decoded.
+
+The last row of each is zeros, of no cell: CUDA refuses to sum what is empty, and so may others, and
+a picture of nobody would be an error there.
 """
 
 from __future__ import annotations
@@ -27,6 +30,8 @@ THRESHOLD, OVERLAP = "score_threshold", "nms_iou"
 # As the worker decodes YuNet's outputs (inference_worker/vision/yunet.py).
 MOST_FACES = 1000
 LARGEST_LOG_SIZE = 8.0
+# Of a sigmoid that is 1 in floats.
+_CERTAIN_LOGIT = 30.0
 
 
 def with_decoding(raw: onnx.ModelProto) -> onnx.ModelProto:
@@ -104,7 +109,7 @@ def _rows(graph: Graph, heads: list[str]) -> str:
     """Score, box and landmarks (K, 15) of the cells from the threshold on."""
     flat_shape = graph.constant(np.array([OUTPUTS, -1], np.int64))
     flats = [graph.node("Reshape", head, flat_shape) for head in heads]
-    cells = graph.node("Concat", *flats, axis=1)
+    cells = graph.node("Concat", *flats, _always_likely(graph), axis=1)
     scores, likely = _likely(graph, cells)
     raw = graph.node("Transpose", graph.node("Gather", cells, likely, axis=1), perm=[1, 0])
     corner, stride = (graph.node("Gather", grid, likely) for grid in _grids(graph, heads))
@@ -112,6 +117,13 @@ def _rows(graph: Graph, heads: list[str]) -> str:
     rows = _all_or_none(graph, graph.node("Mul", in_cells, stride))
     _split(graph, rows, 1, 4, 10, names=(SCORES, BOXES, LANDMARKS))
     return rows
+
+
+def _always_likely(graph: Graph) -> str:
+    """A cell that is from any threshold on."""
+    cell = np.zeros((OUTPUTS, 1), np.float32)
+    cell[0] = _CERTAIN_LOGIT
+    return graph.constant(cell)
 
 
 def _likely(graph: Graph, cells: str) -> tuple[str, str]:
@@ -145,10 +157,12 @@ def _all_or_none(graph: Graph, rows: str) -> str:
 
 
 def _grids(graph: Graph, heads: list[str]) -> Iterator[str]:
-    """What to add to each cell's row, and by what to multiply it then, (A, 15) each."""
+    """What to add to each cell's row, and by what to multiply it then, (A + 1, 15) each; the cell
+    that is always likely becomes zeros."""
     levels = [_level(graph, head, stride) for head, stride in zip(heads, STRIDES, strict=True)]
+    nothing = graph.constant(np.zeros((1, OUTPUTS), np.float32))
     for parts in zip(*levels, strict=True):
-        yield graph.node("Concat", *parts, axis=0)
+        yield graph.node("Concat", *parts, nothing, axis=0)
 
 
 def _level(graph: Graph, head: str, stride: int) -> tuple[str, str]:

@@ -85,10 +85,14 @@ def pad_to_multiple(picture: Picture) -> Picture:
 
 
 def decoded(outputs: Mapping[str, Floats]) -> Faces:
-    """The faces of a net that decodes by itself; overlaps are still in it: see suppress."""
+    """The faces of a net that decodes by itself; overlaps are still in it: see suppress.
+
+    Without the row of zeros that stands for no cell.
+    """
     middle, half = outputs["boxes"][:, :2], outputs["boxes"][:, 2:] / 2
     boxes = np.concatenate([middle - half, middle + half], 1)
-    return Faces(boxes, outputs["landmarks"].reshape(-1, 5, 2), outputs["scores"][:, 0])
+    faces = Faces(boxes, outputs["landmarks"].reshape(-1, 5, 2), outputs["scores"][:, 0])
+    return faces.where(half[:, 0] != 0)
 
 
 @dataclass(frozen=True)

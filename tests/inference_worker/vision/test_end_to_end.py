@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -68,6 +69,38 @@ def test_its_faces_are_those_of_the_workers_own_decoding(
 
 def test_a_picture_of_nobody_has_no_faces() -> None:
     assert open_detector().detect(plain(640, 480, 127)) == []
+
+
+def empty_tensors(model: onnx.ModelProto) -> list[str]:
+    """Which of all its tensors are empty for a picture of nobody, none of its nodes joined."""
+    made = [name for node in model.graph.node for name in node.output]
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in made)
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    bounds = {"score_threshold": 0.4, "nms_iou": 0.3}
+    numbers = {name: np.array([bound], np.float32) for name, bound in bounds.items()}
+    found = session.run(made, {"picture": np.full((1, 1, 96, 128), 127, np.uint8), **numbers})
+    return [name for name, tensor in zip(made, found, strict=True) if not tensor.size]
+
+
+def test_a_picture_of_nobody_makes_no_tensor_of_the_shipped_file_empty() -> None:
+    assert empty_tensors(onnx.load(str(SHIPPED_FACE))) == []
+
+
+def test_without_the_cell_that_is_always_likely_many_tensors_would_be_empty() -> None:
+    model = onnx.load(str(SHIPPED_FACE))
+    cell = next(one for one in model.graph.initializer if list(one.dims) == [15, 1])
+    cell.CopyFrom(numpy_helper.from_array(np.full((15, 1), -30, np.float32), cell.name))
+    assert len(empty_tensors(model)) > 10
+
+
+def test_a_row_below_the_threshold_is_no_face(tmp_path: Path) -> None:
+    contract = face_metadata(input=BYTES, output="faces")
+    rows = [[0.9, 50, 40, 20, 10], [0.0] * 5]
+    file = end_to_end(tmp_path / "f.onnx", contract, faces=rows)
+    assert [face.score for face in opened(file).detect(plain(640, 480))] == [pytest.approx(0.9)]
 
 
 def end_to_end(
