@@ -25,8 +25,8 @@ PLACE = 14  # of a cell: a box and five points, in its own strides
 MOST_CELLS = 384
 FAINT = 0.15  # below it a cell's box is not learnt
 DOUBT = 0.3  # from it on a cell must lie on a labelled face, or is left out
-SAME_IOU, MISSED = 0.35, 0.5
-PLAIN_PX = 22.0  # a face that the teacher misses is learnt from this size on, left out below
+SAME_IOU, MISSED = 0.35, 0.6
+PLAIN_PX = 17.0  # a face that the teacher misses is learnt from this size on, left out below
 LEVELS = 250  # a score is stored as so many steps
 UNKNOWN = 255
 
@@ -72,6 +72,13 @@ def _boxes(chosen: NDArray[np.int64], places: Floats) -> Floats:
     """Left, top, right, bottom in pixels of some cells' places."""
     boxes: Floats = decode_boxes(torch.from_numpy(places[:, :4]), GRID[chosen]).numpy()
     return boxes
+
+
+def labelled(places: Floats, faces: Faces) -> NDArray[np.bool_]:
+    """Of all cells (A,) those whose place (A, PLACE) lies on a labelled face."""
+    overlap = iou_matrix(_boxes(np.arange(len(places)), places), faces.boxes)
+    on_face: NDArray[np.bool_] = (overlap >= SAME_IOU).any(1)
+    return on_face
 
 
 def answers(scores: Floats, places: Floats, faces: Faces) -> Answers:

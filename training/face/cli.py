@@ -104,6 +104,9 @@ def render_natural(
     count: Annotated[int, typer.Option(min=1, help="How many shards to render.")] = 12,
     size: Annotated[int, typer.Option(min=1, help="Crops in a shard.")] = 3000,
     first: Annotated[int, typer.Option(min=0, help="Number, and seed, of the first shard.")] = 0,
+    earlier: Annotated[
+        Path | None, typer.Option(help="A detector whose mistakes are to be shown often.")
+    ] = None,
 ) -> None:
     """Cut natural crops and ask the teacher about every cell; may run beside `train`."""
     import cv2
@@ -113,7 +116,9 @@ def render_natural(
 
     cv2.setNumThreads(1)
     shards.mkdir(parents=True, exist_ok=True)
-    album = load_album(data, labels, lambda name: typer.echo(f"reading {name}"))
+    before = Detector.open(earlier) if earlier else None
+    album = load_album(data, labels, lambda name: typer.echo(f"reading {name}"), before)
+    typer.echo(f"{len(album.traps)} traps")
     detector = Detector.open(teacher)
     for number in range(first, first + count):
         render_natural(album, detector, shards / f"natural-{number:04d}", size, number)
@@ -150,14 +155,21 @@ def train(
     start: Annotated[
         Path | None, typer.Option(help="Begin with the weights of another run's checkpoint.")
     ] = None,
+    device: Annotated[str, typer.Option(help="Of torch: cpu (one thread), cuda, cuda:1.")] = "cpu",
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="How long, instead of --steps.")
+    ] = None,
+    pool: Annotated[int, typer.Option(min=1, help="Crops of each kind in memory.")] = 40_000,
 ) -> None:
-    """Train on rendered and natural crops, on one thread; of both two thirds are natural."""
+    """Train on rendered and natural crops; of both two thirds are natural."""
     from roommood.training.face.net import NetShape
     from roommood.training.face.train import Recipe
     from roommood.training.face.train import train as run
 
-    recipe = Recipe(steps=steps, batch=batch, decay=decay, rate=rate, seed=seed)
-    run(shards, checkpoint, recipe, NetShape(), typer.echo, start)
+    recipe = Recipe(
+        steps=steps, batch=batch, decay=decay, rate=rate, seed=seed, minutes=minutes, pool=pool
+    )
+    run(shards, checkpoint, recipe, NetShape(), typer.echo, start, device)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,8 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from roommood.training.face.answers import GRID, LEVELS, PLACE, UNKNOWN, NaturalShard
-from roommood.training.face.data import Floats, Picture
+from roommood.training.face.answers import GRID, LEVELS, UNKNOWN
 from roommood.training.face.loss import (
     BOX_WEIGHT,
     LANDMARK_WEIGHT,
@@ -24,7 +24,7 @@ from roommood.training.face.loss import (
 )
 from roommood.training.face.net import STRIDES, decode_boxes, decode_landmarks
 from roommood.training.face.paste import CROP
-from roommood.training.face.windows import mirror_labels, move_rows
+from roommood.training.face.windows import Window
 
 STEP = STRIDES[-1]  # windows start where the grids of all strides do
 Cells = NDArray[np.int64]
@@ -94,79 +94,69 @@ def _rows_of(dense: Dense, where: Tensor) -> Tensor:
     return torch.cat([boxes, points, torch.ones(len(at), 2)], 1)
 
 
-def natural_window(
-    crops: list[tuple[NaturalShard, int]], side: int, rng: np.random.Generator
-) -> tuple[Tensor, Dense]:
-    """A window (side, side) of each crop, at a place where all grids begin, half of them
-    mirrored: pictures (B, S, S) and what the teacher answers."""
-    seen = [_Window(shard, i, side, rng) for shard, i in crops]
-    steps = torch.from_numpy(np.stack([window.scores for window in seen]))
+def natural_window(crops: Mapping[str, Tensor], window: Window) -> tuple[Tensor, Dense]:
+    """A window of each of some natural crops, whose parts are as NaturalShard holds them; it must
+    start where all grids do, at multiples of STEP. Pictures (B, S, S) and what the teacher
+    answers."""
+    device = crops["pictures"].device
+    kept = torch.from_numpy(cells_of_window(window)).to(device)
+    steps = crops["scores"][:, kept]
     weight = (steps != UNKNOWN).float()
-    image = [np.full(len(window.cells), number) for number, window in enumerate(seen)]
-    places = np.concatenate([window.places for window in seen]).reshape(-1, PLACE)
+    image, cell, places = _moved_cells(crops, kept)
     dense = Dense(
         scores=steps.float() / LEVELS * weight,
         weight=weight,
-        image=torch.from_numpy(np.concatenate(image)),
-        cell=torch.from_numpy(np.concatenate([window.cells for window in seen])),
-        places=torch.from_numpy(places),
-        missed=torch.stack([window.missed for window in seen]),
+        image=image,
+        cell=cell,
+        places=mirror_places(places) if window.mirrored else places,
+        missed=window.rows(crops["missed"]),
     )
-    return torch.from_numpy(np.stack([window.picture for window in seen])).float(), dense
+    return window.of(crops["pictures"]).float(), dense
 
 
-class _Window:
-    """One window of one stored crop: picture (S, S), scores (A,), cells (n,) with their places
-    (n, PLACE), rows of missed faces (G, 16)."""
-
-    picture: Picture
-    scores: NDArray[np.uint8]
-    cells: Cells
-    places: Floats
-    missed: Tensor
-
-    def __init__(self, shard: NaturalShard, i: int, side: int, rng: np.random.Generator) -> None:
-        corner = rng.integers(0, (CROP - side) // STEP + 1, 2) * STEP
-        left, top = corner.tolist()
-        mirrored = bool(rng.random() < 0.5)
-        kept = cells_of_window(side, left, top, mirrored)
-        part = shard.pictures[i][top : top + side, left : left + side]
-        self.picture = np.ascontiguousarray(part[:, ::-1] if mirrored else part)
-        self.scores = shard.scores[i][kept]
-        self.cells, self.places = _moved_cells(shard, i, kept, mirrored)
-        rows = torch.from_numpy(np.array(shard.missed[i]))[None]
-        rows = move_rows(rows, torch.from_numpy(corner)[None], side)
-        self.missed = (mirror_labels(rows, side) if mirrored else rows)[0]
+def _moved_cells(crops: Mapping[str, Tensor], kept: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Picture (n,), cell in the window (n,) and places (n, PLACE) of the cells with a face that
+    lie in it."""
+    back = torch.full((len(GRID),), -1, device=kept.device)
+    back[kept] = torch.arange(len(kept), device=kept.device)
+    known = crops["cells"].long()
+    inside = (known >= 0) & (back[known.clamp(min=0)] >= 0)
+    image, place = inside.nonzero(as_tuple=True)
+    return image, back[known[image, place]], crops["places"][image, place].float()
 
 
-def _moved_cells(shard: NaturalShard, i: int, kept: Cells, mirrored: bool) -> tuple[Cells, Floats]:
-    back = np.full(len(GRID), -1)
-    back[kept] = np.arange(len(kept))
-    known = shard.cells[i].astype(np.int64)
-    inside = (known >= 0) & (back[known] >= 0)
-    places = shard.places[i][inside].astype(np.float32)
-    return back[known[inside]], mirror_places(places) if mirrored else places
+def joined(parts: Sequence[Dense]) -> Dense:
+    """The answers to several groups of pictures, one behind the other."""
+    starts = np.cumsum([0, *(len(part.scores) for part in parts[:-1])]).tolist()
+    return Dense(
+        scores=torch.cat([part.scores for part in parts]),
+        weight=torch.cat([part.weight for part in parts]),
+        image=torch.cat([part.image + start for part, start in zip(parts, starts, strict=True)]),
+        cell=torch.cat([part.cell for part in parts]),
+        places=torch.cat([part.places for part in parts]),
+        missed=torch.cat([part.missed for part in parts]),
+    )
 
 
 @cache
-def cells_of_window(side: int, left: int, top: int, mirrored: bool) -> Cells:
-    """Which of a crop's cells are those of a window (side, side), in the window's order."""
+def cells_of_window(window: Window) -> Cells:
+    """Which of a crop's cells are those of a window, in the window's order."""
     parts, start = [], 0
     for stride in STRIDES:
-        n, m = CROP // stride, side // stride
+        n, m = CROP // stride, window.side // stride
         index = start + np.arange(n * n).reshape(n, n)
-        part = index[top // stride :, left // stride :][:m, :m]
-        parts.append((part[:, ::-1] if mirrored else part).reshape(-1))
+        part = index[window.top // stride :, window.left // stride :][:m, :m]
+        parts.append((part[:, ::-1] if window.mirrored else part).reshape(-1))
         start += n * n
     return np.concatenate(parts)
 
 
-def mirror_places(places: Floats) -> Floats:
+def mirror_places(places: Tensor) -> Tensor:
     """Places (n, PLACE) of the mirrored picture: left and right eye and corner of the mouth
     change."""
-    mirrored = places.copy()
+    mirrored = places.clone()
     mirrored[:, 0] = 1 - places[:, 0]
-    points = places[:, 4:].reshape(-1, 5, 2)[:, [1, 0, 2, 4, 3]].copy()
+    points = places[:, 4:].reshape(-1, 5, 2)[:, [1, 0, 2, 4, 3]].clone()
     points[..., 0] = 1 - points[..., 0]
     mirrored[:, 4:] = points.reshape(-1, 10)
     return mirrored

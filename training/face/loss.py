@@ -100,7 +100,7 @@ def assign(scores: Tensor, boxes: Tensor, rows: Tensor, image: Tensor, where: Te
     level = metric / best.clamp(min=1e-12) * sure
     score = _largest(level, image, len(scores))
     owned, cell = chosen.nonzero(as_tuple=True)
-    face = torch.zeros(scores.shape, dtype=torch.long)
+    face = torch.zeros(scores.shape, dtype=torch.long, device=scores.device)
     face[image[owned], cell] = owned
     unclear = (inside & (quality == 0)[:, None]).to(scores.dtype)
     ignored = _largest(unclear, image, len(scores))
@@ -128,7 +128,7 @@ def _top(metric: Tensor) -> Tensor:
 
 def _settle(chosen: Tensor, iou: Tensor, image: Tensor, pictures: int) -> Tensor:
     """Where two faces chose one cell, the one that overlaps its box more keeps it."""
-    claim = (iou + 1e-6 * (1 + torch.arange(len(iou)))[:, None]) * chosen
+    claim = (iou + 1e-6 * (1 + torch.arange(len(iou), device=iou.device))[:, None]) * chosen
     return chosen & (claim >= _largest(claim, image, pictures)[image])
 
 

@@ -31,7 +31,7 @@ class NetShape:
 
     stem: int = 32
     widths: tuple[int, int, int] = (48, 80, 112)
-    depths: tuple[int, int, int] = (4, 5, 3)
+    depths: tuple[int, int, int] = (4, 6, 4)
     necks: tuple[int, int, int] = (48, 64, 64)
     head_depths: tuple[int, int, int] = (1, 1, 1)
     stem_kernel: int = 6

@@ -8,19 +8,22 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from roommood.training.face.batches import Batch, batches, some_pictures
 from roommood.training.face.loss import Losses
 from roommood.training.face.net import GREY_MEAN, GREY_STD, FaceNet, NetShape, cells
+from roommood.training.face.pool import MOST_CROPS
 from roommood.training.face.weights import net_from_onnx
 
 FIRST_STEM = {"stem_kernel": 8, "stem_depth": 0}  # of checkpoints that do not tell
+REPORT_EVERY = 100
 EXPORTED, MEASURED = ".onnx", 48  # crops from which norms folded into a file are measured again
 _BLOCK = re.compile(r"(stage\d+|blocks)\.\d+\.")
 
@@ -29,7 +32,8 @@ _BLOCK = re.compile(r"(stage\d+|blocks)\.\d+\.")
 class Recipe:
     """How to train. The learning rate climbs, stays, and falls to nothing over the last part
     (`decay`) of the steps, so that a run stopped in the middle goes on with more steps, or ends
-    early with fewer."""
+    early with fewer. With `minutes` it lasts so long, counted anew by each call, whatever the
+    steps."""
 
     steps: int = 20_000
     batch: int = 20
@@ -41,14 +45,15 @@ class Recipe:
     seed: int = 1
     save_every: int = 500
     keep_every: int = 5_000
+    minutes: float | None = None
+    pool: int = MOST_CROPS
 
 
-def rate_at(step: int, recipe: Recipe) -> float:
-    """The learning rate of a step."""
+def rate_at(step: int, done: float, recipe: Recipe) -> float:
+    """The learning rate of a step, when so much of the run is done (0..1)."""
     if step < recipe.warmup:
         return recipe.rate * (step + 1) / recipe.warmup
-    falling = (recipe.steps - step) / max(1.0, recipe.steps * recipe.decay)
-    return recipe.rate * min(1.0, max(0.0, falling))
+    return recipe.rate * min(1.0, max(0.0, (1 - done) / recipe.decay))
 
 
 def train(
@@ -58,27 +63,38 @@ def train(
     shape: NetShape,
     report: Callable[[str], None],
     start: Path | None = None,
+    device: str = "cpu",
 ) -> None:
-    """Train from the folder's shards until recipe.steps; goes on from the checkpoint, if any.
+    """Train from the folder's shards until the recipe's end; goes on from the checkpoint, if any.
 
     A new run may start from the averaged weights of another run's checkpoint, or from an exported
-    file; see grow.
+    file; see grow. The device is one of torch's: cpu, of which it takes one thread, cuda, cuda:1.
     """
     torch.set_num_threads(1)
-    run = _resume(checkpoint, recipe, shape, starting_net(start, folder) if start else None)
+    at = torch.device(device)
+    run = _resume(checkpoint, recipe, shape, at, starting_net(start, folder) if start else None)
     rng = np.random.default_rng([recipe.seed, run.step])
-    feed = batches(folder, recipe.batch, rng)
-    seen, since = _Mean(), time.monotonic()
-    while run.step < recipe.steps:
-        seen.add(_step(run, next(feed), recipe))
-        if run.step % 100 == 0:
-            pace = 100 / (time.monotonic() - since)
-            report(f"step {run.step}/{recipe.steps} {seen} {pace:.2f} steps/s")
+    feed = batches(folder, recipe.batch, rng, at, recipe.pool)
+    begun = time.monotonic()
+    seen, since = _Mean(), begun
+    while (done := _done(run.step, begun, recipe)) < 1:
+        seen.add(_step(run, next(feed), recipe, done))
+        if run.step % REPORT_EVERY == 0:
+            pace = REPORT_EVERY / (time.monotonic() - since)
+            report(f"step {run.step} ({done:.0%}) {seen.told()} {pace:.2f} steps/s")
             seen, since = _Mean(), time.monotonic()
-        if run.step % recipe.save_every == 0 or run.step == recipe.steps:
+        if run.step % recipe.save_every == 0:
             _save(run, checkpoint)
         if run.step % recipe.keep_every == 0:
             _save(run, checkpoint.with_name(f"{checkpoint.stem}-{run.step}{checkpoint.suffix}"))
+    _save(run, checkpoint)
+
+
+def _done(step: int, begun: float, recipe: Recipe) -> float:
+    """How much of the run is done: 0..1, or more."""
+    if recipe.minutes is None:
+        return step / recipe.steps
+    return (time.monotonic() - begun) / 60 / recipe.minutes
 
 
 @dataclass
@@ -98,15 +114,18 @@ def starting_net(path: Path, folder: Path) -> FaceNet:
     return net_from_onnx(path, some_pictures(folder, MEASURED))
 
 
-def _resume(checkpoint: Path, recipe: Recipe, shape: NetShape, start: FaceNet | None) -> _Run:
+def _resume(
+    checkpoint: Path, recipe: Recipe, shape: NetShape, device: torch.device, start: FaceNet | None
+) -> _Run:
     torch.manual_seed(recipe.seed)
-    net, average = _net(shape), _net(shape)
+    net, average = _net(shape), _net(shape).to(device)
     if start is not None:
         grow(net, start)
+    net.to(device)
     average.load_state_dict(net.state_dict())
     run = _Run(net, average, _optimiser(net, recipe))
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
         net.load_state_dict(state["net"])
         average.load_state_dict(state["average"])
         run.optimiser.load_state_dict(state["optimiser"])
@@ -171,20 +190,21 @@ def _save(run: _Run, checkpoint: Path) -> None:
 
 def load_average(checkpoint: Path) -> FaceNet:
     """The averaged net of a checkpoint, ready for use."""
-    state: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
     net = FaceNet(NetShape(**{**FIRST_STEM, **state["shape"]}))
     net.load_state_dict(state["average"])
     return net.eval()
 
 
-def _step(run: _Run, batch: Batch, recipe: Recipe) -> Losses:
+def _step(run: _Run, batch: Batch, recipe: Recipe, done: float) -> Losses:
     for group in run.optimiser.param_groups:
-        group["lr"] = rate_at(run.step, recipe)
+        group["lr"] = rate_at(run.step, done, recipe)
     pictures = (batch.pictures - GREY_MEAN) / GREY_STD
-    with torch.autocast("cpu", torch.bfloat16):
+    device = pictures.device
+    with torch.autocast(device.type, torch.bfloat16):
         levels = run.net(pictures.contiguous(memory_format=torch.channels_last))
     raw = torch.cat([level.float() for level in levels], 1)
-    loss = batch.losses(raw, cells(*pictures.shape[-2:]))
+    loss = batch.losses(raw, _cells(*pictures.shape[-2:], device))
     run.optimiser.zero_grad(set_to_none=True)
     loss.total.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(run.net.parameters(), 10.0)
@@ -194,39 +214,35 @@ def _step(run: _Run, batch: Batch, recipe: Recipe) -> Losses:
     return loss
 
 
+@cache
+def _cells(height: int, width: int, device: torch.device) -> Tensor:
+    return cells(height, width).to(device)
+
+
 @torch.no_grad()
 def _follow(run: _Run, recipe: Recipe) -> None:
     keep = min(recipe.average, (1 + run.step) / (10 + run.step))
-    for mean, now in zip(
-        run.average.state_dict().values(), run.net.state_dict().values(), strict=True
-    ):
-        if mean.dtype.is_floating_point:
-            mean.lerp_(now, 1 - keep)
-        else:
-            mean.copy_(now)
+    means, now = run.average.state_dict(), run.net.state_dict()
+    moving = [name for name, mean in means.items() if mean.dtype.is_floating_point]
+    torch._foreach_lerp_([means[n] for n in moving], [now[n] for n in moving], 1 - keep)
+    for name in means.keys() - set(moving):
+        means[name].copy_(now[name])
 
 
-@dataclass
 class _Mean:
-    """Running means of the losses, for the log."""
+    """Means of the losses, for the log; they stay on their device until they are told."""
 
-    score: float = 0.0
-    box: float = 0.0
-    landmarks: float = 0.0
-    count: int = 0
+    def __init__(self) -> None:
+        self._parts: list[Tensor] = []
 
     def add(self, loss: Losses) -> None:
-        if not math.isfinite(float(loss.total.detach())):
+        self._parts.append(torch.stack([loss.score, loss.box, loss.landmarks]).detach())
+
+    def told(self) -> str:
+        """FloatingPointError if one of the losses was not finite."""
+        score, box, landmarks = torch.stack(self._parts).mean(0).tolist()
+        if not math.isfinite(score + box + landmarks):
             raise FloatingPointError(
                 "the loss is no longer finite: lower the rate or look at the last shard"
             )
-        self.score += float(loss.score.detach())
-        self.box += float(loss.box.detach())
-        self.landmarks += float(loss.landmarks.detach())
-        self.count += 1
-
-    def __str__(self) -> str:
-        n = max(1, self.count)
-        return (
-            f"score {self.score / n:.4f} box {self.box / n:.4f} landmarks {self.landmarks / n:.4f}"
-        )
+        return f"score {score:.4f} box {box:.4f} landmarks {landmarks:.4f}"

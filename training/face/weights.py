@@ -21,9 +21,10 @@ from roommood.training.face.net import GREY_MEAN, GREY_STD, Block, FaceNet, Head
 
 SHIPPED = (
     NetShape(),
-    NetShape(stem_depth=1),
+    NetShape(depths=(4, 5, 3)),
+    NetShape(depths=(4, 5, 3), stem_depth=1),
     NetShape(depths=(3, 4, 3), head_depths=(0, 1, 1), stem_depth=1),
-)  # face-6, face-5, face-4
+)  # face-7 to face-4
 
 _Kernel = tuple[NDArray[np.float32], NDArray[np.float32]]
 

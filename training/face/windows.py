@@ -2,45 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
+
+from roommood.training.face.paste import CROP
 
 LEARN_SHARE, KEEP_SHARE = 0.5, 0.2
 SHADOW_SHARE = 0.35
 
 
+@dataclass(frozen=True)
+class Window:
+    """A square part (side, side) of a crop, from a corner on, maybe mirrored."""
+
+    side: int
+    left: int
+    top: int
+    mirrored: bool
+
+    @classmethod
+    def drawn(cls, side: int, rng: np.random.Generator, step: int = 1) -> Window:
+        """Anywhere in a crop, at multiples of step; every other one mirrored."""
+        left, top = (rng.integers(0, (CROP - side) // step + 1, 2) * step).tolist()
+        return cls(side, left, top, bool(rng.random() < 0.5))
+
+    def of(self, pictures: Tensor) -> Tensor:
+        """This part of pictures (B, H, W)."""
+        part = pictures[:, self.top : self.top + self.side, self.left : self.left + self.side]
+        return part.flip(-1) if self.mirrored else part
+
+    def rows(self, rows: Tensor) -> Tensor:
+        """Label rows (B, G, 16) as this part shows them; see move_rows."""
+        moved = move_rows(rows, torch.tensor([self.left, self.top], device=rows.device), self.side)
+        return mirror_labels(moved, self.side) if self.mirrored else moved
+
+
+def rendered_window(crops: Mapping[str, Tensor], window: Window) -> tuple[Tensor, Tensor]:
+    """Pictures (B, S, S) and label rows (B, G, 16) of rendered crops in a window."""
+    return window.of(crops["pictures"]).float(), window.rows(crops["labels"])
+
+
 def relit(pictures: Tensor, rng: np.random.Generator) -> Tensor:
     """Pictures (B, H, W) of 0..255 in another light: brighter or darker, and a third of them with
     darker shadows, as when people sit before a window, or paler ones."""
-    light = torch.from_numpy(rng.normal(1, 0.12, (len(pictures), 1, 1))).float()
+    light = rng.normal(1, 0.12, (len(pictures), 1, 1))
     power = np.exp(rng.normal(0.15, 0.45, (len(pictures), 1, 1)))
     power = np.where(rng.random(power.shape) < SHADOW_SHARE, power, 1.0)
-    bent = (pictures / 255).clamp(min=1e-4).pow(torch.from_numpy(power).float()) * 255
-    return bent * light
+    bend = torch.from_numpy(power).float().to(pictures.device)
+    bent = (pictures / 255).clamp(min=1e-4).pow(bend) * 255
+    return bent * torch.from_numpy(light).float().to(pictures.device)
 
 
-def window(
-    pictures: Tensor, rows: Tensor, side: int, rng: np.random.Generator
-) -> tuple[Tensor, Tensor]:
-    """A square part of each picture (B, S, S), anywhere, and its label rows (B, G, 16).
+def move_rows(rows: Tensor, corner: Tensor, side: int) -> Tensor:
+    """Label rows (B, G, 16) as a window (side, side) shows them whose corner is (2,).
 
     As when crops are rendered: a face of which less than half is left is ignored, and one of
     which less than a fifth is left is gone.
     """
-    if side >= pictures.shape[-1]:
-        return pictures, rows
-    corner = rng.integers(0, pictures.shape[-1] - side + 1, (len(rows), 2))
-    parts = [
-        picture[top : top + side, left : left + side]
-        for picture, (left, top) in zip(pictures, corner.tolist(), strict=True)
-    ]
-    return torch.stack(parts), move_rows(rows, torch.from_numpy(corner), side)
-
-
-def move_rows(rows: Tensor, corner: Tensor, side: int) -> Tensor:
-    """Label rows (B, G, 16) as windows (side, side) show them whose corners are (B, 2)."""
-    shift = corner.float()[:, None].repeat(1, 1, 7)
+    shift = corner.float().repeat(7)
     places = rows[..., :14] - shift
     boxes = places[..., :4].clamp(0, side)
     share = _areas(boxes) / _areas(rows[..., :4]).clamp(min=1e-6)

@@ -1,5 +1,7 @@
 """Natural crops: the teacher's answers in every cell, on disk, through windows, learnt."""
 
+import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +16,7 @@ pytest.importorskip("skimage")
 from roommood.training.face.answers import (  # noqa: E402
     DOUBT,
     LEVELS,
+    PARTS,
     UNKNOWN,
     NaturalShard,
     answers,
@@ -21,18 +24,20 @@ from roommood.training.face.answers import (  # noqa: E402
     missed,
     natural_shards,
 )
-from roommood.training.face.batches import Endless, batches  # noqa: E402
+from roommood.training.face.batches import batches  # noqa: E402
 from roommood.training.face.data import Faces, save_faces  # noqa: E402
-from roommood.training.face.dense import Dense, dense_losses, natural_window  # noqa: E402
+from roommood.training.face.dense import STEP, Dense, dense_losses, natural_window  # noqa: E402
 from roommood.training.face.graph import build  # noqa: E402
 from roommood.training.face.mix import mix_in  # noqa: E402
-from roommood.training.face.natural import load_album, render_natural  # noqa: E402
+from roommood.training.face.natural import load_album, look, render_natural  # noqa: E402
 from roommood.training.face.net import FaceNet, NetShape, cells, decode_boxes  # noqa: E402
 from roommood.training.face.paste import CROP  # noqa: E402
+from roommood.training.face.pool import Pool, rendered_pool  # noqa: E402
 from roommood.training.face.teacher import Detector, label  # noqa: E402
 from roommood.training.face.teacher import View as TeacherView  # noqa: E402
 from roommood.training.face.train import Recipe, load_average, train  # noqa: E402
 from roommood.training.face.weights import net_from_onnx  # noqa: E402
+from roommood.training.face.windows import Window  # noqa: E402
 from tests.inference_worker.pictures import astronaut  # noqa: E402
 
 SHIPPED = Path(__file__).parents[3] / "inference_worker/models/face.onnx"
@@ -130,9 +135,10 @@ def test_in_a_window_each_answer_lies_where_its_picture_does(shards: Path, side:
             pictures[i, max(top, 0) : bottom, max(left, 0) : right] = 255
     drawn = NaturalShard(pictures, shard.scores, shard.cells, shard.places, shard.missed)
     rng = np.random.default_rng(7)
+    crops = parts(drawn, shown)
     seen = 0
     for _ in range(12):
-        windows, dense = natural_window([(drawn, i) for i in shown], side, rng)
+        windows, dense = natural_window(crops, Window.drawn(side, rng, STEP))
         where = cells(side, side)
         boxes = decode_boxes(dense.places[:, :4], where[dense.cell]).clamp(0, side).round().int()
         for image, (left, top, right, bottom) in zip(dense.image, boxes.tolist(), strict=True):
@@ -141,6 +147,11 @@ def test_in_a_window_each_answer_lies_where_its_picture_does(shards: Path, side:
             seen += part.numel() > 0
         assert (dense.scores[dense.image, dense.cell] > 0).all()
     assert seen > 20
+
+
+def parts(shard: NaturalShard, chosen: Sequence[int]) -> dict[str, torch.Tensor]:
+    """Crops of a shard as a pool holds them."""
+    return {name: torch.from_numpy(np.array(getattr(shard, name)[list(chosen)])) for name in PARTS}
 
 
 def perfect(dense: Dense, count: int) -> torch.Tensor:
@@ -153,7 +164,7 @@ def perfect(dense: Dense, count: int) -> torch.Tensor:
 
 def test_who_answers_as_the_teacher_pays_next_to_nothing(shards: Path) -> None:
     shard = NaturalShard.open(natural_shards(shards)[0])
-    _, dense = natural_window([(shard, i) for i in range(6)], CROP, np.random.default_rng(1))
+    _, dense = natural_window(parts(shard, range(6)), Window(CROP, 0, 0, False))
     dense = Dense(**{**dense.__dict__, "missed": torch.zeros_like(dense.missed)})
     loss = dense_losses(perfect(dense, 6), dense, EVERY)
     assert float(loss.total) < 0.01
@@ -165,7 +176,7 @@ def test_who_answers_as_the_teacher_pays_next_to_nothing(shards: Path) -> None:
 
 def test_a_missed_face_is_wanted_beside_what_the_teacher_answers(shards: Path) -> None:
     shard = NaturalShard.open(natural_shards(shards)[0])
-    _, dense = natural_window([(shard, 0)], CROP, np.random.default_rng(1))
+    _, dense = natural_window(parts(shard, [0]), Window(CROP, 0, 0, False))
     nothing = torch.zeros_like(dense.missed)
     with_face = nothing.clone()
     with_face[0, 0, :4] = torch.tensor([100.0, 100.0, 140.0, 150.0])
@@ -208,13 +219,66 @@ def test_a_share_of_what_a_run_began_with_comes_back(shards: Path, tmp_path: Pat
     assert mixed.stem[1].running_mean.abs().max() > 0  # measured on the crops
 
 
-def test_crops_are_drawn_from_the_shards_that_they_were_chosen_in_whatever_comes_and_goes() -> None:
-    stock = [["a"] * 4, ["b"] * 2]
-    endless = Endless(lambda: stock, np.random.default_rng(0))
-    drawn = endless.take(2)
-    stock[:] = [["c"]]  # shorter shards, in other places
-    drawn += endless.take(3)
-    assert sorted(shard[i] for shard, i in drawn) == ["a", "a", "b", "c", "c"]
-    stock.clear()
+def write_rendered(folder: Path, number: int, value: int, count: int) -> None:
+    pictures = np.full((count, CROP, CROP), value, np.uint8)
+    np.save(folder / f"shard-{number:04d}.npy", pictures)
+    rows = np.full((count, 48, 16), value, np.float32)
+    np.save(folder / f"shard-{number:04d}.labels.npy", rows)
+
+
+def drawn(pool: Pool, count: int) -> set[int]:
+    """The values of crops drawn, each of which has its own labels."""
+    crops = pool.draw(count, np.random.default_rng(0))
+    assert torch.equal(crops["pictures"][:, 0, 0].float(), crops["labels"][:, 0, 0])
+    return set(crops["pictures"].flatten(1).float().mean(1).tolist())
+
+
+def test_new_shards_are_taken_up_and_the_oldest_crops_give_way(tmp_path: Path) -> None:
+    pool = rendered_pool(tmp_path, 6, torch.device("cpu"))
+    write_rendered(tmp_path, 0, value=1, count=4)
+    pool.refresh()
+    assert (len(pool), drawn(pool, 40)) == (4, {1})
+    (tmp_path / "shard-0000.npy").unlink()  # what was read stays
+    write_rendered(tmp_path, 1, value=2, count=4)
+    pool.refresh()
+    assert (len(pool), drawn(pool, 40)) == (6, {1, 2})
+    write_rendered(tmp_path, 2, value=3, count=9)
+    pool.refresh()
+    assert (len(pool), drawn(pool, 40)) == (6, {3})
+
+
+def test_without_any_shard_training_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="render some"):
-        endless.take(1)
+        next(batches(tmp_path, 4, np.random.default_rng(0)))
+
+
+def test_of_a_small_face_the_surer_of_two_looks_counts_and_elsewhere_their_mean(
+    teacher: Detector,
+) -> None:
+    crop = np.full((CROP, CROP, 3), 90, np.uint8)
+    face = np.asarray(cv2.resize(astronaut()[:256, 128:384], (44, 44)), np.uint8)
+    crop[96:140, 200:244] = face
+    plain, _ = every_cell(teacher.outputs(teacher.tensor(crop)))
+    seen = label(teacher, crop, [TeacherView(2.0)])
+    assert len(seen) == 1
+    sure, places = look(teacher, crop, seen)
+    assert sure.max() >= plain.max()
+    best = decode_boxes(torch.from_numpy(places[sure.argmax(), :4])[None], EVERY[[sure.argmax()]])
+    assert best[0].numpy() == pytest.approx(seen.boxes[0], abs=4)
+    doubted, _ = look(teacher, crop, one_face((10, 10, 30, 30)))
+    assert doubted.max() < sure.max()
+
+
+def test_what_an_earlier_detector_took_for_a_face_is_shown_more_often(
+    shards: Path, teacher: Detector
+) -> None:
+    walls = np.asarray(cv2.imread(str(shards / "things/images/imagenet_1.png")), np.uint8)
+    walls[180:220, 230:270] = cv2.resize(astronaut()[:256, 128:384], (40, 40))
+    root = shards.parent / "trapped"
+    shutil.copytree(shards, root, dirs_exist_ok=True)
+    cv2.imwrite(str(root / "things/images/imagenet_1.png"), walls)
+    album = load_album(root, root, lambda _: None, teacher)
+    assert len(album.traps) > 0
+    middle = (album.traps[0].box[:2] + album.traps[0].box[2:]) / 2
+    assert middle == pytest.approx([250, 200], abs=15)
+    assert not load_album(root, root, lambda _: None).traps
