@@ -91,7 +91,7 @@ def _rows_of(dense: Dense, where: Tensor) -> Tensor:
     at = where[dense.cell]
     boxes = decode_boxes(dense.places[:, :4], at)
     points = decode_landmarks(dense.places[:, 4:], at).flatten(1)
-    return torch.cat([boxes, points, torch.ones(len(at), 2)], 1)
+    return torch.cat([boxes, points, torch.ones(len(at), 2, device=at.device)], 1)
 
 
 def natural_window(crops: Mapping[str, Tensor], window: Window) -> tuple[Tensor, Dense]:
