@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,11 @@ class _Run:
     optimiser: torch.optim.Optimizer
     step: int = 0
 
+    @cached_property
+    def moving(self) -> tuple[list[Tensor], list[Tensor]]:
+        """The averaged tensors, and those that they follow."""
+        return _moving(self.average), _moving(self.net)
+
 
 def starting_net(path: Path, folder: Path) -> FaceNet:
     """The net of a checkpoint, averaged, or of an exported file, its norms measured on crops."""
@@ -172,7 +177,7 @@ def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": free, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=recipe.rate)
+    return torch.optim.AdamW(groups, lr=recipe.rate, fused=decayed[0].is_cuda)
 
 
 def _save(run: _Run, checkpoint: Path) -> None:
@@ -222,11 +227,13 @@ def _cells(height: int, width: int, device: torch.device) -> Tensor:
 @torch.no_grad()
 def _follow(run: _Run, recipe: Recipe) -> None:
     keep = min(recipe.average, (1 + run.step) / (10 + run.step))
-    means, now = run.average.state_dict(), run.net.state_dict()
-    moving = [name for name, mean in means.items() if mean.dtype.is_floating_point]
-    torch._foreach_lerp_([means[n] for n in moving], [now[n] for n in moving], 1 - keep)
-    for name in means.keys() - set(moving):
-        means[name].copy_(now[name])
+    means, now = run.moving
+    torch._foreach_lerp_(means, now, 1 - keep)
+
+
+def _moving(net: FaceNet) -> list[Tensor]:
+    """Weights and what the norms measured: all that can be averaged."""
+    return [value for value in net.state_dict().values() if value.dtype.is_floating_point]
 
 
 class _Mean:
