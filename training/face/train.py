@@ -81,7 +81,7 @@ def train(
         seen.add(_step(run, next(feed), recipe, done))
         if run.step % REPORT_EVERY == 0:
             pace = REPORT_EVERY / (time.monotonic() - since)
-            report(f"step {run.step} ({done:.0%}) {seen.told()} {pace:.2f} steps/s")
+            report(f"step {run.step} ({done:.0%}) {seen.text()} {pace:.2f} steps/s")
             seen, since = _Mean(), time.monotonic()
         if run.step % recipe.save_every == 0:
             _save(run, checkpoint)
@@ -245,7 +245,7 @@ class _Mean:
     def add(self, loss: Losses) -> None:
         self._parts.append(torch.stack([loss.score, loss.box, loss.landmarks]).detach())
 
-    def told(self) -> str:
+    def text(self) -> str:
         """FloatingPointError if one of the losses was not finite."""
         score, box, landmarks = torch.stack(self._parts).mean(0).tolist()
         if not math.isfinite(score + box + landmarks):

@@ -123,18 +123,18 @@ def test_cells_of_an_ignored_face_pay_nothing() -> None:
 
 def test_a_perfect_answer_costs_no_box_and_no_landmarks() -> None:
     where, rows = cells(128, 128), labels((20, 20, 70, 80))
-    found = losses(perfect(rows, where), rows, where)
-    assert float(found.box) == pytest.approx(0, abs=1e-4)
-    assert float(found.landmarks) == pytest.approx(0, abs=1e-4)
+    costs = losses(perfect(rows, where), rows, where)
+    assert float(costs.box) == pytest.approx(0, abs=1e-4)
+    assert float(costs.landmarks) == pytest.approx(0, abs=1e-4)
     wrong = losses(torch.zeros(1, len(where), 15), rows, where)
-    assert float(wrong.total) > float(found.total)
+    assert float(wrong.total) > float(costs.total)
 
 
 def test_a_picture_without_faces_costs_a_score_alone() -> None:
     where = cells(64, 64)
-    found = losses(torch.zeros(1, len(where), 15), labels(), where)
-    assert float(found.score) > 0
-    assert float(found.box) == float(found.landmarks) == 0
+    costs = losses(torch.zeros(1, len(where), 15), labels(), where)
+    assert float(costs.score) > 0
+    assert float(costs.box) == float(costs.landmarks) == 0
 
 
 def test_mirrored_labels_mirror_back() -> None:
@@ -275,10 +275,10 @@ def test_the_file_decodes_as_its_readers_do(exported: tuple[FaceNet, Path]) -> N
     expected = decode(reader.outputs(reader.tensor(picture)), 96, 160, 0.0)
     for file in (path, given):
         reader = Detector.open(file)
-        found = decoded(reader.outputs(reader.tensor(picture)))
-        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
-        np.testing.assert_allclose(found.boxes, expected.boxes, atol=1e-3)
-        np.testing.assert_allclose(found.landmarks, expected.landmarks, atol=1e-3)
+        read = decoded(reader.outputs(reader.tensor(picture)))
+        np.testing.assert_allclose(read.scores, expected.scores, atol=1e-5)
+        np.testing.assert_allclose(read.boxes, expected.boxes, atol=1e-3)
+        np.testing.assert_allclose(read.landmarks, expected.landmarks, atol=1e-3)
 
 
 def test_a_net_of_others_is_not_decoded(tmp_path: Path) -> None:
@@ -317,7 +317,7 @@ def _false_faces(*scores: float) -> Faces:
 def test_at_the_operating_point_few_things_are_faces_and_a_tenth_of_these_sure() -> None:
     nothing = Judged(np.zeros((1, 1), np.uint8), NO_BOXES, NO_BOXES[:, 0] > 0)
     scores = [0.355, *[0.405 + step / 100 for step in range(9)], 0.905]
-    found = [_false_faces(score) for score in scores] + [Faces.none()] * 239
-    threshold, sure = operating_point([nothing] * len(found), found)
+    detections = [_false_faces(score) for score in scores] + [Faces.none()] * 239
+    threshold, sure = operating_point([nothing] * len(detections), detections)
     assert threshold == pytest.approx(0.36)  # ten of 250
     assert sure == pytest.approx(0.49)  # one of these ten
