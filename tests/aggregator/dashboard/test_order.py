@@ -34,7 +34,7 @@ def test_what_is_wrong_is_first_then_what_is_silent_though_it_is_not_paused() ->
 
 
 @pytest.mark.parametrize(
-    ("filters", "results"),
+    ("filters", "rooms"),
     [
         (Wanted("EN"), ["den"]),
         (Wanted(" floor "), ["den", "hall", "attic"]),

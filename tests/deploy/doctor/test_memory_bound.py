@@ -7,7 +7,7 @@ from roommood.deploy.doctor.memory_bound import memory_bound_findings
 
 
 @pytest.mark.parametrize(
-    ("names", "level", "result"),
+    ("names", "level", "message"),
     [
         ("cpuset cpu io memory pids\n", Level.OK, "MemoryMax of systemd's units holds"),
         ("cpuset cpu io pids\n", Level.WARN, "MemoryMax of systemd's units does nothing"),

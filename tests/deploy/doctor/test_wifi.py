@@ -24,7 +24,7 @@ def answering(folder: Path, monkeypatch: pytest.MonkeyPatch, message: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("message", "level", "result"),
+    ("message", "level", "finding_text"),
     [
         ("Power save: on", Level.WARN, "wlan0 saves power: 50 to 130 ms"),
         ("Power save: off", Level.OK, "wlan0 does not save power"),
