@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from roommood.aggregator.counting.gathering import BUSY_PER_S, GATHER_MS
 from roommood.aggregator.redis.keys import RESOLUTIONS
 from roommood.inference_worker.serving.stats import CAMERAS_A_REPORT, ROUND_REPORTS
 from roommood.shared.protocol.limits import MAX_WORKERS_PER_CAMERA, SEEN_BITS, SEEN_TTL_S
@@ -39,7 +40,8 @@ class Line:
 class Units:
     """What one of each costs. Times in microseconds of processor time, sizes in bytes.
 
-    `redis_call_us` and `aggregator_call_us` are for all the results of one room in one batch;
+    `redis_call_us` and `aggregator_call_us` are for all the results of one room in one batch, each
+    of another camera;
     `bucket_bytes` by span, for a room with so many cameras.
     """
 
@@ -47,8 +49,9 @@ class Units:
     aggregator_call_us: Line
     redis_in_call_bytes: Line
     redis_out_call_bytes: Line
-    redis_report_us: float
+    redis_batch_us: float
     aggregator_report_us: float
+    aggregator_batch_us: float
     redis_health_us: float
     aggregator_health_us: float
     result_bytes: float
@@ -142,11 +145,21 @@ def counting_s(site: Site, units: Units, workers: float) -> tuple[float, float]:
     """Processor seconds a second of Redis and of the aggregators for results alone."""
     calls_hz = site.results_hz / site.per_call
     reports_hz = min(site.results_hz, workers * 1000 / REPORTS_EVERY_MS)
+    batches_hz = batches_per_s(site.results_hz, reports_hz)
     redis_us = calls_hz * units.redis_call_us.at(site.per_call)
-    redis_us += reports_hz * units.redis_report_us
+    redis_us += batches_hz * units.redis_batch_us
     aggregator_us = calls_hz * units.aggregator_call_us.at(site.per_call)
     aggregator_us += reports_hz * units.aggregator_report_us
+    aggregator_us += batches_hz * units.aggregator_batch_us
     return redis_us / 1e6, aggregator_us / 1e6
+
+
+def batches_per_s(results_hz: float, reports_hz: float) -> float:
+    """Batches of results that aggregators commit: each report is one, until results come by the
+    thousand and wait for others."""
+    if results_hz < BUSY_PER_S:
+        return reports_hz
+    return min(reports_hz, results_hz / BUSY_PER_S * 1000 / GATHER_MS)
 
 
 def room_bytes(site: Site, units: Units, days: float = float("inf")) -> float:

@@ -38,8 +38,10 @@ FACES: Final = 2
 REPORT: Final = 240
 # Results of one camera in one bucket, where memory is measured.
 _PER_BUCKET: Final = 4
-# Results of a report of one worker among many.
+# Results of a report of one worker among many, and how many of them an aggregator finds in one
+# batch where results come by the thousand.
 _SMALL_REPORT: Final = 4
+_REPORTS_A_BATCH: Final = REPORT // _SMALL_REPORT
 # Expressions as rooms show them; the first is neutral.
 _WEIGHTS: Final = (80.0, 12.0, 3.0, 1.0, 2.0, 0.5, 0.5, 1.0)
 _HELLO: Final = Hello("cam-00000", "room-0000", "0" * 16, 0, 1, 10_000, 2.0, 640, 480, 0, 1e9)
@@ -290,15 +292,19 @@ def measured(known: dict[str, float], quick: bool) -> Units:
     """Unit costs; `known` are those that other benchmarks measure."""
     reports = 60 if quick else 120
     few, many = call_costs(1, reports), call_costs(8, reports)
-    small = call_costs(1, reports * 10, _SMALL_REPORT)
+    alone = call_costs(1, reports * 10, _SMALL_REPORT)
+    together = call_costs(1, reports // 4, _SMALL_REPORT, _REPORTS_A_BATCH)
+    report_us = (together.aggregator_us - few.aggregator_us) * _SMALL_REPORT
+    batch_us = (alone.aggregator_us - few.aggregator_us) * _SMALL_REPORT - report_us
     redis_health_us, aggregator_health_us = health_costs(4 if quick else 10)
     return Units(
         redis_call_us=Line.through((1, few.redis_us), (8, many.redis_us)),
         aggregator_call_us=Line.through((1, few.aggregator_us), (8, many.aggregator_us)),
         redis_in_call_bytes=Line.through((1, few.in_bytes), (8, many.in_bytes)),
         redis_out_call_bytes=Line.through((1, few.out_bytes), (8, many.out_bytes)),
-        redis_report_us=(small.redis_us - few.redis_us) * _SMALL_REPORT,
-        aggregator_report_us=(small.aggregator_us - few.aggregator_us) * _SMALL_REPORT,
+        redis_batch_us=max(0.0, alone.redis_us - few.redis_us) * _SMALL_REPORT,
+        aggregator_report_us=max(0.0, report_us),
+        aggregator_batch_us=max(0.0, batch_us),
         redis_health_us=redis_health_us,
         aggregator_health_us=aggregator_health_us,
         result_bytes=len(_report(0, range(REPORT), 1)) / REPORT,

@@ -4,7 +4,16 @@ import dataclasses
 
 import pytest
 
-from benchmarks.scale_model import BUSY, Line, Site, Units, counting_s, needs, room_bytes
+from benchmarks.scale_model import (
+    BUSY,
+    Line,
+    Site,
+    Units,
+    batches_per_s,
+    counting_s,
+    needs,
+    room_bytes,
+)
 from roommood.aggregator.redis.keys import RESOLUTIONS
 
 UNITS = Units(
@@ -12,8 +21,9 @@ UNITS = Units(
     aggregator_call_us=Line(30.0, 10.0),
     redis_in_call_bytes=Line(1500.0, 300.0),
     redis_out_call_bytes=Line(6.0, 1.0),
-    redis_report_us=0.0,
+    redis_batch_us=0.0,
     aggregator_report_us=0.0,
+    aggregator_batch_us=0.0,
     redis_health_us=10.0,
     aggregator_health_us=20.0,
     result_bytes=200.0,
@@ -57,6 +67,22 @@ def test_results_of_a_room_that_come_together_cost_less() -> None:
     together, _ = counting_s(dataclasses.replace(SITE, per_call=4.0), UNITS, workers=1)
     assert alone == pytest.approx(200 * 120e-6)
     assert together == pytest.approx(50 * 180e-6)
+
+
+def test_reports_are_batches_of_their_own_until_results_come_by_the_thousand() -> None:
+    assert batches_per_s(200.0, 150.0) == 150.0
+    assert batches_per_s(2_000.0, 400.0) == 8.0
+    assert batches_per_s(2_000.0, 5.0) == 5.0
+
+
+def test_a_batch_costs_redis_and_a_report_the_aggregator_as_well() -> None:
+    units = dataclasses.replace(
+        UNITS, redis_batch_us=80.0, aggregator_report_us=25.0, aggregator_batch_us=200.0
+    )
+    redis_s, aggregator_s = counting_s(SITE, units, workers=1)
+    without_redis_s, without_aggregator_s = counting_s(SITE, UNITS, workers=1)
+    assert redis_s - without_redis_s == pytest.approx(50 * 80e-6)
+    assert aggregator_s - without_aggregator_s == pytest.approx(50 * 225e-6)
 
 
 def test_a_room_keeps_the_buckets_of_its_spans_and_no_more_after_their_time() -> None:
