@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +15,7 @@ from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from tests.end_to_end.site import Component, Site, select_for, until
 
 ROOM: Final = "room"
+_SETTLE: Final = 20
 _LOGGING: Final = ("--log-format", "json", "--log-level", "info")
 
 
@@ -76,14 +77,16 @@ class Plant:
         """Another program that takes a component's options and logs as it does."""
         return self.site.start(module, *options)
 
-    def counted(self, camera: str = "cam") -> int:
-        """Frames of a camera that Redis has counted."""
-        return self.site.frames(ROOM, camera)
+    def counted(self, cameras: Sequence[str] = ("cam",)) -> int:
+        """Frames of these cameras that Redis has counted."""
+        return sum(self.site.frames(ROOM, camera) for camera in cameras)
 
-    def cost_ms(self, component: Component, seconds: float, settle: int = 20) -> tuple[float, int]:
+    def cost_ms(
+        self, component: Component, seconds: float, cameras: Sequence[str] = ("cam",)
+    ) -> tuple[float, int]:
         """Processor milliseconds per frame counted in Redis, and the number of frames."""
-        until(lambda: self.counted() >= settle, "frames are counted", 60.0)
-        before, used = self.counted(), cpu_s(component.process.pid)
+        until(lambda: self.counted(cameras) >= _SETTLE, "frames are counted", 60.0)
+        before, used = self.counted(cameras), cpu_s(component.process.pid)
         select_for(seconds)
-        frames, used = self.counted() - before, cpu_s(component.process.pid) - used
+        frames, used = self.counted(cameras) - before, cpu_s(component.process.pid) - used
         return used * 1000 / max(frames, 1), frames

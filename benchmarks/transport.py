@@ -43,11 +43,11 @@ def transport(options: Options) -> Iterator[Row]:
         for rate_hz in (FULL_HZ, PACED_HZ):
             frames = count * 3 if rate_hz == FULL_HZ else count
             own = _own(picture, frames, rate_hz, "raw")
-            others = {one: _peer(one, picture, frames, rate_hz, "raw") for one in _BYTES}
+            others = {one: peer_link(one, picture, frames, rate_hz, "raw") for one in _BYTES}
             yield from _alone(own, others, rate_hz)
         codecs = {mode: _own(picture, count, PACED_HZ, mode) for mode in ("codec", "luma")}
         kinds = [kind for kind in _NAMES if kind != "credit"]
-        others = {one: _peer(one, picture, count, PACED_HZ, "codec") for one in kinds}
+        others = {one: peer_link(one, picture, count, PACED_HZ, "codec") for one in kinds}
         yield from _with_codec(codecs, others)
 
 
@@ -89,7 +89,8 @@ def _own(picture: Path, count: int, rate_hz: int, mode: str) -> Sides:
         end(receiver)
 
 
-def _peer(kind: str, picture: Path, count: int, rate_hz: int, mode: str) -> Sides:
+def peer_link(kind: str, picture: Path, count: int, rate_hz: float, mode: str) -> Sides:
+    """Processor milliseconds a frame of a peer's sender and of its receiver."""
     program = [str(ROOT / "benchmarks" / "peer_link.py"), kind]
     how = [str(free_port()), str(picture), str(count), str(rate_hz), mode]
     receiver = start([*program, "receive", *how], str(peers.PYTHON))
