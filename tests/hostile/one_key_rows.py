@@ -27,7 +27,7 @@ from roommood.shared.protocol.messages import (
     TicketedResult,
 )
 from roommood.shared.security.keys import fingerprint
-from tests.end_to_end.site import select_for, until
+from tests.end_to_end.site import PATIENCE_S, select_for, until
 from tests.hostile.floods_rows import FakeWorker
 from tests.hostile.target import Target, a_target
 from tests.rows import Outcome, Row, Trial
@@ -36,7 +36,7 @@ from tests.shared import made
 MOST_MB: Final = 16.0
 # From a frame until it is known to be counted, looked at each tenth of a second: this, or so many
 # times as long as without the attacker, on a machine that is busy with others.
-SLOWEST_S: Final = 5.0
+SLOWEST_S: Final = PATIENCE_S / 12
 SLOWER: Final = 20.0
 ROOMS: Final = ("kitchen", "hall")
 _STOLEN: Final = fingerprint("a stolen camera's public key")

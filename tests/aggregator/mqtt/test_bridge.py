@@ -40,10 +40,10 @@ _DEVICES = {f"roommood_{what}" for what in ("site", "room_kitchen", "room_hall",
 
 
 def test_rooms_and_cameras_are_told_as_home_assistant_wants_them(
-    bridge: Bridge, broker: Mosquitto, listener: Listener
+    bridge: Bridge, broker: Mosquitto, listener: Listener, store: Store
 ) -> None:
     _every_entity_has_what_it_needs(listener)
-    _a_room_is_told_with_its_people_and_expressions(listener)
+    _a_room_is_told_with_its_people_and_expressions(listener, store)
     _a_silent_room_is_told_without_figures(listener)
     until(lambda: {t.split("/")[2] for t in listener.configs()} >= _DEVICES, "and all else")
     retained = _retained(broker, len(listener.configs()))
@@ -76,9 +76,14 @@ def _every_entity_has_what_it_needs(listener: Listener) -> None:
     assert "emotion" not in json.dumps(configs).lower().replace("emoticon", "")
 
 
-def _a_room_is_told_with_its_people_and_expressions(listener: Listener) -> None:
-    state = listener.last(KITCHEN)
-    assert state["people"] == 2.0
+def _a_room_is_told_with_its_people_and_expressions(listener: Listener, store: Store) -> None:
+    def two_are_told() -> Any:
+        state = listener.last(KITCHEN)
+        if state["people"] is None:  # what is in Redis is old by now, on a busy machine
+            commit_frames(store, "happiness")
+        return state if state["people"] == 2.0 else None
+
+    state = until(two_are_told, "the kitchen has two people")
     assert state["dominant"] == "happiness"
     assert state["share_happiness"] == 100
     assert state["valence"] > 0.5

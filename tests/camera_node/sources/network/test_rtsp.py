@@ -155,7 +155,7 @@ def test_key_frames_far_apart_are_waited_for_and_named(
                 late.read()
     messages = " ".join(caplog.messages)
     assert "waiting for its first picture" in messages
-    assert re.search(r"its key frames are (5\.9|6\.\d) s apart", messages)
+    assert re.search(r"its key frames are ([5-9]|1\d)\.\d s apart", messages)
 
 
 def test_a_stream_that_decodes_too_slowly_is_dated_truly_and_given_up_when_a_second_behind(
