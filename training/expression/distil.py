@@ -107,7 +107,11 @@ def run_stage(
     report: Report,
     teachers: Sequence[nn.Module] = (),
 ) -> dict[str, Learner]:
-    """The networks of a stage, after learning; `report` hears of each epoch."""
+    """The networks of a stage, after learning; `report` hears of each epoch.
+
+    A processor uses one thread, as for `train`: on a busy machine two wait for each other.
+    """
+    torch.set_num_threads(1)
     torch.manual_seed(stage.seed)
     torch.backends.cudnn.benchmark = True
     learners = {name: Learner(shape, stage, device) for name, shape in stage.shapes.items()}

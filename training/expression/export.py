@@ -66,8 +66,10 @@ SMALLEST_HALVED = 64
 # Faces of Train whose activations set the ranges of a network in eight bits.
 CALIBRATION_FACES, CALIBRATION_SEED = 1000, 1
 SURE_THRESHOLD = 0.65
-CAUTION = 1.15
+CAUTION = 1.1
 FIRST_LABEL_POWER = 0.25
+# Contempt is no first label: it gets about what the head adds to the label that a face deserves.
+LACKING_ODDS = 5.5
 # 1.0 and 1.13 correspond to the pictures of FER2013; on
 # photographs of other sources a crop that much tighter is right more often.
 CROP = {
@@ -102,7 +104,7 @@ class ExportSettings:
     checkpoint: Path
     data: Path
     model: Path
-    model_id: str = "expression-5"
+    model_id: str = "expression-6"
     held_out_percent: int = 5
     sure_threshold: float = SURE_THRESHOLD
     recipe: Path | None = None
@@ -178,7 +180,7 @@ def _first_label_odds(settings: ExportSettings) -> Floats:
     if settings.first_labels is None:
         raise ConfigError(f"{settings.checkpoint} has two heads: name --first-labels, too")
     shares = first_label_shares(read_first_labels(settings.first_labels))
-    return np.where(shares > 0, prior_odds(shares), 0)
+    return np.where(shares > 0, prior_odds(shares), LACKING_ODDS)
 
 
 def to_graph(net: ExpressionNet) -> ModelProto:

@@ -28,14 +28,16 @@ class NetShape:
     """`widths` channels and `blocks` residual blocks per stage (24x24, 12x12, 6x6 pixels; with a
     `stem_stride` of 1 the first has all 48x48). Each of `heads` gives eight logits."""
 
-    widths: tuple[int, ...] = (32, 64, 112)
-    blocks: tuple[int, ...] = (2, 3, 1)
+    widths: tuple[int, ...] = (32, 64, 160)
+    blocks: tuple[int, ...] = (2, 3, 2)
     dropout: float = 0.2
     stem_stride: int = 2
     heads: int = 1
 
 
 STUDENT = NetShape()
+# That of the files up to expression-5.
+EARLIER = NetShape((32, 64, 112), (2, 3, 1))
 TEACHER = NetShape(widths=(48, 96, 192), blocks=(2, 3, 2))
 
 

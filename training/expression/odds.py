@@ -13,7 +13,7 @@ from roommood.training.expression.net import ExpressionNet
 
 PRIOR_POWER, LEAST_SHARE = 0.25, 1e-3
 # Strangers who vote on a picture see less disgust and fear than its actor meant to show.
-RAISED: Final = {"disgust": 2.0, "fear": 1.5}
+RAISED: Final = {"disgust": 2.0, "fear": 1.25}
 _AS_IT_IS: Final[Mapping[str, float]] = {}
 
 

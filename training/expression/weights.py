@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from torch import nn
 
 from roommood.shared.errors import ModelError
-from roommood.training.expression.net import STUDENT, TEACHER, ExpressionNet
+from roommood.training.expression.net import EARLIER, STUDENT, TEACHER, ExpressionNet
 
 _HALF: Final = ".half"
 _BYTES: Final = "_quantized"
@@ -29,7 +29,7 @@ def net_from_onnx(path: Path) -> ExpressionNet:
     Raises ModelError for any other file.
     """
     weights = _weights(path)
-    for shape in (STUDENT, TEACHER):
+    for shape in (STUDENT, EARLIER, TEACHER):
         net = ExpressionNet(shape)
         state = _state(net, weights)
         if all(name in state and state[name].shape == due.shape for name, due in _due(net).items()):

@@ -7,11 +7,14 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
 
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from roommood.shared.errors import ModelError
 from roommood.training.expression.evaluate import Classifier, softmax
+from roommood.training.expression.export import export_alone
+from roommood.training.expression.net import EARLIER, ExpressionNet
 from roommood.training.expression.train import load_net, predict
 from roommood.training.expression.weights import freeze_norms
 
@@ -24,6 +27,16 @@ def test_the_shipped_file_becomes_a_net_that_answers_as_it_does() -> None:
     answers = softmax(logits / shipped.temperature)
     # Its arithmetic is in floats, the file's in bytes.
     assert np.abs(answers - shipped.probabilities(FACES)).mean() < 0.05
+
+
+def test_a_file_of_the_shape_that_was_shipped_before_is_still_read(tmp_path: Path) -> None:
+    import torch
+
+    before = ExpressionNet(EARLIER).eval()
+    for weight in before.parameters():  # The export stores equal ones once, as no trained net has.
+        torch.nn.init.normal_(weight, 0.1, 0.1)
+    export_alone(before, tmp_path / "own.onnx", "own-1", "noise", 1.0)
+    assert load_net(tmp_path / "own.onnx").shape == EARLIER
 
 
 def test_frozen_norms_answer_alike_while_training() -> None:
