@@ -81,8 +81,8 @@ def empty_tensors(model: onnx.ModelProto) -> list[str]:
     session = onnxruntime.InferenceSession(model.SerializeToString(), options)
     bounds = {"score_threshold": 0.4, "nms_iou": 0.3}
     numbers = {name: np.array([bound], np.float32) for name, bound in bounds.items()}
-    found = session.run(made, {"picture": np.full((1, 1, 96, 128), 127, np.uint8), **numbers})
-    return [name for name, tensor in zip(made, found, strict=True) if not tensor.size]
+    tensors = session.run(made, {"picture": np.full((1, 1, 96, 128), 127, np.uint8), **numbers})
+    return [name for name, tensor in zip(made, tensors, strict=True) if not tensor.size]
 
 
 def test_a_picture_of_nobody_makes_no_tensor_of_the_shipped_file_empty() -> None:
@@ -91,7 +91,7 @@ def test_a_picture_of_nobody_makes_no_tensor_of_the_shipped_file_empty() -> None
 
 def test_without_the_cell_that_is_always_likely_many_tensors_would_be_empty() -> None:
     model = onnx.load(str(SHIPPED_FACE))
-    cell = next(one for one in model.graph.initializer if list(one.dims) == [15, 1])
+    cell = next(weight for weight in model.graph.initializer if list(weight.dims) == [15, 1])
     cell.CopyFrom(numpy_helper.from_array(np.full((15, 1), -30, np.float32), cell.name))
     assert len(empty_tensors(model)) > 10
 
