@@ -261,7 +261,7 @@ def export(
     data: Data,
     labels: Labels,
     teacher: Teacher,
-    model_id: Annotated[str, typer.Option()] = "face-6",
+    model_id: Annotated[str, typer.Option()] = "face-7",
 ) -> None:
     """Write the ONNX file, its operating point chosen on pictures without faces."""
     import json

@@ -25,7 +25,7 @@ MOST_STRAYS = 0.04
 READABLE_PX = 16.0
 LICENCE = "Apache-2.0; for the photographs behind the weights see roommood.training_data"
 TRAINING_DATA = (
-    "As face-5, from whose weights it begins: Kaggle face mask detection (CC0 claimed); portraits "
+    "As face-6, from whose weights it begins: Kaggle face mask detection (CC0 claimed); portraits "
     "of chandrikadeb7/Face-Mask-Detection (MIT repository); muxspace/facial_expressions "
     "(Apache-2.0); FER2013 images (rights not settled); datitran/raccoon_dataset and a "
     "playing-card set (MIT); walls, without people, of LINAGORA's panoramas (no licence stated). "
