@@ -18,7 +18,8 @@ class CreditControl:
     Under way may be as many frames as threads are free, or will be within the time a frame
     takes to come. A slow camera may hold a credit for long: the overcommit is the number of credits
     on which nobody counts. It grows by one while a thread idles although some camera could be
-    asked, and shrinks by one when a frame had to wait.
+    asked, shrinks by one when a frame had to wait, and ends with the credits that it stands for:
+    once the slow camera's frame has come, the next one is counted on again.
     """
 
     def __init__(self, threads: int, ledger: Ledger) -> None:
@@ -35,7 +36,8 @@ class CreditControl:
         self._granted_ms = now_ms
 
     def fetched(self, fetch_ms: float) -> None:
-        """A frame came this long after it was asked for."""
+        """A frame came this long after it was asked for; the ledger has received it."""
+        self.overcommit = min(self.overcommit, self._ledger.asked)
         pace = min(max(2.0 * fetch_ms, _SHORTEST_PACE_MS), _LONGEST_PACE_MS)
         self._pace_ms += _ALPHA * (pace - self._pace_ms)
 

@@ -126,6 +126,20 @@ def test_overcommit_shrinks_when_a_frame_had_to_wait_and_never_below_none() -> N
     assert control.overcommit == 0
 
 
+def test_when_the_slow_cameras_frame_has_come_the_next_credit_is_counted_on_again() -> None:
+    worker = Worker(1)
+    worker.control.granted(NOW)
+    worker.ask()
+    assert worker.control.may_grow(NOW + 60)
+    worker.ask()
+    worker.begin("slow", NOW + 70)  # one of two credits is left: the other camera's
+    worker.control.fetched(70.0)
+    assert worker.control.overcommit == 1
+    worker.begin("fast", NOW + 75)
+    worker.control.fetched(5.0)
+    assert worker.control.overcommit == 0
+
+
 @pytest.mark.parametrize("elapsed_ms", [0.0, 100.0, 191.9, 192.0, 200.0, 1e6])
 def test_the_next_look_never_lets_the_loop_spin_or_sleep_on(elapsed_ms: float) -> None:
     worker = busy()
@@ -228,6 +242,14 @@ def test_a_slow_camera_that_holds_a_credit_does_not_idle_the_worker(
     frames = began(site(monkeypatch, cameras, work_ms))
     assert share_used(frames, work_ms) >= 0.95
     assert Counter(frame.camera for frame in frames)["slow"] >= 59
+
+
+def test_a_slow_camera_makes_few_frames_of_fast_ones_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    cameras = [*many(3, 30), SimulatedCamera("slow", 1, phase_ms=13)]
+    frames = began(site(monkeypatch, cameras, 200, threads=2, spread=0.02))
+    fast = [frame for frame in frames if frame.camera != "slow"]
+    assert sum(frame.age_ms > 50 for frame in fast) <= 0.015 * len(fast)
+    assert share_used(frames, 200, 2) >= 0.98
 
 
 @pytest.mark.parametrize("rate_hz", [5.0, 10.0, 30.0])
