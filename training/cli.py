@@ -34,6 +34,8 @@ HeldOut = Annotated[int, typer.Option(min=1, max=50, help="Percent of Train neve
 LeaveOut = Annotated[
     Path | None, typer.Option(help="Names of pictures never to learn from, one a line.")
 ]
+Unlabelled = Annotated[Path | None, typer.Option(help="More faces, for teachers to label.")]
+NonFaces = Annotated[Path | None, typer.Option(help="Pictures that are no faces, to be unsure of.")]
 FirstLabels = Annotated[Path, typer.Option(help="CSV of the labels that FER2013 gave first.")]
 
 
@@ -70,12 +72,8 @@ def train(
     teacher_share: Annotated[
         float, typer.Option(min=0, max=0.95, help="Part of the target that teachers give.")
     ] = 0.7,
-    unlabelled: Annotated[
-        Path | None, typer.Option(help="More faces, for teachers to label.")
-    ] = None,
-    non_faces: Annotated[
-        Path | None, typer.Option(help="Pictures that are no faces, to be unsure of.")
-    ] = None,
+    unlabelled: Unlabelled = None,
+    non_faces: NonFaces = None,
     leave_out: LeaveOut = None,
     first_labels: Annotated[
         Path | None, typer.Option(help="CSV of the labels that FER2013 gave first.")
@@ -126,12 +124,8 @@ def distil(
     folder: Annotated[Path, typer.Option(help="Takes the checkpoints of teachers and student.")],
     first_labels: FirstLabels,
     leave_out: LeaveOut = None,
-    unlabelled: Annotated[
-        Path | None, typer.Option(help="More faces, for teachers to label.")
-    ] = None,
-    non_faces: Annotated[
-        Path | None, typer.Option(help="Pictures that are no faces, to be unsure of.")
-    ] = None,
+    unlabelled: Unlabelled = None,
+    non_faces: NonFaces = None,
     held_out: HeldOut = 5,
     teacher_epochs: Annotated[int, typer.Option(min=1)] = 100,
     student_epochs: Annotated[int, typer.Option(min=1)] = 120,

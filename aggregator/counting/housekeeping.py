@@ -52,7 +52,7 @@ class Housekeeping:
         self._limited_log = RateLimitedLog(_log)
         self._models: dict[str, ModelReport] = {}
         self._rooms_seen: dict[str, float] = {}
-        self._rooms_told_of: set[str] = set()
+        self._announced_rooms: set[str] = set()
         self._due_ms = self._rooms_due_ms = self._memory_due_ms = float("-inf")
         self._now_ms = self._wall_ms = 0.0
         self._warned = False
@@ -67,10 +67,10 @@ class Housekeeping:
     def counted(self, room: str, captured_ms: float) -> None:
         """A result of this room was counted. The first one is followed by its name at once, so that
         whoever sees the one can ask for the other."""
-        if room not in self._rooms_told_of:
-            if len(self._rooms_told_of) >= MAX_ROOMS:
-                self._rooms_told_of.clear()
-            self._rooms_told_of.add(room)
+        if room not in self._announced_rooms:
+            if len(self._announced_rooms) >= MAX_ROOMS:
+                self._announced_rooms.clear()
+            self._announced_rooms.add(room)
             self._due_ms = min(self._due_ms, self._now_ms)
         self._rooms_seen[room] = max(self._rooms_seen.get(room, 0.0), captured_ms)
 

@@ -69,6 +69,7 @@ class Learner:
             self.net, multi_avg_fn=blend, use_buffers=True
         )
         self.optimizer = _optimizer(self.net, stage)
+        self.epochs = stage.epochs
 
     def step(self, faces: Tensor, targets: Tensor, rate: float) -> Tensor:
         """Learn from one batch; gives its loss, left on the device."""
@@ -88,14 +89,14 @@ class Learner:
         """The network that counts."""
         return self.average.module.eval()
 
-    def save(self, path: Path, epoch: int) -> None:
+    def save(self, path: Path) -> None:
         """Write the average, in half precision, as a checkpoint that `load_net` reads."""
         weights = self.answer.state_dict()
         halved = {name: v.half() if v.is_floating_point() else v for name, v in weights.items()}
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         answer = {name: value.cpu() for name, value in halved.items()}
-        torch.save({"shape": self.shape, "answer": answer, "epoch": epoch}, partial)
+        torch.save({"shape": self.shape, "answer": answer, "epoch": self.epochs}, partial)
         partial.replace(path)
 
 

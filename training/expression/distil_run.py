@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +12,10 @@ import torch
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.training.expression.distil import Learner, Stage, run_stage
-from roommood.training.expression.net import STUDENT, NetShape
+from roommood.training.expression.net import STUDENT, ExpressionNet, NetShape
 from roommood.training.expression.train import load_net
 from roommood.training.expression.two_headed import (
     HEADS,
-    TwoHeaded,
     load_two_headed,
     non_faces,
     unlabelled,
@@ -79,11 +79,16 @@ def distil(settings: DistilSettings, tell: Tell, progress: Progress = no_progres
     )
     if s.non_faces:
         learn = learn.joined(non_faces(s.non_faces))
-    written = _teach(s, teachers, learn, check, device, tell)
+    written: list[Path] = []
+    if teachers:
+        hear = partial(tell, "teachers")
+        written += _saved(s, run_stage(_teaching(s, teachers), learn, check, device, hear))
     if students:
         if s.unlabelled:
             learn = learn.joined(unlabelled(s.unlabelled))
-        written += _learn(s, students, learn, check, device, tell)
+        known, hear = _trained_teachers(s, device), partial(tell, "students")
+        stage = _studying(s, students)
+        written += _saved(s, run_stage(stage, learn, check, device, hear, known))
     return written
 
 
@@ -100,17 +105,8 @@ def _asked(s: DistilSettings) -> tuple[Mapping[str, NetShape], Mapping[str, NetS
     }
 
 
-def _teach(
-    s: DistilSettings,
-    shapes: Mapping[str, NetShape],
-    learn: TwoHeaded,
-    check: TwoHeaded,
-    device: torch.device,
-    tell: Tell,
-) -> list[Path]:
-    if not shapes:
-        return []
-    stage = Stage(
+def _teaching(s: DistilSettings, shapes: Mapping[str, NetShape]) -> Stage:
+    return Stage(
         shapes,
         s.teacher_epochs,
         s.limit_s * TEACHERS_TIME,
@@ -118,20 +114,10 @@ def _teach(
         mixup=0.3,
         seed=s.seed + [*s.teachers].index(next(iter(shapes))),
     )
-    learnt = run_stage(stage, learn, check, device, lambda *figures: tell("teachers", *figures))
-    return _saved(s, learnt, s.teacher_epochs)
 
 
-def _learn(
-    s: DistilSettings,
-    shapes: Mapping[str, NetShape],
-    learn: TwoHeaded,
-    check: TwoHeaded,
-    device: torch.device,
-    tell: Tell,
-) -> list[Path]:
-    teachers = [load_net(s.checkpoint(name)).to(device) for name in s.teachers]
-    stage = Stage(
+def _studying(s: DistilSettings, shapes: Mapping[str, NetShape]) -> Stage:
+    return Stage(
         shapes,
         s.student_epochs,
         s.limit_s * (1 - TEACHERS_TIME),
@@ -140,15 +126,15 @@ def _learn(
         teacher_share=TEACHER_SHARE,
         seed=s.seed + len(s.teachers),
     )
-    learnt = run_stage(
-        stage, learn, check, device, lambda *figures: tell("students", *figures), teachers
-    )
-    return _saved(s, learnt, s.student_epochs)
 
 
-def _saved(s: DistilSettings, learnt: Mapping[str, Learner], epochs: int) -> list[Path]:
+def _trained_teachers(s: DistilSettings, device: torch.device) -> list[ExpressionNet]:
+    return [load_net(s.checkpoint(name)).to(device) for name in s.teachers]
+
+
+def _saved(s: DistilSettings, learnt: Mapping[str, Learner]) -> list[Path]:
     for name, learner in learnt.items():
-        learner.save(s.checkpoint(name), epochs)
+        learner.save(s.checkpoint(name))
     return [s.checkpoint(name) for name in learnt]
 
 

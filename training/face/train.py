@@ -3,7 +3,6 @@ checkpoints."""
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Callable
@@ -84,9 +83,12 @@ def train(
             report(f"step {run.step} ({done:.0%}) {seen.text()} {pace:.2f} steps/s")
             seen, since = _Mean(), time.monotonic()
         if run.step % recipe.save_every == 0:
+            seen.check()
             _save(run, checkpoint)
         if run.step % recipe.keep_every == 0:
+            seen.check()
             _save(run, checkpoint.with_name(f"{checkpoint.stem}-{run.step}{checkpoint.suffix}"))
+    seen.check()
     _save(run, checkpoint)
 
 
@@ -245,11 +247,15 @@ class _Mean:
     def add(self, loss: Losses) -> None:
         self._parts.append(torch.stack([loss.score, loss.box, loss.landmarks]).detach())
 
-    def text(self) -> str:
-        """FloatingPointError if one of the losses was not finite."""
-        score, box, landmarks = torch.stack(self._parts).mean(0).tolist()
-        if not math.isfinite(score + box + landmarks):
+    def check(self) -> None:
+        """FloatingPointError if one of the losses was not finite: such weights are not saved."""
+        if self._parts and not bool(torch.stack(self._parts).isfinite().all()):
             raise FloatingPointError(
                 "the loss is no longer finite: lower the rate or look at the last shard"
             )
+
+    def text(self) -> str:
+        """FloatingPointError if one of the losses was not finite."""
+        self.check()
+        score, box, landmarks = torch.stack(self._parts).mean(0).tolist()
         return f"score {score:.4f} box {box:.4f} landmarks {landmarks:.4f}"

@@ -161,7 +161,7 @@ def test_a_second_heads_answer_is_divided_by_how_often_each_word_was_searched(
     data, model = checkpoint.parent, tmp_path / "expression.onnx"
     shape = NetShape((8, 8, 8), (1, 1, 1), heads=2)
     student = Learner(shape, Stage({}, 1), torch.device("cpu"))
-    student.save(tmp_path / "student.pt", 1)
+    student.save(tmp_path / "student.pt")
     asked = {"eight_bits": False, "prior_power": 0.0, "raised": {}, "first_label_power": 0.5}
     settings = ExportSettings(tmp_path / "student.pt", data, model, "tiny-1", 50, **asked)
     with pytest.raises(ConfigError, match="first-labels"):
