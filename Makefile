@@ -60,7 +60,7 @@ test: $(VENV)/dev.stamp
 
 # The same on a machine that does much else: four loops that never rest. What fails here waits too short.
 busy: $(VENV)/dev.stamp
-	@loops=; trap 'kill $$loops 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; \
+	@loops=; trap 'kill -KILL $$loops 2>/dev/null' EXIT; trap 'exit 130' INT TERM HUP; \
 	    for loop in 1 2 3 4; do (while :; do :; done) & loops="$$loops $$!"; done; \
 	    HYPOTHESIS_PROFILE=slow ROOMMOOD_TEST_PATIENCE_S=180 $(PYTEST) --timeout 600 $(ARGS)
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,13 +21,15 @@ COMMAND = [
 def those_of(session: int) -> list[str]:
     """The processes of a session that still run."""
     pids = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit():
+            continue
         try:
-            state, _, _, of = stat.read_text().rpartition(")")[2].split()[:4]
+            state, _, _, of = (process / "stat").read_text().rpartition(")")[2].split()[:4]
         except OSError:
             continue
         if int(of) == session and state != "Z":
-            pids.append(stat.parent.name)
+            pids.append(process.name)
     return pids
 
 
@@ -49,6 +52,7 @@ def test_loops_that_keep_a_machine_busy_end_with_the_tests_however_these_end(sen
         until(lambda: not those_of(made.pid), "nothing of it runs any more")
     finally:
         for pid in those_of(made.pid):
-            os.kill(int(pid), signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
         made.wait(10)
         made.stdout.close()
