@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import select
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from roommood.shared import clock
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from tests.aggregator.made import SPLIT, delivery, face, only, result
 from tests.redis_server import RedisServer
+from tests.terminals import all_shown
 
 _ROOT = Path(__file__).parents[3]
 _PROGRAM = "from roommood.deploy.cli import main; main()"
@@ -157,12 +157,8 @@ def test_a_dumb_terminal_gets_lines(server: RedisServer, store: Store, dumb: boo
     command = [sys.executable, "-c", _PROGRAM, "watch", "--seconds", "0", "--redis", server.url]
     environment = {**os.environ, "TERM": "dumb" if dumb else "xterm"}
     watching = subprocess.Popen(command, cwd=_ROOT, stdout=its_end, env=environment)
-    lines = b""
-    while watching.poll() is None or select.select([terminal], [], [], 0)[0]:
-        if select.select([terminal], [], [], 0.1)[0]:
-            lines += os.read(terminal, 4096)
     os.close(its_end)
-    os.close(terminal)
-    assert watching.returncode == 0
+    lines = all_shown(terminal)
+    assert watching.wait(10) == 0
     assert (b"kitchen: silent" in lines) is dumb
     assert (b"Shown most" in lines) is not dumb

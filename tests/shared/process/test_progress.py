@@ -5,6 +5,8 @@ import pty
 import subprocess
 import sys
 
+from tests.terminals import all_shown
+
 _PROGRAM = """
 from roommood.shared.process.progress import bar
 with bar("counting") as progress:
@@ -22,8 +24,7 @@ def test_a_terminal_shows_how_far_it_is_and_the_output_is_left_to_results() -> N
         command, stdout=subprocess.PIPE, stderr=its_end, check=True, timeout=60, env=environment
     )
     os.close(its_end)
-    shown = os.read(terminal, 65536)
-    os.close(terminal)
+    shown = all_shown(terminal)
     assert b"counting" in shown
     assert b"100%" in shown
     assert done.stdout == b"a result\n"
