@@ -93,8 +93,8 @@ install() {
     /opt/roommood/activate "cameras/$NAME" "$RELEASE"
     touch "$release/good"
     systemctl disable --quiet "$unit"
-    tell "the camera $NAME is installed and runs"
     rm -rf "$keep" "/etc/systemd/system/$unit" "$CARD/files.tar" "$CARD/wheels"
+    tell "the camera $NAME is installed and runs"
 }
 
 "$@"
