@@ -17,7 +17,8 @@ from typing import Final
 import zmq
 
 from benchmarks.pictures import encoded
-from roommood.camera_node.publisher import Outgoing, Publisher
+from roommood.camera_node.frames import Outgoing
+from roommood.camera_node.publisher import Publisher
 from roommood.inference_worker.serving.intake import Intake, Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.vision.decode import decode

@@ -2,11 +2,11 @@
 
     python -m benchmarks.source_cost [--quick]
 
-Real camera nodes, each with a worker of its own that reads luma and asks 0, 2 (an empty room) or 5
-times a second. The camera gives 30 pictures a second of 640x480: a webcam by the device that the
-tests put before the C library, RTSP by GStreamer, JPEGs over HTTP, a file. Beside them, in the same
-seconds, a program that only grabs what comes, through OpenCV or from the socket, and the capture
-thread alone; after them a program that decodes and compresses each picture.
+Real camera nodes, each with a worker of its own that reads luma and asks 0, 2 (an empty room, as it
+says) or 5 times a second. The camera gives 30 pictures a second of 640x480: a webcam by the device
+that the tests put before the C library, RTSP by GStreamer, JPEGs over HTTP, a file. Beside them, in
+the same seconds, a program that only grabs what comes, through OpenCV or from the socket, and the
+capture thread alone; after them a program that decodes and compresses each picture.
 """
 
 import contextlib
@@ -30,7 +30,8 @@ from benchmarks.rows import Options, Row, run_alone
 from tests.camera_node.sources.network.http_cameras import HttpCamera
 
 NAMES: Final = ["webcam, YUYV", "webcam, MJPG", "RTSP, H.264", "JPEGs over HTTP", "file, MPEG-4"]
-_RATES_HZ: Final = (0, 2, 5)
+_EMPTY_HZ: Final = 2
+_RATES_HZ: Final = (0, _EMPTY_HZ, 5)
 _RATE_HZ: Final = 30
 _ALONE: Final = {"grab": "only grabbed", "capture": "capture alone"}
 _SETTLE_S: Final = 4.0
@@ -52,7 +53,10 @@ def source_cost(options: Options) -> Iterator[Row]:
 
 def _rows(what: str, spec: str, environment: Mapping[str, str], seconds: float) -> Iterator[Row]:
     with contextlib.ExitStack() as stack, _environment(environment):
-        workers = [stack.enter_context(AskingWorker(rate_hz)) for rate_hz in _RATES_HZ]
+        workers = [
+            stack.enter_context(AskingWorker(rate_hz, is_empty=rate_hz == _EMPTY_HZ))
+            for rate_hz in _RATES_HZ
+        ]
         nodes = [stack.enter_context(_node(spec, worker.address)) for worker in workers]
         length = str(seconds + _SETTLE_S)
         alone = [start(["-m", "benchmarks.grabbing", how, spec, length]) for how in _ALONE]
@@ -71,7 +75,7 @@ def _rows(what: str, spec: str, environment: Mapping[str, str], seconds: float) 
     for rate_hz, used in zip(_RATES_HZ, used_s, strict=True):
         cost = used * 1000 / seconds
         name = f"{what}: node asked {rate_hz} times a second"
-        if rate_hz == 2 and what.startswith("webcam"):
+        if rate_hz == _EMPTY_HZ and what.startswith("webcam"):
             bar = f"<= capture + {_MOST_MORE:g}"
             yield Row(name, cost, "ms CPU/s", bar, cost <= most, beside)
         else:

@@ -1,7 +1,7 @@
 """The thread that keeps a source flowing and holds only the newest picture.
 
 A picture that nobody wants is grabbed and let go, neither decoded nor copied. Every picture ends in
-exactly one count: `captured == taken + skipped + (1 if one waits)`.
+exactly one count: `captured == taken + skipped + unchanged + (1 if one waits)`.
 """
 
 import logging
@@ -22,6 +22,7 @@ from roommood.camera_node.sources.picture import (
     Interrupted,
     Picture,
     Source,
+    unexpected,
 )
 from roommood.camera_node.stillness import Stillness
 from roommood.shared.clock import boot_ms
@@ -39,11 +40,12 @@ _log = logging.getLogger("camera_node")
 
 @dataclass(frozen=True, slots=True)
 class CaptureCounts:
-    """Pictures since the start; `captured == taken + skipped + waiting`, `waiting` is 0 or 1."""
+    """Pictures since the start; they add up to `captured`, and `waiting` is 0 or 1."""
 
     captured: int = 0
     taken: int = 0
     skipped: int = 0
+    unchanged: int = 0
     waiting: int = 0
 
 
@@ -77,7 +79,7 @@ class Capture:
         self._changed = threading.Condition(self._lock)
         self._stopping = self._paused = self._is_open = False
         self._newest: Picture | None = None
-        self._captured = self._taken = self._skipped = 0
+        self._captured = self._taken = self._skipped = self._unchanged = 0
         self._status = "starting"
         self.stillness = Stillness(source.description, source.may_repeat)
         self._damage = Damage(source.description)
@@ -152,6 +154,12 @@ class Capture:
             self._taken -= 1
             self._skipped += 1
 
+    def count_unchanged(self) -> None:
+        """A picture taken was held back, since it shows nothing new."""
+        with self._changed:
+            self._taken -= 1
+            self._unchanged += 1
+
     def newest_age_ms(self) -> float | None:
         """Milliseconds since the waiting picture was captured; None if none waits."""
         with self._changed:
@@ -162,7 +170,9 @@ class Capture:
         """All counts of one moment."""
         with self._changed:
             waiting = int(self._newest is not None)
-            return CaptureCounts(self._captured, self._taken, self._skipped, waiting)
+            return CaptureCounts(
+                self._captured, self._taken, self._skipped, self._unchanged, waiting
+            )
 
     @property
     def status(self) -> str:
@@ -233,7 +243,7 @@ class Capture:
         except SourceError as error:
             self._lose(error)
         except Exception as error:
-            self._lose(_unexpected(error))
+            self._lose(unexpected(error))
         else:
             self._keep(grabbed, picture)
 
@@ -266,7 +276,7 @@ class Capture:
             self._captured += 1
             self._newest = picture
             self._skipped += picture is None
-            self._interval.note(grabbed.captured_ms)
+            self._interval.note(grabbed.captured_ms, self._clock())
         if picture is None:
             return
         self._note_return()
@@ -296,7 +306,7 @@ class Capture:
             self._let_go()
             if isinstance(error, SourceError):
                 raise
-            raise _unexpected(error) from error
+            raise unexpected(error) from error
         self._is_open = True
         self.stillness.may_repeat = self.source.may_repeat
 
@@ -337,11 +347,3 @@ class Capture:
         if self._newest is not None:
             self._newest = None
             self._skipped += 1
-
-
-def _unexpected(error: Exception) -> SourceError:
-    """What a driver or library raises unforeseen is a camera that is lost, and may come back."""
-    return SourceError(
-        f"unexpected {type(error).__name__}: {error}; if it stays, update the camera's driver and "
-        "libraries, or report it with the log of --log-level debug"
-    )

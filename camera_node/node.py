@@ -1,24 +1,29 @@
 """The camera node: grab, mask, compress and publish the newest frame when it is asked for."""
 
 import logging
+import math
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from pathlib import Path
+from functools import cache, partial
 from typing import Final
 
 import zmq
 
 from roommood.camera_node.adaptation import LinkAdaptation
+from roommood.camera_node.board import temperature_c
 from roommood.camera_node.capture import Capture
 from roommood.camera_node.encoder import Encoder
+from roommood.camera_node.frames import Outgoing
+from roommood.camera_node.holding import glance_at
 from roommood.camera_node.masks import parse_masks
-from roommood.camera_node.publisher import Outgoing, Publisher
+from roommood.camera_node.publisher import Publisher
 from roommood.camera_node.sources.open import open_source
 from roommood.camera_node.sources.picture import Picture
 from roommood.camera_node.stillness import PROBLEMS
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, SourceError
+from roommood.shared.opencv import Pixels
 from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.process.metrics import Health, Sample, serve_if_asked
 from roommood.shared.process.runtime import (
@@ -38,7 +43,6 @@ from roommood.shared.security.keys import camera_keys
 from roommood.shared.transport.discovery import finding
 
 _log = logging.getLogger(__name__)
-_THERMAL: Final = Path("/sys/class/thermal/thermal_zone0/temp")
 _TICK_MS: Final = 500
 _STATES: Final = ("ok", *PROBLEMS, *DELIVERY_PROBLEMS, "paused", "quiet", "reconnecting", "failed")
 
@@ -53,11 +57,12 @@ class CameraNode:
         self._quiet = QuietHours.parse(settings.quiet_hours)
         self._waker = Waker()
         self._capture = self._make_capture()
+        self._masks = parse_masks(settings.masks)
         self._encoder = Encoder(
             quality=settings.jpeg_quality,
             max_width=settings.width,
             max_height=settings.height,
-            masks=parse_masks(settings.masks),
+            masks=self._masks,
         )
         self._adaptation = LinkAdaptation()
         self._paused = False
@@ -175,7 +180,8 @@ class CameraNode:
         if self._credit_waits:
             self._wakers.poll(_TICK_MS)
             return None
-        return {sock for sock, _ in self._poller.poll(_TICK_MS)}
+        until_ms = math.ceil(min(_TICK_MS, self._publisher.until_look_ms()))
+        return {sock for sock, _ in self._poller.poll(until_ms)}
 
     def _publish(self) -> None:
         """Answers credit at once with the newest unsent frame, else with the next capture."""
@@ -186,27 +192,42 @@ class CameraNode:
             if picture is None:
                 self._credit_waits = True
                 return
-            if not self._send(picture):
-                capture.count_unsent()
+            self._answer_with(picture)
         # Credit that came before each picture so far most likely will do so again.
         skipped, self._skipped = self._skipped, capture.counts().skipped
         if skipped != self._skipped or capture.newest_age_ms() is not None:
             self._credit_waits = False
         capture.is_frame_wanted = self._credit_waits
 
-    def _send(self, picture: Picture) -> bool:
-        if boot_ms() - picture.captured_ms > CAMERA_FRESH_MS:
-            return False
-        if self._capture.stillness.problem == "frozen":
-            return False  # it shows the past: to count it would be to make up what is there now
-        self._encoder.grey = self._publisher.luma_suffices
+    def _answer_with(self, picture: Picture) -> None:
+        """Sends it, or has it counted as not sent."""
+        # Made once at most, and only where it is compared with another.
+        glance = cache(partial(glance_at, picture, self._masks))
+        step_ms = 1000.0 / max(self._capture.rate_hz, 0.2)
         try:
-            encoded = self._encoder.encode(picture)
+            if not self._is_of_now(picture):
+                self._capture.count_unsent()
+            elif self._publisher.holds(picture.captured_ms, glance, step_ms):
+                self._capture.count_unchanged()
+            elif not self._send(picture, glance):
+                self._capture.count_unsent()
         except PictureError as error:
             self._limited_log.event("picture not sent", why=str(error))
+            self._capture.count_unsent()
+
+    def _is_of_now(self, picture: Picture) -> bool:
+        if boot_ms() - picture.captured_ms > CAMERA_FRESH_MS:
             return False
+        # A frozen one shows the past: to count it would be to make up what is there now.
+        return self._capture.stillness.problem != "frozen"
+
+    def _send(self, picture: Picture, glance: Callable[[], Pixels]) -> bool:
+        """Raises PictureError."""
+        self._encoder.grey = self._publisher.luma_suffices
+        seen = glance() if self._publisher.may_hold else None
+        encoded = self._encoder.encode(picture)
         return self._publisher.send(
-            Outgoing(encoded.jpeg, encoded.width, encoded.height, picture.captured_ms)
+            Outgoing(encoded.jpeg, encoded.width, encoded.height, picture.captured_ms, seen)
         )
 
     def _obey_pause(self) -> None:
@@ -270,6 +291,7 @@ class CameraNode:
             captured=health.captured,
             sent=health.sent,
             skipped=health.skipped,
+            unchanged=health.unchanged,
             lost_with_worker=health.lost_with_worker,
         )
 
@@ -291,6 +313,7 @@ class CameraNode:
             sent_ms=boot_ms(),
             release=release(),
             health=self._health(),
+            holds=True,
         )
 
     def _health(self) -> CameraHealth:
@@ -299,8 +322,9 @@ class CameraNode:
         return CameraHealth(
             captured=counts.captured,
             skipped=counts.skipped,
+            unchanged=counts.unchanged,
             encode_ms=self._encoder.encode_ms or None,
-            temperature_c=_temperature_c(),
+            temperature_c=temperature_c(),
             source=self._capture.status[:200],
         )
 
@@ -309,7 +333,7 @@ class CameraNode:
         settings, health = self._settings, self._publisher.counted(self._health())
         labels = {"camera": settings.name, "room": settings.room}
         yield Sample("roommood_camera_info", "Which camera this is.", 1, labels)
-        for outcome in ("captured", "sent", "skipped", "lost_with_worker"):
+        for outcome in ("captured", "sent", "skipped", "unchanged", "lost_with_worker"):
             name = f"roommood_camera_frames_{outcome}_total"
             yield Sample(name, f"Frames {outcome.replace('_', ' ')}.", getattr(health, outcome))
         rate_hz, encode_s = self._capture.rate_hz, (health.encode_ms or 0.0) / 1e3
@@ -324,11 +348,3 @@ class CameraNode:
         if health.temperature_c:
             name = "roommood_camera_temperature_celsius"
             yield Sample(name, "Of the board.", health.temperature_c)
-
-
-def _temperature_c() -> float | None:
-    """The board's temperature, or None where the system does not tell."""
-    try:
-        return int(_THERMAL.read_text()) / 1000.0
-    except (OSError, ValueError):
-        return None

@@ -2,15 +2,16 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Container, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import zmq
 
 from roommood.camera_node.deliveries import Refusals, unreached
+from roommood.camera_node.frames import Frames, Outgoing
 from roommood.camera_node.hellos import Hellos
 from roommood.camera_node.membership import Membership
 from roommood.camera_node.worker_connection import WorkerConnection, all_say, soonest
@@ -20,15 +21,17 @@ from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import (
     CREDIT_VOID_MS,
-    MAX_INTERVAL_US,
     MAX_STATUS_CHARS,
 )
-from roommood.shared.protocol.messages import CameraHealth, Credit, Frame, Hello
+from roommood.shared.protocol.messages import CameraHealth, Credit, Hello
 from roommood.shared.security.keys import ClientKeys
 from roommood.shared.transport import sockets
 from roommood.shared.transport.client import Dialer, doctor_command
 from roommood.shared.transport.monitors import ConnectionEvent
 from roommood.shared.transport.sockets import Dealer
+
+if TYPE_CHECKING:
+    from roommood.shared.opencv import Pixels
 
 _log = logging.getLogger(__name__)
 _MEMBERSHIP_EVERY_MS: Final = 500.0
@@ -36,16 +39,6 @@ _MEMBERSHIP_EVERY_MS: Final = 500.0
 _LOCAL_NETWORK: Final = "tcp://local-network:0"
 # Milliseconds that the last words may take to leave when a socket is closed.
 _LINGER_MS: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A compressed picture that is about to be sent; `captured_ms` by `boot_ms`."""
-
-    jpeg: bytes
-    width: int
-    height: int
-    captured_ms: float
 
 
 class Publisher:
@@ -83,13 +76,12 @@ class Publisher:
         self._identity = hello()
         self._membership = Membership(self._identity.camera, workers)
         self._membership_due_ms = 0.0
-        self._nominal_interval_us = nominal_interval_us
         self._links: dict[str, WorkerConnection] = {}
         self._limited_log = RateLimitedLog(_log)
         self._next_link = 0
         self._connections = 0
-        self._previous_captured_ms: float | None = None
         self._lost_on_closed_links = 0
+        self._frames = Frames(self._identity, nominal_interval_us)
         self.sent = 0
         self.last_transit_ms: float | None = None
         self._refusals = Refusals()
@@ -102,10 +94,32 @@ class Publisher:
     def may_send(self) -> bool:
         """True if a worker has asked for a frame and its socket takes one."""
         now_ms = boot_ms()
-        return any(
-            link.window.available(now_ms) > 0 and sockets.is_writable(link.socket)
-            for link in self._links.values()
-        )
+        return any(sockets.is_writable(link.socket) for link in self._asking(now_ms))
+
+    def _asking(self, now_ms: float) -> Iterator[WorkerConnection]:
+        is_due = now_ms >= self._frames.holding.due_ms()
+        for link in self._links.values():
+            if (is_due or not link.window.may_hold) and link.window.available(now_ms) > 0:
+                yield link
+
+    @property
+    def may_hold(self) -> bool:
+        """True if all who ask for a frame now let it be held where it looks as the last one did."""
+        asking = list(self._asking(boot_ms()))
+        return bool(asking) and all(link.window.may_hold for link in asking)
+
+    def holds(self, captured_ms: float, glance: "Callable[[], Pixels]", step_ms: float) -> bool:
+        """Whether this picture is not sent, one of those that come each `step_ms`."""
+        age_ms, holding = boot_ms() - captured_ms, self._frames.holding
+        return self.may_hold and holding.holds(captured_ms, age_ms, glance, step_ms)
+
+    def until_look_ms(self) -> float:
+        """Milliseconds until a picture is to be looked at, infinite where none may be held."""
+        now_ms = boot_ms()
+        windows = (link.window for link in self._links.values())
+        if not any(window.may_hold and window.available(now_ms) > 0 for window in windows):
+            return math.inf
+        return max(0.0, self._frames.holding.due_ms() - now_ms)
 
     @property
     def paused(self) -> bool:
@@ -212,6 +226,8 @@ class Publisher:
             # Is it known by another address too? To be seen before it is sent a frame.
             self._membership_due_ms = 0.0
         link.answered()
+        if link.window.may_hold:
+            self._frames.holding.allow(credit)
         settled = unsettled - link.window.unsettled if link.window.worker_id == worker_id else 0
         refused = link.newly_refused(credit)
         if settled > 0:
@@ -261,41 +277,20 @@ class Publisher:
     def send(self, outgoing: Outgoing) -> bool:
         """Sends one frame to the worker that will be served soonest; False if none takes it."""
         now_ms = boot_ms()
-        parts = [wire.encode_frame(self._frame(outgoing, now_ms)), outgoing.jpeg]
-        while (link := soonest(self._links.values(), now_ms)) is not None:
+        frame = self._frames.frame_of(outgoing, now_ms)
+        parts = [wire.encode_frame(frame), outgoing.jpeg]
+        while (link := soonest(self._asking(now_ms), now_ms)) is not None:
             if sockets.send(link.socket, parts):
-                self._note_sent(link, outgoing, now_ms)
+                self._frames.sent(frame, outgoing)
+                self._note_sent(link, now_ms)
                 return True
             link.window.disconnect()
         return False
 
-    def _note_sent(self, link: WorkerConnection, outgoing: Outgoing, now_ms: float) -> None:
+    def _note_sent(self, link: WorkerConnection, now_ms: float) -> None:
         link.window.spend()
         link.sent_ms = link.told_ms = now_ms
         self.sent += 1
-        self._previous_captured_ms = outgoing.captured_ms
-
-    def _frame(self, outgoing: Outgoing, now_ms: float) -> Frame:
-        identity = self._identity
-        return Frame(
-            camera=identity.camera,
-            room=identity.room,
-            session_id=identity.session_id,
-            seq=self.sent,
-            width=outgoing.width,
-            height=outgoing.height,
-            rotation=identity.rotation,
-            age_ms=max(0.0, now_ms - outgoing.captured_ms),
-            interval_us=self._interval_us(outgoing.captured_ms),
-            sent_ms=now_ms,
-            jpeg=outgoing.jpeg,
-        )
-
-    def _interval_us(self, captured_ms: float) -> int:
-        if self._previous_captured_ms is None:
-            return self._nominal_interval_us
-        elapsed_us = round((captured_ms - self._previous_captured_ms) * 1000.0)
-        return min(max(elapsed_us, 0), MAX_INTERVAL_US)
 
     # Membership
 

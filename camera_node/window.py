@@ -21,6 +21,7 @@ class CreditWindow:
         self.heard_ms = now_ms
         self.ready_at_ms = 0.0
         self.reads_luma = False
+        self.may_hold = False  # its next frame, where that looks as the last one did
         self.is_closing = False  # no more frames: it ends when those that were sent are settled
         self._granted = 0
         self._started = 0
@@ -44,6 +45,7 @@ class CreditWindow:
             self._meet(credit)
         self.heard_ms = now_ms
         self.reads_luma = credit.luma
+        self.may_hold = credit.hold_ms > 0
         self.ready_at_ms = now_ms + credit.ready_ms
         self._started = max(self._started, min(credit.started, self.sent))
         closed = credit.leaving or credit.paused or bool(credit.refused)

@@ -189,11 +189,24 @@ class Worker:
 
     def _note_start(self, started: Started) -> None:
         job = started.job
+        self._note_held(job)
         self._intake.started(job, started.now_ms)
         self._stats.started(started.age_ms)
         self._debug(job, "started", age_ms=started.age_ms, interval_us=job.frame.interval_us)
 
+    def _note_held(self, job: Job) -> None:
+        """Pictures that looked the same, and were not sent, count for their time."""
+        frame = job.frame
+        if not frame.held_us:
+            return
+        self._intake.held(job)
+        self._debug(job, "held", interval_us=frame.held_us)
+        result = self._result(job, (), repeated=True)
+        spared = dataclasses.replace(result, seq=frame.seq - 1, interval_us=frame.held_us)
+        self._reporter.add(spared, job.captured_ms - frame.interval_us / 1000)
+
     def _refuse_stale(self, stale: Stale) -> None:
+        self._note_held(stale.job)
         self._intake.refused_at_start(stale.job, Outcome.STALE)
         self._debug(stale.job, "refused", why=Outcome.STALE.reason, age_ms=stale.age_ms)
 

@@ -72,8 +72,8 @@ class WorkerHealth:
     threads: int = measure(0, "Compute threads.")
     analysed: int = measure(0, "Frames analysed.", label="Analysed", shown_digits=0)
     repeated: int = measure(
-        0, "Frames not analysed: nothing had changed in an empty room.", label="Repeated",
-        shown_digits=0,
+        0, "Looks spared, here or by cameras: nothing had changed in an empty room.",
+        label="Repeated", shown_digits=0,
     )  # fmt: skip
     refused: int = measure(0, "Frames refused.", label="Refused", shown_digits=0)
     results_waiting: int = measure(

@@ -26,6 +26,14 @@ class Interrupted(SourceError):
     """A read was told to end before its picture was due."""
 
 
+def unexpected(error: Exception) -> SourceError:
+    """What a driver or library raises unforeseen is a camera that is lost, and may come back."""
+    return SourceError(
+        f"unexpected {type(error).__name__}: {error}; if it stays, update the camera's driver and "
+        "libraries, or report it with the log of --log-level debug"
+    )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """One captured picture: raw `pixels`, uint8, (H, W, 3) BGR or (H, W) luma, or a `jpeg` as it

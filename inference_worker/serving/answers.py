@@ -4,6 +4,7 @@ from typing import Final
 
 from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.credit import CreditControl
+from roommood.inference_worker.serving.repeats import NO_HOLD
 from roommood.inference_worker.serving.sessions import SessionTable
 from roommood.shared.errors import VersionMismatch
 from roommood.shared.protocol import wire
@@ -71,7 +72,7 @@ class Answers:
     def _credit(
         self, session: CameraSession, now_ms: float, workers: tuple[str, ...]
     ) -> list[bytes]:
-        account = session.account
+        account, hold = session.account, session.hold or NO_HOLD
         credit = Credit(
             worker_id=self._worker_id,
             connection=session.hello.connection,
@@ -87,6 +88,9 @@ class Answers:
             refused_frames=account.refused_frames,
             refused_why=account.refused_why,
             luma=self._luma,
+            empty_seq=hold.empty_seq,
+            hold_ms=hold.hold_ms,
+            look_ms=hold.look_ms,
         )
         return [session.routing_id, wire.encode_credit(credit)]
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from roommood.inference_worker.serving.ledger import Account
-from roommood.inference_worker.serving.repeats import EmptyLook
+from roommood.inference_worker.serving.repeats import EmptyLook, Hold
 from roommood.shared.clock import TransitClock
 from roommood.shared.protocol.messages import Hello
 
@@ -20,7 +20,8 @@ class CameraSession:
     `addresses_told` are the connection and the addresses of workers that it was last told of.
     `due_ms` is when it is to be asked again, as `Pace` says, from the fields after it. `empty_look`
     is its last full look, if that showed nobody; `looked_ms` is when the newest full look was
-    captured, `voided_ms` when the last frame came before credit was taken back.
+    captured, `people_ms` when the newest that showed somebody was, `voided_ms` when the last frame
+    came before credit was taken back. `hold` goes with the credit that it has.
     """
 
     key: SessionKey
@@ -47,4 +48,6 @@ class CameraSession:
     has_faces: bool = True
     empty_look: EmptyLook | None = None
     looked_ms: float = -math.inf
+    people_ms: float = -math.inf
+    hold: Hold | None = None
     voided_ms: float | None = None

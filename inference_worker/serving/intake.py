@@ -205,10 +205,14 @@ class Intake:
             self.ledger.refuse_unknown(routing_id, Outcome.UNSOLICITED)
             self._limited_log.event("frame before Hello refused", camera=frame.camera)
             return
+        is_held = session.hold is not None
         credited = self.sessions.receive(session, now_ms)
         session.transit_ms = session.clock.transit_ms(frame.sent_ms, now_ms)
-        self.control.fetched(session.fetch_ms)
-        self._pace.came(session, frame.interval_us, now_ms)
+        if is_held:
+            self._pace.held(session, now_ms)
+        else:
+            self.control.fetched(session.fetch_ms)
+            self._pace.came(session, frame.interval_us, now_ms)
         outcome = self._why_not(session, frame, credited)
         if outcome is not None:
             self._refuse_frame(session, outcome)
@@ -254,6 +258,10 @@ class Intake:
         self.control.waited(now_ms - job.arrived_ms)
         self.sessions.begin(job.session, job, now_ms)
 
+    def held(self, job: Job) -> None:
+        """Its camera held pictures that came before it."""
+        self.ledger.held(job.session.account)
+
     def refused_at_start(self, job: Job, outcome: Outcome) -> None:
         """A thread looked at a job and did not begin with it."""
         self.sessions.refuse(job.session, outcome)
@@ -270,15 +278,22 @@ class Intake:
             self.control.took(now_ms - began_ms)
         if job.captured_ms >= session.looked_ms:
             session.looked_ms = job.captured_ms
-            self._note_look(job, analysis)
+            self._note_look(job, analysis, now_ms)
 
-    def _note_look(self, job: Job, analysis: Analysis | None) -> None:
+    def _note_look(self, job: Job, analysis: Analysis | None, now_ms: float) -> None:
         """What the newest full look showed; of two threads' looks the older one may end last."""
         session = job.session
         is_void = session.voided_ms is not None and job.arrived_ms <= session.voided_ms
         glance = analysis.glance if analysis is not None and not is_void else None
-        session.empty_look = self._repeats.empty_look(glance, job.captured_ms)
-        if analysis is not None and self._pace.seen(session, len(analysis.faces)):
+        if analysis is not None and analysis.faces:
+            session.people_ms = job.captured_ms
+        session.empty_look = self._repeats.empty_look(
+            glance, job.captured_ms, job.frame.seq, session.people_ms
+        )
+        is_due = analysis is not None and self._pace.seen(session, len(analysis.faces))
+        if self._pace.hold(session) is not None and session.hold is None:
+            session.due_ms, is_due = now_ms, True
+        if is_due:
             self.sessions.requeue(session)
 
     # Credit
@@ -286,14 +301,21 @@ class Intake:
     def _grant(self, now_ms: float) -> None:
         self._next_due_ms = self.sessions.ready.wake(now_ms)
         while not self._answers.leaving and (session := self.sessions.ready.first) is not None:
-            may_grant = self.control.may_grant(session.fetch_ms, now_ms)
-            if not (may_grant or self.control.may_grow(now_ms)):
+            hold = self._pace.hold(session)
+            if hold is None and not self._may_grant(session, now_ms):
                 return
-            self.sessions.grant(session, now_ms, self._pace.next_due_ms(session, now_ms))
-            self.control.granted(now_ms)
+            self.sessions.grant(session, now_ms, self._pace.next_due_ms(session, now_ms), hold)
             # The list of workers comes with the answers to Hello; here it would cost a large site
             # more than the frame's header.
             self._answers.tell(session, now_ms)
+
+    def _may_grant(self, session: CameraSession, now_ms: float) -> bool:
+        """Whether a thread will be free for a frame that comes as soon as it can."""
+        control = self.control
+        if not (control.may_grant(session.fetch_ms, now_ms) or control.may_grow(now_ms)):
+            return False
+        control.granted(now_ms)
+        return True
 
     def know(self, workers: tuple[str, ...]) -> None:
         """The addresses of all live workers, which cameras are told of."""

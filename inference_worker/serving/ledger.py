@@ -17,6 +17,8 @@ class Outcome(StrEnum):
     ANALYSED = "analysed"
     # It looks as the last one did, which showed nobody: taken for that one.
     REPEATED = "repeated"
+    # No frame: pictures that the camera did not send for the same reason, told with the next one.
+    HELD = "held"
     LOST_ON_WIRE = "lost-on-wire"
     # The key of the sender, or its claim.
     REVOKED = "refused-revoked"
@@ -60,7 +62,7 @@ class Account:
     """The frames of one camera's socket, in the camera's own numbering of those it sent on it.
 
     `granted` were asked for, `received` came or are known to be lost, `settled` were begun,
-    refused or lost.
+    refused or lost. `may_hold`: the camera need not send yet what it was asked for last.
     """
 
     granted: int
@@ -69,6 +71,7 @@ class Account:
     ended: Counter[Outcome] = field(default_factory=Counter)
     refused_frames: int = 0
     refused_why: str = ""
+    may_hold: bool = False
 
     @property
     def in_flight(self) -> int:
@@ -84,10 +87,10 @@ class Account:
 class Ledger:
     """All accounts' frames, by the stage at which they are now and by how they ended.
 
-    `asked` are credited and have not come, `waiting` have come and not begun, `running` are the
-    jobs that threads work at, with the time at which each began. `ended` counts frames of all
-    accounts ever opened, `refused` all that was refused of any peer, messages too. Both may be read
-    from any thread.
+    `asked` are credited and have not come, but for those that cameras may hold, `waiting` have come
+    and not begun, `running` are the jobs that threads work at, with the time at which each began.
+    `ended` counts frames of all accounts ever opened, `refused` all that was refused of any peer,
+    messages too. Both may be read from any thread.
     """
 
     def __init__(self) -> None:
@@ -105,15 +108,16 @@ class Ledger:
 
     # Before the frame comes
 
-    def grant(self, account: Account) -> None:
-        """One more frame is asked for."""
+    def grant(self, account: Account, may_hold: bool = False) -> None:
+        """One more frame is asked for, which the camera `may_hold` for a while."""
         account.granted += 1
-        self.asked += 1
+        account.may_hold = may_hold
+        self.asked += not may_hold
 
     def void(self, account: Account) -> None:
         """Takes back what was asked for and has not come."""
-        self.asked -= account.granted - account.received
-        account.granted = account.received
+        self.asked -= account.granted - account.received - account.may_hold
+        account.granted, account.may_hold = account.received, False
 
     # It came, or never will
 
@@ -142,10 +146,16 @@ class Ledger:
         account.received += frames
         unasked = max(0, account.received - account.granted)
         account.granted += unasked
-        self.asked -= frames - unasked
+        held = account.may_hold and frames > unasked
+        self.asked -= frames - unasked - held
+        account.may_hold = account.may_hold and not held
         self.waiting += frames
 
     # What was done with it
+
+    def held(self, account: Account) -> None:
+        """A camera tells of pictures that it did not send."""
+        self._end(account, Outcome.HELD, 1)
 
     def begin(self, account: Account, job: object, now_ms: float) -> None:
         """A thread began with a frame that waited."""

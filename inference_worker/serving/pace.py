@@ -7,7 +7,7 @@ than what happens between two looks. Time is an argument.
 from typing import Final
 
 from roommood.inference_worker.serving.camera_session import CameraSession
-from roommood.inference_worker.serving.repeats import early_ms
+from roommood.inference_worker.serving.repeats import Hold, early_ms
 from roommood.shared.protocol.limits import MAX_WORKERS_PER_CAMERA
 
 # Weight of the newest gap in the moving average; how much of its error the next one makes good;
@@ -58,6 +58,18 @@ class Pace:
             session.period_ms = session.gap_ms = target_ms
         session.came_ms = now_ms
         session.due_ms = self.next_due_ms(session, session.asked_ms or now_ms)
+
+    def held(self, session: CameraSession, now_ms: float) -> None:
+        """A frame came whose camera had chosen when: it tells nothing of other workers."""
+        session.came_ms = now_ms
+        session.due_ms = self.next_due_ms(session, now_ms)
+
+    def hold(self, session: CameraSession) -> Hold | None:
+        """What the camera may do with a credit that it is given now."""
+        last = session.empty_look
+        if last is None or not session.hello.holds:
+            return None
+        return Hold(last.seq, last.hold_ms, self._target_ms(session))
 
     def next_due_ms(self, session: CameraSession, now_ms: float) -> float:
         """When the camera is to be asked again, if it is asked now."""

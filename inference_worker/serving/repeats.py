@@ -1,8 +1,10 @@
 """For how long a picture of an empty room may stand for those that look the same after it.
 
-Times are `boot_ms` of capture.
+A camera that can compare them itself is told of its `Hold`, and sends none meanwhile; the pictures
+of others are compared here. Times are `boot_ms` of capture.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,10 +17,25 @@ _SHORT_STEP_MS: Final = 40.0
 
 @dataclass(frozen=True, slots=True)
 class EmptyLook:
-    """The last full look at a room that showed nobody: what it looked like, and when."""
+    """The last full look at a room that showed nobody: what it looked like, when, its frame's
+    number, and for how long its camera may hold what looks the same."""
 
     glance: Picture
     captured_ms: float
+    seq: int = 0
+    hold_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a camera may do with its next credit: see `Credit`."""
+
+    empty_seq: int
+    hold_ms: float
+    look_ms: float
+
+
+NO_HOLD: Final = Hold(0, 0.0, 0.0)
 
 
 class Repeats:
@@ -43,11 +60,21 @@ class Repeats:
             return None
         return last.glance if captured_ms >= last.captured_ms else None
 
-    def empty_look(self, glance: Picture | None, captured_ms: float) -> EmptyLook | None:
-        """To be kept after a full look; `glance` is there if it showed nobody."""
+    def empty_look(
+        self,
+        glance: Picture | None,
+        captured_ms: float,
+        seq: int = 0,
+        people_ms: float = -math.inf,
+    ) -> EmptyLook | None:
+        """To be kept after a full look; `glance` is there if it showed nobody.
+
+        `people_ms`: when it last showed somebody. For no longer than that is ago a camera holds its
+        pictures, so that the live figures of a room that has just emptied still move.
+        """
         if glance is None or not self._hold_ms:
             return None
-        return EmptyLook(glance, captured_ms)
+        return EmptyLook(glance, captured_ms, seq, min(self._hold_ms, captured_ms - people_ms))
 
 
 def early_ms(last: EmptyLook | None, step_ms: float) -> float:

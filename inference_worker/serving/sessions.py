@@ -7,6 +7,7 @@ from roommood.inference_worker.serving.camera_session import CameraSession, Sess
 from roommood.inference_worker.serving.ledger import NONE_EARLY, Account, Ledger, Outcome
 from roommood.inference_worker.serving.newest_session import NewestSession
 from roommood.inference_worker.serving.ready_queue import ReadyQueue
+from roommood.inference_worker.serving.repeats import Hold
 from roommood.shared.clock import TransitClocks
 from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_SESSIONS
 from roommood.shared.protocol.messages import Hello
@@ -97,9 +98,17 @@ class SessionTable:
 
     # A frame's way
 
-    def grant(self, session: CameraSession, now_ms: float, due_ms: float = 0.0) -> None:
-        """Allows one more frame, and none thereafter before `due_ms`."""
-        self.ledger.grant(session.account)
+    def grant(
+        self,
+        session: CameraSession,
+        now_ms: float,
+        due_ms: float = 0.0,
+        hold: Hold | None = None,
+    ) -> None:
+        """Allows one more frame, which may be held as `hold` says; none thereafter before
+        `due_ms`."""
+        self.ledger.grant(session.account, hold is not None)
+        session.hold = hold
         session.asked_ms = now_ms
         session.due_ms = due_ms
         self.ready.remove(session)
@@ -108,7 +117,10 @@ class SessionTable:
         """A frame came in; False if it was not credited."""
         credited = self.ledger.receive(session.account)
         session.heard_ms = now_ms
-        if credited and session.asked_ms is not None:
+        if session.hold is not None:
+            # It was its camera's to choose when this came.
+            session.asked_ms, session.hold = now_ms, None
+        elif credited and session.asked_ms is not None:
             fetch_ms = now_ms - session.asked_ms
             session.fetch_ms = min(fetch_ms, session.fetch_ms * 1.5 + 1.0)
         return credited
@@ -128,7 +140,7 @@ class SessionTable:
     def void(self, session: CameraSession) -> None:
         """Takes back what was credited and has not come; nothing is kept of what it looked like."""
         self.ledger.void(session.account)
-        session.empty_look, session.voided_ms = None, session.came_ms
+        session.empty_look, session.hold, session.voided_ms = None, None, session.came_ms
         self.requeue(session)
 
     def requeue(self, session: CameraSession) -> None:

@@ -87,7 +87,7 @@ class WorkerStats:
             "up_s": (boot_ms() - self._started_ms) / 1000.0,
             "threads": self._threads,
             "analysed": ledger.ended[Outcome.ANALYSED],
-            "repeated": ledger.ended[Outcome.REPEATED],
+            "repeated": ledger.ended[Outcome.REPEATED] + ledger.ended[Outcome.HELD],
             "refused": sum(self._refused().values()),
             "refused_wire_version": ledger.refused[Outcome.WIRE_VERSION],
             "in_flight": ledger.in_flight,

@@ -14,8 +14,9 @@ from roommood.inference_worker.vision.emotions import (
     open_classifier,
 )
 from roommood.inference_worker.vision.faces import DEFAULT_INPUT_SIZE, Detection, FaceDetector
-from roommood.inference_worker.vision.glance import glance_at, glance_of, unchanged
+from roommood.inference_worker.vision.glance import glance_at
 from roommood.inference_worker.vision.opencv import Picture
+from roommood.shared.glance import glance_of, unchanged
 from roommood.shared.protocol.emotions import size_class
 from roommood.shared.protocol.limits import MAX_FACES
 from roommood.shared.protocol.messages import Face

@@ -26,10 +26,10 @@ DELIVERY_PROBLEMS: Final = ("refused", "unreached")
 class CameraHealth:
     """What a camera counts and measures about itself, since its start.
 
-    `captured == sent + skipped`, apart from the one newest frame that waits. `sent` counts
-    frames to all workers; `lost_with_worker` those of them whose worker ended first. `source` is
-    "ok", or what is wrong with it: one of PICTURE_PROBLEMS or DELIVERY_PROBLEMS, reconnecting,
-    paused, ... and why.
+    `captured == sent + skipped + unchanged`, apart from the one newest frame that waits. `sent`
+    counts frames to all workers; `lost_with_worker` those of them whose worker ended first.
+    `source` is "ok", or what is wrong with it: one of PICTURE_PROBLEMS or DELIVERY_PROBLEMS,
+    reconnecting, paused, ... and why.
     None is what is not known; in messages and in Redis that is 0.
     """
 
@@ -53,6 +53,11 @@ class CameraHealth:
         label="Temperature", unit="°C", shown_digits=0, sample="temperature_celsius",
     )  # fmt: skip
     source: str = measure("", "How its source is, in its own words.", high=200)
+    unchanged: int = measure(
+        0,
+        "Not sent: it looked as the last one did, in which a worker had found nobody.",
+        is_new=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,8 @@ class Hello:
 
     `session_id` is random per start of the camera; `link` numbers its sockets and `connection`
     their handshakes, so that a Credit for an earlier connection is told apart. `sent` counts
-    the frames sent on this link since the camera's start, over all connections.
+    the frames sent on this link since the camera's start, over all connections. `holds`: this
+    camera keeps to `Credit.hold_ms`; older ones do not.
     """
 
     camera: str
@@ -78,6 +84,7 @@ class Hello:
     sent_ms: float
     release: str = ""
     health: CameraHealth = CameraHealth()
+    holds: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +98,10 @@ class Credit:
     `refused_frames` of the camera's frames were refused since its first Hello, which includes
     later connections, the latest because of `refused_why`; older workers do not say. `luma`: the
     worker's models make nothing of colour.
+
+    Where `hold_ms` is not 0 nobody was found in frame `empty_seq`: a picture that looks the same
+    need not be sent until so long after that one's capture, if the camera looks for itself every
+    `look_ms`.
     """
 
     worker_id: str
@@ -107,6 +118,9 @@ class Credit:
     refused_frames: int = 0
     refused_why: str = ""
     luma: bool = False
+    empty_seq: int = 0
+    hold_ms: float = 0.0
+    look_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +128,10 @@ class Frame:
     """Camera to worker: one JPEG and what is needed to count it.
 
     `seq` counts the frames this camera sent in its session, to whichever worker; `age_ms` is
-    capture to sending; `interval_us` is capture to capture since the previous frame sent.
+    capture to sending; `interval_us` is capture to capture since the previous frame sent. Where
+    `held_us` is not 0 pictures between these two were not sent, since they looked the same: `seq`
+    leaves out one number for them, and `held_us` goes from the frame before to the newest of them,
+    `interval_us` from there on.
     """
 
     camera: str
@@ -128,6 +145,7 @@ class Frame:
     interval_us: int
     sent_ms: float
     jpeg: bytes = field(repr=False, default=b"")
+    held_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,13 +51,19 @@ def encode_hello(hello: Hello) -> bytes:
 
 
 def encode_credit(credit: Credit) -> bytes:
-    return _pack(b"C", _fields(credit))
+    fields = _fields(credit)
+    if not credit.hold_ms:
+        for seldom in ("empty_seq", "hold_ms", "look_ms"):
+            del fields[seldom]
+    return _pack(b"C", fields)
 
 
 def encode_frame(frame: Frame) -> bytes:
     """The header part only; the JPEG goes as the second part, as it is."""
     fields = _fields(frame)
     del fields["jpeg"]
+    if not frame.held_us:
+        del fields["held_us"]
     return _pack(b"F", fields)
 
 
@@ -167,6 +173,7 @@ def _read_hello(fields: Fields) -> Hello:
         sent_ms=fields.number("sent_ms"),
         release=fields.text("release"),
         health=_read_camera_health(fields.fields("health")),
+        holds=fields.flag("holds") if fields.has("holds") else False,
     )
 
 
@@ -197,7 +204,17 @@ def _read_credit(fields: Fields) -> Credit:
         refused_frames=fields.integer("refused_frames") if fields.has("refused_frames") else 0,
         refused_why=fields.text("refused_why") if fields.has("refused_why") else "",
         luma=fields.flag("luma") if fields.has("luma") else False,
+        **(_read_hold(fields) if fields.has("hold_ms") else {}),
     )
+
+
+def _read_hold(fields: Fields) -> dict[str, Any]:
+    """Where a picture may be held back; older workers do not say."""
+    return {
+        "empty_seq": fields.integer("empty_seq", 0, limits.MAX_SEQ),
+        "hold_ms": fields.number("hold_ms", 0.0, limits.MAX_INTERVAL_US / 1000),
+        "look_ms": fields.number("look_ms", 1.0),
+    }
 
 
 def _read_frame(fields: Fields, jpeg: bytes) -> Frame:
@@ -213,7 +230,16 @@ def _read_frame(fields: Fields, jpeg: bytes) -> Frame:
         interval_us=fields.integer("interval_us", 0, limits.MAX_INTERVAL_US),
         sent_ms=fields.number("sent_ms"),
         jpeg=jpeg,
+        held_us=_read_held(fields) if fields.has("held_us") else 0,
     )
+
+
+def _read_held(fields: Fields) -> int:
+    """Pictures that were held back have a number of their own, before the frame's."""
+    held_us = fields.integer("held_us", 0, limits.MAX_INTERVAL_US)
+    if held_us and not fields.integer("seq"):
+        raise BadField("held_us of the first frame, which none came before")
+    return held_us
 
 
 def _read_report(fields: Fields) -> Report:

@@ -12,6 +12,7 @@ import pytest
 
 from roommood.camera_node.back_off import BackOff
 from roommood.camera_node.capture import Capture, CaptureCounts
+from roommood.camera_node.interval import Interval
 from roommood.camera_node.sources.picture import (
     EndOfSource,
     Grabbed,
@@ -121,7 +122,7 @@ def room() -> Iterator[Room]:
 
 
 def balanced(counts: CaptureCounts) -> bool:
-    return counts.captured == counts.taken + counts.skipped + counts.waiting
+    return counts.captured == counts.taken + counts.skipped + counts.unchanged + counts.waiting
 
 
 def test_the_newest_picture_is_given_out_once(room: Room) -> None:
@@ -142,6 +143,22 @@ def test_a_picture_taken_but_not_sent_counts_as_skipped(room: Room) -> None:
     room.capture.take_newest()
     room.capture.count_unsent()
     assert room.capture.counts() == CaptureCounts(captured=1, skipped=1)
+
+
+def test_a_picture_that_was_held_back_has_a_count_of_its_own(room: Room) -> None:
+    room.start()
+    room.show(1)
+    room.capture.take_newest()
+    room.capture.count_unchanged()
+    assert room.capture.counts() == CaptureCounts(captured=1, unchanged=1)
+
+
+def test_the_rate_of_a_source_whose_pictures_come_late_is_that_at_which_they_come() -> None:
+    interval = Interval()
+    for number in range(20):
+        interval.note(number * 40.0, number * 40.0 + 500.0)
+    assert interval.rate_hz(19 * 40.0 + 510.0) == pytest.approx(25.0)
+    assert interval.rate_hz(19 * 40.0 + 1_500.0) == pytest.approx(1.0)
 
 
 def test_nobody_is_woken_who_does_not_wait(room: Room) -> None:
@@ -252,8 +269,9 @@ def test_the_rate_is_measured_and_sinks_when_pictures_stay_away(room: Room) -> N
     room.start()
     room.show(0)
     assert room.capture.rate_hz == 25.0
-    room.show(*range(100, 1100, 100))
-    room.now_ms = 1000.0
+    for at_ms in range(100, 1100, 100):
+        room.now_ms = float(at_ms)
+        room.show(at_ms)
     assert room.capture.rate_hz == pytest.approx(10.0)
     room.now_ms = 3000.0
     assert room.capture.rate_hz == pytest.approx(0.5)

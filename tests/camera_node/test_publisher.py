@@ -1,14 +1,18 @@
 """The camera's side of the frame protocol, spoken to by fake workers over real sockets."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from roommood.camera_node import publisher as publisher_module
-from roommood.camera_node.publisher import Outgoing, Publisher
+from roommood.camera_node.frames import Outgoing
+from roommood.camera_node.publisher import Publisher
 from roommood.shared.clock import boot_ms
+from roommood.shared.opencv import Pixels
 from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_INTERVAL_US
 from roommood.shared.protocol.messages import Hello
 from roommood.shared.transport.sockets import send
@@ -224,6 +228,78 @@ def test_an_interval_is_from_capture_to_capture_of_what_was_sent(site: Publisher
     intervals = [frame.interval_us for frame in worker.frames]
     assert intervals == [40_000, 120_000, MAX_INTERVAL_US, 0]
     assert [frame.seq for frame in worker.frames] == [0, 1, 2, 3]
+
+
+WALL = np.full((60, 80), 100, np.uint8)
+
+
+def holding(publisher: Publisher, captured_ms: float, glance: Pixels = WALL) -> bool:
+    return publisher.holds(captured_ms, lambda: glance, 30.0)
+
+
+def emptied(site: PublisherRig) -> tuple[Publisher, FakeWorker, float]:
+    """A camera whose worker has found nobody in its first frame, and when that was captured."""
+    publisher, worker = site.served()
+    start_ms = boot_ms() - 700.0
+    assert publisher.send(replace(picture(start_ms), glance=WALL))
+    worker.say(granted=2, started=1, empty_seq=0, hold_ms=2_000.0, look_ms=500.0)
+    site.until(lambda: publisher.may_hold)
+    return publisher, worker, start_ms
+
+
+def test_a_picture_that_looks_as_an_empty_one_is_held_until_the_next_look(
+    site: PublisherRig,
+) -> None:
+    publisher, worker, _ = emptied(site)
+    assert publisher.may_send()
+    assert holding(publisher, boot_ms())
+    assert not publisher.may_send()
+    assert 0 < publisher.until_look_ms() <= 500.0
+    assert len(worker.frames) <= 1
+
+
+def test_whoever_comes_in_is_sent_at_once_with_the_time_that_was_empty(site: PublisherRig) -> None:
+    publisher, worker, start_ms = emptied(site)
+    assert holding(publisher, start_ms + 600.0)
+    site.until(publisher.may_send)
+    somebody = WALL.copy()
+    somebody[20:40, 10:20] = 30
+    now_ms = boot_ms()
+    assert not holding(publisher, now_ms, somebody)
+    assert publisher.send(picture(now_ms))
+    site.until(lambda: len(worker.frames) == 2)
+    frame = worker.frames[1]
+    assert (frame.seq, frame.held_us) == (2, 600_000)
+    assert frame.interval_us == round((now_ms - start_ms - 600.0) * 1000)
+
+
+def test_where_another_worker_asks_for_a_frame_nothing_is_held(site: PublisherRig) -> None:
+    worker, other = site.worker("worker"), site.worker("other")
+    publisher = site.publish(worker.address, other.address)
+    site.until(lambda: worker.hellos and other.hellos)
+    worker.say(granted=1)
+    site.until(publisher.may_send)
+    assert publisher.send(replace(picture(boot_ms() - 700.0), glance=WALL))
+    worker.say(granted=2, started=1, empty_seq=0, hold_ms=2_000.0, look_ms=500.0)
+    site.until(lambda: publisher.may_hold)
+    other.say(granted=1)
+    site.until(lambda: not publisher.may_hold)
+    assert not holding(publisher, boot_ms())
+    assert publisher.may_send()
+
+
+def test_before_the_next_look_is_due_nothing_goes_to_a_worker_that_lets_it_be_held(
+    site: PublisherRig,
+) -> None:
+    publisher, worker = site.served()
+    assert publisher.send(replace(picture(), glance=WALL))
+    worker.say(granted=2, started=1, empty_seq=0, hold_ms=2_000.0, look_ms=60_000.0)
+    site.until(lambda: publisher.until_look_ms() < math.inf)
+    assert not publisher.may_send()
+    assert not publisher.send(picture())
+    worker.say(granted=2, started=1)
+    site.until(publisher.may_send)
+    assert publisher.send(picture())
 
 
 def test_a_frame_goes_to_the_worker_that_will_be_served_soonest(site: PublisherRig) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.end_to_end.site import EVERY_FRAME, Site, until
+from tests.end_to_end.test_pipeline import assert_books_agree
 
 PEOPLE = ("--rate-hz", "5", "--empty-rate-hz", "2")
 
@@ -18,6 +19,18 @@ def empty_room(tmp_path: Path) -> str:
     folder = tmp_path / "room"
     folder.mkdir()
     cv2.imwrite(str(folder / "wall.jpg"), np.full((240, 320, 3), 120, np.uint8))
+    return str(folder)
+
+
+@pytest.fixture
+def worn_room(tmp_path: Path) -> str:
+    """An empty room whose light flickers: no two pictures that follow each other look the same."""
+    folder = tmp_path / "worn"
+    folder.mkdir()
+    for number, corner in enumerate((120, 40)):
+        picture = np.full((240, 320, 3), 120, np.uint8)
+        picture[:80, :80] = corner
+        cv2.imwrite(str(folder / f"{number}.jpg"), picture)
     return str(folder)
 
 
@@ -41,13 +54,43 @@ def test_where_nothing_changes_most_looks_are_spared_and_all_the_time_is_counted
     until(lambda: len(worker.lines("analysed")) >= 6, "it was looked at")
     camera.stop()
     worker.stop()
-    (ended,) = worker.lines("worker ended")
-    assert ended["repeated"] > ended["analysed"]
-    assert ended["result-committed"] == ended["repeated"] + ended["analysed"]
-    begun = [line["interval_us"] for line in worker.lines("started")]
-    assert site.buckets("den")["observed_us:sofa"] == sum(begun)
-    assert site.buckets("den")["repeated:sofa"] == ended["repeated"]
+    (own,), (ended,) = camera.lines("camera ended"), worker.lines("worker ended")
+    assert own["unchanged"] > own["sent"]
+    spared = ended.get("repeated", 0) + ended["held"]
+    assert ended["result-committed"] == ended["analysed"] + spared
+    looked = worker.lines("started") + worker.lines("held")
+    assert site.buckets("den")["observed_us:sofa"] == sum(line["interval_us"] for line in looked)
+    assert site.buckets("den")["repeated:sofa"] == spared
     assert site.frames("den", "sofa") == ended["analysed"]
+    gaps = [line["interval_us"] for line in worker.lines("held")]
+    assert max(gaps) < 2_000_000
+    assert_books_agree(site, "den", camera, [worker])
+
+
+def test_whoever_comes_into_an_empty_room_is_sent_at_the_next_look(
+    site: Site, worn_room: str
+) -> None:
+    reports, frames = site.address(), site.address()
+    site.aggregator(reports)
+    worker = site.worker(frames, reports, *PEOPLE, "--repeat-ms", "2000")
+    camera = site.camera("sofa", "den", worn_room, frames, "--rate-hz", "2")
+    until(lambda: len(worker.lines("analysed")) >= 6, "it was looked at")
+    camera.stop()
+    assert camera.lines("camera ended")[0]["unchanged"] == 0
+
+
+def test_two_workers_look_at_an_empty_room_no_more_often_than_one(
+    site: Site, empty_room: str
+) -> None:
+    reports, addresses = site.address(), [site.address(), site.address()]
+    site.aggregator(reports)
+    options = (*PEOPLE, "--repeat-ms", "2000")
+    workers = [site.worker(address, reports, *options) for address in addresses]
+    camera = site.camera("sofa", "den", empty_room, " ".join(addresses), "--rate-hz", "30")
+    until(lambda: sum(len(each.lines("held")) for each in workers) >= 4, "pictures were held")
+    camera.stop()
+    gaps = [line["interval_us"] for each in workers for line in each.lines("held")]
+    assert median(gaps) > 1_000_000
 
 
 def test_the_control_spares_none(site: Site, empty_room: str) -> None:
@@ -57,6 +100,7 @@ def test_the_control_spares_none(site: Site, empty_room: str) -> None:
     site.camera("sofa", "den", empty_room, frames, "--rate-hz", "30")
     until(lambda: len(worker.lines("analysed")) >= 12, "frames are analysed")
     assert not worker.lines("repeated")
+    assert not worker.lines("held")
 
 
 def test_an_empty_room_is_looked_at_twice_a_second(site: Site, empty_room: str) -> None:

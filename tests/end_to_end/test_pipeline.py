@@ -12,7 +12,7 @@ def assert_books_agree(site: Site, room: str, camera: Component, workers: list[C
     """Captured, sent, analysed, committed and counted in Redis tell one story."""
     own = camera.wait_for("camera ended")
     ended = [worker.wait_for("worker ended") for worker in workers]
-    assert own["captured"] == own["sent"] + own["skipped"]
+    assert own["captured"] == own["sent"] + own["skipped"] + own["unchanged"]
     outcomes = {
         name: total(ended, name)
         for name in set().union(*ended)
@@ -20,7 +20,7 @@ def assert_books_agree(site: Site, room: str, camera: Component, workers: list[C
     }
     assert own["sent"] == sum(outcomes.values()) + own["lost_with_worker"], (own, outcomes)
     committed = total(ended, "result-committed") + total(ended, "result-duplicate")
-    looked = outcomes["analysed"] + outcomes.get("repeated", 0)
+    looked = outcomes["analysed"] + outcomes.get("repeated", 0) + total(ended, "held")
     assert looked == committed + total(ended, "unacknowledged")
     assert site.seen_bits(room) == committed
 

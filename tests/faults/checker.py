@@ -107,8 +107,8 @@ def _judge_camera(site: FaultSite, ended: Line, verdict: Verdict) -> None:
     then books it as lost with the worker: more reasons than frames are no fault, fewer are.
     """
     camera, boot = ended["camera"], ended["session"]
-    if ended["captured"] != ended["sent"] + ended["skipped"]:
-        verdict.notes.append(f"{camera}: captured is not sent + skipped: {ended}")
+    if ended["captured"] != ended["sent"] + ended["skipped"] + ended.get("unchanged", 0):
+        verdict.notes.append(f"{camera}: captured is not sent + skipped + unchanged: {ended}")
     missing = ended["sent"] - explained(site, camera, boot) - ended["lost_with_worker"]
     if missing > 0:
         verdict.unexplained += missing

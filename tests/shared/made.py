@@ -1,5 +1,6 @@
 """Messages made up for tests: one plain example of each, and strategies for any."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -57,6 +58,7 @@ hellos = st.builds(
     sent_ms=times,
     release=texts,
     health=healths,
+    holds=st.booleans(),
 )
 credits = st.builds(
     Credit,
@@ -72,6 +74,13 @@ credits = st.builds(
     leaving=st.booleans(),
     refused=texts,
 )
+holding_credits = st.builds(
+    replace,
+    credits,
+    empty_seq=seqs,
+    hold_ms=st.floats(1.0, 5_000.0),
+    look_ms=st.floats(1.0, 5_000.0),
+)
 frames = st.builds(
     Frame,
     camera=names,
@@ -85,6 +94,9 @@ frames = st.builds(
     interval_us=st.integers(0, MAX_INTERVAL_US),
     sent_ms=times,
     jpeg=st.binary(max_size=64),
+)
+held_frames = st.builds(
+    replace, frames, seq=st.integers(1, MAX_SEQ), held_us=st.integers(0, MAX_INTERVAL_US)
 )
 boxes = st.tuples(
     st.integers(-65_535, 65_535), st.integers(-65_535, 65_535), sides, sides

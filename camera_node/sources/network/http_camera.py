@@ -181,7 +181,7 @@ class _PictureStream:
 
     def _note_arrival(self, now_ms: float) -> None:
         took_ms, self._came_ms = now_ms - self._came_ms, now_ms
-        self._interval.note(now_ms)
+        self._interval.note(now_ms, now_ms)
         if not self._has_come:
             self._has_come = True
             return

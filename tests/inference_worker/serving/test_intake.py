@@ -16,6 +16,7 @@ from roommood.inference_worker.vision.analysis import Analysis
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import CREDIT_VOID_MS
+from roommood.shared.protocol.messages import Credit
 from roommood.shared.transport.sockets import bind_frames, close
 from tests.shared.fakes import PolledCamera, Rig
 from tests.shared.made import face, frame, hello
@@ -482,3 +483,104 @@ def test_the_next_look_is_near_but_not_now_while_a_camera_is_ready(site: IntakeR
     # On a busy machine the overcommit may have grown by now, and the other camera been asked.
     still_ready = bool(site.intake.sessions.ready)
     assert 0 <= site.intake.next_look_ms() <= (50 if still_ready else 500)
+
+
+# What cameras may hold
+
+
+def holder(site: IntakeRig, **changes: Any) -> PolledCamera:
+    """A camera that can hold pictures, with a credit."""
+    camera = site.camera()
+    camera.hello(holds=True, **changes)
+    site.until(lambda: camera.credits and camera.credit.granted > camera.sent)
+    return camera
+
+
+def asked_again(site: IntakeRig, camera: PolledCamera) -> Credit:
+    site.until(lambda: camera.credit.granted > camera.sent)
+    return camera.credit
+
+
+def test_a_camera_whose_room_is_empty_is_asked_at_once_and_may_hold_what_looks_the_same() -> None:
+    site = IntakeRig(pace=Pace(5.0, 0.2), repeats=Repeats(2_000.0))
+    camera = holder(site)
+    assert camera.credit.hold_ms == 0
+    job = site.begun(camera)
+    ends(site, job, EMPTY)
+    began_ms = boot_ms()
+    credit = asked_again(site, camera)
+    assert (credit.empty_seq, credit.hold_ms, credit.look_ms) == (0, 2_000.0, 5_000.0)
+    assert boot_ms() - began_ms < 4_000
+    site.close()
+
+
+def test_the_control_that_cannot_hold_is_asked_when_it_is_due(paced: IntakeRig) -> None:
+    camera = paced.greeted()
+    ends(paced, paced.begun(camera), EMPTY)
+    assert asked_again(paced, camera).hold_ms == 0
+
+
+def test_nobody_holds_anything_where_each_picture_is_to_be_looked_at(site: IntakeRig) -> None:
+    camera = holder(site)
+    ends(site, site.begun(camera), EMPTY)
+    assert asked_again(site, camera).hold_ms == 0
+
+
+def test_what_shows_somebody_may_not_be_held(paced: IntakeRig) -> None:
+    camera = holder(paced)
+    ends(paced, paced.begun(camera), SOMEBODY)
+    assert asked_again(paced, camera).hold_ms == 0
+
+
+def test_a_room_that_has_just_emptied_is_held_for_no_longer_than_it_was_empty(
+    paced: IntakeRig,
+) -> None:
+    camera = holder(paced)
+    somebody = paced.begun(camera)
+    ends(paced, somebody, SOMEBODY)
+    empty = paced.begun(camera)
+    ends(paced, empty, EMPTY)
+    credit = asked_again(paced, camera)
+    assert credit.hold_ms == pytest.approx(empty.captured_ms - somebody.captured_ms)
+    assert credit.hold_ms < 2_000.0
+
+
+def test_the_answer_to_a_hello_repeats_what_may_be_held(paced: IntakeRig) -> None:
+    camera = holder(paced)
+    ends(paced, paced.begun(camera), EMPTY)
+    held = asked_again(paced, camera)
+    heard = len(camera.credits)
+    camera.hello(holds=True)
+    paced.until(lambda: len(camera.credits) > heard)
+    assert (camera.credit.hold_ms, camera.credit.granted) == (held.hold_ms, held.granted)
+
+
+def test_a_credit_that_may_be_held_keeps_no_thread_from_the_others() -> None:
+    site = IntakeRig(1, pace=Pace(50.0, 20.0), repeats=Repeats(2_000.0))
+    camera = holder(site)
+    ends(site, site.begun(camera), EMPTY)
+    asked_again(site, camera)
+    other = site.greeted("window")
+    assert other.credit.granted == 1
+    assert (site.intake.ledger.asked, site.intake.control.overcommit) == (1, 0)
+    site.close()
+
+
+def test_a_frame_that_was_held_says_nothing_of_the_time_that_frames_take(paced: IntakeRig) -> None:
+    camera = holder(paced)
+    ends(paced, paced.begun(camera), EMPTY)
+    asked_again(paced, camera)
+    (session,) = paced.intake.sessions.all
+    session.fetch_ms, session.asked_ms = 5.0, boot_ms() - 1_500.0
+    paced.begun(camera)
+    assert session.fetch_ms == 5.0
+
+
+@pytest.mark.parametrize("become", ["paused", "silent"])
+def test_what_may_be_held_ends_with_the_credit(paced: IntakeRig, become: str) -> None:
+    camera = holder(paced)
+    ends(paced, paced.begun(camera), EMPTY)
+    asked_again(paced, camera)
+    INELIGIBLE[become](paced)
+    (session,) = paced.intake.sessions.all
+    assert (session.hold, session.account.may_hold) == (None, False)

@@ -69,3 +69,37 @@ def test_a_message_that_is_no_frame_is_refused_and_ends_no_frame() -> None:
     ledger.refuse_message(Outcome.MALFORMED)
     assert ledger.refused == Counter({Outcome.MALFORMED: 1})
     assert ledger.ended.total() == 0
+
+
+def test_a_frame_that_its_camera_may_hold_is_not_counted_on() -> None:
+    ledger, account, job = Ledger(), Account(0, 0, 0), object()
+    ledger.grant(account, may_hold=True)
+    assert (ledger.asked, account.in_flight) == (0, 1)
+    assert ledger.receive(account)
+    assert (ledger.asked, ledger.waiting) == (0, 1)
+    ledger.begin(account, job, 0.0)
+    ledger.grant(account)
+    assert (ledger.asked, ledger.waiting) == (1, 0)
+
+
+@pytest.mark.parametrize("end", ["void", "lost", "unasked"])
+def test_however_a_credit_that_may_be_held_ends_none_is_counted_on(end: str) -> None:
+    ledger, account = Ledger(), Account(0, 0, 0)
+    ledger.grant(account, may_hold=True)
+    if end == "void":
+        ledger.void(account)
+    elif end == "lost":
+        assert ledger.reconcile(account, 1) == 1
+    else:
+        assert ledger.receive(account)
+        assert not ledger.receive(account)
+    assert (ledger.asked, account.may_hold) == (0, False)
+    ledger.grant(account)
+    assert ledger.asked == 1
+
+
+def test_pictures_that_were_held_end_no_frame() -> None:
+    ledger, account = Ledger(), Account(0, 0, 0)
+    ledger.held(account)
+    assert account.ended == Counter({Outcome.HELD: 1})
+    assert (account.received, account.settled, ledger.refused.total()) == (0, 0, 0)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from roommood.inference_worker.vision.decode import decode
-from roommood.inference_worker.vision.glance import glance_at, glance_of, unchanged
+from roommood.inference_worker.vision.glance import glance_at
 from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.errors import NotAJpeg, PictureDamaged, PictureTooLarge
+from roommood.shared.glance import glance_of, unchanged
 from tests.inference_worker.rooms import encoded, person_in, room
 
 

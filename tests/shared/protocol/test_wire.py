@@ -39,7 +39,7 @@ FIELDS = [
 
 
 # What older versions do not send.
-NEW = {"refused_frames", "refused_why", "unreached", "luma", "provider"}
+NEW = {"refused_frames", "refused_why", "unreached", "luma", "provider", "holds", "unchanged"}
 
 
 # There and back
@@ -50,12 +50,12 @@ def test_any_hello_comes_back_as_it_was(message: Any) -> None:
     assert wire.decode_hello(wire.encode_hello(message)) == message
 
 
-@given(made.credits)
+@given(made.credits | made.holding_credits)
 def test_any_credit_comes_back_as_it_was(message: Any) -> None:
     assert wire.decode_credit(wire.encode_credit(message)) == message
 
 
-@given(made.frames)
+@given(made.frames | made.held_frames)
 def test_any_frame_comes_back_as_it_was(message: Any) -> None:
     assert wire.decode_frame(wire.encode_frame(message), message.jpeg) == message
 
@@ -164,6 +164,21 @@ def test_older_workers_say_nothing_of_refusals_nor_of_aggregators_not_reached() 
     older = {name: value for name, value in unpacked("report").items() if name not in NEW}
     assert decoded("report", older).unreached == ""
     assert decoded("report", older).provider == ""
+
+
+def test_older_peers_neither_hold_pictures_nor_let_them_be_held() -> None:
+    older = {name: value for name, value in unpacked("hello").items() if name not in NEW}
+    assert not decoded("hello", older).holds
+    assert "hold_ms" not in unpacked("credit")
+    assert decoded("credit", unpacked("credit")).hold_ms == 0
+    assert "held_us" not in unpacked("frame")
+    assert decoded("frame", unpacked("frame")).held_us == 0
+
+
+def test_what_was_held_has_a_number_before_the_frames() -> None:
+    assert decoded("frame", {**unpacked("frame"), "seq": 1, "held_us": 5}).held_us == 5
+    with pytest.raises(DecodeError, match="held_us of the first frame"):
+        decoded("frame", {**unpacked("frame"), "seq": 0, "held_us": 5})
 
 
 # What is wrong is named
