@@ -1,12 +1,13 @@
 """How far a room's shares are from the truth, as the model saw them and corrected.
 
-    python -m benchmarks.honest_room --data DIR [--model FILE] [--json FILE]
+    python -m benchmarks.honest_room --data DIR [--first-labels FILE] [--model FILE] [--json FILE]
     python -m benchmarks.honest_room --photographs DIR [--model FILE] [--json FILE]
 
 DIR holds `FER2013Valid` in the layout of FER+. Rooms of a known mix are drawn from its faces
 with a clear majority, and read as the product reads them: the faces that count as sure, their
-sums of probabilities, and one matrix per size of face. The error is the total variation: half
-the sum of the absolute deviations from the known mix, of all faces, sure or not.
+winning labels, and one matrix per size of face, made as `roommood-train export` makes them. The
+error is the total variation: half the sum of the absolute deviations from the known mix, of all
+faces, sure or not.
 
 A matrix must not have seen the faces that it corrects. So the faces are cut in two halves, by
 chance and several times, and each half gives the matrices for rooms drawn from the other. The
@@ -29,13 +30,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roommood.aggregator.stats.correction import Evidence, Matrix, corrected
-from roommood.inference_worker.evaluation.ferplus import majority_labels, read_split
+from roommood.inference_worker.evaluation.ferplus import SPLITS, UNCLEAR, read_split
 from roommood.inference_worker.evaluation.photographs import LABELS, answers_on, labelled
 from roommood.inference_worker.models.contract import ExpressionContract, from_metadata
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from roommood.inference_worker.vision.sharpness import sure_enough
 from roommood.shared.protocol.emotions import EXPRESSIONS
-from roommood.training.expression.evaluate import Classifier, at_size, clear_faces
+from roommood.training.expression.confusion import labelled as by_both_standards
+from roommood.training.expression.confusion import rows_of
+from roommood.training.expression.evaluate import Classifier, at_size
+from roommood.training.expression.targets import read_first_labels
 
 Shares = NDArray[np.float64]
 Answers = NDArray[np.float32]
@@ -56,15 +60,20 @@ ROOMS: Final = {
     "30 % angry": (45, 5, 5, 10, 30, 2, 2, 1),
     "35 % surprised": (30, 20, 35, 3, 2, 0, 10, 0),
     "uniform over eight": (12.5,) * 8,
+    "uniform over seven": (100 / 7,) * 7 + (0,),
     "uniform without the rarest two": (100 / 6,) * 5 + (0, 100 / 6, 0),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Faces:
-    """Labelled faces, what the model answers at each size, and which of the answers are sure."""
+    """Labelled faces, what the model answers at each size, and which of the answers are sure.
+
+    `truth` is what most voted for, `searched` the word a picture was searched by; UNCLEAR is none.
+    """
 
     truth: Labels
+    searched: Labels
     answers: dict[str, Answers]
     sure: dict[str, NDArray[np.bool_]]
 
@@ -89,6 +98,7 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--data", type=Path, help="folder that holds FER2013Valid")
     source.add_argument("--photographs", type=Path, help="folder with images/ and labels.csv")
+    parser.add_argument("--first-labels", type=Path, help="as roommood-train export takes them")
     parser.add_argument("--model", type=Path, default=SHIPPED_EXPRESSION)
     parser.add_argument("--faces", type=int, default=1000, help="faces (observations) per room")
     parser.add_argument("--splits", type=int, default=5, help="times that the faces are halved")
@@ -96,37 +106,40 @@ def main() -> None:
     options = parser.parse_args()
     classifier = Classifier(options.model)
     contract = from_metadata(ExpressionContract, classifier.metadata, str(options.model))
-    own = {str(size): one.soft for size, one in contract.confusion.items()}
+    own = {str(size): one.hard for size, one in contract.confusion.items()}
     if options.photographs:
         faces = photographed(options.model, options.photographs)
         rows = list(abroad(faces, own, options.faces, options.splits))
     else:
-        faces = answered(classifier, options.data / "FER2013Valid")
+        faces = answered(classifier, options.data, options.first_labels)
         rows = list(simulated(faces, own, options.faces, options.splits))
     show(rows, options.faces)
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
 
 
-def answered(classifier: Classifier, split: Path) -> Faces:
-    """The faces with a clear majority, scaled down and back up, through the classifier."""
-    clear = clear_faces(read_split(split))
-    answers = {
-        size: classifier.probabilities(at_size(clear.pictures, px)) for size, px in SIZES_PX.items()
-    }
+def answered(classifier: Classifier, data: Path, first_labels: Path | None) -> Faces:
+    """The faces of Valid, scaled down and back up, through the classifier."""
+    valid = SPLITS["valid"]
+    first = read_first_labels(first_labels) if first_labels else {}
+    faces = by_both_standards(read_split(data / valid), valid, first)
+    shown = {size: at_size(faces.pictures, px) for size, px in SIZES_PX.items()}
+    answers = {size: classifier.probabilities(pictures) for size, pictures in shown.items()}
     sure = {
-        size: sure_enough(answers[size], at_size(clear.pictures, px), classifier.sure_threshold)
-        for size, px in SIZES_PX.items()
+        size: sure_enough(answers[size], pictures, classifier.sure_threshold)
+        for size, pictures in shown.items()
     }
-    return Faces(majority_labels(clear.votes), answers, sure)
+    return Faces(faces.voted, faces.searched, answers, sure)
 
 
 def photographed(model: Path, folder: Path) -> Faces:
     """The largest face of each labelled photograph, through detector, crop and classifier."""
     rows = list(labelled(folder / LABELS))
     _, answers = answers_on(model, folder, rows, list(SIZES_PX.values()))
+    truth = answers[SIZES_PX["large"]].truth
     return Faces(
-        answers[SIZES_PX["large"]].truth,
+        truth,
+        np.full_like(truth, UNCLEAR),
         {size: answers[px].answers.astype(np.float32) for size, px in SIZES_PX.items()},
         {size: answers[px].sure.astype(np.bool_) for size, px in SIZES_PX.items()},
     )
@@ -171,7 +184,8 @@ def simulated(faces: Faces, own: Matrices, count: int, splits: int) -> Iterator[
 def two_halves(truth: Labels, seed: int) -> tuple[Labels, Labels]:
     """Row numbers of two halves with as many faces of each expression, give or take one."""
     rng = np.random.default_rng(seed)
-    shuffled = [rng.permutation(np.flatnonzero(truth == one)) for one in range(COUNT)]
+    kinds = (*range(COUNT), UNCLEAR)
+    shuffled = [rng.permutation(np.flatnonzero(truth == one)) for one in kinds]
     return (
         np.concatenate([rows[::2] for rows in shuffled]),
         np.concatenate([rows[1::2] for rows in shuffled]),
@@ -179,14 +193,15 @@ def two_halves(truth: Labels, seed: int) -> tuple[Labels, Labels]:
 
 
 def matrices(faces: Faces, half: Labels) -> Matrices:
-    """Mean probabilities by true expression, by size; those that are not sure add nothing."""
+    """How often each label wins by true expression, by size; who is not sure adds nothing."""
     return {size: _matrix(faces, size, half) for size in faces.answers}
 
 
 def _matrix(faces: Faces, size: str, half: Labels) -> Matrix:
-    counted = faces.answers[size] * faces.sure[size][:, None]
-    rows = [counted[half[faces.truth[half] == one]] for one in range(COUNT)]
-    return [row.mean(axis=0).tolist() if len(row) else [0.0] * COUNT for row in rows]
+    winners = np.eye(COUNT, dtype=np.float32)[faces.answers[size][half].argmax(axis=1)]
+    counted = winners * faces.sure[size][half][:, None]
+    rows: Matrix = rows_of(counted, faces.truth[half], faces.searched[half]).tolist()
+    return rows
 
 
 def draw(
@@ -219,7 +234,7 @@ def _sure_answers(
 def _one_room(seen: Seen, mix: Shares, other: Matrices, own: Matrices) -> tuple[float, ...]:
     """Errors of labels, of probabilities, corrected by `other`, by `own`; coverage by `other`."""
     answers = np.concatenate(list(seen.values()))
-    labels = np.bincount(answers.argmax(axis=1), minlength=COUNT)
+    labels = _winners(answers)
     error, covered = _corrected(seen, mix, other)
     own_error, _ = _corrected(seen, mix, own)
     return _error(labels, mix), _error(answers.sum(axis=0), mix), error, own_error, covered
@@ -231,12 +246,17 @@ def _corrected(seen: Seen, mix: Shares, by: Matrices) -> tuple[float, float]:
         return float("nan"), float("nan")
     found = corrected(
         [
-            Evidence(answers.sum(axis=0).tolist(), len(answers), by[size])
+            Evidence(_winners(answers).tolist(), len(answers), by[size])
             for size, answers in seen.items()
         ]
     )
     held = [one.low <= share <= one.high for one, share in zip(found, mix, strict=True)]
     return _error(np.array([one.share for one in found]), mix), float(np.mean(held))
+
+
+def _winners(answers: Answers) -> Labels:
+    counted: Labels = np.bincount(answers.argmax(axis=1), minlength=COUNT)
+    return counted
 
 
 def _error(found: NDArray[Any], mix: Shares) -> float:

@@ -239,7 +239,7 @@ def export(
     data: Data,
     checkpoint: Checkpoint,
     model: Annotated[Path, typer.Option(help="The .onnx file to write.")],
-    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-6",
+    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-7",
     held_out: HeldOut = 5,
     leave_out: LeaveOut = None,
     prior_power: Annotated[

@@ -15,7 +15,7 @@ from roommood.shared.protocol.emotions import EXPRESSIONS, valence
 _WHOLE: Final = 0.995
 
 Counters = Mapping[str, int]
-# By model and size class, the mean probabilities of each true expression.
+# By model and size class, how often each label wins for each true expression.
 Matrices = Mapping[str, Mapping[str, Matrix]]
 
 
@@ -97,10 +97,15 @@ class RoomPeriod:
 
 @dataclass(slots=True)
 class _Sure:
-    """Sure faces of one size, seen by one model: times in microseconds, `us` in wire order."""
+    """Sure faces of one size, seen by one model: times in microseconds in wire order, `us` times
+    probability, `label_us` by winning label."""
 
     us: list[int] = field(default_factory=lambda: [0] * len(EXPRESSIONS))
-    face_us: int = 0
+    label_us: list[int] = field(default_factory=lambda: [0] * len(EXPRESSIONS))
+
+    @property
+    def face_us(self) -> int:
+        return sum(self.label_us)
 
 
 @dataclass(slots=True)
@@ -114,8 +119,8 @@ class _Sums:
         return sum(camera[name] for camera in self.cameras.values())
 
     def all_sure(self) -> _Sure:
-        us = [sum(column) for column in zip(*(sums.us for sums in self.sure.values()), strict=True)]
-        return _Sure(us, sum(sums.face_us for sums in self.sure.values()))
+        every = list(self.sure.values())
+        return _Sure(_added(one.us for one in every), _added(one.label_us for one in every))
 
 
 def add_up(hashes: Iterable[Mapping[str, str]]) -> dict[str, int]:
@@ -125,6 +130,10 @@ def add_up(hashes: Iterable[Mapping[str, str]]) -> dict[str, int]:
         for name, value in fields.items():
             sums[name] += int(value)
     return sums
+
+
+def _added(rows: Iterable[Sequence[int]]) -> list[int]:
+    return [sum(column) for column in zip(*rows, strict=True)]
 
 
 def models_of(counters: Counters) -> set[str]:
@@ -200,10 +209,8 @@ def _sort(counters: Counters) -> _Sums:
         elif kind in {"us", "label_us"}:
             model, size, expression = rest
             sure = sums.sure.setdefault((model, size), _Sure())
-            if kind == "us":
-                sure.us[EXPRESSIONS.index(expression)] += value
-            else:
-                sure.face_us += value
+            counted = sure.us if kind == "us" else sure.label_us
+            counted[EXPRESSIONS.index(expression)] += value
     return sums
 
 
@@ -259,7 +266,9 @@ def _evidence(sums: _Sums, matrices: Matrices, seen: Sampling) -> _Evidence:
     there = {place: sums for place, sums in sums.sure.items() if sums.face_us > 0}
     without = [place for place in there if place[1] not in matrices.get(place[0], {})]
     each = [
-        Evidence(sums.us, seen.of(sums.face_us / total).looks, matrices[model][size], seen.chance)
+        Evidence(
+            sums.label_us, seen.of(sums.face_us / total).looks, matrices[model][size], seen.chance
+        )
         for (model, size), sums in there.items()
         if (model, size) not in without
     ]

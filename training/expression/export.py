@@ -18,28 +18,26 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from roommood.inference_worker.evaluation.ferplus import (
     SIDE_PX,
+    SPLITS,
     FaceSet,
     majority_labels,
     read_split,
 )
-from roommood.inference_worker.vision.sharpness import sure_enough
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.card import read_recipe, write_card
-from roommood.training.expression.data import learnable
+from roommood.training.expression.confusion import Labelled, confusion_by_size, labelled
+from roommood.training.expression.data import TRAIN, learnable
 from roommood.training.expression.eight_bits import in_eight_bits
 from roommood.training.expression.evaluate import (
-    COUNT,
     Classifier,
     Evaluation,
-    at_size,
     clear_faces,
     evaluate,
     scaled,
-    view,
 )
-from roommood.training.expression.ferplus import Floats, Labels, expression_shares, held_out
+from roommood.training.expression.ferplus import Floats, expression_shares, held_out
 from roommood.training.expression.net import (
     MEAN,
     STD,
@@ -54,13 +52,12 @@ from roommood.training.expression.odds import (
     fit_temperature,
     prior_odds,
 )
-from roommood.training.expression.targets import read_first_labels
+from roommood.training.expression.targets import read_first_labels, read_names, without_names
 from roommood.training.expression.train import load_net, predict
 from roommood.training.expression.two_headed import first_label_shares
 
+VALID = SPLITS["valid"]
 CONTRACT = "1"
-SIZE_CLASS_PX = {"tiny": 16, "small": 24, "medium": 40, "large": 48}
-VIEWS_PX = (-3, 0, 3)
 SELFTEST_SEED = 7
 SMALLEST_HALVED = 64
 # Faces of Train whose activations set the ranges of a network in eight bits.
@@ -98,13 +95,14 @@ class ExportSettings:
     pictures of other sources the network errs more often than on FER+.
 
     Of a network of `distil` the second head's logits are added `first_label_power` times, divided
-    by the shares of `first_labels`.
+    by the shares of `first_labels`. These have a say in the confusion matrices, too, and what
+    `leave_out` names has none.
     """
 
     checkpoint: Path
     data: Path
     model: Path
-    model_id: str = "expression-6"
+    model_id: str = "expression-7"
     held_out_percent: int = 5
     sure_threshold: float = SURE_THRESHOLD
     recipe: Path | None = None
@@ -140,7 +138,7 @@ def export(settings: ExportSettings, progress: Progress = no_progress) -> Evalua
     temperature = round(fitted * settings.caution, 4)
     contract["roommood.temperature"] = str(temperature)
     save(graph, contract, settings.model)
-    measured = evaluate(settings.model, settings.data / "FER2013Valid", progress)
+    measured = evaluate(settings.model, settings.data / VALID, progress)
     save(graph, contract | _measured_contract(settings, kept_out, measured), settings.model)
     if settings.recipe:
         recipe = read_recipe(settings.recipe)
@@ -174,6 +172,16 @@ def known_faces(settings: ExportSettings) -> tuple[Floats, FaceSet]:
     out = held_out(split.names, settings.held_out_percent)
     shares = expression_shares(split.votes[~out])
     return shares.sum(axis=0) / shares.sum(), clear_faces(split.take(out))
+
+
+def never_learnt_from(settings: ExportSettings, kept_out: FaceSet) -> Labelled:
+    """The faces by which shares are corrected: Valid, less what is left out, and those of Train
+    that were kept out."""
+    valid = read_split(settings.data / VALID)
+    if settings.leave_out:
+        valid = without_names(valid, VALID, read_names(settings.leave_out))
+    first = read_first_labels(settings.first_labels) if settings.first_labels else {}
+    return labelled(valid, VALID, first).joined(labelled(kept_out, TRAIN, first))
 
 
 def _first_label_odds(settings: ExportSettings) -> Floats:
@@ -219,32 +227,6 @@ def halve_weights(graph: ModelProto) -> ModelProto:
     return halved
 
 
-def confusion_by_size(
-    model: Path, faces: FaceSet, sure_threshold: float
-) -> dict[str, dict[str, list[list[float]]]]:
-    """Per size class P(winning label | truth) and mean probabilities given the truth, (8, 8) each.
-
-    Faces that the worker would not call sure add nothing, since only the others reach the sums
-    to be corrected: a row adds up to the part that is sure.
-    Each face counts once per view, so that rare rows rest on more than one crop of a face.
-    The row of an expression that no face shows is zero.
-    """
-    classifier = Classifier(model)
-    truth = np.tile(majority_labels(faces.votes), len(VIEWS_PX))
-    views = np.concatenate([view(faces.pictures, SIDE_PX, step) for step in VIEWS_PX])
-    tables = {}
-    for size, px in SIZE_CLASS_PX.items():
-        shown = at_size(views, px)
-        answers = classifier.probabilities(shown)
-        sure = sure_enough(answers, shown, sure_threshold)
-        winners = np.eye(COUNT, dtype=np.float32)[answers.argmax(axis=1)]
-        tables[size] = {
-            "hard": _row_means(truth, winners * sure[:, None]),
-            "soft": _row_means(truth, answers * sure[:, None]),
-        }
-    return tables
-
-
 def selftest(model: Path) -> dict[str, object]:
     """Two made pictures' seed and this model's answers, for the check at start-up."""
     made = np.random.default_rng(SELFTEST_SEED).integers(0, 256, (2, SIDE_PX, SIDE_PX), np.uint8)
@@ -284,12 +266,7 @@ def _fixed_contract(
 def _measured_contract(
     settings: ExportSettings, kept_out: FaceSet, measured: Evaluation
 ) -> dict[str, str]:
-    valid = clear_faces(read_split(settings.data / "FER2013Valid"))
-    faces = FaceSet(
-        np.concatenate([valid.pictures, kept_out.pictures]),
-        np.concatenate([valid.votes, kept_out.votes]),
-        valid.names + kept_out.names,
-    )
+    faces = never_learnt_from(settings, kept_out)
     confusion = confusion_by_size(settings.model, faces, settings.sure_threshold)
     return {
         "roommood.confusion": json.dumps(confusion),
@@ -325,9 +302,3 @@ def _without_traces(graph: ModelProto) -> ModelProto:
         del part.metadata_props[:]
         part.doc_string = ""
     return graph
-
-
-def _row_means(truth: Labels, answers: Floats) -> list[list[float]]:
-    rows = [answers[truth == label] for label in range(COUNT)]
-    means = [row.mean(axis=0) if len(row) else np.zeros(COUNT) for row in rows]
-    return [[round(float(value), 4) for value in mean] for mean in means]

@@ -17,6 +17,7 @@ pytest.importorskip("onnxruntime")
 
 import torch
 
+from roommood.inference_worker.evaluation.ferplus import UNCLEAR
 from roommood.inference_worker.models.contract import ExpressionContract, from_metadata
 from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
@@ -28,6 +29,7 @@ from roommood.training.expression.export import (
     ExportSettings,
     export,
     known_faces,
+    never_learnt_from,
 )
 from roommood.training.expression.net import NetShape, one_headed
 from roommood.training.expression.odds import fit_temperature
@@ -187,3 +189,21 @@ def test_the_temperature_undoes_a_known_overconfidence() -> None:
     honest = rng.normal(0, 1.5, (4000, 8)).astype(np.float32)
     truth = (honest + rng.gumbel(size=honest.shape)).argmax(axis=1)
     assert fit_temperature(honest * 2, truth) == pytest.approx(2, rel=0.1)
+
+
+def test_left_out_pictures_have_no_say_in_the_confusion_and_searched_words_have(
+    tmp_path: Path,
+) -> None:
+    data = write_data(tmp_path / "data")
+    left_out, first = tmp_path / "left-out.txt", tmp_path / "first.csv"
+    left_out.write_text("FER2013Valid/fer0000000.png\n")
+    first.write_text("picture,first_label\nFER2013Valid/fer0000002.png,sadness\n")
+    plain = ExportSettings(tmp_path / "run.pt", data, tmp_path / "expression.onnx")
+    _, kept_out = known_faces(plain)
+    faces = never_learnt_from(plain, kept_out)
+    fewer = never_learnt_from(replace(plain, leave_out=left_out, first_labels=first), kept_out)
+    assert len(fewer.pictures) == len(faces.pictures) - 1
+    assert (fewer.pictures[0] == faces.pictures[1]).all()
+    assert (faces.searched == UNCLEAR).all()
+    sadness = EXPRESSIONS.index("sadness")
+    assert [n for n, word in enumerate(fewer.searched) if word == sadness] == [1]
