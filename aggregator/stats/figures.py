@@ -120,7 +120,7 @@ class _Sums:
 
     def all_sure(self) -> _Sure:
         every = list(self.sure.values())
-        return _Sure(_added(one.us for one in every), _added(one.label_us for one in every))
+        return _Sure(_added(sums.us for sums in every), _added(sums.label_us for sums in every))
 
 
 def add_up(hashes: Iterable[Mapping[str, str]]) -> dict[str, int]:

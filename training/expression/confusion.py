@@ -75,7 +75,7 @@ def confusion_by_size(model: Path, faces: Labelled, sure_threshold: float) -> Ta
     """
     classifier = Classifier(model)
     views = np.concatenate([view(faces.pictures, SIDE_PX, step) for step in VIEWS_PX])
-    voted, searched = (np.tile(one, len(VIEWS_PX)) for one in (faces.voted, faces.searched))
+    voted, searched = np.tile([faces.voted, faces.searched], len(VIEWS_PX))
     tables = {}
     for size, px in SIZE_CLASS_PX.items():
         shown = at_size(views, px)
