@@ -189,6 +189,16 @@ def test_a_worse_matrix_and_less_face_time_widen_the_interval() -> None:
     assert all(a < b for a, b in pairwise(widths))
 
 
+def test_where_the_matrix_is_doubted_the_interval_reaches_back_as_far_as_the_share_was_moved() -> (
+    None
+):
+    shown = _as_shown(NEUTRAL_ROOM, WEAK, us=1.0)
+    neutral = corrected([Evidence(shown, PLENTY, WEAK)])[0]
+    moved = neutral.share - shown[0]
+    assert moved > 0.04
+    assert neutral.low < neutral.share - 1.9 * moved
+
+
 @pytest.mark.parametrize("count", [30, 300])
 @pytest.mark.parametrize("matrix", [CLEAR, WEAK])
 def test_the_interval_holds_the_truth_about_95_times_in_100(matrix: Matrix, count: int) -> None:
