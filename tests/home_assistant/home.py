@@ -10,6 +10,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -32,7 +33,7 @@ recorder: {{commit_interval: 1}}
 
 _ROWS: Final = (
     "SELECT m.entity_id, COUNT(*) FROM states JOIN states_meta m USING (metadata_id) "
-    "GROUP BY m.entity_id"
+    "WHERE last_updated_ts >= ? GROUP BY m.entity_id"
 )
 
 
@@ -120,13 +121,13 @@ class HomeAssistant:
         """What a template gives, which may ask the registries of devices, entities and areas."""
         return self._post("/api/template", {"template": template}).decode()
 
-    def rows(self) -> dict[str, int]:
-        """How many states of each entity the recorder keeps."""
+    def rows_since(self, unix_s: float) -> Counter[str]:
+        """How many states of each entity since then the recorder keeps, once written down."""
         file = self._folder / "home-assistant_v2.db"
         with contextlib.closing(
             sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=30)
         ) as database:
-            return dict(database.execute(_ROWS))
+            return Counter(dict(database.execute(_ROWS, (unix_s,))))
 
     def get(self, path: str) -> Any:
         """JSON of its API; None for what it does not have."""
