@@ -40,10 +40,8 @@ def store(server: RedisServer) -> Iterator[Store]:
 
 @pytest.fixture
 def bridge(broker: Mosquitto, server: RedisServer, store: Store) -> Iterator[Bridge]:
-    running = Bridge(broker, server, "--page", PAGE)
-    yield running
-    if running.process.poll() is None:
-        running.end()
+    with Bridge(broker, server, "--page", PAGE) as running:
+        yield running
 
 
 def show(store: Store, expression: str, **cameras: str) -> None:
@@ -131,20 +129,20 @@ def test_the_recorder_keeps_a_row_of_a_figure_once_in_a_while(
     """Beside a bridge that tells each change, which is the control; both see the same room."""
     seldom = ("--prefix", "seldom", "--change-every-s", "10")
     shows(home, store, "sensor.kitchen_people", "2")
-    rare = Bridge(broker, server, *seldom)
-    shows(home, store, "sensor.kitchen_people_2", "2")
-    often = "sensor.kitchen_expression_shown_most"
-    start_s = time.time()
-    for expression in islice(cycle(("sadness", "happiness")), 12):
-        shows(home, store, often, expression, expression)
-    until(lambda: home.rows_since(start_s)[often] >= 12, "the control's rows are written")
-    rows = home.rows_since(start_s)
-    # One at once, then one each 10 s, and one that came late from before.
-    most = (time.time() - start_s) / 10 + 2
-    assert rows[often] > most, "the control changes more often than that"
-    assert 0 < rows[f"{often}_2"] <= most
-    assert max(rows[f"sensor.kitchen_{shown}_shown_2"] for shown in EXPRESSIONS) <= most
-    assert rare.end() == 0
+    with Bridge(broker, server, *seldom) as rare:
+        shows(home, store, "sensor.kitchen_people_2", "2")
+        often = "sensor.kitchen_expression_shown_most"
+        start_s = time.time()
+        for expression in islice(cycle(("sadness", "happiness")), 12):
+            shows(home, store, often, expression, expression)
+        until(lambda: home.rows_since(start_s)[often] >= 12, "the control's rows are written")
+        rows = home.rows_since(start_s)
+        # One at once, then one each 10 s, and one that came late from before.
+        most = (time.time() - start_s) / 10 + 2
+        assert rows[often] > most, "the control changes more often than that"
+        assert 0 < rows[f"{often}_2"] <= most
+        assert max(rows[f"sensor.kitchen_{shown}_shown_2"] for shown in EXPRESSIONS) <= most
+        assert rare.end() == 0
 
 
 def test_a_home_assistant_that_starts_shows_what_is_and_not_what_was(
@@ -176,17 +174,16 @@ def test_what_was_forgotten_while_home_assistant_was_down_is_gone_when_it_is_up(
     bridge.end()
     listener.say(TOPICS.taken_back, "", retain=True)
     store.forget("hall")
-    following = Bridge(broker, server)
-    hall = TOPICS.config("sensor", "room_hall", "people")
-    until(lambda: hall in (listener.last(TOPICS.taken_back) or ()), "the hall is noted")
-    home.start()
-    until(lambda: listener.of(TOPICS.taken_back)[-1] == b"", "Home Assistant was told", 120)
-    assert until(lambda: not _of(home, "hall"), "the hall is gone", 120)
-    assert _of(home, "attic"), "the control is kept"
-    assert home.state("sensor.attic_people") == "unavailable"
-    shows(home, store, "sensor.kitchen_people", "2")
+    with Bridge(broker, server):
+        hall = TOPICS.config("sensor", "room_hall", "people")
+        until(lambda: hall in (listener.last(TOPICS.taken_back) or ()), "the hall is noted")
+        home.start()
+        until(lambda: listener.of(TOPICS.taken_back)[-1] == b"", "Home Assistant was told", 120)
+        assert until(lambda: not _of(home, "hall"), "the hall is gone", 120)
+        assert _of(home, "attic"), "the control is kept"
+        assert home.state("sensor.attic_people") == "unavailable"
+        shows(home, store, "sensor.kitchen_people", "2")
     listener.close()
-    following.end()
 
 
 def _of(home: HomeAssistant, room: str) -> set[str]:

@@ -44,9 +44,8 @@ def counted(tmp_path_factory: pytest.TempPathFactory, broker: Mosquitto) -> Iter
         site.worker(frames, reports)
         sofa = site.camera("sofa", "den", "simulated", frames)
         site.camera("door", "hall", "simulated", frames)
-        bridge = Bridge(broker, site.redis, *operator_of(site.redis, folder))
-        yield Counted(site, sofa)
-        bridge.end()
+        with Bridge(broker, site.redis, *operator_of(site.redis, folder)):
+            yield Counted(site, sofa)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 from roommood.aggregator.counting.store import Store
 from roommood.shared.clock import wall_ms
@@ -15,7 +16,7 @@ _ROOT = Path(__file__).parents[3]
 
 
 class Bridge:
-    """`roommood mqtt` as a process."""
+    """`roommood mqtt` as a process; what still runs at the end of a `with` is killed."""
 
     def __init__(self, broker: Mosquitto, server: RedisServer, *options: str) -> None:
         code = "from roommood.deploy.cli import main; main()"
@@ -25,6 +26,13 @@ class Bridge:
         self.log = broker.folder / f"bridge-{id(self)}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=_ROOT, stdout=log, stderr=log)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(how)

@@ -26,14 +26,12 @@ KITCHEN = TOPICS.room("kitchen")
 
 @pytest.fixture
 def bridge(broker: Mosquitto, fed: RedisServer, listener: Listener) -> Iterator[Bridge]:
-    running = Bridge(broker, fed)
-    until(lambda: listener.of(KITCHEN), f"the kitchen is told of {running.log.read_text()}")
-    until(lambda: listener.of(TOPICS.availability), "it is available")
-    until(lambda: listener.of(TOPICS.redis), "and so is Redis")
-    until(lambda: listener.of(TOPICS.room("hall")), "the hall is told of")
-    yield running
-    if running.process.poll() is None:
-        running.end(signal.SIGKILL)
+    with Bridge(broker, fed) as running:
+        until(lambda: listener.of(KITCHEN), f"the kitchen is told of {running.log.read_text()}")
+        until(lambda: listener.of(TOPICS.availability), "it is available")
+        until(lambda: listener.of(TOPICS.redis), "and so is Redis")
+        until(lambda: listener.of(TOPICS.room("hall")), "the hall is told of")
+        yield running
 
 
 _DEVICES = {f"roommood_{what}" for what in ("site", "room_kitchen", "room_hall", "camera_door")}
@@ -152,10 +150,10 @@ def test_a_room_forgotten_while_no_bridge_ran_is_taken_back_by_the_next(
     until(lambda: listener.of(TOPICS.availability)[-1] == b"offline", "it says that it has ended")
     store.forget("hall")
     assert [c for c in listener.configs() if "room_hall" in c]
-    following = Bridge(broker, fed)
-    until(lambda: not [c for c in listener.configs() if "room_hall" in c], "the hall is gone")
-    assert "homeassistant/sensor/other/thing/config" in listener.configs()
-    assert following.end() == 0
+    with Bridge(broker, fed) as following:
+        until(lambda: not [c for c in listener.configs() if "room_hall" in c], "the hall is gone")
+        assert "homeassistant/sensor/other/thing/config" in listener.configs()
+        assert following.end() == 0
 
 
 def test_a_bridge_that_is_killed_leaves_its_last_will(bridge: Bridge, listener: Listener) -> None:
@@ -187,13 +185,13 @@ def test_what_is_gone_is_remembered_until_a_home_assistant_has_heard_of_it(
     store.forget("hall")
     until(lambda: people in (listener.last(TOPICS.taken_back) or ()), "it is noted at the broker")
     assert bridge.end() == 0
-    following = Bridge(broker, fed)
-    until(lambda: "broker found" in following.log.read_text(), "the next bridge is there")
-    before = len(listener.of(people))
-    until(lambda: _is_born(listener, people, before), "it is announced once more, and taken back")
-    until(lambda: listener.of(TOPICS.taken_back)[-1] == b"", "then nothing is left to remember")
-    assert json.loads(listener.of(people)[-2])["unique_id"] == "roommood_room_hall_people"
-    assert following.end() == 0
+    with Bridge(broker, fed) as following:
+        until(lambda: "broker found" in following.log.read_text(), "the next bridge is there")
+        before = len(listener.of(people))
+        until(lambda: _is_born(listener, people, before), "it is announced again and taken back")
+        until(lambda: listener.of(TOPICS.taken_back)[-1] == b"", "then nothing is left to remember")
+        assert json.loads(listener.of(people)[-2])["unique_id"] == "roommood_room_hall_people"
+        assert following.end() == 0
 
 
 def _is_born(listener: Listener, topic: str, before: int) -> bool:
@@ -248,10 +246,10 @@ def access(broker: Mosquitto, password: str, ca_file: Path) -> list[str]:
 
 def test_tls_and_a_password_let_it_in(secured: Mosquitto, fed: RedisServer) -> None:
     listener = Listener(secured)
-    bridge = Bridge(secured, fed, *access(secured, PASSWORD, secured.ca_file))
-    until(lambda: listener.of(KITCHEN), "the kitchen is told of")
-    assert bridge.end() == 0
-    assert PASSWORD not in bridge.log.read_text()
+    with Bridge(secured, fed, *access(secured, PASSWORD, secured.ca_file)) as bridge:
+        until(lambda: listener.of(KITCHEN), "the kitchen is told of")
+        assert bridge.end() == 0
+        assert PASSWORD not in bridge.log.read_text()
     listener.close()
 
 
@@ -266,10 +264,10 @@ def test_a_broker_that_is_another_or_does_not_know_us_is_told_nothing(
         "password": "Not authorized",
         "certificate": "certificate is not trusted: self-signed",
     }
-    bridge = Bridge(secured, fed, *access(secured, password, other))
-    until(lambda: "broker lost" in bridge.log.read_text(), "it says that it cannot")
-    assert reported[wrong] in bridge.log.read_text()
-    bridge.end()
+    with Bridge(secured, fed, *access(secured, password, other)) as bridge:
+        until(lambda: "broker lost" in bridge.log.read_text(), "it says that it cannot")
+        assert reported[wrong] in bridge.log.read_text()
+        bridge.end()
     assert not listener.of(KITCHEN)
     listener.close()
 

@@ -1,7 +1,7 @@
 """Pauses from Home Assistant's side, on a real broker and a real Redis; off without a login."""
 
-import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +26,8 @@ Start = Callable[..., Bridge]
 @pytest.fixture
 def start(broker: Mosquitto, fed: RedisServer) -> Iterator[Start]:
     """Starts a bridge; those that still run are ended."""
-    running: list[Bridge] = []
-
-    def started(*options: str) -> Bridge:
-        running.append(Bridge(broker, fed, *options))
-        return running[-1]
-
-    yield started
-    for bridge in running:
-        if bridge.process.poll() is None:
-            bridge.end(signal.SIGKILL)
+    with ExitStack() as running:
+        yield lambda *options: running.enter_context(Bridge(broker, fed, *options))
 
 
 @pytest.fixture
