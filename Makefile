@@ -80,8 +80,8 @@ browser: $(VENV)/dev.stamp
 bench: $(VENV)/dev.stamp
 	$(BIN)/python -m benchmarks $(ARGS)
 
-# About an hour each, with two processors; ARGS=--quick, ARGS="--only NAME" and ARGS=--resume are
-# shorter. Network namespaces want root and are left out without it.
+# An hour and a half, and a quarter of an hour, with two processors; ARGS=--quick, ARGS="--only NAME" and
+# ARGS=--resume are shorter. Network namespaces want root and are left out without it.
 faults hostile: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.$@ $(ARGS)
 
