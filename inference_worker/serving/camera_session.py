@@ -21,7 +21,8 @@ class CameraSession:
     `due_ms` is when it is to be asked again, as `Pace` says, from the fields after it. `empty_look`
     is its last full look, if that showed nobody; `looked_ms` is when the newest full look was
     captured, `people_ms` when the newest that showed somebody was, `voided_ms` when the last frame
-    came before credit was taken back. `hold` goes with the credit that it has.
+    came before credit was taken back, `captured_ms` when the newest frame was captured. `hold` goes
+    with the credit that it has.
     """
 
     key: SessionKey
@@ -42,6 +43,7 @@ class CameraSession:
     due_ms: float = 0.0
     asked_ms: float | None = None
     came_ms: float | None = None
+    captured_ms: float | None = None
     gap_ms: float = 0.0
     period_ms: float = 0.0
     alone: int = 0

@@ -19,7 +19,9 @@ class CreditControl:
     takes to come. A slow camera may hold a credit for long: the overcommit is the number of credits
     on which nobody counts. It grows by one while a thread idles although some camera could be
     asked, shrinks by one when a frame had to wait, and ends with the credits that it stands for:
-    once the slow camera's frame has come, the next one is counted on again.
+    once the slow camera's frame has come, the next one is counted on again. `soon`: so many of
+    the frames asked for are expected before one that would be asked for now; those are counted on
+    in any case, else the later one would wait for the analysis of the earlier.
     """
 
     def __init__(self, threads: int, ledger: Ledger) -> None:
@@ -59,24 +61,24 @@ class CreditControl:
     def idle_threads(self) -> int:
         return max(0, self._threads - len(self._ledger.running))
 
-    def may_grant(self, fetch_ms: float, now_ms: float) -> bool:
+    def may_grant(self, fetch_ms: float, now_ms: float, soon: int = 0) -> bool:
         """True if a frame that takes `fetch_ms` to come would find a free thread.
 
         The overcommit makes up for cameras that do not answer, never for frames that wait.
         """
-        return self._counted_on < self._free_by(now_ms + fetch_ms + _EARLY_MS)
+        return self._counted_on(soon) < self._free_by(now_ms + fetch_ms + _EARLY_MS)
 
-    def may_grow(self, now_ms: float) -> bool:
+    def may_grow(self, now_ms: float, soon: int = 0) -> bool:
         """True, and one more overcommit, if a thread idles because those asked do not answer."""
-        starved = self._ledger.waiting < self.idle_threads <= self._counted_on
+        coming = self._ledger.waiting + soon
+        starved = coming < self.idle_threads <= self._counted_on(soon)
         if not starved or now_ms - self._granted_ms < self._pace_ms:
             return False
         self.overcommit += 1
         return True
 
-    @property
-    def _counted_on(self) -> int:
-        return self._ledger.waiting + max(0, self._ledger.asked - self.overcommit)
+    def _counted_on(self, soon: int) -> int:
+        return self._ledger.waiting + max(0, soon, self._ledger.asked - self.overcommit)
 
     def ready_ms(self, now_ms: float) -> float:
         """Milliseconds until a thread is expected to be free."""

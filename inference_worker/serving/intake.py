@@ -8,6 +8,7 @@ from typing import Final
 
 from roommood.inference_worker.serving.access import Access
 from roommood.inference_worker.serving.answers import Answers
+from roommood.inference_worker.serving.arrivals import Arrivals
 from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.credit import CreditControl
 from roommood.inference_worker.serving.ledger import Ledger, Outcome
@@ -90,6 +91,7 @@ class Intake:
         self.ledger = Ledger()
         self.sessions = SessionTable(self.ledger)
         self.control = CreditControl(threads, self.ledger)
+        self._arrivals = Arrivals()
         self._answers = Answers(router, worker_id, self.sessions, self.control, luma)
 
     # Each tick of the loop
@@ -206,8 +208,10 @@ class Intake:
             self._limited_log.event("frame before Hello refused", camera=frame.camera)
             return
         is_held = session.hold is not None
+        self._arrivals.came(session)
         credited = self.sessions.receive(session, now_ms)
         session.transit_ms = session.clock.transit_ms(frame.sent_ms, now_ms)
+        session.captured_ms = now_ms - frame.age_ms - session.transit_ms
         if is_held:
             self._pace.held(session, now_ms)
         else:
@@ -311,10 +315,12 @@ class Intake:
 
     def _may_grant(self, session: CameraSession, now_ms: float) -> bool:
         """Whether a thread will be free for a frame that comes as soon as it can."""
-        control = self.control
-        if not (control.may_grant(session.fetch_ms, now_ms) or control.may_grow(now_ms)):
+        control, fetch_ms = self.control, session.fetch_ms
+        soon = self._arrivals.in_the_way(session, now_ms, control.analysis_ms)
+        if not (control.may_grant(fetch_ms, now_ms, soon) or control.may_grow(now_ms, soon)):
             return False
         control.granted(now_ms)
+        self._arrivals.asked(session, now_ms)
         return True
 
     def know(self, workers: tuple[str, ...]) -> None:

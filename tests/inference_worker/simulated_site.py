@@ -101,7 +101,8 @@ class SimulatedSite:
         if self._is_gone(camera):
             return
         sent = camera.window.sent
-        hello = Hello(camera.name, "hall", "b", 0, 1, sent, 1.0, 640, 480, 0, self.now_ms)
+        rate_hz, now_ms = camera.rate_hz, self.now_ms
+        hello = Hello(camera.name, "hall", "b", 0, 1, sent, rate_hz, 640, 480, 0, now_ms)
         self._deliver(camera, camera.credit_ms, [wire.encode_hello(hello)])
         self._after(HELLO_EVERY_MS, lambda: self._say_hello(camera))
 
