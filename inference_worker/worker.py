@@ -154,7 +154,7 @@ class Worker:
     def _tick(self) -> None:
         look_ms = min(self._intake.next_look_ms(), self._reporter.next_look_ms())
         # What the poll did not find readable is not asked again: that costs a system call each.
-        ready = {source for source, _ in self._poller.poll(max(1, min(250, int(look_ms + 0.999))))}
+        ready = {source for source, _ in self._poller.poll(max(1, min(500, int(look_ms + 0.999))))}
         if self._waker.fileno() in ready:
             self._waker.drain()
         self._take_events()

@@ -1,6 +1,7 @@
 """The compute threads: each takes a job, decides if it is still worth it, and analyses it."""
 
 import logging
+import math
 import queue
 import threading
 from collections import deque
@@ -16,7 +17,7 @@ from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, RoommoodError
 from roommood.shared.process.logs import RateLimitedLog
-from roommood.shared.protocol.limits import HUNG_ANALYSIS_MS
+from roommood.shared.protocol.limits import HUNG_ANALYSIS_MS, MAX_WAIT_MS
 from roommood.shared.protocol.messages import Frame
 
 T = TypeVar("T")
@@ -76,6 +77,7 @@ class Compute:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._failures = 0
+        self._took_ms = math.inf
         self._limited_log = RateLimitedLog(_log)
         self._began_ms = [0.0] * threads
         self.broken: RoommoodError | None = None
@@ -130,7 +132,11 @@ class Compute:
                 # Over as soon as begun: the loop need not wake twice.
                 self.events += (started, Finished(job, boot_ms(), outcome))
                 return
-        self._emit(started)
+        self.events.append(started)
+        # A camera that may hold its pictures is asked again by what this one shows: for a short
+        # while nothing is to be done about its start.
+        if not job.frame.held_us or self._took_ms > MAX_WAIT_MS:
+            self._wake()
         self.events.append(self._analyze(job, now_ms))
 
     def _compare(self, frame: Frame, reference: Picture) -> Outcome | None:
@@ -146,6 +152,7 @@ class Compute:
         spare_ms = self._min_frame_ms - (boot_ms() - started_ms)
         if spare_ms > 0:
             self._stopping.wait(spare_ms / 1000.0)
+        self._took_ms = boot_ms() - started_ms
         if isinstance(analysis, Outcome):
             return Finished(job, boot_ms(), analysis)
         self._failures = 0

@@ -128,9 +128,18 @@ class Reporter:
     def next_look_ms(self) -> float:
         """Milliseconds after which `tick` is due even if nothing comes."""
         now_ms = boot_ms()
-        look_ms = min(self.outbox.next_due_ms(now_ms), REPORT_EVERY_MS / 4)
+        look_ms = min(self.outbox.next_due_ms(now_ms), self._until_report_ms(now_ms))
         pause_ms = self._sent_ms + self._pace_ms(now_ms) - now_ms
         return min(look_ms, pause_ms) if pause_ms > 0 and self.outbox.due(now_ms) else look_ms
+
+    def _until_report_ms(self, now_ms: float) -> float:
+        """Until the next report, at most half of the time between two."""
+        dues_ms = [
+            aggregator.report_due_ms - now_ms
+            for aggregator in self._aggregators
+            if aggregator.connected and aggregator.report_due_ms > now_ms
+        ]
+        return min([REPORT_EVERY_MS / 2, *dues_ms])
 
     def report_due(self) -> bool:
         """True if some aggregator is to be told how things stand, which each is every second."""

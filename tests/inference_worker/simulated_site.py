@@ -158,7 +158,7 @@ class SimulatedSite:
         self._start_jobs()
         self._look += 1
         look = self._look
-        wait_ms = max(1, min(250, int(self.intake.next_look_ms() + 0.999)))
+        wait_ms = max(1, min(500, int(self.intake.next_look_ms() + 0.999)))
         self._after(wait_ms, lambda: self._tick() if look == self._look else None)
 
     def _start_jobs(self) -> None:

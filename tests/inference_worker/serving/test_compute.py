@@ -75,9 +75,10 @@ class Running:
         rotation: int = 0,
         waited_ms: float = 0.0,
         reference: Picture | None = None,
+        held_us: int = 0,
     ) -> Job:
         session: Any = None
-        given = frame(jpeg=jpeg, rotation=rotation)
+        given = frame(jpeg=jpeg, rotation=rotation, seq=7, held_us=held_us)
         job = Job(session, given, age_ms, boot_ms() - waited_ms, reference)
         self.compute.submit(job)
         return job
@@ -212,6 +213,23 @@ def test_a_picture_that_repeats_the_last_one_begins_the_count_anew(running: Runn
 def test_bad_pictures_do_not_make_a_broken_model(running: Running) -> None:
     outcomes(running, [b"cut"] * (3 * MAX_FAILURES_IN_A_ROW))
     assert running.compute.broken is None
+
+
+def test_a_frame_whose_camera_holds_pictures_wakes_the_loop_once(running: Running) -> None:
+    running.submit()
+    running.finish()
+    running.submit(held_us=1)
+    assert running.compared().analysis is NO_FACES
+    assert running.woken.empty()
+
+
+def test_where_an_analysis_takes_long_its_start_is_told_in_any_case() -> None:
+    slow = Running(min_frame_ms=60.0)
+    for _ in range(2):
+        slow.submit(held_us=1)
+        assert isinstance(slow.next(), Started)
+        slow.finish()
+    slow.compute.stop(10)
 
 
 def test_a_frame_may_be_made_to_last() -> None:

@@ -257,7 +257,7 @@ def test_results_of_a_leaving_worker_say_that_it_leaves(site: ReporterRig) -> No
 def test_the_loop_looks_again_before_the_next_report_and_never_spins(
     site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert site.reporter.next_look_ms() == REPORT_EVERY_MS / 4
+    assert site.reporter.next_look_ms() == REPORT_EVERY_MS / 2
     aggregator = site.aggregator(0)
     site.add()
     site.until(lambda: aggregator.tickets)
