@@ -101,8 +101,8 @@ zmq.Socket.setsockopt = _deaf
 NO_CREDIT: Final = {
     WORKER: """
 from roommood.inference_worker.serving import credit, ready_queue, sessions
-credit.CreditControl.may_grant = lambda self, fetch_ms, now_ms: True
-credit.CreditControl.may_grow = lambda self, now_ms: False
+credit.CreditControl.may_grant = lambda self, fetch_ms, now_ms, soon: True
+credit.CreditControl.may_grow = lambda self, now_ms, soon: False
 def _put(self, session):
     if session.account.in_flight < 64:
         self._ready.setdefault(session.key, session)
@@ -131,7 +131,7 @@ compute.Compute.__init__ = _patient
 NO_OVERCOMMIT: Final = {
     WORKER: """
 from roommood.inference_worker.serving import credit, sessions
-credit.CreditControl.may_grow = lambda self, now_ms: False
+credit.CreditControl.may_grow = lambda self, now_ms, soon: False
 sessions.SessionTable.sweep = lambda self, now_ms: []
 """
 }
