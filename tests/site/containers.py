@@ -35,7 +35,7 @@ mount -t tmpfs -o mode=0700,uid=10001,gid=10001 tmpfs "$1/data"
 mount -o remount,bind,ro "$1"
 root=$1; user=$3; shift 3
 exec chroot "$root" /usr/bin/setpriv --reuid "${user%:*}" --regid "${user#*:}" --clear-groups \
-    --no-new-privs --inh-caps=-all --bounding-set=-all "$@"
+    --no-new-privs --inh-caps=-all --bounding-set=-all --pdeathsig KILL "$@"
 """
 
 
@@ -150,6 +150,10 @@ class Images:
         finally:
             process.kill()
             process.wait(30)
+
+    def processes(self) -> list[str]:
+        """What runs in any of them."""
+        return tell("ip", "netns", "pids", self._network).split()
 
     def is_healthy(self, target: str, secrets: Path) -> bool:
         """What the image's own health check says."""

@@ -122,6 +122,8 @@ def test_all_images_together_count_what_a_camera_shows(images: Images, secrets: 
         output = partial(rooms, images, secrets, redis, password)
         assert until(lambda: "kitchen" in output(), "the kitchen is counted", PATIENCE_S)
         assert until(lambda: images.is_healthy("dashboard", secrets), "the page", PATIENCE_S)
+        assert images.processes()
+    assert until(lambda: not images.processes(), "all of them end with the block", PATIENCE_S)
 
 
 def rooms(images: Images, secrets: Path, redis: str, password: str) -> str:
