@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import cycle
 from typing import Any, Final
 
 import cv2
@@ -35,20 +34,20 @@ class HttpCamera(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Stream)
-        chance = np.random.default_rng(1)
-        face = cv2.resize(astronaut(), (320, 320)).astype(np.int16)
-        dark = np.full((320, 320, 3), 4, np.int16)
-        self.alive, self.black = (
-            [_jpeg(picture + chance.normal(0, 3, picture.shape)) for _ in range(40)]
-            for picture in (face, dark)
-        )
+        self.face = cv2.resize(astronaut(), (320, 320)).astype(np.int16)
+        self.dark = np.full((320, 320, 3), 4, np.int16)
         self.fault = ""
         self.stopping = threading.Event()
         self.url = f"http://127.0.0.1:{self.server_port}/video"
 
     def pictures(self) -> Iterator[bytes]:
-        for alive, black in zip(cycle(self.alive), cycle(self.black), strict=True):
-            yield {"frozen": self.alive[0], "black": black}.get(self.fault, alive)
+        """No two alike until it is frozen: some that come over and over are no living sensor's."""
+        chance, shown = np.random.default_rng(1), b""
+        while True:
+            if self.fault != "frozen" or not shown:
+                scene = self.dark if self.fault == "black" else self.face
+                shown = _jpeg(scene + chance.normal(0, 3, scene.shape))
+            yield shown
 
 
 class _Stream(http.server.BaseHTTPRequestHandler):
