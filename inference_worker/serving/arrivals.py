@@ -25,18 +25,24 @@ class Arrivals:
         self._expected: dict[SessionKey, float] = {}
 
     def asked(self, session: CameraSession, now_ms: float) -> None:
-        """A frame was asked for."""
-        self._expected[session.key] = next_of(session, now_ms)
+        """A frame was asked for. Kept until it comes or is late, whatever becomes of its camera."""
+        expected_ms = next_of(session, now_ms)
+        if math.isfinite(expected_ms):
+            self._expected[session.key] = expected_ms
 
     def came(self, session: CameraSession) -> None:
         """A frame came, or none will."""
         self._expected.pop(session.key, None)
+
+    def __len__(self) -> int:
+        return len(self._expected)
 
     def in_the_way(self, session: CameraSession, now_ms: float, analysis_ms: float) -> int:
         """How many frames are expected soon whose analyses would still take their threads when one
         comes that is asked for now. Those that did not come when they were expected are not.
         """
         if analysis_ms <= _SOON_MS:
+            self._expected.clear()
             return 0
         self._expected = {
             key: at_ms for key, at_ms in self._expected.items() if at_ms >= now_ms - _LATE_MS

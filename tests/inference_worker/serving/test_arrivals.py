@@ -66,3 +66,17 @@ def test_for_a_camera_that_captures_long_after_it_a_frame_is_not_in_the_way() ->
     arrivals, later = Arrivals(), camera("later", 1.0, NOW - 500.0)
     arrivals.asked(FAST, NOW)
     assert arrivals.in_the_way(later, NOW, ANALYSIS_MS) == 0
+
+
+@pytest.mark.parametrize("analysis_ms", [10.0, ANALYSIS_MS])
+@pytest.mark.parametrize("captured_ms", [None, NOW])
+@pytest.mark.parametrize("rate_hz", [1.0, 30.0])
+def test_cameras_that_never_send_what_they_were_asked_for_are_forgotten(
+    analysis_ms: float, captured_ms: float | None, rate_hz: float
+) -> None:
+    arrivals = Arrivals()
+    for number in range(2_000):
+        now_ms, invented = NOW + 100.0 * number, camera(f"invented-{number}", rate_hz, captured_ms)
+        arrivals.in_the_way(invented, now_ms, analysis_ms)
+        arrivals.asked(invented, now_ms)
+    assert len(arrivals) <= 20
