@@ -38,6 +38,7 @@ from roommood.training.expression.evaluate import (
     scaled,
 )
 from roommood.training.expression.ferplus import Floats, expression_shares, held_out
+from roommood.training.expression.fused import with_global_pools, with_strided_shortcuts
 from roommood.training.expression.net import (
     MEAN,
     STD,
@@ -192,11 +193,12 @@ def _first_label_odds(settings: ExportSettings) -> Floats:
 
 
 def to_graph(net: ExpressionNet) -> ModelProto:
-    """The network as ONNX: `faces` (n, 1, 48, 48) to `logits` (n, 8), batch norms folded away."""
+    """The network as ONNX: `faces` (n, 1, 48, 48) to `logits` (n, 8), batch norms folded away and
+    what is slow to compute in bytes put otherwise."""
     # It tells at length of operators that this network does not use.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     program = torch.onnx.export(
-        net.eval().to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
+        with_strided_shortcuts(net).to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
         (torch.zeros(2, 1, SIDE_PX, SIDE_PX),),
         dynamo=True,
         opset_version=18,
@@ -206,7 +208,7 @@ def to_graph(net: ExpressionNet) -> ModelProto:
         verbose=False,
     )
     assert program is not None
-    return _without_traces(program.model_proto)
+    return _without_traces(with_global_pools(program.model_proto))
 
 
 def halve_weights(graph: ModelProto) -> ModelProto:
