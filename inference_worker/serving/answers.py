@@ -1,5 +1,6 @@
 """What a worker says to its cameras: how each one's session stands, and what it may send."""
 
+import math
 from typing import Final
 
 from roommood.inference_worker.serving.camera_session import CameraSession
@@ -13,6 +14,11 @@ from roommood.shared.transport.sockets import Router, send
 
 # A camera forgets a learned worker that it neither uses nor is told of for a minute.
 _TELL_AGAIN_MS: Final = 20_000.0
+# Milliseconds from one round of answers to Hellos to the next: of a thousand cameras many go out
+# together, which wakes libzmq's thread once for all of them; and after which they wait no longer
+# for the loop to have something else to do. A camera waits for none but its connection's first.
+_ROUND_MS: Final = 20.0
+_LATEST_MS: Final = 100.0
 
 
 class Answers:
@@ -33,25 +39,39 @@ class Answers:
     ) -> None:
         self._router, self._worker_id, self._luma = router, worker_id, luma
         self._sessions, self._control = sessions, control
-        self._to_hellos: list[tuple[CameraSession, list[bytes]]] = []
+        self._to_hellos: dict[CameraSession, None] = {}
+        self._flushed_ms = -math.inf
         self.workers: tuple[str, ...] = ()
         self.leaving = False
 
     def tell(self, session: CameraSession, now_ms: float, workers: tuple[str, ...] = ()) -> None:
-        """How a session stands now, at once."""
-        self._send(session, self._credit(session, now_ms, workers))
+        """How a session stands now, at once, which answers its Hello too."""
+        if session in self._to_hellos:
+            del self._to_hellos[session]
+            workers = workers or self._addresses_for(session, now_ms)
+        if not send(self._router, self._credit(session, now_ms, workers)):
+            self._sessions.unreachable(session)
 
-    def answer_hello(self, session: CameraSession, now_ms: float) -> None:
-        """How it stands now, with the next `flush`."""
-        parts = self._credit(session, now_ms, self._addresses_for(session, now_ms))
-        self._to_hellos.append((session, parts))
+    def answer_hello(self, session: CameraSession) -> None:
+        """How it stands by then, with a `flush` that is due: the next one, where it is its
+        connection's first."""
+        self._to_hellos[session] = None
+        if (session.addresses_told or (None,))[0] != session.hello.connection:
+            self._flushed_ms = -math.inf
 
-    def flush(self) -> None:
-        """Sends the answers to Hellos that came together, one right after the other, so that
-        libzmq's thread is woken once for all of them."""
-        for session, parts in self._to_hellos:
-            self._send(session, parts)
+    def flush(self, now_ms: float) -> None:
+        """To be called at each turn of the loop: answers Hellos, if it is time."""
+        if not self._to_hellos or now_ms - self._flushed_ms < _ROUND_MS:
+            return
+        self._flushed_ms = now_ms
+        for session in list(self._to_hellos):
+            if self._sessions.find(session.routing_id) is session and not session.silent:
+                self.tell(session, now_ms)
         self._to_hellos.clear()
+
+    def next_flush_ms(self, now_ms: float) -> float:
+        """Milliseconds after which `flush` is due even if nothing comes."""
+        return self._flushed_ms + _LATEST_MS - now_ms if self._to_hellos else math.inf
 
     def other_version(self, routing_id: bytes, now_ms: float) -> None:
         """Grants nothing; the other side sees which two versions have met, and can say so."""
@@ -93,7 +113,3 @@ class Answers:
             look_ms=hold.look_ms,
         )
         return [session.routing_id, wire.encode_credit(credit)]
-
-    def _send(self, session: CameraSession, parts: list[bytes]) -> None:
-        if not send(self._router, parts) and parts[0] == session.routing_id:
-            self._sessions.unreachable(session)

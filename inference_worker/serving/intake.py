@@ -105,7 +105,8 @@ class Intake:
         if absence_ms := self._absence.ended_ms(tick_ms):
             self.sessions.excuse(absence_ms)
         if is_readable:
-            self._receive()
+            self._take_burst()
+        self._answers.flush(boot_ms())
         self._sweep(tick_ms)
         self._grant(boot_ms())
 
@@ -117,10 +118,6 @@ class Intake:
         for session in self.sessions.sweep(tick_ms):
             if not self.sessions.is_heard(session.hello.camera):
                 self._cameras.lost(session.hello.camera, "silent")
-
-    def _receive(self) -> None:
-        self._take_burst()
-        self._answers.flush()
 
     def _take_burst(self) -> None:
         end_ms = boot_ms() + _TICK_MS
@@ -137,11 +134,12 @@ class Intake:
         """Milliseconds after which `tick` is due even if nothing comes."""
         if self._answers.leaving:
             return _SWEEP_EVERY_MS
-        session = self.sessions.ready.first
+        now_ms, session = boot_ms(), self.sessions.ready.first
         if session is None:
-            until_due_ms = (self._next_due_ms or math.inf) - boot_ms()
-            return min(_SWEEP_EVERY_MS, max(0.0, until_due_ms))
-        return self.control.next_look_ms(session.fetch_ms, boot_ms())
+            look_ms = min(_SWEEP_EVERY_MS, (self._next_due_ms or math.inf) - now_ms)
+        else:
+            look_ms = self.control.next_look_ms(session.fetch_ms, now_ms)
+        return max(0.0, min(look_ms, self._answers.next_flush_ms(now_ms)))
 
     def _take(self, holder: str, parts: list[bytes]) -> None:
         routing_id, *rest = parts
@@ -195,7 +193,7 @@ class Intake:
         session.clock.transit_ms(hello.sent_ms, now_ms)
         if not session.refused:
             self._cameras.back(hello.camera)
-        self._answers.answer_hello(session, now_ms)
+        self._answers.answer_hello(session)
 
     # Frames
 

@@ -133,6 +133,8 @@ class Ledger:
         """The camera says that it has sent so many on this socket: `early` of them were refused
         before its connection's first Hello, the others that did not come are lost. How many are."""
         missing = max(0, sent - account.received)
+        if not (missing or early):
+            return 0
         lost = max(0, missing - sum(early.values()))
         self._take_in(account, missing)
         self._settle(account, missing)
@@ -199,6 +201,6 @@ class Ledger:
         if len(self._unknown) > _MAX_UNKNOWN:
             del self._unknown[next(iter(self._unknown))]
 
-    def introduced(self, routing_id: bytes) -> Counter[Outcome]:
+    def introduced(self, routing_id: bytes) -> Mapping[Outcome, int]:
         """What was refused of a connection before this, its first Hello."""
-        return self._unknown.pop(routing_id, Counter())
+        return self._unknown.pop(routing_id, NONE_EARLY)

@@ -130,7 +130,13 @@ class Connections:
     def _cut_endless_and_mute(self, now_ms: float) -> list[str]:
         reasons = []
         in_all = sum(connection.unfinished for connection in self._open.values())
-        for fd, connection in sorted(self._open.items(), key=lambda item: -item[1].unfinished):
+        may_be_endless = in_all > MAX_UNFINISHED_BYTES
+        suspects = [
+            (fd, connection)
+            for fd, connection in self._open.items()
+            if may_be_endless or now_ms - connection.heard_ms > MUTE_MS
+        ]
+        for fd, connection in sorted(suspects, key=lambda item: -item[1].unfinished):
             unfinished = connection.unfinished
             endless = unfinished > MAX_UNFINISHED_BYTES or in_all > MAX_UNFINISHED_BYTES_IN_ALL
             if endless or now_ms - connection.heard_ms > MUTE_MS:
