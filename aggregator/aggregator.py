@@ -26,7 +26,7 @@ from roommood.shared.errors import ShardAway, VersionMismatch, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.process.memory import give_back_large_messages
 from roommood.shared.process.metrics import Health, Sample, serve_if_asked
-from roommood.shared.process.runtime import Deadline, Shutdown, new_id, shutdown_on_signals
+from roommood.shared.process.runtime import Deadline, Shutdown, Waker, new_id, shutdown_on_signals
 from roommood.shared.process.settings import AggregatorSettings
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MAX_REPORT_BYTES
@@ -114,12 +114,19 @@ class Aggregator:
         self._context: zmq.Context[Router] = zmq.Context()
         keys = self._keys
         own, workers = (keys.own, FixedPolicy(frozenset({keys.workers}))) if keys else (None, None)
+        self._waker = Waker()
         self._listener = Listener(
-            self._context, bind_reports, settings, own, workers, MAX_REPORT_BYTES
+            self._context,
+            bind_reports,
+            settings,
+            own,
+            workers,
+            MAX_REPORT_BYTES,
+            self._waker.wake,
         )
         self._router = self._listener.router
         self._poller = zmq.Poller()
-        for source in (self._listener.router, shutdown.waker.fileno()):
+        for source in (self._router, self._waker.fileno(), shutdown.waker.fileno()):
             self._poller.register(source, zmq.POLLIN)
         self._stop_metrics = serve_if_asked(self._settings, self.health, self.samples)
         self._periodic_work()
@@ -139,7 +146,9 @@ class Aggregator:
             self._tick(int(IDLE_MS) if self._deliveries else _LOOK_MS)
 
     def _tick(self, timeout_ms: int, *, may_gather: bool = True) -> None:
-        self._poller.poll(0 if self._waiting else timeout_ms)
+        ready = dict(self._poller.poll(0 if self._waiting else timeout_ms))
+        if self._waker.fileno() in ready:
+            self._waker.drain()
         self._tick_ms = boot_ms()
         self._peers.excuse(self._absence.ended_ms(self._tick_ms))
         self._receive()
@@ -301,6 +310,7 @@ class Aggregator:
     def _shut_down(self) -> None:
         self._stop_metrics()
         self._listener.close(linger_ms=300)
+        self._waker.close()
         self._context.term()
         self._store.close()
 

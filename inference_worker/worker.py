@@ -105,15 +105,22 @@ class Worker:
         )
         own = self._keys.own if self._keys else None
         self._listener = Listener(
-            self._context, bind_frames, settings, own, self._allow_list, MAX_HEADER_BYTES
+            self._context,
+            bind_frames,
+            settings,
+            own,
+            self._allow_list,
+            MAX_HEADER_BYTES,
+            self._waker.wake,
         )
+        self._connections = self._listener.connections
         self._intake = Intake(
             self._listener.router,
             self._worker_id,
             settings.threads,
             self._compute.submit,
             self._allow_list,
-            self._listener.connections,
+            self._connections,
             Pace(settings.rate_hz, settings.empty_rate_hz),
             self._analyzer.reads_gray,
             Repeats(settings.repeat_ms),
@@ -160,7 +167,7 @@ class Worker:
         self._take_events()
         self._intake.tick(self._listener.router in ready)
         now_ms = boot_ms()
-        is_time = now_ms - self._housekept_ms >= _HOUSEKEEPING_MS
+        is_time = now_ms - self._housekept_ms >= _HOUSEKEEPING_MS or self._connections.overdue
         if is_time or not ready <= self._frames_alone or self._reporter.outbox.due(now_ms):
             self._report(ready)
         if is_time:
@@ -170,7 +177,7 @@ class Worker:
     def _housekeeping(self) -> None:
         """What frames and results do not wait for."""
         self._listener.tick(self.health)
-        own = chain(self._reporter.own_addresses(), self._listener.connections.own_addresses())
+        own = chain(self._reporter.own_addresses(), self._connections.own_addresses())
         self._advertised.look(boot_ms(), own)
         self.health.detail = {"aggregators": self._reporter.states()}
         if not self._compute.hung:

@@ -1,9 +1,10 @@
 """Who comes to a bound socket and does not get in: counted, told and cut on a thread of its own."""
 
 import logging
+import math
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import zmq
@@ -48,11 +49,18 @@ class ConnectionMonitor:
     `protocol`: no ZeroMQ. `mute`, `endless`, `crowd`: cut, see `Connections`, which wants to be
     told of each message. `closed`: connections that ended, also the good ones.
 
-    Strangers are cut on a thread of its own: they are bounded also while the component waits.
+    All are looked at on a thread of its own, and strangers cut: they are bounded also while the
+    component waits. `wake`, safe from any thread, asks for a `tick`.
     """
 
-    def __init__(self, socket: zmq.Socket[bytes], first: int = MAX_JPEG_BYTES) -> None:
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        first: int = MAX_JPEG_BYTES,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
         self._socket = socket
+        self._wake = wake
         self._monitor = watch(socket, _LISTENER_EVENTS)
         keyed = bool(socket.getsockopt(zmq.CURVE_SERVER))
         self.connections = Connections(keyed=keyed, first=first)
@@ -71,10 +79,10 @@ class ConnectionMonitor:
 
     def tick(self) -> None:
         """To be called after messages were received: ends who is mute or endless."""
+        if not self.alive:
+            self.connections.look(boot_ms(), self.connections.take_heard())  # nobody else does
         for reason in self.connections.cut(boot_ms()):
             self._note(reason)
-        if not self.alive:
-            self.connections.take_heard()  # which nobody else will
 
     def stop(self) -> None:
         """To be called before the socket is closed, by the thread that uses it."""
@@ -99,7 +107,7 @@ class ConnectionMonitor:
         poller.register(self._waker.fileno(), zmq.POLLIN)
         try:
             while not self._stopping:
-                poller.poll(int(self.connections.next_look_ms()))
+                poller.poll(math.ceil(self.connections.next_look_ms(boot_ms())))
                 self._tick()
         except Exception:
             _log.exception("strangers are bounded no more; restart this process")
@@ -108,8 +116,10 @@ class ConnectionMonitor:
         heard = self.connections.take_heard()
         while has_events(self._monitor):
             self._take(recv_monitor_message(self._monitor, zmq.NOBLOCK))
-        for reason in self.connections.cut_strangers(boot_ms(), heard):
+        for reason in self.connections.look(boot_ms(), heard):
             self._note(reason)
+        if self.connections.overdue:
+            self._wake()
 
     def _take(self, message: Mapping[str, Any]) -> None:
         event, value = message["event"], message["value"]

@@ -7,6 +7,9 @@ each connection has sent since its last whole message (the kernel's own count, t
 and for how long it has been mute, and shuts its TCP connection down; libzmq sees a peer gone.
 Honest peers say something every second.
 
+Somebody who waits for something else has heard nothing of honest peers either. So a thread of its
+own looks, as often as that takes, and only whoever receives messages cuts, after it has received.
+
 What comes before a handshake is bounded in `shared.transport.strangers`. Time is an argument.
 """
 
@@ -26,6 +29,9 @@ from roommood.shared.protocol.limits import (
 from roommood.shared.transport import strangers, tcp
 
 _LOOK_EVERY_MS: Final = 250.0
+# Who sends this much between two looks is looked at as often as strangers: loopback carries a
+# gigabyte a second.
+_FAST_BYTES: Final = MAX_JPEG_BYTES
 # After a cut; libzmq frees what it held for a connection when it sees it end.
 _GIVE_BACK_AFTER_MS: Final = 300.0
 
@@ -36,6 +42,7 @@ class _Connection:
     heard_ms: float
     heard: bool = False
     received: int = 0
+    finished: int = 0
     unfinished: int = 0
 
 
@@ -47,9 +54,9 @@ class Connections:
     `mute`: MUTE_MS have passed without one; or
     `crowd`: it is a stranger, and one too many, see `Strangers`.
 
-    Whoever receives messages says what it `heard` and has the others `cut`; another thread may
-    tell of connections that were `accepted` or `closed`, and have strangers cut, whatever the first
-    waits for.
+    Whoever receives messages says what it `heard`, and has those `cut` that are `overdue`; another
+    thread tells of connections that were `accepted` or `closed`, and has all looked at, whatever
+    the first waits for.
     """
 
     def __init__(self, *, keyed: bool = False, first: int = MAX_JPEG_BYTES) -> None:
@@ -57,16 +64,20 @@ class Connections:
         self._strangers = strangers.Strangers(keyed=keyed, first=first)
         self._heard: deque[int] = deque()
         self._lock = threading.Lock()
+        self._fast: list[int] = []
         self._looked_ms = 0.0
+        self.overdue = False
         self._freed = False
         self._give_back_ms = float("inf")
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def next_look_ms(self) -> float:
-        """Within how many milliseconds `cut_strangers` wants to look again."""
-        return strangers.LOOK_EVERY_MS if self._strangers else _LOOK_EVERY_MS
+    def next_look_ms(self, now_ms: float) -> float:
+        """Within how many milliseconds `look` is to be called again."""
+        if self._strangers or self._fast:
+            return strangers.LOOK_EVERY_MS
+        return max(0.0, self._looked_ms + _LOOK_EVERY_MS - now_ms)
 
     def accepted(self, fd: int, now_ms: float) -> list[str]:
         """A connection came in; the reason of each that was cut for it, itself or another."""
@@ -101,34 +112,57 @@ class Connections:
         with self._lock:
             return [self._heard.popleft() for _ in range(len(self._heard))]
 
-    def cut_strangers(self, now_ms: float, heard: Iterable[int]) -> list[str]:
-        """Looks at strangers now and then, but for those `heard`; the reason of each that was
-        cut."""
+    def look(self, now_ms: float, heard: Iterable[int]) -> list[str]:
+        """Cuts strangers that are too many, but none of those `heard`; the reason of each. Whether
+        anybody else is `overdue` is seen, and left to `cut`."""
         with self._lock:
-            self._note_heard(heard)
+            self._note_heard(heard, now_ms)
             reasons = self._cut_all(self._strangers.look(now_ms))
+            self._look_at_known(now_ms)
         self._give_back(now_ms)
         return reasons
 
-    def cut(self, now_ms: float) -> list[str]:
-        """The same of who is endless or mute, as of what was heard."""
-        if now_ms - self._looked_ms < _LOOK_EVERY_MS:
-            return []
-        self._looked_ms = now_ms
-        with self._lock:
-            self._note_heard(fd for fd in self._heard if fd in self._open)
-            for fd, connection in self._open.items():
-                _look_at(fd, connection, now_ms)
-            return self._cut_endless_and_mute(now_ms)
+    def _look_at_known(self, now_ms: float) -> None:
+        if now_ms - self._looked_ms >= _LOOK_EVERY_MS:
+            self._looked_ms = now_ms
+            self._fast = [fd for fd in self._open if self._look_at(fd) > _FAST_BYTES]
+        elif self._fast:
+            for fd in self._open.keys() & self._fast:
+                self._look_at(fd)
+        else:
+            return
+        self.overdue = any(self._find_overdue(now_ms))
 
-    def _note_heard(self, heard: Iterable[int]) -> None:
+    def _look_at(self, fd: int) -> int:
+        """How many bytes came since the last look."""
+        connection, received = self._open[fd], tcp.bytes_received(fd)
+        new = received - connection.received
+        connection.received = received
+        if connection.heard:
+            connection.heard, connection.finished = False, received
+        connection.unfinished = max(0, received - connection.finished)
+        return new
+
+    def cut(self, now_ms: float) -> list[str]:
+        """Ends who is endless or mute, as of what was heard; the reason of each. To be called by
+        whoever receives, after it has received."""
+        if not self.overdue:
+            return []
+        with self._lock:
+            self._note_heard(self._heard, now_ms)
+            overdue = list(self._find_overdue(now_ms))
+            for fd, _ in overdue:
+                self._cut(fd)
+            self.overdue = False
+        return [reason for _, reason in overdue]
+
+    def _note_heard(self, heard: Iterable[int], now_ms: float) -> None:
         for fd in heard:
             self._strangers.remove(fd)
-            if fd in self._open:
-                self._open[fd].heard = True
+            if connection := self._open.get(fd):
+                connection.heard, connection.heard_ms, connection.unfinished = True, now_ms, 0
 
-    def _cut_endless_and_mute(self, now_ms: float) -> list[str]:
-        reasons = []
+    def _find_overdue(self, now_ms: float) -> Iterator[tuple[int, str]]:
         in_all = sum(connection.unfinished for connection in self._open.values())
         may_be_endless = in_all > MAX_UNFINISHED_BYTES
         suspects = [
@@ -141,9 +175,7 @@ class Connections:
             endless = unfinished > MAX_UNFINISHED_BYTES or in_all > MAX_UNFINISHED_BYTES_IN_ALL
             if endless or now_ms - connection.heard_ms > MUTE_MS:
                 in_all -= unfinished
-                self._cut(fd)
-                reasons.append("endless" if endless else "mute")
-        return reasons
+                yield fd, "endless" if endless else "mute"
 
     def _cut_all(self, fds: Iterable[int]) -> list[str]:
         cut = []
@@ -171,12 +203,3 @@ class Connections:
         if now_ms >= self._give_back_ms:
             self._give_back_ms = float("inf")
             give_back_freed_memory()
-
-
-def _look_at(fd: int, connection: _Connection, now_ms: float) -> None:
-    received = tcp.bytes_received(fd)
-    if connection.heard:
-        connection.heard = False
-        connection.heard_ms = now_ms
-        connection.received = received
-    connection.unfinished = max(0, received - connection.received)

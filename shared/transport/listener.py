@@ -1,6 +1,6 @@
 """Where others come in: a bound socket, who is let through, and what happens to the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 import zmq
@@ -34,8 +34,9 @@ class Listener:
     """The bound socket of a component, as `router`, with an authenticator where it has keys.
 
     Register `router` with the poller for reading, and tell `connections` of each message (see
-    `receive_from`): those that stay mute are cut, and without keys those whose first message takes
-    more than `first` bytes. Raises ConfigError if it cannot be bound.
+    `receive_from`). Those that stay mute or end no message are cut at the next `tick`, for which
+    `wake` asks from another thread; without keys those, too, whose first message takes more than
+    `first` bytes. Raises ConfigError if it cannot be bound.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Listener:
         keys: KeyPair | None,
         policy: AccessPolicy | None,
         first: int = MAX_JPEG_BYTES,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._policy = policy
         self._authenticator = Authenticator(context, policy) if policy is not None else None
@@ -54,12 +56,12 @@ class Listener:
         except BaseException:
             self._stop_authenticator()
             raise
-        self._monitor = ConnectionMonitor(self.router, first)
+        self._monitor = ConnectionMonitor(self.router, first, wake)
         self.connections = self._monitor.connections
 
     def tick(self, health: Health) -> None:
-        """Ends who is mute; not ready while the authenticator is dead or hangs, or strangers are
-        bounded no more. To be called after messages were received."""
+        """Ends who is mute or endless; not ready while the authenticator is dead or hangs, or
+        strangers are bounded no more. To be called after messages were received."""
         self._monitor.tick()
         health.fail("connections", "" if self._monitor.alive else _UNBOUNDED)
         if self._authenticator is None or self._policy is None:

@@ -14,6 +14,8 @@ _BYTES_ACKED_AT: Final = 120
 _BYTES_RECEIVED_AT: Final = 128
 _INFO_BYTES: Final = 136
 _COUNTER: Final = struct.Struct("=Q")
+# struct linger: on, for 0 s.
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
 
 T = TypeVar("T")
 Address = tuple[Any, ...]
@@ -40,8 +42,14 @@ def bytes_acked(fd: int) -> int:
 
 
 def shut_down(fd: int) -> None:
-    """Ends the connection; libzmq sees it end."""
-    _asked(fd, lambda sock: sock.shutdown(socket.SHUT_RDWR), None)
+    """Ends the connection; libzmq sees it end, and closes it with a reset: whoever still pours into
+    a full buffer would never learn of it, and the kernel would wait for him."""
+    _asked(fd, _shut_down, None)
+
+
+def _shut_down(sock: socket.SocketType) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    sock.shutdown(socket.SHUT_RDWR)
 
 
 def is_of_this_machine(address: Address) -> bool:

@@ -198,7 +198,7 @@ def _endless(target: Target, trial: Trial, part: bytes, most_mb: float) -> Outco
 def endless_message(trial: Trial) -> Outcome:
     with _without(trial, "unfinished_limit") as target:
         part = zmtp.frame(bytes(1 << 20), more=True)
-        # What comes between two looks comes on top: a gigabyte a second on loopback.
+        # What comes until the next look comes on top: a gigabyte a second on loopback.
         return _endless(target, trial, part, 1000.0)
 
 

@@ -1,26 +1,36 @@
 """Strangers at a bound socket, whatever its component does."""
 
+import select
 import socket
 from collections.abc import Iterator
 
 import pytest
 import zmq
 
+from roommood.shared.process.metrics import Health
+from roommood.shared.process.runtime import Waker
 from roommood.shared.process.settings import WorkerSettings
 from roommood.shared.process.settings.load import load
 from roommood.shared.protocol.limits import MAX_HANDSHAKE_BYTES
 from roommood.shared.transport.listener import Listener
-from roommood.shared.transport.sockets import bind_frames
+from roommood.shared.transport.sockets import bind_frames, receive_from
 from tests.end_to_end.site import until
 from tests.hostile import zmtp
 from tests.shared.peers import free_address
 
 
 @pytest.fixture
-def listener() -> Iterator[Listener]:
+def waker() -> Iterator[Waker]:
+    waker = Waker()
+    yield waker
+    waker.close()
+
+
+@pytest.fixture
+def listener(waker: Waker) -> Iterator[Listener]:
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
     settings = load(WorkerSettings, None, {"bind": free_address()})
-    listener = Listener(context, bind_frames, settings, None, None, 1_000)
+    listener = Listener(context, bind_frames, settings, None, None, 1_000, waker.wake)
     yield listener
     listener.close(0)
     context.destroy(0)
@@ -48,6 +58,30 @@ def test_strangers_are_cut_while_their_component_waits_for_something_else(
         lambda: {sample.value for sample in listener.samples("worker")} == {1.0, 2.0},
         "both counted",
     )
+
+
+def is_woken(waker: Waker) -> bool:
+    return bool(select.select([waker.fileno()], [], [], 0)[0])
+
+
+def receive(listener: Listener) -> bytes:
+    until(lambda: listener.router.poll(0), "a message has come")
+    message = receive_from(listener.router, listener.connections, keyed=False)
+    assert message is not None
+    return message[1][-1]
+
+
+def test_for_who_ends_no_message_a_tick_is_asked_for_whoever_sleeps(
+    listener: Listener, waker: Waker
+) -> None:
+    with peer_of(listener) as endless:
+        endless.shake_hands().send(b"well met")
+        assert receive(listener) == b"well met"
+        part = zmtp.frame(bytes(1 << 20), more=True)
+        until(lambda: endless.say(part) and is_woken(waker), "a tick is asked for")
+        listener.tick(Health("worker"))
+        until(endless.is_closed, "it is cut")
+    assert {s.labels["reason"] for s in listener.samples("worker")} >= {"endless"}
 
 
 def test_who_is_gone_is_looked_for_only_where_a_line_is_said(

@@ -1,5 +1,6 @@
 """Which connections to a bound socket are cut: those that never end a message, or say nothing."""
 
+import contextlib
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -36,6 +37,21 @@ class Pair:
             while left:
                 left -= len(self.server.recv(left))
             count -= sent
+
+    def fill(self) -> None:
+        """With more than the kernel takes: nobody reads."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self.client.send(_CHUNK)
+
+    def is_refused(self) -> bool:
+        try:
+            self.client.send(b"x")
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
+        return False
 
     def shake_hands(self) -> None:
         """As far as this side can see: more than a greeting and WELCOME has arrived."""
@@ -84,7 +100,7 @@ class Crowd:
 
     def look(self, after_ms: float = 300.0) -> list[str]:
         self.now_ms += after_ms
-        cut = self.connections.cut_strangers(self.now_ms, self.connections.take_heard())
+        cut = self.connections.look(self.now_ms, self.connections.take_heard())
         return cut + self.connections.cut(self.now_ms)
 
 
@@ -172,7 +188,7 @@ def test_who_is_heard_before_it_is_known_that_it_came_is_no_stranger(keyless: Cr
     heard = keyless.connections.take_heard()
     keyless.connections.accepted(pair.fd, keyless.now_ms)
     pair.send(2 * (MAX_HANDSHAKE_BYTES + FIRST))
-    assert keyless.connections.cut_strangers(keyless.now_ms + 25.0, heard) == []
+    assert keyless.connections.look(keyless.now_ms + 25.0, heard) == []
     assert not pair.is_cut()
 
 
@@ -226,11 +242,41 @@ def test_each_message_starts_the_time_anew(crowd: Crowd) -> None:
         assert crowd.look(MUTE_MS * 0.9) == []
 
 
-def test_who_was_heard_after_a_long_absence_is_not_mute_whoever_looks_first(crowd: Crowd) -> None:
-    pair = crowd.accept()
-    crowd.connections.heard(pair.fd)
+def test_who_is_heard_after_it_was_looked_at_is_neither_mute_nor_endless(crowd: Crowd) -> None:
+    mute, endless = crowd.accept(), crowd.accept()
+    endless.send(MAX_UNFINISHED_BYTES + 1)
+    assert crowd.connections.look(crowd.now_ms + 2 * MUTE_MS, []) == []
+    assert crowd.connections.overdue
+    crowd.connections.heard(mute.fd)
+    crowd.connections.heard(endless.fd)
     assert crowd.connections.cut(crowd.now_ms + 2 * MUTE_MS) == []
-    assert not pair.is_cut()
+    assert not crowd.connections.overdue
+    assert not mute.is_cut()
+    assert not endless.is_cut()
+
+
+def test_who_sends_fast_is_looked_at_as_often_as_strangers(crowd: Crowd) -> None:
+    slow, fast = crowd.accept(), crowd.accept()
+    slow.send(MAX_UNFINISHED_BYTES // 4)
+    fast.send(MAX_UNFINISHED_BYTES // 2)
+    assert crowd.look() == []
+    assert crowd.connections.next_look_ms(crowd.now_ms) == strangers.LOOK_EVERY_MS
+    slow.send(MAX_UNFINISHED_BYTES)
+    fast.send(MAX_UNFINISHED_BYTES)
+    assert crowd.look(strangers.LOOK_EVERY_MS) == ["endless"]
+    assert (slow.is_cut(), fast.is_cut()) == (False, True)
+    assert crowd.look() == ["endless"]
+    assert slow.is_cut()
+
+
+def test_who_is_fast_no_more_is_looked_at_as_others_are(crowd: Crowd) -> None:
+    pair = crowd.accept()
+    pair.send(MAX_UNFINISHED_BYTES // 2)
+    crowd.look()
+    crowd.look(240.0)
+    assert crowd.connections.next_look_ms(crowd.now_ms) == strangers.LOOK_EVERY_MS
+    crowd.look(10.0)
+    assert crowd.connections.next_look_ms(crowd.now_ms) == 250.0
 
 
 def test_a_connection_that_closed_is_forgotten(crowd: Crowd) -> None:
@@ -239,6 +285,18 @@ def test_a_connection_that_closed_is_forgotten(crowd: Crowd) -> None:
     crowd.connections.heard(pair.fd)
     assert crowd.look(2 * MUTE_MS) == []
     assert not pair.is_cut()
+
+
+def test_who_pours_into_a_full_buffer_learns_that_it_is_cut(crowd: Crowd) -> None:
+    pair = crowd.accept()
+    pair.client.setblocking(False)
+    pair.fill()
+    assert crowd.look(MUTE_MS + 1) == ["mute"]
+    pair.server.setblocking(False)
+    while pair.server.recv(1 << 20):  # as libzmq does, which then closes it
+        pass
+    pair.server.close()
+    until(pair.is_refused, "it is told", 20.0)
 
 
 def test_a_descriptor_that_is_another_s_by_now_is_not_touched(crowd: Crowd) -> None:
