@@ -1,7 +1,10 @@
 """What the commands have in common: options, error output, version."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Annotated, Any, Final
 
 import typer
@@ -39,18 +42,46 @@ def fail(error: RoommoodError) -> int:
 
 
 def run_app(app: Callable[[], object]) -> None:
-    """Runs a typer app; an error of ours is one clear line, not a traceback."""
+    """Runs a typer app; an error of ours, or of the file system, is one clear line, not a
+    traceback."""
     try:
+        _write_what_the_terminal_lacks_as_escapes()
         _refuse_32_bits()
         app()
     except RoommoodError as error:
         sys.exit(fail(error))
+    except OSError as error:
+        sys.exit(_fail_of_system(error))
     except ModuleNotFoundError as error:
         extra = _EXTRAS.get((error.name or "").partition(".")[0])
         if extra is None:
             raise
         typer.echo(f"error: this needs {error.name}: {how_to_install(extra)}", err=True)
         sys.exit(1)
+
+
+def _write_what_the_terminal_lacks_as_escapes() -> None:
+    """Names of files that are no UTF-8 go out as they are; a terminal of another alphabet shows
+    `\\u2026` where it lacks a letter."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        is_utf8 = sys.stdout.encoding.replace("-", "").lower() == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
+
+
+def _fail_of_system(error: OSError) -> int:
+    """Tells of a file that cannot be used, or of an output that takes no more.
+
+    Any other failure of the system is one of ours, and goes on with its traceback.
+    """
+    if error.filename is not None:
+        typer.echo(f"error: {os.fsdecode(error.filename)}: {error.strerror}", err=True)
+    elif error.errno in _OUTPUT_FULL:
+        typer.echo(f"error: the output takes no more: {error.strerror}", err=True)
+        # What is left of it would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    else:
+        raise error
+    return 1
 
 
 def _refuse_32_bits() -> None:
@@ -61,6 +92,7 @@ def _refuse_32_bits() -> None:
         )
 
 
+_OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _EXTRAS: Final = {
     "cv2": "camera",
     "numpy": "camera",

@@ -1,4 +1,7 @@
+import os
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -22,3 +25,52 @@ def test_a_python_of_32_bits_is_refused_before_anything_else(
 def test_with_64_bits_it_runs(capsys: pytest.CaptureFixture[str]) -> None:
     run_app(lambda: typer.echo("begun"))
     assert capsys.readouterr().out == "begun\n"
+
+
+def run(code: str, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """A process of its own, whose app is `code`; `Path.home` and the like are what they are."""
+    start = f"import sys, typer; from roommood.shared.process.command import run_app; {code}"
+    return subprocess.run(
+        [sys.executable, "-c", start, *arguments],
+        capture_output=True, text=True, check=False, timeout=60, env={**os.environ, **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize(
+    "app",
+    ["typer.echo('much')", "__import__('rich.console').console.Console().print('much')"],
+)
+def test_an_output_that_takes_no_more_is_one_clear_line(app: str) -> None:
+    done = run(f"sys.stdout = open('/dev/full', 'w'); run_app(lambda: {app})")
+    assert done.stderr == "error: the output takes no more: No space left on device\n"
+    assert done.returncode == 1
+
+
+def test_a_file_that_cannot_be_used_is_named_without_a_traceback(tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere" / "file"
+    done = run("run_app(lambda: open(sys.argv[1], 'w'))", str(missing))
+    assert done.stderr == f"error: {missing}: No such file or directory\n"
+    assert done.returncode == 1
+
+
+def test_a_failure_of_the_system_that_is_neither_keeps_its_traceback() -> None:
+    done = run("app = lambda: (_ for _ in ()).throw(ConnectionResetError(104, 'reset')); "
+               "run_app(lambda: next(app()))")  # fmt: skip
+    assert "Traceback" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said", "shown"),
+    [
+        ("latin-1", "'h\\u00e9 \\u2026'", "h\xe9 \\u2026\n".encode("latin-1")),
+        ("utf-8:strict", "'h\\udcff'", b"h\xff\n"),
+    ],
+)
+def test_a_terminal_that_lacks_a_letter_is_no_error(encoding: str, said: str, shown: bytes) -> None:
+    code = f"from rich.console import Console; run_app(lambda: Console().print({said}))"
+    start = f"from roommood.shared.process.command import run_app; {code}"
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-c", start]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60, env=environment)
+    assert (done.returncode, done.stdout) == (0, shown), done.stderr
