@@ -146,7 +146,8 @@ def _pixels_of(picture: Picture, factor: float) -> Pixels:
     if pixels is None or len(shape) < 2 or shape[2:] not in ((), (3,)):
         raise PictureDamaged("a picture that holds neither a JPEG nor (H, W, 3) or (H, W) uint8")
     if min(pixels.shape[:2]) < MIN_PICTURE_SIDE_PX:
-        raise PictureDamaged(f"a picture of {pixels.shape[1]}x{pixels.shape[0]} pixels")
+        side, size = MIN_PICTURE_SIDE_PX, f"{pixels.shape[1]}x{pixels.shape[0]}"
+        raise PictureDamaged(f"a picture of {size} pixels: at least {side}x{side} are taken")
     return pixels
 
 

@@ -5,6 +5,8 @@
     with RoomStats("redis://127.0.0.1:6379/0") as stats:
         print(stats.summary("kitchen", timedelta(hours=1)).dominant)
 
+`analyse_pictures` and `analyse_video` need no room, no Redis and none of its processes.
+
 What stands here is loaded when it is first used, so that a machine needs only the libraries of
 what it runs.
 """
@@ -15,14 +17,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from roommood.aggregator.stats.figures import RoomPeriod
     from roommood.aggregator.stats.room_stats import RoomStats
+    from roommood.deploy.analyse.pictures import analyse_pictures
+    from roommood.deploy.analyse.run import analyse_video
     from roommood.shared.errors import StoreAway
 
-__all__ = ["RoomPeriod", "RoomStats", "StoreAway"]
+__all__ = ["RoomPeriod", "RoomStats", "StoreAway", "analyse_pictures", "analyse_video"]
 
 _HOMES = {
     "RoomPeriod": "roommood.aggregator.stats.figures",
     "RoomStats": "roommood.aggregator.stats.room_stats",
     "StoreAway": "roommood.shared.errors",
+    "analyse_pictures": "roommood.deploy.analyse.pictures",
+    "analyse_video": "roommood.deploy.analyse.run",
 }
 
 

@@ -5,12 +5,13 @@ that of the largest photograph that is taken. Who takes less judges a picture by
 """
 
 import os
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from roommood.shared.errors import PictureDamaged
+from roommood.shared.errors import PictureDamaged, PictureTooLarge, SourceError
 from roommood.shared.process.memory import keep_freed_memory
 from roommood.shared.protocol.jpeg import is_jpeg, read_header
 from roommood.shared.protocol.limits import MAX_FILE_BYTES, MAX_FILE_PIXELS
@@ -27,7 +28,7 @@ import cv2
 cv2.setNumThreads(1)
 keep_freed_memory()
 
-__all__ = ["Frame", "Pixels", "cv2", "decode", "decode_within", "reduced"]
+__all__ = ["Frame", "Pixels", "cv2", "decode", "decode_within", "file_name", "reduced"]
 
 # (H, W, 3) BGR or (H, W) gray, values 0..255.
 Pixels = npt.NDArray[np.uint8]
@@ -42,6 +43,10 @@ _REDUCED: Final = {
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
 
+# What OpenCV does not read, whatever it is named, by the brand of ISO/IEC 14496-12.
+_HEIC: Final = ": it is HEIC, whatever its name: convert it (heif-convert FILE.heic FILE.jpg)"
+_HEIF: Final = dict.fromkeys((b"heic", b"heix", b"heim", b"mif1", b"hevc"), _HEIC)
+
 
 def decode(data: bytes, flags: int = cv2.IMREAD_COLOR) -> Pixels:
     """Pixels (H, W, 3) BGR of a compressed picture, or what `flags` ask for.
@@ -53,10 +58,27 @@ def decode(data: bytes, flags: int = cv2.IMREAD_COLOR) -> Pixels:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
+        if "CV_IO_MAX_IMAGE" in error.err:
+            raise PictureTooLarge(f"more than {MAX_FILE_PIXELS} pixels: make it smaller") from error
         raise PictureDamaged(f"a picture of {len(data)} bytes: {error.err}") from error
     if pixels is None:
-        raise PictureDamaged(f"a picture of {len(data)} bytes that does not decode")
+        kind = _HEIF.get(data[8:12], "") if data[4:8] == b"ftyp" else ""
+        raise PictureDamaged(f"a picture of {len(data)} bytes that does not decode{kind}")
     return pixels.astype(np.uint8, copy=False)
+
+
+def file_name(path: Path | str, shown: str = "") -> str:
+    """A file's, device's or stream's name as OpenCV takes it: it crashes at one that is no UTF-8.
+
+    Raises SourceError, which names it as `shown`.
+    """
+    name = str(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        readable = ascii(shown or name)[1:-1]
+        raise SourceError(f"{readable}: this name is not UTF-8: rename it") from error
+    return name
 
 
 def reduced(factor: float) -> int:

@@ -113,6 +113,22 @@ def test_opencv_is_imported_by_one_module() -> None:
     assert importers("cv2", SHIPPED) == {"shared/opencv.py"}
 
 
+def test_opencv_is_given_no_name_that_was_not_looked_at() -> None:
+    """It crashes at a name that is not UTF-8."""
+    opens = re.compile(
+        r"cv2\.(?:imread|imwrite|VideoCapture|CascadeClassifier)\((?!file_name\()(\w+)"
+    )
+    given = {
+        (name_of(path), name)
+        for path in [*SHIPPED, *(ROOT / "training").rglob("*.py")]
+        for name in opens.findall(path.read_text())
+    }
+    assert given == {
+        ("camera_node/sources/ffmpeg.py", "name"),
+        ("camera_node/sources/webcam.py", "device"),
+    }
+
+
 def test_onnxruntime_is_imported_by_one_module() -> None:
     assert importers("onnxruntime", SHIPPED) == {"inference_worker/vision/onnx_model.py"}
 

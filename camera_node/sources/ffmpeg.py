@@ -6,7 +6,7 @@ from typing import Final
 from roommood.camera_node.sources.grabbed import picture_of, retrieve
 from roommood.camera_node.sources.picture import Picture
 from roommood.shared.errors import SourceError
-from roommood.shared.opencv import cv2
+from roommood.shared.opencv import cv2, file_name
 from roommood.shared.protocol.limits import MAX_FILE_PIXELS
 
 # Seconds of silence on the network after which a stream is given up.
@@ -32,13 +32,15 @@ class FfmpegVideo:
         self._description = description
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(_OPEN_S * 1000)]
         timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(_READ_S * 1000)]
-        self._capture = cv2.VideoCapture(address, cv2.CAP_FFMPEG, timeouts)
-        self.is_open = self._capture.isOpened()
+        name = file_name(address, description)
+        self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, timeouts)
         self.width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         self.height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+        # FFmpeg also opens a text that is named as a picture, of 0x0 pixels.
+        self.is_open = self._capture.isOpened() and self.width * self.height > 0
         self._claimed_hz = float(self._capture.get(cv2.CAP_PROP_FPS))
         self.gives_jpeg = self._is_upright_mjpeg() and self._capture.set(cv2.CAP_PROP_FORMAT, -1)
-        if self.is_open and not 0 < self.width * self.height <= MAX_FILE_PIXELS:
+        if self.is_open and self.width * self.height > MAX_FILE_PIXELS:
             self.close()
             raise SourceError(
                 f"{description} is {self.width}x{self.height} pixels; at most {MAX_FILE_PIXELS} "

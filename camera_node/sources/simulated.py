@@ -19,7 +19,7 @@ from roommood.camera_node.sources.pacing import PacedSource, Pacer
 from roommood.camera_node.sources.picture import Grabbed, Picture
 from roommood.camera_node.sources.pictures import picture_files, read_pixels
 from roommood.shared.errors import PictureError, SourceError
-from roommood.shared.opencv import Pixels, cv2
+from roommood.shared.opencv import Pixels, cv2, file_name
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.security.secret_urls import shown
 
@@ -213,7 +213,7 @@ def find_face(pixels: Pixels) -> FaceBox:
 def _face_cascade() -> cv2.CascadeClassifier:
     try:
         folder = Path(cv2.data.haarcascades)  # type: ignore[attr-defined]
-        return cv2.CascadeClassifier(str(folder / "haarcascade_frontalface_default.xml"))
+        return cv2.CascadeClassifier(file_name(folder / "haarcascade_frontalface_default.xml"))
     except AttributeError as error:
         raise SourceError(
             "a simulated camera needs the face cascades of OpenCV 4's own wheel: "

@@ -12,7 +12,7 @@ from roommood.camera_node.sources.pacing import Thinner
 from roommood.camera_node.sources.picture import Grabbed, Picture, Source
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureDamaged, PictureError, SourceError
-from roommood.shared.opencv import Frame, cv2
+from roommood.shared.opencv import Frame, cv2, file_name
 
 _DEFAULT_RATE_HZ: Final = 30.0
 _MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
@@ -48,7 +48,8 @@ class Webcam(Source):
     def open(self) -> None:
         self._thinner = Thinner(self._asked_hz)
         backend = cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY
-        self._capture = cv2.VideoCapture(self._device, backend)
+        device = self._device if isinstance(self._device, int) else file_name(self._device)
+        self._capture = cv2.VideoCapture(device, backend)
         try:
             self._require_open()
             self._ask_for_mode()

@@ -1,20 +1,23 @@
-"""People and expressions by second, for people and for programs."""
+"""People and expressions by second, for people and for programs.
 
-import csv
-import io
-from collections.abc import Sequence
+What is not known is empty in CSV and null in JSON.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 from rich.table import Table
 
+from roommood.deploy.analyse.lines import csv_line, json_line, new_table
 from roommood.deploy.analyse.run import Second
 from roommood.shared.protocol.emotions import EXPRESSIONS
+
+_SECOND_COLUMNS: Final = ("second", "frames", "people", "sure_faces")
 
 
 def as_table(seconds: Sequence[Second]) -> Table:
     """A row a second, and one for the whole."""
-    table = Table("time", "people", *EXPRESSIONS, title="Expressions shown")
-    for column in table.columns:
-        column.justify = "right"
+    table = new_table("time", "people", *EXPRESSIONS)
     for second in seconds:
         table.add_row(f"{second.at_s // 60}:{second.at_s % 60:02d}", *_cells(second))
     table.add_section()
@@ -22,17 +25,21 @@ def as_table(seconds: Sequence[Second]) -> Table:
     return table
 
 
-def as_csv(seconds: Sequence[Second]) -> str:
-    """A line a second; what is not known is empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["second", "frames", "people", "sure_faces", *EXPRESSIONS])
+def as_csv(seconds: Iterable[Second]) -> Iterator[str]:
+    """A header, then a line a second."""
+    yield csv_line(*_SECOND_COLUMNS, *EXPRESSIONS)
     for second in seconds:
         people = "" if second.people is None else f"{second.people:.3f}"
         shares = [f"{share:.4f}" for share in (second.shares or {}).values()]
         row = [second.at_s, second.frames, people, second.sure]
-        writer.writerow([*row, *(shares or [""] * len(EXPRESSIONS))])
-    return text.getvalue()
+        yield csv_line(*row, *(shares or [""] * len(EXPRESSIONS)))
+
+
+def as_json(seconds: Iterable[Second]) -> Iterator[str]:
+    """An object a second, each on a line."""
+    for second in seconds:
+        values = (second.at_s, second.frames, second.people, second.sure)
+        yield json_line(dict(zip(_SECOND_COLUMNS, values, strict=True)) | {"shares": second.shares})
 
 
 def _cells(second: Second) -> list[str]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.opencv import file_name
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
@@ -136,7 +137,7 @@ def _parse_row(path: Path, number: int, row: list[str]) -> tuple[str, list[int]]
 
 
 def _read_picture(path: Path) -> Picture:
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
+    picture = cv2.imread(file_name(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
     if picture is None:
         raise PictureError(f"{path}: missing or not a picture, but {LABEL_FILE} names it")
     if picture.shape != (SIDE_PX, SIDE_PX):

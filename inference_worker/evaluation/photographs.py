@@ -25,6 +25,7 @@ from roommood.inference_worker.vision.emotions import ExpressionClassifier, open
 from roommood.inference_worker.vision.faces import Detection, FaceDetector
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.opencv import file_name
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
@@ -124,7 +125,7 @@ def labelled(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def _read(path: Path) -> Picture:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    picture = cv2.imread(file_name(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise PictureError(f"{path} is missing or not a picture")
     margin = round(_MARGIN * max(picture.shape[:2]))

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.opencv import file_name
 
 Boxes = NDArray[np.float32]
 
@@ -44,7 +45,7 @@ class Photograph:
 
     def read(self) -> Picture:
         """(H, W, 3) BGR. Raises PictureError."""
-        picture = cv2.imread(str(self.path), _FLAGS)
+        picture = cv2.imread(file_name(self.path), _FLAGS)
         if picture is None:
             raise PictureError(f"{self.path}: not a readable picture")
         return picture  # type: ignore[return-value]

@@ -10,6 +10,7 @@ from typing import Any, Final
 from roommood.inference_worker.vision.faces import BoxStyle, Detection
 from roommood.inference_worker.vision.opencv import Picture, cv2, gray, resize
 from roommood.shared.errors import ConfigError, ModelError
+from roommood.shared.opencv import file_name
 
 _CASCADE: Final = "haarcascade_frontalface_default.xml"
 
@@ -75,7 +76,7 @@ def _load_cascade() -> Any:
             "'opencv-python-headless>=4.12,<5', or choose another detector"
         )
     path = Path(cv2.__file__).parent / "data" / _CASCADE
-    cascade = cv2.CascadeClassifier(str(path))
+    cascade = cv2.CascadeClassifier(file_name(path))
     if cascade.empty():
         raise ModelError(f"{path}: no usable cascade: install opencv-python-headless again")
     return cascade

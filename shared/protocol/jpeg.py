@@ -144,5 +144,9 @@ def _parse_frame(data: bytes, position: int, marker: int) -> JpegHeader:
     width = int.from_bytes(data[position + 5 : position + 7], "big")
     components = data[position + 7]
     if min(width, height) < MIN_PICTURE_SIDE_PX or components not in _COMPONENTS:
-        raise PictureDamaged(f"a JPEG of {width}x{height} pixels, {components} components")
+        side = MIN_PICTURE_SIDE_PX
+        raise PictureDamaged(
+            f"a JPEG of {width}x{height} pixels, {components} components: at least {side}x{side} "
+            "pixels and 1, 3 or 4 components are taken"
+        )
     return JpegHeader(width, height, components, marker == _PROGRESSIVE)

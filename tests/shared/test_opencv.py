@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roommood.shared.opencv import cv2, decode_within, reduced
+from roommood.shared.errors import PictureTooLarge
+from roommood.shared.opencv import cv2, decode, decode_within, reduced
 from roommood.shared.protocol.limits import MAX_FILE_PIXELS
 
 WORKER = "roommood.inference_worker.vision.opencv"
@@ -57,3 +58,10 @@ def test_a_picture_of_any_kind_is_halved_until_it_fits(ending: str) -> None:
     assert decode_within(data, 800 * 600).shape == (600, 800, 3)
     assert decode_within(data, 800 * 600 - 1).shape == (300, 400, 3)
     assert decode_within(data, 10_000).shape == (75, 100, 3)
+
+
+def test_a_png_of_more_pixels_than_are_taken_says_so() -> None:
+    wide = np.zeros((8_001, 8_001), np.uint8)
+    png = cv2.imencode(".png", wide)[1].tobytes()
+    with pytest.raises(PictureTooLarge, match="more than 64000000 pixels"):
+        decode(png)

@@ -13,6 +13,7 @@ from typing import Final
 
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.opencv import file_name
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.collect.labels import expression_named
 
@@ -49,7 +50,7 @@ class Collection:
         folder.mkdir(parents=True, exist_ok=True)
         _write_description(self.folder)
         path = folder / f"{self.session}-{self._number:05d}.jpg"
-        if not cv2.imwrite(str(path), crop, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
+        if not cv2.imwrite(file_name(path), crop, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
             raise PictureError(f"{path} cannot be written: is there room, may you write there?")
         self._number += 1
         self.counts[expression] += 1

@@ -18,6 +18,7 @@ import numpy as np
 
 from roommood.inference_worker.evaluation.ferplus import SIDE_PX, VOTE_COLUMNS
 from roommood.shared.errors import ConfigError
+from roommood.shared.opencv import file_name
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.collect.collection import labelled_files, margin_of
@@ -188,7 +189,7 @@ def _picture(text: str, place: _Place) -> Pictures:
 
 
 def _write(path: Path, picture: Pictures) -> None:
-    if not cv2.imwrite(str(path), picture):
+    if not cv2.imwrite(file_name(path), picture):
         raise ConfigError(f"{path} cannot be written: is there room, may you write there?")
 
 

@@ -105,8 +105,10 @@ def load_unlabelled(folder: Path) -> Faces:
     """Every picture below `folder` as a face without a target, grey and scaled to 48x48."""
     import cv2
 
+    from roommood.shared.opencv import file_name
+
     files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PICTURE_SUFFIXES)
-    read = [cv2.imread(str(file), cv2.IMREAD_GRAYSCALE) for file in files]
+    read = [cv2.imread(file_name(file), cv2.IMREAD_GRAYSCALE) for file in files]
     size = (SIDE_PX, SIDE_PX)
     faces = [cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in read if p is not None]
     pictures = np.array(faces, dtype=np.uint8).reshape(-1, *size)

@@ -15,6 +15,7 @@ import numpy as np
 
 from roommood.inference_worker.evaluation.ferplus import SIDE_PX
 from roommood.shared.errors import ConfigError
+from roommood.shared.opencv import file_name
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.collect.collection import labelled_files, margin_of, session_of
@@ -82,7 +83,7 @@ def read_face(path: Path, margin: float) -> Pictures:
 
     Of a picture that is not square the middle counts. Raises ConfigError for no picture.
     """
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    picture = cv2.imread(file_name(path), cv2.IMREAD_GRAYSCALE)
     if picture is None:
         raise ConfigError(f"{path} is not a readable picture: remove it")
     height, width = picture.shape

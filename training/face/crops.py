@@ -11,6 +11,7 @@ import numpy as np
 from numpy.random import Generator
 
 from roommood.inference_worker.evaluation.ferplus import SIDE_PX
+from roommood.shared.opencv import file_name
 from roommood.training.face.data import Floats, Picture
 from roommood.training.face.mine import traps
 from roommood.training.face.stock import load_photographs
@@ -80,5 +81,5 @@ def _write(folder: Path, crops: Iterable[Picture]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     count = 0
     for count, crop in enumerate(crops, 1):
-        cv2.imwrite(str(folder / f"{count:05d}.png"), crop)
+        cv2.imwrite(file_name(folder / f"{count:05d}.png"), crop)
     return count

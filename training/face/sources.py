@@ -214,7 +214,9 @@ def read_picture(path: Path) -> Picture:
     """A picture as BGR (H, W, 3)."""
     import cv2
 
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    from roommood.shared.opencv import file_name
+
+    picture = cv2.imread(file_name(path), cv2.IMREAD_COLOR)
     if picture is None:
         raise ValueError(f"{path}: not a picture that can be read")
     return np.asarray(picture, np.uint8)

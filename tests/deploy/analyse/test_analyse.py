@@ -1,6 +1,7 @@
 """A video file without a site: people and expressions by second of its own time."""
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from roommood.deploy.analyse.run import run_analysis
-from roommood.deploy.analyse.table import as_csv
+from roommood.deploy.analyse.table import as_csv, as_json
 from roommood.inference_worker.vision.analysis import Analyzer, open_analyzer
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import cv2
@@ -50,11 +51,44 @@ def test_each_second_tells_its_people_and_what_they_show(party: Path, analyzer: 
 
 
 def test_csv_leaves_empty_what_is_not_known(party: Path, analyzer: Analyzer) -> None:
-    lines = list(csv.DictReader(as_csv(run_analysis(party, analyzer, 2.0)).splitlines()))
+    lines = list(csv.DictReader(as_csv(run_analysis(party, analyzer, 2.0))))
     assert list(lines[0])[-len(EXPRESSIONS) :] == list(EXPRESSIONS)
     assert lines[0]["people"] == "1.000"
     assert lines[3]["people"] == "0.000"
     assert {lines[3][name] for name in EXPRESSIONS} == {""}
+
+
+def test_json_has_an_object_a_second_and_null_for_what_is_not_known(
+    party: Path, analyzer: Analyzer
+) -> None:
+    lines = [json.loads(line) for line in as_json(run_analysis(party, analyzer, 2.0))]
+    assert [line["second"] for line in lines] == [0, 1, 2, 3]
+    assert set(lines[0]["shares"]) == set(EXPRESSIONS)
+    assert lines[3] == {
+        "second": 3, "frames": 2, "people": 0.0, "sure_faces": 0, "shares": None
+    }  # fmt: skip
+
+
+def test_a_video_that_was_cut_off_is_named(
+    party: Path, analyzer: Analyzer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = party.read_bytes()
+    run_analysis(party, analyzer, 5.0)
+    assert not caplog.messages
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(whole[: len(whole) // 4])
+    seconds = run_analysis(cut, analyzer, 5.0)
+    assert seconds[-1].at_s < 2
+    assert "cut.avi is to last 4.0 s, but nothing can be read after" in caplog.text
+
+
+def test_a_name_that_is_not_utf8_is_an_error_and_no_crash(party: Path, tmp_path: Path) -> None:
+    """With OpenCV alone the process dies of a segmentation fault."""
+    path = tmp_path / "b\udcff.avi"
+    path.write_bytes(party.read_bytes())
+    done = roommood("analyse", str(path))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "b\\udcff.avi: this name is not UTF-8: rename it" in done.stderr
 
 
 def test_what_is_no_video_is_told(tmp_path: Path, analyzer: Analyzer) -> None:
@@ -65,9 +99,20 @@ def test_what_is_no_video_is_told(tmp_path: Path, analyzer: Analyzer) -> None:
 
 
 def test_the_command_prints_a_table_and_needs_no_redis(party: Path) -> None:
-    code = "from roommood.deploy.cli import main; main()"
-    command = [sys.executable, "-c", code, "analyse", str(party)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = roommood("analyse", str(party))
     assert done.returncode == 0, done.stderr
     assert "Expressions shown" in done.stdout
     assert "0:03" in done.stdout
+    assert all(name in done.stdout for name in EXPRESSIONS)
+
+
+def test_two_videos_are_refused(party: Path) -> None:
+    done = roommood("analyse", str(party), str(party))
+    assert done.returncode == 2
+    assert "give one video by itself, or pictures and folders of them" in done.stderr
+
+
+def roommood(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    code = "from roommood.deploy.cli import main; main()"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)

@@ -61,14 +61,14 @@ def test_a_failure_of_the_system_that_is_neither_keeps_its_traceback() -> None:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "said", "shown"),
+    ("encoding", "text", "shown"),
     [
         ("latin-1", "'h\\u00e9 \\u2026'", "h\xe9 \\u2026\n".encode("latin-1")),
         ("utf-8:strict", "'h\\udcff'", b"h\xff\n"),
     ],
 )
-def test_a_terminal_that_lacks_a_letter_is_no_error(encoding: str, said: str, shown: bytes) -> None:
-    code = f"from rich.console import Console; run_app(lambda: Console().print({said}))"
+def test_a_terminal_that_lacks_a_letter_is_no_error(encoding: str, text: str, shown: bytes) -> None:
+    code = f"from rich.console import Console; run_app(lambda: Console().print({text}))"
     start = f"from roommood.shared.process.command import run_app; {code}"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     command = [sys.executable, "-c", start]
