@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Locator
 
 from tests.aggregator.dashboard.served import serving
 from tests.aggregator.rooms import Rooms
@@ -91,11 +92,12 @@ def test_a_chosen_period_shows_its_own_figures_within_two_seconds(
     until(lambda: has_figures(seen, "room"), "figures")
     other = "Day" if window == "Hour" else "Hour"
     seen.page.click("summary:has-text('History as a table')")
-    seen.page.click(f"button:has-text('{other}')")
+    period(seen, other).click()
+    period(seen, other, pressed=True).wait_for()
     until(lambda: not seen.page.query_selector(".rm-stale"), "the other period is there")
     before = first_row(seen)
 
-    seen.page.click(f"button:has-text('{window}')")
+    period(seen, window).click()
     seen.page.wait_for_function(
         "before => document.querySelector('.rm-folded tbody th')?.innerText !== before",
         arg=before, timeout=2_000,
@@ -103,6 +105,11 @@ def test_a_chosen_period_shows_its_own_figures_within_two_seconds(
 
     assert len(seen.page.query_selector_all(".rm-folded tbody tr")) >= rows
     assert not seen.page.query_selector(".rm-stale")
+
+
+def period(seen: Watched, name: str, pressed: bool | None = None) -> Locator:
+    """Its button: figures, too, tell of an hour or a day."""
+    return seen.page.get_by_role("button", name=name, exact=True, pressed=pressed)
 
 
 def first_row(seen: Watched) -> str:
