@@ -237,7 +237,7 @@ class Aggregator:
             self.counts["unsettled"] += len(deliveries)
             return
         committed = self._store.commit(deliveries, wall_ms())
-        self._redis.note(committed.away, boot_ms())
+        self._redis.note(committed.away, boot_ms(), is_of_counting=True)
         self._log_room_errors(committed)
         for delivery, outcome in zip(deliveries, committed.outcomes, strict=True):
             self._settle(delivery, outcome)

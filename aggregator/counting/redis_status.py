@@ -3,12 +3,14 @@
 from typing import Final
 
 from roommood.aggregator.counting.store import Store
-from roommood.shared.errors import StoreError
+from roommood.shared.errors import StoreError, StoreRefuses
 from roommood.shared.process.metrics import Health
 from roommood.shared.process.runtime import ConnectionLog
 
 # Milliseconds between two tries to reach a Redis that is away.
 RETRY_MS: Final = 500.0
+# For so long an answer to anything else does not make up for a refusal to count.
+_REFUSED_MS: Final = 60_000.0
 
 
 class RedisStatus:
@@ -19,6 +21,7 @@ class RedisStatus:
         self._health = health
         self._log, self._log_of_shards = ConnectionLog("redis"), ConnectionLog("redis")
         self._tried_ms = 0.0
+        self._refused_ms: float | None = None
         self.away = False
         self.shards_away: frozenset[str] = frozenset()
         # Another Redis may answer at this address when it is back.
@@ -33,16 +36,24 @@ class RedisStatus:
             self._store.check_schema()
             self.schema_checked = True
 
-    def note(self, error: StoreError | None, now_ms: float) -> None:
+    def note(
+        self, error: StoreError | None, now_ms: float, *, is_of_counting: bool = False
+    ) -> None:
         """What came of asking it: None if it answered."""
         self._tried_ms = now_ms
         self.away = error is not None
         self.schema_checked = self.schema_checked and error is None
-        self._health.ready = error is None
-        if error is None:
+        if is_of_counting:
+            self._refused_ms = now_ms if isinstance(error, StoreRefuses) else None
+        self._health.ready = error is None and not self._refuses_to_count(now_ms)
+        if self._health.ready:
             self._log.back("redis")
-        else:
+        elif error is not None:
             self._log.lost("redis", str(error))
+
+    def _refuses_to_count(self, now_ms: float) -> bool:
+        """Whether it did lately: a user without some right may do all else in between."""
+        return self._refused_ms is not None and now_ms - self._refused_ms < _REFUSED_MS
 
     def note_shards(self) -> None:
         self.shards_away = self._store.shards_away

@@ -1,5 +1,6 @@
 """What redis-py raises, in our own words."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,24 @@ _WRONG_SERVER: Final = re.compile(
     r"|previous master is now a slave",
     re.IGNORECASE,
 )
+_HUNG_UP: Final = re.compile("reset by peer|closed by server", re.IGNORECASE)
+_UNENCRYPTED: Final = re.compile("time|WRONG_VERSION|record layer|EOF|reset", re.IGNORECASE)
 _OF_A_SLOT: Final = re.compile("slot not served", re.IGNORECASE)
+_LOGIN: Final = "name a user in the URL (redis://USER@HOST) and --redis-password-file FILE"
+_RIGHTS: Final = "`roommood keys redis` writes down the rights that are needed"
+# What to do about it, by what Redis says.
+_ADVICE: Final = {
+    r"authentication required|NOAUTH": f"{_LOGIN}, or the latter alone",
+    r"invalid username-password|WRONGPASS|called without any password": f"{_LOGIN} that it knows",
+    r"no permissions|NOPERM|ACL failure in script|user executing the script can't": _RIGHTS,
+    r"used memory > 'maxmemory'|\bOOM\b": "give it more (redis-cli CONFIG SET maxmemory), "
+    "or free some",
+    r"read only replica|READONLY": "give the address of its master, or of the sentinels "
+    "(redis+sentinel://)",
+    r"unable to persist|MISCONF": "its disk is full or not writable: its log says why",
+    r"not enough good replicas|NOREPLICAS": "its replicas are away, see its min-replicas-to-write",
+    r"DB index is out of range": "name a database that it has, such as /0, in the URL",
+}
 
 
 @contextmanager
@@ -59,7 +77,8 @@ def as_store_error(error: Exception, url: str) -> StoreError:
     if isinstance(error, StoreError):
         return error
     if isinstance(error, of_redis.AuthenticationError | of_redis.NoPermissionError):
-        return StoreRefuses(f"Redis at {without_password(url)} does not let us in: {error}")
+        at = without_password(url)
+        return StoreRefuses(f"Redis at {at} does not let us in: {_with_advice(error)}")
     no_answer = (
         of_redis.ConnectionError,
         of_redis.TimeoutError,
@@ -74,19 +93,42 @@ def as_store_error(error: Exception, url: str) -> StoreError:
         return (ShardAway if is_of_one_shard else StoreAway)(_away(url, error))
     of_all_keys = _OF_ALL_KEYS.search(str(error)) and not is_cluster(url)
     kind = StoreRefuses if of_all_keys else StoreError
-    return kind(f"Redis at {without_password(url)} refused: {error}")
+    return kind(f"Redis at {without_password(url)} refused: {_with_advice(error)}")
+
+
+def _with_advice(error: Exception) -> str:
+    what = str(error).rstrip(".")
+    todo = (todo for pattern, todo in _ADVICE.items() if re.search(pattern, what, re.IGNORECASE))
+    return ": ".join((what, *itertools.islice(todo, 1)))
 
 
 def _away(url: str, error: Exception) -> str:
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
-        why = str(error).partition("verify failed: ")[2].partition(" (_ssl")[0]
+        why = str(error).partition("verify failed: ")[2].partition(" (_ssl")[0].rstrip(".")
         return (
             f"Redis at {without_password(url)} shows a certificate that is not trusted ({why}): "
-            "?ca_file=FILE in the URL names the certificate of the authority that signed"
+            f"{_about_certificate(url, why)}"
         )
     # Of sentinels that do not answer redis-py tells no more than how it writes down a client.
     why = str(error).replace(" : <", ": no answer of a sentinel <").partition(" <")[0]
     return (
         f"Redis at {without_password(url)} does not answer ({why}): "
-        "is it running, and is this its address?"
+        f"is it running, and is this its address?{_about_encryption(url, why)}"
     )
+
+
+def _about_certificate(url: str, why: str) -> str:
+    if "mismatch" in why:
+        return "use a name or address that stands in the certificate"
+    if "ca_file=" in url or "ssl_ca_certs=" in url:
+        return "the file in the URL is not the certificate of the authority that signed this one"
+    return "?ca_file=FILE in the URL names the certificate of the authority that signed"
+
+
+def _about_encryption(url: str, why: str) -> str:
+    """One side may want TLS and the other not: the one hangs up, or waits for ever."""
+    if url.startswith(("rediss:", "rediss+")) and _UNENCRYPTED.search(why):
+        return " Or does it not speak TLS (redis:// instead of rediss://)?"
+    if not url.startswith(("rediss", "unix")) and _HUNG_UP.search(why):
+        return " Or does it speak TLS only (rediss:// instead of redis://)?"
+    return ""

@@ -11,12 +11,15 @@ from roommood.aggregator.counting.store import Store
 from roommood.aggregator.stats.export import COLUMNS
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.shared import clock
+from roommood.shared.opencv import cv2
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from tests.aggregator.made import delivery, face, result
+from tests.inference_worker.pictures import astronaut, jpeg
 from tests.redis_server import RedisServer
 
 _ROOT = Path(__file__).parents[3]
 PAGE = (_ROOT / "docs/python.md").read_text()
+OF_A_ROOM, OF_PICTURES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -33,9 +36,26 @@ def fed(server: RedisServer, store: Store) -> RedisServer:
 
 
 def test_the_python_of_the_page_runs(fed: RedisServer, capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    exec(block.replace("redis://127.0.0.1:6379/0", fed.url), {})
+    exec(OF_A_ROOM.replace("redis://127.0.0.1:6379/0", fed.url), {})
     assert "kitchen" in capsys.readouterr().out
+
+
+def test_the_python_of_photographs_and_videos_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("photos").mkdir()
+    Path("photos/astronaut.jpg").write_bytes(jpeg(astronaut()))
+    Path("photos/broken.jpg").write_bytes(b"")
+    writer = cv2.VideoWriter("party.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 5, (512, 512))
+    writer.write(astronaut())
+    writer.release()
+    exec(OF_PICTURES, {})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("photos/astronaut.jpg (")
+    assert "happiness 0.9" in lines[0]
+    assert lines[1:2] == ["photos/broken.jpg a picture of 0 bytes"]
+    assert lines[2].startswith("0 1.0 0.9")
 
 
 def test_every_call_that_the_page_names_exists() -> None:

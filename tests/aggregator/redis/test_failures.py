@@ -1,0 +1,111 @@
+"""What a Redis that refuses is told as, with what to do about it: each by a real server."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis
+
+from roommood.aggregator.counting.store import Store
+from roommood.shared.errors import StoreAway, StoreError, StoreRefuses
+from tests.certificates import make_certificates
+from tests.ports import free_port
+from tests.redis_server import RedisServer
+from tests.tls_front import TlsFront
+
+
+def add_reader(admin: redis.Redis) -> None:
+    admin.acl_setuser("reader", enabled=True, passwords=["+pw"], keys=["*"], categories=["+@read"])
+
+
+def fill(admin: redis.Redis) -> None:
+    admin.config_set("maxmemory", "1")
+
+
+def nothing(admin: redis.Redis) -> None:
+    """As it was started."""
+
+
+@pytest.mark.parametrize(
+    ("options", "prepare", "user", "password", "todo"),
+    [
+        ({"requirepass": "right"}, nothing, "", "", "--redis-password-file FILE"),
+        ({"requirepass": "right"}, nothing, "", "wrong", "that it knows"),
+        ({}, add_reader, "reader@", "pw", "roommood keys redis"),
+        ({"maxmemory_policy": "noeviction"}, fill, "", "", "CONFIG SET maxmemory"),
+        ({"replicaof": "127.0.0.1 1"}, nothing, "", "", "the address of its master"),
+    ],
+)
+def test_a_refusal_says_what_to_do(
+    options: dict[str, str],
+    prepare: Callable[[redis.Redis], None],
+    user: str,
+    password: str,
+    todo: str,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "password"
+    file.write_text(f"{password}\n")
+    file.chmod(0o600)
+    with RedisServer(**options) as server:
+        with server.client() as admin:
+            prepare(admin)
+        url = server.url.replace("unix://", f"unix://{user}")
+        store = Store(url, file if password else None)
+        with pytest.raises(StoreRefuses) as caught:
+            store.check_schema()
+        store.close()
+    assert todo in str(caught.value)
+
+
+def test_a_number_of_a_database_that_it_lacks_is_told() -> None:
+    with RedisServer() as server:
+        store = Store(server.url.replace("db=0", "db=99"))
+        with pytest.raises(StoreError, match="name a database that it has, such as /0"):
+            store.pause("kitchen")
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_certificates(tmp_path_factory.mktemp("tls"), "DNS:localhost")
+
+
+@pytest.mark.parametrize(
+    ("host", "file", "todo"),
+    [
+        ("localhost", "", r"\?ca_file=FILE in the URL"),
+        ("localhost", "?ca_file={folder}/other.pem", "the file in the URL is not the certificate"),
+        ("127.0.0.1", "?ca_file={folder}/ca.pem", "use a name or address that stands in"),
+    ],
+)
+def test_of_a_certificate_that_is_not_trusted_it_is_told_which_mistake_it_is(
+    host: str, file: str, todo: str, certificates: Path
+) -> None:
+    chain, key = certificates / "server.crt", certificates / "server.key"
+    with RedisServer() as server, TlsFront(server.socket, chain, key) as front:
+        url = f"rediss://{host}:{front.port}/0{file.format(folder=certificates)}"
+        with pytest.raises(StoreAway, match=todo):
+            Store(url).check_schema()
+
+
+def test_plain_text_to_a_port_of_tls_asks_for_rediss(certificates: Path) -> None:
+    chain, key = certificates / "server.crt", certificates / "server.key"
+    with (
+        RedisServer() as server,
+        TlsFront(server.socket, chain, key) as front,
+        pytest.raises(StoreAway, match="does it speak TLS only"),
+    ):
+        Store(f"redis://localhost:{front.port}/0").check_schema()
+
+
+def test_tls_to_a_port_of_plain_text_asks_for_redis(certificates: Path) -> None:
+    port = free_port()
+    url = f"rediss://127.0.0.1:{port}/0?ca_file={certificates}/ca.pem"
+    with RedisServer(port=str(port)), pytest.raises(StoreAway, match="does it not speak TLS"):
+        Store(url).check_schema()
+
+
+def test_where_nobody_listens_nothing_is_said_of_tls() -> None:
+    with pytest.raises(StoreAway) as caught:
+        Store(f"redis://localhost:{free_port()}/0").check_schema()
+    assert "TLS" not in str(caught.value)
