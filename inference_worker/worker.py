@@ -168,7 +168,7 @@ class Worker:
         self._intake.tick(self._listener.router in ready)
         now_ms = boot_ms()
         is_time = now_ms - self._housekept_ms >= _HOUSEKEEPING_MS or self._connections.overdue
-        if is_time or not ready <= self._frames_alone or self._reporter.outbox.due(now_ms):
+        if is_time or not ready <= self._frames_alone or self._reporter.results_due(now_ms):
             self._report(ready)
         if is_time:
             self._housekept_ms = now_ms

@@ -106,9 +106,10 @@ class Intake:
             self.sessions.excuse(absence_ms)
         if is_readable:
             self._take_burst()
-        self._answers.flush(boot_ms())
         self._sweep(tick_ms)
-        self._grant(boot_ms())
+        now_ms = boot_ms()
+        self._answers.flush(now_ms)
+        self._grant(now_ms)
 
     def _sweep(self, tick_ms: float) -> None:
         """Silent is who was so when this tick began to read; what came since is read by now."""

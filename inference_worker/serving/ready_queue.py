@@ -28,7 +28,7 @@ class ReadyQueue:
 
     @property
     def first(self) -> CameraSession | None:
-        return next(iter(self), None)
+        return next(iter(self._ready.values()), None)
 
     def put(self, session: CameraSession) -> None:
         """An eligible session, at the end, or to rest; nothing while a frame is in flight."""

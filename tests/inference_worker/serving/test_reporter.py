@@ -139,6 +139,31 @@ def test_a_result_goes_out_at_once_to_one_aggregator_and_ends_with_its_ack(
     assert site.reporter.outbox.counts == {"committed": 1}
 
 
+def times_of_reports(site: ReporterRig, monkeypatch: pytest.MonkeyPatch, each: int) -> list[float]:
+    """When results went out, milliseconds after the first; `each` come every 10 ms."""
+    aggregator = site.aggregator(0)
+    began_ms = boot_ms()
+    for passed_ms in range(0, 400, 10):
+        monkeypatch.setattr(reporter_module, "boot_ms", lambda now_ms=began_ms + passed_ms: now_ms)
+        site.add(each)
+        site.tick()
+    site.until(lambda: len(aggregator.tickets) >= 35 * each)
+    sent_ms = [report.sent_ms for report in aggregator.reports if report.results]
+    return [round(at_ms - sent_ms[0], 3) for at_ms in sent_ms]
+
+
+def test_a_stream_of_results_goes_out_every_20_ms(
+    site: ReporterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert times_of_reports(site, monkeypatch, 1)[:5] == [0, 20, 40, 60, 80]
+
+
+def test_one_of_hundreds_a_second_goes_out_every_50_ms(
+    site: ReporterRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert times_of_reports(site, monkeypatch, 5)[:5] == [0, 50, 100, 150, 200]
+
+
 def reports_unread(site: ReporterRig, monkeypatch: pytest.MonkeyPatch) -> int:
     """What an aggregator finds that waited for Redis for two seconds, results coming all along."""
     aggregator = site.aggregator(0)
