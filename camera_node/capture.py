@@ -29,9 +29,10 @@ from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, SourceError
 from roommood.shared.protocol.limits import MAX_STATUS_CHARS
 
-# Milliseconds of pictures after which a source that was lost counts as steady again: its
-# next loss starts with the shortest pause.
+# Milliseconds of pictures after which a lost source is steady: its next pause is the shortest.
 _STEADY_MS: Final = 10_000.0
+# Milliseconds by which a look at whether the camera is frozen or dark may wait.
+_SOON_MS: Final = 100.0
 # Seconds between two looks at the quiet hours while the camera is off.
 _REST_S: Final = 1.0
 _BACK_OFF: Final = BackOff()
@@ -85,7 +86,7 @@ class Capture:
         self._damage = Damage(source.description)
         self._attempts = 0
         self._lost_ms: float | None = None
-        self._back_ms = -math.inf
+        self._wanted_from_ms, self._back_ms = math.inf, -math.inf
         self._interval = Interval()
 
     def start(self) -> None:
@@ -129,13 +130,17 @@ class Capture:
 
     @property
     def is_frame_wanted(self) -> bool:
-        return self._is_frame_wanted
+        return self._is_frame_wanted or self._clock() >= self._wanted_from_ms
 
     @is_frame_wanted.setter
     def is_frame_wanted(self, is_wanted: bool) -> None:
         self._is_frame_wanted = is_wanted
         if is_wanted:
             self._demand.asked(self._clock())
+
+    def want_from(self, at_ms: float) -> None:
+        """From then on, by the clock, one is wanted too; infinite: not any more."""
+        self._wanted_from_ms = at_ms
 
     def take_newest(self) -> Picture | None:
         """The newest picture, if it was not given out before; if there is none, one is wanted."""
@@ -169,10 +174,8 @@ class Capture:
     def counts(self) -> CaptureCounts:
         """All counts of one moment."""
         with self._changed:
-            waiting = int(self._newest is not None)
-            return CaptureCounts(
-                self._captured, self._taken, self._skipped, self._unchanged, waiting
-            )
+            counted = self._captured, self._taken, self._skipped, self._unchanged
+            return CaptureCounts(*counted, waiting=int(self._newest is not None))
 
     @property
     def status(self) -> str:
@@ -181,9 +184,7 @@ class Capture:
 
         Printable and at most 200 characters, as the wire has it.
         """
-        status = self._status
-        if status == "ok":
-            status = self.stillness.status or status
+        status = (self.stillness.status or "ok") if self._status == "ok" else self._status
         return "".join(c if c.isprintable() else " " for c in status[:MAX_STATUS_CHARS])
 
     @property
@@ -240,10 +241,8 @@ class Capture:
             raise
         except Interrupted:
             self._close()
-        except SourceError as error:
-            self._lose(error)
         except Exception as error:
-            self._lose(unexpected(error))
+            self._lose(error if isinstance(error, SourceError) else unexpected(error))
         else:
             self._keep(grabbed, picture)
 
@@ -262,11 +261,13 @@ class Capture:
                 return grabbed, picture
 
     def _is_to_be_seen(self, grabbed: Grabbed) -> bool:
-        if self._is_frame_wanted or self._lost_ms is not None or self._damage.in_a_row:
+        if self.is_frame_wanted or self._lost_ms is not None or self._damage.in_a_row:
             return True
-        if self.stillness.is_due(grabbed.captured_ms, grabbed.is_key):
+        now_ms = self._clock()
+        is_one_due_soon = 0 <= self._wanted_from_ms - now_ms < _SOON_MS  # which does for both
+        if not is_one_due_soon and self.stillness.is_due(grabbed.captured_ms, grabbed.is_key):
             return True
-        return self._demand.is_likely(self._clock(), self._interval.average_ms)
+        return self._demand.is_likely(now_ms, self._interval.average_ms)
 
     def _keep(self, grabbed: Grabbed, picture: Picture | None) -> None:
         with self._lock:
@@ -281,7 +282,7 @@ class Capture:
             return
         self._note_return()
         self._status = "ok"
-        if self._is_frame_wanted:
+        if self.is_frame_wanted:
             self._wake()
         self.stillness.look(picture)
 

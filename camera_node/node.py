@@ -44,6 +44,10 @@ from roommood.shared.transport.discovery import finding
 
 _log = logging.getLogger(__name__)
 _TICK_MS: Final = 500
+# Where they come so often, the picture to be looked at ends the wait, if it is not so late.
+_OFTEN_HZ: Final = 10.0
+_LATE_MS: Final = 100.0
+_OUTCOMES: Final = ("captured", "sent", "skipped", "unchanged", "lost_with_worker")
 _STATES: Final = ("ok", *PROBLEMS, *DELIVERY_PROBLEMS, "paused", "quiet", "reconnecting", "failed")
 
 
@@ -180,8 +184,13 @@ class CameraNode:
         if self._credit_waits:
             self._wakers.poll(_TICK_MS)
             return None
-        until_ms = math.ceil(min(_TICK_MS, self._publisher.until_look_ms()))
-        return {sock for sock, _ in self._poller.poll(until_ms)}
+        look_ms, until_ms = self._publisher.until_look_ms(), float(_TICK_MS)
+        if self._capture.rate_hz < _OFTEN_HZ:
+            until_ms = min(until_ms, look_ms)
+        elif look_ms <= until_ms:
+            self._capture.want_from(boot_ms() + look_ms)
+            until_ms = look_ms + _LATE_MS
+        return {sock for sock, _ in self._poller.poll(math.ceil(until_ms))}
 
     def _publish(self) -> None:
         """Answers credit at once with the newest unsent frame, else with the next capture."""
@@ -198,6 +207,7 @@ class CameraNode:
         if skipped != self._skipped or capture.newest_age_ms() is not None:
             self._credit_waits = False
         capture.is_frame_wanted = self._credit_waits
+        capture.want_from(math.inf)
 
     def _answer_with(self, picture: Picture) -> None:
         """Sends it, or has it counted as not sent."""
@@ -247,14 +257,8 @@ class CameraNode:
         step = self._adaptation.step
         self._encoder.quality = max(1, round(self._settings.jpeg_quality * step.quality))
         self._encoder.scale = step.scale
-        event(
-            _log,
-            logging.INFO,
-            "adapted to the link",
-            transit_ms=transit_ms,
-            quality=self._encoder.quality,
-            scale=step.scale,
-        )
+        changed = {"quality": self._encoder.quality, "scale": step.scale}
+        event(_log, logging.INFO, "adapted to the link", transit_ms=transit_ms, **changed)
 
     # End
 
@@ -288,11 +292,7 @@ class CameraNode:
             "camera ended",
             camera=self._settings.name,
             session=self._session_id,
-            captured=health.captured,
-            sent=health.sent,
-            skipped=health.skipped,
-            unchanged=health.unchanged,
-            lost_with_worker=health.lost_with_worker,
+            **{outcome: getattr(health, outcome) for outcome in _OUTCOMES},
         )
 
     # What others may know
@@ -333,7 +333,7 @@ class CameraNode:
         settings, health = self._settings, self._publisher.counted(self._health())
         labels = {"camera": settings.name, "room": settings.room}
         yield Sample("roommood_camera_info", "Which camera this is.", 1, labels)
-        for outcome in ("captured", "sent", "skipped", "unchanged", "lost_with_worker"):
+        for outcome in _OUTCOMES:
             name = f"roommood_camera_frames_{outcome}_total"
             yield Sample(name, f"Frames {outcome.replace('_', ' ')}.", getattr(health, outcome))
         rate_hz, encode_s = self._capture.rate_hz, (health.encode_ms or 0.0) / 1e3

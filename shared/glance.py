@@ -46,5 +46,5 @@ def unchanged(before: Pixels, now: Pixels) -> bool:
     if before.shape != now.shape:
         return False
     difference = now.astype(np.int16) - before
-    difference -= np.int16(difference.mean())
+    difference -= np.int16(difference.sum() / difference.size)
     return int(np.count_nonzero(np.abs(difference) > _OTHER)) < _FEWEST

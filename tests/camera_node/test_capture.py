@@ -1,6 +1,7 @@
 """The newest picture wins, every picture is counted once, and a lost source comes back."""
 
 import logging
+import math
 import queue
 import random
 import threading
@@ -40,7 +41,7 @@ class Scripted(Source):
         self.is_open = False
         self.retrieved: list[float] = []
         self.ignores_interrupts = False
-        self.waits = threading.Event()
+        self.waits, self.asked = threading.Event(), threading.Semaphore(0)
 
     def open(self) -> None:
         if self.open_errors:
@@ -51,6 +52,7 @@ class Scripted(Source):
     def grab(self) -> Grabbed:
         assert self.is_open
         self.waits.set()
+        self.asked.release()
         step = self.script.get(timeout=30)
         self.waits.clear()
         if step is None:
@@ -169,6 +171,41 @@ def test_nobody_is_woken_who_does_not_wait(room: Room) -> None:
     room.capture._thread.join(10)
     assert room.woken.acquire(timeout=1), "the end of a source wakes in any case"
     assert not room.woken.acquire(blocking=False)
+
+
+def show_at(room: Room, *numbers: int) -> None:
+    """Hands each in when it is captured, and waits until the capture thread asks for the next."""
+    for number in numbers:
+        room.now_ms = float(number)
+        room.source.give(number)
+        assert room.source.asked.acquire(timeout=10)
+
+
+def test_one_that_is_wanted_from_a_time_on_wakes_who_waits_and_none_before(room: Room) -> None:
+    room.capture.is_frame_wanted = False
+    room.capture.want_from(100.0)
+    room.start()
+    assert room.source.asked.acquire(timeout=10)
+    show_at(room, 0, 40, 80, 120)
+    assert room.source.retrieved == [0, 120], "the first is looked at for stillness"
+    assert room.woken.acquire(blocking=False)
+    assert not room.woken.acquire(blocking=False)
+    room.capture.want_from(math.inf)
+    show_at(room, 160, 200)
+    assert room.source.retrieved == [0, 120]
+
+
+@pytest.mark.parametrize(("wanted_from_ms", "retrieved"), [(1060, [0, 1080]), (1120, [0, 1000])])
+def test_a_look_for_stillness_waits_for_a_picture_that_is_wanted_soon(
+    room: Room, wanted_from_ms: float, retrieved: list[float]
+) -> None:
+    room.capture.is_frame_wanted = False
+    room.start()
+    assert room.source.asked.acquire(timeout=10)
+    show_at(room, 0)
+    room.capture.want_from(wanted_from_ms)
+    show_at(room, *range(40, 1100, 40))
+    assert room.source.retrieved == retrieved
 
 
 def seen(room: Room, *numbers: int) -> list[float]:
