@@ -252,7 +252,7 @@ class CameraNode:
 
     def _adapt(self) -> None:
         transit_ms, self._publisher.last_transit_ms = self._publisher.last_transit_ms, None
-        if transit_ms is None or not self._adaptation.observe(transit_ms):
+        if transit_ms is None or not self._adaptation.observe(transit_ms, boot_ms()):
             return
         step = self._adaptation.step
         self._encoder.quality = max(1, round(self._settings.jpeg_quality * step.quality))

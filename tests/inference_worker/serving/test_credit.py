@@ -278,6 +278,37 @@ def test_the_control_that_does_not_know_when_it_captures_makes_more_wait(
     assert late_beside_a_slow_camera(monkeypatch, 1) > 0.004
 
 
+def part_of_its_rate_a_second_after(
+    monkeypatch: pytest.MonkeyPatch, others: int, work_ms: float, threads: int, healed_ms: float
+) -> float:
+    """What a camera behind a link of one frame a second gets of its former share, from a second
+    after the link is to be well on; that lasts `healed_ms`."""
+    camera = SimulatedCamera("far", 15, phase_ms=3)
+    running = site(monkeypatch, [camera, *many(others, 15)], work_ms, threads, spread=0.05)
+    free = sum(frame.camera == "far" for frame in began(running, 5_000.0))
+    camera.fetch_ms = 1_000.0
+    running.run(10_000)
+    camera.fetch_ms = healed_ms
+    running.run(1_000)
+    before = len(running.began)
+    running.run(5_000)
+    return sum(frame.camera == "far" for frame in running.began[before:]) / free
+
+
+@pytest.mark.parametrize(
+    ("others", "work_ms", "threads"), [(0, 40, 1), (0, 75, 1), (2, 75, 1), (2, 75, 2), (1, 200, 2)]
+)
+def test_a_camera_whose_link_is_well_again_has_its_rate_within_a_second(
+    monkeypatch: pytest.MonkeyPatch, others: int, work_ms: float, threads: int
+) -> None:
+    part = part_of_its_rate_a_second_after(monkeypatch, others, work_ms, threads, 5.0)
+    assert part == pytest.approx(1.0, abs=0.15)
+
+
+def test_the_control_whose_link_stays_slow_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert part_of_its_rate_a_second_after(monkeypatch, 0, 75, 1, 1_000.0) < 0.5
+
+
 @pytest.mark.parametrize("rate_hz", [5.0, 10.0, 30.0])
 def test_fifty_cameras_share_one_fast_worker(
     monkeypatch: pytest.MonkeyPatch, rate_hz: float
