@@ -22,7 +22,7 @@ from roommood.aggregator.redis.failures import (
 )
 from roommood.aggregator.redis.shards import ShardPauses
 from roommood.aggregator.redis.url import DEFAULT_URL, parse_url
-from roommood.shared.errors import ShardAway, StoreAway, StoreError
+from roommood.shared.errors import ConfigError, ShardAway, StoreAway, StoreError
 
 _KEYS_PER_SCAN: Final = 500
 # Milliseconds for which a replica's confirmation is waited for; seconds until a master that nobody
@@ -60,6 +60,8 @@ class Servers:
 
         Raises ConfigError for a URL or file that cannot be used.
         """
+        if not isinstance(redis, str):
+            _require_texts(redis)
         self.url = redis if isinstance(redis, str) else _address_of(redis)
         parsed = parse_url(self.url)
         self._single: Any = redis
@@ -307,6 +309,17 @@ def leave_wrong_server(client: Any) -> None:
     pool = getattr(client, "connection_pool", None)
     if pool is not None:  # a Cluster's client has one for each node, and looks after them
         pool.disconnect(inuse_connections=False)
+
+
+def _require_texts(client: Any) -> None:
+    """Of bytes every name would be another than ours, and no room would be known."""
+    encoder = getattr(client, "get_encoder", None)
+    if encoder is not None and not encoder().decode_responses:
+        raise ConfigError(
+            "this redis-py client answers in bytes: make it with decode_responses=True"
+        )
+    if hasattr(client, "__aenter__"):
+        raise ConfigError("this redis-py client is asyncio's: give a redis.Redis, or a URL")
 
 
 def _address_of(client: Any) -> str:

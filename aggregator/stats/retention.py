@@ -126,6 +126,8 @@ def _in_words(seconds: int) -> str:
 
 def seconds(name: str, duration: timedelta) -> int:
     """A whole number of them, 1 or more. Raises ConfigError."""
+    if not isinstance(duration, timedelta):
+        raise ConfigError(f"{name} {duration}: give a timedelta, such as timedelta(hours=1)")
     number = duration.total_seconds()
     if number < 1 or number != int(number):
         raise ConfigError(f"{name} {duration}: it must be a whole number of seconds, 1 or more")

@@ -93,12 +93,13 @@ class RoomStats:
     def __init__(
         self,
         redis: Any = DEFAULT_URL,
-        password_file: Path | None = None,
+        password_file: Path | str | None = None,
         now_ms: Callable[[], float] = clock.wall_ms,
     ) -> None:
         """`redis` is a URL as in `aggregator.redis.url`, a client with decode_responses, or
         `Servers` that others use too."""
-        self._servers = redis if isinstance(redis, Servers) else Servers(redis, password_file)
+        file = Path(password_file).expanduser() if password_file else None
+        self._servers = redis if isinstance(redis, Servers) else Servers(redis, file)
         self._stored = StoredCounters(self._servers)
         self._now_ms = now_ms
 

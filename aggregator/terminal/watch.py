@@ -34,12 +34,14 @@ def show(stats: RoomStats, room: str | None, seconds: float | None) -> None:
     goes away later is waited for.
     """
     look: _Look = stats.live_rooms if room is None else lambda: [stats.live(room)]
-    look()
+    at_first = look()
     console = Console()
     try:
         if console.is_terminal and not console.is_dumb_terminal:
             _table(console, look, _Minutes(stats), seconds)
         else:
+            if not at_first:
+                typer.echo("No room yet: nothing has been counted.", err=True)
             _lines(look, seconds)
     except KeyboardInterrupt:
         return

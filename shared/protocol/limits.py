@@ -94,6 +94,8 @@ LOOKUP_AGAIN_MAX_MS: Final = 30_000.0
 # and between two tries to find out.
 UNREACHED_MS: Final = 5_000.0
 UNREACHED_AGAIN_MS: Final = 300_000.0
+# The same of one that has answered before, from its loss on: longer than a restart takes.
+STILL_AWAY_MS: Final = 30_000.0
 PROBE_EVERY_MS: Final = 10_000.0
 # Milliseconds: a camera sends no frame older than this; it waits for the next capture.
 CAMERA_FRESH_MS: Final = 1_000

@@ -6,7 +6,7 @@ No input or output; time is an argument.
 import errno
 from typing import Final
 
-from roommood.shared.protocol.limits import UNREACHED_AGAIN_MS, UNREACHED_MS
+from roommood.shared.protocol.limits import STILL_AWAY_MS, UNREACHED_AGAIN_MS, UNREACHED_MS
 from roommood.shared.transport.addresses import host_of
 
 NO_ANSWER: Final = "connected, but it does not answer as it should: is it another component's port?"
@@ -44,7 +44,7 @@ class Reachability:
         """It answered, and does so no longer; who calls this says so itself."""
         if self.away_since_ms is None:
             self.away_since_ms, self.why = now_ms, why
-            self._due_ms = now_ms + UNREACHED_AGAIN_MS
+            self._due_ms = now_ms + STILL_AWAY_MS
 
     def is_due(self, now_ms: float) -> bool:
         """True if it is to be told now that it is away; then not again for minutes."""

@@ -333,3 +333,34 @@ def test_a_readers_rights_suffice_and_do_not_suffice_to_write(
 def test_a_redis_that_is_down_is_store_away() -> None:
     with pytest.raises(StoreAway, match="does not answer"):
         RoomStats("unix:///nowhere/redis.sock").rooms()
+
+
+def test_a_client_that_answers_in_bytes_is_refused_rather_than_believed(
+    server: RedisServer, store: Store
+) -> None:
+    """Its names would be bytes, and each known room one of which nothing is known."""
+    _counted(store, delivery(result(1, HAPPY), NOW_MS))
+    in_bytes = redis.Redis.from_url(server.url)
+    assert in_bytes.zrange(redis_keys.ROOMS, 0, -1) == [b"kitchen"]
+    with pytest.raises(ConfigError, match="make it with decode_responses=True"):
+        RoomStats(in_bytes)
+    with pytest.raises(ConfigError, match="asyncio"):
+        RoomStats(redis.asyncio.Redis.from_url(server.url, decode_responses=True))
+
+
+def test_the_file_of_a_password_may_be_named_by_a_text(
+    server: RedisServer, client: redis.Redis, tmp_path: Path
+) -> None:
+    client.acl_setuser("looker", enabled=True, passwords=["+pw"], keys=["*"], categories=["+@read"])
+    file = tmp_path / "password"
+    file.write_text("pw\n")
+    file.chmod(0o600)
+    url = server.url.replace("unix://", "unix://looker@")
+    with RoomStats(url, password_file=str(file)) as stats:
+        assert stats.rooms() == []
+
+
+def test_a_time_that_is_a_number_is_refused(store: Store, stats: RoomStats) -> None:
+    _counted(store, delivery(result(1, HAPPY), NOW_MS))
+    with pytest.raises(ConfigError, match=r"3600: give a timedelta, such as timedelta\(hours=1\)"):
+        stats.summary("kitchen", 3600)  # type: ignore[arg-type]

@@ -266,6 +266,12 @@ def test_watch_piped_prints_a_line_for_each_change_and_ends_by_itself(
     assert "kitchen: people 1.00, most: happiness" in line
 
 
+def test_watch_piped_says_that_there_is_no_room_yet(server: RedisServer, run: _Run) -> None:
+    code, out, err = run("watch", "--seconds", "0", "--redis", server.url)
+    assert (code, out) == (0, "")
+    assert err == "No room yet: nothing has been counted.\n"
+
+
 def _watching(url: str, **options: int) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-c", _PROGRAM, "watch", "--redis", url]
     return subprocess.Popen(command, cwd=_ROOT, **options)  # type: ignore[call-overload, no-any-return]

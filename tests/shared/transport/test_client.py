@@ -7,7 +7,12 @@ import pytest
 import zmq
 
 from roommood.shared.clock import boot_ms
-from roommood.shared.protocol.limits import LOOKUP_AGAIN_MAX_MS, UNREACHED_AGAIN_MS, UNREACHED_MS
+from roommood.shared.protocol.limits import (
+    LOOKUP_AGAIN_MAX_MS,
+    STILL_AWAY_MS,
+    UNREACHED_AGAIN_MS,
+    UNREACHED_MS,
+)
 from roommood.shared.transport import resolver
 from roommood.shared.transport.client import ClientConnection, Dialer
 from roommood.shared.transport.monitors import ConnectionEvent
@@ -179,7 +184,7 @@ def test_a_learned_address_that_is_dialled_anew_each_minute_is_not_told_each_min
     site.dial()
 
 
-def test_who_has_answered_is_lost_and_back_and_told_of_after_minutes(
+def test_who_has_answered_is_lost_and_back_and_why_is_told_after_half_a_minute(
     site: DialerRig, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -189,9 +194,14 @@ def test_who_has_answered_is_lost_and_back_and_told_of_after_minutes(
     close(site.routers.pop())
     site.until(lambda: not connection.connected)
     assert lines(caplog)[0][0] == "worker lost"
-    site.ahead_ms = UNREACHED_AGAIN_MS + 1_000
+    site.ahead_ms = STILL_AWAY_MS - 1_000
+    site.until(lambda: "refused" in connection.reach.why)
+    assert len(lines(caplog)) == 1
+    site.ahead_ms = STILL_AWAY_MS + 1_000
     site.until(lambda: len(lines(caplog)) == 2)
-    assert lines(caplog)[1][0] == "worker still away"
+    message, fields = lines(caplog)[1]
+    assert message == "worker still away"
+    assert str(fields["why"]).startswith("refused: nothing listens at ")
     site.listen(connection.address)
     site.until(lambda: connection.connected)
     connection.answered()
