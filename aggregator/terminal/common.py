@@ -10,9 +10,13 @@ from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import RedisSettings
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from roommood.aggregator.counting.store import Store
     from roommood.aggregator.stats.room_stats import RoomStats
 
+# Below so many letters a line the rules between the columns of a table are left out.
+_NARROW: Final = 70
 OUTPUT_PANEL: Final = "Output"
 RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="Name of the room.")]
 
@@ -32,13 +36,17 @@ def note_missing(stats: "RoomStats") -> None:
         typer.echo(f"note: {missing(node)}", err=True)
 
 
-def print_table(what: object) -> None:
-    """Fitted to the terminal; wide in a pipe."""
+def print_table(what: "Table") -> None:
+    """Fitted to the terminal, where nothing is left out of it; wide in a pipe."""
     from rich.console import Console
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=160)
+    if console.measure(what).minimum > console.width or console.width < _NARROW:
+        what.box, what.padding = None, (0, 1, 0, 0)
+    for column in what.columns:
+        column.overflow = "fold"
     console.print(what)
 
 

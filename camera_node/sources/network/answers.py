@@ -45,6 +45,8 @@ def of_error(error: BaseException, timeout_s: float) -> str:
                 f"shows a certificate that is not trusted ({cause.verify_message}): if it is the "
                 "camera's own, give --source-any-certificate"
             )
+        if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+            return "answers, but not encrypted: use http:// instead of https://"
         if isinstance(cause, socket.gaierror):
             return "has a name that is not found: check it, or use the camera's IP address"
         if isinstance(cause, ConnectionRefusedError):

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -101,6 +102,21 @@ def test_rooms_says_so_when_there_are_none(server: RedisServer, run: _Run) -> No
         "No room yet: nothing has been counted.\n",
         "",
     )
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_narrow_terminal_leaves_nothing_out(
+    columns: int, fed: RedisServer, monkeypatch: pytest.MonkeyPatch, run: _Run
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    for command in (["rooms"], ["stats", "kitchen", "--last", "10m", "--by", "1m"]):
+        out = re.sub(r"\x1b\[[0-9;]*m", "", run(*command)[1])
+        table = [line for line in out.splitlines() if line.endswith((" ", "┃", "│"))]
+        assert table
+        assert "…" not in out
+        assert all(len(line) <= columns for line in table)
 
 
 def test_stats_speaks_of_the_expression_shown(fed: RedisServer, run: _Run) -> None:

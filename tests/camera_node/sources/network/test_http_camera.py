@@ -326,6 +326,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_a_camera_without_encryption_that_is_asked_for_it_is_told_as_that(
+    camera: HttpCamera,
+) -> None:
+    with pytest.raises(SourceError, match="not encrypted: use http:// instead of https://"):
+        pictures(camera.url.replace("http://", "https://"), 1)
+
+
 @pytest.mark.parametrize("any_certificate", [False, True])
 def test_a_certificate_of_its_own_is_taken_on_request_only(
     camera: HttpCamera, certificate: Path, any_certificate: bool
