@@ -32,6 +32,8 @@ _CALM_S: Final = 4.0
 _RENEWED: Final = fingerprint("a key that the camera was given later")
 # Twenty frames a second, so that the processors are not what is shared.
 _SLOWLY: Final = ("--min-frame-ms", "50")
+# Hellos of a flood after which it is looked how many cameras are known.
+_LOOK_EVERY: Final = 250
 
 
 @contextmanager
@@ -164,16 +166,20 @@ def _hello_flood(trial: Trial, change: Callable[[int], dict[str, object]]) -> Ou
     with _target(trial, "one_link_per_connection") as target, FairCameras(target, 1) as fair:
         until(lambda: fair.counted()[0] > 3, "the fair camera is served")
         cost, fair_before = Cost(target.worker), fair.counted()[0]
+        looks: list[tuple[float, float]] = []
         with FakeCamera(target.frames, "many", "den") as camera:
             for number in range(trial.times):
                 camera.hello = dataclasses.replace(camera.hello, **change(number))  # type: ignore[arg-type]
                 camera.say_hello()
                 while camera._socket.poll(0):
                     camera._socket.recv()
+                if number % _LOOK_EVERY == 0:
+                    looks.append(_known_and_in_flight(target))
             last = camera.hello.camera
             camera.wait_for_credit()
-            in_flight = target.metrics()["roommood_worker_frames_in_flight"]
-            cameras = target.metrics()["roommood_worker_cameras"]
+            looks.append(_known_and_in_flight(target))
+        # Known is who was heard lately: not so the first by the time that the last has credit.
+        cameras, in_flight = (max(values) for values in zip(*looks, strict=True))
         cost.look()
         until(lambda: fair.counted()[0] > fair_before + 3, "the fair camera is still served")
         good_s = target.check_good_camera()
@@ -189,6 +195,11 @@ def _hello_flood(trial: Trial, change: Callable[[int], dict[str, object]]) -> Ou
             detail=f"{cameras:.0f} cameras known after it, {lines} lines logged; at most "
             f"{cost.peak_mb:.0f} MB and {cost.cpu_s:.1f} s of processor",
         )
+
+
+def _known_and_in_flight(target: Target) -> tuple[float, float]:
+    metrics = target.metrics()
+    return metrics["roommood_worker_cameras"], metrics["roommood_worker_frames_in_flight"]
 
 
 def many_boots(trial: Trial) -> Outcome:
