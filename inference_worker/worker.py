@@ -2,6 +2,8 @@
 
 import dataclasses
 import logging
+import math
+import select
 from collections.abc import Container, Iterator
 from itertools import chain
 from typing import Final
@@ -50,6 +52,8 @@ _ON_THE_WIRE_S: Final = 0.3
 # Milliseconds from one housekeeping to the next: done at each tick it would be a third of a frame's
 # cost in this thread.
 _HOUSEKEEPING_MS: Final = 100.0
+# Milliseconds for which nothing is read while the threads have their next frames at hand.
+_SUPPLIED_MS: Final = 20
 
 
 class Worker:
@@ -129,6 +133,9 @@ class Worker:
         wakers = (self._waker.fileno(), shutdown.waker.fileno())
         self._housekept_ms = 0.0
         self._frames_alone = {self._listener.router, self._waker.fileno()}
+        self._wakers = select.poll()
+        for waker in wakers:
+            self._wakers.register(waker, select.POLLIN)
         for source in (self._listener.router, *wakers):
             self._poller.register(source, zmq.POLLIN)
         self._stop_metrics = serve_if_asked(settings, self.health, self._samples)
@@ -159,20 +166,32 @@ class Worker:
                 raise self._compute.broken
 
     def _tick(self) -> None:
-        look_ms = min(self._intake.next_look_ms(), self._reporter.next_look_ms())
-        # What the poll did not find readable is not asked again: that costs a system call each.
-        ready = {source for source, _ in self._poller.poll(max(1, min(500, int(look_ms + 0.999))))}
-        if self._waker.fileno() in ready:
+        ready = self._wait()
+        if ready is None or self._waker.fileno() in ready:
             self._waker.drain()
         self._take_events()
-        self._intake.tick(self._listener.router in ready)
+        self._intake.tick(ready is None or self._listener.router in ready)
         now_ms = boot_ms()
         is_time = now_ms - self._housekept_ms >= _HOUSEKEEPING_MS or self._connections.overdue
-        if is_time or not ready <= self._frames_alone or self._reporter.results_due(now_ms):
+        is_more = ready is not None and not ready <= self._frames_alone
+        if is_time or is_more or self._reporter.results_due(now_ms):
             self._report(ready)
         if is_time:
             self._housekept_ms = now_ms
             self._housekeeping()
+
+    def _wait(self) -> set[object] | None:
+        """What can be read now; None where that was not asked.
+
+        A thread that is about to begin with its next frame wakes this one in any case. What comes
+        until then is read with it, so that a frame wakes this thread but once.
+        """
+        look_ms = min(self._intake.next_look_ms(), self._reporter.next_look_ms())
+        if self._intake.control.is_supplied:
+            self._wakers.poll(max(1, min(_SUPPLIED_MS, math.ceil(look_ms))))
+            return None
+        # What the poll did not find readable is not asked again: that costs a system call each.
+        return {source for source, _ in self._poller.poll(max(1, min(500, math.ceil(look_ms))))}
 
     def _housekeeping(self) -> None:
         """What frames and results do not wait for."""

@@ -7,6 +7,7 @@ from roommood.shared.protocol.limits import MAX_WAIT_MS
 _ALPHA = 0.2
 # Milliseconds by which a frame should come early: arriving late costs idle time, early age.
 _EARLY_MS = 3.0
+_SHORT_MS = 10.0
 _SHORTEST_PACE_MS = 2.0
 _LONGEST_PACE_MS = 50.0
 
@@ -22,6 +23,9 @@ class CreditControl:
     once the slow camera's frame has come, the next one is counted on again. `soon`: so many of
     the frames asked for are expected before one that would be asked for now; those are counted on
     in any case, else the later one would wait for the analysis of the earlier.
+
+    Where an analysis takes no longer than _SHORT_MS, one frame more a thread may wait for its end:
+    whoever serves the threads need then not wake for each thing that happens (`is_supplied`).
     """
 
     def __init__(self, threads: int, ledger: Ledger) -> None:
@@ -59,14 +63,21 @@ class CreditControl:
 
     @property
     def idle_threads(self) -> int:
-        return max(0, self._threads - len(self._ledger.running))
+        idle = self._threads - len(self._ledger.running)
+        return idle if idle > 0 else 0
 
     def may_grant(self, fetch_ms: float, now_ms: float, soon: int = 0) -> bool:
-        """True if a frame that takes `fetch_ms` to come would find a free thread.
+        """True if a frame that takes `fetch_ms` to come would find a free thread, or one that is
+        free in no time.
 
         The overcommit makes up for cameras that do not answer, never for frames that wait.
         """
-        return self._counted_on(soon) < self._free_by(now_ms + fetch_ms + _EARLY_MS)
+        in_hand = self._threads if self._is_short else 0
+        left = self.idle_threads + in_hand - self._counted_on(soon)
+        if left > 0:
+            return True
+        began_ms = now_ms + fetch_ms + _EARLY_MS - self.analysis_ms
+        return left + sum(began <= began_ms for began in self._ledger.running.values()) > 0
 
     def may_grow(self, now_ms: float, soon: int = 0) -> bool:
         """True, and one more overcommit, if a thread idles because those asked do not answer."""
@@ -80,21 +91,25 @@ class CreditControl:
     def _counted_on(self, soon: int) -> int:
         return self._ledger.waiting + max(0, soon, self._ledger.asked - self.overcommit)
 
+    @property
+    def is_supplied(self) -> bool:
+        """True while each thread has its next frame at hand, and is about to begin with it."""
+        return self._is_short and self._ledger.waiting >= self._threads
+
+    @property
+    def _is_short(self) -> bool:
+        return 0 < self.analysis_ms <= _SHORT_MS
+
     def ready_ms(self, now_ms: float) -> float:
         """Milliseconds until a thread is expected to be free."""
         if self.idle_threads:
             return 0.0
-        return max(0.0, min(self._ends()) - now_ms)
+        return max(0.0, min(self._ledger.running.values()) + self.analysis_ms - now_ms)
 
     def next_look_ms(self, fetch_ms: float, now_ms: float) -> float:
         """Milliseconds until `may_grant` or `may_grow` may say otherwise by time alone."""
-        looks = [end - fetch_ms - _EARLY_MS - now_ms for end in self._ends()]
+        passed_ms = now_ms + fetch_ms + _EARLY_MS - self.analysis_ms
+        looks = [began - passed_ms for began in self._ledger.running.values()]
         if self.idle_threads:
             looks.append(self._granted_ms + self._pace_ms - now_ms)
-        return max(0.0, min((look for look in looks if look > 0), default=_LONGEST_PACE_MS))
-
-    def _free_by(self, moment_ms: float) -> int:
-        return self.idle_threads + sum(end <= moment_ms for end in self._ends())
-
-    def _ends(self) -> list[float]:
-        return [began + self.analysis_ms for began in self._ledger.running.values()]
+        return min([look for look in looks if look > 0], default=_LONGEST_PACE_MS)

@@ -60,6 +60,28 @@ def test_a_busy_worker_asks_one_fetch_time_before_a_thread_falls_free() -> None:
     assert not worker.may_grant(50.0, NOW + 150, asked=1)
 
 
+@pytest.mark.parametrize(("analysis_ms", "more"), [(10.0, 1), (10.1, 0)])
+def test_where_analyses_are_short_one_more_frame_a_thread_is_asked_for(
+    analysis_ms: float, more: int
+) -> None:
+    worker = busy(2, analysis_ms)
+    assert [worker.may_grant(0.0, NOW, asked=n) for n in range(6)].count(True) == 2 * more
+
+
+@pytest.mark.parametrize(("analysis_ms", "supplied"), [(2.5, True), (200.0, False)])
+def test_a_worker_is_supplied_while_each_thread_has_its_next_frame_at_hand(
+    analysis_ms: float, supplied: bool
+) -> None:
+    worker = busy(2, analysis_ms)
+    worker.ask(2)
+    worker.receive(1)
+    assert not worker.control.is_supplied
+    worker.receive(1)
+    assert worker.control.is_supplied == supplied
+    worker.ledger.begin(worker.account, "next", NOW)
+    assert not worker.control.is_supplied
+
+
 def test_the_time_until_a_thread_falls_free_is_told() -> None:
     assert busy().control.ready_ms(NOW + 50) == 150
     assert busy().control.ready_ms(NOW + 500) == 0
@@ -321,6 +343,16 @@ def test_fifty_cameras_share_one_fast_worker(
     assert len(frames) * 10 / 10_000 >= 0.9
     assert jain(frames, 50) >= 0.98
     assert not running.intake.ledger.refused
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_worker_of_short_analyses_is_kept_busy_with_fresh_frames(
+    monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    frames = began(site(monkeypatch, many(6, 240), 5, threads, spread=0.1))
+    assert share_used(frames, 5, threads) >= 0.98
+    assert jain(frames, 6) >= 0.98
+    assert p95_age_ms(frames) <= 20
 
 
 def test_two_threads_share_many_cameras(monkeypatch: pytest.MonkeyPatch) -> None:
