@@ -140,7 +140,8 @@ class Connections:
         connection.received = received
         if connection.heard:
             connection.heard, connection.finished = False, received
-        connection.unfinished = max(0, received - connection.finished)
+        unfinished = received - connection.finished
+        connection.unfinished = unfinished if unfinished > 0 else 0
         return new
 
     def cut(self, now_ms: float) -> list[str]:
