@@ -1,6 +1,7 @@
 """What the demo prints: to a terminal a live table, to a pipe a line per room every few seconds."""
 
 import math
+import shlex
 import shutil
 import sys
 import time
@@ -114,7 +115,7 @@ class DemoView:
         return update
 
     def _stats_command(self, room: str, last: str) -> str:
-        return f"{self._command} stats {room} --last {last} --redis {self._redis.url}"
+        return f"{self._command} stats {room} --last {last} --redis {shlex.quote(self._redis.url)}"
 
     def _command_line(self, command: str) -> None:
         self._console.print(Text(f"{_INDENT}{command}", style="cyan"), soft_wrap=True)
@@ -131,9 +132,9 @@ def roommood_command() -> str:
     if not here.is_file() or (on_path and Path(on_path).resolve() == here.resolve()):
         return "roommood"
     try:
-        return str(here.relative_to(Path.cwd()))
+        return shlex.quote(str(here.relative_to(Path.cwd())))
     except ValueError:
-        return str(here)
+        return shlex.quote(str(here))
 
 
 def _cameras(cameras: Sequence[DemoCamera]) -> str:

@@ -1,5 +1,6 @@
 """The `roommood keys` commands: who may take part in a site."""
 
+import shlex
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -37,8 +38,10 @@ def init(keys: KeysOption = DEFAULT_FOLDER) -> None:
     """
     site = _site(keys)
     site.init()
-    folder = site.folder
-    typer.echo(f"made {folder}, which only you can read; whoever has it can run the whole site")
+    folder = shlex.quote(str(site.folder))
+    typer.echo(
+        f"made {site.folder}, which only you can read; whoever has it can run the whole site"
+    )
     typer.echo("next: roommood keys add-camera NAME --room ROOM, then start on this machine")
     typer.echo(f"  aggregator --keys {folder}")
     typer.echo(f"  inference-worker --keys {folder} --bind 0.0.0.0:{_FRAMES_PORT}")

@@ -1,5 +1,6 @@
 """`roommood deploy site.toml`: the desktop first, then each Pi, and what became of them."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -225,7 +226,7 @@ class Deployment:
         ):
             self._say(
                 f"{name} is not in the site's file, and its key still lets it in: "
-                f"roommood keys revoke {name} --keys {folder}"
+                f"roommood keys revoke {name} --keys {shlex.quote(str(folder))}"
             )
 
     # Desktop

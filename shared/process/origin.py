@@ -5,6 +5,7 @@ Nobody of ours owns the name `roommood` on the package index, so that nothing ma
 
 import json
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from importlib.metadata import Distribution, distributions
@@ -58,7 +59,7 @@ def how_to_install(extra: str) -> str:
     source = origin()
     python, path = _as_typed(Path(sys.executable)), _as_typed(source.path) if source else _UNKNOWN
     flag = "--editable " if source and source.editable else ""
-    command = f'{python} -m pip install {flag}"{path}[{extra}]"'
+    command = f'{shlex.quote(python)} -m pip install {flag}"{path}[{extra}]"'
     return command if source else f"{command}, the wheel or the clone that roommood came from"
 
 

@@ -1,6 +1,7 @@
 """Files that hold secrets: one rule says which of them may be used, and whose they must be."""
 
 import os
+import shlex
 import stat
 from pathlib import Path
 from typing import Final
@@ -50,7 +51,9 @@ def _refuse_if_open_to_others(path: Path, status: os.stat_result, is_secret: boo
     mode, user = stat.S_IMODE(status.st_mode), os.geteuid()
     if mode & (_OTHERS if is_secret else _OTHERS_CHANGE) and not _is_credential(path, status):
         can = "change" if mode & _OTHERS_CHANGE else "read"
-        raise ConfigError(f"others can {can} {path} (mode {mode:04o}): chmod 600 {path}")
+        raise ConfigError(
+            f"others can {can} {path} (mode {mode:04o}): chmod 600 {shlex.quote(str(path))}"
+        )
     if user and status.st_uid not in (0, user):
         raise ConfigError(f"{path} belongs to another user: chown {user} {path}")
 

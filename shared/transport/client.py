@@ -6,6 +6,7 @@ moves there.
 """
 
 import logging
+import shlex
 import socket
 from collections.abc import Callable, Container, Iterator
 from pathlib import Path
@@ -272,7 +273,7 @@ class ClientConnection:
 
 def doctor_command(kind: str, keys_at: Path | None, address: str) -> str:
     """The command that finds out more about a peer that is not reached."""
-    keys = f" --keys {keys_at}" if keys_at else ""
+    keys = f" --keys {shlex.quote(str(keys_at))}" if keys_at else ""
     return f"roommood doctor --{kind} {address}{keys}"
 
 

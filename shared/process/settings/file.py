@@ -1,6 +1,7 @@
 """A TOML file with settings: what it says, in which line, and everything that is wrong with it."""
 
 import re
+import shlex
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -63,7 +64,8 @@ class SettingsFile:
         if isinstance(source, str) and holds_password(source) and self._is_read_by_others():
             yield (
                 self._line_of("camera", "source"),
-                f"source holds a password, and others can read this file: chmod 600 {self.path}, "
+                "source holds a password, and others can read this file: chmod 600 "
+                f"{shlex.quote(str(self.path))}, "
                 "or put the password into a file of its own: source_password_file",
             )
 

@@ -1,4 +1,5 @@
 import json
+import shlex
 import sys
 from pathlib import Path
 from urllib.request import pathname2url
@@ -69,3 +70,14 @@ def test_a_note_whose_details_are_damaged_still_names_the_wheel(
     document = {"url": f"file://{pathname2url(str(tmp_path))}", "dir_info": [1]}
     (installed / "direct_url.json").write_text(json.dumps(document))
     assert origin() == Origin(tmp_path)
+
+
+def test_a_python_in_a_folder_whose_name_has_a_space_can_be_pasted(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone = tmp_path / "my rooms"
+    clone.mkdir()
+    monkeypatch.setattr(sys, "executable", str(clone / "python"))
+    note(installed, clone)
+    words = shlex.split(how_to_install("worker"))
+    assert (words[0], words[-1]) == (str(clone / "python"), f"{clone}[worker]")

@@ -1,7 +1,9 @@
 """A dialled connection finds its peer by name, moves with the name, and says why it is away."""
 
 import logging
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -14,7 +16,7 @@ from roommood.shared.protocol.limits import (
     UNREACHED_MS,
 )
 from roommood.shared.transport import resolver
-from roommood.shared.transport.client import ClientConnection, Dialer
+from roommood.shared.transport.client import ClientConnection, Dialer, doctor_command
 from roommood.shared.transport.monitors import ConnectionEvent
 from roommood.shared.transport.reachability import NO_ANSWER
 from roommood.shared.transport.resolver import Numbers
@@ -206,3 +208,8 @@ def test_who_has_answered_is_lost_and_back_and_why_is_told_after_half_a_minute(
     site.until(lambda: connection.connected)
     connection.answered()
     assert caplog.records[-1].getMessage() == "worker back"
+
+
+def test_the_command_that_finds_out_more_can_be_pasted_whatever_the_folder_is_called() -> None:
+    command = doctor_command("worker", Path("/my rooms/keys"), "desk:5701")
+    assert shlex.split(command)[-1] == "/my rooms/keys"
