@@ -125,7 +125,7 @@ def heard_by_intruders(keyed: Keyed) -> list[str]:
         for camera in cameras.values():
             camera.try_all(PICTURE)
         # Its next frames show that the worker has had the time to answer.
-        until(lambda: keyed.frames() > before + 4, "the good camera goes on")
+        until(lambda: keyed.frames() > before + 10, "the good camera goes on")
         return [key for key, camera in cameras.items() if camera.has_heard()]
     finally:
         for camera in cameras.values():

@@ -84,6 +84,11 @@ def test_for_who_ends_no_message_a_tick_is_asked_for_whoever_sleeps(
     assert {s.labels["reason"] for s in listener.samples("worker")} >= {"endless"}
 
 
+# A greeting of ZMTP 3.0. What is none may be taken for ZMTP 1.0, and of such a peer libzmq ends the
+# process now and then when its context ends (zmtp_engine.cpp: "Resource temporarily unavailable").
+_OTHER_MECHANISM = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"BOGUS".ljust(20, b"\0") + bytes(32)
+
+
 def test_who_is_gone_is_looked_for_only_where_a_line_is_said(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,6 +105,6 @@ def test_who_is_gone_is_looked_for_only_where_a_line_is_said(
 
     for number in range(50):
         with socket.create_connection(("127.0.0.1", port_of(listener))) as connection:
-            connection.sendall(b"GET / HTTP/1.0\r\n\r\n" * 10)
+            connection.sendall(_OTHER_MECHANISM)
         until(lambda number=number: ended() > number, "its end is counted")  # type: ignore[misc]
     assert len(looked) <= 5
