@@ -10,10 +10,10 @@ from rich.table import Table
 
 
 def new_table(*columns: str) -> Table:
-    """Narrow enough for 80 characters; where there are less, words are broken, not left out."""
+    """Narrow enough for 80 characters."""
     table = Table(title="Expressions shown", box=None, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column, justify="right", overflow="fold")
+        table.add_column(column, justify="right")
     return table
 
 

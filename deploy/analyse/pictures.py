@@ -61,7 +61,8 @@ def analyse_pictures(
     """The faces of these pictures, and of those directly in these folders, read as you go along.
 
     `rotation` is 0, 90, 180 or 270 degrees clockwise. The models are as the command takes them, ""
-    for the shipped ones. Raises SourceError for an empty folder, ModelError where a model fails.
+    for the shipped ones. Raises SourceError for an empty folder, ModelError where a model fails,
+    ValueError for another rotation.
     """
     given = [paths] if isinstance(paths, Path | str) else paths
     return faces_of(files_of(map(Path, given)), open_analyzer(detector, classifier), rotation)

@@ -10,7 +10,7 @@ from roommood.camera_node.sources.ffmpeg import FfmpegVideo
 from roommood.camera_node.sources.pacing import Thinner
 from roommood.camera_node.sources.picture import Picture
 from roommood.inference_worker.vision.analysis import Analysis, Analyzer, open_analyzer
-from roommood.shared.errors import PictureError, SourceError
+from roommood.shared.errors import ConfigError, PictureError, SourceError
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
@@ -66,7 +66,7 @@ def analyse_video(
     looked at; `rotation` is 0, 90, 180 or 270 degrees clockwise. The models are as the command
     takes them, "" for the shipped ones.
 
-    Raises SourceError where the file is no video, ModelError where a model fails.
+    Raises as `run_analysis`, and ValueError for another rotation.
     """
     return run_analysis(Path(path), open_analyzer(detector, classifier), rate_hz, rotation)
 
@@ -80,8 +80,11 @@ def run_analysis(
 ) -> list[Second]:
     """Each second of the video's own time that has a frame, in order.
 
-    Raises SourceError where the file is no video, ModelError where a model fails.
+    Raises SourceError where the file is no video, ModelError where a model fails, ConfigError for a
+    rate of 0 or less.
     """
+    if not rate_hz > 0:
+        raise ConfigError(f"rate_hz {rate_hz}: give more than 0 frames a second")
     seconds: dict[int, Second] = {}
     encoder = Encoder(quality=_JPEG_QUALITY)
     for at_ms, picture in pictures(path, rate_hz, progress):

@@ -56,7 +56,7 @@ class Answers:
         """How it stands by then, with a `flush` that is due: the next one, where it is its
         connection's first."""
         self._to_hellos[session] = None
-        if (session.addresses_told or (None,))[0] != session.hello.connection:
+        if not _is_answered(session):
             self._flushed_ms = -math.inf
 
     def flush(self, now_ms: float) -> None:
@@ -113,3 +113,9 @@ class Answers:
             look_ms=hold.look_ms,
         )
         return [session.routing_id, wire.encode_credit(credit)]
+
+
+def _is_answered(session: CameraSession) -> bool:
+    """Whether its Hello is not the first of its connection that is answered."""
+    known = session.addresses_told
+    return known is not None and known[0] == session.hello.connection

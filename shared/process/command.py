@@ -73,7 +73,7 @@ def _fail_of_system(error: OSError) -> int:
 
     Any other failure of the system is one of ours, and goes on with its traceback.
     """
-    if error.filename is not None:
+    if isinstance(error.filename, str | bytes | os.PathLike):
         typer.echo(f"error: {os.fsdecode(error.filename)}: {error.strerror}", err=True)
     elif error.errno in _OUTPUT_FULL:
         typer.echo(f"error: the output takes no more: {error.strerror}", err=True)

@@ -1,6 +1,6 @@
 """The same network in fewer and cheaper operations, for the file that is shipped.
 
-On bytes onnxruntime averages and scales far slower than it convolves.
+On bytes onnxruntime averages far slower than it convolves.
 """
 
 import copy

@@ -12,7 +12,7 @@ import pytest
 from roommood.deploy.analyse.run import run_analysis
 from roommood.deploy.analyse.table import as_csv, as_json
 from roommood.inference_worker.vision.analysis import Analyzer, open_analyzer
-from roommood.shared.errors import SourceError
+from roommood.shared.errors import ConfigError, SourceError
 from roommood.shared.opencv import cv2
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from tests.inference_worker.pictures import astronaut
@@ -34,6 +34,14 @@ def party(tmp_path_factory: pytest.TempPathFactory) -> Path:
         writer.write(frame)
     writer.release()
     return path
+
+
+@pytest.mark.parametrize("rate_hz", [0.0, -1.0, float("nan")])
+def test_a_rate_at_which_nothing_is_looked_at_is_refused(
+    party: Path, analyzer: Analyzer, rate_hz: float
+) -> None:
+    with pytest.raises(ConfigError, match="give more than 0 frames a second"):
+        run_analysis(party, analyzer, rate_hz)
 
 
 def test_each_second_tells_its_people_and_what_they_show(party: Path, analyzer: Analyzer) -> None:
