@@ -21,6 +21,7 @@ from roommood.training.expression.net import EARLIER, STUDENT, TEACHER, Expressi
 
 _HALF: Final = ".half"
 _BYTES: Final = "_quantized"
+_FUSED: Final = "shortcut.0.weight"
 
 
 def net_from_onnx(path: Path) -> ExpressionNet:
@@ -54,7 +55,7 @@ def _weights(path: Path) -> dict[str, NDArray[np.float32]]:
         raise ModelError(f"{path} is not a readable ONNX file: {error}") from error
     arrays = {weight.name: numpy_helper.to_array(weight) for weight in graph.initializer}
     stored = {name.removesuffix(_HALF): array.astype(np.float32) for name, array in arrays.items()}
-    return stored | dict(_out_of_bytes(graph, arrays))
+    return _unfused(stored | dict(_out_of_bytes(graph, arrays)))
 
 
 def _out_of_bytes(
@@ -67,6 +68,17 @@ def _out_of_bytes(
             each = (-1, *[1] * (numbers.ndim - 1))
             values = (numbers - zero.reshape(each)) * scale.reshape(each)
             yield node.input[0].removesuffix(_BYTES), values.astype(np.float32)
+
+
+def _unfused(weights: dict[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """With the shortcuts that `fused.py` made one convolution as those which average before they
+    mix: of such a square of weights, all equal, the sum is the weight of the mean."""
+    both = [name for name, value in weights.items() if name.endswith(_FUSED) and value.ndim == 4]
+    for name in both:
+        mix = name.replace("shortcut.0", "shortcut.1")
+        weights[mix] = weights[name].sum((2, 3), keepdims=True)
+        weights[f"{mix}_bias"] = weights[f"{name}_bias"]
+    return weights
 
 
 def _due(net: ExpressionNet) -> dict[str, torch.Tensor]:
