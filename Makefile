@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE =
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo quick test busy check browser bench faults hostile fuzz soak site site-arm64 home-assistant lowest \
-    lock audit release clean
+    test-training lock audit release clean
 .DEFAULT_GOAL := check
 
 # Whatever is installed for development also runs the demo; so does the demo's smaller set.
@@ -125,6 +125,18 @@ lowest: $(VENV)/dev.stamp
 	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile --quick --ignore tests/training $(ARGS)
 	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/aggregator/redis \
 	    tests/end_to_end/test_pipeline.py tests/end_to_end/test_cluster.py $(ARGS)
+
+# The tests of training, with PyTorch in an environment of its own (1 to 6 GB, by what the index has for the machine).
+TRAINING := build/training-venv
+$(TRAINING)/done.stamp: pyproject.toml
+	$(PYTHON) -m venv --clear $(TRAINING)
+	$(TRAINING)/bin/python -m pip install -qq 'torch==2.13.0'
+	$(TRAINING)/bin/python -m pip install -qq --editable '.[training]' pytest pytest-timeout pytest-xdist hypothesis \
+	    scikit-image
+	@touch $@
+
+test-training: $(TRAINING)/done.stamp
+	$(TRAINING)/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/training $(ARGS)
 
 # Resolves anew what locked/ locks: the newest that pyproject.toml's ranges allow.
 lock:

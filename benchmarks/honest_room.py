@@ -34,7 +34,7 @@ from roommood.inference_worker.evaluation.ferplus import SPLITS, UNCLEAR, read_s
 from roommood.inference_worker.evaluation.photographs import LABELS, answers_on, labelled
 from roommood.inference_worker.models.contract import ExpressionContract, from_metadata
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
-from roommood.inference_worker.vision.sharpness import sure_enough
+from roommood.inference_worker.vision.sharpness import least_sure
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.confusion import labelled as by_both_standards
 from roommood.training.expression.confusion import rows_of
@@ -126,7 +126,7 @@ def answered(classifier: Classifier, data: Path, first_labels: Path | None) -> F
     shown = {size: at_size(faces.pictures, px) for size, px in SIZES_PX.items()}
     answers = {size: classifier.probabilities(pictures) for size, pictures in shown.items()}
     sure = {
-        size: sure_enough(answers[size], pictures, classifier.sure_threshold)
+        size: answers[size].max(1) >= least_sure(pictures, classifier.sure_threshold)
         for size, pictures in shown.items()
     }
     return Faces(faces.voted, faces.searched, answers, sure)

@@ -35,15 +35,23 @@ def square_of(detection: Detection, crop: CropContract, placement: Placement) ->
 
 
 def cut(picture: Picture, square: Square, width: int, height: int, *, as_gray: bool) -> Picture:
-    """The square as `width` x `height` pixels, (H, W) gray or (H, W, 3) BGR.
+    """The square as `width` x `height` pixels, (H, W) gray or (H, W, 3) BGR: see `cut_into`."""
+    crop = np.empty((height, width) if as_gray else (height, width, 3), np.uint8)
+    cut_into(crop, picture, square)
+    return crop
+
+
+def cut_into(crop: Picture, picture: Picture, square: Square) -> None:
+    """Fills `crop`, (H, W) gray or (H, W, 3) BGR, with the square.
 
     Placed to a fraction of a pixel, since half a pixel matters on a small face. Large faces are
     averaged down first, so that no pixel is skipped. Beyond the edge the last pixel repeats.
     """
+    height, width = crop.shape[:2]
     x0, x1 = _span(square.left, square.side, picture.shape[1])
     y0, y1 = _span(square.top, square.side, picture.shape[0])
     patch = picture[y0:y1, x0:x1]
-    small = _shrunk(gray(patch) if as_gray else patch, square.side, min(width, height))
+    small = _shrunk(gray(patch) if crop.ndim == 2 else patch, square.side, min(width, height))
     scale_x, scale_y = small.shape[1] / (x1 - x0), small.shape[0] / (y1 - y0)
     step_x, step_y = square.side / width * scale_x, square.side / height * scale_y
     # Maps the centre of an output pixel to where it is sampled; centres lie at halves.
@@ -54,9 +62,7 @@ def cut(picture: Picture, square: Square, width: int, height: int, *, as_gray: b
         ]
     )
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(  # type: ignore[return-value]
-        small, where, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE
-    )
+    cv2.warpAffine(small, where, (width, height), crop, how, cv2.BORDER_REPLICATE)
 
 
 def _span(start: float, side: float, limit: int) -> tuple[int, int]:

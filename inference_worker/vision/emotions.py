@@ -6,16 +6,15 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from roommood.inference_worker.models.contract import ExpressionContract
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION, load_expression
-from roommood.inference_worker.vision.crops import cut, square_of
+from roommood.inference_worker.vision.crops import cut_into, square_of
 from roommood.inference_worker.vision.faces import BoxStyle, Detection
 from roommood.inference_worker.vision.onnx_model import OnnxModel, Tensor
 from roommood.inference_worker.vision.opencv import Picture
 from roommood.inference_worker.vision.pose import bent
-from roommood.inference_worker.vision.sharpness import sure_enough
+from roommood.inference_worker.vision.sharpness import least_sure
 from roommood.shared.errors import ModelError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
@@ -27,6 +26,7 @@ SELF_TEST_TOLERANCE: Final = 0.02
 _TOLERANCE_ELSEWHERE: Final = 0.05
 _SMALLEST: Final = 1e-9
 _WARM_UP_BATCHES: Final = (1, 2, 4)
+_IN_WIRE_ORDER: Final = list(range(len(EXPRESSIONS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,9 @@ class ExpressionClassifier:
         self._model = model
         self._placement = placement
         self._outputs = list(model.output_shapes)[:1]
+        self._size = (contract.input.height, contract.input.width)
         self._columns = [EXPRESSIONS.index(label) for label in contract.labels]
+        self._sharpening = np.float32(1 / contract.temperature)
         self._mean = np.asarray(contract.input.mean, np.float32)
         self._std = np.asarray(contract.input.std, np.float32)
 
@@ -76,9 +78,10 @@ class ExpressionClassifier:
         """
         if not detections:
             return []
-        crops = [self._cut(picture, face) for face in detections]
+        crops = self._crops(picture, detections)
+        due = least_sure(crops, self.contract.sure_threshold)
         answers = self.answers(crops)
-        clear = self.sure_enough(answers, crops)
+        clear = answers.max(1) >= due
         return [
             Expression(tuple(row), is_clear and _readable(face))
             for face, row, is_clear in zip(
@@ -86,14 +89,10 @@ class ExpressionClassifier:
             )
         ]
 
-    def sure_enough(self, answers: Tensor, crops: list[Picture]) -> NDArray[np.bool_]:
-        """Which answers (N, 8) to N crops count as sure, as far as the crops alone can tell."""
-        return sure_enough(answers, np.stack(crops), self.contract.sure_threshold)
-
     def warm_up(self) -> None:
         """Run small batches, so that the first frame finds memory allotted and code loaded."""
         for faces in _WARM_UP_BATCHES:
-            self.answers([self._blank()] * faces)
+            self.answers(self._in_channels(np.zeros((faces, *self._size), np.uint8)))
 
     def self_test(self) -> None:
         """Raises ModelError where the model no longer gives the outputs recorded in its file.
@@ -103,9 +102,9 @@ class ExpressionClassifier:
         recorded = self.contract.selftest
         if recorded is None:
             return
-        size = (2, self.contract.input.height, self.contract.input.width)
+        size = (2, *self._size)
         noise = np.random.default_rng(recorded.seed).integers(0, 256, size, dtype=np.uint8)
-        answers = self.answers([self._in_channels(picture) for picture in noise])
+        answers = self.answers(self._in_channels(noise))
         deviation = float(np.abs(answers - np.array(recorded.probabilities)).max())
         own = self.provider == "CPUExecutionProvider"
         allowed = SELF_TEST_TOLERANCE if own else _TOLERANCE_ELSEWHERE
@@ -116,43 +115,45 @@ class ExpressionClassifier:
                 "or this provider computes it wrongly"
             )
 
-    def _cut(self, picture: Picture, face: Detection) -> Picture:
-        expected = self.contract.input
-        square = square_of(face, self.contract.crop, self._placement)
-        as_gray = expected.channels == 1
-        crop = cut(picture, square, expected.width, expected.height, as_gray=as_gray)
-        return crop[..., ::-1] if expected.colour == "rgb" else crop
+    def _crops(self, picture: Picture, detections: Sequence[Detection]) -> Picture:
+        """(N, H, W) gray, or (N, H, W, 3): the faces as the model sees them."""
+        contract = self.contract
+        crops = self._in_channels(np.empty((len(detections), *self._size), np.uint8))
+        for face, crop in zip(detections, crops, strict=True):
+            cut_into(crop, picture, square_of(face, contract.crop, self._placement))
+        return crops[..., ::-1] if contract.input.colour == "rgb" else crops
 
-    def _blank(self) -> Picture:
-        expected = self.contract.input
-        return self._in_channels(np.zeros((expected.height, expected.width), np.uint8))
-
-    def _in_channels(self, picture: Picture) -> Picture:
+    def _in_channels(self, crops: Picture) -> Picture:
         if self.contract.input.channels == 1:
-            return picture
-        return np.repeat(picture[:, :, None], 3, axis=2)
+            return crops
+        return np.repeat(crops[..., None], 3, axis=3)
 
-    def answers(self, crops: list[Picture]) -> Tensor:
-        """Of N crops that are the model's input as they are: (N, 8) in wire order, rows summing
-        to 1; 0 for what the model does not tell apart."""
-        tensor = self._tensor(crops)
-        batches = np.split(tensor, len(crops)) if self._model.input_shape[0] == 1 else [tensor]
-        scores = np.concatenate([self._model(batch, self._outputs)[0] for batch in batches])
+    def answers(self, crops: Picture) -> Tensor:
+        """Of N crops that are the model's input as they are, (N, H, W) or (N, H, W, 3) of bytes:
+        (N, 8) in wire order, rows summing to 1; 0 for what the model does not tell apart."""
+        scores = self._scores(self._tensor(crops))
         if scores.shape != (len(crops), len(self._columns)) or not np.isfinite(scores).all():
             raise ModelError(
                 f"{self._model.path}: it gave {scores.shape} for {len(crops)} faces and "
                 f"{len(self._columns)} labels, or what is not a number: the file is damaged"
             )
+        if self._columns == _IN_WIRE_ORDER:
+            return self._calibrated(scores)
         probabilities = np.zeros((len(crops), len(EXPRESSIONS)), np.float32)
         probabilities[:, self._columns] = self._calibrated(scores)
         return probabilities
 
-    def _tensor(self, crops: list[Picture]) -> Tensor:
+    def _scores(self, tensor: Tensor) -> Tensor:
+        if self._model.input_shape[0] != 1:
+            return self._model(tensor, self._outputs)[0]
+        batches = np.split(tensor, len(tensor))
+        return np.concatenate([self._model(batch, self._outputs)[0] for batch in batches])
+
+    def _tensor(self, crops: Picture) -> Tensor:
         """The crops as the contract's float32 tensor."""
-        pixels = np.stack(crops)
-        if pixels.ndim == 3:
-            pixels = pixels[..., None]
-        tensor: Tensor = (pixels - self._mean) / self._std
+        pixels = crops[..., None] if crops.ndim == 3 else crops
+        tensor: Tensor = np.subtract(pixels, self._mean)
+        tensor /= self._std
         if self.contract.input.layout == "NCHW":
             tensor = np.ascontiguousarray(tensor.transpose(0, 3, 1, 2))
         return tensor
@@ -162,7 +163,7 @@ class ExpressionClassifier:
         if self.contract.output == "probabilities":
             self._check_probabilities(scores)
             scores = np.log(np.maximum(scores, _SMALLEST))
-        scores = scores / np.float32(self.contract.temperature)
+        scores = scores * self._sharpening
         powers: Tensor = np.exp(scores - scores.max(1, keepdims=True))
         powers /= powers.sum(1, keepdims=True)
         return powers

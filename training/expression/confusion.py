@@ -19,7 +19,7 @@ from roommood.inference_worker.evaluation.ferplus import (
     FaceSet,
     majority_labels,
 )
-from roommood.inference_worker.vision.sharpness import sure_enough
+from roommood.inference_worker.vision.sharpness import least_sure
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.evaluate import COUNT, Classifier, at_size, view
 from roommood.training.expression.ferplus import Floats, Labels, Pictures
@@ -80,7 +80,7 @@ def confusion_by_size(model: Path, faces: Labelled, sure_threshold: float) -> Ta
     for size, px in SIZE_CLASS_PX.items():
         shown = at_size(views, px)
         answers = classifier.probabilities(shown)
-        sure = sure_enough(answers, shown, sure_threshold)[:, None]
+        sure = (answers.max(1) >= least_sure(shown, sure_threshold))[:, None]
         winners = np.eye(COUNT, dtype=np.float32)[answers.argmax(axis=1)]
         tables[size] = {
             kind: rows_of(shares * sure, voted, searched, len(VIEWS_PX)).round(4).tolist()

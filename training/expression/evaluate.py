@@ -21,7 +21,7 @@ from roommood.inference_worker.evaluation.ferplus import (
     majority_labels,
     read_split,
 )
-from roommood.inference_worker.vision.sharpness import sure_enough
+from roommood.inference_worker.vision.sharpness import least_sure
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.ferplus import Floats, Labels, Pictures
@@ -109,7 +109,7 @@ def evaluate(model: Path, split: Path, progress: Progress = no_progress) -> Eval
     by_px = {px: answers_of[px, 0] for px in FACE_SIDES_PX}
     by_crop = {step: answers_of[SIDE_PX, step] for step in CROP_STEPS_PX}
     clear = {
-        px: sure_enough(answer, at_size(faces.pictures, px), classifier.sure_threshold)
+        px: answer.max(1) >= least_sure(at_size(faces.pictures, px), classifier.sure_threshold)
         for px, answer in by_px.items()
     }
     table = confusion(truth, answers)

@@ -10,7 +10,7 @@ from roommood.inference_worker.vision.crops import Square, cut
 from roommood.inference_worker.vision.emotions import open_classifier
 from roommood.inference_worker.vision.faces import Detection
 from roommood.inference_worker.vision.opencv import Picture
-from roommood.inference_worker.vision.sharpness import detail, sure_enough
+from roommood.inference_worker.vision.sharpness import detail, least_sure
 from tests.inference_worker.pictures import ASTRONAUT_FACE, astronaut
 
 
@@ -30,9 +30,7 @@ def smeared(picture: Picture, pixels: int, *, down: bool) -> Picture:
 
 def is_sure(crop: Picture, probability: float) -> bool:
     """Whether an answer of that probability counts as sure, 0.7 being asked of a sharp face."""
-    answers = np.full((1, 8), (1 - probability) / 7, np.float32)
-    answers[0, 1] = probability
-    return bool(sure_enough(answers, crop[None], 0.7)[0])
+    return bool(probability >= least_sure(crop[None], 0.7)[0])
 
 
 @pytest.mark.parametrize("side", [48, 24, 16])
