@@ -246,12 +246,12 @@ def groups(
     data: Data,
     labels: Labels,
 ) -> None:
-    """How often it finds faces by skin tone, pose and light, in photographs never learnt from."""
+    """How often it finds faces by cheeks, pose, light and size, where it never learnt from."""
     from roommood.training.face.groups import by_group
     from roommood.training.face.teacher import Detector
 
     for name, group in by_group(data, labels, Detector.open(model)).items():
-        typer.echo(f"{name:24} {group.faces:4} faces, {group.found:.1%} found")
+        typer.echo(f"{name:40} {group.faces:4} faces, {group.found:.1%} found")
 
 
 @app.command()

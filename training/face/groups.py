@@ -1,8 +1,9 @@
 """How often a detector finds faces of different groups, on photographs that it never learnt from.
 
-Nobody labelled these groups. Skin tone is the individual typology angle of the cheeks (Chardot et
-al. 1991), which the light of the picture shifts; a head counts as turned by its landmarks. The
-truth is what two teachers see, so a face that both miss is missing here too.
+Nobody labelled these groups. Cheeks are told apart by their individual typology angle (Chardot et
+al. 1991), which is of the skin under even light alone: dark ones are dark skin, and any face in
+shade. A head counts as turned by its landmarks. The truth is what two teachers see, so a face that
+both miss is missing here too. Small faces are found less often, so each group is told by size, too.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from roommood.training.face.review import CERTAIN
 from roommood.training.face.sources import held_out_pictures, read_picture, source
 from roommood.training.face.teacher import Detector
 
-SMALLEST_PX = 16.0
+SMALLEST_PX, LARGE_PX = 16.0, 32.0
 CHEEK_REACH = 0.08
-# Degrees: above 28 light, 10 to 28 intermediate, below 10 brown or dark (Del Bino & Bernerd 2013).
+# Degrees: skin above 28 is light, above 10 intermediate (Del Bino & Bernerd 2013).
 LIGHT, INTERMEDIATE = 28.0, 10.0
 DIM = 70.0
 
@@ -62,12 +63,16 @@ def _hits(detected: Faces, boxes: Floats) -> NDArray[np.bool_]:
 def _groups(picture: Picture, faces: Faces) -> Iterator[Sequence[str]]:
     aside = turned(faces)
     for i in range(len(faces)):
-        light, tone = _cheek(picture, faces.landmarks[i], float(sides(faces.boxes[[i]])[0]))
-        yield (
+        side = float(sides(faces.boxes[[i]])[0])
+        light, tone = _cheek(picture, faces.landmarks[i], side)
+        groups: tuple[str, ...] = (
             "head turned aside" if aside[i] else "head towards the camera",
             "face in dim light" if light < DIM else "face in good light",
-            f"skin {tone}",
+            f"cheeks {tone}",
         )
+        if side >= LARGE_PX:
+            groups += tuple(f"{group}, {LARGE_PX:.0f} px and more" for group in groups)
+        yield groups
 
 
 def _cheek(picture: Picture, points: Floats, side: float) -> tuple[float, str]:
@@ -79,7 +84,7 @@ def _cheek(picture: Picture, points: Floats, side: float) -> tuple[float, str]:
     angle = float(np.degrees(np.arctan2(light - 50, max(yellow, 1e-3))))
     if angle > LIGHT:
         return float(colour.mean()), "light"
-    return float(colour.mean()), "intermediate" if angle > INTERMEDIATE else "brown or dark"
+    return float(colour.mean()), "intermediate" if angle > INTERMEDIATE else "dark"
 
 
 def _patch(picture: Picture, middle: Floats, reach: int) -> Picture:
