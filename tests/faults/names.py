@@ -12,13 +12,15 @@ import shutil
 import socket
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
 from tests.rows import Skipped
 
-_SERVER: Final = "127.0.0.66"
+# Two suites side by side have a name server each, at an address of its own.
+_SERVERS: Final = tuple(f"127.0.0.{last}" for last in range(66, 82))
 _NXDOMAIN: Final = b"\x81\x83"
 _MOUNT: Final = """
 for file in resolv.conf nsswitch.conf hosts; do mount --bind "$0/$file" /etc/$file || exit 99; done
@@ -37,7 +39,6 @@ class Names:
         self._answer_after_s = answer_after_s
         self._ended = False
         self.questions = 0
-        (self._folder / "resolv.conf").write_text(f"nameserver {_SERVER}\n")
         (self._folder / "nsswitch.conf").write_text("hosts: files dns\n")
         self.write_hosts({})
         self.wrap = ("unshare", "-m", "sh", "-c", _MOUNT, str(self._folder))
@@ -50,8 +51,9 @@ class Names:
 
     def __enter__(self) -> "Names":
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind((_SERVER, 53))
         self._socket.settimeout(0.2)
+        address = _bind_to_any(self._socket)
+        (self._folder / "resolv.conf").write_text(f"nameserver {address}\n")
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         return self
@@ -85,3 +87,11 @@ class Names:
             self._socket.sendto(head + question[12:end], peer)
         except OSError:
             return
+
+
+def _bind_to_any(server: socket.socket) -> str:
+    for address in _SERVERS:
+        with suppress(OSError):
+            server.bind((address, 53))
+            return address
+    raise OSError(f"no address from {_SERVERS[0]} to {_SERVERS[-1]} is free on port 53")
