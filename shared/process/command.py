@@ -2,9 +2,12 @@
 
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
+from types import FrameType
 from typing import Annotated, Any, Final
 
 import typer
@@ -43,7 +46,31 @@ def fail(error: RoommoodError) -> int:
 
 def run_app(app: Callable[[], object]) -> None:
     """Runs a typer app; an error of ours, or of the file system, is one clear line, not a
-    traceback."""
+    traceback. Nor is Ctrl-C, which ends with exit code 130.
+    """
+    interrupts: list[int] = []
+    with _interruptible(interrupts):
+        _run_app(app, interrupts)
+
+
+@contextmanager
+def _interruptible(interrupts: list[int]) -> Iterator[None]:
+    """Ctrl-C raises KeyboardInterrupt inside, and is noted; where it is ignored it stays so."""
+
+    def interrupt(number: int, _: FrameType | None) -> None:
+        interrupts.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _run_app(app: Callable[[], object], interrupts: Sequence[int]) -> None:
     try:
         _write_what_the_terminal_lacks_as_escapes()
         _refuse_32_bits()
@@ -52,8 +79,13 @@ def run_app(app: Callable[[], object]) -> None:
         sys.exit(fail(error))
     except OSError as error:
         sys.exit(_fail_of_system(error))
-    except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    except ImportError as error:
+        if interrupts:  # a library that was interrupted while it loads may say that it is broken
+            sys.exit(_INTERRUPTED)
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        extra = _EXTRAS.get((missing or "").partition(".")[0])
         if extra is None:
             raise
         typer.echo(f"error: this needs {error.name}: {how_to_install(extra)}", err=True)
@@ -92,6 +124,7 @@ def _refuse_32_bits() -> None:
         )
 
 
+_INTERRUPTED: Final = 130
 _OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _EXTRAS: Final = {
     "cv2": "camera",

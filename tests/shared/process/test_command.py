@@ -74,3 +74,27 @@ def test_a_terminal_that_lacks_a_letter_is_no_error(encoding: str, text: str, sh
     command = [sys.executable, "-c", start]
     done = subprocess.run(command, capture_output=True, check=False, timeout=60, env=environment)
     assert (done.returncode, done.stdout) == (0, shown), done.stderr
+
+
+LOADS = """
+def app():
+    try:
+        os.kill(os.getpid(), signal.{signal})
+    except KeyboardInterrupt:
+        raise ImportError("initialization failed") from None
+    raise ImportError("initialization failed")
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGCONT", 1)])
+def test_a_library_that_is_interrupted_while_it_loads_is_not_told_as_broken(
+    number: str, code: int
+) -> None:
+    done = run(f"import os, signal; exec({LOADS.format(signal=number)!r}); run_app(app)")
+    assert done.returncode == code
+    assert ("Traceback" in done.stderr) == (code == 1)
+
+
+def test_an_interrupt_outside_of_the_app_is_no_traceback() -> None:
+    done = run("import os, signal; run_app(lambda: os.kill(os.getpid(), signal.SIGINT))")
+    assert (done.returncode, done.stderr) == (130, "")
