@@ -129,6 +129,51 @@ def test_opencv_is_given_no_name_that_was_not_looked_at() -> None:
     }
 
 
+def array_types(source: str) -> set[str]:
+    """The names of a module that stand for a type of array; those imported with their module."""
+    names: set[str] = set()
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.Assign) and "NDArray[" in ast.unparse(node.value):
+            names.update(ast.unparse(target) for target in node.targets)
+        elif isinstance(node, ast.ImportFrom):
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def asked_as_a_class(source: str, types: set[str]) -> list[str]:
+    """Attributes and calls of a type of array."""
+    return [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse(source))
+        if (isinstance(node, ast.Attribute) and ast.unparse(node.value) in types)
+        or (isinstance(node, ast.Call) and ast.unparse(node.func) in types)
+    ]
+
+
+@functools.cache
+def array_types_of_all() -> frozenset[str]:
+    return frozenset(
+        f"{module_of(path)}.{name}"
+        for path in MODULES
+        for name in array_types(path.read_text())
+        if "." not in name
+    )
+
+
+@EVERY_MODULE
+def test_a_type_of_array_is_never_asked_as_if_it_were_a_class(path: Path) -> None:
+    """NumPy has made aliases of them (2.5, Python 3.12), which have no method of an array."""
+    named = array_types(path.read_text())
+    own = {name for name in named if "." not in name}
+    taken = {name.rpartition(".")[2] for name in named & array_types_of_all()}
+    assert not asked_as_a_class(path.read_text(), own | taken)
+
+
+def test_a_method_of_a_type_of_array_is_noticed() -> None:
+    source = "Floats = NDArray[np.float32]\nlists = map(Floats.tolist, arrays)"
+    assert asked_as_a_class(source, array_types(source)) == ["Floats.tolist"]
+
+
 def test_onnxruntime_is_imported_by_one_module() -> None:
     assert importers("onnxruntime", SHIPPED) == {"inference_worker/vision/onnx_model.py"}
 

@@ -29,7 +29,7 @@ def least_sure(crops: Picture, threshold: float) -> Doubles:
     `threshold`, halfway from there to 1 in a dull face, and more than 1 in a blurred one."""
     if min(crops.shape[1:3]) < _FINE_PX:
         return np.full(len(crops), threshold)
-    along = zip(*map(Floats.tolist, detail(crops)), strict=True)
+    along = zip(*(each.tolist() for each in detail(crops)), strict=True)
     return np.array([_due(across, down, threshold) for across, down in along])
 
 
