@@ -204,7 +204,8 @@ class Intake:
         session = self._session_of(routing_id, holder)
         if session is None:
             self.ledger.refuse_unknown(routing_id, Outcome.UNSOLICITED)
-            self._limited_log.event("frame before Hello refused", camera=frame.camera)
+            who = {"camera": frame.camera, "session": frame.session_id}
+            self._limited_log.event("frame before Hello refused", **who)
             return
         is_held = session.hold is not None
         self._arrivals.came(session)

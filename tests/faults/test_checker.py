@@ -97,10 +97,11 @@ def test_a_frame_without_any_count_is_unexplained(site: FaultSite) -> None:
 
 
 def test_every_count_explains_its_frames(site: FaultSite) -> None:
-    write(site, CAMERA, ended(8, lost_with_worker=1))
+    write(site, CAMERA, ended(9, lost_with_worker=1))
     refused = line("frame refused", why="paused")
+    early = line("frame before Hello refused")
     stale = line("refused", seq=3, why="stale")
-    write(site, WORKER, refused, stale, line("lost on wire", frames=2))
+    write(site, WORKER, refused, early, stale, line("lost on wire", frames=2))
     assert counts_of(site) == (0, 0, 0)
 
 
