@@ -164,6 +164,11 @@ RECONNECT_MS: Final = 50
 # Milliseconds after which a connection that libzmq has given up, since it was refused or broke the
 # protocol, is tried again: an unknown key costs the other side one handshake a second.
 REDIAL_MS: Final = 1_000
+# As many handshakes in a row that the other side broke off, as one does that has another key, and
+# from then on the pause before the next. Half a second, since a proxy does the same while its other
+# end is away, and frames are to come within a second of its return.
+BROKEN_OFF_IN_A_ROW: Final = 3
+REDIAL_BROKEN_OFF_MS: Final = 500
 HEARTBEAT_EVERY_MS: Final = 1_000
 HEARTBEAT_TIMEOUT_MS: Final = 3_000
 # Bytes that a connection may send without finishing a message, and milliseconds that it may say

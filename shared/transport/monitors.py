@@ -10,7 +10,12 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from roommood.shared.process.runtime import new_id
-from roommood.shared.protocol.limits import RECONNECT_MS, REDIAL_MS
+from roommood.shared.protocol.limits import (
+    BROKEN_OFF_IN_A_ROW,
+    RECONNECT_MS,
+    REDIAL_BROKEN_OFF_MS,
+    REDIAL_MS,
+)
 from roommood.shared.transport import tcp
 from roommood.shared.transport.addresses import is_same
 
@@ -121,8 +126,10 @@ class Reconnector:
     """Tells what becomes of a connecting socket, and connects again where libzmq does not.
 
     libzmq retries what breaks off, but never what was refused or broke the protocol; a camera
-    whose key is admitted a minute later would stay out for ever. And a connection from an address
-    that this machine has lost stands until heartbeats have failed for seconds: it is ended here.
+    whose key is admitted a minute later would stay out for ever. It retries a dozen times a second
+    also where each handshake is broken off, which costs the other side one each time: from the
+    third in a row on that is left to us, too. And a connection from an address that this machine
+    has lost stands until heartbeats have failed for seconds: it is ended here.
     Time is an argument. `number` is what libzmq has been given; "" for nothing yet, see `use`.
     """
 
@@ -133,7 +140,8 @@ class Reconnector:
         self._dialled_ms = 0.0
         self._events = MonitorEvents(monitor)
         self.descriptor = self._events.descriptor
-        self._given_up_ms: float | None = None
+        self._redial_at_ms: float | None = None
+        self._is_broken_off, self._broken_off = False, 0  # the last try, and so many in a row
         self._fd, self._from = -1, ()
         self._looked_ms = 0.0
         self.tcp_ms = float("-inf")  # when a TCP connection last came about, whatever came of it
@@ -170,32 +178,44 @@ class Reconnector:
     def _note(self, event: ConnectionEvent, now_ms: float) -> None:
         if event is ConnectionEvent.DISCONNECTED:
             self._from = ()
-            self._given_up_ms = now_ms
+            self._redial_at_ms = now_ms + REDIAL_MS
         elif event is ConnectionEvent.CONNECTED:
-            self._given_up_ms = None
+            self._redial_at_ms, self._broken_off = None, 0
+        elif event is ConnectionEvent.BROKEN_OFF:
+            self._is_broken_off = True
         elif event is ConnectionEvent.RETRYING:
-            self._given_up_ms = None
-            if len(self._numbers) > 1 and now_ms - self._dialled_ms >= RECONNECT_MS:
-                self._dialled_ms = now_ms
-                self._dial(self._next())
+            self._note_retry(now_ms)
+
+    def _note_retry(self, now_ms: float) -> None:
+        self._broken_off = self._broken_off + 1 if self._is_broken_off else 0
+        self._is_broken_off, self._redial_at_ms = False, None
+        if self._broken_off >= BROKEN_OFF_IN_A_ROW:
+            self._hang_up()
+            self._redial_at_ms = now_ms + REDIAL_BROKEN_OFF_MS
+        elif len(self._numbers) > 1 and now_ms - self._dialled_ms >= RECONNECT_MS:
+            self._dialled_ms = now_ms
+            self._dial(self._next())
 
     def _next(self) -> str:
         place = self._numbers.index(self.number) + 1 if self.number in self._numbers else 0
         return self._numbers[place % len(self._numbers)]
 
     def _dial(self, number: str) -> None:
+        self._hang_up()
+        self.number, self._from, self._redial_at_ms = number, (), None
+        self._socket.connect(number)
+
+    def _hang_up(self) -> None:
         if self.number:
             with contextlib.suppress(zmq.ZMQError):
                 self._socket.disconnect(self.number)
-        self.number, self._from, self._given_up_ms = number, (), None
-        self._socket.connect(number)
 
     def tick(self, now_ms: float) -> None:
-        """Dials again, a second after libzmq was last seen to have given up."""
+        """Dials again what libzmq has given up, a second later, and what is broken off."""
         if now_ms - self._looked_ms >= _LOOK_EVERY_MS:
             self._looked_ms = now_ms
             self._end_if_stranded()
-        if self._given_up_ms is not None and now_ms - self._given_up_ms >= REDIAL_MS:
+        if self._redial_at_ms is not None and now_ms >= self._redial_at_ms:
             self._dial(self._next())
 
     def _end_if_stranded(self) -> None:

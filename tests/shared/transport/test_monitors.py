@@ -1,5 +1,6 @@
 """A connection that libzmq has given up is dialled again."""
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -8,8 +9,12 @@ import pytest
 import zmq
 
 from roommood.shared.clock import boot_ms
-from roommood.shared.protocol.limits import REDIAL_MS
-from roommood.shared.transport import tcp
+from roommood.shared.protocol.limits import (
+    BROKEN_OFF_IN_A_ROW,
+    REDIAL_BROKEN_OFF_MS,
+    REDIAL_MS,
+)
+from roommood.shared.transport import monitors, tcp
 from roommood.shared.transport.monitors import ConnectionEvent, Reconnector
 from roommood.shared.transport.sockets import bind_frames, close, connect_frames, receive, send
 from tests.shared.peers import free_address, until
@@ -192,3 +197,73 @@ def test_the_kernel_knows_which_addresses_are_this_machines() -> None:
     assert not tcp.is_of_this_machine(("192.0.2.1", 0))
     assert tcp.is_of_this_machine(("::ffff:127.0.0.1", 0, 0, 0))
     assert not tcp.is_of_this_machine(("::ffff:192.0.2.1", 0, 0, 0))
+
+
+class BreaksOff:
+    """Accepts each connection and ends it once it has been spoken to, as one with other keys."""
+
+    def __init__(self) -> None:
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.address = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                with self._server.accept()[0] as peer:
+                    peer.recv(1)
+
+
+def tries(reconnector: Reconnector, monitor: zmq.Socket[bytes], now_ms: float, most: int) -> int:
+    """How many handshakes are broken off, up to `most`, while its clock stands still and it is
+    otherwise left alone for a second at a time."""
+    broken_off = 0
+    reconnector.tick(now_ms)
+    while broken_off < most and monitor.poll(1_000):
+        seen = list(reconnector.events(now_ms))
+        broken_off += seen.count(ConnectionEvent.BROKEN_OFF)
+    return broken_off
+
+
+def test_who_breaks_every_handshake_off_is_asked_twice_a_second_from_the_third_on(
+    context: Context,
+) -> None:
+    other = BreaksOff()
+    peer, monitor = connect_frames(context, other.address)
+    reconnector = Reconnector(peer, other.address, monitor)
+    assert tries(reconnector, monitor, 0.0, most=9) == BROKEN_OFF_IN_A_ROW
+    assert tries(reconnector, monitor, REDIAL_BROKEN_OFF_MS - 1, most=9) == 0
+    assert tries(reconnector, monitor, REDIAL_BROKEN_OFF_MS, most=9) == 1
+    assert tries(reconnector, monitor, 2 * REDIAL_BROKEN_OFF_MS, most=9) == 1
+    close(peer, monitor)
+    other.close()
+
+
+def test_libzmq_alone_would_ask_on_and_on(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control."""
+    monkeypatch.setattr(monitors, "BROKEN_OFF_IN_A_ROW", 1_000)
+    other = BreaksOff()
+    peer, monitor = connect_frames(context, other.address)
+    assert tries(Reconnector(peer, other.address, monitor), monitor, 0.0, most=9) == 9
+    close(peer, monitor)
+    other.close()
+
+
+def test_whom_it_reaches_at_last_it_comes_back_to_at_once(context: Context) -> None:
+    other = BreaksOff()
+    peer, monitor = connect_frames(context, other.address)
+    reconnector = Reconnector(peer, other.address, monitor)
+    assert tries(reconnector, monitor, 0.0, most=9) == BROKEN_OFF_IN_A_ROW
+    other.close()
+    router = bind_frames(context, other.address, insecure=False)
+    followed = Followed(reconnector, monitor)
+    followed.until(lambda seen: ConnectionEvent.CONNECTED in seen)
+    close(router)
+    followed.until(lambda seen: seen.count(ConnectionEvent.RETRYING) > 5)
+    close(peer, monitor)
