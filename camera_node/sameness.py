@@ -50,4 +50,4 @@ def _of_the_calmest(difference: Frame) -> float:
         return float(difference.mean())
     whole = difference[: height * _TILES, : width * _TILES]
     tiles = whole.reshape(_TILES, height, _TILES, width).mean(axis=(1, 3))
-    return float(np.percentile(tiles, _CALMEST))
+    return float(np.percentile(np.asarray(tiles, np.float64), _CALMEST))

@@ -92,6 +92,13 @@ def key_frames_are_far_apart_beyond(patch: Patch, seconds: float) -> None:
     patch.setattr("roommood.camera_node.sources.network.stream._TELL_AFTER_S", seconds)
 
 
+def streams_are_timed_by_their_own_clock(patch: Patch) -> None:
+    """Which may be set while they run."""
+    from roommood.camera_node.sources.network.stream_clock import StreamClock
+
+    patch.setattr(StreamClock, "captured_ms", lambda _, at_ms, __: at_ms)
+
+
 def the_doctor_measures_a_source_for(patch: Patch, seconds: float, slowest_part: float) -> None:
     """Fewer pictures than `slowest_part` of what is due are warned of."""
     patch.setattr("roommood.deploy.doctor.doctor._MEASURED_FOR_S", seconds)

@@ -52,7 +52,7 @@ def detail(crops: Picture) -> tuple[Floats, Floats]:
     count, height, width = gray.shape
     pixels = np.float32(height * width)
     total = gray.reshape(count, -1).sum(1)
-    contrast = np.maximum(_power(gray) - total * total / pixels, _EVEN * pixels)
+    contrast: Floats = np.maximum(_power(gray) - total * total / pixels, _EVEN * pixels)
     rows: Floats = gray.reshape(-1, width) @ _band(width).T
     across: Floats = _power(rows.reshape(count, -1)) / contrast
     down: Floats = _power(_band(height) @ gray) / contrast

@@ -26,6 +26,7 @@ WEB_PAGE: Final = (
     "answers with a web page, not with pictures: it may be its login; look up the address of the "
     "stream or of a snapshot in the camera's manual"
 )
+ENCRYPTED: Final = "if it is encrypted there, use https:// or rtsps://"
 AUDIO_ONLY: Final = "sends sound only, no picture: use the address of its video stream"
 
 
@@ -46,11 +47,13 @@ def of_error(error: BaseException, timeout_s: float) -> str:
                 "camera's own, give --source-any-certificate"
             )
         if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
-            return "answers, but not encrypted: use http:// instead of https://"
+            return "answers, but not encrypted: use http:// for https://, rtsp:// for rtsps://"
         if isinstance(cause, socket.gaierror):
             return "has a name that is not found: check it, or use the camera's IP address"
         if isinstance(cause, ConnectionRefusedError):
             return "refuses the connection: is the port right, and the service switched on there?"
+        if isinstance(cause, ConnectionResetError | BrokenPipeError):
+            return f"ends the connection instead of an answer: {ENCRYPTED}"
         if isinstance(cause, TimeoutError):
             return f"does not answer within {timeout_s:g} s: is it on, and reached from here?"
         if isinstance(cause, OSError) and cause.errno in (101, 113):

@@ -83,6 +83,8 @@ def _received(sock: socket.socket) -> tuple[str, str]:
 
 def _more(sock: socket.socket, data: bytes) -> bytes:
     more = sock.recv(4096)
+    if not more and not data:
+        raise ConnectionResetError("it ends the connection")
     if not more or len(data) > _MOST_BYTES:
         raise ValueError("it ended its answer early" if not more else "its answer is too long")
     return more

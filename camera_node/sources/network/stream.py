@@ -66,8 +66,9 @@ class Stream(Source):
             raise SourceError(f"{self.description} is not open")
         while True:
             self._grab(self._video)
-            now_ms, at_ms = boot_ms(), self._video.at_ms
-            self._captured_ms = self._clock.captured_ms(at_ms, now_ms)
+            # Ours from here on: the stream's own clock may be set while it runs.
+            at_ms = self._clock.captured_ms(self._video.at_ms, boot_ms())
+            self._captured_ms = at_ms
             self._note_key_frames(self._video, at_ms)
             if self._clock.is_too_slow:
                 raise self._too_fast()

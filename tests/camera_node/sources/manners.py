@@ -122,6 +122,10 @@ def _rtsp() -> list[Manner]:
             ("more than is decoded in time", "dated truly; opened again once a second behind, “too "
              "fast for this machine”", "a_stream_that_decodes_too_slowly_is_dated_truly_and_given_"
              "up_when_a_second_behind"),
+            ("a clock that is set while it sends", "goes on, by this machine's clock",
+             "a_stream_whose_clock_is_set_goes_on"),
+            ("rtsps", "pixels; asked the other way, “encrypted”",
+             "an_encrypted_stream_gives_pictures_and_is_not_read_otherwise"),
         )
     ]  # fmt: skip
     return [*video, *more, *refusals]

@@ -195,7 +195,7 @@ def _rtsp() -> Iterator[tuple[str, list[str]]]:
     server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None
-        port, _, paths = re.split(r"\s+", server.stdout.readline().strip())
+        port, _, _, paths = re.split(r"\s+", server.stdout.readline().strip())
         yield port, paths.split(",")
     finally:
         server.communicate("")

@@ -1,7 +1,8 @@
 """RTSP cameras with a burnt-in clock: run by Debian's python3, which has GStreamer.
 
 Every picture shows, in 20 squares along its top, the monotonic milliseconds at which it was drawn.
-Prints the ports of an open server and of one that wants user "user" with password "secret".
+Prints the ports of an open server and of two that want user "user" with `SECRET`, by Digest and
+by Basic.
 
     rtsp_server.py [WIDTH HEIGHT RATE_HZ]       320 240 15 unless given
 """
@@ -29,6 +30,7 @@ PATHS = {
     "/mjpeg": ("jpegenc ! rtpjpegpay", None),
     "/far": (f"{X264} key-int-max=90 option-string=scenecut=0 ! rtph264pay", None),
 }
+SECRET = "p@ss:w/rd%41#?& é"
 Gst.init(None)
 if Gst.ElementFactory.find("x265enc"):
     PATHS["/h265"] = (H265, None)
@@ -79,7 +81,7 @@ def server(factories: dict[str, Any]) -> Any:
     return made
 
 
-def locked() -> Any:
+def locked(method: Any) -> Any:
     factory = camera(H264, None)
     permissions = GstRtspServer.RTSPPermissions()
     for permission in ("media.factory.access", "media.factory.construct"):
@@ -88,8 +90,9 @@ def locked() -> Any:
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "viewer")
     auth = GstRtspServer.RTSPAuth()
-    auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
-    auth.add_digest("user", "secret", token)
+    auth.set_supported_methods(method)
+    auth.add_digest("user", SECRET, token)
+    auth.add_basic(auth.make_basic("user", SECRET), token)
     made = server({"/h264": factory})
     made.set_auth(auth)
     return made
@@ -101,7 +104,8 @@ def main() -> None:
         path: camera(encoder, transport, shared=path == "/far")
         for path, (encoder, transport) in PATHS.items()
     }
-    servers = [server({**factories, "/sound": sound()}), locked()]
+    servers = [server({**factories, "/sound": sound()})]
+    servers += [locked(GstRtsp.RTSPAuthMethod.DIGEST), locked(GstRtsp.RTSPAuthMethod.BASIC)]
     for each in servers:
         each.attach(None)
     ports = " ".join(str(each.get_bound_port()) for each in servers)

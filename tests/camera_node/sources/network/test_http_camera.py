@@ -329,8 +329,18 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_camera_without_encryption_that_is_asked_for_it_is_told_as_that(
     camera: HttpCamera,
 ) -> None:
-    with pytest.raises(SourceError, match="not encrypted: use http:// instead of https://"):
+    with pytest.raises(SourceError, match="not encrypted: use http:// for https://"):
         pictures(camera.url.replace("http://", "https://"), 1)
+
+
+def test_a_camera_with_encryption_that_is_asked_for_none_is_told_as_that(
+    camera: HttpCamera, certificate: Path
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    camera.socket = context.wrap_socket(camera.socket, server_side=True)
+    with pytest.raises(SourceError, match="if it is encrypted there, use https://"):
+        open_source(camera.url).open()
 
 
 @pytest.mark.parametrize("any_certificate", [False, True])

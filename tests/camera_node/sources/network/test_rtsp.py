@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -22,15 +24,20 @@ from roommood.shared.errors import SourceError
 from tests import hooks
 from tests.camera_node.sources.burnt_clock import drawn_ms
 from tests.camera_node.sources.manners import RTSP_REFUSALS, RTSP_VIDEO
+from tests.camera_node.sources.network.rtsp_front import RtspFront
+from tests.certificates import make_certificates
 from tests.needs import missing
+from tests.tls_front import TlsFront
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
+SECRET = "p@ss:w/rd%41#?& é"
 
 
 @dataclass(frozen=True)
 class Cameras:
     port: int
-    locked_port: int
+    digest_port: int
+    basic_port: int
     paths: tuple[str, ...]
 
     def url(self, path: str) -> str:
@@ -54,9 +61,9 @@ def cameras() -> Iterator[Cameras]:
     assert process.stdin is not None
     assert process.stdout is not None
     ports = process.stdout.readline().split()
-    if len(ports) != 3:
+    if len(ports) != 4:
         missing("the RTSP server does not start: apt install gstreamer1.0-plugins-{base,good,ugly}")
-    yield Cameras(int(ports[0]), int(ports[1]), tuple(ports[2].split(",")))
+    yield Cameras(int(ports[0]), int(ports[1]), int(ports[2]), tuple(ports[3].split(",")))
     process.stdin.close()
     process.wait(10)
 
@@ -84,12 +91,64 @@ def test_a_stream_is_thinned_by_its_own_time(cameras: Cameras) -> None:
     assert (times[-1] - times[1]) / 5 == pytest.approx(333, abs=80)
 
 
-def test_a_camera_that_knows_its_user_lets_us_in(cameras: Cameras, tmp_path: Path) -> None:
+# Key frames, one a second, come between the pictures that are due.
+_UNEVEN_HZ = 3.7
+
+
+def most_ms_between_pictures(
+    cameras: Cameras, clock_s: float, patch: pytest.MonkeyPatch | None = None
+) -> float:
+    """Of the clock drawn in them, where the stream's own is set while it runs."""
+    with (
+        RtspFront(cameras.port) as front,
+        open_source(f"rtsp://127.0.0.1:{front.port}/h264", rate_hz=_UNEVEN_HZ) as source,
+    ):
+        if patch is not None:
+            hooks.streams_are_timed_by_their_own_clock(patch)
+        drawn = [drawn_ms(source.read()) for _ in range(12)]
+        front.clock_s = clock_s
+        drawn += [drawn_ms(source.read()) for _ in range(15)]
+    return max(after - before for before, after in pairwise(drawn))
+
+
+@pytest.mark.parametrize("clock_s", [-12.0, 3600.0])
+def test_a_stream_whose_clock_is_set_goes_on(
+    cameras: Cameras, clock_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert most_ms_between_pictures(cameras, clock_s) < 4000
+    assert "key frames" not in caplog.text
+
+
+def test_a_stream_that_is_timed_by_its_own_clock_would_be_silent_when_it_steps_back(
+    cameras: Cameras, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert most_ms_between_pictures(cameras, -12.0, monkeypatch) > 6000
+
+
+def test_an_encrypted_stream_gives_pictures_and_is_not_read_otherwise(
+    cameras: Cameras, tmp_path: Path
+) -> None:
+    made = make_certificates(tmp_path, "DNS:camera")
+    with TlsFront(cameras.port, made / "server.crt", made / "server.key") as front:
+        with open_source(f"rtsps://127.0.0.1:{front.port}/h264") as source:
+            assert source.read().pixels is not None
+        with pytest.raises(SourceError, match=r"if it is encrypted there, use .* rtsps://"):
+            open_source(f"rtsp://127.0.0.1:{front.port}/h264").open()
+    with pytest.raises(SourceError, match=r"not encrypted: use .* rtsp:// for rtsps://"):
+        open_source(cameras.url("/h264").replace("rtsp:", "rtsps:")).open()
+
+
+@pytest.mark.parametrize("port_name", ["digest_port", "basic_port"])
+def test_a_camera_that_knows_its_user_lets_us_in(
+    cameras: Cameras, tmp_path: Path, port_name: str
+) -> None:
     file = tmp_path / "password"
-    file.write_text("secret")
+    file.write_text(SECRET)
     file.chmod(0o600)
-    url = f"rtsp://user@127.0.0.1:{cameras.locked_port}/h264"
-    with open_source(url, password_file=file) as source:
+    where = f"127.0.0.1:{getattr(cameras, port_name)}/h264"
+    with open_source(f"rtsp://user@{where}", password_file=file) as source:
+        assert source.read().pixels is not None
+    with open_source(f"rtsp://user:{quote(SECRET, safe=':& é')}@{where}") as source:
         assert source.read().pixels is not None
 
 
@@ -131,7 +190,7 @@ def refusing(status: int) -> Iterator[int]:
 )
 def test_who_is_not_let_in_is_told(cameras: Cameras, who: str, message: str) -> None:
     with pytest.raises(SourceError, match=message) as caught:
-        open_source(f"rtsp://{who}127.0.0.1:{cameras.locked_port}/h264").open()
+        open_source(f"rtsp://{who}127.0.0.1:{cameras.digest_port}/h264").open()
     assert "guess" not in str(caught.value)
 
 
