@@ -143,7 +143,7 @@ def redis_is_on_another_machine(patch: Patch) -> None:
 
 def the_default_route_leaves_from(patch: Patch, host: Callable[[], str]) -> None:
     """ "" is a machine without a network."""
-    patch.setattr("roommood.shared.transport.advertising._default_interface", host)
+    patch.setattr("roommood.shared.transport.advertising._default_interface", lambda _: host())
 
 
 def discovery_keeps_at_most(patch: Patch, names: int) -> None:

@@ -26,6 +26,7 @@ from roommood.aggregator.dashboard.switches import Switches
 from roommood.aggregator.dashboard.zones import zone_at_first
 from roommood.aggregator.redis.servers import Servers
 from roommood.shared.errors import ConfigError
+from roommood.shared.process.listening import listen, written
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import release, shutdown_on_signals
 from roommood.shared.process.service import ServiceManager
@@ -145,18 +146,11 @@ def switches(settings: DashboardSettings) -> Switches | None:
 
 
 def _listening(settings: DashboardSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((settings.host, settings.port))
-        listener.listen()
+        return listen(settings.host, settings.port)
     except OSError as error:
-        listener.close()
         raise ConfigError(f"cannot serve the dashboard at {settings.bind}: {error}") from error
-    return listener
 
 
 def _url(settings: DashboardSettings, listener: socket.socket) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{listener.getsockname()[1]}/"
+    return f"http://{written(settings.host, listener.getsockname()[1])}/"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from typing import Any, Final
 from roommood.camera_node.mask_file import as_toml, save
 from roommood.camera_node.preview.viewer import Preview
 from roommood.shared.errors import ConfigError, RoommoodError, SourceError
+from roommood.shared.process.listening import HttpServer, listen
 from roommood.shared.security.page_password import given_password, read_page_password
 from roommood.shared.transport.addresses import host_of, is_loopback, parse_address
 
@@ -109,10 +110,8 @@ def serve(access: Access, preview: Preview) -> tuple[int, Callable[[], None]]:
     _ = access.password
     attributes = {"access": access, "preview": preview}
     handler = type("Handler", (_Handler,), attributes)
-    family = socket.AF_INET6 if ":" in access.host else socket.AF_INET
-    kind = type("Server", (_Server,), {"address_family": family})
     try:
-        server = kind((access.host, access.port), handler)
+        server = _Server(listen(access.host, access.port), handler)
     except OSError as error:
         raise ConfigError(f"cannot serve the preview at {access.bind}: {error}") from error
     serving = {"poll_interval": 0.1}
@@ -127,11 +126,8 @@ def serve(access: Access, preview: Preview) -> tuple[int, Callable[[], None]]:
     return int(server.server_port), stop
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(HttpServer):
     """A few connections at a time; further ones wait, unaccepted."""
-
-    daemon_threads = True
-    request_queue_size = 8
 
     def __init__(self, *args: Any) -> None:
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)

@@ -15,11 +15,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from roommood.shared.errors import ConfigError
+from roommood.shared.process.listening import HttpServer, listen, written
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import release
 from roommood.shared.process.service import ServiceManager
@@ -110,11 +111,12 @@ def serve(
     """Serves from a daemon thread; returns what stops it. Raises ConfigError if it cannot."""
     handler = type("Handler", (_Handler,), {"health": health, "samples": staticmethod(samples)})
     try:
-        server = _Server((host, port), handler)
+        server = _Server(listen(host, port), handler)
     except (OSError, OverflowError) as error:
-        raise ConfigError(f"cannot serve metrics at {host}:{port}: {error}") from error
+        raise ConfigError(f"cannot serve metrics at {written(host, port)}: {error}") from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    event(_log, logging.INFO, "metrics served", url=f"http://{host}:{server.server_port}/metrics")
+    url = f"http://{written(host, server.server_port)}/metrics"
+    event(_log, logging.INFO, "metrics served", url=url)
 
     def stop() -> None:
         server.shutdown()
@@ -141,16 +143,15 @@ def render(samples: Iterable[Sample]) -> bytes:
     return bytes(generate_latest(registry))
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(HttpServer):
     """Few requests at once, each for a short time: a peer may be slow on purpose."""
 
-    daemon_threads = True
     _MOST: Final = 64
     _PATIENCE_S: Final = 15.0
 
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+    def __init__(self, listener: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
         self._since: dict[socket.socket, float] = {}
-        super().__init__(address, handler)
+        super().__init__(listener, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if len(self._since) >= self._MOST:

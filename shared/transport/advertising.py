@@ -8,7 +8,7 @@ from typing import Final
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.logs import event
 from roommood.shared.protocol.limits import UNREACHED_MS
-from roommood.shared.transport.addresses import is_wildcard, number_of, parse_address
+from roommood.shared.transport.addresses import host_of, is_wildcard, number_of, parse_address
 
 _LOOK_EVERY_MS: Final = 2_000.0
 _log = logging.getLogger(__name__)
@@ -30,14 +30,14 @@ class Advertisement:
         self._looked_ms = float("-inf")
         self._warn_at_ms: float | None = None
         if self._is_found_out:
-            self.address = self._at(_default_interface())
+            self.address = self._at(_default_interface(bound))
 
     def look(self, now_ms: float, reached_at: Iterable[str]) -> None:
         """To be called each turn. `reached_at`: own addresses of connections, the best first."""
         if not self._is_found_out or now_ms - self._looked_ms < _LOOK_EVERY_MS:
             return
         self._looked_ms = now_ms
-        host = _default_interface() or _best(reached_at)
+        host = _default_interface(self._bound) or _best(reached_at)
         if host and self._at(host) != self.address:
             self.address = self._at(host)
             event(_log, logging.INFO, "advertised", address=self.address)
@@ -82,11 +82,20 @@ def _best(reached_at: Iterable[str]) -> str:
     return local
 
 
-def _default_interface() -> str:
+def _default_interface(bound: str) -> str:
+    """Of IPv4, else of IPv6 where that is listened at."""
+    v4, v6 = _at_default_route(socket.AF_INET, "192.0.2.1"), ""
+    if not v4 and host_of(bound) in ("*", "::"):
+        v6 = _at_default_route(socket.AF_INET6, "2001:db8::1")
+    return v4 or v6
+
+
+def _at_default_route(family: socket.AddressFamily, anybody: str) -> str:
     # Connecting a datagram socket sends nothing; it asks the kernel which interface it would use.
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return ""
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((anybody, 9))
+            host = str(probe.getsockname()[0])
+    except OSError:
+        return ""
+    return "" if host.startswith("fe80:") else host

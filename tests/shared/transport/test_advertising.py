@@ -8,7 +8,7 @@ from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.limits import UNREACHED_MS
 from roommood.shared.transport.addresses import is_wildcard
 from roommood.shared.transport.advertising import Advertisement
-from tests import hooks
+from tests import hooks, ipv6_only
 
 
 @pytest.fixture
@@ -77,3 +77,15 @@ def test_a_worker_that_nobody_can_be_told_of_says_so_once(
         advertisement.look(now_ms, [])
     (line,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert "--advertise HOST:5701" in line.fields["todo"]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("bound", "address"),
+    [("*", "tcp://[2001:db8::7]:5701"), ("[::]", "tcp://[2001:db8::7]:5701"), ("0.0.0.0", "")],
+)
+def test_where_there_is_no_ipv4_it_is_the_address_of_ipv6(bound: str, address: str) -> None:
+    program = (
+        "from roommood.shared.transport.advertising import Advertisement\n"
+        f"print(Advertisement('tcp://{bound}:5701', None).address)"
+    )
+    assert ipv6_only.run(program) == address
