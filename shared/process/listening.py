@@ -10,9 +10,11 @@ def listen(host: str, port: int) -> socket.socket:
 
     `::` takes IPv4, too. Raises OSError for the last that was tried.
     """
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    entries = socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
     failure: OSError | None = None
-    for family, _, _, _, address in sorted(found, key=lambda entry: entry[0] != socket.AF_INET):
+    for family, _, _, _, address in sorted(entries, key=lambda entry: entry[0] != socket.AF_INET):
         try:
             return _listening(family, address)
         except OSError as error:
