@@ -13,7 +13,7 @@ from zmq.utils.monitor import recv_monitor_message
 from roommood.shared.clock import boot_ms
 from roommood.shared.process.logs import RateLimitedLog
 from roommood.shared.process.metrics import Sample
-from roommood.shared.process.runtime import Waker
+from roommood.shared.process.runtime import Deadline, Waker
 from roommood.shared.protocol.limits import MAX_JPEG_BYTES
 from roommood.shared.transport.connections import Connections
 from roommood.shared.transport.monitors import has_events, watch
@@ -31,6 +31,8 @@ _PROTOCOL_REASONS: Final[Mapping[int, str]] = {
     int(zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC): "not-encrypted-for-us",
     int(zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH): "other-security",
 }
+_MOST_S_TO_END_STRANGERS: Final = 0.5
+_POLL_MS: Final = 10
 
 _WORDS: Final[Mapping[str, str]] = {
     "not-encrypted-for-us": "not-encrypted-for-us: it trusts another key than ours; copy its keys "
@@ -62,8 +64,8 @@ class ConnectionMonitor:
         self._socket = socket
         self._wake = wake
         self._monitor = watch(socket, _LISTENER_EVENTS)
-        keyed = bool(socket.getsockopt(zmq.CURVE_SERVER))
-        self.connections = Connections(keyed=keyed, first=first)
+        self._keyed = bool(socket.getsockopt(zmq.CURVE_SERVER))
+        self.connections = Connections(keyed=self._keyed, first=first)
         self.counts: Counter[str] = Counter()
         self._failed = ""
         self._port = int(socket.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2] or 0)
@@ -90,8 +92,24 @@ class ConnectionMonitor:
         self._waker.wake()
         self._thread.join()
         self._waker.close()
+        if not self._keyed:
+            self._end_strangers()
         self._socket.disable_monitor()
         self._monitor.close(0)
+
+    def _end_strangers(self) -> None:
+        """Without keys a peer may be taken for one of ZMTP 1.0 or 2.0, and if its first bytes come
+        while the socket closes, libzmq 4.3.5 ends this process (process_routing_id_msg). So whoever
+        has sent no message yet is gone before."""
+        deadline = Deadline(_MOST_S_TO_END_STRANGERS)
+        while self.connections.end_strangers() and not deadline.passed:
+            self._monitor.poll(_POLL_MS)
+            while has_events(self._monitor):
+                message = recv_monitor_message(self._monitor, zmq.NOBLOCK)
+                if message["event"] == zmq.Event.DISCONNECTED:
+                    self.connections.closed(message["value"])
+                elif message["event"] == zmq.Event.ACCEPTED:
+                    self._take(message)
 
     def samples(self, component: str) -> Iterator[Sample]:
         """The metric of a component's connections that ended, by reason."""

@@ -157,6 +157,14 @@ class Connections:
             self.overdue = False
         return [reason for _, reason in overdue]
 
+    def end_strangers(self) -> int:
+        """Shuts down whoever has sent no message yet; how many are still to be told as `closed`."""
+        with self._lock:
+            self._note_heard(self._heard, self._looked_ms)
+            for fd in self._strangers:
+                self._shut_down(fd)
+            return len(self._strangers)
+
     def _note_heard(self, heard: Iterable[int], now_ms: float) -> None:
         for fd in heard:
             self._strangers.remove(fd)
@@ -186,11 +194,14 @@ class Connections:
         return cut
 
     def _cut(self, fd: int) -> None:
+        self._shut_down(fd)
+        self._forget(fd)
+        self._freed = True
+
+    def _shut_down(self, fd: int) -> None:
         # The number may be another connection's by now, of which nothing was told yet.
         if fd in self._open and tcp.peer_of(fd) == self._open[fd].peer:
             tcp.shut_down(fd)
-        self._forget(fd)
-        self._freed = True
 
     def _forget(self, fd: int) -> None:
         self._open.pop(fd, None)

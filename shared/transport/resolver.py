@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from roommood.shared.process.runtime import Deadline, Waker
-from roommood.shared.protocol.limits import MAX_LEARNED_LOOKUPS, MAX_LOOKUPS, MAX_NUMBERS
+from roommood.shared.protocol.limits import (
+    IDLE_LOOKUP_S,
+    MAX_LEARNED_LOOKUPS,
+    MAX_LOOKUPS,
+    MAX_NUMBERS,
+)
 from roommood.shared.transport.addresses import host_of
 
 # RFC 6761, section 6.3: this name leads nowhere else, whatever a name server says.
@@ -65,6 +70,8 @@ def _written(family: int, name: tuple[object, ...]) -> str:
 
 class Resolver:
     """Looks names up in daemon threads, at most MAX_LOOKUPS at once, which start when needed.
+
+    Each ends when none was for IDLE_LOOKUP_S.
 
     Names that others passed on have MAX_LEARNED_LOOKUPS of them, so that whatever a peer names
     holds up no configured one. Answers are taken by the thread that asks; register `fileno()` with
@@ -124,11 +131,13 @@ class Resolver:
 
     def _work(self) -> None:
         while True:
+            idle = False
             with self._changed:
                 while (taken := self._next()) is None:
-                    if self.closed:
+                    if self.closed or idle:
+                        self._threads -= 1
                         return
-                    self._changed.wait()
+                    idle = not self._changed.wait(IDLE_LOOKUP_S)
                 learned, (key, job) = taken
                 self._busy[learned] += 1
             try:

@@ -46,6 +46,9 @@ class Strangers:
     def __len__(self) -> int:
         return len(self._networks)
 
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._networks)
+
     def add(self, fd: int, peer: object, now_ms: float) -> list[int]:
         """A connection came in; those that are one too many for it, itself or others."""
         self.remove(fd)  # the number was another's, of whose end nothing was told

@@ -1,7 +1,12 @@
 """Strangers at a bound socket, whatever its component does."""
 
+import contextlib
 import select
+import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -108,3 +113,62 @@ def test_who_is_gone_is_looked_for_only_where_a_line_is_said(
             connection.sendall(_OTHER_MECHANISM)
         until(lambda number=number: ended() > number, "its end is counted")  # type: ignore[misc]
     assert len(looked) <= 5
+
+
+OLD_PEERS = 40
+# A length of 32, as ZMTP 1.0 begins; what is due then is the name of the peer.
+_OLD_LENGTH, _OLD_NAME = b"\x20", b"\0" + bytes(31)
+CLOSES = """
+import sys, zmq
+from types import SimpleNamespace
+from roommood.shared.transport.connection_monitor import ConnectionMonitor
+from roommood.shared.transport.listener import Listener
+from roommood.shared.transport.sockets import bind_frames
+{control}
+context = zmq.Context()
+settings = SimpleNamespace(bind="tcp://127.0.0.1:0", insecure=True)
+listener = Listener(context, bind_frames, settings, None, None)
+print(listener.router.getsockopt_string(zmq.LAST_ENDPOINT).rpartition(":")[2], flush=True)
+sys.stdin.readline()
+listener.close(0)
+context.term()
+"""
+
+
+def ends_with(control: str, after_ms: int) -> tuple[int, bytes]:
+    """How a process ends whose socket closes while old peers tell their names one after another,
+    some milliseconds after it was told to."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CLOSES.format(control=control)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    ) as process, contextlib.ExitStack() as stack:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        port = int(process.stdout.readline())
+        peers = []
+        for _ in range(OLD_PEERS):
+            peers.append(stack.enter_context(socket.create_connection(("127.0.0.1", port))))
+            peers[-1].sendall(_OLD_LENGTH)
+        for peer in peers:  # libzmq has read the first bytes: it has told its own name
+            assert peer.recv(12)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        time.sleep(after_ms / 1000)
+        for peer in peers:
+            with contextlib.suppress(OSError):
+                peer.sendall(_OLD_NAME)
+        return process.wait(30), process.stderr.read()
+
+
+def test_peers_of_an_old_protocol_do_not_end_a_process_whose_socket_closes() -> None:
+    for number in range(10):
+        assert ends_with("", after_ms=number % 5) == (0, b"")
+
+
+@pytest.mark.skipif(zmq.zmq_version_info() > (4, 3, 5), reason="libzmq may have mended it")
+def test_left_alone_they_would_now_and_then() -> None:
+    """The control."""
+    control = "ConnectionMonitor._end_strangers = lambda self: None"
+    codes = (ends_with(control, after_ms=number % 5)[0] for number in range(200))
+    assert -signal.SIGABRT in codes

@@ -8,6 +8,7 @@ import pytest
 import zmq
 
 from roommood.shared.protocol.limits import MAX_LEARNED_LOOKUPS, MAX_LOOKUPS, MAX_NUMBERS
+from roommood.shared.transport import resolver as module
 from roommood.shared.transport.resolver import (
     Numbers,
     Resolver,
@@ -108,10 +109,37 @@ def test_a_resolver_that_is_closed_ends_its_threads(resolver: Resolver) -> None:
     resolver.ask("tcp://desk:5701")
     answered(resolver, "tcp://desk:5701")
     resolver.close()
-    ours = [thread for thread in threading.enumerate() if thread.name == "resolver"]
+    ours = threads()
     for thread in ours:
         thread.join(20)
     assert not any(thread.is_alive() for thread in ours)
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "resolver"]
+
+
+@pytest.mark.parametrize("idle_s", [0.05, 600.0])
+def test_threads_that_nobody_needs_end_and_are_started_again_when_one_is(
+    resolver: Resolver, server: Server, monkeypatch: pytest.MonkeyPatch, idle_s: float
+) -> None:
+    """With the second, which nobody waits for, they stay: the control."""
+    monkeypatch.setattr(module, "IDLE_LOOKUP_S", idle_s)
+    before = set(threads())
+    for n in range(MAX_LOOKUPS):
+        resolver.ask(f"tcp://silent{n}:1")
+    server.released.set()
+    for n in range(MAX_LOOKUPS):
+        answered(resolver, f"tcp://silent{n}:1")
+    ours = set(threads()) - before
+    if idle_s > 1:
+        assert len(ours) == MAX_LOOKUPS
+        return
+    for thread in ours:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in ours)
+    resolver.ask("tcp://desk:5701")
+    assert answered(resolver, "tcp://desk:5701").addresses == ("tcp://127.0.0.1:5701",)
 
 
 # What is found
