@@ -144,7 +144,8 @@ def render(samples: Iterable[Sample]) -> bytes:
 
 
 class _Server(HttpServer):
-    """Few requests at once, each for a short time: a peer may be slow on purpose."""
+    """Few requests at once, each for a short time: a peer may be slow on purpose. For one more the
+    oldest is cut, since an honest one takes milliseconds."""
 
     _MOST: Final = 64
     _PATIENCE_S: Final = 15.0
@@ -154,9 +155,10 @@ class _Server(HttpServer):
         super().__init__(listener, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if len(self._since) >= self._MOST:
-            self.shutdown_request(request)
-            return
+        while len(self._since) >= self._MOST:
+            oldest = next(iter(self._since))
+            self._since.pop(oldest, None)
+            _end(oldest)
         self._since[request] = time.monotonic()
         super().process_request(request, client_address)
 
@@ -171,8 +173,13 @@ class _Server(HttpServer):
         """Called twice a second: cuts what takes too long, which ends its thread."""
         for request, since in list(self._since.items()):
             if time.monotonic() - since > self._PATIENCE_S:
-                with contextlib.suppress(OSError):
-                    request.shutdown(socket.SHUT_RDWR)
+                _end(request)
+
+
+def _end(request: socket.socket) -> None:
+    """Its thread reads no more, and closes it."""
+    with contextlib.suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class _Collector:

@@ -1,7 +1,10 @@
 """What an operator's tools ask over HTTP, asked over real HTTP."""
 
+import contextlib
 import json
 import re
+import select
+import socket
 import time
 import urllib.error
 import urllib.request
@@ -90,6 +93,21 @@ def test_anything_else_is_not_found_and_says_what_is(server: Server, path: str) 
     status, _, body = server.get(path)
     assert status == 404
     assert "/metrics" in body
+
+
+@pytest.mark.parametrize("most", [64, 1_000])
+def test_for_one_request_too_many_the_oldest_is_cut(
+    server: Server, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    """With room for all of them the first stays open, which is the control."""
+    monkeypatch.setattr("roommood.shared.process.metrics._Server._MOST", most)
+    address = ("127.0.0.1", server.port)
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection(address)) for _ in range(64)]
+        assert server.get("/healthz")[0] == 200
+        is_cut = bool(select.select([silent[0]], [], [], 10 if most == 64 else 0.2)[0])
+        assert is_cut == (most == 64)
+        assert not select.select(silent[8:], [], [], 0)[0]
 
 
 def test_nothing_is_text_too() -> None:
