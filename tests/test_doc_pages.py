@@ -1,4 +1,4 @@
-"""The pages on statistics, Prometheus, Home Assistant and aiming are held to what the code does."""
+"""The pages are held to what the code does: their commands exist, with these options."""
 
 import json
 import re
@@ -14,7 +14,12 @@ from roommood.camera_node import cli as camera_cli
 from roommood.deploy.cli import app
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("python", "prometheus", "home-assistant", "aiming", "first-pi")
+# Pages of commands; those of training are held to in its own tests, since they need PyTorch.
+PAGES = (
+    "aiming", "containers", "dashboard", "first-pi", "home-assistant", "keys", "models", "notify",
+    "prometheus", "python", "scale", "site", "sources", "statistics",
+)  # fmt: skip
+FENCED = re.compile(r"```(\w*)[^\n]*\n(.*?)```", re.DOTALL)
 # Commands of `roommood` that have commands of their own.
 GROUPS = ("camera", "keys", "models")
 # As they are called by themselves, and under the one command.
@@ -31,8 +36,13 @@ def text_of(page: str) -> str:
 
 
 def commands(page: str) -> list[list[str]]:
-    text = "\n".join(re.findall(r"```sh[^\n]*\n(.*?)```", text_of(page), re.DOTALL))
-    lines = text.replace("\\\n", " ").splitlines()
+    text = text_of(page)
+    fenced = [block for language, block in FENCED.findall(text) if language == "sh"]
+    indented = re.findall(r"^    (\S.*)$", FENCED.sub("", text), re.MULTILINE)
+    inline = [
+        one for one in re.findall(r"`([^`\n]+ [^`\n]+)`", FENCED.sub("", text)) if "'" not in one
+    ]
+    lines = "\n".join([*fenced, *indented, *inline]).replace("\\\n", " ").splitlines()
     parsed = [shlex.split(line, comments=True) for line in lines]
     named = [[Path(words[0]).name, *words[1:]] for words in parsed if words]
     return [words for words in named if words[0] in OWN_NAMES]
@@ -75,7 +85,8 @@ def test_every_file_that_a_page_links_to_exists(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pages_speak_of_expressions_shown(page: str) -> None:
-    assert "emotion" not in text_of(page).lower()
+    """Names of files and columns aside."""
+    assert not re.search(r"(?<![`/])emotion", text_of(page).lower())
 
 
 def test_pictures_of_pages_are_small() -> None:
