@@ -11,7 +11,7 @@ from roommood.shared.protocol.limits import (
     MAX_ADDRESSES,
     MAX_WORKERS_PER_CAMERA,
 )
-from roommood.shared.transport.addresses import is_loopback, is_wildcard, parse_address
+from roommood.shared.transport.addresses import has_zone, is_loopback, is_wildcard, parse_address
 
 # How long an address that has proved nothing is tried while others wait.
 _TRY_MS: Final = 5_000.0
@@ -155,10 +155,10 @@ def usable(addresses: Iterable[str], heard_from: str) -> set[str]:
     """Learned addresses that mean something on this machine.
 
     A loopback address names another machine's inside, unless it was learned over loopback; a
-    wildcard names nobody.
+    wildcard names nobody, and an interface is named otherwise here.
     """
     parsed = {_parsed(address) for address in addresses} - {""}
-    named = {address for address in parsed if not is_wildcard(address)}
+    named = {address for address in parsed if not (is_wildcard(address) or has_zone(address))}
     return {address for address in named if is_loopback(heard_from) or not is_loopback(address)}
 
 

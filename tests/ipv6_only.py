@@ -1,5 +1,5 @@
 """A machine without IPv4: a network namespace whose loopback has `::1`, an address of a network and
-a default route; `localhost` and `desk` are the names of these."""
+a default route; `localhost` and `desk` are the names of these. The interface eth0 has `fe80::1`."""
 
 import os
 import shutil
@@ -16,6 +16,10 @@ _NETWORK = " && ".join(
         "ip addr del 127.0.0.1/8 dev lo",
         "ip addr add 2001:db8::7/64 dev lo nodad",
         "ip -6 route add default dev lo src 2001:db8::7",
+        "ip link add eth0 type veth peer name eth1",
+        "ip link set eth0 up",
+        "ip link set eth1 up",
+        "ip addr add fe80::1/64 dev eth0 nodad",
         "mount -t tmpfs none /mnt",
         "printf '::1 localhost\\n2001:db8::7 desk\\n' > /mnt/hosts",
         "mount --bind /mnt/hosts /etc/hosts",

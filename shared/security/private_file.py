@@ -55,7 +55,8 @@ def _refuse_if_open_to_others(path: Path, status: os.stat_result, is_secret: boo
             f"others can {can} {path} (mode {mode:04o}): chmod 600 {shlex.quote(str(path))}"
         )
     if user and status.st_uid not in (0, user):
-        raise ConfigError(f"{path} belongs to another user: chown {user} {path}")
+        todo = f"chown {user} {shlex.quote(str(path))}"
+        raise ConfigError(f"{path} belongs to another user: {todo}")
 
 
 def _is_credential(path: Path, status: os.stat_result) -> bool:

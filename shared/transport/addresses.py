@@ -10,7 +10,9 @@ from roommood.shared.protocol.limits import MAX_ADDRESS_CHARS
 
 MAX_PORT: Final = 65_535
 _LABEL: Final = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
-_HOST: Final = rf"\[[0-9a-fA-F:.]+\]|(?:{_LABEL}\.)*{_LABEL}\.?|\*"
+# Of a link-local address: the interface, by its name or number.
+_ZONE: Final = "%[A-Za-z0-9_.-]{1,15}"
+_HOST: Final = rf"\[[0-9a-fA-F:.]+(?:{_ZONE})?\]|(?:{_LABEL}\.)*{_LABEL}\.?|\*"
 _NUMBER: Final = re.compile(r"\d+|0[xX][0-9a-fA-F]*", re.ASCII)
 _ADDRESS: Final = re.compile(rf"(?:tcp://)?(?P<host>{_HOST}):(?P<port>\d{{1,5}})", re.ASCII)
 
@@ -34,6 +36,11 @@ def shifted(address: str, by: int) -> str:
 def host_of(address: str) -> str:
     """Host of a parsed address, without the brackets of IPv6."""
     return address.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+
+
+def has_zone(address: str) -> bool:
+    """True for a link-local address with an interface, which only its own machine knows."""
+    return "%" in host_of(address)
 
 
 def is_same(address: str, other: str) -> bool:
@@ -83,7 +90,11 @@ def _ipv4_by_inet(host: str) -> ipaddress.IPv4Address | None:
 
 
 def _is_host(host: str) -> bool:
-    """False for what looks like a number and is none, as 300.1.1.1 and [::::]."""
+    """False for what looks like a number and is none, as 300.1.1.1 and [::::], and for a zone where
+    there is none."""
+    if "%" in host:
+        number = number_of(f"tcp://{host}:1")
+        return number is not None and number.is_link_local
     last = host.removesuffix(".").rpartition(".")[2]
     looks_like_number = host.startswith("[") or _NUMBER.fullmatch(last) is not None
     return not looks_like_number or number_of(f"tcp://{host}:1") is not None

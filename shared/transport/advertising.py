@@ -8,7 +8,13 @@ from typing import Final
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.logs import event
 from roommood.shared.protocol.limits import UNREACHED_MS
-from roommood.shared.transport.addresses import host_of, is_wildcard, number_of, parse_address
+from roommood.shared.transport.addresses import (
+    has_zone,
+    host_of,
+    is_wildcard,
+    number_of,
+    parse_address,
+)
 
 _LOOK_EVERY_MS: Final = 2_000.0
 _log = logging.getLogger(__name__)
@@ -25,7 +31,7 @@ class Advertisement:
     def __init__(self, bound: str, advertised: str | None) -> None:
         """Raises ConfigError where `advertised` is no address of a machine."""
         self.address = _address_for(bound, advertised)
-        self._is_found_out = not self.address
+        self._is_found_out = not self.address and not has_zone(bound)
         self._bound = bound
         self._looked_ms = float("-inf")
         self._warn_at_ms: float | None = None
@@ -65,8 +71,13 @@ def _address_for(bound: str, advertised: str | None) -> str:
         address = parse_address(advertised)
         if is_wildcard(address):
             raise ConfigError(f"{address} names no machine: advertise a host that others can reach")
+        if has_zone(address):
+            raise ConfigError(
+                f"{address} names an interface, which others name otherwise: advertise a name, or "
+                "an address that is not link-local"
+            )
         return address
-    return "" if is_wildcard(bound) else bound
+    return "" if is_wildcard(bound) or has_zone(bound) else bound
 
 
 def _best(reached_at: Iterable[str]) -> str:

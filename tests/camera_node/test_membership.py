@@ -255,5 +255,6 @@ def test_loopback_learned_from_another_machine_names_nobody_here() -> None:
 
 
 def test_a_wildcard_or_garbage_names_nobody() -> None:
+    assert usable(["[fe80::1%eth0]:1"], HOME) == set()
     assert usable(["tcp://*:1", "tcp://0.0.0.0:1", "[::]:1", "", "x", "a b:1"], HOME) == set()
     assert usable(["0:1", "[::ffff:0.0.0.0]:1", "300.1.1.1:1", "[::::]:1"], HOME) == set()

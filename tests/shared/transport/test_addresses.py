@@ -19,6 +19,8 @@ from roommood.shared.transport.addresses import (
         ("tcp://desk:5701", "tcp://desk:5701"),
         ("192.0.2.7:1", "tcp://192.0.2.7:1"),
         ("[::1]:65535", "tcp://[::1]:65535"),
+        ("[fe80::1%eth0]:5701", "tcp://[fe80::1%eth0]:5701"),
+        ("[fe80::1%2]:5701", "tcp://[fe80::1%2]:5701"),
         ("*:5701", "tcp://*:5701"),
         ("my_desk.local:5701", "tcp://my_desk.local:5701"),
     ],
@@ -34,6 +36,8 @@ def test_an_address_is_host_and_port(text: str, address: str) -> None:
         "", "desk", "desk:", ":5701", "desk:0", "desk:65536", "desk:99999", "desk:-1", "desk:5701 ",
         "udp://desk:5701", "ipc://desk:5701", "::1:5701", "a b:5701", "desk:٣", "desk:1\n",
         "tcp://a;tcp://b:1", "desk:5701/x", "300.1.1.1:1", "1.2.3.4.5:1", "[::::]:1", "desk.0x:1",
+        "[2001:db8::1%eth0]:1",
+        "[fe80::1%]:1", "[fe80::1%eth0;x]:1", "fe80::1%eth0:1", "desk%eth0:1",
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_with_an_example(text: str) -> None:

@@ -31,6 +31,13 @@ def test_a_wildcard_is_advertised_as_an_address_others_can_use() -> None:
     assert address == "" or (address.endswith(":5701") and not is_wildcard(address))
 
 
+def test_an_interface_is_nobody_elses() -> None:
+    bound = Advertisement("tcp://[fe80::1%eth0]:5701", None)
+    assert bound.address == ""
+    with pytest.raises(ConfigError, match="names an interface"):
+        Advertisement("tcp://*:5701", "[fe80::1%eth0]:5701")
+
+
 def test_a_wildcard_cannot_be_asked_to_be_advertised() -> None:
     with pytest.raises(ConfigError, match="names no machine"):
         Advertisement("tcp://*:5701", "*:5701")

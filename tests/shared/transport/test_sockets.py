@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from tests import ipv6_only
 from tests.ports import free_port
 
 # A peer sends more than the receiver's queue holds, and is reset before anyone has read it all.
@@ -63,3 +64,22 @@ def test_with_heartbeats_of_the_receiver_it_would() -> None:
     if done.returncode == 0:
         pytest.skip("this libzmq does not abort")
     assert "_io_error" in done.stderr
+
+
+LINK_LOCAL = """
+import zmq
+from roommood.shared.transport.addresses import parse_address
+from roommood.shared.transport.sockets import bind_frames, connect_frames, receive, send
+context = zmq.Context()
+address = parse_address("[fe80::1%eth0]:5701")
+router = bind_frames(context, address, insecure=True)
+peer, _ = connect_frames(context, address, insecure=True)
+while not send(peer, [b"hello"]):
+    peer.poll(50, zmq.POLLOUT)
+assert router.poll(20_000)
+print((receive(router) or [])[-1])
+"""
+
+
+def test_a_link_local_address_is_reached_by_its_interface() -> None:
+    assert ipv6_only.run(LINK_LOCAL) == "b'hello'"
