@@ -40,7 +40,9 @@ def commands(page: str) -> list[list[str]]:
     fenced = [block for language, block in FENCED.findall(text) if language == "sh"]
     indented = re.findall(r"^    (\S.*)$", FENCED.sub("", text), re.MULTILINE)
     inline = [
-        one for one in re.findall(r"`([^`\n]+ [^`\n]+)`", FENCED.sub("", text)) if "'" not in one
+        quoted
+        for quoted in re.findall(r"`([^`\n]+ [^`\n]+)`", FENCED.sub("", text))
+        if "'" not in quoted
     ]
     lines = "\n".join([*fenced, *indented, *inline]).replace("\\\n", " ").splitlines()
     parsed = [shlex.split(line, comments=True) for line in lines]

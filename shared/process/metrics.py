@@ -143,11 +143,13 @@ def render(samples: Iterable[Sample]) -> bytes:
     return bytes(generate_latest(registry))
 
 
+MOST_REQUESTS: Final = 64
+
+
 class _Server(HttpServer):
     """Few requests at once, each for a short time: a peer may be slow on purpose. For one more the
     oldest is cut, since an honest one takes milliseconds."""
 
-    _MOST: Final = 64
     _PATIENCE_S: Final = 15.0
 
     def __init__(self, listener: socket.socket, handler: type[BaseHTTPRequestHandler]) -> None:
@@ -155,7 +157,7 @@ class _Server(HttpServer):
         super().__init__(listener, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        while len(self._since) >= self._MOST:
+        while len(self._since) >= MOST_REQUESTS:
             oldest = next(iter(self._since))
             self._since.pop(oldest, None)
             _end(oldest)

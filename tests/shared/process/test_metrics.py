@@ -100,7 +100,7 @@ def test_for_one_request_too_many_the_oldest_is_cut(
     server: Server, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     """With room for all of them the first stays open, which is the control."""
-    monkeypatch.setattr("roommood.shared.process.metrics._Server._MOST", most)
+    monkeypatch.setattr("roommood.shared.process.metrics.MOST_REQUESTS", most)
     address = ("127.0.0.1", server.port)
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(socket.create_connection(address)) for _ in range(64)]
