@@ -176,10 +176,12 @@ def _find(place: Path | None, *names: str) -> Path | None:
         raise ConfigError(f"cannot look for keys at {place}: {error}") from error
     if place is None:
         return None
-    raise ConfigError(
-        f"no {' or '.join(names)} in the key folder {place}: copy it there from the machine "
-        "where `roommood keys init` was run"
+    what = (
+        f"there is no key file {place}"
+        if place.suffix == ".key"
+        else f"no {' or '.join(names)} in the key folder {place}"
     )
+    raise ConfigError(f"{what}: copy it there from the machine where `roommood keys init` was run")
 
 
 # Files

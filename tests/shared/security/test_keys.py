@@ -114,6 +114,8 @@ def test_a_key_of_another_camera_or_room_is_refused_at_the_start(
 def test_a_missing_file_is_named_with_where_it_comes_from(site: SiteKeys, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no workers\.key .* `roommood keys init`"):
         worker_keys(tmp_path)
+    with pytest.raises(ConfigError, match=r"there is no key file .*camera-hall\.key: copy it"):
+        camera_keys(tmp_path / "camera-hall.key", "hall", "hall")
     with pytest.raises(ConfigError, match=r"no camera-hall\.key or camera\.key"):
         camera_keys(site.to_copy, "hall", "kitchen")
     (site.folder / "cameras.toml").unlink()
