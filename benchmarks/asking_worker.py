@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 import zmq
 
-from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.intake import Intake
+from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.serving.pace import Pace
 from roommood.inference_worker.serving.repeats import Repeats

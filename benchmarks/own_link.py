@@ -19,7 +19,8 @@ import zmq
 from benchmarks.pictures import encoded
 from roommood.camera_node.frames import Outgoing
 from roommood.camera_node.publisher import Publisher
-from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.intake import Intake
+from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.vision.decode import decode
 from roommood.shared.clock import boot_ms

@@ -21,7 +21,7 @@ from benchmarks.plant import ROOM, Plant
 from benchmarks.rows import Options, Row, at_least, run_alone, stated
 from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.compute import Compute, Finished
-from roommood.inference_worker.serving.intake import Job
+from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Account
 from roommood.inference_worker.vision.analysis import open_analyzer
 from roommood.shared.clock import TransitClock, boot_ms

@@ -12,7 +12,8 @@ import zmq
 
 from roommood.inference_worker.models.files import to_report
 from roommood.inference_worker.serving.compute import Compute, Finished, Stale, Started
-from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.intake import Intake
+from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.serving.pace import Pace
 from roommood.inference_worker.serving.repeats import Repeats
@@ -53,7 +54,7 @@ _ON_THE_WIRE_S: Final = 0.3
 # cost in this thread.
 _HOUSEKEEPING_MS: Final = 100.0
 # Milliseconds for which nothing is read while the threads have their next frames at hand.
-_SUPPLIED_MS: Final = 20
+_SUPPLIED_MS: Final = 20.0
 
 
 class Worker:
@@ -184,11 +185,13 @@ class Worker:
         """What can be read now; None where that was not asked.
 
         A thread that is about to begin with its next frame wakes this one in any case. What comes
-        until then is read with it, so that a frame wakes this thread but once.
+        until then is read with it, so that a frame wakes this thread but once; as do many Hellos.
         """
         look_ms = min(self._intake.next_look_ms(), self._reporter.next_look_ms())
-        if self._intake.control.is_supplied:
-            self._wakers.poll(max(1, min(_SUPPLIED_MS, math.ceil(look_ms))))
+        is_supplied = self._intake.control.is_supplied
+        rest_ms = _SUPPLIED_MS if is_supplied else self._intake.rest_ms()
+        if rest_ms:
+            self._wakers.poll(max(1, math.ceil(min(rest_ms, look_ms))))
             return None
         # What the poll did not find readable is not asked again: that costs a system call each.
         return {source for source, _ in self._poller.poll(max(1, min(500, math.ceil(look_ms))))}

@@ -49,7 +49,10 @@ class Answers:
         if session in self._to_hellos:
             del self._to_hellos[session]
             workers = workers or self._addresses_for(session, now_ms)
-        if not send(self._router, self._credit(session, now_ms, workers)):
+        self._send(session, self._credit(session, now_ms, workers))
+
+    def _send(self, session: CameraSession, credit: list[bytes]) -> None:
+        if not send(self._router, credit):
             self._sessions.unreachable(session)
 
     def answer_hello(self, session: CameraSession) -> None:
@@ -64,14 +67,23 @@ class Answers:
         if not self._to_hellos or now_ms - self._flushed_ms < _ROUND_MS:
             return
         self._flushed_ms = now_ms
-        for session in list(self._to_hellos):
-            if self._sessions.find(session.routing_id) is session and not session.silent:
-                self.tell(session, now_ms)
+        # All are made before the first goes out: else libzmq's thread falls asleep in between.
+        credits = [
+            (session, self._credit(session, now_ms, self._addresses_for(session, now_ms)))
+            for session in self._to_hellos
+            if self._sessions.find(session.routing_id) is session and not session.silent
+        ]
         self._to_hellos.clear()
+        for session, credit in credits:
+            self._send(session, credit)
 
     def next_flush_ms(self, now_ms: float) -> float:
         """Milliseconds after which `flush` is due even if nothing comes."""
         return self._flushed_ms + _LATEST_MS - now_ms if self._to_hellos else math.inf
+
+    def until_round_ms(self, now_ms: float) -> float:
+        """Milliseconds until Hellos that come now would be answered, but for first ones."""
+        return max(0.0, self._flushed_ms + _ROUND_MS - now_ms)
 
     def other_version(self, routing_id: bytes, now_ms: float) -> None:
         """Grants nothing; the other side sees which two versions have met, and can say so."""

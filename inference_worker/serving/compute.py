@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
 
-from roommood.inference_worker.serving.intake import Job
+from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.vision.analysis import Analysis, Analyzer
 from roommood.inference_worker.vision.opencv import Picture

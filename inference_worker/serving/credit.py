@@ -10,6 +10,8 @@ _EARLY_MS = 3.0
 _SHORT_MS = 10.0
 _SHORTEST_PACE_MS = 2.0
 _LONGEST_PACE_MS = 50.0
+# Milliseconds after which a frame that was asked for is not expected at each moment any more.
+_QUIET_MS = 100.0
 
 
 class CreditControl:
@@ -95,6 +97,11 @@ class CreditControl:
     def is_supplied(self) -> bool:
         """True while each thread has its next frame at hand, and is about to begin with it."""
         return self._is_short and self._ledger.waiting >= self._threads
+
+    def is_quiet(self, now_ms: float) -> bool:
+        """True where no frame waits, and none was asked for lately, but where its camera chooses
+        when to send it."""
+        return not self._ledger.waiting and now_ms - self._granted_ms >= _QUIET_MS
 
     @property
     def _is_short(self) -> bool:

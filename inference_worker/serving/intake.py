@@ -3,7 +3,6 @@
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
 
 from roommood.inference_worker.serving.access import Access
@@ -11,12 +10,12 @@ from roommood.inference_worker.serving.answers import Answers
 from roommood.inference_worker.serving.arrivals import Arrivals
 from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.credit import CreditControl
+from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Ledger, Outcome
 from roommood.inference_worker.serving.pace import Pace, full_pace
 from roommood.inference_worker.serving.repeats import Repeats
 from roommood.inference_worker.serving.sessions import SessionTable
 from roommood.inference_worker.vision.analysis import Analysis
-from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.clock import Absence, boot_ms
 from roommood.shared.errors import VersionMismatch, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
@@ -34,28 +33,6 @@ _BURST: Final = 256
 # Milliseconds after which it does so in any case: large messages that nobody asked for.
 _TICK_MS: Final = 20.0
 _SWEEP_EVERY_MS: Final = 500.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Job:
-    """A frame that waits for a thread; `age_ms` is its age when it arrived at `arrived_ms`.
-
-    `reference`: what it is to be compared with, where it may repeat a look that showed nobody.
-    """
-
-    session: CameraSession
-    frame: Frame
-    age_ms: float
-    arrived_ms: float
-    reference: Picture | None = None
-
-    @property
-    def captured_ms(self) -> float:
-        return self.arrived_ms - self.age_ms
-
-    def age_at(self, now_ms: float) -> float:
-        """Milliseconds since capture, at `now_ms`."""
-        return self.age_ms + now_ms - self.arrived_ms
 
 
 class Intake:
@@ -124,7 +101,9 @@ class Intake:
         end_ms = boot_ms() + _TICK_MS
         keyed = self._access.is_keyed
         for number in range(_BURST):
-            message = receive_from(self._router, self._connections, keyed=keyed, polled=not number)
+            # The first was polled for, and where a second waits there are more of them.
+            is_known = number != 1
+            message = receive_from(self._router, self._connections, keyed=keyed, polled=is_known)
             if message is None:
                 return
             self._take(*message)
@@ -141,6 +120,12 @@ class Intake:
         else:
             look_ms = self.control.next_look_ms(session.fetch_ms, now_ms)
         return max(0.0, min(look_ms, self._answers.next_flush_ms(now_ms)))
+
+    def rest_ms(self) -> float:
+        """Milliseconds for which nothing need be read: where no frame is expected, Hellos wait
+        for the next round of answers."""
+        now_ms = boot_ms()
+        return self._answers.until_round_ms(now_ms) if self.control.is_quiet(now_ms) else 0.0
 
     def _take(self, holder: str, parts: list[bytes]) -> None:
         routing_id, *rest = parts

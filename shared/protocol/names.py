@@ -5,6 +5,7 @@ file name and a terminal at once.
 """
 
 import re
+from functools import lru_cache
 from typing import Final, NewType
 
 from roommood.shared.errors import BadName, ConfigError
@@ -18,7 +19,13 @@ _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 
 def is_name(text: object) -> bool:
     """True for 1 to 63 characters of a-z 0-9 _ - that start with a letter or digit."""
-    return isinstance(text, str) and _NAME.fullmatch(text) is not None
+    return isinstance(text, str) and _is_spelt_as_name(text)
+
+
+# A site has few names, and each of its messages carries three.
+@lru_cache(4096)
+def _is_spelt_as_name(text: str) -> bool:
+    return _NAME.fullmatch(text) is not None
 
 
 def parse_room(text: str) -> RoomName:

@@ -9,17 +9,19 @@ Honest peers say something every second.
 
 Somebody who waits for something else has heard nothing of honest peers either. So a thread of its
 own looks, as often as that takes, and only whoever receives messages cuts, after it has received.
+To ask the kernel of a thousand connections takes milliseconds: it is done each second, and sooner
+where this process has come to hold more, as it does while it takes in what does not end.
 
 What comes before a handshake is bounded in `shared.transport.strangers`. Time is an argument.
 """
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from roommood.shared.process.memory import give_back_freed_memory
+from roommood.shared.process.memory import give_back_freed_memory, resident_bytes
 from roommood.shared.protocol.limits import (
     MAX_JPEG_BYTES,
     MAX_UNFINISHED_BYTES,
@@ -28,7 +30,10 @@ from roommood.shared.protocol.limits import (
 )
 from roommood.shared.transport import strangers, tcp
 
-_LOOK_EVERY_MS: Final = 250.0
+_LOOK_EVERY_MS: Final = 1_000.0
+# How often the memory of this process is asked for, and by how much it may have grown.
+_MEMORY_EVERY_MS: Final = 250.0
+_GROWN_BYTES: Final = MAX_JPEG_BYTES
 # Who sends this much between two looks is looked at as often as strangers: loopback carries a
 # gigabyte a second.
 _FAST_BYTES: Final = MAX_JPEG_BYTES
@@ -59,13 +64,20 @@ class Connections:
     the first waits for.
     """
 
-    def __init__(self, *, keyed: bool = False, first: int = MAX_JPEG_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        keyed: bool = False,
+        first: int = MAX_JPEG_BYTES,
+        memory: Callable[[], int] = resident_bytes,
+    ) -> None:
         self._open: dict[int, _Connection] = {}
         self._strangers = strangers.Strangers(keyed=keyed, first=first)
         self._heard: deque[int] = deque()
         self._lock = threading.Lock()
         self._fast: list[int] = []
-        self._looked_ms = 0.0
+        self._looked_ms = self._weighed_ms = 0.0
+        self._memory, self._least_held = memory, 0
         self.overdue = False
         self._freed = False
         self._give_back_ms = float("inf")
@@ -77,7 +89,7 @@ class Connections:
         """Within how many milliseconds `look` is to be called again."""
         if self._strangers or self._fast:
             return strangers.LOOK_EVERY_MS
-        return max(0.0, self._looked_ms + _LOOK_EVERY_MS - now_ms)
+        return max(0.0, self._weighed_ms + _MEMORY_EVERY_MS - now_ms)
 
     def accepted(self, fd: int, now_ms: float) -> list[str]:
         """A connection came in; the reason of each that was cut for it, itself or another."""
@@ -123,7 +135,7 @@ class Connections:
         return reasons
 
     def _look_at_known(self, now_ms: float) -> None:
-        if now_ms - self._looked_ms >= _LOOK_EVERY_MS:
+        if self._is_time_for_all(now_ms):
             self._looked_ms = now_ms
             self._fast = [fd for fd in self._open if self._look_at(fd) > _FAST_BYTES]
         elif self._fast:
@@ -132,6 +144,15 @@ class Connections:
         else:
             return
         self.overdue = any(self._find_overdue(now_ms))
+
+    def _is_time_for_all(self, now_ms: float) -> bool:
+        if now_ms - self._weighed_ms < _MEMORY_EVERY_MS:
+            return False
+        self._weighed_ms, held = now_ms, self._memory()
+        has_grown = held - self._least_held > _GROWN_BYTES
+        is_due = has_grown or now_ms - self._looked_ms >= _LOOK_EVERY_MS
+        self._least_held = held if is_due else min(held, self._least_held)
+        return is_due
 
     def _look_at(self, fd: int) -> int:
         """How many bytes came since the last look."""

@@ -17,7 +17,8 @@ import pytest
 from roommood.camera_node.window import CreditWindow
 from roommood.inference_worker.serving import answers as answers_module
 from roommood.inference_worker.serving import intake as intake_module
-from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.intake import Intake
+from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import CAMERA_FRESH_MS, HELLO_EVERY_MS

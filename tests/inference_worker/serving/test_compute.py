@@ -16,7 +16,7 @@ from roommood.inference_worker.serving.compute import (
     Stale,
     Started,
 )
-from roommood.inference_worker.serving.intake import Job
+from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.vision.analysis import Analysis
 from roommood.inference_worker.vision.opencv import Picture

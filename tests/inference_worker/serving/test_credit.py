@@ -82,6 +82,17 @@ def test_a_worker_is_supplied_while_each_thread_has_its_next_frame_at_hand(
     assert not worker.control.is_supplied
 
 
+def test_it_is_quiet_where_no_frame_was_asked_for_lately_and_none_waits() -> None:
+    worker = Worker()
+    assert worker.control.is_quiet(NOW)
+    worker.control.granted(NOW)
+    worker.ask()
+    assert not worker.control.is_quiet(NOW + 99)
+    assert worker.control.is_quiet(NOW + 100)
+    worker.receive()
+    assert not worker.control.is_quiet(NOW + 100)
+
+
 def test_the_time_until_a_thread_falls_free_is_told() -> None:
     assert busy().control.ready_ms(NOW + 50) == 150
     assert busy().control.ready_ms(NOW + 500) == 0

@@ -8,7 +8,8 @@ import pytest
 import zmq
 
 from roommood.inference_worker.serving import intake as intake_module
-from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.intake import Intake
+from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.serving.pace import Pace
 from roommood.inference_worker.serving.repeats import Repeats
@@ -96,6 +97,27 @@ def test_a_second_hello_is_answered_though_nothing_else_comes(site: IntakeRig) -
     assert site.router.poll(20_000)
     site.tick()
     assert site.intake.next_look_ms() <= 100
+
+
+def test_hellos_are_read_in_rounds_where_no_frame_is_expected(site: IntakeRig) -> None:
+    camera = site.greeted()
+    site.until(lambda: site.intake.control.is_quiet(boot_ms()))
+    assert site.intake.rest_ms() == 0
+
+    def rest_after_hello_ms() -> float:
+        camera.hello()
+        return site.intake.rest_ms()
+
+    assert 0 < site.until(rest_after_hello_ms) <= 20
+
+
+def test_the_control_while_a_frame_is_expected_they_are_read_as_they_come(site: IntakeRig) -> None:
+    camera = site.greeted()
+    site.intake.control.granted(boot_ms() + 60_000)
+    heard = len(camera.credits)
+    camera.hello()
+    site.until(lambda: len(camera.credits) > heard)
+    assert site.intake.rest_ms() == 0
 
 
 def test_an_idle_worker_grants_a_frame(site: IntakeRig) -> None:

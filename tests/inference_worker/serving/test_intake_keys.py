@@ -7,7 +7,8 @@ import pytest
 import zmq
 
 from roommood.deploy.keys.site_keys import new_pair
-from roommood.inference_worker.serving.intake import Intake, Job
+from roommood.inference_worker.serving.intake import Intake
+from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Outcome
 from roommood.shared.clock import boot_ms
 from roommood.shared.protocol import wire

@@ -4,7 +4,10 @@ import platform
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from roommood.shared.process.memory import resident_bytes
 
 _FAULTS = """
 import resource
@@ -61,3 +64,10 @@ def test_large_messages_go_back_to_the_system_as_they_are_freed() -> None:
 
     assert given_back_of_15(True) > 14
     assert given_back_of_15(False) < 2
+
+
+@pytest.mark.skipif(platform.system() != "Linux", reason="reads /proc")
+def test_the_memory_that_this_process_holds_is_told() -> None:
+    before = resident_bytes()
+    more = np.ones(32 << 20, np.uint8)
+    assert resident_bytes() - before >= more.nbytes * 0.9

@@ -9,6 +9,7 @@ import pytest
 
 from roommood.shared.protocol.limits import (
     MAX_HANDSHAKE_BYTES,
+    MAX_JPEG_BYTES,
     MAX_UNFINISHED_BYTES,
     MAX_UNFINISHED_BYTES_IN_ALL,
     MAX_UNSHAKEN_OF_ADDRESS,
@@ -74,14 +75,19 @@ class Pair:
 
 
 class Crowd:
-    """Connections and the time, which a test moves on."""
+    """Connections, the time, which a test moves on, and the memory that this process holds."""
 
     def __init__(self, listener: socket.socket, keyed: bool) -> None:
         self.listener = listener
-        self.connections = Connections(keyed=keyed, first=FIRST)
+        self.held_bytes, self.grows = 0, True
+        self.connections = Connections(keyed=keyed, first=FIRST, memory=self.memory)
         self.pairs: list[Pair] = []
         self.cut_at_accept: list[str] = []
         self.now_ms = 1_000_000.0
+
+    def memory(self) -> int:
+        self.held_bytes += MAX_UNFINISHED_BYTES if self.grows else 0
+        return self.held_bytes
 
     def accept(self) -> Pair:
         pair = self.accept_stranger()
@@ -140,6 +146,42 @@ def test_a_message_may_take_so_many_bytes_to_end(crowd: Crowd, more: int, due: l
     pair.send(MAX_UNFINISHED_BYTES + more)
     assert crowd.look() == due
     assert pair.is_cut() == bool(due)
+
+
+def test_while_memory_does_not_grow_connections_are_looked_at_each_second(crowd: Crowd) -> None:
+    crowd.grows = False
+    pair = crowd.accept()
+    assert crowd.look() == []
+    pair.send(MAX_UNFINISHED_BYTES + 1)
+    assert [crowd.look(250.0) for _ in range(4)] == [[], [], [], ["endless"]]
+    assert pair.is_cut()
+
+
+@pytest.mark.parametrize(
+    ("grown", "due"), [(MAX_JPEG_BYTES, []), (MAX_JPEG_BYTES + 1, ["endless"])]
+)
+def test_where_memory_has_grown_since_they_are_looked_at_sooner(
+    crowd: Crowd, grown: int, due: list[str]
+) -> None:
+    crowd.grows, crowd.held_bytes = False, 10 * MAX_JPEG_BYTES
+    pair = crowd.accept()
+    assert crowd.look() == []
+    pair.send(MAX_UNFINISHED_BYTES + 1)
+    crowd.held_bytes += grown - 1
+    assert crowd.look(250.0) == []
+    crowd.held_bytes += 1
+    assert crowd.look(250.0) == due
+
+
+def test_memory_that_shrank_and_grows_again_has_grown(crowd: Crowd) -> None:
+    crowd.grows, crowd.held_bytes = False, 10 * MAX_JPEG_BYTES
+    pair = crowd.accept()
+    crowd.look()
+    crowd.held_bytes = 0
+    assert crowd.look(250.0) == []
+    pair.send(MAX_UNFINISHED_BYTES + 1)
+    crowd.held_bytes = MAX_JPEG_BYTES + 1
+    assert crowd.look(250.0) == ["endless"]
 
 
 def test_of_many_that_end_nothing_the_worst_is_cut_until_they_fit(crowd: Crowd) -> None:
