@@ -81,10 +81,9 @@ class Capture:
         self._stopping = self._paused = self._is_open = False
         self._newest: Picture | None = None
         self._captured = self._taken = self._skipped = self._unchanged = 0
-        self._status = "starting"
+        self._status, self._attempts = "starting", 0
         self.stillness = Stillness(source.description, source.may_repeat)
         self._damage = Damage(source.description)
-        self._attempts = 0
         self._lost_ms: float | None = None
         self._wanted_from_ms, self._back_ms = math.inf, -math.inf
         self._interval = Interval()
@@ -130,7 +129,8 @@ class Capture:
 
     @property
     def is_frame_wanted(self) -> bool:
-        return self._is_frame_wanted or self._clock() >= self._wanted_from_ms
+        is_asked = self._is_frame_wanted or self._clock() >= self._wanted_from_ms
+        return is_asked and self.stillness.problem != "frozen"  # which nobody sends
 
     @is_frame_wanted.setter
     def is_frame_wanted(self, is_wanted: bool) -> None:

@@ -34,6 +34,20 @@ def glance_at(picture: Picture, masks: Sequence[Mask]) -> "Pixels":
     return burn_in(glance, masks) if masks else glance
 
 
+class Glance:
+    """One picture's, made once at most, and only where it is asked for."""
+
+    def __init__(self, picture: Picture, masks: Sequence[Mask]) -> None:
+        self._picture, self._masks = picture, masks
+        self._pixels: Pixels | None = None
+
+    def pixels(self) -> "Pixels":
+        """Raises PictureError."""
+        if self._pixels is None:
+            self._pixels = glance_at(self._picture, self._masks)
+        return self._pixels
+
+
 class Holding:
     """The last frame sent, to whichever worker, and what was found in it.
 

@@ -5,7 +5,6 @@ import math
 import select
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import cache, partial
 from typing import Final
 
 import zmq
@@ -15,12 +14,12 @@ from roommood.camera_node.board import temperature_c
 from roommood.camera_node.capture import Capture
 from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.frames import Outgoing
-from roommood.camera_node.holding import glance_at
+from roommood.camera_node.holding import Glance
 from roommood.camera_node.masks import parse_masks
 from roommood.camera_node.publisher import Publisher
+from roommood.camera_node.samples import OUTCOMES, samples_of
 from roommood.camera_node.sources.open import open_source
 from roommood.camera_node.sources.picture import Picture
-from roommood.camera_node.stillness import PROBLEMS
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import PictureError, SourceError
 from roommood.shared.opencv import Pixels
@@ -37,18 +36,19 @@ from roommood.shared.process.runtime import (
 )
 from roommood.shared.process.settings import CameraSettings
 from roommood.shared.protocol.limits import CAMERA_FRESH_MS
-from roommood.shared.protocol.messages import DELIVERY_PROBLEMS, CameraHealth, Hello
+from roommood.shared.protocol.messages import CameraHealth, Hello
 from roommood.shared.quiet_hours import QuietHours
 from roommood.shared.security.keys import camera_keys
 from roommood.shared.transport.discovery import finding
 
 _log = logging.getLogger(__name__)
 _TICK_MS: Final = 500
+# Milliseconds from one look at what frames do not wait for to the next: done at each tick it would
+# be a third of a frame's cost in this thread.
+_LOOK_AROUND_MS: Final = 250.0
 # Where they come so often, the picture to be looked at ends the wait, if it is not so late.
 _OFTEN_HZ: Final = 10.0
 _LATE_MS: Final = 100.0
-_OUTCOMES: Final = ("captured", "sent", "skipped", "unchanged", "lost_with_worker")
-_STATES: Final = ("ok", *PROBLEMS, *DELIVERY_PROBLEMS, "paused", "quiet", "reconnecting", "failed")
 
 
 class CameraNode:
@@ -72,6 +72,7 @@ class CameraNode:
         self._paused = False
         self._credit_waits = False
         self._skipped = 0
+        self._looked_ms = -math.inf
         self._limited_log = RateLimitedLog(_log)
         self.health = Health("camera-node")
 
@@ -166,11 +167,27 @@ class CameraNode:
 
     def _tick(self) -> None:
         ready = self._wait()
-        self._waker.drain()
-        self._publisher.tick(ready)
+        if ready is None or self._waker.fileno() in ready:
+            self._waker.drain()
+        if self._is_time_to_look_around(ready):
+            self._look_around(ready)
+        else:
+            self._publisher.take_messages(ready)
         self._obey_pause()
         self._publish()
         self._adapt()
+
+    def _is_time_to_look_around(self, ready: set[object] | None) -> bool:
+        """Else all that came are messages, or a picture."""
+        if boot_ms() - self._looked_ms >= _LOOK_AROUND_MS:
+            return True
+        descriptors = {source for source in ready or () if isinstance(source, int)}
+        return not descriptors <= {self._waker.fileno()}
+
+    def _look_around(self, ready: set[object] | None) -> None:
+        """What frames and their credit do not wait for is done with it."""
+        self._looked_ms = boot_ms()
+        self._publisher.tick(ready)
         self.health.ready = self._publisher.connected_workers > 0
         self.health.detail = {"workers": self._publisher.states()}
         self.health.tick()
@@ -211,15 +228,14 @@ class CameraNode:
 
     def _answer_with(self, picture: Picture) -> None:
         """Sends it, or has it counted as not sent."""
-        # Made once at most, and only where it is compared with another.
-        glance = cache(partial(glance_at, picture, self._masks))
+        glance = Glance(picture, self._masks)
         step_ms = 1000.0 / max(self._capture.rate_hz, 0.2)
         try:
             if not self._is_of_now(picture):
                 self._capture.count_unsent()
-            elif self._publisher.holds(picture.captured_ms, glance, step_ms):
+            elif self._publisher.holds(picture.captured_ms, glance.pixels, step_ms):
                 self._capture.count_unchanged()
-            elif not self._send(picture, glance):
+            elif not self._send(picture, glance.pixels):
                 self._capture.count_unsent()
         except PictureError as error:
             self._limited_log.event("picture not sent", why=str(error))
@@ -292,7 +308,7 @@ class CameraNode:
             "camera ended",
             camera=self._settings.name,
             session=self._session_id,
-            **{outcome: getattr(health, outcome) for outcome in _OUTCOMES},
+            **{outcome: getattr(health, outcome) for outcome in OUTCOMES},
         )
 
     # What others may know
@@ -330,21 +346,5 @@ class CameraNode:
 
     def samples(self) -> Iterator[Sample]:
         """The camera's metrics."""
-        settings, health = self._settings, self._publisher.counted(self._health())
-        labels = {"camera": settings.name, "room": settings.room}
-        yield Sample("roommood_camera_info", "Which camera this is.", 1, labels)
-        for outcome in _OUTCOMES:
-            name = f"roommood_camera_frames_{outcome}_total"
-            yield Sample(name, f"Frames {outcome.replace('_', ' ')}.", getattr(health, outcome))
-        rate_hz, encode_s = self._capture.rate_hz, (health.encode_ms or 0.0) / 1e3
-        yield Sample("roommood_camera_capture_rate_hertz", "Frames captured a second.", rate_hz)
-        yield Sample("roommood_camera_encode_seconds", "Time that one encoding takes.", encode_s)
-        for status in _STATES:
-            is_so = health.source.partition(":")[0] == status
-            name = "roommood_camera_source_status"
-            yield Sample(name, "1 for how its source is.", is_so, {"status": status})
-        connected = self._publisher.connected_workers
-        yield Sample("roommood_camera_workers", "Workers connected.", connected)
-        if health.temperature_c:
-            name = "roommood_camera_temperature_celsius"
-            yield Sample(name, "Of the board.", health.temperature_c)
+        health, workers = self._publisher.counted(self._health()), self._publisher.connected_workers
+        return samples_of(self._settings, health, self._capture.rate_hz, workers)

@@ -19,10 +19,7 @@ from roommood.shared.clock import boot_ms
 from roommood.shared.errors import ConfigError, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.protocol import wire
-from roommood.shared.protocol.limits import (
-    CREDIT_VOID_MS,
-    MAX_STATUS_CHARS,
-)
+from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_STATUS_CHARS
 from roommood.shared.protocol.messages import CameraHealth, Credit, Hello
 from roommood.shared.security.keys import ClientKeys
 from roommood.shared.transport import sockets
@@ -188,9 +185,14 @@ class Publisher:
             if link.window.connected and link.hello_due:
                 self._say_hello(link, now_ms)
         self._note_silence(now_ms)
-        if now_ms >= self._membership_due_ms:
-            self._membership_due_ms = now_ms + _MEMBERSHIP_EVERY_MS
-            self._keep_membership(now_ms)
+        self._keep_membership(now_ms)
+
+    def take_messages(self, ready: Container[object] | None = None) -> None:
+        """Takes in what workers have said, and does what follows from it at once."""
+        for link in self._links.values():
+            if ready is None or link.socket in ready:
+                self._take_messages(link)
+        self._keep_membership(boot_ms())
 
     def _take_events(
         self, link: WorkerConnection, now_ms: float, ready: Container[object] | None
@@ -295,6 +297,9 @@ class Publisher:
     # Membership
 
     def _keep_membership(self, now_ms: float) -> None:
+        if now_ms < self._membership_due_ms:
+            return
+        self._membership_due_ms = now_ms + _MEMBERSHIP_EVERY_MS
         self._give_up_twins()
         self._membership.learn(self._discovered(), _LOCAL_NETWORK, now_ms)
         addresses = self._membership.addresses(now_ms)

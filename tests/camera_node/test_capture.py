@@ -558,16 +558,30 @@ def test_an_error_of_our_own_ends_the_capture_and_is_kept(
     assert "scripted failed" in caplog.text
 
 
-def test_a_frozen_camera_says_so_in_its_status_until_it_lives_again(room: Room) -> None:
+def frozen(room: Room) -> Iterator[Picture]:
+    """The camera has shown the same picture for so long; these are others."""
     room.start()
-    same, *others = np.random.default_rng(1).integers(0, 255, (3, 48, 64, 3), np.uint8)
-    for number in range(0, 13_000, 1_000):
+    same, *others = np.random.default_rng(1).integers(0, 255, (4, 48, 64, 3), np.uint8)
+    for number in range(0, 12_000, 1_000):
         room.source.script.put(Picture.of_pixels(same, float(number)))
         assert room.woken.acquire(timeout=10)
     assert room.source.waits.wait(10)
-    assert room.capture.status.startswith("frozen: the same picture for 1")
     for number, other in enumerate(others):
-        room.source.script.put(Picture.of_pixels(other, 13_000.0 + 1_000 * number))
-        assert room.woken.acquire(timeout=10)
+        yield Picture.of_pixels(other, 12_000.0 + 1_000 * number)
+
+
+def test_a_frozen_camera_says_so_in_its_status_until_it_lives_again(room: Room) -> None:
+    first, second, third = frozen(room)
+    assert room.capture.status.startswith("frozen: the same picture for 1")
+    for picture in (first, second, third):
+        room.source.script.put(picture)
+    assert room.woken.acquire(timeout=10), "the third one is wanted again"
     assert room.source.waits.wait(10)
     assert room.capture.status == "ok"
+
+
+def test_of_a_frozen_camera_nobody_is_given_more_than_a_look_a_second(room: Room) -> None:
+    list(frozen(room))
+    room.now_ms = 11_000.0
+    assert not room.capture.is_frame_wanted
+    assert seen(room, *range(11_040, 14_000, 40)) == [12_000, 13_000]

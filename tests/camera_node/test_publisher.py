@@ -204,6 +204,19 @@ def test_a_frame_is_sent_on_credit_and_only_on_credit(site: PublisherRig) -> Non
     assert (publisher.sent, publisher.unsettled) == (1, 1)
 
 
+def test_credit_is_taken_in_without_a_look_at_anything_else(
+    site: PublisherRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher, worker = site.served()
+    assert publisher.send(picture())
+    worker.say(granted=2)
+    site.poller.poll(20_000)
+    publisher.take_messages({})
+    assert not publisher.may_send(), "what a poll did not find is not read"
+    monkeypatch.setattr(publisher, "tick", publisher.take_messages)
+    site.until(publisher.may_send)
+
+
 def test_a_settled_frame_is_under_way_no_more_and_tells_its_transit(site: PublisherRig) -> None:
     publisher, worker = site.served()
     publisher.send(picture())
