@@ -133,9 +133,9 @@ class Compute:
                 self.events += (started, Finished(job, boot_ms(), outcome))
                 return
         self.events.append(started)
-        # A camera that may hold its pictures is asked again by what this one shows: for a short
-        # while nothing is to be done about its start.
-        if not job.frame.held_us or self._took_ms > MAX_WAIT_MS:
+        # A camera that may hold its pictures is asked again by what this one shows: as with a frame
+        # that is alone, for a short while nothing is to be done about its start.
+        if not (job.is_alone or job.frame.held_us) or self._took_ms > MAX_WAIT_MS:
             self._wake()
         self.events.append(self._analyze(job, now_ms))
 

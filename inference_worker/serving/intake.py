@@ -213,7 +213,8 @@ class Intake:
         captured_ms = now_ms - age_ms
         next_ms = self._pace.latest_next_ms(session, captured_ms)
         reference = self._repeats.reference(session.empty_look, captured_ms, next_ms)
-        return Job(session, frame, age_ms, now_ms, reference)
+        is_alone = self.ledger.in_flight == 1 and self.sessions.ready.first is None
+        return Job(session, frame, age_ms, now_ms, reference, is_alone)
 
     def _why_not(self, session: CameraSession, frame: Frame, credited: bool) -> Outcome | None:
         hello = session.hello

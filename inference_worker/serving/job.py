@@ -12,6 +12,8 @@ class Job:
     """A frame that waits for a thread; `age_ms` is its age when it arrived at `arrived_ms`.
 
     `reference`: what it is to be compared with, where it may repeat a look that showed nobody.
+    `is_alone`: no other frame waits, is asked for or could be, so that nothing follows from its
+    start.
     """
 
     session: CameraSession
@@ -19,6 +21,7 @@ class Job:
     age_ms: float
     arrived_ms: float
     reference: Picture | None = None
+    is_alone: bool = False
 
     @property
     def captured_ms(self) -> float:

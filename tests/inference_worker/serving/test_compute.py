@@ -76,10 +76,11 @@ class Running:
         waited_ms: float = 0.0,
         reference: Picture | None = None,
         held_us: int = 0,
+        is_alone: bool = False,
     ) -> Job:
         session: Any = None
         given = frame(jpeg=jpeg, rotation=rotation, seq=7, held_us=held_us)
-        job = Job(session, given, age_ms, boot_ms() - waited_ms, reference)
+        job = Job(session, given, age_ms, boot_ms() - waited_ms, reference, is_alone)
         self.compute.submit(job)
         return job
 
@@ -215,18 +216,22 @@ def test_bad_pictures_do_not_make_a_broken_model(running: Running) -> None:
     assert running.compute.broken is None
 
 
-def test_a_frame_whose_camera_holds_pictures_wakes_the_loop_once(running: Running) -> None:
+@pytest.mark.parametrize("why", [{"held_us": 1}, {"is_alone": True}])
+def test_a_frame_from_whose_start_nothing_follows_wakes_the_loop_once(
+    running: Running, why: dict[str, Any]
+) -> None:
     running.submit()
     running.finish()
-    running.submit(held_us=1)
+    running.submit(**why)
     assert running.compared().analysis is NO_FACES
     assert running.woken.empty()
 
 
-def test_where_an_analysis_takes_long_its_start_is_told_in_any_case() -> None:
+@pytest.mark.parametrize("why", [{"held_us": 1}, {"is_alone": True}])
+def test_where_an_analysis_takes_long_its_start_is_told_in_any_case(why: dict[str, Any]) -> None:
     slow = Running(min_frame_ms=60.0)
     for _ in range(2):
-        slow.submit(held_us=1)
+        slow.submit(**why)
         assert isinstance(slow.next(), Started)
         slow.finish()
     slow.compute.stop(10)

@@ -179,6 +179,21 @@ def test_a_frame_on_credit_becomes_a_job_with_its_age(site: IntakeRig) -> None:
     assert site.intake.ledger.waiting == 1
 
 
+def test_a_frame_is_alone_where_no_other_is_under_way_or_could_be(paced: IntakeRig) -> None:
+    camera = paced.greeted()
+    camera.frame()
+    paced.until(lambda: paced.jobs)
+    assert paced.jobs[-1].is_alone
+
+
+def test_the_control_beside_a_camera_that_is_asked_too_it_is_not(paced: IntakeRig) -> None:
+    first, second = paced.greeted(), paced.greeted("desk")
+    first.frame()
+    paced.until(lambda: paced.jobs)
+    assert not paced.jobs[-1].is_alone
+    assert second.credit.granted == 1
+
+
 def test_a_frame_begun_makes_room_for_the_next(site: IntakeRig) -> None:
     camera = site.greeted()
     camera.frame()
