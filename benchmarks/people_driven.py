@@ -3,9 +3,9 @@
     python -m benchmarks.people_driven [--quick] [--detector FILE]
 
 Made-up streams (`benchmarks/rooms.py`): an empty room, two people who sit, people who come and go.
-Costs are of real processes, four cameras at 30 frames/s each; shares and people are counted in
-virtual time, against every frame, in several rooms; entrances are seen from capture to the live
-hash.
+Costs are of real processes, four cameras at 30 frames/s each, side by side at all rates; shares and
+people are counted in virtual time, against every frame, in several rooms; entrances are seen from
+capture to the live hash.
 """
 
 import tempfile
