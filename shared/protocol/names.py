@@ -14,12 +14,13 @@ RoomName = NewType("RoomName", str)
 CameraId = NewType("CameraId", str)
 
 MOST_GROUP_CHARS: Final = 40
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+_MOST_CHARS: Final = 63  # so that what strangers say takes no room in the cache
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]*", re.ASCII)
 
 
 def is_name(text: object) -> bool:
     """True for 1 to 63 characters of a-z 0-9 _ - that start with a letter or digit."""
-    return isinstance(text, str) and _is_spelt_as_name(text)
+    return isinstance(text, str) and len(text) <= _MOST_CHARS and _is_spelt_as_name(text)
 
 
 # A site has few names, and each of its messages carries three.
