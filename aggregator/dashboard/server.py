@@ -26,7 +26,7 @@ from roommood.aggregator.dashboard.switches import Switches
 from roommood.aggregator.dashboard.zones import zone_at_first
 from roommood.aggregator.redis.servers import Servers
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.listening import listen, written
+from roommood.shared.process.listening import listen, netloc
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import release, shutdown_on_signals
 from roommood.shared.process.service import ServiceManager
@@ -153,4 +153,4 @@ def _listening(settings: DashboardSettings) -> socket.socket:
 
 
 def _url(settings: DashboardSettings, listener: socket.socket) -> str:
-    return f"http://{written(settings.host, listener.getsockname()[1])}/"
+    return f"http://{netloc(settings.host, listener.getsockname()[1])}/"

@@ -22,8 +22,8 @@ def listen(host: str, port: int) -> socket.socket:
     raise failure or OSError(f"{host} has no address")
 
 
-def written(host: str, port: int) -> str:
-    """As it stands in an URL: IPv6 in brackets."""
+def netloc(host: str, port: int) -> str:
+    """Host and port as in an URL, IPv6 in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

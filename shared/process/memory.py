@@ -2,7 +2,7 @@
 
 import contextlib
 import ctypes
-import os
+import mmap
 from typing import Final
 
 # Numbers of mallopt's parameters, from <malloc.h>.
@@ -12,14 +12,13 @@ _MMAP_THRESHOLD: Final = -3
 _KEPT: Final = 64 * 1024 * 1024
 _LARGE: Final = 32 * 1024 * 1024
 _LARGE_MESSAGE: Final = 1024 * 1024
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
 
 
 def resident_bytes() -> int:
     """Memory that this process holds now; 0 where the system does not say, as only Linux does."""
     try:
         with open("/proc/self/statm", "rb") as statm:
-            return int(statm.read().split()[1]) * _PAGE_BYTES
+            return int(statm.read().split()[1]) * mmap.PAGESIZE
     except (OSError, IndexError, ValueError):
         return 0
 

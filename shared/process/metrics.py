@@ -20,12 +20,13 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.listening import HttpServer, listen, written
+from roommood.shared.process.listening import HttpServer, listen, netloc
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import release
 from roommood.shared.process.service import ServiceManager
 from roommood.shared.process.settings import Component
 
+MOST_REQUESTS: Final = 64
 _STALLED_AFTER_S: Final = 10.0
 _log = logging.getLogger(__name__)
 
@@ -113,9 +114,9 @@ def serve(
     try:
         server = _Server(listen(host, port), handler)
     except (OSError, OverflowError) as error:
-        raise ConfigError(f"cannot serve metrics at {written(host, port)}: {error}") from error
+        raise ConfigError(f"cannot serve metrics at {netloc(host, port)}: {error}") from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
-    url = f"http://{written(host, server.server_port)}/metrics"
+    url = f"http://{netloc(host, server.server_port)}/metrics"
     event(_log, logging.INFO, "metrics served", url=url)
 
     def stop() -> None:
@@ -143,9 +144,6 @@ def render(samples: Iterable[Sample]) -> bytes:
     return bytes(generate_latest(registry))
 
 
-MOST_REQUESTS: Final = 64
-
-
 class _Server(HttpServer):
     """Few requests at once, each for a short time: a peer may be slow on purpose. For one more the
     oldest is cut, since an honest one takes milliseconds."""
@@ -157,8 +155,8 @@ class _Server(HttpServer):
         super().__init__(listener, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        while len(self._since) >= MOST_REQUESTS:
-            oldest = next(iter(self._since))
+        open_now = list(self._since)
+        for oldest in open_now[: max(0, len(open_now) + 1 - MOST_REQUESTS)]:
             self._since.pop(oldest, None)
             _end(oldest)
         self._since[request] = time.monotonic()

@@ -84,7 +84,7 @@ MAX_STATUS_CHARS: Final = 200
 # which a silent name server holds for half a minute.
 MAX_LOOKUPS: Final = 8
 MAX_LEARNED_LOOKUPS: Final = 2
-IDLE_LOOKUP_S: Final = 10.0
+IDLE_LOOKUP_S: Final = 10.0  # after which a thread without a name to look up ends
 # Addresses of one name that are tried in turn.
 MAX_NUMBERS: Final = 16
 # Milliseconds until a name is looked up again: while its peer is away, a tenth of how long it has

@@ -5,7 +5,7 @@ import urllib.request
 
 import pytest
 
-from roommood.shared.process.listening import HttpServer, listen, written
+from roommood.shared.process.listening import HttpServer, listen, netloc
 from roommood.shared.process.metrics import Health, serve
 from tests import ipv6_only
 from tests.ports import free_port
@@ -22,7 +22,7 @@ def test_metrics_are_served_at_every_kind_of_address(host: str, asked: str) -> N
     port = free_port()
     stop = serve(host, port, Health("camera"), list)
     try:
-        answer = urllib.request.urlopen(f"http://{written(asked, port)}/healthz", timeout=5)
+        answer = urllib.request.urlopen(f"http://{netloc(asked, port)}/healthz", timeout=5)
         assert answer.status == 200
     finally:
         stop()
