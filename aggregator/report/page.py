@@ -162,7 +162,7 @@ def _joined(missed: Sequence[RoomPeriod], zone: tzinfo) -> Iterator[str]:
 
 
 def _how_to_read(rooms: Sequence[RoomReport]) -> str:
-    few = [room.whole.room for room in rooms if 0 < room.whole.looks < 5]
+    few = [room.whole.room for room in rooms if room.whole.is_too_little]
     warning = f" Too little for an interval: {escape(', '.join(few))}." if few else ""
     return (
         "<h2>How to read it</h2><ul>"

@@ -94,6 +94,11 @@ class RoomPeriod:
     uncorrected_share: float = 0.0
     uncorrected_models: tuple[str, ...] = ()
 
+    @property
+    def is_too_little(self) -> bool:
+        """Whether too little was seen for an interval, so that the shares have none."""
+        return any(share.low is None for share in self.shares.values())
+
 
 @dataclass(slots=True)
 class _Sure:

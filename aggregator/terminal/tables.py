@@ -9,10 +9,10 @@ from roommood.aggregator.stats.export import iso
 from roommood.aggregator.stats.figures import RoomPeriod, Share
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import KnownRoom
+from roommood.aggregator.stats.sampling import FEWEST_LOOKS, LOOK_S
 
 # Shares below this are left out where space is short.
 _WORTH_SHOWING = 0.01
-_TOO_LITTLE = "too little seen yet"
 
 
 def rooms_table(
@@ -86,8 +86,19 @@ def headline(period: RoomPeriod, zone: tzinfo = UTC) -> str:
         f"people {_number(period.people)}{valence}\n"
         f"{period.face_s:.0f} s of face time, {_percent(period.sure_share) or 'nothing'} sure, "
         f"{_percent(period.suppressed_share) or 'nothing'} suppressed (too few faces)\n"
-        f"{period.looks:.0f} looks at sure faces{_uncorrected(period)}{_still(period)}"
+        f"{_looks(period)}{_uncorrected(period)}{_too_little(period)}{_still(period)}"
     )
+
+
+def _looks(period: RoomPeriod) -> str:
+    looks = f"{period.looks:.0f} look{'' if round(period.looks) == 1 else 's'}"
+    return f"{looks} at sure faces, {LOOK_S:.0f} s of a face's time each"
+
+
+def _too_little(period: RoomPeriod) -> str:
+    if not period.is_too_little:
+        return ""
+    return f"\nToo little seen yet for intervals: they need {FEWEST_LOOKS:.0f} looks"
 
 
 def _still(period: RoomPeriod) -> str:
@@ -108,17 +119,23 @@ def _uncorrected(period: RoomPeriod) -> str:
 
 
 def summary_table(period: RoomPeriod) -> Table:
-    """Shares per expression with their intervals: as the model saw them, and corrected."""
-    table = Table("Expression shown", _right("Corrected"), _right("95 % interval"))
-    for header in ("As the model saw it", "95 % interval (chance alone)"):
-        table.add_column(header, justify="right")
+    """Shares per expression, as the model saw them and corrected, each with its interval; without
+    those where too little was seen."""
+    columns = ["Corrected", "95 % interval", "As the model saw it", "95 % interval (chance alone)"]
+    shown = slice(None, None, 2 if period.is_too_little else 1)
+    table = Table("Expression shown", *map(_right, columns[shown]))
     for name, share in sorted(period.shares.items(), key=_largest_first):
-        corrected = _between(share.corrected_low, share.corrected_high)
-        if not corrected:
-            corrected = "no matrix" if share.corrected is None else _TOO_LITTLE
-        raw = _between(share.low, share.high) or _TOO_LITTLE
-        table.add_row(name, _percent(share.corrected), corrected, _percent(share.raw), raw)
+        table.add_row(name, *_share_cells(share)[shown])
     return table
+
+
+def _share_cells(share: Share) -> list[str]:
+    return [
+        "no matrix" if share.corrected is None else _percent(share.corrected),
+        _between(share.corrected_low, share.corrected_high),
+        _percent(share.raw),
+        _between(share.low, share.high),
+    ]
 
 
 def history_table(periods: Sequence[RoomPeriod], zone: tzinfo = UTC) -> Table:

@@ -128,6 +128,30 @@ def test_stats_speaks_of_the_expression_shown(fed: RedisServer, run: _Run) -> No
     assert "emotion" not in out.lower()
 
 
+def test_stats_shows_intervals_where_there_are_any(
+    fed: RedisServer, store: Store, run: _Run
+) -> None:
+    few = run("stats", "kitchen", "--last", "10m")[1]
+    assert "3 looks at sure faces" in few
+    assert "Too little seen yet for intervals: they need 5 looks" in few
+    assert "95 %" not in few
+
+    now_ms = clock.wall_ms()
+    earlier = [
+        delivery(
+            result(n, face(only("happiness")), session_id="boot", interval_us=1_000_000),
+            now_ms - 120_000 + n * 1000,
+        )
+        for n in range(30)
+    ]
+    store.commit(earlier, now_ms)
+    enough = run("stats", "kitchen", "--last", "10m")[1]
+    assert "6 looks at sure faces" in enough
+    assert "Too little" not in enough
+    assert "95 % interval" in enough
+    assert re.search(r"happiness .* [0-9]+ % to 100 % ", enough)
+
+
 def test_stats_as_json_has_the_documented_keys(fed: RedisServer, run: _Run) -> None:
     code, out, _ = run("stats", "kitchen", "--last", "10m", "--by", "1m", "--json")
     document = json.loads(out)
