@@ -15,6 +15,6 @@ NOT_TAKEN: Final = {
     ".heif": "heif-convert FILE.heif FILE.jpg, or let the telephone take JPEG",
     ".avif": "convert it to .jpg",
     ".dng": "convert it to .jpg",
-    ".mts": "ffmpeg -i FILE.mts -c copy FILE.mp4",
-    ".m2ts": "ffmpeg -i FILE.m2ts -c copy FILE.mp4",
+    ".mts": "ffmpeg -i FILE.mts -vf yadif FILE.mp4",
+    ".m2ts": "ffmpeg -i FILE.m2ts -vf yadif FILE.mp4",
 }

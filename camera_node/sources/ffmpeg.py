@@ -3,10 +3,12 @@
 import os
 from typing import Final
 
+import numpy as np
+
 from roommood.camera_node.sources.grabbed import picture_of, retrieve
 from roommood.camera_node.sources.picture import Picture
 from roommood.shared.errors import SourceError
-from roommood.shared.opencv import cv2, file_name
+from roommood.shared.opencv import Frame, cv2, file_name
 from roommood.shared.protocol.limits import MAX_FILE_PIXELS
 
 # Seconds of silence on the network after which a stream is given up.
@@ -23,6 +25,17 @@ DEFAULT_RATE_HZ: Final = 25.0
 _MOST_CREDIBLE_HZ: Final = 240.0
 _INTRA: Final = float(ord("I"))
 _MJPG: Final = cv2.VideoWriter.fourcc(*"MJPG")
+# From 4.13 on OpenCV does not notice that FFmpeg refuses to convert a frame, as each interlaced
+# one: it hands out what memory happened to hold, an older picture maybe. From 4.14 on it gives
+# opacity too, if asked, which a converted frame has everywhere; pyproject.toml leaves 4.13 out.
+_WITH_OPACITY: Final = (
+    [cv2.CAP_PROP_FORMAT, cv2.CV_8UC4]
+    if tuple(map(int, cv2.__version__.split(".")[:2])) >= (4, 14)
+    else []
+)
+_OPAQUE: Final = 255
+# More than FFmpeg adds to the sides of a picture that it allots.
+_MARGIN_PX: Final = 64
 
 
 class FfmpegVideo:
@@ -33,7 +46,8 @@ class FfmpegVideo:
         timeouts = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, round(_OPEN_S * 1000)]
         timeouts += [cv2.CAP_PROP_READ_TIMEOUT_MSEC, round(_READ_S * 1000)]
         name = file_name(address, description)
-        self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, timeouts)
+        self._capture = cv2.VideoCapture(name, cv2.CAP_FFMPEG, timeouts + _WITH_OPACITY)
+        self._is_converted = False
         self.width = int(self._capture.get(cv2.CAP_PROP_FRAME_WIDTH))
         self.height = int(self._capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
         # FFmpeg also opens a text that is named as a picture, of 0x0 pixels.
@@ -72,14 +86,34 @@ class FfmpegVideo:
         return self._capture.grab()
 
     def retrieve(self, captured_ms: float) -> Picture:
-        """Raises PictureError for an empty or damaged frame, SourceError if there is none."""
+        """Raises PictureError for an empty or damaged frame, SourceError if there is none, or
+        where FFmpeg does not convert it."""
+        if _WITH_OPACITY and not self._is_converted and not self.gives_jpeg:
+            self._overwrite_what_was_freed()
         frame = retrieve(self._capture, self._description, "gives a frame that cannot be decoded")
         if self.gives_jpeg:
             return Picture.of_jpeg(frame.tobytes(), captured_ms)
-        return picture_of(frame, self._description, captured_ms, is_key=self.is_key)
+        pixels = self._colours(frame) if frame.shape[2:] == (4,) else frame
+        return picture_of(pixels, self._description, captured_ms, is_key=self.is_key)
 
     def close(self) -> None:
         self._capture.release()
+
+    def _overwrite_what_was_freed(self) -> None:
+        """Lest an older picture, opaque as it was, lies where the first one is to come."""
+        np.full((self.height + _MARGIN_PX, self.width + _MARGIN_PX, 4), 0, np.uint8)
+
+    def _colours(self, frame: Frame) -> Frame:
+        """(H, W, 3) BGR of (H, W, 4). Raises SourceError if the first one was not converted."""
+        pixels = frame.astype(np.uint8, copy=False)
+        if not self._is_converted and pixels[..., 3].min() < _OPAQUE:
+            raise SourceError(
+                f"{self._description} is interlaced, or transparent in places, of which OpenCV "
+                f"{cv2.__version__} makes no picture: set the camera to progressive, or convert "
+                "the file (ffmpeg -i FILE -vf yadif NEW.mp4)"
+            )
+        self._is_converted = True
+        return cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR)
 
     def _is_upright_mjpeg(self) -> bool:
         """Where a file says how it must be turned, OpenCV does so with what it decodes."""

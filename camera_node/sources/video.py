@@ -1,15 +1,19 @@
 """Video files, in their own time."""
 
+import contextlib
+import logging
 from pathlib import Path
 from typing import Final
 
-from roommood.camera_node.sources.ffmpeg import DEFAULT_RATE_HZ, FfmpegVideo
+from roommood.camera_node.sources.ffmpeg import DEFAULT_RATE_HZ
+from roommood.camera_node.sources.file_video import FileVideo
 from roommood.camera_node.sources.pacing import PacedSource, Pacer, Thinner
 from roommood.camera_node.sources.picture import EndOfSource, Grabbed, Picture
-from roommood.shared.errors import SourceError
+from roommood.shared.errors import PictureError, SourceError
 
 # Frames whose times are looked at where the file's claim of its rate is not credible.
 _MEASURED_FRAMES: Final = 30
+_log = logging.getLogger("camera_node")
 
 
 class VideoFile(PacedSource):
@@ -33,12 +37,11 @@ class VideoFile(PacedSource):
         """`address` may be one with a password in it; then `description` must be given."""
         self._address, self._loop = str(address), loop
         self._asked_hz = rate_hz
-        self._video: FfmpegVideo | None = None
-        # When the file's time 0 of this round is due, when the frame shown last was; and the time
-        # in the file of that grabbed last.
+        self._video: FileVideo | None = None
+        # When the file's time 0 of this round is due, and when the frame shown last was.
         self._zero_ms: float | None = None
         self._shown_ms: float | None = None
-        self._last_at_ms: float | None = None
+        self._has_told = False
         self.description = description or f"video {address}"
         self.width, self.height, self.rate_hz = 0, 0, rate_hz or 0.0
 
@@ -47,6 +50,7 @@ class VideoFile(PacedSource):
         self.width, self.height = video.width, video.height
         self._own_hz = video.claimed_hz or self._measured_hz(video)
         self.rate_hz = min(self._asked_hz or self._own_hz, self._own_hz)
+        self._require_pictures(video)
         self._pacer = Pacer(self.rate_hz)
         self._rewind()
         self._zero_ms = self._shown_ms = None
@@ -55,7 +59,7 @@ class VideoFile(PacedSource):
         pacer = self._paced()
         while True:
             video = self._grabbed()
-            at_ms = self._position_ms(video)
+            at_ms = video.at_ms
             if self._thinner.is_due(at_ms):
                 return Grabbed(self._wait_for(at_ms, pacer), video.is_key)
 
@@ -81,41 +85,41 @@ class VideoFile(PacedSource):
         self._shown_ms = now_ms
         return now_ms
 
-    def _position_ms(self, video: FfmpegVideo) -> float:
-        """The frame's time in the file, which goes forward even where the file's does not."""
-        at_ms = video.at_ms
-        if self._last_at_ms is not None and at_ms <= self._last_at_ms:
-            at_ms = self._last_at_ms + 1000.0 / self._own_hz
-        self._last_at_ms = at_ms
-        return at_ms
-
-    def _grabbed(self) -> FfmpegVideo:
+    def _grabbed(self) -> FileVideo:
         """The video with its next frame grabbed, from the start again where it has ended."""
-        video = self._video
-        if video is not None and video.grab():
+        video = self._video or self._rewind()
+        if video.grab():
             return video
-        if self._last_at_ms is None:
+        if not video.frames:
             raise SourceError(f"{self.description} holds no frame that can be decoded")
+        self._tell_of_damage(video)
         if not self._loop:
             raise EndOfSource(f"{self.description} has ended")
         if self._zero_ms is not None:
-            self._zero_ms += self._last_at_ms + 1000.0 / self._own_hz
+            self._zero_ms += video.at_ms + 1000.0 / self._own_hz
         video = self._rewind()
         if not video.grab():
             raise SourceError(f"{self.description} holds no frame that can be decoded")
         return video
 
-    def _rewind(self) -> FfmpegVideo:
+    def _rewind(self) -> FileVideo:
         self._release()
-        video = FfmpegVideo(self._address, self.description)
-        if not video.is_open:
-            raise SourceError(f"{self.description} is damaged, or no video that FFmpeg reads")
-        self._video = video
-        self._last_at_ms = None
+        self._video = FileVideo(self._address, self.description)
         self._thinner = Thinner(self._asked_hz)
-        return video
+        return self._video
 
-    def _measured_hz(self, video: FfmpegVideo) -> float:
+    def _require_pictures(self, video: FileVideo) -> None:
+        """Raises SourceError where frames come, but no picture can be made of them."""
+        with contextlib.suppress(PictureError):
+            if video.grab():
+                video.retrieve(0.0)
+
+    def _tell_of_damage(self, video: FileVideo) -> None:
+        if (damage := video.damage) and not self._has_told:
+            _log.warning("%s %s", self.description, damage)
+        self._has_told = True
+
+    def _measured_hz(self, video: FileVideo) -> float:
         times: list[float] = []
         while len(times) < _MEASURED_FRAMES and video.grab():
             times.append(video.at_ms)

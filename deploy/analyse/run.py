@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from roommood.camera_node.encoder import Encoder
-from roommood.camera_node.sources.ffmpeg import FfmpegVideo
+from roommood.camera_node.sources.file_video import FileVideo
 from roommood.camera_node.sources.pacing import Thinner
-from roommood.camera_node.sources.picture import Picture
 from roommood.inference_worker.vision.analysis import Analysis, Analyzer, open_analyzer
 from roommood.shared.errors import ConfigError, PictureError, SourceError
 from roommood.shared.process.progress import Progress, no_progress
@@ -16,8 +16,6 @@ from roommood.shared.protocol.emotions import EXPRESSIONS
 
 # What a camera node sends by default, so that the figures are those of a room.
 _JPEG_QUALITY = 80
-# Sound may go on after the last frame.
-_CUT_OFF_MS = 2_000.0
 _log = logging.getLogger(__name__)
 
 
@@ -87,37 +85,28 @@ def run_analysis(
         raise ConfigError(f"rate_hz {rate_hz}: give more than 0 frames a second")
     seconds: dict[int, Second] = {}
     encoder = Encoder(quality=_JPEG_QUALITY)
-    for at_ms, picture in pictures(path, rate_hz, progress):
-        second = seconds.setdefault(int(at_ms / 1000), Second(int(at_ms / 1000)))
-        try:
-            analysis = analyzer.analyze(encoder.encode(picture).jpeg, rotation)
-        except PictureError:
-            second.damaged += 1
-        else:
-            second.add(analysis)
+    with closing(FileVideo(str(path), f"video {path}")) as video:
+        for at_ms in due_times(video, rate_hz):
+            second = seconds.setdefault(int(at_ms / 1000), Second(int(at_ms / 1000)))
+            try:
+                encoded = encoder.encode(video.retrieve(at_ms))
+                second.add(analyzer.analyze(encoded.jpeg, rotation))
+            except PictureError:
+                second.damaged += 1
+            progress(round(at_ms), round(video.length_ms))
+        if not video.frames:
+            raise SourceError(f"video {path} holds no frame that can be decoded")
+        if video.damage:
+            _log.warning("video %s %s", path, video.damage)
+    if damaged := sum(second.damaged for second in seconds.values()):
+        _log.warning("video %s: %d pictures of it are damaged and left out", path, damaged)
     return sorted(seconds.values(), key=lambda second: second.at_s)
 
 
-def pictures(path: Path, rate_hz: float, progress: Progress) -> Iterator[tuple[float, Picture]]:
-    """Pictures of a file with their times in it, in ms, `rate_hz` a second at most."""
-    video = FfmpegVideo(str(path), f"video {path}")
-    at_ms = 0.0
-    if not video.is_open:
-        raise SourceError(f"video {path} is damaged, or no video that FFmpeg reads")
-    thinner, frames, video_ms = Thinner(rate_hz), 0, video.duration_ms
-    try:
-        while video.grab():
-            frames += 1
-            at_ms = video.at_ms
-            if thinner.is_due(at_ms):
-                yield at_ms, video.retrieve(at_ms)
-                progress(round(at_ms), round(video_ms))
-    finally:
-        video.close()
-    if not frames:
-        raise SourceError(f"video {path} holds no frame that can be decoded")
-    if video_ms - at_ms > _CUT_OFF_MS:
-        _log.warning(
-            "video %s is to last %.1f s, but nothing can be read after %.1f s: was it cut off?",
-            path, video_ms / 1000, at_ms / 1000,
-        )  # fmt: skip
+def due_times(video: FileVideo, rate_hz: float) -> Iterator[float]:
+    """Times in the video, in ms, of frames that are grabbed and looked at, `rate_hz` a second at
+    most."""
+    thinner = Thinner(rate_hz)
+    while video.grab():
+        if thinner.is_due(video.at_ms):
+            yield video.at_ms

@@ -12,7 +12,8 @@ from roommood.camera_node.sources.ffmpeg import FfmpegVideo
 from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture
 from roommood.camera_node.sources.video import VideoFile
 from roommood.shared.errors import SourceError
-from roommood.shared.opencv import cv2
+from roommood.shared.opencv import Pixels, cv2
+from tests.camera_node.sources.made_videos import written, zero_frames
 from tests.needs import missing
 
 FRAMES = 12
@@ -34,6 +35,10 @@ def video(path: Path, codec: str, rate_hz: float = 500.0) -> Path:
         writer.write(np.full((120, 160, 3), 20 * level, np.uint8))
     writer.release()
     return path
+
+
+def levels(*steps: int, size: tuple[int, int] = (120, 160)) -> list[Pixels]:
+    return [np.full((*size, 3), level, np.uint8) for level in steps]
 
 
 def once(source: VideoFile) -> list[Picture]:
@@ -63,8 +68,8 @@ def test_mjpeg_inside_an_avi_passes_as_the_bytes_that_the_file_holds(tmp_path: P
 def test_any_other_codec_comes_as_pixels(tmp_path: Path) -> None:
     pictures = once(VideoFile(video(tmp_path / "clip.mp4", "mp4v"), loop=False))
     assert len(pictures) == FRAMES
-    levels = [float(picture.pixels.mean()) for picture in pictures if picture.pixels is not None]
-    assert levels == pytest.approx([20 * n for n in range(FRAMES)], abs=6)
+    shown = [float(picture.pixels.mean()) for picture in pictures if picture.pixels is not None]
+    assert shown == pytest.approx([20 * n for n in range(FRAMES)], abs=6)
 
 
 @pytest.mark.parametrize(("name", "codec"), [("clip.avi", "MJPG"), ("clip.mp4", "mp4v")])
@@ -146,3 +151,48 @@ def test_a_file_that_must_be_turned_comes_as_upright_pixels(tmp_path: Path) -> N
     pictures = once(VideoFile(path, loop=False))
     assert pictures[0].pixels is not None
     assert (pictures[0].width, pictures[0].height) == (120, 160)
+
+
+@pytest.mark.parametrize("older", [None, "older.mp4"])
+def test_of_an_interlaced_video_comes_its_picture_or_an_error(
+    tmp_path: Path, older: str | None
+) -> None:
+    """OpenCV 4.14 gives whatever memory held: black, or the picture of an older video."""
+    size = (576, 720)
+    path = written(tmp_path / "tape.avi", "dvsd", levels(*[200] * 3, size=size))
+    if older is not None:
+        once(VideoFile(written(tmp_path / older, "mp4v", levels(90, size=size)), loop=False))
+    problem, pictures = "", []
+    try:
+        pictures = once(VideoFile(path, loop=False))
+    except SourceError as error:
+        problem = str(error)
+    for picture in pictures:
+        assert picture.pixels is not None
+        assert picture.pixels.mean() == pytest.approx(200, abs=3)
+    assert pictures or "tape.avi is interlaced" in problem
+
+
+def test_a_place_that_is_damaged_is_passed_over_and_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path / "clip.avi", "mp4v", levels(*range(20, 220, 10)), rate_hz=500.0)
+    zero_frames(path, 8, 9)
+    with VideoFile(path) as source:
+        shown = [source.read().pixels.mean() for _ in range(2 * 18)]  # type: ignore[union-attr]
+    assert shown[17] == pytest.approx(210, abs=6)
+    assert shown[18:] == shown[:18]
+    (message,) = caplog.messages
+    assert message.endswith("clip.avi gives no frame at one place, then goes on: is it damaged?")
+
+
+def test_recordings_that_were_put_together_play_to_their_end(tmp_path: Path) -> None:
+    """The times of the second begin anew."""
+    path = written(tmp_path / "one.ts", "mpg2", levels(*[20] * FRAMES))
+    other = written(tmp_path / "two.ts", "mpg2", levels(*[200] * FRAMES))
+    path.write_bytes(path.read_bytes() + other.read_bytes())
+    pictures = once(VideoFile(path, rate_hz=12.5, loop=False))
+    shown = [round(picture.pixels.mean(), -2) for picture in pictures]  # type: ignore[union-attr]
+    assert shown == pytest.approx([0] * (FRAMES // 2) + [200] * (FRAMES // 2))
+    spent_ms = pictures[-1].captured_ms - pictures[0].captured_ms
+    assert spent_ms == pytest.approx(40 * (2 * FRAMES - 2), abs=150)

@@ -15,7 +15,8 @@ from roommood.inference_worker.vision.analysis import Analyzer, open_analyzer
 from roommood.shared.errors import ConfigError, SourceError
 from roommood.shared.opencv import cv2
 from roommood.shared.protocol.emotions import EXPRESSIONS
-from tests.inference_worker.pictures import astronaut
+from tests.camera_node.sources.made_videos import matroska, written, zero_frames
+from tests.inference_worker.pictures import astronaut, jpeg
 
 RATE_HZ = 10
 
@@ -88,6 +89,54 @@ def test_a_video_that_was_cut_off_is_named(
     seconds = run_analysis(cut, analyzer, 5.0)
     assert seconds[-1].at_s < 2
     assert "cut.avi is to last 4.0 s, but nothing can be read after" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "duration_ms", "at_s"),
+    [
+        (range(100_000, 104_000, 200), 104_000.0, [0, 1, 2, 3]),  # it begins late
+        (range(0, 16_000, 4_000), 16_000.0, [0, 4, 8, 12]),  # few frames, the last as long as any
+    ],
+)
+def test_a_whole_video_is_not_said_to_be_cut_off(
+    times_ms: range, duration_ms: float, at_s: list[int],
+    analyzer: Analyzer, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    path = matroska(tmp_path / "whole.mkv", jpeg(astronaut()), times_ms, duration_ms)
+    seconds = run_analysis(path, analyzer, 5.0)
+    assert [second.at_s for second in seconds] == at_s
+    assert {second.people for second in seconds} == {1.0}
+    assert not caplog.messages
+
+
+def test_a_video_that_begins_late_and_was_cut_off_is_named(
+    analyzer: Analyzer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    times_ms = range(100_000, 104_000, 200)
+    path = matroska(tmp_path / "cut.mkv", jpeg(astronaut()), times_ms, 120_000.0)
+    run_analysis(path, analyzer, 1.0)
+    assert "is to last 20.0 s, but nothing can be read after 3.8 s: was it cut off?" in caplog.text
+
+
+def test_frames_without_a_time_of_their_own_are_looked_at(
+    analyzer: Analyzer, tmp_path: Path
+) -> None:
+    """Recordings that were put together: the times of the second begin anew."""
+    path = written(tmp_path / "one.ts", "mpg2", [astronaut()] * 2 * RATE_HZ, RATE_HZ)
+    path.write_bytes(2 * path.read_bytes())
+    seconds = run_analysis(path, analyzer, 5.0)
+    assert [(second.at_s, second.frames) for second in seconds] == [(n, 5) for n in range(4)]
+
+
+def test_pictures_that_are_damaged_are_left_out_and_told(
+    party: Path, analyzer: Analyzer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "damaged.avi"
+    path.write_bytes(party.read_bytes())
+    zero_frames(path, 0, 10)
+    seconds = run_analysis(path, analyzer, 10.0)
+    assert [second.frames for second in seconds] == [9, 9, 10, 10]
+    assert "damaged.avi: 2 pictures of it are damaged and left out" in caplog.text
 
 
 def test_a_name_that_is_not_utf8_is_an_error_and_no_crash(party: Path, tmp_path: Path) -> None:

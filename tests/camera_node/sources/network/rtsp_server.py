@@ -23,11 +23,13 @@ BITS = 20
 SQUARE = WIDTH // BITS
 X264 = "x264enc tune=zerolatency speed-preset=ultrafast"
 H264 = f"{X264} key-int-max=15 ! rtph264pay"
+FIELDS = "capssetter caps=video/x-raw,interlace-mode=interleaved,field-order=top-field-first"
 H265 = "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=15 ! rtph265pay"
 PATHS = {
     "/h264": (H264, None),
     "/h264-udp": (H264, GstRtsp.RTSPLowerTrans.UDP),
     "/mjpeg": ("jpegenc ! rtpjpegpay", None),
+    "/interlaced": (f"{FIELDS} ! {X264} interlaced=true key-int-max=15 ! rtph264pay", None),
     "/far": (f"{X264} key-int-max=90 option-string=scenecut=0 ! rtph264pay", None),
 }
 SECRET = "p@ss:w/rd%41#?& é"
