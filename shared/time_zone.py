@@ -2,9 +2,15 @@
 
 import difflib
 import os
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
+from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
 from roommood.shared.errors import ConfigError
+
+_LOCALTIME: Final = Path("/etc/localtime")
+_NAMELESS: Final = "local time"
 
 
 def find_zone(name: str) -> ZoneInfo | None:
@@ -15,13 +21,29 @@ def find_zone(name: str) -> ZoneInfo | None:
         return None
 
 
-def machines_zone() -> ZoneInfo | None:
-    """The machine's own by its name, as /etc/localtime links to it; None where it does not."""
+def machines_zone(localtime: Path = _LOCALTIME) -> tzinfo:
+    """The machine's own, with the days on which its clock is changed: as `TZ` names it, else as
+    `localtime` links to it or is a copy of it. Where neither tells, what it is off UTC today.
+    """
+    named = os.environ.get("TZ")
+    zone = _at(localtime) if named is None else find_zone(named.removeprefix(":"))
+    return zone or datetime.now(UTC).astimezone().tzinfo or UTC
+
+
+def with_name(zone: tzinfo) -> ZoneInfo | None:
+    """The zone, where others find it by its name."""
+    return zone if isinstance(zone, ZoneInfo) and zone.key != _NAMELESS else None
+
+
+def _at(localtime: Path) -> ZoneInfo | None:
     try:
-        target = os.readlink("/etc/localtime")
-    except OSError:
+        target = os.readlink(localtime) if localtime.is_symlink() else ""
+        if zone := find_zone(target.partition("zoneinfo/")[2]):
+            return zone
+        with localtime.open("rb") as file:
+            return ZoneInfo.from_file(file, _NAMELESS)
+    except (OSError, ValueError):
         return None
-    return find_zone(target.partition("zoneinfo/")[2])
 
 
 def parse_zone(name: str) -> ZoneInfo:

@@ -43,9 +43,16 @@ async def _report(
         raise ConfigError("from and to are times with their zone, the first before the second")
     if end - start > MOST_ROWS * _HOUR:
         raise ConfigError(f"more than {MOST_ROWS} hours: `roommood report` writes longer ones")
-    span, clock = Span(start.astimezone(UTC), end.astimezone(UTC)), zone_of(zone)
+    span, clock = _in_utc(start, end), zone_of(zone)
     (whole,) = await archive.periods(room, [span])
     hours = await archive.periods(room, steps(span, _HOUR, clock))
     html = page([RoomReport(whole, tuple(hours))], span, clock, datetime.now(UTC))
     name = f"{room}-{start.astimezone(clock):%Y-%m-%d}.html"
     return HTMLResponse(html, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+def _in_utc(start: datetime, end: datetime) -> Span:
+    try:
+        return Span(start.astimezone(UTC), end.astimezone(UTC))
+    except OverflowError as error:
+        raise ConfigError(f"from or to: {error}") from error

@@ -4,7 +4,6 @@ A day is from midnight to midnight by the clock of the zone: 23 or 25 hours long
 changed.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.time_zone import find_zone, machines_zone, parse_zone
+from roommood.shared.time_zone import machines_zone, parse_zone, with_name
 
+# Rows of one history: more are not kept of any length.
+MOST_ROWS: Final = 20_000
 _HOUR: Final = timedelta(hours=1)
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = timedelta(days=7)
@@ -41,30 +42,34 @@ def zone_of(name: str | None) -> tzinfo:
 
     Raises ConfigError that names the nearest zone there is.
     """
-    if name is None:
-        named = os.environ.get("TZ", "").removeprefix(":")
-        return find_zone(named) or datetime.now(UTC).astimezone().tzinfo or UTC
-    return parse_zone(name)
+    return machines_zone() if name is None else parse_zone(name)
 
 
 def named_zone(name: str | None) -> ZoneInfo:
     """The same, for what others are to read too: only a zone that has a name. Raises ConfigError
     where this machine's own has none."""
-    zone = zone_of(name)
-    own = zone if isinstance(zone, ZoneInfo) else machines_zone()
-    if own is None:
+    zone = with_name(zone_of(name))
+    if zone is None:
         raise ConfigError("this machine does not tell its time zone by name: give --timezone")
-    return own
+    return zone
 
 
 def parse_span(start: str, end: str | None, now: datetime, zone: tzinfo) -> Span:
     """What `--from` and `--to` name; a day as the end is meant whole. Raises ConfigError."""
-    first, last = _moment(start, now, zone, ends=False), now
+    first, last = _moment_in_range(start, now, zone, ends=False), now
     if end is not None:
-        last = min(now, _moment(end, now, zone, ends=True))
+        last = min(now, _moment_in_range(end, now, zone, ends=True))
     if first >= last:
         raise ConfigError(f"from {start} to {end or 'now'}: that is nothing, or lies ahead")
     return Span(first, last)
+
+
+def _moment_in_range(text: str, now: datetime, zone: tzinfo, *, ends: bool) -> datetime:
+    """Python knows no time before the year 1, nor after 9999, by whatever zone's clock."""
+    try:
+        return _moment(text, now, zone, ends=ends)
+    except OverflowError:
+        raise ConfigError(f"{text} lies too near the end of all days: give {_ALLOWED}") from None
 
 
 def _moment(text: str, now: datetime, zone: tzinfo, *, ends: bool) -> datetime:
@@ -116,7 +121,13 @@ def days(span: Span, zone: tzinfo) -> Iterator[Span]:
 
 
 def steps(span: Span, by: timedelta, zone: tzinfo) -> list[Span]:
-    """A span in pieces: of whole days by the zone's midnights, else of equal length."""
+    """A span in pieces: of whole days by the zone's midnights, else of equal length. Raises
+    ConfigError where they are more than MOST_ROWS, which nothing is kept for."""
+    if span.length / by > MOST_ROWS:
+        raise ConfigError(
+            f"{span.length // by} rows from {span.start:%Y-%m-%d} on: {MOST_ROWS} at most; "
+            "begin later, or take longer rows"
+        )
     if by % _DAY == timedelta(0):
         each = list(days(span, zone))
         size = by // _DAY
@@ -124,6 +135,7 @@ def steps(span: Span, by: timedelta, zone: tzinfo) -> list[Span]:
             Span(some[0].start, some[-1].end)
             for some in (each[i : i + size] for i in range(0, len(each), size))
         ]
+    by = min(by, span.length)
     count = -(-span.length // by)
     starts = (span.start + by * i for i in range(count))
     return [Span(start, min(start + by, span.end)) for start in starts]

@@ -9,12 +9,11 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from roommood.aggregator.redis.keys import RESOLUTIONS, Resolution
-from roommood.aggregator.stats.calendar import Span
+from roommood.aggregator.stats.calendar import MOST_ROWS, Span
 from roommood.shared.errors import ConfigError
 
-# Buckets read for one summary, and rows of one history, at most.
+# Buckets read for one summary, at most.
 _MOST_OF_SUMMARY: Final = 2_000
-_MOST_ROWS: Final = 20_000
 
 
 def longest_that_fits(there: Sequence[Resolution], spans: Sequence[Span]) -> Resolution:
@@ -84,9 +83,9 @@ def resolution_for_history(last: timedelta, by: timedelta) -> Resolution:
         )
     if max(last_s, by_s) > dividing[-1].keep_s:
         raise ConfigError(f"last {_in_words(last_s)} by {_in_words(by_s)} is not kept: {kept()}")
-    if last_s > by_s * _MOST_ROWS:
+    if last_s > by_s * MOST_ROWS:
         raise ConfigError(
-            f"last {_in_words(last_s)} by {_in_words(by_s)} is more than {_MOST_ROWS} rows"
+            f"last {_in_words(last_s)} by {_in_words(by_s)} is more than {MOST_ROWS} rows"
         )
     return dividing[-1]
 

@@ -144,6 +144,8 @@ def test_a_period_is_saved_as_the_report_that_the_command_writes(
     until(lambda: dashboard.room("library"), "the room is there")
     span = "from=2026-11-20T00:00:00%2B00:00&to=2099-01-01T00:00:00%2B00:00"
     assert dashboard.get(f"/report?room=library&{span}").status_code == 400  # too many hours
+    span = "from=0001-01-01T00:00:00%2B14:00&to=0001-01-01T05:00:00%2B14:00"
+    assert dashboard.get(f"/report?room=library&{span}").status_code == 400  # not of UTC's years
     now = datetime.now(UTC)
     start = (now - timedelta(days=2)).isoformat().replace("+", "%2B")
     end = now.isoformat().replace("+", "%2B")

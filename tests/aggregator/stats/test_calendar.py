@@ -1,7 +1,9 @@
 """Days and hours by the clock on people's walls."""
 
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta, tzinfo
+from pathlib import Path
+from zoneinfo import TZPATH, ZoneInfo
 
 import pytest
 
@@ -16,6 +18,7 @@ from roommood.aggregator.stats.calendar import (
 )
 from roommood.aggregator.stats.retention import buckets_of
 from roommood.shared.errors import ConfigError
+from roommood.shared.time_zone import machines_zone, with_name
 
 BERLIN = ZoneInfo("Europe/Berlin")
 KOLKATA = ZoneInfo("Asia/Kolkata")
@@ -97,6 +100,63 @@ def test_a_zone_that_does_not_exist_names_the_nearest() -> None:
 def test_without_a_name_the_environment_says_where_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     assert zone_of(None) == KOLKATA
+
+
+@pytest.mark.parametrize("is_link", [True, False])
+def test_without_a_name_a_past_day_is_that_of_the_machines_clock_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_link: bool
+) -> None:
+    monkeypatch.delenv("TZ", raising=False)
+    files = (Path(folder) / "Europe/Berlin" for folder in TZPATH)
+    localtime, source = tmp_path / "localtime", next(filter(Path.is_file, files))
+    if is_link:
+        localtime.symlink_to(source)
+    else:
+        localtime.write_bytes(source.read_bytes())
+
+    zone = machines_zone(localtime)
+
+    now = datetime(2026, 11, 20, tzinfo=UTC)
+    starts = [parse_span(day, day, now, zone).start for day in ("2026-07-01", "2026-11-01")]
+    assert [start.hour for start in starts] == [22, 23]
+    assert (with_name(zone) is not None) == is_link
+
+
+def test_without_a_name_the_machines_own_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TZ", raising=False)
+    assert zone_of(None) == machines_zone()
+
+
+def test_a_machine_that_tells_nothing_is_off_utc_as_it_is_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TZ", raising=False)
+    zone = machines_zone(tmp_path / "none")
+    assert NOW.astimezone(zone).utcoffset() == NOW.astimezone().utcoffset()
+
+
+@pytest.mark.parametrize("zone", [BERLIN, ZoneInfo("America/New_York"), UTC])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("0001-01-01", None), ("0001-01-01T00:00", None), ("2026-11-01", "9999-12-31")],
+)
+def test_a_day_at_the_end_of_all_days_is_an_error_or_a_span(
+    zone: tzinfo, start: str, end: str | None
+) -> None:
+    with suppress(ConfigError):
+        assert parse_span(start, end, NOW, zone).end <= NOW
+
+
+@pytest.mark.parametrize("by", [timedelta(seconds=10), HOUR, timedelta(days=1)])
+def test_more_rows_than_are_kept_of_any_length_are_not_even_counted_out(by: timedelta) -> None:
+    span = Span(datetime(2, 1, 1, tzinfo=UTC), NOW)
+    with pytest.raises(ConfigError, match="20000 at most"):
+        steps(span, by, UTC)
+
+
+def test_a_row_may_be_longer_than_any_calendar() -> None:
+    span = Span(NOW - HOUR, NOW)
+    assert steps(span, timedelta(hours=99_999_999), UTC) == [span]
 
 
 @pytest.mark.parametrize(
