@@ -29,8 +29,14 @@ class Graph:
         return names[0]
 
     def half(self, values: Floats) -> str:
-        """Store a weight in 16 bits; the name of its 32-bit copy."""
+        """Store a weight in 16 bits; the name of its 32-bit copy. OverflowError where they cannot
+        hold it."""
         name = f"{self.prefix}w{len(self.weights)}"
+        if not np.abs(values).max(initial=0.0) <= np.finfo(np.float16).max:
+            raise OverflowError(
+                f"a weight of {values.shape} reaches {np.abs(values).max():.3g}, which fp16 cannot"
+                " hold: has training diverged?"
+            )
         self.weights.append(numpy_helper.from_array(values.astype(np.float16), name))
         return self.node("Cast", name, to=TensorProto.FLOAT)
 

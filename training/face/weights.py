@@ -43,7 +43,7 @@ def net_from_onnx(path: Path, pictures: Tensor, shapes: Sequence[NetShape] = SHI
             offset = convolution.bias if norm is None else norm.bias
             offset.copy_(torch.from_numpy(bias))  # type: ignore[union-attr]
         _unfold_input(net)
-        _measure(net, [norm for _, norm in layers if norm is not None], pictures)
+        _measure(net, [(at, norm) for at, norm in layers if norm is not None], pictures)
     return net
 
 
@@ -103,15 +103,18 @@ def _unfold_input(net: FaceNet) -> None:
     convolution.weight *= GREY_STD
 
 
-def _measure(net: FaceNet, norms: list[nn.BatchNorm2d], pictures: Tensor) -> None:
+def _measure(
+    net: FaceNet, layers: Sequence[tuple[nn.Conv2d, nn.BatchNorm2d]], pictures: Tensor
+) -> None:
     seen: dict[nn.Module, Tensor] = {}
+    norms = [norm for _, norm in layers]
     hooks = [norm.register_forward_pre_hook(lambda n, x: seen.update({n: x[0]})) for norm in norms]
     for norm in norms:
         norm.weight.fill_(1).mul_((1 + norm.eps) ** 0.5)  # nothing is scaled while they measure
     net((pictures - GREY_MEAN) / GREY_STD)
     for hook in hooks:
         hook.remove()
-    for norm in norms:
+    for convolution, norm in layers:
         mean, variance = seen[norm].mean((0, 2, 3)), seen[norm].var((0, 2, 3))
         assert norm.running_mean is not None
         assert norm.running_var is not None
@@ -119,3 +122,6 @@ def _measure(net: FaceNet, norms: list[nn.BatchNorm2d], pictures: Tensor) -> Non
         norm.running_var.copy_(variance)
         norm.weight.copy_((variance + norm.eps).sqrt())
         norm.bias += mean
+        # What never varied was divided by the root of eps alone when it was folded: kept, that
+        # would grow with each file that is learnt on from, until fp16 cannot hold it.
+        convolution.weight[variance == 0] *= norm.eps**0.5

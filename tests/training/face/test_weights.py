@@ -43,6 +43,42 @@ def test_its_norms_hold_what_the_pictures_give_so_that_it_can_learn_on(tmp_path:
     assert torch.allclose(still, learning, atol=0.05)
 
 
+def test_what_never_fires_does_not_grow_with_each_file_that_is_learnt_on_from(
+    tmp_path: Path,
+) -> None:
+    torch.manual_seed(3)
+    net = FaceNet(SMALL)
+    pictures = torch.rand(4, 1, 64, 64) * 255
+    inputs = (pictures - 117) / 64
+    largest = []
+    for number in range(3):
+        with torch.no_grad():
+            net.stem[1].bias[2] = -100.0
+            kernel, norm = net.stage4[0].depthwise
+            norm.weight[2] = 1.0  # as in a net that learnt
+            for each in net.modules():
+                if isinstance(each, torch.nn.BatchNorm2d):
+                    each.momentum = 1.0
+            net.train()(inputs)
+            expected = net.eval()(inputs)[0]
+        assert norm.running_var[2] == 0
+        largest.append(kernel.weight[2].abs().max().item())
+        file = tmp_path / f"{number}.onnx"
+        onnx.save(build(net), str(file))
+        net = net_from_onnx(file, pictures, [SMALL])
+        with torch.no_grad():
+            assert torch.allclose(expected, net(inputs)[0], atol=0.02)
+    assert largest[-1] < largest[0] * 2
+
+
+def test_weights_that_16_bits_cannot_hold_are_no_file(tmp_path: Path) -> None:
+    net, _ = exported(tmp_path / "f.onnx")
+    with torch.no_grad():
+        net.stem[0].weight *= 1e7
+    with pytest.raises(OverflowError, match="fp16"):
+        build(net)
+
+
 def test_a_file_of_another_shape_is_refused(tmp_path: Path) -> None:
     _, file = exported(tmp_path / "f.onnx")
     with pytest.raises(ValueError, match="not a net of"):
