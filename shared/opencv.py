@@ -19,7 +19,7 @@ from roommood.shared.protocol.limits import MAX_FILE_BYTES, MAX_FILE_PIXELS
 # Without a limit a few hundred bytes can cost gigabytes.
 os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MAX_FILE_PIXELS)
 # Both would write to stderr what we raise as errors, addresses with passwords included.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "FATAL")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 import cv2
@@ -44,7 +44,8 @@ _REDUCED: Final = {
 }
 
 # What OpenCV does not read, whatever it is named, by the brand of ISO/IEC 14496-12.
-_HEIC: Final = ": it is HEIC, whatever its name: convert it (heif-convert FILE.heic FILE.jpg)"
+_UNREAD: Final = "damaged, or of a kind that OpenCV does not read (convert it to .jpg)"
+_HEIC: Final = "it is HEIC, whatever its name: convert it (heif-convert FILE.heic FILE.jpg)"
 _HEIF: Final = dict.fromkeys((b"heic", b"heix", b"heim", b"mif1", b"hevc"), _HEIC)
 
 
@@ -62,8 +63,8 @@ def decode(data: bytes, flags: int = cv2.IMREAD_COLOR) -> Pixels:
             raise PictureTooLarge(f"more than {MAX_FILE_PIXELS} pixels: make it smaller") from error
         raise PictureDamaged(f"a picture of {len(data)} bytes: {error.err}") from error
     if pixels is None:
-        kind = _HEIF.get(data[8:12], "") if data[4:8] == b"ftyp" else ""
-        raise PictureDamaged(f"a picture of {len(data)} bytes that does not decode{kind}")
+        kind = _HEIF.get(data[8:12], _UNREAD) if data[4:8] == b"ftyp" else _UNREAD
+        raise PictureDamaged(f"a picture of {len(data)} bytes that does not decode: {kind}")
     return pixels.astype(np.uint8, copy=False)
 
 

@@ -1,4 +1,4 @@
-"""How a JPEG says that it must be turned: the orientation of EXIF 2.32."""
+"""How a JPEG or WebP says that it must be turned: the orientation of EXIF 2.32."""
 
 from typing import Final, Literal
 
@@ -10,6 +10,8 @@ _EXIF: Final = b"Exif\0\0"
 _MOST_SEGMENTS: Final = 32
 _START_OF_FRAME: Final = frozenset({0xC0, 0xC1, 0xC2, 0xDA, 0xD9})
 _MOST_ENTRIES: Final = 64
+_MOST_CHUNKS: Final = 32
+_NO_CHUNK: Final = b"NONE"
 
 
 def exif_orientation(jpeg: bytes) -> int:
@@ -23,6 +25,19 @@ def exif_orientation(jpeg: bytes) -> int:
             return _orientation(jpeg[position + 10 : position + 65_536])
         position += 1 if head[1] == 0xFF else 2 + int.from_bytes(head[2:4], "big")
     return UPRIGHT
+
+
+def webp_orientation(webp: bytes) -> tuple[int, bytes]:
+    """1 to 8, and the picture without its EXIF, which OpenCV obeys in some releases and writings;
+    1 and the bytes as they are where it says nothing, or is no WebP (RFC 9649)."""
+    position = 12 if webp[:4] == b"RIFF" and webp[8:12] == b"WEBP" else len(webp)
+    for _ in range(_MOST_CHUNKS):
+        size = int.from_bytes(webp[position + 4 : position + 8], "little")
+        if webp[position : position + 4] == b"EXIF":
+            tiff = webp[position + 8 : position + 8 + size].removeprefix(_EXIF)
+            return _orientation(tiff), webp[:position] + _NO_CHUNK + webp[position + 4 :]
+        position += 8 + size + size % 2
+    return UPRIGHT, webp
 
 
 def _orientation(tiff: bytes) -> int:

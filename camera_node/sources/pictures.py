@@ -1,19 +1,24 @@
 """A folder of pictures, or one picture, shown at a fixed rate; JPEG files pass through."""
 
 import logging
+import stat
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from roommood.camera_node.sources.endings import NOT_TAKEN, PICTURE_SUFFIXES
+from roommood.camera_node.sources.endings import NOT_TAKEN, PICTURE_SUFFIXES, VIDEO_SUFFIXES
+from roommood.camera_node.sources.exif import webp_orientation
 from roommood.camera_node.sources.pacing import PacedSource, Pacer
 from roommood.camera_node.sources.picture import EndOfSource, Grabbed, Picture
 from roommood.shared.clock import boot_ms
-from roommood.shared.errors import PictureError, PictureTooLarge, SourceError
-from roommood.shared.opencv import Pixels, decode_within
+from roommood.shared.errors import PictureDamaged, PictureError, PictureTooLarge, SourceError
+from roommood.shared.opencv import Pixels, cv2, decode_within
 from roommood.shared.protocol.jpeg import is_jpeg
 from roommood.shared.protocol.limits import MAX_FILE_BYTES, MAX_PICTURE_PIXELS
 
 _DEFAULT_RATE_HZ: Final = 5.0
+# By orientation: OpenCV's code of a flip, after a transposition for 5 and more.
+_FLIPS: Final = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}
 _log = logging.getLogger("camera_node")
 
 
@@ -80,10 +85,8 @@ class PictureFolder(PacedSource):
             raise SourceError(f"{self.description} cannot be listed: {error}") from error
 
     def _name_what_is_not_taken(self) -> None:
-        files = self._path.iterdir() if self._path.is_dir() else ()
-        for suffix in sorted({path.suffix.lower() for path in files} & NOT_TAKEN.keys()):
-            todo = NOT_TAKEN[suffix]
-            _log.warning("%s: files that end in %s are left out: %s", self._path, suffix, todo)
+        for sentence in left_out(self._path) if self._path.is_dir() else ():
+            _log.warning("%s: %s", self._path, sentence)
 
     def _leave_out(self, path: Path, error: Exception) -> None:
         if path not in self._left_out:
@@ -99,7 +102,31 @@ class PictureFolder(PacedSource):
 def picture_files(folder: Path) -> list[Path]:
     """The picture files directly in the folder, by name. Raises OSError."""
     candidates = (path for path in folder.iterdir() if path.suffix.lower() in PICTURE_SUFFIXES)
-    return sorted(path for path in candidates if path.is_file() and not path.name.startswith("."))
+    return sorted(filter(is_listed, candidates))
+
+
+def is_listed(path: Path) -> bool:
+    """A file that is not hidden. A link that leads nowhere is one, too: it cannot be read."""
+    is_lost = path.is_symlink() and not path.exists()
+    return not path.name.startswith(".") and (path.is_file() or is_lost)
+
+
+def left_out(folder: Path, *, but: Collection[str] = ()) -> list[str]:
+    """What lies in a folder, could be meant, and is not taken, with what to do: sentences, but for
+    those about these endings. Raises OSError."""
+    paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
+    suffixes = {path.suffix.lower() for path in paths}.difference(but)
+    told = [
+        f"files that end in {suffix} are left out: {NOT_TAKEN[suffix]}"
+        for suffix in sorted(suffixes & NOT_TAKEN.keys())
+    ]
+    told += [
+        f"videos that end in {suffix} are left out: give each by itself"
+        for suffix in sorted(suffixes & VIDEO_SUFFIXES)
+    ]
+    if folders := sorted(path.name for path in paths if path.is_dir()):
+        told.append(f"{len(folders)} of its folders are left out: {folders[0]!a} is the first")
+    return told
 
 
 def read_picture(path: Path) -> Picture:
@@ -110,17 +137,34 @@ def read_picture(path: Path) -> Picture:
     data = _read_bytes(path)
     if is_jpeg(data):
         return Picture.of_jpeg(data, boot_ms())
-    pixels = decode_within(data, MAX_PICTURE_PIXELS)
-    return Picture.of_pixels(pixels, boot_ms())
+    return Picture.of_pixels(decoded(data), boot_ms())
 
 
 def read_pixels(path: Path) -> Pixels:
     """A picture file as upright BGR pixels (H, W, 3). Raises PictureError or OSError."""
-    return decode_within(_read_bytes(path), MAX_PICTURE_PIXELS)
+    return decoded(_read_bytes(path))
+
+
+def decoded(data: bytes) -> Pixels:
+    """Upright BGR pixels (H, W, 3) of a picture, 8.3 megapixels at most. Raises PictureError."""
+    orientation, data = webp_orientation(data)
+    return _turned_upright(decode_within(data, MAX_PICTURE_PIXELS), orientation)
+
+
+def _turned_upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Of pixels that lie as EXIF's `orientation` says."""
+    if orientation >= 5:
+        pixels = cv2.transpose(pixels).astype(pixels.dtype, copy=False)
+    flip = _FLIPS.get(orientation)
+    return pixels if flip is None else cv2.flip(pixels, flip).astype(pixels.dtype, copy=False)
 
 
 def _read_bytes(path: Path) -> bytes:
-    size = path.stat().st_size
-    if size > MAX_FILE_BYTES:
-        raise PictureTooLarge(f"a file of {size} bytes; at most {MAX_FILE_BYTES} are read")
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureDamaged("no file, but a folder, pipe or device")
+    if status.st_size > MAX_FILE_BYTES:
+        raise PictureTooLarge(
+            f"a file of {status.st_size} bytes; at most {MAX_FILE_BYTES} are read"
+        )
     return path.read_bytes()

@@ -1,5 +1,6 @@
 """From picture files to the faces in each, and what each face shows."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +8,13 @@ from typing import Final
 
 from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.sources.endings import NOT_TAKEN, PICTURE_SUFFIXES
-from roommood.camera_node.sources.pictures import read_picture
+from roommood.camera_node.sources.pictures import is_listed, left_out, read_picture
 from roommood.inference_worker.vision.analysis import Analyzer, open_analyzer
 from roommood.shared.errors import PictureDamaged, PictureError, SourceError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.shared.protocol.messages import Face
 
+_log = logging.getLogger(__name__)
 # Told of rather than passed over, though most cannot be read.
 _OTHER_PHOTOGRAPHS: Final = frozenset({".heic", ".heif", ".avif", ".dng"})
 # A photograph is compressed as a camera node compresses what it captures.
@@ -100,16 +102,15 @@ def files_of(paths: Iterable[Path]) -> list[Path]:
 
 def _in_folder(folder: Path) -> list[Path]:
     try:
-        files = sorted(
-            file
-            for file in folder.iterdir()
-            if is_picture(file) and file.is_file() and not file.name.startswith(".")
-        )
+        files = sorted(filter(is_listed, filter(is_picture, folder.iterdir())))
+        sentences = left_out(folder, but=_OTHER_PHOTOGRAPHS)
     except OSError as error:
         raise SourceError(f"folder {folder} cannot be listed: {error.strerror}") from error
     if not files:
         endings = " ".join(sorted(PICTURE_SUFFIXES))
-        raise SourceError(f"folder {folder} holds no picture ({endings})")
+        raise SourceError("; ".join([f"folder {folder} holds no picture ({endings})", *sentences]))
+    for sentence in sentences:
+        _log.warning("folder %s: %s", folder, sentence)
     return files
 
 

@@ -135,7 +135,10 @@ def _length(data: bytes, position: int) -> int:
 
 def _parse_frame(data: bytes, position: int, marker: int) -> JpegHeader:
     if marker not in _DECODABLE_FRAMES:
-        raise NotAJpeg(f"a JPEG of kind SOF{marker - 0xC0}; only SOF0 to SOF2 are taken")
+        raise NotAJpeg(
+            f"a JPEG of kind SOF{marker - 0xC0}; only SOF0 to SOF2 (baseline, progressive) are "
+            "taken: save it as one"
+        )
     if position + 8 > len(data):
         raise PictureDamaged("the JPEG ends inside its frame marker")
     if data[position + 2] != _BITS_PER_SAMPLE:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from roommood.shared.errors import PictureTooLarge
+from roommood.shared.errors import PictureDamaged, PictureTooLarge
 from roommood.shared.opencv import cv2, decode, decode_within, reduced
 from roommood.shared.protocol.limits import MAX_FILE_PIXELS
 
@@ -65,3 +65,12 @@ def test_a_png_of_more_pixels_than_are_taken_says_so() -> None:
     png = cv2.imencode(".png", wide)[1].tobytes()
     with pytest.raises(PictureTooLarge, match="more than 64000000 pixels"):
         decode(png)
+
+
+def test_what_does_not_decode_is_an_error_and_no_log_of_the_library(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    bmp = cv2.imencode(".bmp", np.zeros((99, 99, 3), np.uint8))[1].tobytes()
+    with pytest.raises(PictureDamaged, match="damaged, or of a kind that OpenCV does not read"):
+        decode(bmp[: len(bmp) // 2])
+    assert capfd.readouterr() == ("", "")

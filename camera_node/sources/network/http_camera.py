@@ -14,12 +14,12 @@ from roommood.camera_node.sources.network.multipart import PictureReader
 from roommood.camera_node.sources.network.stream import Stream
 from roommood.camera_node.sources.pacing import Pacer, Thinner
 from roommood.camera_node.sources.picture import Grabbed, Interrupted, Picture, Source
+from roommood.camera_node.sources.pictures import decoded
 from roommood.camera_node.sources.video import VideoFile
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import SourceError
-from roommood.shared.opencv import decode_within
 from roommood.shared.protocol.jpeg import is_jpeg
-from roommood.shared.protocol.limits import MAX_FILE_BYTES, MAX_PICTURE_PIXELS
+from roommood.shared.protocol.limits import MAX_FILE_BYTES
 
 # Seconds that may pass without a picture: the first, and later ones at the least and the most;
 # between these a few times the longest that it took so far.
@@ -228,7 +228,7 @@ class _Snapshots:
             return Picture.of_jpeg(data, boot_ms())
         if answer.kind.startswith("text/"):
             raise SourceError(f"{self._description} {answers.WEB_PAGE}")
-        return Picture.of_pixels(decode_within(data, MAX_PICTURE_PIXELS), boot_ms())
+        return Picture.of_pixels(decoded(data), boot_ms())
 
     def close(self) -> None:
         answer, self._answer = self._answer, None

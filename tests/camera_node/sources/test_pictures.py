@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import struct
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from roommood.camera_node.sources.exif import exif_orientation
 from roommood.camera_node.sources.picture import EndOfSource, Interrupted, Picture
 from roommood.camera_node.sources.pictures import PictureFolder, read_picture
 from roommood.shared.clock import boot_ms
-from roommood.shared.errors import SourceError
+from roommood.shared.errors import PictureDamaged, SourceError
 from roommood.shared.opencv import Pixels, cv2, decode
 from roommood.shared.protocol.limits import MAX_PICTURE_PIXELS
 
@@ -155,6 +156,32 @@ def test_a_jpeg_that_lies_on_its_side_goes_out_upright(tmp_path: Path, order: st
     assert np.abs(decode(encoded.jpeg, cv2.IMREAD_COLOR).astype(int) - upright).mean() < 4
 
 
+def webp(pixels: Pixels, orientation: int, prefix: bytes) -> bytes:
+    """With its EXIF behind the picture, as Pillow ("Exif" first) and exiftool write it."""
+    plain = cv2.imencode(".webp", pixels, [cv2.IMWRITE_WEBP_QUALITY, 101])[1].tobytes()
+    entry = struct.pack("<HHIHHI", 0x0112, 3, 1, orientation, 0, 0)
+    exif = prefix + b"II" + struct.pack("<HIH", 42, 8, 1) + entry
+    sides = [(side - 1).to_bytes(3, "little") for side in pixels.shape[1::-1]]
+    head = b"VP8X" + struct.pack("<II", 10, 8) + b"".join(sides)
+    body = b"WEBP" + head + plain[12:] + b"EXIF" + struct.pack("<I", len(exif)) + exif
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize("prefix", [b"", b"Exif\0\0"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_webp_that_does_not_stand_upright_is_set_so(
+    tmp_path: Path, orientation: int, prefix: bytes
+) -> None:
+    """As OpenCV sets the same pixels in a JPEG."""
+    lying = cv2.imencode(".jpg", grey(90), [cv2.IMWRITE_JPEG_QUALITY, 100])[1].tobytes()
+    upright = decode(turned(lying, orientation)).astype(int)
+    (tmp_path / "a.webp").write_bytes(webp(grey(90), orientation, prefix))
+    picture = read_picture(tmp_path / "a.webp")
+    assert picture.pixels is not None
+    assert picture.pixels.shape == upright.shape
+    assert np.abs(picture.pixels.astype(int) - upright).mean() < 4
+
+
 @pytest.mark.parametrize("orientation", [1, 0, 99])
 def test_a_jpeg_whose_exif_says_upright_passes(tmp_path: Path, orientation: int) -> None:
     data = turned(cv2.imencode(".jpg", grey(90))[1].tobytes(), orientation)
@@ -212,6 +239,29 @@ def test_endings_that_are_not_taken_are_named_with_what_to_do(
     heic, mts = caplog.messages
     assert "end in .heic are left out: heif-convert" in heic
     assert "end in .mts are left out: ffmpeg" in mts
+
+
+def test_links_that_lead_nowhere_videos_and_folders_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "a.jpg", grey(10))
+    (tmp_path / "lost.jpg").symlink_to("away.jpg")
+    (tmp_path / "IMG_1.MOV").touch()
+    (tmp_path / "2024").mkdir()
+    (tmp_path / ".thumbnails").mkdir()
+    with caplog.at_level(logging.WARNING, "camera_node"):
+        assert len(once(tmp_path)) == 1
+    videos, folders, lost = caplog.messages
+    assert videos.endswith("videos that end in .mov are left out: give each by itself")
+    assert folders.endswith("1 of its folders are left out: '2024' is the first")
+    assert "lost.jpg is left out: " in lost
+    assert "No such file" in lost
+
+
+def test_a_pipe_is_no_picture_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jpg")
+    with pytest.raises(PictureDamaged, match="no file, but a folder, pipe or device"):
+        read_picture(tmp_path / "a.jpg")
 
 
 def test_reading_follows_the_rate_and_can_be_interrupted(tmp_path: Path) -> None:

@@ -103,8 +103,19 @@ def test_json_has_an_object_a_picture(photos: Path, analyzer: Analyzer) -> None:
 
 
 def test_a_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="holds no picture"):
+    (tmp_path / "100APPLE").mkdir()
+    with pytest.raises(SourceError, match=r"holds no picture.*'100APPLE' is the first"):
         files_of([tmp_path])
+
+
+def test_what_else_lies_in_a_folder_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a.jpg", "a.mp4", "a.heic"):
+        (tmp_path / name).touch()
+    assert [file.name for file in files_of([tmp_path])] == ["a.heic", "a.jpg"]
+    (message,) = caplog.messages
+    assert message.endswith("videos that end in .mp4 are left out: give each by itself")
 
 
 def test_python_needs_one_import(photos: Path) -> None:
@@ -119,5 +130,5 @@ def test_the_command_names_what_cannot_be_used_and_ends_with_1(photos: Path) -> 
     assert done.returncode == 1
     assert b"a,\n\xff.jpg" in done.stdout
     *problems, last = done.stderr.decode().splitlines()
-    assert len(problems) == 4
+    assert len(problems) == 4 + 1  # a folder lies among them
     assert last == "error: 4 of 6 pictures cannot be used: see above"
