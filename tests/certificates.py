@@ -11,23 +11,39 @@ from tests.ports import free_port
 from tests.redis_server import server_program
 
 
-def make_certificates(folder: Path, names: str) -> Path:
-    """ca.pem signs server.crt for `names` ("DNS:localhost"); other.pem signs nothing."""
+def make_certificates(folder: Path, names: str, *, between: bool = False) -> Path:
+    """ca.pem signs server.crt for `names` ("DNS:localhost"); other.pem signs nothing.
+
+    With `between` it signs between.pem, and that server.crt.
+    """
     for name in ("ca", "other"):
-        _openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+        openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                  "-nodes", "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key",
                  "-addext", "keyUsage=critical,keyCertSign",  # Python 3.13 asks for it
                  "-out", f"{name}.pem")  # fmt: skip
-    _openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+    openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
              "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr")  # fmt: skip
     (folder / "names").write_text(f"subjectAltName={names}\n")
-    _openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+    by = "ca"
+    if between:
+        by = "between"
+        (folder / "may-sign").write_text(
+            "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n"
+        )
+        openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-subj", "/CN=between", "-keyout", "between.key",
+                "-out", "between.csr")  # fmt: skip
+        openssl(folder, "x509", "-req", "-in", "between.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                "-CAcreateserial", "-days", "2", "-extfile", "may-sign",
+                "-out", "between.pem")  # fmt: skip
+    openssl(folder, "x509", "-req", "-in", "server.csr", "-CA", f"{by}.pem", "-CAkey", f"{by}.key",
              "-CAcreateserial", "-days", "2", "-extfile", "names",
              "-out", "server.crt")  # fmt: skip
     return folder
 
 
-def _openssl(folder: Path, *arguments: str) -> None:
+def openssl(folder: Path, *arguments: str) -> None:
+    """One command of openssl's, in this folder."""
     try:
         subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
     except FileNotFoundError:

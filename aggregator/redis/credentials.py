@@ -67,16 +67,36 @@ def _tls(url: RedisUrl) -> dict[str, Any]:
         return {}
     options: dict[str, Any] = {"ssl_check_hostname": True, "ssl_cert_reqs": "required"}
     if ca_file is not None:
-        options["ssl_ca_certs"] = _certificates(Path(ca_file))
+        options["ssl_ca_certs"] = ca_file
+    for name, path in {"ca_file": ca_file, "ssl_ca_certs": url.options.get("ssl_ca_certs")}.items():
+        if path is not None:
+            _require_certificates(name, path)
+    _require_own_certificate(url.options.get("ssl_certfile"), url.options.get("ssl_keyfile"))
     return options
 
 
-def _certificates(path: Path) -> str:
+def _require_certificates(name: str, path: str) -> None:
     try:
-        ssl.create_default_context(cafile=str(path))
+        ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"ca_file={path}: no certificates can be read there: {error}") from None
-    return str(path)
+        raise ConfigError(f"{name}={path}: no certificates can be read there: {error}") from None
+
+
+def _require_own_certificate(certificate: str | None, key: str | None) -> None:
+    """Of a Redis that wants one: redis-py would say of these files that nobody answers, and ask at
+    the terminal for the password of a key that has one."""
+    if certificate is None and key is None:
+        return
+    given = f"ssl_certfile={certificate or ''}, ssl_keyfile={key or ''}"
+    if certificate is None:
+        raise ConfigError(f"{given} in the Redis URL: a key is of use with its certificate alone")
+    try:
+        ssl.create_default_context().load_cert_chain(certificate, key, password="")
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{given} in the Redis URL: they are to hold a certificate and its key, which has no "
+            f"password: {error}"
+        ) from None
 
 
 def _credential(user: str) -> Path | None:

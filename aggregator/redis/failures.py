@@ -10,11 +10,12 @@ from roommood.aggregator.redis.url import is_cluster, without_password
 from roommood.shared.errors import ShardAway, StoreAway, StoreError, StoreRefuses
 
 # Refusals that concern the server, not the key: a read-only replica, no memory, no disk, too few
-# replicas, a script that does not end, no rights. redis-py strips some of these words off.
+# replicas, a script that does not end, no rights, a command that it does not have. redis-py strips
+# some of these words off.
 _OF_ALL_KEYS: Final = re.compile(
-    r"\b(READONLY|OOM|MISCONF|NOREPLICAS|BUSY|NOPERM)\b|read only replica|used memory > 'maxmemory'"
-    r"|unable to persist|not enough good replicas"
-    r"|ACL failure in script|user executing the script can't",
+    r"\b(READONLY|OOM|MISCONF|NOREPLICAS|BUSY|NOPERM|DENIED)\b|read only replica"
+    r"|used memory > 'maxmemory'|unable to persist|not enough good replicas"
+    r"|unknown (redis )?command|ACL failure in script|user executing the script can't",
     re.IGNORECASE,
 )
 # Another server may be the right one by now: a replica that was the master, one that loads.
@@ -24,11 +25,23 @@ _WRONG_SERVER: Final = re.compile(
     r"|previous master is now a slave",
     re.IGNORECASE,
 )
-_HUNG_UP: Final = re.compile("reset by peer|closed by server", re.IGNORECASE)
-_UNENCRYPTED: Final = re.compile("time|WRONG_VERSION|record layer|EOF|reset", re.IGNORECASE)
+_HUNG_UP: Final = re.compile("reset by peer|closed by server|broken pipe", re.IGNORECASE)
+_UNENCRYPTED: Final = re.compile(
+    "time|WRONG_VERSION|record layer|EOF|reset|certificate required|handshake failure",
+    re.IGNORECASE,
+)
 _OF_A_SLOT: Final = re.compile("slot not served", re.IGNORECASE)
+# What Redis adds to a refusal: all of a script, or half a page about its protected mode.
+_NOT_REPEATED: Final = re.compile(
+    r",? with args beginning with:.*| because protected mode is enabled.*", re.DOTALL
+)
 _LOGIN: Final = "name a user in the URL (redis://USER@HOST) and --redis-password-file FILE"
 _RIGHTS: Final = "`roommood keys redis` writes down the rights that are needed"
+_TOO_MANY: Final = "too many clients (maxclients; redis-cli CLIENT LIST)"
+_CERTIFICATE_OF_OURS: Final = (
+    ", or want a certificate of ours, too (ssl_certfile=FILE&ssl_keyfile=FILE in the URL, or its "
+    "tls-auth-clients no)"
+)
 # What to do about it, by what Redis says.
 _ADVICE: Final = {
     r"authentication required|NOAUTH": f"{_LOGIN}, or the latter alone",
@@ -41,6 +54,11 @@ _ADVICE: Final = {
     r"unable to persist|MISCONF": "its disk is full or not writable: its log says why",
     r"not enough good replicas|NOREPLICAS": "its replicas are away, see its min-replicas-to-write",
     r"DB index is out of range": "name a database that it has, such as /0, in the URL",
+    r"unknown (redis )?command": "roommood needs that command, which a rename-command in its "
+    "redis.conf, or a proxy before it, takes away",
+    r"\bDENIED\b|protected mode": "without a password it answers its own machine alone: "
+    "`roommood keys redis` writes down users with passwords",
+    r"max number of clients": "raise its maxclients, or see who they are (redis-cli CLIENT LIST)",
 }
 
 
@@ -97,7 +115,7 @@ def as_store_error(error: Exception, url: str) -> StoreError:
 
 
 def _with_advice(error: Exception) -> str:
-    what = str(error).rstrip(".")
+    what = _NOT_REPEATED.sub("", str(error)).rstrip(".")
     todo = (todo for pattern, todo in _ADVICE.items() if re.search(pattern, what, re.IGNORECASE))
     return ": ".join((what, *itertools.islice(todo, 1)))
 
@@ -109,11 +127,13 @@ def _away(url: str, error: Exception) -> str:
             f"Redis at {without_password(url)} shows a certificate that is not trusted ({why}): "
             f"{_about_certificate(url, why)}"
         )
+    if "max number of clients" in str(error):
+        return f"Redis at {without_password(url)} takes in nobody more: {_with_advice(error)}"
     # Of sentinels that do not answer redis-py tells no more than how it writes down a client.
     why = str(error).replace(" : <", ": no answer of a sentinel <").partition(" <")[0]
     return (
         f"Redis at {without_password(url)} does not answer ({why}): "
-        f"is it running, and is this its address?{_about_encryption(url, why)}"
+        f"is it running, and is this its address?{_about_hanging_up(url, why)}"
     )
 
 
@@ -121,14 +141,25 @@ def _about_certificate(url: str, why: str) -> str:
     if "mismatch" in why:
         return "use a name or address that stands in the certificate"
     if "ca_file=" in url or "ssl_ca_certs=" in url:
-        return "the file in the URL is not the certificate of the authority that signed this one"
+        return (
+            "the file in the URL must hold the certificate of the authority that signed this one, "
+            "with those above it, one below the other; a server is to send those between"
+        )
     return "?ca_file=FILE in the URL names the certificate of the authority that signed"
 
 
-def _about_encryption(url: str, why: str) -> str:
-    """One side may want TLS and the other not: the one hangs up, or waits for ever."""
-    if url.startswith(("rediss:", "rediss+")) and _UNENCRYPTED.search(why):
-        return " Or does it not speak TLS (redis:// instead of rediss://)?"
-    if not url.startswith(("rediss", "unix")) and _HUNG_UP.search(why):
-        return " Or does it speak TLS only (rediss:// instead of redis://)?"
-    return ""
+def _about_hanging_up(url: str, why: str) -> str:
+    """One side may want TLS and the other not: the one hangs up, or waits for ever. What Redis says
+    of other reasons to hang up is mostly lost."""
+    hung_up = _HUNG_UP.search(why) is not None
+    if url.startswith(("rediss:", "rediss+")) and (hung_up or _UNENCRYPTED.search(why)):
+        certificate = "" if "ssl_certfile=" in url else _CERTIFICATE_OF_OURS
+        return f" Or does it not speak TLS (redis:// instead of rediss://){certificate}?"
+    if not hung_up:
+        return ""
+    if url.startswith("unix"):
+        return f" Or has it {_TOO_MANY}?"
+    return (
+        f" Or does it speak TLS only (rediss:// instead of redis://), have {_TOO_MANY}, or let in "
+        "no other machine (protected mode: it wants a password)?"
+    )

@@ -7,8 +7,9 @@ import pytest
 import redis
 
 from roommood.aggregator.counting.store import Store
-from roommood.shared.errors import StoreAway, StoreError, StoreRefuses
-from tests.certificates import make_certificates
+from roommood.shared.errors import ConfigError, StoreAway, StoreError, StoreRefuses
+from tests.aggregator.made import HOUR_MS, delivery, result
+from tests.certificates import make_certificates, openssl
 from tests.ports import free_port
 from tests.redis_server import RedisServer
 from tests.tls_front import TlsFront
@@ -74,7 +75,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("host", "file", "todo"),
     [
         ("localhost", "", r"\?ca_file=FILE in the URL"),
-        ("localhost", "?ca_file={folder}/other.pem", "the file in the URL is not the certificate"),
+        ("localhost", "?ca_file={folder}/other.pem", "the file in the URL must hold"),
         ("127.0.0.1", "?ca_file={folder}/ca.pem", "use a name or address that stands in"),
     ],
 )
@@ -109,3 +110,82 @@ def test_where_nobody_listens_nothing_is_said_of_tls() -> None:
     with pytest.raises(StoreAway) as caught:
         Store(f"redis://localhost:{free_port()}/0").check_schema()
     assert "TLS" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "ask"),
+    [
+        ("SET", lambda store: store.check_schema()),
+        ("EVAL", lambda store: store.pause("kitchen")),
+        ("SMEMBERS", lambda store: store.paused_rooms()),
+    ],
+)
+def test_a_command_that_a_redis_does_not_have_is_told_without_all_of_its_arguments(
+    command: str, ask: Callable[[Store], object]
+) -> None:
+    with RedisServer(rename_command=f"{command} nothing") as server:
+        store = Store(server.url)
+        with pytest.raises(StoreRefuses, match="rename-command") as caught:
+            ask(store)
+        store.close()
+    assert f"unknown command '{command}': roommood needs" in str(caught.value)
+    assert "args beginning" not in str(caught.value)
+
+
+def test_where_results_cannot_be_counted_for_want_of_a_command_redis_counts_as_away() -> None:
+    with RedisServer(rename_command="EVALSHA nothing") as server:
+        store = Store(server.url)
+        report = store.commit([delivery(result())], HOUR_MS)
+        store.close()
+    assert isinstance(report.away, StoreRefuses)
+
+
+def test_a_redis_with_too_many_clients_is_told_as_that() -> None:
+    with RedisServer(maxclients="1") as server, server.client() as other:
+        other.ping()
+        with pytest.raises(StoreAway, match="maxclients"):
+            Store(server.url).check_schema()
+
+
+def test_a_redis_that_wants_a_certificate_of_ours_is_told_as_that(certificates: Path) -> None:
+    chain, key, ca = (certificates / name for name in ("server.crt", "server.key", "ca.pem"))
+    with RedisServer() as server, TlsFront(server.socket, chain, key, of_clients=ca) as front:
+        url = f"rediss://localhost:{front.port}/0?ca_file={ca}"
+        with pytest.raises(StoreAway, match="want a certificate of ours"):
+            Store(url).check_schema()
+        Store(f"{url}&ssl_certfile={chain}&ssl_keyfile={key}").check_schema()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "ssl_certfile={folder}/nowhere.pem&ssl_keyfile={folder}/server.key",
+        "ssl_certfile={folder}/server.crt&ssl_keyfile={folder}/other.key",
+        "ssl_certfile={folder}/server.crt&ssl_keyfile={folder}/locked.key",
+        "ssl_certfile={folder}/server.crt",
+        "ssl_keyfile={folder}/server.key",
+        "ssl_ca_certs={folder}/nowhere.pem",
+    ],
+)
+def test_a_file_in_the_url_that_is_of_no_use_is_named_at_once(
+    given: str, certificates: Path
+) -> None:
+    openssl(certificates, "ec", "-aes256", "-passout", "pass:secret",
+            "-in", "server.key", "-out", "locked.key")  # fmt: skip
+    with pytest.raises(ConfigError, match=str(certificates)):
+        Store(f"rediss://localhost/0?{given.format(folder=certificates)}")
+
+
+def test_a_server_that_withholds_what_stands_between_is_told_how_to_be_trusted(
+    tmp_path: Path,
+) -> None:
+    """Its certificate is signed by one that is signed by the authority."""
+    certificates = make_certificates(tmp_path, "DNS:localhost", between=True)
+    chain, key, ca = (certificates / name for name in ("server.crt", "server.key", "ca.pem"))
+    all_of_them = certificates / "all.pem"
+    all_of_them.write_text((certificates / "between.pem").read_text() + ca.read_text())
+    with RedisServer() as server, TlsFront(server.socket, chain, key) as front:
+        url = f"rediss://localhost:{front.port}/0?ca_file="
+        with pytest.raises(StoreAway, match="a server is to send those between"):
+            Store(f"{url}{ca}").check_schema()
+        Store(f"{url}{all_of_them}").check_schema()
