@@ -116,17 +116,17 @@ def left_out(folder: Path, *, but: Collection[str] = ()) -> list[str]:
     those about these endings. Raises OSError."""
     paths = [path for path in folder.iterdir() if not path.name.startswith(".")]
     suffixes = {path.suffix.lower() for path in paths}.difference(but)
-    told = [
+    sentences = [
         f"files that end in {suffix} are left out: {NOT_TAKEN[suffix]}"
         for suffix in sorted(suffixes & NOT_TAKEN.keys())
     ]
-    told += [
+    sentences += [
         f"videos that end in {suffix} are left out: give each by itself"
         for suffix in sorted(suffixes & VIDEO_SUFFIXES)
     ]
     if folders := sorted(path.name for path in paths if path.is_dir()):
-        told.append(f"{len(folders)} of its folders are left out: {folders[0]!a} is the first")
-    return told
+        sentences.append(f"{len(folders)} of its folders are left out: {folders[0]!a} is the first")
+    return sentences
 
 
 def read_picture(path: Path) -> Picture:
