@@ -32,7 +32,7 @@ def save(path: Path, polygons: Polygons) -> None:
     try:
         text = target.read_text(encoding="utf-8")
         before = tomllib.loads(text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     changed = _with_masks(text, as_toml(polygons))
     _check(path, before, changed, polygons)
@@ -76,7 +76,7 @@ def _end_of_array(text: str, start: int) -> int:
 def _check(path: Path, before: dict[str, Any], changed: str, polygons: Polygons) -> None:
     try:
         after = tomllib.loads(changed)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is written in a way that is not understood: {error}") from error
     masks = after.get("camera", {}).pop("masks", None)
     before.setdefault("camera", {}).pop("masks", None)

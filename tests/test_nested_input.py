@@ -1,4 +1,4 @@
-"""What is nested without end is named as an error by whoever reads it, never a RecursionError."""
+"""What has no end, nested or a number, is named as an error by whoever reads it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,11 @@ from roommood.shared.process.settings import CameraSettings, load
 from roommood.shared.security.allow_list import read_allow_list
 from roommood.shared.security.keys import read_bundle
 
-DEEP = {"lists": f"x = {'[' * 20_000}", "tables": f"x = {'{a=' * 20_000}"}
+ENDLESS = {
+    "lists": f"x = {'[' * 20_000}",
+    "tables": f"x = {'{a=' * 20_000}",
+    "number": f"x = {'1' * 20_000}",
+}
 READERS: dict[str, Callable[[Path], object]] = {
     "settings": lambda path: load(CameraSettings, path, {}),
     "masks": lambda path: mask_file.save(path, []),
@@ -22,13 +26,13 @@ READERS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+@pytest.mark.parametrize("text", ENDLESS.values(), ids=ENDLESS)
 @pytest.mark.parametrize("read", READERS.values(), ids=READERS)
-def test_a_file_nested_without_end_is_named(
+def test_a_file_without_end_is_named(
     read: Callable[[Path], object], text: str, tmp_path: Path
 ) -> None:
-    path = tmp_path / "nested.toml"
+    path = tmp_path / "endless.toml"
     path.write_text(text)
     path.chmod(0o600)
-    with pytest.raises(RoommoodError, match=r"nested\.toml"):
+    with pytest.raises(RoommoodError, match=r"endless\.toml"):
         read(path)

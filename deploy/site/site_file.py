@@ -266,7 +266,7 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         # Windows' editors put a mark before the first letter.
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"cannot read the site file {path}: {error}") from error
     for name, value in document.items():
         if name not in ("site", "desktop", *_LISTS):

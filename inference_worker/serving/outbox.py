@@ -77,6 +77,8 @@ class Outbox:
         self._by_camera.setdefault(result.camera, {})[self._next_ticket] = None
         self._fresh.append(self._next_ticket)
         self._next_ticket += 1
+        if len(self._fresh) > 2 * self._window:  # most were dropped, behind one that was not
+            self._fresh = deque(ticket for ticket in self._fresh if ticket in self._entries)
 
     # Sending
 

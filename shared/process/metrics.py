@@ -113,7 +113,7 @@ def serve(
     handler = type("Handler", (_Handler,), {"health": health, "samples": staticmethod(samples)})
     try:
         server = _Server(listen(host, port), handler)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise ConfigError(f"cannot serve metrics at {netloc(host, port)}: {error}") from error
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     url = f"http://{netloc(host, server.server_port)}/metrics"

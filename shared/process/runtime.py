@@ -18,6 +18,8 @@ from roommood.shared.process.logs import event
 
 # Exit codes beside those of `shared.errors`: a drain that ran out of time lost something.
 EXIT_DRAIN_INCOMPLETE: Final = 3
+# What macOS takes where it says that there is no limit, and then refuses that (setrlimit(2)).
+_MACOS_OPEN_MAX: Final = 10_240
 
 _log = logging.getLogger(__name__)
 
@@ -109,8 +111,11 @@ def forbid_core_dumps() -> None:
 def allow_many_descriptors() -> None:
     """As many open files as the system allows this process: each peer of a large site is one, and
     the customary limit of 1,024 would keep the next camera out."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (most, max(soft, _MACOS_OPEN_MAX)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+            return
 
 
 @contextlib.contextmanager

@@ -156,7 +156,7 @@ def read_allow_list(path: Path) -> list[Entry]:
             raise ConfigError("it holds something else than [[camera]] tables")
         entries = [_entry(values) for values in document.get("camera", [])]
         _refuse_double(entries)
-    except (tomllib.TOMLDecodeError, RoommoodError, RecursionError) as error:
+    except (ValueError, RoommoodError, RecursionError) as error:
         raise ConfigError(f"{path} is no allow-list: {error}") from error
     return entries
 

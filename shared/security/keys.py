@@ -192,7 +192,7 @@ def read_key_file(path: Path, role: str, *names: str) -> dict[str, str]:
     text = read_private(path, _MAX_KEY_FILE_BYTES, "keys")
     try:
         values = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is damaged: {error}: copy it again") from error
     if values.get("role") != role:
         raise ConfigError(

@@ -31,7 +31,7 @@ class SettingsFile:
             raise ConfigError(f"cannot read the settings file {path}: {error}") from error
         try:
             return cls(path, text, tomllib.loads(text))
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"{path}: not TOML: {error}") from error
 
     def table(self, name: str) -> dict[str, Any]:

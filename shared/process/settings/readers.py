@@ -239,6 +239,7 @@ class MqttSettings(Reader):
         try:
             parts = urlsplit(self.broker)
             port = parts.port
+            (parts.hostname or "").encode("idna")  # as it is looked up
         except ValueError as error:
             raise ConfigError(f"{self.broker!r} is no broker: {error}") from error
         if parts.scheme not in _MQTT_PORTS or not parts.hostname or parts.path.strip("/"):

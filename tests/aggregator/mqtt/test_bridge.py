@@ -285,6 +285,7 @@ def test_the_network_reads_along_only_where_that_was_allowed() -> None:
         ({"broker": "http://x"}, "mqtt://HOST:PORT"),
         ({"broker": "mqtt://me:pw@localhost"}, "--password-file"),
         ({"broker": "mqtt://localhost:99999"}, "no broker"),
+        ({"broker": "mqtts://home..lan"}, "no broker"),
         ({"ca_file": Path("x")}, "mqtts://"),
         ({"password_file": Path("x")}, "--user"),
         ({"prefix": "a/b"}, "no topic prefix"),

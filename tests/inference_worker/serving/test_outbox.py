@@ -1,6 +1,7 @@
 """Results stay until they are acknowledged, go out again, and end in exactly one count."""
 
 import random
+import tracemalloc
 from collections import Counter
 
 import pytest
@@ -362,3 +363,23 @@ def test_a_worker_that_ends_lets_no_result_wait() -> None:
     box.add(result(0, repeated=True), NOW, NOW)
     box.hurry()
     assert box.due(NOW)
+
+
+def test_dropped_results_leave_nothing_behind_one_that_stays() -> None:
+    full = Outbox(window=50)
+    full.add(result(0, camera="quiet"), NOW)
+
+    def grow(results: int) -> int:
+        for seq in range(results):
+            full.add(result(seq, camera="busy"), NOW)
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        grown = -grow(1_000) + grow(20_000)
+    finally:
+        tracemalloc.stop()
+    assert grown < 100_000
+    assert len(full) == 50
+    sent = [row.result.camera for row in full.take(NOW, first)["one"]]
+    assert sent == ["quiet", *["busy"] * 49]

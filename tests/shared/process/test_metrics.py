@@ -119,6 +119,12 @@ def test_a_taken_port_is_an_error_that_names_it(server: Server) -> None:
         serve("127.0.0.1", server.port, server.health, list)
 
 
+@pytest.mark.parametrize("host", ["desk..lan", "x" * 64 + ".lan", "nowhere.invalid"])
+def test_a_host_that_cannot_be_is_an_error_that_names_it(host: str) -> None:
+    with pytest.raises(ConfigError, match=f"cannot serve metrics at {host}"):
+        serve(host, free_port(), Health("test"), list)
+
+
 def test_once_stopped_the_port_is_free_again() -> None:
     server = Server()
     server.stop()

@@ -221,3 +221,33 @@ def test_a_component_may_have_more_peers_than_the_customary_limit_of_open_files(
         [sys.executable, "-c", PEERS], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == ["0", "200"]
+
+
+AS_MACOS = """
+import resource
+
+real, (soft, most) = resource.setrlimit, resource.getrlimit(resource.RLIMIT_NOFILE)
+
+def setrlimit(which, limits):
+    if which == resource.RLIMIT_NOFILE and limits[0] > 10_240:
+        raise ValueError("current limit exceeds maximum limit")
+    real(which, (limits[0], most) if which == resource.RLIMIT_NOFILE else limits)
+
+resource.setrlimit = setrlimit
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, most))
+resource.getrlimit = lambda which: (256, 2**63 - 1)
+
+from roommood.shared.process.runtime import shutdown_on_signals
+with shutdown_on_signals():
+    import subprocess
+    print(subprocess.run(["sh", "-c", "ulimit -Sn"], capture_output=True, text=True).stdout)
+"""
+
+
+def test_where_no_limit_is_refused_as_a_limit_as_macos_does_there_are_many_files_all_the_same() -> (
+    None
+):
+    asked = subprocess.run(
+        [sys.executable, "-c", AS_MACOS], capture_output=True, text=True, check=False
+    )
+    assert (asked.stdout.strip(), asked.stderr) == ("10240", "")
