@@ -4,7 +4,6 @@ import logging
 import math
 import select
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Final
 
 import zmq
@@ -90,8 +89,7 @@ class CameraNode:
         )
         if not settings.quiet_hours:
             return Capture(source, wake=self._waker.wake)
-        is_quiet = lambda: self._quiet.is_quiet(datetime.now())  # noqa: E731
-        return Capture(source, wake=self._waker.wake, is_quiet=is_quiet)
+        return Capture(source, wake=self._waker.wake, is_quiet=self._quiet.is_quiet_here)
 
     def run(self) -> int:
         """Works until told to stop or the source has ended; returns the exit code."""

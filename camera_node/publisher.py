@@ -135,14 +135,14 @@ class Publisher:
     @property
     def lost_with_worker(self) -> int:
         now_ms = boot_ms()
-        windows = [link.window for link in self._links.values()]
+        windows = [link.window for link in list(self._links.values())]
         lost = sum(window.lost_with_worker + window.presumed_lost(now_ms) for window in windows)
         return lost + self._lost_on_closed_links
 
     @property
     def connected_workers(self) -> int:
         """Those that have answered on a connection that stands."""
-        windows = [link.window for link in self._links.values()]
+        windows = [link.window for link in list(self._links.values())]
         return sum(window.connected and bool(window.worker_id) for window in windows)
 
     def counted(self, health: CameraHealth) -> CameraHealth:

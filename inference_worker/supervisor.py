@@ -78,8 +78,11 @@ class Supervisor:
     def run(self) -> int:
         """Until told to stop; the exit code is 3 where a worker could not finish its drain.
 
-        Raises RoommoodError when replacing workers does not help, ConfigError when one says so.
+        Raises RoommoodError when replacing workers does not help, ConfigError when one says so, and
+        where the system does not tell which of them speaks.
         """
+        if not hasattr(socket, "SO_PASSCRED"):
+            raise ConfigError("several processes need Linux: start each by itself, with --instance")
         with shutdown_on_signals() as shutdown, tempfile.TemporaryDirectory() as folder:
             self._listen(Path(folder))
             try:

@@ -4,6 +4,7 @@ A camera has its own, by its machine's clock; a room's are kept in Redis, with t
 """
 
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
@@ -56,6 +57,12 @@ class QuietHours:
         """True if `now`, in local time, lies in a span."""
         minute = now.hour * 60 + now.minute
         return any(span.holds(now.weekday(), minute) for span in self.spans)
+
+    def is_quiet_here(self) -> bool:
+        """The same of this moment, in the time zone to which this machine is set by now: it may be
+        set while we run."""
+        time.tzset()
+        return self.is_quiet(datetime.now())
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ def _patience() -> dict[str, Any]:
         "socket_timeout": TIMEOUT_S,
         "socket_connect_timeout": TIMEOUT_S,
         "retry": Retry(NoBackoff(), 0),
+        # What somebody has written by hand may be no UTF-8: then it is nobody's name.
+        "encoding_errors": "replace",
         # The older protocol says all that is asked here, and servers and proxies that never heard
         # of HELLO speak it.
         "protocol": 2,

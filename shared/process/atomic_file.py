@@ -22,6 +22,8 @@ def atomic_file(
     be written; on any error what was there before stays.
     """
     target = Path(os.path.realpath(path))
+    if not target.name:
+        raise ConfigError(f"{path} cannot be written: it is a folder")
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         if mode is None:
@@ -55,8 +57,11 @@ def _opened(part: Path, mode: int | None) -> TextIO:
 
 
 def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    """As far as it goes: the file is there by now, and some may not read its folder, nor can all
+    file systems do this."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

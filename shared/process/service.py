@@ -29,7 +29,7 @@ class ServiceManager:
         self._status = ""
         self._started = False
         if self._address:
-            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             self._socket.setblocking(False)
 
     def turning(self, status: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +11,13 @@ from typing import Any
 
 import pytest
 
-from roommood.inference_worker.supervisor import BUDGET, MOST_PROCESSES, one_of, with_count
+from roommood.inference_worker.supervisor import (
+    BUDGET,
+    MOST_PROCESSES,
+    Supervisor,
+    one_of,
+    with_count,
+)
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import WorkerSettings, load
 from tests.end_to_end.site import Component, until
@@ -132,6 +139,15 @@ def test_workers_end_with_a_killed_supervisor(started: list[Component], tmp_path
 
 def settings_with(**values: Any) -> WorkerSettings:
     return load(WorkerSettings, None, values)
+
+
+def test_a_system_that_does_not_tell_who_speaks_is_an_error_that_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(socket, "SO_PASSCRED")  # as on macOS
+    supervisor = Supervisor(WorkerSettings(processes=2), lambda _: 0)
+    with pytest.raises(ConfigError, match="--instance"):
+        supervisor.run()
 
 
 def test_each_instance_has_ports_of_its_own() -> None:

@@ -1,6 +1,8 @@
 """When a camera is off by the clock on the wall."""
 
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -92,3 +94,14 @@ def test_what_cannot_be_read_of_a_rooms_hours_counts_as_quiet(text: str) -> None
 def test_why_a_rooms_hours_cannot_be_read_can_be_told() -> None:
     assert "Nowhere/Land" in why_unreadable("Nowhere/Land; 22:00-06:30")
     assert why_unreadable("UTC; 22:00-06:30") == ""
+
+
+def test_a_time_zone_that_is_set_later_holds_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    zones = ("Asia/Kolkata", "America/New_York", "Pacific/Auckland")
+    for zone in zones:
+        monkeypatch.setenv("TZ", zone)
+        now = datetime.now(ZoneInfo(zone))
+        around = [(now + timedelta(minutes=by)).strftime("%H:%M") for by in (-90, 90)]
+        assert QuietHours.parse("-".join(around)).is_quiet_here()
+    monkeypatch.undo()
+    time.tzset()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import connections
@@ -52,3 +53,16 @@ def test_all_addresses_of_a_name_are_tried(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(socket, "getaddrinfo", of_two)
         with RoomStats(f"redis://desk.lan:{port}/0") as stats:
             assert stats.rooms() == []
+
+
+def test_what_is_no_utf8_is_nobodys_name() -> None:
+    with RedisServer() as server:
+        with redis.Redis.from_url(server.url) as by_hand:
+            by_hand.sadd("roommood:paused", "k\xfcche".encode("latin-1"), "kitchen")
+            by_hand.zadd("roommood:rooms", {b"k\xfcche": 1.0, b"kitchen": 2.0})
+        store = Store(server.url)
+        assert "kitchen" in store.paused_rooms()
+        assert "kitchen" in store.rooms()
+        store.close()
+        with RoomStats(server.url) as stats:
+            assert [room.paused for room in stats.rooms() if room.room == "kitchen"] == [True]

@@ -1,7 +1,9 @@
 """A file is replaced whole or stays as it was, and stays its owner's."""
 
 import os
+import shutil
 import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -86,3 +88,27 @@ def test_a_private_file_is_its_owners_alone_whatever_was_there(tmp_path: Path, t
         os.umask(before)
     assert (path.read_text(), mode_of(path)) == ("new", 0o600)
     assert os.listdir(tmp_path) == ["secret"]
+
+
+def test_the_root_of_all_is_an_error_too() -> None:
+    with pytest.raises(ConfigError, match="/ cannot be written: it is a folder"):
+        write(Path("/"))
+
+
+@pytest.fixture
+def unreadable_folder() -> Iterator[Path]:
+    """One that may be written into and not listed, not even by root, who is nobody meanwhile."""
+    folder, user = Path(tempfile.mkdtemp()), os.geteuid()
+    folder.chmod(0o333)
+    if user == 0:
+        os.seteuid(65_534)
+    yield folder
+    os.seteuid(user)
+    shutil.rmtree(folder)
+
+
+def test_what_is_written_is_no_error_where_its_folder_may_not_be_read(
+    unreadable_folder: Path,
+) -> None:
+    write(unreadable_folder / "out.csv")
+    assert (unreadable_folder / "out.csv").read_text() == "new"
