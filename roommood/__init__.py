@@ -12,6 +12,7 @@ what it runs.
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ _HOMES = {
     "analyse_pictures": "roommood.deploy.analyse.pictures",
     "analyse_video": "roommood.deploy.analyse.run",
 }
+# Python that runs in a clone finds this folder before what is installed; its parts lie beside it.
+_CLONE = Path(__file__).parents[1]
+if (_CLONE / "camera_node/node.py").is_file():
+    __path__.append(str(_CLONE))
 
 
 def __getattr__(name: str) -> Any:

@@ -113,8 +113,8 @@ def dots(rows: Iterable[tuple[str, float, float | None, float | None]]) -> Optio
     return {
         "animation": False,
         "grid": {"left": 8, "right": 28, "top": 6, "bottom": 4, "containLabel": True},
-        "xAxis": {"type": "value", "min": 0, **_plain(),
-                  "axisLabel": {"color": _INK, "formatter": "{value} %"}},
+        "xAxis": {"type": "value", "min": 0, "splitNumber": 4, **_plain(),
+                  "axisLabel": {"color": _INK, "hideOverlap": True, "formatter": "{value} %"}},
         "yAxis": {"type": "category", "data": names, "inverse": True, **_plain()},
         "series": [
             {"type": "bar", "stack": "interval", "silent": True, "itemStyle": {"opacity": 0},
@@ -188,8 +188,8 @@ def _over_time(
         "tooltip": _TOOLTIP,
         "axisPointer": {"link": [{"xAxisIndex": "all"}], "lineStyle": {"color": _INK}},
         "grid": [
-            {"left": 44, "right": 40, "top": 28, "height": "56%"},
-            {"left": 44, "right": 40, "bottom": 26, "height": "19%"},
+            {"left": 44, "right": 40, "top": 28, "height": "56%", "outerBoundsMode": "none"},
+            {"left": 44, "right": 40, "bottom": 26, "height": "19%", "outerBoundsMode": "none"},
         ],
         "xAxis": [
             {"type": "category", "data": list(labels), **_plain(), "axisLabel": {"show": False}},
@@ -200,7 +200,8 @@ def _over_time(
              "interval": most and most / 4, **_value_axis()},
             {"type": "value", "name": "People", "gridIndex": 1, "min": 0, **_value_axis(2)},
             {"type": "value", "name": "Coverage in %", "gridIndex": 1, "min": 0, "max": 100,
-             **_value_axis(2), "splitLine": {"show": False}},
+             **_value_axis(2), "splitLine": {"show": False},
+             "nameTextStyle": {"align": "right", "color": _INK, "padding": [0, -36, 0, 0]}},
         ],
         "series": [
             *(_drawn(share, len(periods)) for share in shares),

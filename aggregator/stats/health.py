@@ -80,7 +80,7 @@ class WorkerHealth:
         0, "Results not yet acknowledged.", label="Results waiting", shown_digits=0
     )
     analysis_ms: float | None = measure(
-        None, "Time of one analysis, moving average.", label="Inference", unit="ms"
+        None, "Time of one analysis, mean over the latest 512.", label="Inference", unit="ms"
     )
     decode_ms: float | None = measure(
         None, "Of the time of one analysis, to decode.", label="Decode", unit="ms"

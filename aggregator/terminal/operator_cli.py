@@ -130,8 +130,8 @@ def quiet(
     spans: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SPAN ...]", show_default="none",
-            help='Such as "22:00-06:30" or "sat,sun 00:00-24:00"; none: it has no quiet hours.',
+            metavar="[SPAN ...]", show_default="show those that are set",
+            help='Such as "22:00-06:30" or "sat,sun 00:00-24:00"; "" for none.',
         ),
     ] = None,
     timezone: Annotated[
@@ -142,7 +142,7 @@ def quiet(
     ] = None,
     new: NewRoomOption = False,
 ) -> None:  # fmt: skip
-    """Say when all cameras of a room are closed, by the day of the week.
+    """Say when all cameras of a room are closed, by the day of the week; without hours, show them.
 
     Example: roommood quiet kitchen "mon-fri 22:00-06:30" "sat,sun 00:00-24:00"
     """
@@ -150,12 +150,15 @@ def quiet(
     from roommood.shared.quiet_hours import RoomQuietHours
 
     name = parse_room(room)
-    hours = RoomQuietHours.of(named_zone(timezone), spans) if spans else None
+    opens = spans == [""]
+    hours = RoomQuietHours.of(named_zone(timezone), spans) if spans and not opens else None
     if not new:
         require_room(name, settings, _UNLESS_NEW)
     with opened_store(settings) as store:
-        store.set_quiet_hours(name, hours)
-    typer.echo(f"{name} is closed: {hours}" if hours else f"{name} has no quiet hours")
+        if spans:
+            store.set_quiet_hours(name, hours)
+        kept = store.quiet_hours().get(name) if not spans else hours
+    typer.echo(f"quiet hours of {name}: {kept}" if kept else f"{name} has no quiet hours")
 
 
 COMMANDS: Final = (pause, resume, views, group, quiet)

@@ -71,7 +71,7 @@ class Room(BaseModel):
             words.append(("views", "--", self.name, self.views))
         if self.quiet is not None:
             zone = () if self.timezone is None else ("--timezone", self.timezone)
-            words.append(("quiet", *zone, "--", self.name, *self.quiet))
+            words.append(("quiet", *zone, "--", self.name, *(self.quiet or ("",))))
         return words
 
 

@@ -35,7 +35,7 @@ _GAUGES: Final = {
     "in_flight": ("frames_in_flight", "Frames credited or sent and not yet begun.", 1.0),
     "waiting": ("frames_waiting", "Frames received and not yet begun.", 1.0),
     "results_waiting": ("results_waiting", "Results not yet acknowledged.", 1.0),
-    "analysis_ms": ("analysis_seconds", "Time of one analysis, moving average.", 1e-3),
+    "analysis_ms": ("analysis_seconds", "Time of one analysis, mean over the latest 512.", 1e-3),
 }
 _AGE_HELP: Final = "Age of a frame when its analysis starts, over the latest 512."
 _STAGE_HELP: Final = "Time of one stage of an analysis, mean over the latest 512."
@@ -93,7 +93,6 @@ class WorkerStats:
             "in_flight": ledger.in_flight,
             "waiting": ledger.waiting,
             "results_waiting": len(self._reporter.outbox),
-            "analysis_ms": self._intake.control.analysis_ms,
         }
         return numbers | dict(self._age_quantiles()) | dict(self._stage_means())
 
@@ -142,8 +141,12 @@ class WorkerStats:
             yield "age_at_start_max_ms", ages[-1]
 
     def _stage_means(self) -> Iterator[tuple[str, float]]:
-        for stage, took_ms in zip(_STAGES, zip(*self._stages.copy(), strict=True), strict=False):
-            yield stage, statistics.fmean(took_ms)
+        """The whole is told over the same frames as its parts, so that it is their sum."""
+        if not (stages := self._stages.copy()):
+            return
+        means = [statistics.fmean(took_ms) for took_ms in zip(*stages, strict=True)]
+        yield "analysis_ms", sum(means)
+        yield from zip(_STAGES, means, strict=True)
 
 
 def _gauge(field: str, value: float) -> Iterator[Sample]:

@@ -19,13 +19,14 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("aggregator", "camera_node", "deploy", "inference_worker", "shared", "training")
 FOLDERS = ("roommood", *PACKAGES)
 OF_AN_OLDER_BUILD, GONE = "build/lib/roommood/shared", "of_an_older_build.py"
+IMPORTED = "from roommood.shared.protocol.names import parse_room; print(parse_room('one'))"
 # Everything comes from the package registry, over whatever link there is.
 pytestmark = pytest.mark.timeout(600)
 
 
-def run(*command: str | Path) -> str:
+def run(*command: str | Path, cwd: Path | None = None) -> str:
     done = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, check=False
+        [str(word) for word in command], capture_output=True, text=True, check=False, cwd=cwd
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -185,3 +186,7 @@ def test_the_doctor_skips_what_is_not_installed(pi: Path) -> None:
     assert "extra camera: installed" in output
     for about in ("extra worker", "extra aggregator", "models", "redis"):
         assert f"skipped {about}: " in output
+
+
+def test_what_is_installed_can_be_imported_by_python_that_runs_in_a_clone(pi: Path) -> None:
+    assert "one" in run(pi / "python", "-c", IMPORTED, cwd=ROOT)

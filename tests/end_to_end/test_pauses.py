@@ -85,7 +85,7 @@ def test_in_the_quiet_hours_of_a_room_its_cameras_are_closed(site: Site) -> None
     others = site.frames("hall", "door")
     until(lambda: site.frames("hall", "door") > others + 10, "the other room goes on")
     assert analysed == len([row for row in worker.lines("analysed") if row["camera"] == "sofa"])
-    roommood(site, "quiet", "den")
+    roommood(site, "quiet", "den", "")
     closed.wait_for("resumed")
 
 

@@ -281,8 +281,11 @@ def test_quiet_hours_are_kept_with_their_zone(
     assert client.hgetall(redis_keys.QUIET_HOURS) == {"kitchen": kept}
     assert "are not a span of time" in run("quiet", "kitchen", "nights")[2]
     assert client.hgetall(redis_keys.QUIET_HOURS) == {"kitchen": kept}
-    assert run("quiet", "kitchen")[0] == 0
+    assert run("quiet", "kitchen")[1] == f"quiet hours of kitchen: {kept}\n"
+    assert client.hgetall(redis_keys.QUIET_HOURS) == {"kitchen": kept}
+    assert run("quiet", "kitchen", "")[0] == 0
     assert client.hgetall(redis_keys.QUIET_HOURS) == {}
+    assert run("quiet", "kitchen")[1] == "kitchen has no quiet hours\n"
 
 
 def test_forget_asks_first_and_deletes_when_told(
