@@ -112,9 +112,9 @@ def allow_many_descriptors() -> None:
     """As many open files as the system allows this process: each peer of a large site is one, and
     the customary limit of 1,024 would keep the next camera out."""
     soft, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for wanted in (most, max(soft, _MACOS_OPEN_MAX)):
+    for limit in (most, max(soft, _MACOS_OPEN_MAX)):
         with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, most))
             return
 
 
