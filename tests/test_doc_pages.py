@@ -106,8 +106,8 @@ def test_a_time_of_the_classifier_is_one_figure_wherever_it_stands() -> None:
 
 def test_the_readme_has_the_classifiers_figures() -> None:
     figures = json.loads((ROOT / "docs/expression/evaluation.json").read_text())
-    told = re.findall(
+    percents = re.findall(
         r"(\d\d?\.\d) %", (ROOT / "README.md").read_text().split("shipped expression")[1]
     )
     shares = (figures["accuracy"], figures["accuracy_by_px"]["24"], figures["ece"])
-    assert told[:3] == [f"{100 * share:.1f}" for share in shares]
+    assert percents[:3] == [f"{100 * share:.1f}" for share in shares]

@@ -29,6 +29,6 @@ def test_the_time_of_an_analysis_is_that_of_its_parts(stats: WorkerStats) -> Non
     for _ in range(9):
         stats.analysed(Analysis((), decode_ms=1.0, detect_ms=10.0, classify_ms=0.0))
 
-    told = stats.numbers()
-    assert (told["decode_ms"], told["detect_ms"], told["classify_ms"]) == (1.0, 12.0, 2.0)
-    assert told["analysis_ms"] == 15.0
+    numbers = stats.numbers()
+    assert (numbers["decode_ms"], numbers["detect_ms"], numbers["classify_ms"]) == (1.0, 12.0, 2.0)
+    assert numbers["analysis_ms"] == 15.0
