@@ -274,6 +274,7 @@ _CONSTANTS: Final = {
     "labels": EXPRESSIONS,
     "valence": VALENCE,
     "live_ttl_s": redis_keys.LIVE_TTL_S,
+    "ahead_ms": redis_keys.AHEAD_MS,
     "live_max_age_ms": redis_keys.LIVE_MAX_AGE_MS,
     "half_life_ms": redis_keys.LIVE_HALF_LIFE_MS,
     "margin": redis_keys.DOMINANT_MARGIN,

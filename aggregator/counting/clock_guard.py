@@ -36,6 +36,11 @@ class ClockGuard:
         self._is_wrong = False
         self.off_ms = 0.0
 
+    @property
+    def is_wrong(self) -> bool:
+        """Whether it differed by more than a minute when last compared."""
+        return self._is_wrong
+
     def may_count(self) -> bool:
         """Whether results may be counted by this machine's clock, now."""
         if self._set_ms is None or abs(self._offset_ms() - self._set_ms) > _STEP_MS:

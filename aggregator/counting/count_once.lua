@@ -7,6 +7,7 @@
 -- ARGV[1]             one msgpack map, made by aggregator/counting/buckets.py:
 --   room, channel     its name, and the channel on which changes of the live hash are told
 --   now_ms            the aggregator's wall clock; every time is in ms or s since 1970
+--   ahead_ms          what lies further ahead of now_ms is of a clock that was set back
 --   seen_bits         bits of one bitmap
 --   seen_ttl_s        how long the bitmaps live from now on
 --   bucket_expire_s   when each of the B buckets expires
@@ -58,9 +59,19 @@ local function wrong_type()
   end
 end
 
--- One letter per result, and whether any is to be counted.
-local function outcomes()
+-- Before when results are forgotten. Redis' clock made the tombstone: one of its future is of a clock
+-- that was ahead, and would refuse all that comes for as long. That is none.
+local function forgotten_before()
   local forgotten_ms = tonumber(redis.call('GET', FORGOTTEN) or 0) or now_ms
+  if forgotten_ms > now_ms + arg.ahead_ms then
+    local time = redis.pcall('TIME')
+    if not time.err and forgotten_ms > time[1] * 1000 + arg.ahead_ms then return 0, true end
+  end
+  return forgotten_ms, false
+end
+
+-- One letter per result, and whether any is to be counted.
+local function outcomes(forgotten_ms)
   local letters, taken, any = {}, {}, false
   for i, row in ipairs(results) do
     local bit = row[1] * arg.seen_bits + row[2]
@@ -489,8 +500,9 @@ end
 -- The whole story ----------------------------------------------------------------------------
 
 local function planned()
-  local letters, any = outcomes()
-  local plan = { letters = letters, any = any }
+  local forgotten_ms, is_future = forgotten_before()
+  local letters, any = outcomes(forgotten_ms)
+  local plan = { letters = letters, any = any, is_future = is_future }
   if not any then return plan end
   plan.hash, plan.cameras, plan.ahead = read_live()
   plan.batch, plan.any_live = live_of_batch(letters, plan.cameras)
@@ -514,5 +526,6 @@ if not plan.writes then return redis.error_reply(plan.there) end
 
 mark_seen(plan.letters)
 write_buckets(plan.writes, plan.there)
+if plan.is_future then redis.call('UNLINK', FORGOTTEN) end
 if plan.any_live then write_live(plan.hash, plan.cameras, plan.ahead, plan.batch) end
 return table.concat(plan.letters)

@@ -150,6 +150,8 @@ class Housekeeping:
             self._allow_list.refresh()
             self._admission.know_rooms(self._allow_list.rooms)
         self._admission.know_rooms(self._store.rooms())
+        if not self._clock.is_wrong:
+            self._store.end_futures(self._wall_ms)
 
     def _touch_rooms(self) -> None:
         self._store.touch_rooms(self._rooms_seen)

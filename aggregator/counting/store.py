@@ -131,6 +131,22 @@ class Store(OperatorSettings):
         )
         return sorted(set[str]().union(*lists))
 
+    def end_futures(self, now_ms: float) -> None:
+        """Rooms that were last seen in the future become last seen now: a clock that was ahead and
+        was set back has left them so, and until then `touch_rooms` would change nothing."""
+        ahead_ms, now = round(now_ms) + redis_keys.AHEAD_MS, round(now_ms)
+        lists = self._servers.from_copies(
+            redis_keys.ROOMS, lambda client, key: client.zrangebyscore(key, ahead_ms, "+inf")
+        )
+        at_most = dict.fromkeys(set[str]().union(*lists), now)
+        if at_most:
+            raise_first(
+                self._servers.on_copies(
+                    redis_keys.ROOMS,
+                    lambda client, key: client.zadd(key, at_most, xx=True, lt=True),
+                )
+            )
+
     def _rooms_to_copy(self) -> dict[str, int]:
         """In a Cluster, once: rooms that a release without copies of the list has noted."""
         if self._rooms_are_copied:

@@ -93,6 +93,9 @@ LIVE_TTL_S: Final = 10
 # Results older than this never touch the live hash; a camera silent for longer leaves it.
 LIVE_MAX_AGE_MS: Final = 10_000
 LIVE_HALF_LIFE_MS: Final = 3_000
+# Aggregators' clocks may each be a minute off Redis': what lies further ahead of one was written by
+# a clock that has been set back since.
+AHEAD_MS: Final = 120_000
 DOMINANT_MARGIN: Final = 0.1
 UPDATES_EVERY_MS: Final = 200
 # What the live hash's fields of one camera begin with.

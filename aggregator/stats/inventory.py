@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.servers import Command, Servers
@@ -15,6 +15,8 @@ from roommood.aggregator.stats.health import (
     worker_health,
     workers_of,
 )
+from roommood.aggregator.stats.live import is_alive
+from roommood.aggregator.stats.stored import hgetall, pttl
 from roommood.shared.errors import ShardAway
 from roommood.shared.protocol.names import is_name
 
@@ -75,11 +77,13 @@ class Inventory:
                 known[name] = _Heard(noted_s=self._clock_s())
 
     def _ask(self, known: dict[str, _Heard], key: Callable[[str], str]) -> None:
-        hashes = self._servers.ask_living([Command(key(name), _hgetall) for name in known])
+        replies = self._servers.ask_living(
+            [Command(key(name), call) for name in known for call in (hgetall, pttl)]
+        )
         now_s = self._clock_s()
-        for heard, fields in zip(known.values(), hashes, strict=True):
-            heard.away = isinstance(fields, ShardAway)
-            if fields and not heard.away:
+        for heard, fields, ttl_ms in zip(known.values(), replies[::2], replies[1::2], strict=True):
+            heard.away = isinstance(fields, ShardAway) or isinstance(ttl_ms, ShardAway)
+            if not heard.away and fields and is_alive(ttl_ms, redis_keys.HEALTH_TTL_S):
                 heard.fields, heard.at_s = fields, now_s
         for name in [name for name, heard in known.items() if _is_old(heard, now_s)]:
             del known[name]
@@ -91,10 +95,6 @@ class Inventory:
             if heard.away:
                 continue
             yield make(name, heard.fields, now_s - _last(heard))
-
-
-def _hgetall(client: Any, key: str) -> Any:
-    return client.hgetall(key)
 
 
 def _last(heard: _Heard) -> float:

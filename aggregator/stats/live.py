@@ -3,10 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from roommood.aggregator.redis.keys import LIVE_CAMERA, LIVE_MAX_AGE_MS, LIVE_TTL_S
 from roommood.aggregator.stats.figures import part_of, utc
 from roommood.shared.protocol.emotions import EXPRESSIONS
+
+# Milliseconds by which a clock may be set back without a word.
+_STEP_MS: Final = 1_000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +56,20 @@ def room_now(room: str, live: Mapping[str, str], ttl_ms: float, apart: bool = Fa
     Its age comes from that, so that the reader's clock does not matter. `apart`: the room's
     cameras see different people, who add up.
     """
-    if not live or ttl_ms < 0:
+    if not live or not is_alive(ttl_ms, LIVE_TTL_S):
         return RoomNow(room)
     try:
         return _read(room, live, ttl_ms, apart)
     except (KeyError, ValueError, OverflowError) as error:
         return RoomNow(room, away=f"its live hash in Redis is damaged ({error!r}): DEL mends it")
+
+
+def is_alive(ttl_ms: float, longest_s: float) -> bool:
+    """Whether a key that is given `longest_s` to live is as old as that says.
+
+    With more time than that Redis' clock was set back since, and it may be hours old.
+    """
+    return 0 <= ttl_ms <= longest_s * 1000 + _STEP_MS
 
 
 def _read(room: str, live: Mapping[str, str], ttl_ms: float, apart: bool) -> RoomNow:

@@ -29,7 +29,7 @@ from roommood.aggregator.stats.figures import (
     add_up,
     room_period,
 )
-from roommood.aggregator.stats.live import RoomNow, room_now
+from roommood.aggregator.stats.live import RoomNow, is_alive, room_now
 from roommood.aggregator.stats.retention import (
     buckets_of,
     resolution_for_history,
@@ -39,7 +39,7 @@ from roommood.aggregator.stats.retention import (
     shortest_kept,
     starts,
 )
-from roommood.aggregator.stats.stored import READ_AT_ONCE, StoredCounters, hgetall
+from roommood.aggregator.stats.stored import READ_AT_ONCE, StoredCounters, hgetall, pttl
 from roommood.shared import clock
 from roommood.shared.errors import ConfigError, StoreError
 from roommood.shared.protocol.names import parse_room
@@ -167,13 +167,16 @@ class RoomStats:
         each = zip(names, self._stored.sums(names, hour, [both]), strict=True)
         cameras = {room: _cameras_of(rows[0]) for room, rows in each if rows is not None}
         keys = [redis_keys.camera(camera) for of_room in cameras.values() for camera in of_room]
-        answers = iter(
-            self._servers.ask_living(
-                [Command(key, lambda client, key: client.hget(key, "source")) for key in keys]
-            )
+        replies = self._servers.ask_living(
+            [
+                Command(key, call)
+                for key in keys
+                for call in (lambda client, key: client.hget(key, "source"), pttl)
+            ]
         )
+        answers = zip(replies[::2], replies[1::2], strict=True)
         return {
-            room: {camera: _state(next(answers)) for camera in cameras[room]} for room in cameras
+            room: {camera: _state(*next(answers)) for camera in cameras[room]} for room in cameras
         }
 
     def live(self, room: str) -> RoomNow:
@@ -307,9 +310,7 @@ class RoomStats:
     def live_of(self, rooms: Sequence[str]) -> list[RoomNow]:
         """These rooms, in one round trip; one that is not known is silent."""
         commands = [
-            Command(redis_keys.live(room), call)
-            for room in rooms
-            for call in (hgetall, lambda client, key: client.pttl(key))
+            Command(redis_keys.live(room), call) for room in rooms for call in (hgetall, pttl)
         ]
         replies = self._servers.ask_living(commands)
         answers, apart = (
@@ -343,5 +344,7 @@ def _cameras_of(counters: Counters) -> list[str]:
     return sorted(camera for kind, _, camera in fields if kind == "frames")
 
 
-def _state(source: Any) -> str:
-    return "unknown" if isinstance(source, StoreError) else source or "silent"
+def _state(source: Any, ttl_ms: Any) -> str:
+    if isinstance(source, StoreError) or isinstance(ttl_ms, StoreError):
+        return "unknown"
+    return source if source and is_alive(ttl_ms, redis_keys.HEALTH_TTL_S) else "silent"

@@ -80,6 +80,10 @@ def hgetall(client: Any, key: str) -> Any:
     return client.hgetall(key)
 
 
+def pttl(client: Any, key: str) -> Any:
+    return client.pttl(key)
+
+
 def _added(steps: Sequence[Sequence[Any]]) -> list[Counters] | None:
     if any(isinstance(bucket, StoreError) for step in steps for bucket in step):
         return None

@@ -277,6 +277,20 @@ def test_results_captured_before_the_tombstone_are_forgotten(
     assert stored(client, "kitchen") == counters(batch[1:])
 
 
+def test_a_tombstone_of_the_future_refuses_nothing_and_goes(
+    store: Store, client: redis.Redis
+) -> None:
+    """Redis' clock was hours ahead as the room was forgotten, and has been set back."""
+    tombstone = redis_keys.forgotten("kitchen")
+    client.set(tombstone, round((client.time()[0] + 3 * 3600) * 1000))
+    batch = [delivery(result(0)), delivery(result(1))]
+    assert store.commit(batch, NOW_MS).outcomes == (Outcome.COMMITTED,) * 2
+    assert stored(client, "kitchen") == counters(batch)
+    assert not client.exists(tombstone)
+    store.touch_rooms({"kitchen": HOUR_MS})
+    assert store.rooms() == ["kitchen"]
+
+
 def test_every_key_lives_as_long_as_the_table_says(store: Store, client: redis.Redis) -> None:
     now_s = int(client.time()[0])
     store.commit([delivery(result(0, face()), now_s * 1000.0)], now_s * 1000.0 + 50)

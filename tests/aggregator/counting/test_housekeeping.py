@@ -14,6 +14,8 @@ from roommood.aggregator.counting.peers import Peers
 from roommood.aggregator.counting.redis_status import RedisStatus
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
+from roommood.aggregator.stats.room_stats import RoomStats
+from roommood.shared.clock import wall_ms
 from roommood.shared.process.metrics import Health
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MAX_PAUSED, ROOMS_AT_ONCE
@@ -103,3 +105,23 @@ def test_a_room_is_known_as_soon_as_something_was_counted_of_it(store: Store) ->
     house.counted("hall", HOUR_MS)
     assert house.tick(3.0, HOUR_MS)
     assert store.rooms() == ["den", "hall"]
+
+
+@pytest.mark.parametrize(("off_ms", "last_ms"), [(0.0, 0.0), (-3.6e6, 3 * 3.6e6)])
+def test_a_room_that_was_last_seen_in_the_future_comes_back_unless_our_own_clock_is_wrong(
+    server: RedisServer, off_ms: float, last_ms: float
+) -> None:
+    """Redis' clock and all others were three hours ahead, and have been set back."""
+    store = Store(server.url)
+    now_ms = round(store.clock_ms())
+    store.touch_rooms({"kitchen": now_ms + 3 * 3.6e6})
+    health = Health("aggregator")
+    clock = ClockGuard(store.clock_ms, health, lambda: wall_ms() + off_ms)
+    house = Housekeeping(
+        store, RedisStatus(store, health), clock, MemoryWatch(health), Peers(), Admission()
+    )
+    house.tick(0.0, now_ms + off_ms)
+    store.close()
+    with RoomStats(server.url) as stats:
+        (kitchen,) = stats.rooms()
+    assert kitchen.last_seen.timestamp() * 1000 == pytest.approx(now_ms + last_ms, abs=1)

@@ -240,6 +240,22 @@ def test_rooms_are_noted_and_their_time_never_moves_back(store: Store, client: r
     ]
 
 
+def test_a_room_last_seen_in_the_future_was_last_seen_when_that_is_noticed(
+    store: Store, client: redis.Redis
+) -> None:
+    """A clock was hours ahead, and was set back; two aggregators' clocks may differ by less."""
+    ahead_ms = NOW_MS + redis_keys.AHEAD_MS
+    store.touch_rooms({"kitchen": NOW_MS + 3 * 3.6e6, "hall": ahead_ms - 1, "attic": 1000.0})
+    store.end_futures(NOW_MS)
+    assert client.zrange(redis_keys.ROOMS, 0, -1, withscores=True) == [
+        ("attic", 1000.0),
+        ("kitchen", NOW_MS),
+        ("hall", ahead_ms - 1),
+    ]
+    store.touch_rooms({"kitchen": NOW_MS + 500})
+    assert client.zscore(redis_keys.ROOMS, "kitchen") == NOW_MS + 500
+
+
 def test_a_forgotten_room_is_not_listed_by_what_was_seen_before(
     store: Store, client: redis.Redis
 ) -> None:

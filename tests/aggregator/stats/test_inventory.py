@@ -8,6 +8,7 @@ from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.servers import Servers
 from roommood.aggregator.stats.inventory import Inventory
+from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.aggregator.stats.site import SiteReader
 from roommood.shared.clock import wall_ms
 from tests.aggregator.rooms import Rooms
@@ -63,6 +64,23 @@ def test_one_that_fell_silent_keeps_its_last_words_for_a_day(client: Any, rooms:
     clock.now_s += 24 * 3_600
     inventory.take(())
     assert inventory.take(()) == ([], [])
+
+
+def test_health_that_a_clock_set_back_keeps_for_hours_is_not_taken_for_new(
+    server: RedisServer, client: redis.Redis, rooms: Rooms
+) -> None:
+    clock = Clock()
+    inventory = Inventory(Servers(client), clock)
+    rooms.show("kitchen", "neutral", camera="door")
+    rooms.health({"door": {"room": "kitchen", "source": "ok"}}, {"w1": {"threads": 1}})
+    inventory.take(())
+    for key in (redis_keys.camera("door"), redis_keys.worker("w1")):
+        client.expire(key, redis_keys.HEALTH_TTL_S + 3 * 3600)
+    clock.now_s += 60
+    (camera,), (worker,) = inventory.take(())
+    assert (camera.silent_s, worker.silent_s) == (60.0, 60.0)
+    with RoomStats(server.url) as stats:
+        assert stats.camera_states(["kitchen"]) == {"kitchen": {"door": "silent"}}
 
 
 def test_the_indexes_keep_a_day_and_the_newest(

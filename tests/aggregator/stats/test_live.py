@@ -224,3 +224,17 @@ def test_a_damaged_hash_is_one_rooms_trouble_and_nobody_elses(
     assert "damaged" in hall.away
     assert (hall.people, hall.silent) == (None, True)
     assert kitchen.people is not None
+
+
+def test_a_live_hash_that_a_clock_set_back_keeps_for_hours_is_not_shown_as_now(
+    room: _Room, server: RedisServer, client: redis.Redis
+) -> None:
+    """Redis deletes by its clock: set back, it keeps what should have gone, as if it were new."""
+    room.frames(10, HAPPY)
+    room.store.touch_rooms({"kitchen": NOW_MS})
+    with RoomStats(server.url) as stats:
+        assert stats.live("kitchen").people == 1.0
+        client.expire(LIVE, redis_keys.LIVE_TTL_S + 3 * 3600)
+        now = stats.live("kitchen")
+    assert now.silent
+    assert now.people is None

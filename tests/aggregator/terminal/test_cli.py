@@ -89,9 +89,11 @@ def test_rooms_and_stats_name_the_cameras_that_are_not_well(
     (silent,) = RoomStats(fed.url).camera_states(["kitchen"])["kitchen"].items()
     assert silent[1] == "silent"
     client.hset(redis_keys.camera(silent[0]), "source", frozen)
+    client.expire(redis_keys.camera(silent[0]), redis_keys.HEALTH_TTL_S)
     assert f"{silent[0]}: {frozen}" in run("rooms")[1]
     assert f"camera {silent[0]}: {frozen}\n" in run("stats", "kitchen")[1]
     client.hset(redis_keys.camera(silent[0]), "source", "ok")
+    client.expire(redis_keys.camera(silent[0]), redis_keys.HEALTH_TTL_S)
     assert "1 ok" in run("rooms")[1]
     assert frozen not in run("stats", "kitchen")[1]
 
