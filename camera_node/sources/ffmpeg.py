@@ -1,5 +1,6 @@
 """A video through FFmpeg, from a file or the network; MJPEG passes through undecoded."""
 
+import contextlib
 import os
 from typing import Final
 
@@ -9,6 +10,7 @@ from roommood.camera_node.sources.grabbed import picture_of, retrieve
 from roommood.camera_node.sources.picture import Picture
 from roommood.shared.errors import SourceError
 from roommood.shared.opencv import Frame, cv2, file_name
+from roommood.shared.process.memory import fill_allotted_memory
 from roommood.shared.protocol.limits import MAX_FILE_PIXELS
 
 # Seconds of silence on the network after which a stream is given up.
@@ -34,8 +36,6 @@ _WITH_OPACITY: Final = (
     else []
 )
 _OPAQUE: Final = 255
-# More than FFmpeg adds to the sides of a picture that it allots.
-_MARGIN_PX: Final = 64
 
 
 class FfmpegVideo:
@@ -88,9 +88,7 @@ class FfmpegVideo:
     def retrieve(self, captured_ms: float) -> Picture:
         """Raises PictureError for an empty or damaged frame, SourceError if there is none, or
         where FFmpeg does not convert it."""
-        if _WITH_OPACITY and not self._is_converted and not self.gives_jpeg:
-            self._overwrite_what_was_freed()
-        frame = retrieve(self._capture, self._description, "gives a frame that cannot be decoded")
+        frame = self._retrieved()
         if self.gives_jpeg:
             return Picture.of_jpeg(frame.tobytes(), captured_ms)
         pixels = self._colours(frame) if frame.shape[2:] == (4,) else frame
@@ -99,9 +97,13 @@ class FfmpegVideo:
     def close(self) -> None:
         self._capture.release()
 
-    def _overwrite_what_was_freed(self) -> None:
-        """Lest an older picture, opaque as it was, lies where the first one is to come."""
-        np.full((self.height + _MARGIN_PX, self.width + _MARGIN_PX, 4), 0, np.uint8)
+    def _retrieved(self) -> Frame:
+        # For the first one OpenCV allots the memory in which each is to come.
+        may_be_stale = bool(_WITH_OPACITY) and not self._is_converted and not self.gives_jpeg
+        with fill_allotted_memory() if may_be_stale else contextlib.nullcontext():
+            return retrieve(
+                self._capture, self._description, "gives a frame that cannot be decoded"
+            )
 
     def _colours(self, frame: Frame) -> Frame:
         """(H, W, 3) BGR of (H, W, 4). Raises SourceError if the first one was not converted."""

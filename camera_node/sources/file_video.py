@@ -1,5 +1,6 @@
 """A video that has an end, from its first frame to its last."""
 
+from pathlib import Path
 from typing import Final
 
 from roommood.camera_node.sources.ffmpeg import DEFAULT_RATE_HZ, FfmpegVideo
@@ -27,7 +28,7 @@ class FileVideo(FfmpegVideo):
         super().__init__(address, description)
         if not self.is_open:
             self.close()
-            raise SourceError(f"{description} is damaged, or holds no video that FFmpeg reads")
+            raise SourceError(f"{description} {_why_no_video(address)}")
         self._interval_ms = 1000.0 / (self.claimed_hz or DEFAULT_RATE_HZ)
         self._longest_ms = self._interval_ms
         self._first_ms = 0.0
@@ -86,3 +87,15 @@ class FileVideo(FfmpegVideo):
             self._longest_ms = max(self._longest_ms, at_ms - self._at_ms)
         self._at_ms = at_ms
         self.frames += 1
+
+
+def _why_no_video(address: str) -> str:
+    """A sentence that goes on after the description; the address may be one of the network."""
+    if "://" not in address:
+        try:
+            with Path(address).open("rb") as file:
+                if not file.read(1):
+                    return "is empty"
+        except OSError as error:
+            return f"cannot be read: {error.strerror}"
+    return "is damaged or cut off, or holds no video that FFmpeg reads"

@@ -3,11 +3,13 @@
 import contextlib
 import ctypes
 import mmap
+from collections.abc import Iterator
 from typing import Final
 
 # Numbers of mallopt's parameters, from <malloc.h>.
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
+_PERTURB: Final = -6
 # Bytes. A decoded 4K picture takes 25 MB; glibc accepts at most 32 MiB for the second.
 _KEPT: Final = 64 * 1024 * 1024
 _LARGE: Final = 32 * 1024 * 1024
@@ -27,6 +29,22 @@ def give_back_freed_memory() -> None:
     """What was freed goes back to the system, whatever `keep_freed_memory` says; takes some ms."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextlib.contextmanager
+def fill_allotted_memory() -> Iterator[None]:
+    """What this process allots meanwhile holds nothing older, where the C library is glibc: each
+    byte is 128, or 0 in pages that are new."""
+    _set_perturb(127)
+    try:
+        yield
+    finally:
+        _set_perturb(0)
+
+
+def _set_perturb(value: int) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_PERTURB, value)
 
 
 def give_back_large_messages() -> None:

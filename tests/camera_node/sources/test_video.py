@@ -102,11 +102,22 @@ def test_a_file_is_paced_and_its_wait_can_be_interrupted(tmp_path: Path) -> None
             source.read()
 
 
-@pytest.mark.parametrize("content", [b"", b"RIFF" + bytes(2000), b"text\n" * 100])
-def test_a_file_that_is_no_video_cannot_be_opened(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "is empty"),
+        (b"RIFF" + bytes(2000), "holds no video"),
+        (b"text\n" * 100, "holds no video"),
+        (None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_that_is_no_video_cannot_be_opened(
+    tmp_path: Path, content: bytes | None, problem: str
+) -> None:
     path = tmp_path / "clip.avi"
-    path.write_bytes(content)
-    with pytest.raises(SourceError, match=r"clip\.avi"), VideoFile(path) as source:
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(SourceError, match=rf"clip\.avi .*{problem}"), VideoFile(path) as source:
         source.read()
 
 
