@@ -80,8 +80,7 @@ PAUSED_CAMERAS: Final = "roommood:paused-cameras"
 VIEWS: Final = "roommood:views"
 GROUPS: Final = "roommood:groups"
 QUIET_HOURS: Final = "roommood:quiet-hours"
-# What a room's cameras see: the same people, or each its own.
-SAME: Final = "same"
+# What a room's cameras see where it is not the same people: each its own.
 APART: Final = "apart"
 WARNING: Final = "roommood:warning"
 CAMERAS: Final = "roommood:cameras"

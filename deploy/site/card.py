@@ -93,7 +93,7 @@ class Card:
         else:
             self._write_firstrun(site, camera)
         (self.folder / "ssh").touch()
-        # Last, so that a card that is not whole has no secret on it.
+        # Last, so that a card that is not whole lets nobody into the site.
         shutil.copyfile(keys.bundle_for(camera), folder / "camera.key")
         for secret in source_secrets(camera):
             self._put(f"{_FOLDER}/source.password", secret.text)

@@ -35,6 +35,7 @@ class Outcome(StrEnum):
     NOT_A_JPEG = "refused-not-a-jpeg"
     TOO_LARGE = "refused-too-large"
     DAMAGED = "refused-damaged"
+    PICTURE = "refused-picture"  # as a detector of one's own may say, without another word
     # The model failed.
     ANALYSIS_FAILED = "refused-analysis-failed"
 

@@ -50,4 +50,4 @@ class HttpServer(ThreadingHTTPServer):
         super().__init__(listener.getsockname(), handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listener
-        self.server_name, self.server_port = listener.getsockname()[:2]
+        self.server_port = listener.getsockname()[1]

@@ -5,9 +5,7 @@ import logging
 import sys
 import time
 from datetime import UTC, datetime
-from typing import Final, Literal
-
-LogFormat = Literal["text", "json"]
+from typing import Final
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
 

@@ -11,6 +11,7 @@ from roommood.shared.security.allow_list import KEY_MISMATCH, REVOKED
 
 
 def reasons(base: type[Exception]) -> Iterator[str]:
+    yield base.reason  # type: ignore[attr-defined]
     for error in base.__subclasses__():
         if error is not errors.NotYours:
             yield error.reason  # type: ignore[attr-defined]
