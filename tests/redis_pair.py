@@ -56,12 +56,19 @@ class RedisPair:
         replica."""
         old = self._master()
         with self.servers[old].client() as client:
+            until(lambda: is_followed(client), "the old master knows of the new one")
             client.execute_command("FAILOVER", "TO", "127.0.0.1", self._ports[1 - old])
         until(lambda: follows(self.servers[old]), "the old master follows the new one")
         self.front.target = f"127.0.0.1:{self._ports[1 - old]}"
 
     def _master(self) -> int:
         return self._ports.index(int(self.front.target.rpartition(":")[2]))
+
+
+def is_followed(master: redis.Redis) -> bool:
+    """Whether a replica is at hand; it may itself have said so a moment before."""
+    replica = master.info("replication").get("slave0", {})
+    return bool(replica.get("state") == "online")
 
 
 def follows(server: RedisServer) -> bool:

@@ -27,9 +27,9 @@
 --   repeated          the results (1 ..) whose frames were not analysed
 --
 -- Replies with one letter per result: c counted, d duplicate, f forgotten (refused by the
--- tombstone); or with an error, and then nothing was written. A script is atomic but is not
+-- tombstone); or with an error, and then nothing was counted. A script is atomic but is not
 -- rolled back, hence: first all reads and checks, then all writes, SETBIT first, because what
--- Redis refuses for want of memory or rights it refuses at a script's first write.
+-- Redis refuses for want of memory it refuses at a script's first write.
 
 local floor, format = math.floor, string.format
 local LIVE, FORGOTTEN = KEYS[1], KEYS[2]
@@ -466,14 +466,35 @@ local function mark_seen(letters)
   end
 end
 
--- A bucket that was there has been given its end by the script that made it.
-local function write_buckets(writes, there)
-  for _, write in ipairs(writes) do
-    redis.call('HSET', KEYS[first_bucket + write[1]], unpack(write[2]))
+local function unmark_seen(letters)
+  for i, row in ipairs(results) do
+    if letters[i] == 'c' then redis.pcall('SETBIT', KEYS[first_seen + row[1]], row[2], 0) end
   end
+end
+
+-- A bucket that was there has been given its end by the script that made it.
+local function end_buckets(there)
   for b, expire_s in ipairs(arg.bucket_expire_s) do
     if not there[b] then redis.call('EXPIREAT', KEYS[first_bucket + b], expire_s) end
   end
+end
+
+-- Marks and books, or neither: a user may have the right to SETBIT and lack the next one.
+local function count(plan)
+  end_buckets(plan.there) -- of what is not there yet it asks for the right, no more
+  local is_booked = false
+  local is_done, problem = pcall(function()
+    mark_seen(plan.letters)
+    for _, write in ipairs(plan.writes) do
+      redis.call('HSET', KEYS[first_bucket + write[1]], unpack(write[2]))
+      is_booked = true
+    end
+  end)
+  if not is_done then
+    if not is_booked then unmark_seen(plan.letters) end
+    error(problem, 0)
+  end
+  end_buckets(plan.there)
 end
 
 local function publish(said, published_ms)
@@ -524,8 +545,7 @@ end
 if not plan.any then return table.concat(plan.letters) end
 if not plan.writes then return redis.error_reply(plan.there) end
 
-mark_seen(plan.letters)
-write_buckets(plan.writes, plan.there)
+count(plan)
 if plan.is_future then redis.call('UNLINK', FORGOTTEN) end
 if plan.any_live then write_live(plan.hash, plan.cameras, plan.ahead, plan.batch) end
 return table.concat(plan.letters)

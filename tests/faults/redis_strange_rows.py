@@ -32,7 +32,8 @@ _read = Path.read_text
 def _hasty(self, *args, **kwargs):
     text = _read(self, *args, **kwargs)
     if self.name == "count_once.lua":
-        first, then = "local problem = wrong_type()", "local hash, cameras = read_live()"
+        first = "local problem = wrong_type()"
+        then = "plan.hash, plan.cameras, plan.ahead = read_live()"
         assert first in text and then in text
         text = text.replace(first, "local problem")
         text = text.replace(then, "mark_seen(letters)" + chr(10) + then)

@@ -4,6 +4,8 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -14,6 +16,7 @@ from roommood.aggregator.counting.buckets import Delivery
 from roommood.aggregator.counting.outcomes import Outcome
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
+from roommood.shared.errors import StoreRefuses
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.shared.protocol.limits import MAX_INTERVAL_US, SEEN_BITS, SEEN_TTL_S
 from tests import hooks
@@ -372,3 +375,28 @@ def test_two_workers_sharing_the_frames_count_what_one_would(
     for share in (frames[1::2], frames[::2]):
         Store(server.url).commit(share, NOW_MS)
     assert stored(client, "kitchen") == alone
+
+
+@pytest.mark.parametrize("right", ["setbit", "expire", "expireat", "hset", "publish"])
+def test_a_user_who_lacks_one_right_counts_once_when_it_has_it(
+    server: RedisServer, client: redis.Redis, tmp_path: Path, right: str
+) -> None:
+    """Nothing may be marked as seen that was not counted, nor the other way about."""
+    rights = ("on", ">pw", "~*", "&*", "+@all", f"-{right}")
+    acl: Any = client.execute_command  # redis-py gives no types for it
+    acl("ACL", "SETUSER", "half", *rights)
+    file = tmp_path / "password"
+    file.write_text("pw\n")
+    file.chmod(0o600)
+    store = Store(server.url.replace("unix://", "unix://half@"), file)
+    now_ms = float(client.time()[0]) * 1000
+    batch = [delivery(result(n, face()), now_ms - n) for n in range(3)]
+    refused = store.commit(batch, now_ms)
+    assert refused.outcomes == (Outcome.UNSETTLED,) * 3
+    assert isinstance(refused.away, StoreRefuses)
+    acl("ACL", "SETUSER", "half", f"+{right}")
+    again = store.commit(batch, now_ms)
+    assert Outcome.UNSETTLED not in again.outcomes
+    assert stored(client, "kitchen") == counters(batch)
+    store.close()
+    client.acl_deluser("half")

@@ -182,7 +182,7 @@ def test_a_read_only_redis_settles_nothing(store: Store, client: redis.Redis) ->
 
 @pytest.mark.parametrize(
     ("name", "hurt", "healed"),
-    [("maxmemory", "1mb", "0"), ("min-replicas-to-write", "1", "0")],
+    [("maxmemory", "1", "0"), ("min-replicas-to-write", "1", "0")],
 )
 def test_a_redis_without_memory_or_replicas_takes_nothing_and_is_told_as_a_whole(
     store: Store, client: redis.Redis, name: str, hurt: str, healed: str

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -29,7 +30,7 @@ from tests.tls_front import TlsFront
 
 ADMIN = ("test-admin", "only-here")
 # What Redis says to a user who may not do that, or not with that key or channel.
-REFUSED = r"permission|can't access|not allowed"
+REFUSED = r"permission|can't (access|run)|not allowed"
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +88,11 @@ def everything_and_a_key_in_the_way(store: Store, admin: redis.Redis) -> None:
     assert "holds a list" in str(report.errors["den"])
 
 
+def refusals(admin: redis.Redis) -> list[Any]:
+    """But for redis-py's name for itself, which it may leave out: Redis 6.2 lets it say none."""
+    return [entry for entry in admin.acl_log() if entry["object"] != "client"]
+
+
 def test_the_writer_may_do_whatever_the_aggregator_does(
     writer: Store, guarded: RedisServer
 ) -> None:
@@ -95,7 +101,7 @@ def test_the_writer_may_do_whatever_the_aggregator_does(
         admin.script_flush()
         admin.acl_log_reset()
         everything_and_a_key_in_the_way(writer, admin)
-        assert admin.acl_log() == []
+        assert refusals(admin) == []
 
 
 @pytest.mark.parametrize("default_user", ["as shipped", "without any right"])
@@ -241,7 +247,7 @@ def test_the_operator_sets_what_it_may_and_can_neither_read_nor_write_a_figure(
     with guarded.client() as admin:
         admin.acl_log_reset()
         everything_of_an_operator(OperatorSettings(Servers(url, access.operator_password)))
-        assert admin.acl_log() == []
+        assert refusals(admin) == []
     with raw(guarded, "operator", access.operator_password) as client:
         for call in (
             lambda: client.hgetall(redis_keys.live("den")),

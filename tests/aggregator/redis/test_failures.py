@@ -1,5 +1,6 @@
 """What a Redis that refuses is told as, with what to do about it: each by a real server."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,7 +129,8 @@ def test_a_command_that_a_redis_does_not_have_is_told_without_all_of_its_argumen
         with pytest.raises(StoreRefuses, match="rename-command") as caught:
             ask(store)
         store.close()
-    assert f"unknown command '{command}': roommood needs" in str(caught.value)
+    why = re.search(f"unknown command ['`]{command}['`]: roommood needs", str(caught.value))
+    assert why is not None
     assert "args beginning" not in str(caught.value)
 
 
@@ -141,8 +143,8 @@ def test_where_results_cannot_be_counted_for_want_of_a_command_redis_counts_as_a
 
 
 def test_a_redis_with_too_many_clients_is_told_as_that() -> None:
-    with RedisServer(maxclients="1") as server, server.client() as other:
-        other.ping()
+    with RedisServer() as server, server.client() as other:
+        other.config_set("maxclients", 1)
         with pytest.raises(StoreAway, match="maxclients"):
             Store(server.url).check_schema()
 
