@@ -173,8 +173,18 @@ class Demo:
         by_room = {period.room: period for period in periods}
         problems = [_problem(room, by_room.get(room)) for room in self._plan.rooms]
         reasons = [problem for problem in problems if problem]
+        if not all(room in by_room and by_room[room].frames for room in self._plan.rooms):
+            reasons += [
+                f"{child.name}; the end of its log:\n{child.end_of_log()}"
+                for child in self._cameras
+            ]
         if reasons:
             raise RoomStayedEmpty("\n".join(reasons))
+
+    @property
+    def _cameras(self) -> list[Child]:
+        names = {program.name for program in self._plan.camera_nodes}
+        return [child for child in self._children if child.name in names]
 
 
 def _problem(room: str, period: RoomPeriod | None) -> str | None:

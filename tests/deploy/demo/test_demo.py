@@ -203,6 +203,20 @@ def test_a_room_without_a_face_fails_it(blank_pictures: Path, classifier: str) -
     assert re.search(r"living-room stayed empty: no face was found in its \d+", demo.output)
 
 
+def test_a_camera_that_gives_nothing_that_can_be_sent_is_named_with_the_reason(
+    tmp_path: Path, classifier: str
+) -> None:
+    (tmp_path / "tiny.png").write_bytes(
+        cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    )
+    chosen = ("--camera", str(tmp_path / "tiny.png"), "--classifier", classifier)
+    with RunningDemo("--seconds", "3", *chosen) as demo:
+        assert demo.wait() == 1, demo.output
+
+    assert "here stayed empty: no frame of it was analysed" in demo.output
+    assert re.search(r"camera here-1; the end of its log:\n    .*at least 16x16", demo.output, re.S)
+
+
 def test_a_source_that_cannot_be_read_fails_it(tmp_path: Path, classifier: str) -> None:
     (tmp_path / "party.mp4").write_bytes(b"not a film")
     chosen = ("--video", str(tmp_path / "party.mp4"), "--classifier", classifier)
