@@ -481,10 +481,10 @@ end
 
 -- Marks and books, or neither: a user may have the right to SETBIT and lack the next one.
 local function count(plan)
-  end_buckets(plan.there) -- of what is not there yet it asks for the right, no more
   local is_booked = false
   local is_done, problem = pcall(function()
     mark_seen(plan.letters)
+    end_buckets(plan.there) -- of what is not there yet it asks for the right, no more
     for _, write in ipairs(plan.writes) do
       redis.call('HSET', KEYS[first_bucket + write[1]], unpack(write[2]))
       is_booked = true
