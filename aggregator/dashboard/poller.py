@@ -19,7 +19,7 @@ from roommood.aggregator.stats.inventory import Inventory
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import KnownRoom, RoomStats
 from roommood.shared.errors import ConfigError, ShardAway, StoreError
-from roommood.shared.process.logs import event
+from roommood.shared.process.runtime import ConnectionLog
 
 # From a change in Redis to the look at it, and from one look to the next, changes or none.
 _PACE_S: Final = 0.4
@@ -60,6 +60,7 @@ class Poller:
         self._snapshot = Snapshot(datetime.now(UTC), away="Redis has not been asked yet.")
         self._hours = HourCache()
         self._warning = ""
+        self._log_of_redis = ConnectionLog("redis")
         self._hour_due: dict[str, float] = {}
         self._hours_from_s = self._health_from_s = 0.0
         self._health: tuple[list[CameraHealth], list[WorkerHealth]] = ([], [])
@@ -166,8 +167,7 @@ class Poller:
 
     def _is_away(self, why: str) -> None:
         before, taken = self._snapshot, datetime.now(UTC)
-        if before.away_since is None:
-            event(_log, logging.WARNING, "Redis lost", why=why)
+        self._log_of_redis.lost("redis", why)
         rooms = tuple(HourCache().of(room.known, RoomNow(room.name)) for room in before.rooms)
         since = before.away_since or taken
         self._say(
@@ -178,8 +178,8 @@ class Poller:
         )  # fmt: skip
 
     def _say(self, snapshot: Snapshot) -> None:
-        if self._snapshot.away and not snapshot.away:
-            event(_log, logging.INFO, "Redis back")
+        if not snapshot.away:
+            self._log_of_redis.back("redis")
         self._snapshot = snapshot
         self._publish(snapshot)
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import uvicorn
@@ -28,7 +30,7 @@ from roommood.aggregator.redis.servers import Servers
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.listening import listen, netloc
 from roommood.shared.process.logs import event
-from roommood.shared.process.runtime import release, shutdown_on_signals
+from roommood.shared.process.runtime import Shutdown, release, shutdown_on_signals
 from roommood.shared.process.service import ServiceManager
 from roommood.shared.process.settings import DashboardSettings
 
@@ -63,22 +65,31 @@ def serve(settings: DashboardSettings) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
         dashboard.url = _url(settings, listener)
         # Uvicorn raises the signal that ended it again; for us a good end is exit code 0.
-        with shutdown_on_signals():
-            _Server(config, dashboard.say_goodbye).run(sockets=[listener])
+        with shutdown_on_signals() as shutdown:
+            _Server(config, dashboard.say_goodbye, shutdown).run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
     """Ends the endless streams first: it would wait for them. Tells the service manager that its
     loop turns."""
 
-    def __init__(self, config: uvicorn.Config, say_goodbye: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, say_goodbye: Callable[[], None], shutdown: Shutdown
+    ) -> None:
         super().__init__(config)
         self._say_goodbye = say_goodbye
+        self._shutdown = shutdown
         self._manager = ServiceManager()
 
     async def on_tick(self, counter: int) -> bool:
         self._manager.turning("serving")
-        return await super().on_tick(counter)
+        return await super().on_tick(counter) or self._shutdown.requested
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """A second signal forces, as it does of every component; uvicorn would tell a traceback."""
+        if self.should_exit:
+            os._exit(128 + sig)
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._manager.stopping()

@@ -17,6 +17,7 @@ from roommood.aggregator.terminal.common import (
     print_table,
     require_room,
 )
+from roommood.shared.counted import counted
 from roommood.shared.process.settings import RedisSettings
 from roommood.shared.process.settings.options import with_settings
 from roommood.shared.protocol.names import parse_room
@@ -84,7 +85,7 @@ def forget(
         typer.confirm(f"Delete all statistics of {name}, for good?", abort=True)
     with opened_store(settings) as store:
         deleted = store.forget(name)
-    typer.echo(f"{name} is forgotten: {deleted} keys deleted")
+    typer.echo(f"{name} is forgotten: {counted(deleted, 'key')} deleted")
 
 
 def mount(app: typer.Typer) -> None:

@@ -10,6 +10,7 @@ from roommood.aggregator.stats.figures import RoomPeriod, Share
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import KnownRoom
 from roommood.aggregator.stats.sampling import FEWEST_LOOKS, LOOK_S
+from roommood.shared.counted import counted
 
 # Shares below this are left out where space is short.
 _WORTH_SHOWING = 0.01
@@ -82,7 +83,7 @@ def headline(period: RoomPeriod, zone: tzinfo = UTC) -> str:
     valence = "" if period.valence is None else f", valence {period.valence:+.2f}"
     return (
         f"{between}\n"
-        f"Coverage {_percent(period.coverage)}, {period.frames} frames, "
+        f"Coverage {_percent(period.coverage)}, {counted(period.frames, 'frame')}, "
         f"people {_number(period.people)}{valence}\n"
         f"{period.face_s:.0f} s of face time, {_percent(period.sure_share) or 'nothing'} sure, "
         f"{_percent(period.suppressed_share) or 'nothing'} suppressed (too few faces)\n"
@@ -91,7 +92,7 @@ def headline(period: RoomPeriod, zone: tzinfo = UTC) -> str:
 
 
 def _looks(period: RoomPeriod) -> str:
-    looks = f"{period.looks:.0f} look{'' if round(period.looks) == 1 else 's'}"
+    looks = counted(round(period.looks), "look")
     return f"{looks} at sure faces, {LOOK_S:.0f} s of a face's time each"
 
 
@@ -139,12 +140,13 @@ def _share_cells(share: Share) -> list[str]:
 
 
 def history_table(periods: Sequence[RoomPeriod], zone: tzinfo = UTC) -> Table:
-    table = Table(f"From ({zone})", _right("Coverage"), _right("People"), "Shown most")
+    shown_most = Column("Shown most", no_wrap=True)
+    table = Table(f"From ({zone})", _right("Coverage"), _right("People"), shown_most)
     for header in ("Valence", "Sure", "Frames"):
         table.add_column(header, justify="right")
-    for period in periods:
+    for start, period in zip(_starts(periods, zone), periods, strict=True):
         table.add_row(
-            _clock(period.start, zone),
+            start,
             _percent(period.coverage),
             _number(period.people),
             _most(period),
@@ -153,6 +155,15 @@ def history_table(periods: Sequence[RoomPeriod], zone: tzinfo = UTC) -> Table:
             str(period.frames),
         )
     return table
+
+
+def _starts(periods: Sequence[RoomPeriod], zone: tzinfo) -> list[str]:
+    """When each begins, without what all have alike: a row is to fit 80 columns. The headline has
+    the day."""
+    starts = [period.start.astimezone(zone) for period in periods]
+    day = "" if len({start.date() for start in starts}) == 1 else "%Y-%m-%d "
+    seconds = ":%S" if any(start.second for start in starts) else ""
+    return [start.strftime(f"{day}%H:%M{seconds}") for start in starts]
 
 
 def _live_cells(now: RoomNow) -> tuple[str, str, str, str, str, str]:

@@ -17,6 +17,7 @@ from roommood.deploy.demo.plan import DemoOptions, Plan, make_plan
 from roommood.deploy.demo.private_redis import PrivateRedis, find_server, private_folder
 from roommood.deploy.demo.processes import Child, Processes, pause
 from roommood.deploy.demo.view import DemoView
+from roommood.shared.counted import counted
 from roommood.shared.errors import ConfigError, RoommoodError, StoreAway
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import Deadline, Shutdown, shutdown_on_signals
@@ -191,5 +192,5 @@ def _problem(room: str, period: RoomPeriod | None) -> str | None:
     if period is None or not period.frames:
         return f"{room} stayed empty: no frame of it was analysed"
     if not period.face_s:
-        return f"{room} stayed empty: no face was found in its {period.frames} frames"
+        return f"{room} stayed empty: no face was found in its {counted(period.frames, 'frame')}"
     return None

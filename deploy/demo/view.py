@@ -23,6 +23,7 @@ from roommood.aggregator.terminal.tables import headline, live_line, live_table,
 from roommood.deploy.demo.plan import DemoCamera, Plan
 from roommood.deploy.demo.private_redis import PrivateRedis
 from roommood.deploy.demo.processes import Child
+from roommood.shared.counted import counted
 
 _LINES_EVERY_S: Final = 5.0
 _FIRST_LINES_AFTER_S: Final = 2.0
@@ -44,7 +45,7 @@ class DemoView:
 
     def announce(self) -> None:
         cameras, rooms = _cameras(self._plan.cameras), self._plan.rooms
-        where = f"{_count(len(rooms), 'room')} ({', '.join(rooms)})"
+        where = f"{counted(len(rooms), 'room')} ({', '.join(rooms)})"
         self._say("[bold]roommood demo[/]: the whole pipeline, on this computer only")
         self._say(f"{cameras} in {where} → inference worker → aggregator → Redis\n")
         self._say(f"Starting {len(self._plan.programs) + 1} processes, which takes some seconds:")
@@ -139,11 +140,7 @@ def roommood_command() -> str:
 
 def _cameras(cameras: Sequence[DemoCamera]) -> str:
     kind = "simulated camera" if cameras[0].source.startswith("simulated") else "camera"
-    return _count(len(cameras), kind)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+    return counted(len(cameras), kind)
 
 
 def _screen(rooms: Sequence[RoomNow], left_s: float) -> RenderableType:

@@ -6,6 +6,7 @@ from typing import Final
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.servers import Command, Servers
 from roommood.deploy.doctor.findings import Finding, ok, warn
+from roommood.shared.counted import counted
 
 _SAME: Final = "install the same roommood release on every machine"
 _Hashes = dict[str, dict[str, str]]
@@ -21,7 +22,7 @@ def release_findings(servers: Servers) -> Iterator[Finding]:
         refused = int(float(fields.get("refused_wire_version", 0)))
         if refused:
             who = f"the worker at {fields.get('address') or key}"
-            text = f"{who} refused {refused} messages of another wire version"
+            text = f"{who} refused {counted(refused, 'message')} of another wire version"
             yield warn("wire version", text, f"{_SAME}: its log names both versions")
 
 

@@ -72,6 +72,7 @@ def _interruptible(interrupts: list[int]) -> Iterator[None]:
 
 def _run_app(app: Callable[[], object], interrupts: Sequence[int]) -> None:
     try:
+        _open_what_is_closed()
         _write_what_the_terminal_lacks_as_escapes()
         _refuse_32_bits()
         app()
@@ -81,6 +82,11 @@ def _run_app(app: Callable[[], object], interrupts: Sequence[int]) -> None:
         sys.exit(_fail_of_system(error))
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
+    except RuntimeError as error:
+        if str(error) != _HOMELESS:
+            raise
+        why = "this user has no home directory: set HOME, or name each folder"
+        sys.exit(fail(ConfigError(why)))
     except ImportError as error:
         if interrupts:  # a library that was interrupted while it loads may say that it is broken
             sys.exit(_INTERRUPTED)
@@ -90,6 +96,21 @@ def _run_app(app: Callable[[], object], interrupts: Sequence[int]) -> None:
             raise
         typer.echo(f"error: this needs {error.name}: {how_to_install(extra)}", err=True)
         sys.exit(1)
+
+
+def _open_what_is_closed() -> None:
+    """A standard descriptor that is closed would be the number of the next socket or file, which is
+    then written to. An output that is closed takes nothing; a closed error output loses what it is
+    given."""
+    for number, flags in enumerate((os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:  # the lowest that is free is this one
+            os.set_inheritable(os.open(os.devnull, flags), True)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)
 
 
 def _write_what_the_terminal_lacks_as_escapes() -> None:
@@ -125,7 +146,8 @@ def _refuse_32_bits() -> None:
 
 
 _INTERRUPTED: Final = 130
-_OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_HOMELESS: Final = "Could not determine home directory."  # pathlib, of a path that begins with ~
+_OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 _EXTRAS: Final = {
     "cv2": "camera",
     "numpy": "camera",

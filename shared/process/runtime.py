@@ -94,6 +94,8 @@ class Shutdown:
         return 128 + self.signal_number
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and self.requested:
+            return  # a terminal that closes sends it twice
         self.signal_number = number
         self.request()
 
@@ -120,7 +122,8 @@ def allow_many_descriptors() -> None:
 
 @contextlib.contextmanager
 def shutdown_on_signals() -> Iterator[Shutdown]:
-    """SIGTERM and SIGINT request a shutdown while inside; a second one forces it.
+    """SIGTERM, SIGINT and a terminal that closes request a shutdown while inside; one of the first
+    two that comes later forces it. Under nohup a terminal may close.
 
     The handlers only set flags and wake the poll; the previous handlers come back at the end.
     Core dumps are forbidden from here on, and many peers allowed.
@@ -128,10 +131,10 @@ def shutdown_on_signals() -> Iterator[Shutdown]:
     forbid_core_dumps()
     allow_many_descriptors()
     shutdown = Shutdown()
-    before = {
-        number: signal.signal(number, shutdown._handle)
-        for number in (signal.SIGTERM, signal.SIGINT)
-    }
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, shutdown._handle) for number in numbers}
     # What was loaded until now stays; the garbage collector need not look through it again.
     gc.freeze()
     before_fd = signal.set_wakeup_fd(shutdown.waker.write_fileno(), warn_on_full_buffer=False)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from roommood.shared.counted import counted
+
 Out = Annotated[Path, typer.Option(help="New folder, in the layout of FER+.")]
 
 imports = typer.Typer(
@@ -99,4 +101,4 @@ def folders(
 
 def _tell(out: Path, counts: dict[str, int]) -> None:
     for name, number in counts.items():
-        typer.echo(f"{out / name}: {number} pictures")
+        typer.echo(f"{out / name}: {counted(number, 'picture')}")

@@ -70,8 +70,9 @@ def serving(folder: Path, redis_url: str, *options: str, bind: str = "") -> Iter
         yield served
     finally:
         served.http.close()
-        process.terminate()
-        assert process.wait(20.0) == 0, log.read_text()
+        if process.poll() is None:
+            process.terminate()
+            assert process.wait(20.0) == 0, log.read_text()
 
 
 def reader_of(server: RedisServer, folder: Path) -> tuple[str, ...]:

@@ -47,6 +47,35 @@ def test_an_output_that_takes_no_more_is_one_clear_line(app: str) -> None:
     assert done.returncode == 1
 
 
+def without(numbers: str, code: str) -> "subprocess.CompletedProcess[bytes]":
+    """A process of its own with these descriptors closed."""
+    start = f"import sys, typer; from roommood.shared.process.command import run_app; {code}"
+    command = ["sh", "-c", f'exec "$@" {numbers}', "sh", sys.executable, "-c", start]
+    return subprocess.run(command, capture_output=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("app", ["typer.echo('much')", "sys.stdout.writelines(['much'])"])
+def test_an_output_that_is_closed_is_one_clear_line(app: str) -> None:
+    done = without(">&-", f"run_app(lambda: ({app}, sys.stdout.flush()))")
+    assert done.stderr == b"error: the output takes no more: Bad file descriptor\n"
+    assert done.returncode == 1
+
+
+def test_no_file_or_socket_gets_the_number_of_a_closed_output(tmp_path: Path) -> None:
+    app = f"open({str(tmp_path / 'mine')!r}, 'w').fileno() > 2 or sys.exit(3)"
+    assert without("<&- >&- 2>&-", f"run_app(lambda: {app})").returncode == 0
+
+
+def test_a_user_without_a_home_is_told_so() -> None:
+    code = (
+        "import os, pathlib; [os.environ.pop('HOME', None)]; "
+        "home = lambda: pathlib.Path('~nobody-has-this-name/keys').expanduser(); run_app(home)"
+    )
+    done = run(code)
+    assert done.stderr.startswith("error: this user has no home directory: set HOME")
+    assert done.returncode == 2
+
+
 def test_a_file_that_cannot_be_used_is_named_without_a_traceback(tmp_path: Path) -> None:
     missing = tmp_path / "nowhere" / "file"
     done = run("run_app(lambda: open(sys.argv[1], 'w'))", str(missing))

@@ -60,6 +60,34 @@ def test_one_signal_asks_and_a_second_one_forces(number: signal.Signals) -> None
     assert child.returncode == 128 + number
 
 
+def test_a_terminal_that_closes_asks_and_does_not_force() -> None:
+    child = subprocess.Popen([sys.executable, "-c", WAITER], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        child.send_signal(signal.SIGHUP)
+        assert child.stdout.readline() == "requested True forced False\n"
+        child.send_signal(signal.SIGHUP)
+        child.send_signal(signal.SIGTERM)
+        rest, _ = child.communicate(timeout=20)
+    finally:
+        child.kill()
+        child.wait()
+    assert rest.endswith("handler True\n")
+    assert child.returncode == 128 + signal.SIGTERM
+
+
+def test_under_nohup_a_terminal_may_close() -> None:
+    code = (
+        "import os, signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "from roommood.shared.process.runtime import shutdown_on_signals\n"
+        "with shutdown_on_signals() as shutdown:\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n"
+        "    raise SystemExit(int(shutdown.requested))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
 def test_handlers_come_back_whatever_happens_inside() -> None:
     before = signal.getsignal(signal.SIGTERM)
 

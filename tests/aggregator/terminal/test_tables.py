@@ -1,0 +1,45 @@
+"""What a terminal of 80 columns shows of a room's past."""
+
+import io
+from datetime import UTC, datetime
+
+import pytest
+from rich.console import Console
+
+from roommood.aggregator.stats.figures import RoomPeriod, room_period
+from roommood.aggregator.terminal.tables import headline, history_table
+
+
+def period(start: datetime, frames: int = 12_345) -> RoomPeriod:
+    """Ten minutes of one happy face."""
+    begin, seen_us = start.timestamp(), 600_000_000
+    counters = {
+        "frames:door": frames, "observed_us:door": seen_us, "face_us:door": seen_us,
+        "us:net:large:happiness": seen_us, "label_us:net:large:happiness": seen_us,
+    }  # fmt: skip
+    return room_period("kitchen", counters, begin, begin + 600, begin + 600)
+
+
+def rows(*starts: datetime) -> list[str]:
+    console = Console(file=io.StringIO(), width=80)
+    with console.capture() as drawn:
+        console.print(history_table([period(start) for start in starts]))
+    return [line for line in drawn.get().splitlines() if line.startswith("│")]
+
+
+def test_a_row_of_the_same_day_is_one_line() -> None:
+    first = datetime(2026, 3, 2, 14, 10, tzinfo=UTC)
+    shown = rows(first, first.replace(minute=20))
+    assert [line.split()[1] for line in shown] == ["14:10", "14:20"]
+    assert all("happiness 100 %" in line for line in shown)
+    assert rows(first.replace(second=10))[0].split()[1] == "14:10:10"
+
+
+def test_rows_of_several_days_have_their_day() -> None:
+    shown = rows(datetime(2026, 3, 2, 23, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC))
+    assert ["2026-03-02" in "".join(shown), "2026-03-03" in "".join(shown)] == [True, True]
+
+
+@pytest.mark.parametrize(("frames", "text"), [(1, " 1 frame,"), (2, " 2 frames,")])
+def test_one_frame_is_one(frames: int, text: str) -> None:
+    assert text in headline(period(datetime(2026, 3, 2, tzinfo=UTC), frames))
