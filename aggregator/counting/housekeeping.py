@@ -101,7 +101,7 @@ class Housekeeping:
         for step in (*reading, self._touch_rooms, self._write_health, self._write_models):
             try:
                 step()
-            except (StoreAway, StoreRefuses) as error:
+            except (SchemaMismatch, StoreAway, StoreRefuses) as error:
                 if not isinstance(error, ShardAway):
                     raise
                 self._limited_log.event("housekeeping waits", why=str(error))
@@ -146,6 +146,7 @@ class Housekeeping:
         if self._now_ms < self._rooms_due_ms:
             return
         self._rooms_due_ms = self._now_ms + _ROOMS_EVERY_MS
+        self._store.check_schema()  # it may have been emptied, or restored, while we are connected
         if self._allow_list:
             self._allow_list.refresh()
             self._admission.know_rooms(self._allow_list.rooms)

@@ -5,6 +5,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import redis
 
 from roommood.aggregator.counting.admission import Admission
 from roommood.aggregator.counting.clock_guard import ClockGuard
@@ -16,6 +17,7 @@ from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.shared.clock import wall_ms
+from roommood.shared.errors import SchemaMismatch
 from roommood.shared.process.metrics import Health
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MAX_PAUSED, ROOMS_AT_ONCE
@@ -125,3 +127,17 @@ def test_a_room_that_was_last_seen_in_the_future_comes_back_unless_our_own_clock
     with RoomStats(server.url) as stats:
         (kitchen,) = stats.rooms()
     assert kitchen.last_seen.timestamp() * 1000 == pytest.approx(now_ms + last_ms, abs=1)
+
+
+def test_a_redis_that_is_emptied_while_we_are_connected_is_claimed_again(
+    server: RedisServer, client: redis.Redis
+) -> None:
+    store = Store(server.url)
+    house = house_of(store, Admission(), None)
+    client.flushall()
+    house.tick(61_000.0, HOUR_MS + 61_000.0)
+    assert client.get(redis_keys.SCHEMA) == redis_keys.SCHEMA_VERSION
+    client.set(redis_keys.SCHEMA, "99")
+    with pytest.raises(SchemaMismatch):
+        house.tick(122_000.0, HOUR_MS + 122_000.0)
+    store.close()
