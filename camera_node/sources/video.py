@@ -13,6 +13,8 @@ from roommood.shared.errors import PictureError, SourceError
 
 # Frames whose times are looked at where the file's claim of its rate is not credible.
 _MEASURED_FRAMES: Final = 30
+# Who waits longer for a frame is told.
+_LONG_WAIT_MS: Final = 10_000.0
 _log = logging.getLogger("camera_node")
 
 
@@ -79,6 +81,12 @@ class VideoFile(PacedSource):
         due_ms = self._zero_ms + at_ms
         if self._asked_hz and self._shown_ms is not None:
             due_ms = max(due_ms, self._shown_ms + 0.9 * 1000.0 / self._asked_hz)
+        if (wait_ms := due_ms - pacer.now_ms()) > _LONG_WAIT_MS:
+            _log.info(
+                "%s: its next frame is due in %.0f s, by its times",
+                self.description,
+                wait_ms / 1000,
+            )
         now_ms = pacer.wait_until(due_ms)
         if now_ms - due_ms > 1000.0 / self.rate_hz:
             self._zero_ms = now_ms - at_ms

@@ -3,6 +3,7 @@
 import contextlib
 import struct
 import subprocess
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,19 @@ def test_a_file_is_paced_and_its_wait_can_be_interrupted(tmp_path: Path) -> None
         source.interrupt()
         with pytest.raises(Interrupted):
             source.read()
+
+
+def test_a_long_wait_for_a_frame_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    source = VideoFile(video(tmp_path / "v.avi", "MJPG", rate_hz=0.05))
+    with caplog.at_level("INFO", "camera_node"), source:
+        source.read()
+        assert not caplog.messages
+        timer = threading.Timer(0.2, source.interrupt)
+        timer.start()
+        with pytest.raises(Interrupted):
+            source.read()
+        timer.join()
+    assert f"{source.description}: its next frame is due in 20 s, by its times" in caplog.messages
 
 
 @pytest.mark.parametrize(
