@@ -12,6 +12,7 @@ from roommood.shared.security.secret_urls import is_well_formed, redacted
 SCHEMES: Final = frozenset({"rtsp", "rtsps", "http", "https"})
 # Stands in an address for the password of the file, where a camera wants it in path or query.
 PLACEHOLDER: Final = "{password}"
+_PLAIN: Final = "/%:@!$&'()*+,;=~[]{}|^\\`\""
 _ESCAPES: Final = (
     "in user and password write # as %23, / as %2F, ? as %3F, @ as %40 and % as %25, "
     "or put the password into a file: --source-password-file"
@@ -51,7 +52,7 @@ class Address:
             raise ConfigError(f"source {place!r} names no user: write it as {_WITH_USER}")
         given = password if password is not None else unquote(parts.password or "")
         host = parts.netloc.rpartition("@")[2]
-        url = urlunsplit(parts._replace(netloc=host))
+        url = escaped(urlunsplit(parts._replace(netloc=host)))
         return cls(url, place, Credentials(user, given) if user else None)
 
     def with_credentials(self, url: str = "") -> str:
@@ -63,6 +64,13 @@ class Address:
             quote(part, safe="") for part in (self.credentials.user, self.credentials.password)
         )
         return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc}"))
+
+
+def escaped(url: str) -> str:
+    """With blanks, umlauts and the like as %XX, as browsers send them; what is %XX stays."""
+    parts = urlsplit(url)
+    path, query = quote(parts.path, safe=_PLAIN), quote(parts.query, safe=_PLAIN + "?")
+    return urlunsplit(parts._replace(path=path, query=query))
 
 
 _KNOWN: Final = "use rtsp://, rtsps://, http:// or https://"

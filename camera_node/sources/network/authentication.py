@@ -50,10 +50,23 @@ class Authentication:
         """Takes a refusal's WWW-Authenticate; True if another try with an answer makes sense."""
         offered = parse_challenges(headers) or [Challenge("basic", {})]
         best = max(offered, key=lambda challenge: challenge.strength)
-        before, self._challenge, self._count = self._challenge, best, 0
+        before, count = self._challenge, self._count
+        self._challenge, self._count = best, 0
         if self._credentials is None or not best.strength:
             return False
-        return before is None or best.parameters.get("stale", "").lower() == "true"
+        # Many cameras take each nonce once, and do not say that it is stale.
+        is_stale = count > 1 or best.parameters.get("stale", "").lower() == "true"
+        return before is None or is_stale
+
+    def forget(self) -> None:
+        """What was refused for good: the next request begins anew."""
+        self._challenge = None
+
+    @property
+    def algorithm(self) -> str:
+        """Of the Digest that was asked for last, as "SHA-256"; "" where it was none."""
+        is_digest = self._challenge is not None and self._challenge.scheme == "digest"
+        return self._challenge.algorithm if self._challenge is not None and is_digest else ""
 
     def answer(self, method: str, uri: str) -> str | None:
         """The Authorization header for the next request of this URI, where one is wanted."""

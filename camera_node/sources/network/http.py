@@ -6,13 +6,13 @@ import socket
 import ssl
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from roommood.camera_node.sources.network import answers
-from roommood.camera_node.sources.network.address import Address
+from roommood.camera_node.sources.network.address import Address, escaped
 from roommood.camera_node.sources.network.authentication import Authentication
 from roommood.shared.errors import SourceError
 from roommood.shared.process.runtime import release
@@ -22,6 +22,7 @@ CONNECT_S: Final = 5.0
 _MOST_REDIRECTS: Final = 5
 _CHUNK_BYTES: Final = 65_536
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PORTS: Final = {"http": 80, "https": 443}
 _FAILURES: Final = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException)
 
 
@@ -89,9 +90,16 @@ class HttpClient:
             raise SourceError(f"{description} redirects more than {_MOST_REDIRECTS} times")
         if not 200 <= answer.status < 300:
             answer.close()
-            has_user = self._address.credentials is not None
-            raise SourceError(f"{description} {answers.of_status(answer.status, has_user)}")
+            raise SourceError(f"{description} {self._refusal(answer.status, url)}")
         return answer
+
+    def _refusal(self, status: int, url: str) -> str:
+        if status == 401:
+            self._authentication.forget()
+        has_user = self._address.credentials is not None
+        if status == 401 and has_user and not self._is_camera(url):
+            return answers.elsewhere(redacted(url))
+        return answers.of_status(status, has_user)
 
     def _get_from(self, url: str) -> Answer:
         """With a second request where the first is told to say who asks."""
@@ -123,6 +131,8 @@ class HttpClient:
         if parts.scheme != "https":
             return HTTPConnection(host, parts.port, timeout=CONNECT_S)
         context = ssl.create_default_context()
+        # As browsers: Python alone leaves out what older cameras speak.
+        context.set_ciphers("DEFAULT")
         if self._any_certificate:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return HTTPSConnection(
@@ -144,22 +154,27 @@ class HttpClient:
         ours, theirs = urlsplit(self._address.url), urlsplit(url)
         if ours.hostname != theirs.hostname:
             return False
-        return (ours.scheme, ours.port) == (theirs.scheme, theirs.port) or (
-            ours.scheme == "http" and theirs.scheme == "https"
-        )
+        is_same = ours.scheme == theirs.scheme and _port_of(ours) == _port_of(theirs)
+        return is_same or (ours.scheme == "http" and theirs.scheme == "https")
 
     def _led_to(self, url: str, answer: Answer, description: str) -> str:
         location = (answer.headers("Location") or [""])[0]
+        # http.client reads headers as ISO 8859-1; servers write UTF-8.
+        with contextlib.suppress(UnicodeError):
+            location = location.encode("latin-1").decode()
         try:
-            parts = urlsplit(urljoin(url, location))
+            parts = urlsplit(escaped(urljoin(url, location)))
             is_web = bool(location and parts.hostname) and parts.scheme in ("http", "https")
         except ValueError:
             is_web = False
         if not is_web:
-            raise SourceError(
-                f"{description} redirects to {redacted(location)!r}, which is not followed"
-            )
+            where = f"to {redacted(location)!r}" if location else "without saying where"
+            raise SourceError(f"{description} redirects {where}, which is not followed")
         return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _port_of(parts: SplitResult) -> int | None:
+    return parts.port or _PORTS.get(parts.scheme)
 
 
 def _target_of(url: str) -> str:

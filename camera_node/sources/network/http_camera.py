@@ -66,7 +66,12 @@ class HttpCamera(Source):
         self._grabbed, self._first = self._first, None
         if self._grabbed is not None:
             return Grabbed(self._grabbed.captured_ms)
-        grabbed = self._feed.grab()
+        try:
+            grabbed = self._feed.grab()
+        except _OnlyOne:
+            self._feed.close()
+            self._feed = _Snapshots(self.description, None, self._client, self._asked_hz)
+            grabbed = self._feed.grab()
         self.rate_hz = self._feed.rate_hz
         return grabbed
 
@@ -103,7 +108,7 @@ class HttpCamera(Source):
         """By what the answer is called and how it begins."""
         answer = self._client.get(self.description)
         kind, start = answer.kind, self._start_of(answer)
-        if _PARTS.fullmatch(kind) or start.lstrip()[:2] == b"--":
+        if _is_in_parts(kind, start):
             return _PictureStream(self.description, answer, self._asked_hz)
         if kind.startswith("image/") or (is_jpeg(start) and answer.headers("Content-Length")):
             return _Snapshots(self.description, answer, self._client, self._asked_hz)
@@ -123,6 +128,10 @@ class HttpCamera(Source):
             raise SourceError(f"{self.description} {answers.of_error(error, _FIRST_S)}") from error
 
 
+class _OnlyOne(SourceError):
+    """An answer that ended, in order, after its first picture."""
+
+
 class _PictureStream:
     """JPEGs one after the other in one answer."""
 
@@ -136,7 +145,7 @@ class _PictureStream:
         self._longest_ms = 0.0
         self._came_ms = boot_ms()
         self._interval = Interval()
-        self._has_come = False
+        self._count = 0
 
     @property
     def rate_hz(self) -> float:
@@ -182,8 +191,8 @@ class _PictureStream:
     def _note_arrival(self, now_ms: float) -> None:
         took_ms, self._came_ms = now_ms - self._came_ms, now_ms
         self._interval.note(now_ms, now_ms)
-        if not self._has_come:
-            self._has_come = True
+        self._count += 1
+        if self._count == 1:
             return
         self._longest_ms = max(self._longest_ms * _FORGETS, took_ms)
         self._patience_s = min(max(_LEAST_S, _LONGEST * self._longest_ms / 1000.0), _MOST_S)
@@ -191,11 +200,13 @@ class _PictureStream:
     def _ended(self, error: Exception | None) -> SourceError:
         if self._interrupted:
             return Interrupted("the wait for the next picture was interrupted")
-        if not self._has_come and self._reader.others:
+        if not self._count and self._reader.others:
             only = ", ".join(sorted(self._reader.others))
             if all(kind.startswith("audio/") for kind in self._reader.others):
                 return SourceError(f"{self._description} {answers.AUDIO_ONLY}")
             return SourceError(f"{self._description} sends no JPEG, only {only}")
+        if error is None and self._count == 1:
+            return _OnlyOne(f"{self._description} ended after one picture")
         if error is None or not _is_silence(error):
             why = f" ({error})" if error is not None else ""
             return SourceError(f"{self._description} ended{why}")
@@ -203,13 +214,17 @@ class _PictureStream:
 
 
 class _Snapshots:
-    """One picture an answer, fetched again and again."""
+    """One picture an answer, fetched again and again. `answer` is the first, where it is there."""
 
     def __init__(
-        self, description: str, answer: Answer, client: HttpClient, asked_hz: float | None
+        self,
+        description: str,
+        answer: Answer | None,
+        client: HttpClient,
+        asked_hz: float | None,
     ) -> None:
         self._description, self._client = description, client
-        self._answer: Answer | None = answer
+        self._answer = answer
         self.rate_hz = asked_hz or _SNAPSHOT_HZ
         self._pacer = Pacer(self.rate_hz)
 
@@ -219,7 +234,7 @@ class _Snapshots:
     def retrieve(self) -> Picture:
         answer, self._answer = self._answer or self._client.get(self._description), None
         try:
-            data = _whole_body(answer)
+            data = _picture_in(answer)
         except _FAILURES as error:
             raise SourceError(f"{self._description} {answers.of_error(error, _LEAST_S)}") from error
         finally:
@@ -248,15 +263,40 @@ def _why_no_picture(kind: str, start: bytes) -> str:
     return "" if start else "answers, but sends nothing"
 
 
-def _whole_body(answer: Answer) -> bytes:
-    """Raises OSError, the client's errors, or SourceError for what is far too long."""
+def _is_in_parts(kind: str, start: bytes) -> bool:
+    return _PARTS.fullmatch(kind) is not None or start.lstrip()[:2] == b"--"
+
+
+def _picture_in(answer: Answer) -> bytes:
+    """The first JPEG up to its own end, whatever is told of its length and whether or not more
+    follows; else the whole body. Raises OSError, the client's errors, PictureError, or SourceError
+    for what is far too long."""
     answer.wait_at_most(_LEAST_S)
+    until_ms = boot_ms() + _FIRST_S * 1000.0
+
+    def read() -> bytes:
+        if boot_ms() > until_ms:
+            raise SourceError(f"a snapshot that takes more than {_FIRST_S:g} s")
+        return answer.read()
+
+    start = answer.peek()
+    if is_jpeg(start):
+        return PictureReader(read).next() or b""
+    if _is_in_parts(answer.kind, start):
+        return _only_part(PictureReader(read))
     body = bytearray()
-    while data := answer.read():
+    while data := read():
         body += data
         if len(body) > MAX_FILE_BYTES:
             raise SourceError(f"a snapshot of more than {MAX_FILE_BYTES} bytes")
     return bytes(body)
+
+
+def _only_part(reader: PictureReader) -> bytes:
+    picture = reader.next() or b""
+    if picture and reader.next() is not None:
+        raise SourceError("sends a stream where it sent one picture an answer")
+    return picture
 
 
 def _is_silence(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from typing import Final
 from roommood.camera_node.sources.ffmpeg import DEFAULT_RATE_HZ, SILENT_S, FfmpegVideo
 from roommood.camera_node.sources.network.address import Address
 from roommood.camera_node.sources.network.rtsp import why_no_video
-from roommood.camera_node.sources.network.stream_clock import StreamClock
+from roommood.camera_node.sources.network.stream_clock import BEHIND_MS, StreamClock
 from roommood.camera_node.sources.pacing import Thinner
 from roommood.camera_node.sources.picture import Grabbed, Picture, Source
 from roommood.shared.clock import boot_ms
@@ -70,6 +70,8 @@ class Stream(Source):
             at_ms = self._clock.captured_ms(self._video.at_ms, boot_ms())
             self._captured_ms = at_ms
             self._note_key_frames(self._video, at_ms)
+            if self._was_silent():
+                raise self._silent()
             if self._clock.is_too_slow:
                 raise self._too_fast()
             if self._is_fresh() and (self._thinner.is_due(at_ms) or self._is_key_due(at_ms)):
@@ -112,9 +114,19 @@ class Stream(Source):
     def _grab(self, video: FfmpegVideo) -> None:
         waiting = self._told_while_waiting() if self._is_first else contextlib.nullcontext()
         with waiting:
+            began_ms = boot_ms()
             if not video.grab():
-                raise SourceError(f"{self.description} ended, or fell silent for {SILENT_S:g} s")
+                raise self._silent()
+            self._waited_ms = boot_ms() - began_ms
         self._is_first = False
+
+    def _was_silent(self) -> bool:
+        """A decoder gives what it still holds, one frame for each silence of `SILENT_S`: old ones,
+        where those of a slow camera are new."""
+        return self._waited_ms > 900.0 * SILENT_S and self._clock.behind_ms > BEHIND_MS
+
+    def _silent(self) -> SourceError:
+        return SourceError(f"{self.description} ended, or fell silent for {SILENT_S:g} s")
 
     @contextlib.contextmanager
     def _told_while_waiting(self) -> Iterator[None]:

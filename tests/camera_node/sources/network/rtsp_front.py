@@ -1,4 +1,5 @@
-"""Before an RTSP server: a camera whose clock is set while it sends (RFC 2326, 10.12)."""
+"""Before an RTSP server: a camera whose clock is set while it sends (RFC 2326, 10.12), or that goes
+silent as one without power does: its connection stays."""
 
 import asyncio
 import contextlib
@@ -12,9 +13,11 @@ _LENGTH: Final = b"content-length:"
 
 
 class RtspFront(Front):
-    """`clock_s` is added to the times of the pictures that come over TCP once it is set."""
+    """`clock_s` is added to the times of the pictures that come over TCP once it is set; nothing
+    comes any more once `is_silent`."""
 
     clock_s = 0.0
+    is_silent = False
 
     async def answered(self, server: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
@@ -22,6 +25,8 @@ class RtspFront(Front):
                 first = await server.readexactly(1)
                 is_packet = first == b"$"
                 rest = await (self._packet(server) if is_packet else _answer(server))
+                if self.is_silent:
+                    continue
                 client.write(first + rest)
                 await client.drain()
         client.close()

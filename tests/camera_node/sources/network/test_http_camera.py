@@ -141,6 +141,39 @@ def test_a_snapshot_is_fetched_again_and_again_at_the_rate(camera: HttpCamera, k
     assert min(gaps_ms) < 75, "not one of them comes in time"
 
 
+@pytest.mark.parametrize(
+    ("kind", "manner", "after"),
+    [
+        (None, "pictures without parts", "close"),
+        ("application/octet-stream", "pictures without parts", "close"),
+        ("multipart/x-mixed-replace", "plain", "close"),
+        ("image/jpeg", "pictures without parts", "close"),
+        ("image/jpeg", "pictures without parts", "be silent"),
+    ],
+)
+def test_one_picture_an_answer_is_a_snapshot_by_any_name(
+    camera: HttpCamera, kind: str | None, manner: str, after: str
+) -> None:
+    camera.kind, camera.part, camera.after = kind, PARTS[manner], after
+    camera.per_request = 1
+    assert pictures(camera.url, 4, rate_hz=100.0) == [JPEGS[0]] * 4
+    assert len(camera.asked) == 4
+
+
+def test_a_picture_that_never_ends_is_no_snapshot_to_be_waited_for(camera: HttpCamera) -> None:
+    camera.kind, camera.part = "image/jpeg", PARTS["pictures without parts"]
+    assert pictures(camera.url, 3, rate_hz=100.0) == [JPEGS[0]] * 3
+
+
+def test_a_snapshot_that_becomes_a_stream_is_opened_again(camera: HttpCamera) -> None:
+    camera.per_request = 1
+    with open_source(camera.url, rate_hz=100.0) as source:
+        assert [source.read().jpeg for _ in range(2)] == [JPEGS[0]] * 2
+        camera.per_request = None
+        with pytest.raises(SourceError, match="sends a stream"):
+            source.read()
+
+
 def test_a_snapshot_may_be_a_png(camera: HttpCamera) -> None:
     camera.whole = cv2.imencode(".png", np.full((48, 64, 3), 9, np.uint8))[1].tobytes()
     camera.kind = "image/png"
@@ -215,6 +248,22 @@ def test_nobody_there_is_told_without_the_password() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("speaks", [b"RTSP/1.0 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH\r\n"])
+def test_what_speaks_no_http_is_told(speaks: bytes) -> None:
+    def answer(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(speaks)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer, args=[server])
+        thread.start()
+        with pytest.raises(SourceError, match=r"answers, but not in HTTP \('(RTSP|SSH)"):
+            open_source(f"http://127.0.0.1:{server.getsockname()[1]}/").open()
+        thread.join()
+
+
 def test_a_camera_that_does_not_answer_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("roommood.camera_node.sources.network.http.CONNECT_S", 0.2)
     with (
@@ -257,6 +306,32 @@ def test_each_snapshot_answers_the_digest_anew(camera: HttpCamera) -> None:
     assert len({given for _, given in camera.asked}) == len(camera.asked) == 5
 
 
+def test_a_nonce_that_is_good_for_one_request_is_answered_each_time(camera: HttpCamera) -> None:
+    """And is not called stale, as it should be."""
+    is_right, used = digest("user", "secret"), set[str]()
+
+    def takes(given: str, path: str) -> bool:
+        nonce = given.partition('nonce="')[2].partition('"')[0]
+        is_new = bool(nonce) and nonce not in used
+        used.add(nonce)
+        challenge = f'Digest realm="camera", qop="auth", nonce="n{len(used)}"'
+        camera.headers = [("WWW-Authenticate", challenge)]
+        return is_new and is_right(given, path)
+
+    camera.login, camera.whole, camera.kind = takes, JPEGS[0], "image/jpeg"
+    assert pictures(camera.with_user("user", "secret"), 4, rate_hz=100.0) == [JPEGS[0]] * 4
+
+
+def test_a_wrong_password_is_shown_once_at_each_opening(camera: HttpCamera) -> None:
+    camera.login = digest("user", "secret")
+    camera.headers = [("WWW-Authenticate", CHALLENGES["md5"])]
+    source = open_source(camera.with_user("user", "guess"))
+    for _ in range(3):
+        with pytest.raises(SourceError, match="refuses this user and password"):
+            source.open()
+    assert sum(given is not None for _, given in camera.asked) == 3
+
+
 def test_a_wrong_password_is_told_and_not_tried_twice(camera: HttpCamera) -> None:
     camera.login = basic("user", "secret")
     camera.headers = [("WWW-Authenticate", 'Basic realm="camera"')]
@@ -294,7 +369,7 @@ def test_no_password_follows_a_redirect_to_somebody_else(camera: HttpCamera) -> 
     thread = threading.Thread(target=door.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        with pytest.raises(SourceError, match="401"):
+        with pytest.raises(SourceError, match=r"redirects to .* which wants user and password"):
             open_source(door.with_user("user", "secret")).open()
     finally:
         door.shutdown()
@@ -308,6 +383,13 @@ def test_a_redirect_to_something_else_is_refused(camera: HttpCamera, place: str)
     camera.status, camera.headers = 302, [("Location", place)]
     with pytest.raises(SourceError, match="which is not followed"):
         open_source(camera.url).open()
+
+
+def test_a_path_is_written_as_browsers_write_it(camera: HttpCamera) -> None:
+    for path in ("/küche 1.jpg?name=Büro", "/a%20b?c=d%2Fe"):
+        pictures(camera.url.replace("/video", path), 1)
+    written = ["/k%C3%BCche%201.jpg?name=B%C3%BCro", "/a%20b?c=d%2Fe"]
+    assert [path for path, _ in camera.asked] == written
 
 
 def test_redirects_in_a_circle_end(camera: HttpCamera) -> None:
@@ -356,3 +438,22 @@ def test_a_certificate_of_its_own_is_taken_on_request_only(
     else:
         with pytest.raises(SourceError, match="certificate that is not trusted"):
             open_source(url).open()
+
+
+@pytest.mark.filterwarnings("ignore:.*TLSv1.* is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("is_safe", [True, False])
+def test_older_ciphers_are_taken_and_encryption_that_is_not_safe_is_named(
+    camera: HttpCamera, certificate: Path, is_safe: bool
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("AES128-SHA:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.TLSv1
+    context.maximum_version = ssl.TLSVersion.TLSv1_2 if is_safe else ssl.TLSVersion.TLSv1_1
+    context.load_cert_chain(certificate)
+    camera.socket = context.wrap_socket(camera.socket, server_side=True)
+    url = camera.url.replace("http://", "https://")
+    if is_safe:
+        assert pictures(url, 2, any_certificate=True) == JPEGS[:2]
+    else:
+        with pytest.raises(SourceError, match="speaks no encryption that is safe"):
+            open_source(url, any_certificate=True).open()

@@ -175,23 +175,69 @@ def test_why_no_video_comes_is_told(cameras: Cameras, path: str, message: str) -
         open_source(cameras.url(path)).open()
 
 
+@pytest.mark.parametrize("at", ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"])
 @pytest.mark.parametrize(("status", "message"), RTSP_REFUSALS.items())
-def test_each_refusal_has_its_sentence(status: int, message: str) -> None:
-    with refusing(status) as port, pytest.raises(SourceError, match=message):
+def test_each_refusal_has_its_sentence(status: int, message: str, at: str) -> None:
+    with refusing(at, b"%d Refused" % status) as port, pytest.raises(SourceError, match=message):
         open_source(f"rtsp://127.0.0.1:{port}/video").open()
 
 
+def test_a_camera_that_plays_but_sends_nothing_is_told() -> None:
+    with refusing("TEARDOWN", b"") as port, pytest.raises(SourceError, match="then sends nothing"):
+        open_source(f"rtsp://127.0.0.1:{port}/video").open()
+
+
+def test_a_digest_that_is_not_spoken_is_told_as_that() -> None:
+    wants = b'401 Who\r\nWWW-Authenticate: Digest realm="c", nonce="n", algorithm=SHA-256'
+    with (
+        refusing("DESCRIBE", wants, unless=b"algorithm=SHA-256") as port,
+        pytest.raises(SourceError, match="by Digest with SHA-256, which FFmpeg does not speak"),
+    ):
+        open_source(f"rtsp://user:secret@127.0.0.1:{port}/video").open()
+
+
+def test_a_camera_that_falls_silent_is_not_called_too_fast(cameras: Cameras) -> None:
+    """A decoder gives what it still holds, one frame for each silence."""
+    with (
+        RtspFront(cameras.port) as front,
+        open_source(f"rtsp://127.0.0.1:{front.port}/h264") as source,
+    ):
+        for _ in range(15):
+            source.read()
+        front.is_silent = True
+        with pytest.raises(SourceError, match="fell silent for 5 s"):
+            list(iter(source.read, None))
+
+
+_SDP = b"v=0\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:track1\r\n"
+
+
 @contextmanager
-def refusing(status: int) -> Iterator[int]:
-    """A port at which every request of RTSP is refused."""
+def refusing(at: str, status: bytes, unless: bytes | None = None) -> Iterator[int]:
+    """A port at which one request of RTSP is refused, without `unless` in it; others are granted,
+    and no picture ever comes."""
 
     class Refusal(socketserver.StreamRequestHandler):
         def handle(self) -> None:
+            request: list[bytes] = []
             for line in self.rfile:
-                if line.lower().startswith(b"cseq"):
-                    self.wfile.write(b"RTSP/1.0 %d Refused\r\n%s\r\n" % (status, line))
+                request.append(line)
+                if line == b"\r\n":
+                    self.wfile.write(self._answer(request))
+                    request = []
+
+        def _answer(self, request: list[bytes]) -> bytes:
+            method, lines = request[0].split()[0].decode(), b"".join(request)
+            cseq = next(line for line in request if line.lower().startswith(b"cseq"))
+            if method == at and (unless is None or unless not in lines):
+                return b"RTSP/1.0 %s\r\n%s\r\n" % (status, cseq)
+            body = _SDP if method == "DESCRIBE" else b""
+            kept = [line for line in request if line.startswith(b"Transport")]
+            kept += [b"Session: 7\r\n", b"Content-Length: %d\r\n\r\n" % len(body)]
+            return b"".join([b"RTSP/1.0 200 OK\r\n", cseq, *kept, body])
 
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Refusal) as server:
+        server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server.server_address[1]
