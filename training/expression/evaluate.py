@@ -6,7 +6,6 @@ view per face.  Calibration is the expected calibration error of Guo et al. 2017
 """
 
 import json
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,11 @@ from roommood.inference_worker.evaluation.ferplus import (
     read_split,
 )
 from roommood.inference_worker.vision.sharpness import least_sure
+from roommood.shared.errors import ModelError
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.ferplus import Floats, Labels, Pictures
+from roommood.training.opened import open_session
 
 FACE_SIDES_PX = (16, 20, 24, 32, 40, 48)
 CROP_STEPS_PX = (-8, -4, -2, 2, 4, 8)
@@ -36,14 +37,10 @@ class Classifier:
     """An exported model: pictures (N, 48, 48) uint8 in, probabilities (N, 8) out."""
 
     def __init__(self, path: Path, threads: int = 1) -> None:
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self.session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+        self.session = open_session(path, threads)
         self.metadata: dict[str, str] = self.session.get_modelmeta().custom_metadata_map
+        if self.metadata.get("roommood.task") != "expression":
+            raise ModelError(f"{path}: no expression classifier that `roommood-train export` wrote")
         self.temperature = float(self.metadata["roommood.temperature"])
         self.sure_threshold = float(self.metadata["roommood.sure_threshold"])
         contract = json.loads(self.metadata["roommood.input"])

@@ -7,6 +7,7 @@ finished graph.
 
 import json
 import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,16 +198,17 @@ def to_graph(net: ExpressionNet) -> ModelProto:
     what is slow to compute in bytes put otherwise."""
     # It tells at length of operators that this network does not use.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    program = torch.onnx.export(
-        with_strided_shortcuts(net).to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
-        (torch.zeros(2, 1, SIDE_PX, SIDE_PX),),
-        dynamo=True,
-        opset_version=18,
-        input_names=["faces"],
-        output_names=["logits"],
-        dynamic_shapes={"faces": {0: torch.export.Dim("n")}},
-        verbose=False,
-    )
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):  # of torch, on itself
+        program = torch.onnx.export(
+            with_strided_shortcuts(net).to(memory_format=torch.contiguous_format),  # type: ignore[call-overload]
+            (torch.zeros(2, 1, SIDE_PX, SIDE_PX),),
+            dynamo=True,
+            opset_version=18,
+            input_names=["faces"],
+            output_names=["logits"],
+            dynamic_shapes={"faces": {0: torch.export.Dim("n")}},
+            verbose=False,
+        )
     assert program is not None
     return _without_traces(with_global_pools(program.model_proto))
 

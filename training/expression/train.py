@@ -7,7 +7,6 @@ Teachers see the very pictures that the student sees (Beyer et al. 2022,
 arXiv 2106.05237).
 """
 
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +37,7 @@ from roommood.training.expression.data import (
 from roommood.training.expression.ferplus import Floats, Pictures
 from roommood.training.expression.net import STUDENT, ExpressionNet, NetShape
 from roommood.training.expression.weights import freeze_norms, net_from_onnx
+from roommood.training.opened import read_state
 
 # Hears the epoch (from 1), the mean loss and the accuracy on what is held out.
 Report = Callable[[int, float, float], None]
@@ -276,12 +276,8 @@ def _first_net(settings: TrainSettings) -> ExpressionNet:
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """What `Run` wrote; code in a file is never run. Raises ModelError for another file."""
-    try:
-        with torch.serialization.safe_globals([NetShape]):
-            state = torch.load(path, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{path} is not a checkpoint of `train`: {error}") from error
-    if not (isinstance(state, dict) and {"shape", "answer", "epoch"} <= state.keys()):
+    state = read_state(path, "train", torch.serialization.safe_globals([NetShape]))
+    if not ({"shape", "answer", "epoch"} <= state.keys()):
         raise ModelError(f"{path} is not a checkpoint of `train`: it lacks the network")
     return state
 

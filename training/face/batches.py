@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from roommood.shared.errors import ConfigError
 from roommood.training.face.answers import NaturalShard, natural_shards
 from roommood.training.face.dense import STEP, Dense, dense_losses, joined, natural_window
 from roommood.training.face.loss import Losses, losses
@@ -54,13 +55,13 @@ def batches(
     most: int = MOST_CROPS,
 ) -> Iterator[Batch]:
     """Endless batches of both kinds, or of the one of which the folder has shards; new shards are
-    taken up as they come. FileNotFoundError without any."""
+    taken up as they come. ConfigError without any."""
     natural, rendered = natural_pool(folder, most, device), rendered_pool(folder, most, device)
     while True:
         for pool in (natural, rendered):
             pool.refresh()
         if not len(natural) and not len(rendered):
-            raise FileNotFoundError(f"{folder}: no shards; render some first")
+            raise ConfigError(f"{folder}: no shards; render some first")
         both = bool(len(natural) and len(rendered))
         first = round(size * NATURAL_SHARE) if both else size * bool(len(natural))
         for _ in range(LOOK_EVERY):

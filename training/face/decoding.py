@@ -21,6 +21,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from roommood.shared.errors import ModelError
 from roommood.training.face.nodes import Graph
 from roommood.training.face.teacher import STRIDES
 
@@ -37,7 +38,7 @@ _CERTAIN_LOGIT = 30.0
 def with_decoding(raw: onnx.ModelProto) -> onnx.ModelProto:
     """The model that decodes by itself, of one that `graph.build` made; metadata stay.
 
-    ValueError where its outputs come about in another way.
+    ModelError where its outputs come about in another way.
     """
     model = onnx.ModelProto()
     model.CopyFrom(raw)
@@ -63,7 +64,7 @@ def _cut_off_heads(body: onnx.GraphProto) -> Iterator[str]:
         for kind in ("Sigmoid", "Split", "Reshape", "Transpose"):
             node = by_output.get(name)
             if node is None or node.op_type != kind:
-                raise ValueError(f"cls_{stride} does not come from a {kind}: not one of our nets")
+                raise ModelError(f"cls_{stride} does not come from a {kind}: not one of our nets")
             chain.append(node)
             name = node.input[0]
         for node in chain:

@@ -8,19 +8,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from roommood.shared.errors import ModelError
 from roommood.training.face.batches import batches
 from roommood.training.face.net import GREY_MEAN, GREY_STD, FaceNet
-from roommood.training.face.train import grow, load_average, starting_net
+from roommood.training.face.train import face_state, grow, load_average, starting_net
 
 MEASURED_BATCHES, BATCH = 40, 24
 
 
 def average_checkpoints(checkpoints: list[Path], output: Path) -> None:
     """Write the mean of the averaged weights of runs that went on from one another (Wortsman et
-    al. 2022, model soups); ValueError if their nets differ in shape."""
-    states = [torch.load(path, weights_only=True) for path in checkpoints]
+    al. 2022, model soups); ModelError if their nets differ in shape."""
+    states = [face_state(path) for path in checkpoints]
     if any(state["shape"] != states[0]["shape"] for state in states):
-        raise ValueError("only nets of one shape can be averaged")
+        raise ModelError("only nets of one shape can be averaged")
     nets = [state["average"] for state in states]
     mean = {
         name: torch.stack([net[name].double() for net in nets]).mean(0).to(value.dtype)
@@ -33,7 +34,7 @@ def mix_in(checkpoint: Path, earlier: Path, share: float, shards: Path, output: 
     """Write the checkpoint's averaged weights with a share (0..1) of those it began with
     (Wortsman et al. 2022, robust fine-tuning); `earlier` may be shallower. What the norms hold is
     measured again, on crops of the shards."""
-    state = torch.load(checkpoint, weights_only=True)
+    state = face_state(checkpoint)
     net = load_average(checkpoint)
     began = FaceNet(net.shape)
     grow(began, starting_net(earlier, shards))

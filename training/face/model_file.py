@@ -37,7 +37,7 @@ class Card:
 
 def add_decoding(given: Path, path: Path) -> None:
     """Write to path what `write` would have written, of a file with YuNet's outputs that an earlier
-    one wrote. ValueError where it is another."""
+    one wrote. ModelError where it is another."""
     model = onnx.load(str(given))
     entries = {entry.key: entry.value for entry in model.metadata_props}
     del model.metadata_props[:]

@@ -16,6 +16,7 @@ import numpy as np
 
 from roommood.inference_worker.evaluation.average_precision import iou_matrix
 from roommood.inference_worker.evaluation.voc import read_annotation
+from roommood.shared.errors import ConfigError
 from roommood.training.face.agree import agree, empty_of_people
 from roommood.training.face.data import Faces, Floats, Picture, pictures, split
 from roommood.training.face.teacher import Detector, Teacher, View, label
@@ -152,10 +153,10 @@ def label_source(
 ) -> dict[str, Faces]:
     """Label pictures with the teacher, and with the annotators' boxes where there are some.
 
-    The pictures that ask for two teachers need the second: ValueError without.
+    The pictures that ask for two teachers need the second: ConfigError without.
     """
     if item.judged_by and second is None:
-        raise ValueError(f"{item.name}: these pictures need a second teacher")
+        raise ConfigError(f"{item.name}: these pictures need a second teacher")
     labels: dict[str, Faces] = {}
     for path in paths:
         faces = label(teacher, read_picture(path), item.views)
@@ -218,5 +219,5 @@ def read_picture(path: Path) -> Picture:
 
     picture = cv2.imread(file_name(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise ValueError(f"{path}: not a picture that can be read")
+        raise ConfigError(f"{path}: not a picture that can be read")
     return np.asarray(picture, np.uint8)

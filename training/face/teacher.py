@@ -16,6 +16,7 @@ import numpy as np
 
 from roommood.inference_worker.evaluation.average_precision import iou_matrix
 from roommood.training.face.data import Faces, Floats, Picture, clip
+from roommood.training.opened import open_session
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, at the import of onnxruntime
 
@@ -111,14 +112,7 @@ class Detector:
     @classmethod
     def open(cls, path: Path) -> Detector:
         """Open YuNet or one of our own detectors."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        session = open_session(path)
         own = session.get_modelmeta().custom_metadata_map
         threshold = float(own.get("roommood.score_threshold", YUNET_THRESHOLD))
         picture = session.get_inputs()[0]

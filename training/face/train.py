@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from roommood.shared.errors import ModelError
 from roommood.training.face.batches import Batch, batches, some_pictures
 from roommood.training.face.loss import Losses
 from roommood.training.face.net import GREY_MEAN, GREY_STD, FaceNet, NetShape, cells
 from roommood.training.face.pool import MOST_CROPS
 from roommood.training.face.weights import net_from_onnx
+from roommood.training.opened import read_state
 
 FIRST_STEM = {"stem_kernel": 8, "stem_depth": 0}  # of checkpoints that do not tell
 REPORT_EVERY = 100
@@ -132,7 +134,7 @@ def _resume(
     average.load_state_dict(net.state_dict())
     run = _Run(net, average, _optimiser(net, recipe))
     if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        state = face_state(checkpoint, device)
         net.load_state_dict(state["net"])
         average.load_state_dict(state["average"])
         run.optimiser.load_state_dict(state["optimiser"])
@@ -158,7 +160,7 @@ def grow(net: FaceNet, other: FaceNet) -> None:
         name for name, value in given.items() if name not in own or own[name].shape != value.shape
     ]
     if strange or not all(_BLOCK.search(name) for name in missing):
-        raise ValueError(f"the nets differ in more than depth: {net.shape}, {other.shape}")
+        raise ModelError(f"the nets differ in more than depth: {net.shape}, {other.shape}")
     net.load_state_dict(given, strict=False)
     weights = dict(net.named_parameters())
     for name in missing:
@@ -195,9 +197,17 @@ def _save(run: _Run, checkpoint: Path) -> None:
     part.replace(checkpoint)
 
 
+def face_state(checkpoint: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """What a run wrote. Raises ModelError for another file."""
+    state = read_state(checkpoint, "face train", device=device)
+    if not {"shape", "average"} <= state.keys():
+        raise ModelError(f"{checkpoint} is not a checkpoint of `face train`: it lacks the network")
+    return state
+
+
 def load_average(checkpoint: Path) -> FaceNet:
     """The averaged net of a checkpoint, ready for use."""
-    state: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = face_state(checkpoint)
     net = FaceNet(NetShape(**{**FIRST_STEM, **state["shape"]}))
     net.load_state_dict(state["average"])
     return net.eval()

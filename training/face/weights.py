@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from roommood.shared.errors import ModelError
 from roommood.training.face.net import GREY_MEAN, GREY_STD, Block, FaceNet, Head, NetShape
 
 SHIPPED = (
@@ -31,11 +32,11 @@ _Kernel = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 def net_from_onnx(path: Path, pictures: Tensor, shapes: Sequence[NetShape] = SHIPPED) -> FaceNet:
     """The net in an exported file, of one of the shapes; `pictures` (N, 1, H, W), 0..255, are such
-    as it is to learn from. ValueError where the file holds another net."""
+    as it is to learn from. ModelError where the file holds another net."""
     kernels = list(_kernels(path))
     net = next((FaceNet(shape).eval() for shape in shapes if _fits(FaceNet(shape), kernels)), None)
     if net is None:
-        raise ValueError(f"{path}: not a net of {' or '.join(map(str, shapes))}")
+        raise ModelError(f"{path}: not a net of {' or '.join(map(str, shapes))}")
     layers = list(_convolutions(net))
     with torch.no_grad():
         for (kernel, bias), (convolution, norm) in zip(kernels, layers, strict=True):

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("skimage")
 
+from roommood.shared.errors import ConfigError  # noqa: E402
 from roommood.training.face.answers import (  # noqa: E402
     DOUBT,
     LEVELS,
@@ -248,7 +249,7 @@ def test_new_shards_are_taken_up_and_the_oldest_crops_give_way(tmp_path: Path) -
 
 
 def test_without_any_shard_training_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="render some"):
+    with pytest.raises(ConfigError, match="render some"):
         next(batches(tmp_path, 4, np.random.default_rng(0)))
 
 

@@ -13,6 +13,7 @@ pytest.importorskip("onnxruntime")
 
 from torch import Tensor  # noqa: E402
 
+from roommood.shared.errors import ConfigError, ModelError  # noqa: E402
 from roommood.training.face.data import Faces, Floats  # noqa: E402
 from roommood.training.face.decoding import with_decoding  # noqa: E402
 from roommood.training.face.evaluate import Judged  # noqa: E402
@@ -204,7 +205,7 @@ def test_the_average_of_two_checkpoints_lies_between_them(tmp_path: Path) -> Non
     average_checkpoints(paths, tmp_path / "mean.pt")
     assert load_average(tmp_path / "mean.pt").stem[0].weight.unique().tolist() == [2.0]
     torch.save({"shape": {}, "average": {}}, paths[1])
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ModelError, match="one shape"):
         average_checkpoints(paths, tmp_path / "mean.pt")
 
 
@@ -215,7 +216,7 @@ def test_a_deeper_net_begins_as_the_one_it_grew_from() -> None:
     picture = torch.randn(1, 1, 64, 64)
     for mine, theirs in zip(large(picture), small(picture), strict=True):
         torch.testing.assert_close(mine, theirs)
-    with pytest.raises(ValueError, match="more than depth"):
+    with pytest.raises(ModelError, match="more than depth"):
         grow(FaceNet(), small)
 
 
@@ -229,7 +230,7 @@ def test_a_net_of_other_depths_keeps_what_both_have_and_the_middle_of_the_stem()
 
 
 def test_training_without_shards_says_so(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="render some first"):
+    with pytest.raises(ConfigError, match="render some first"):
         train(tmp_path, tmp_path / "face.pt", Recipe(steps=1), SMALL, print)
 
 
@@ -287,7 +288,7 @@ def test_a_net_of_others_is_not_decoded(tmp_path: Path) -> None:
     graph = onnx.parser.parse_graph(
         "net (float[1, 1, H, W] picture) => (float[N] cls_8) { cls_8 = Flatten (picture) }"
     )
-    with pytest.raises(ValueError, match="cls_8 does not come from a Sigmoid"):
+    with pytest.raises(ModelError, match="cls_8 does not come from a Sigmoid"):
         with_decoding(onnx.helper.make_model(graph))
 
 

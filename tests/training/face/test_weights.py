@@ -7,6 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 onnx = pytest.importorskip("onnx")
 
+from roommood.shared.errors import ModelError  # noqa: E402
 from roommood.training.face.graph import build  # noqa: E402
 from roommood.training.face.net import FaceNet, NetShape  # noqa: E402
 from roommood.training.face.weights import SHIPPED, net_from_onnx  # noqa: E402
@@ -81,7 +82,7 @@ def test_weights_that_16_bits_cannot_hold_are_no_file(tmp_path: Path) -> None:
 
 def test_a_file_of_another_shape_is_refused(tmp_path: Path) -> None:
     _, file = exported(tmp_path / "f.onnx")
-    with pytest.raises(ValueError, match="not a net of"):
+    with pytest.raises(ModelError, match="not a net of"):
         net_from_onnx(file, torch.rand(1, 1, 64, 64))
 
 
