@@ -17,11 +17,12 @@ from roommood.aggregator.counting.health_fields import model_fields
 from roommood.aggregator.counting.memory_watch import RedisMemory
 from roommood.aggregator.counting.operator_settings import OperatorSettings
 from roommood.aggregator.counting.outcomes import OUTCOME_OF, CommitReport, Outcome
+from roommood.aggregator.counting.rights import all_that_counting_takes
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.failures import as_store_error, translated
 from roommood.aggregator.redis.servers import Command, ScriptCall, Servers, raise_first
 from roommood.aggregator.redis.url import without_password
-from roommood.shared.errors import SchemaMismatch, StoreError, StoreRefuses
+from roommood.shared.errors import SchemaMismatch, StoreAway, StoreError, StoreRefuses
 from roommood.shared.protocol.messages import ModelReport
 
 _PRUNE_EVERY_MS: Final = 60_000
@@ -63,6 +64,13 @@ class Store(OperatorSettings):
         if ours not in replies:
             raise_first([replies[0], *claimed])
         self._schema_of_each_copy(ours)
+
+    def try_rights(self) -> None:
+        """Does once, with keys that are gone at once, all that counting takes. Raises StoreRefuses,
+        which names the command, where this login or this Redis does not allow it."""
+        for reply in self._servers.ask([*all_that_counting_takes(self._digest)]):
+            if isinstance(reply, StoreAway | StoreRefuses):
+                raise reply
 
     def _schema_of_each_copy(self, ours: str) -> list[Any]:
         replies = self._servers.on_copies(redis_keys.SCHEMA, lambda client, key: client.get(key))

@@ -25,15 +25,22 @@ _WRONG_SERVER: Final = re.compile(
     r"|previous master is now a slave",
     re.IGNORECASE,
 )
+# It answers, and it is not its address that is wrong.
+_NOT_NOW: Final = re.compile(
+    "max number of clients|link with master is down|loading the dataset", re.IGNORECASE
+)
 _HUNG_UP: Final = re.compile("reset by peer|closed by server|broken pipe", re.IGNORECASE)
 _UNENCRYPTED: Final = re.compile(
     "time|WRONG_VERSION|record layer|EOF|reset|certificate required|handshake failure",
     re.IGNORECASE,
 )
 _OF_A_SLOT: Final = re.compile("slot not served", re.IGNORECASE)
-# What Redis adds to a refusal: all of a script, or half a page about its protected mode.
+# What Redis adds to a refusal: all of a script, its digest, half a page about its protected mode.
 _NOT_REPEATED: Final = re.compile(
-    r",? with args beginning with:.*| because protected mode is enabled.*", re.DOTALL
+    r",? with args beginning with:.*| because protected mode is enabled.*"
+    r"|[.,]? script: [^:]*on @user_script:.*"
+    r"|^Error running script [^:]*: (@user_script: ?\d+: )*-?",
+    re.DOTALL,
 )
 _LOGIN: Final = "name a user in the URL (redis://USER@HOST) and --redis-password-file FILE"
 _RIGHTS: Final = "`roommood keys redis` writes down the rights that are needed"
@@ -56,6 +63,9 @@ _ADVICE: Final = {
     r"DB index is out of range": "name a database that it has, such as /0, in the URL",
     r"unknown (redis )?command": "roommood needs that command, which a rename-command in its "
     "redis.conf, or a proxy before it, takes away",
+    r"link with master is down": "give the address of its master, or of the sentinels "
+    "(redis+sentinel://)",
+    r"loading the dataset": "it is starting, and serves as soon as it has read its data",
     r"\bDENIED\b|protected mode": "without a password it answers its own machine alone: "
     "`roommood keys redis` writes down users with passwords",
     r"max number of clients": "raise its maxclients, or see who they are (redis-cli CLIENT LIST)",
@@ -127,8 +137,8 @@ def _away(url: str, error: Exception) -> str:
             f"Redis at {without_password(url)} shows a certificate that is not trusted ({why}): "
             f"{_about_certificate(url, why)}"
         )
-    if "max number of clients" in str(error):
-        return f"Redis at {without_password(url)} takes in nobody more: {_with_advice(error)}"
+    if _NOT_NOW.search(str(error)):
+        return f"Redis at {without_password(url)} cannot serve now: {_with_advice(error)}"
     # Of sentinels that do not answer redis-py tells no more than how it writes down a client.
     why = str(error).replace(" : <", ": no answer of a sentinel <").partition(" <")[0]
     return (

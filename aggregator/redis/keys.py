@@ -173,6 +173,11 @@ def worker(worker_id: str) -> str:
     return f"roommood:worker:{worker_id}"
 
 
+def scratch(what: str) -> str:
+    """A key of no room, for whoever tries what a login may do; all of them lie in one slot."""
+    return f"roommood:{{.}}:{what}"
+
+
 def copies(key: str, in_cluster: bool) -> tuple[str, ...]:
     """A key that belongs to no room, and in a Cluster its copies."""
     return (key, *(f"{key}:{{{tag}}}" for tag in _COPIES)) if in_cluster else (key,)

@@ -5,7 +5,7 @@ be skipped, never taken for good.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +26,7 @@ _NO_ROOM: Final = ""
 _CLOCK_OFF_S: Final = 1.0
 _NEARLY_FULL: Final = 0.9
 _GUARD: Final = "`roommood keys redis --dir DIR` writes an ACL file and its passwords"
+_FOR_COUNTING: Final = f"an aggregator needs it; {_GUARD}"
 _Info = Mapping[str, Any]
 
 
@@ -103,7 +104,7 @@ def _rights(address: str, password_file: Path | None) -> Finding:
     """By trying: whether this user may write, as its name says it should or should not."""
     user = _user_of(address)
     try:
-        _try_to_write(address, password_file)
+        _with_store(address, password_file, lambda store: store.resume(_NO_ROOM))
     except StoreRefuses as error:
         if user == _WRITER:
             todo = "see what it says; for rights, `ACL GETUSER writer` beside the shipped ACL file"
@@ -113,13 +114,18 @@ def _rights(address: str, password_file: Path | None) -> Finding:
         return ok("redis rights", "read only: enough for rooms, stats, watch and dashboards")
     if user == _READER:
         return fail("redis rights", "the reader may write", f"give it the rights shipped: {_GUARD}")
+    try:
+        _with_store(address, password_file, Store.try_rights)
+    except StoreRefuses as error:
+        text = f"not all that counting takes: {error}"
+        return (fail if user == _WRITER else warn)("redis rights", text, _FOR_COUNTING)
     return ok("redis rights", "read and write: what the aggregator needs")
 
 
-def _try_to_write(address: str, password_file: Path | None) -> None:
+def _with_store(address: str, password_file: Path | None, ask: Callable[[Store], object]) -> None:
     store = Store(address, password_file)
     try:
-        store.resume(_NO_ROOM)
+        ask(store)
     finally:
         store.close()
 

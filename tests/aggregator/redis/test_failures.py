@@ -191,3 +191,17 @@ def test_a_server_that_withholds_what_stands_between_is_told_how_to_be_trusted(
         with pytest.raises(StoreAway, match="a server is to send those between"):
             Store(f"{url}{ca}").check_schema()
         Store(f"{url}{all_of_them}").check_schema()
+
+
+def test_a_replica_that_has_lost_its_master_is_told_as_that_and_without_our_script() -> None:
+    port = free_port()
+    with RedisServer(replicaof=f"127.0.0.1 {port}") as server, server.client() as admin:
+        store = Store(server.url)
+        with pytest.raises(StoreRefuses) as caught:
+            store.pause("kitchen")
+        assert "read only replica" in str(caught.value)
+        assert "@user_script" not in str(caught.value)
+        admin.config_set("replica-serve-stale-data", "no")
+        with pytest.raises(StoreAway, match=r"cannot serve now: .* the address of its master"):
+            store.paused_rooms()
+        store.close()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -149,6 +150,31 @@ def spoilt(server: RedisServer, spoil: Callable[[redis.Redis], object]) -> dict[
     with server.client() as client:
         spoil(client)
         return by_about(check_redis(server.url, None))
+
+
+@pytest.mark.parametrize("right", ["evalsha", "hset", "expireat", "publish"])
+def test_a_right_that_counting_lacks_is_named(
+    plain: RedisServer, right: str, tmp_path: Path
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("sesame")
+    password.chmod(0o600)
+    with plain.client() as client:
+        acl: Any = client.execute_command  # redis-py gives no types for it
+        acl("ACL", "SETUSER", "mine", "on", ">sesame", "~roommood:*", "&*", "+@all", f"-{right}")
+        finding = looked(plain, "mine", password)["redis rights"]
+        assert finding.level is Level.WARN
+        assert f"the '{right}' command" in finding.found
+        acl("ACL", "SETUSER", "mine", f"+{right}")
+        assert looked(plain, "mine", password)["redis rights"].level is Level.OK
+        assert client.keys("*") == []
+
+
+def test_a_command_that_was_renamed_away_is_named() -> None:
+    with RedisServer(rename_command="EVALSHA nothing") as server:
+        finding = by_about(check_redis(server.url, None))["redis rights"]
+    assert finding.level is Level.WARN
+    assert "EVALSHA" in finding.found
 
 
 def test_a_replica_fails(plain: RedisServer) -> None:
