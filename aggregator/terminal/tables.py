@@ -141,7 +141,7 @@ def _share_cells(share: Share) -> list[str]:
 
 def history_table(periods: Sequence[RoomPeriod], zone: tzinfo = UTC) -> Table:
     shown_most = Column("Shown most", no_wrap=True)
-    table = Table(f"From ({zone})", _right("Coverage"), _right("People"), shown_most)
+    table = Table("From", _right("Coverage"), _right("People"), shown_most)
     for header in ("Valence", "Sure", "Frames"):
         table.add_column(header, justify="right")
     for start, period in zip(_starts(periods, zone), periods, strict=True):
@@ -159,7 +159,7 @@ def history_table(periods: Sequence[RoomPeriod], zone: tzinfo = UTC) -> Table:
 
 def _starts(periods: Sequence[RoomPeriod], zone: tzinfo) -> list[str]:
     """When each begins, without what all have alike: a row is to fit 80 columns. The headline has
-    the day."""
+    day and zone."""
     starts = [period.start.astimezone(zone) for period in periods]
     day = "" if len({start.date() for start in starts}) == 1 else "%Y-%m-%d "
     seconds = ":%S" if any(start.second for start in starts) else ""

@@ -2,6 +2,7 @@
 
 import io
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from rich.console import Console
@@ -23,7 +24,7 @@ def period(start: datetime, frames: int = 12_345) -> RoomPeriod:
 def rows(*starts: datetime) -> list[str]:
     console = Console(file=io.StringIO(), width=80)
     with console.capture() as drawn:
-        console.print(history_table([period(start) for start in starts]))
+        console.print(history_table([period(start) for start in starts], ZoneInfo("Etc/UTC")))
     return [line for line in drawn.get().splitlines() if line.startswith("│")]
 
 
