@@ -58,12 +58,12 @@ class SiteKeys:
 
     def init(self) -> None:
         """Makes the folder, a pair for the workers, one for the aggregators, and an empty list."""
-        if (self.folder / WORKERS_FILE).exists():
-            raise ConfigError(
-                f"{self.folder} already holds the keys of a site: `roommood keys rotate workers` "
-                "or `rotate aggregators` renews them"
-            )
         with _private_folders(self.folder), self._locked():
+            if (self.folder / WORKERS_FILE).exists():
+                raise ConfigError(
+                    f"{self.folder} already holds the keys of a site: `roommood keys rotate "
+                    "workers` or `rotate aggregators` renews them"
+                )
             self._write_pairs(new_pair(), new_pair())
             self._write_list([])
 
@@ -82,9 +82,11 @@ class SiteKeys:
     def add_worker(self) -> Path:
         """What a further machine with workers needs, as a folder to be copied to it."""
         bundle = self.to_copy / "worker"
-        self._must_exist(WORKERS_FILE)
+        files = (WORKERS_FILE, ALLOW_LIST_FILE)
+        for name in files:
+            self._must_exist(name)
         with _private_folders(self.to_copy, bundle), self._locked():
-            for name in (WORKERS_FILE, ALLOW_LIST_FILE):
+            for name in files:
                 write_private(bundle / name, (self.folder / name).read_text())
         return bundle
 
@@ -215,20 +217,25 @@ def new_pair() -> KeyPair:
 @contextlib.contextmanager
 def _private_folders(*folders: Path) -> Iterator[None]:
     """Makes folders that only their owner may look into; what was made goes if it fails."""
-    made = []
+    made: list[Path] = []
     try:
         for folder in folders:
-            if not folder.exists():
-                folder.mkdir(mode=0o700, parents=True)
-                made.append(folder)
-            folder.chmod(0o700)
+            _make_private(folder, made)
         yield
-    except OSError as error:
-        raise ConfigError(f"cannot make the key folder {folders[-1]}: {error}") from error
     except BaseException:
         for folder in reversed(made):
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _make_private(folder: Path, made: list[Path]) -> None:
+    try:
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True)
+            made.append(folder)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(f"cannot make the key folder {folder}: {error}") from error
 
 
 def _render(own: KeyPair, values: dict[str, str], **trusts: str) -> str:

@@ -1,5 +1,6 @@
 """`roommood keys`: what it writes, who can read it, and what it says is to be done."""
 
+import fcntl
 import os
 import stat
 import subprocess
@@ -219,6 +220,30 @@ def test_commands_at_once_lose_no_camera(site: SiteKeys) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: SiteKeys(site.folder).add_camera(name, "hall"), names))
     assert sorted(entry.name for entry in site.entries()) == sorted(names)
+
+
+def test_of_two_who_make_a_site_at_once_the_second_changes_nothing(folder: Path) -> None:
+    def made() -> bool:
+        try:
+            SiteKeys(folder).init()
+        except ConfigError:
+            return False
+        return True
+
+    folder.mkdir(parents=True, mode=0o700)
+    with ThreadPoolExecutor() as pool:
+        lock = os.open(folder, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        commands = [pool.submit(made) for _ in range(2)]
+        os.close(lock)
+    assert sorted(command.result() for command in commands) == [False, True]
+
+
+def test_a_folder_for_a_worker_that_cannot_be_whole_is_not_there(site: SiteKeys) -> None:
+    (site.folder / "cameras.toml").unlink()
+    with pytest.raises(ConfigError, match=r"no cameras\.toml"):
+        site.add_worker()
+    assert not site.to_copy.exists()
 
 
 def test_a_reader_sees_the_old_list_or_the_new_never_half_of_one(site: SiteKeys) -> None:
