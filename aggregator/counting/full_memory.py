@@ -16,3 +16,8 @@ SET: Final = """
 redis.call('UNLINK', KEYS[1])
 return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 """
+# KEYS[1] a hash; ARGV[1] a field; ARGV[2] its new value.
+SET_FIELD: Final = """
+redis.call('HDEL', KEYS[1], ARGV[1])
+return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+"""

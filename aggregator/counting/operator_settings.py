@@ -5,7 +5,7 @@ All of it can be written by a login that may write nothing else: `operator` of t
 
 from typing import Any
 
-from roommood.aggregator.counting.full_memory import PAUSE
+from roommood.aggregator.counting.full_memory import PAUSE, SET_FIELD
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.servers import Servers, raise_first
 from roommood.shared.protocol.names import parse_group
@@ -77,6 +77,8 @@ class OperatorSettings:
 
     def _say(self, table: str, room: str, value: str) -> None:
         def call(client: Any, key: str) -> Any:
-            return client.hset(key, room, value) if value else client.hdel(key, room)
+            if not value:
+                return client.hdel(key, room)
+            return client.eval(SET_FIELD, 1, key, room, value)
 
         raise_first(self._servers.on_copies(table, call))

@@ -47,8 +47,10 @@ class RedisStatus:
             self._refused_ms = now_ms if isinstance(error, StoreRefuses) else None
         self._health.ready = error is None and not self._refuses_to_count(now_ms)
         if self._health.ready:
+            self._health.detail["redis"] = "reached"
             self._log.back("redis")
         elif error is not None:
+            self._health.detail["redis"] = str(error)
             self._log.lost("redis", str(error))
 
     def _refuses_to_count(self, now_ms: float) -> bool:

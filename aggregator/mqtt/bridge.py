@@ -79,6 +79,7 @@ class Bridge:
     def tick(self) -> None:
         """Looks at Redis once, and tells what is new."""
         if not self._broker.is_connected:
+            self._broker.miss()
             return
         heard = self._broker.heard()
         self._note(heard)

@@ -12,8 +12,9 @@ from typing import Any, Final
 from roommood.aggregator.mqtt.topics import Topics
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.logs import RateLimitedLog
-from roommood.shared.process.runtime import ConnectionLog, new_id
+from roommood.shared.process.runtime import ConnectionLog, Deadline, new_id
 from roommood.shared.process.settings import MqttSettings
+from roommood.shared.protocol.limits import UNREACHED_MS
 
 _log = logging.getLogger(__name__)
 _FAREWELL_S: Final = 2.0
@@ -25,6 +26,8 @@ _MOST_CONFIGS: Final = 100_000
 # Commands between two looks at Redis.
 _MOST_COMMANDS: Final = 1_000
 _PROBE_S: Final = 3.0
+# Seconds for a first answer, until it is told that there is none.
+_FIRST_ANSWER_S: Final = UNREACHED_MS / 1_000
 # OpenSSL's numbers for a certificate that is for another name or address.
 _OTHER_NAME: Final = (62, 64)
 
@@ -62,6 +65,9 @@ class Broker:
         self._limited_log = RateLimitedLog(_log)
         self._lock = threading.Lock()
         self._heard = Heard()
+        self._first_answer: Deadline | None = None
+        # What it answered to this connection: None for nothing yet, "" that we are let in.
+        self._refusal: str | None = None
         self._tls = _tls_context(settings)
         self._client = self._make_client()
 
@@ -69,6 +75,7 @@ class Broker:
         settings = self._settings
         self._client.connect_async(settings.host, settings.port, keepalive=_KEEPALIVE_S)
         self._client.loop_start()
+        self._first_answer = Deadline(_FIRST_ANSWER_S)
 
     def close(self) -> None:
         """Says farewell, as its last will would."""
@@ -80,6 +87,12 @@ class Broker:
             self._client.disconnect()
             self._client.loop_stop()
         # Without a connection its thread may wait for a name server: it ends with the process.
+
+    def miss(self) -> None:
+        """To be called while it is not connected: its client waits long for some first answers."""
+        if self._first_answer is not None and self._first_answer.passed:
+            self._first_answer = None
+            self._lost(f"no answer within {_FIRST_ANSWER_S:g} s, it is still tried")
 
     @property
     def is_connected(self) -> bool:
@@ -108,15 +121,16 @@ class Broker:
         client.reconnect_delay_set(*_RETRY_S)
         client.on_connect = self._on_connect
         client.on_connect_fail = lambda *_: self._lost(self._why_not())
-        client.on_disconnect = lambda _client, _data, _flags, reason, _more: self._lost(reason)
+        client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         return client
 
     # In the client's thread
 
     def _on_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
+        self._refusal = str(reason) if reason.is_failure else ""
         if reason.is_failure:
-            self._lost(reason)
+            self._lost(self._refusal)
             return
         self._log.back(self._settings.broker)
         topics = [self._topics.all_configs, self._topics.birth, self._topics.taken_back]
@@ -129,6 +143,10 @@ class Broker:
         for command in late:
             self._ignore(command, "the broker was lost before it could be obeyed")
         self._wake()
+
+    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _: Any) -> None:
+        refusal, self._refusal = self._refusal, None
+        self._lost(self._no_broker() if refusal is None else refusal or str(reason))
 
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
         topics, payload = self._topics, message.payload
@@ -164,8 +182,13 @@ class Broker:
         has_room = len(self._heard.configs) < _MOST_CONFIGS
         return has_room and self._topics.is_ours(topic, payload)
 
-    def _lost(self, why: Any) -> None:
-        self._log.lost(self._settings.broker, str(why))
+    def _lost(self, why: str) -> None:
+        self._first_answer = None
+        self._log.lost(self._settings.broker, why)
+
+    def _no_broker(self) -> str:
+        tls = "" if self._tls else "; one that wants TLS is reached by mqtts://"
+        return f"what listens there does not answer as a broker does: is it the right port?{tls}"
 
     def _why_not(self) -> str:
         """The client does not say why it could not connect: one more try does."""

@@ -62,8 +62,6 @@ def _login(user: str, password_file: Path | None, how: str) -> dict[str, Any]:
 def _tls(url: RedisUrl) -> dict[str, Any]:
     ca_file = url.own.get("ca_file")
     if not url.has_tls:
-        if ca_file is not None:
-            raise ConfigError("ca_file in a Redis URL without TLS: write rediss://")
         return {}
     options: dict[str, Any] = {"ssl_check_hostname": True, "ssl_cert_reqs": "required"}
     if ca_file is not None:

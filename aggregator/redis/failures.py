@@ -58,7 +58,10 @@ _ADVICE: Final = {
     "or free some",
     r"read only replica|READONLY": "give the address of its master, or of the sentinels "
     "(redis+sentinel://)",
-    r"unable to persist|MISCONF": "its disk is full or not writable: its log says why",
+    r"unable to persist": "its disk is full or not writable, its log says why; until then it takes "
+    "changes, `pause` and `forget` among them, after `redis-cli CONFIG SET "
+    "stop-writes-on-bgsave-error no`",
+    r"MISCONF": "its disk is full or not writable: its log says why",
     r"not enough good replicas|NOREPLICAS": "its replicas are away, see its min-replicas-to-write",
     r"DB index is out of range": "name a database that it has, such as /0, in the URL",
     r"unknown (redis )?command": "roommood needs that command, which a rename-command in its "

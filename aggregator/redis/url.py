@@ -68,6 +68,9 @@ def parse_url(url: str) -> RedisUrl:
     options = _options(query)
     service, database = _service_and_database(scheme, path)
     is_unix = scheme == "unix"
+    _require_kind(scheme, options)
+    if database not in (None, options.get("db", database)):
+        raise ConfigError(f"/{database} and db={options['db']} in the Redis URL: say which holds")
     return _checked(
         RedisUrl(
             shown=without_password(url),
@@ -75,7 +78,7 @@ def parse_url(url: str) -> RedisUrl:
             user=unquote(user),
             hosts=() if is_unix else _hosts(names, scheme),
             path=unquote(slash + path) if is_unix else "",
-            db=options.pop("db", database),
+            db=options.pop("db", database or 0),
             service=service,
             is_cluster=options.pop("cluster", False),
             own={name: str(options.pop(name)) for name in _OWN if name in options},
@@ -136,28 +139,46 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    """0 stands for no wait at all, which no server is quick enough for."""
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+", text, re.ASCII) or not 0 < float(text) <= _LONGEST_S:
+        raise ValueError(f"say seconds, above 0 and at most {_LONGEST_S}")
+    return float(text)
+
+
+def _seconds_or_never(text: str) -> float:
+    return 0.0 if text == "0" else _seconds(text)
+
+
+_LONGEST_S: Final = 3_600
 _OWN: Final = ("ca_file", "sentinel_user", "sentinel_password_file")
 _OPTIONS: Final[Mapping[str, Callable[[str], Any]]] = {
     "ca_file": str,
     "client_name": str,
     "cluster": _truth,
     "db": _number,
-    "health_check_interval": float,
+    "health_check_interval": _seconds_or_never,
     "protocol": _protocol,
     "sentinel_password_file": str,
     "sentinel_user": str,
-    "socket_connect_timeout": float,
+    "socket_connect_timeout": _seconds,
     "socket_keepalive": _truth,
-    "socket_timeout": float,
+    "socket_timeout": _seconds,
     "ssl_ca_certs": str,
     "ssl_certfile": str,
     "ssl_keyfile": str,
 }
 _UNCHECKED: Final = ("ssl_cert_reqs", "ssl_check_hostname")
+_WITH_TLS: Final = ("ca_file", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 
 
 def _options(query: str) -> dict[str, Any]:
-    return {name: _option(name, text) for name, text in parse_qsl(query, keep_blank_values=True)}
+    options: dict[str, Any] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True):
+        if name in options:
+            raise ConfigError(f"{name} stands twice in the Redis URL: say which holds")
+        options[name] = _option(name, text)
+    return options
 
 
 def _option(name: str, text: str) -> Any:
@@ -174,6 +195,15 @@ def _option(name: str, text: str) -> Any:
         return _OPTIONS[name](text)
     except ValueError as error:
         raise ConfigError(f"{name}={text} in the Redis URL: {error}") from error
+
+
+def _require_kind(scheme: str, options: Mapping[str, Any]) -> None:
+    """Raises ConfigError for options that connections of this scheme do not have."""
+    for name in options:
+        if name in _WITH_TLS and scheme not in _TLS:
+            raise ConfigError(f"{name} in a Redis URL without TLS: write rediss://")
+    if scheme == "unix" and "socket_keepalive" in options:
+        raise ConfigError("socket_keepalive in the Redis URL: a unix socket has none, leave it out")
 
 
 # Hosts and database
@@ -195,16 +225,16 @@ def _host(text: str, usual_port: int) -> Host:
     return unquote(match[1].strip("[]")), int(match[2] or usual_port)
 
 
-def _service_and_database(scheme: str, path: str) -> tuple[str, int]:
+def _service_and_database(scheme: str, path: str) -> tuple[str, int | None]:
     """What a path says: /0, with sentinels /SERVICE or /SERVICE/0, nothing of a socket's."""
     if scheme == "unix":
-        return "", 0
+        return "", None
     service, _, database = path.partition("/") if scheme in _SENTINEL else ("", "", path)
     if database and not (database.isdecimal() and database.isascii()):
         raise ConfigError(
             f"/{database} in the Redis URL is no database: it is a whole number such as /0"
         )
-    return unquote(service), int(database or 0)
+    return unquote(service), int(database) if database else None
 
 
 def _checked(url: RedisUrl) -> RedisUrl:

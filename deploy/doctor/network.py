@@ -60,18 +60,28 @@ def check_peer(kind: str, address: str | None) -> Iterator[Finding]:
     yield fail(kind, f"{asked} cannot be reached: {'; '.join(failures)}", todo)
 
 
-def _reached(kind: str, shown: str, first: bytes) -> Iterator[Finding]:
-    if first != _ZMTP_FIRST_BYTE:
+def _reached(kind: str, shown: str, first: bytes | None) -> Iterator[Finding]:
+    if first is None:
+        todo = f"is it the port of {_COMMANDS[kind]}? Then that process hangs: start it again"
+        yield fail(kind, f"{shown} accepts connections, and says nothing", todo)
+    elif first != _ZMTP_FIRST_BYTE:
         todo = f"give the port of {_COMMANDS[kind]}, not of its metrics"
         yield fail(kind, f"{shown} answers, but does not speak ZeroMQ", todo)
     else:
         yield ok(kind, f"{shown} is reachable and speaks ZeroMQ")
 
 
-def _greeting(host: str, port: int) -> tuple[str, bytes]:
-    """The address of this machine on the way there, and the first byte that comes back."""
+def _greeting(host: str, port: int) -> tuple[str, bytes | None]:
+    """The address of this machine on the way there, and the first byte that comes back; None where
+    nothing does in time."""
     with socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S) as link:
-        return str(link.getsockname()[0]), link.recv(1)
+        own_address = str(link.getsockname()[0])
+        try:
+            return own_address, link.recv(1)
+        except TimeoutError:
+            return own_address, None
+        except ConnectionResetError:
+            return own_address, b""
 
 
 def _path(kind: str, host: str, port: int, own_address: str) -> Finding:

@@ -9,12 +9,14 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Final
 
 from roommood.shared.process.logs import event
+from roommood.shared.protocol.limits import UNREACHED_AGAIN_MS
 
 # Exit codes beside those of `shared.errors`: a drain that ran out of time lost something.
 EXIT_DRAIN_INCOMPLETE: Final = 3
@@ -162,9 +164,26 @@ class Deadline:
         return self._end - time.monotonic()
 
 
+_AGAIN_S: Final = UNREACHED_AGAIN_MS / 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """When and why it was last told that a peer is away; how soon another reason may be."""
+
+    why: str
+    at: float
+    pause_s: float = 10.0
+
+    def is_due_again(self, why: str, now: float) -> bool:
+        return now - self.at >= (_AGAIN_S if why == self.why else self.pause_s)
+
+
 class ConnectionLog:
     """One line when a peer is lost, has left or is back, however often it is tried.
 
+    While it is away another one where the reason is another by now, after 10 s and then twice as
+    long each time, and each five minutes in any case.
     Remembers the latest few thousand peers, since peers choose their names, and writes at most
     a thousand lines at once and ten a second: a line that comes later tells how many were not.
     """
@@ -174,18 +193,32 @@ class ConnectionLog:
     _LINES_A_SECOND: Final = 10
     _LEFT: Final = float("inf")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives seconds that never step."""
         self._kind = kind
+        self._clock = clock
         self._lines_left = float(self._LINES)
-        self._filled_at = time.monotonic()
+        self._filled_at = clock()
         self._held_back = 0
         self._lost_at: dict[str, float | None] = {}
+        self._told: dict[str, _Told] = {}
 
     def lost(self, peer: str, why: str = "") -> None:
+        """To be called at each try in vain, with its reason."""
+        why, now = why or "no answer", self._clock()
         if self._lost_at.get(peer) is not None:
+            self._still_away(peer, why, now)
             return
-        self._note(peer, time.monotonic())
-        self._say(logging.WARNING, "lost", peer, why=why or "no answer")
+        self._note(peer, now)
+        self._told[peer] = _Told(why, now)
+        self._say(logging.WARNING, "lost", peer, why=why)
+
+    def _still_away(self, peer: str, why: str, now: float) -> None:
+        told, since = self._told.get(peer), self._lost_at[peer]
+        if told is None or since is None or not told.is_due_again(why, now):
+            return
+        self._told[peer] = _Told(why, now, min(told.pause_s * 2, _AGAIN_S))
+        self._say(logging.WARNING, "still away", peer, why=why, away_s=round(now - since))
 
     def back(self, peer: str) -> None:
         if peer in self._lost_at and self._lost_at[peer] is None:
@@ -195,7 +228,7 @@ class ConnectionLog:
         if since is None or since == self._LEFT:
             self._say(logging.INFO, "found", peer)
         else:
-            away_s = time.monotonic() - since
+            away_s = self._clock() - since
             self._say(logging.INFO, "back", peer, away_s=round(away_s, 2))
 
     def lost_are(self, peers: Collection[str], why: str = "") -> None:
@@ -218,9 +251,10 @@ class ConnectionLog:
 
     def forget(self, peer: str) -> None:
         self._lost_at.pop(peer, None)
+        self._told.pop(peer, None)
 
     def _say(self, level: int, what: str, peer: str, **fields: object) -> None:
-        now = time.monotonic()
+        now = self._clock()
         earned = (now - self._filled_at) * self._LINES_A_SECOND
         self._lines_left, self._filled_at = min(self._LINES, self._lines_left + earned), now
         if self._lines_left < 1:
@@ -232,7 +266,7 @@ class ConnectionLog:
         event(_log, level, f"{self._kind} {what}", peer=peer, **fields, **more)
 
     def _note(self, peer: str, lost_at: float | None) -> None:
-        self._lost_at.pop(peer, None)
+        self.forget(peer)
         self._lost_at[peer] = lost_at
         if len(self._lost_at) > self._MOST:
-            del self._lost_at[next(iter(self._lost_at))]
+            self.forget(next(iter(self._lost_at)))

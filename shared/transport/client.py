@@ -27,8 +27,14 @@ from roommood.shared.protocol.limits import (
 from roommood.shared.security.keys import ClientKeys
 from roommood.shared.transport import resolver, sockets
 from roommood.shared.transport.addresses import host_of, is_loopback
-from roommood.shared.transport.monitors import WHY_NOT, ConnectionEvent, Monitor, Reconnector
-from roommood.shared.transport.reachability import NO_ANSWER, Reachability, why_not_connected
+from roommood.shared.transport.monitors import (
+    BROKEN_OFF_WITHOUT_KEYS,
+    WHY_NOT,
+    ConnectionEvent,
+    Monitor,
+    Reconnector,
+)
+from roommood.shared.transport.reachability import MUTE, NO_ANSWER, Reachability, why_not_connected
 from roommood.shared.transport.sockets import Dealer
 
 _log = logging.getLogger(__name__)
@@ -146,7 +152,7 @@ class ClientConnection:
                 self.lost("connection closed", now_ms)
                 self.connected = False
             elif change in WHY_NOT:
-                self.lost(WHY_NOT[change], now_ms)
+                self.lost(self._refusal(change), now_ms)
                 self._why_refused(change)
             yield change
 
@@ -229,13 +235,21 @@ class ClientConnection:
         """An exact reason stays: who refuses may end the connection before that is read."""
         exact = (WHY_NOT[ConnectionEvent.UNSAFE], WHY_NOT[ConnectionEvent.REFUSED])
         if change is not ConnectionEvent.BROKEN_OFF or self.reach.why not in exact:
-            self._why(WHY_NOT[change])
+            self._why(self._refusal(change))
+
+    def _refusal(self, change: ConnectionEvent) -> str:
+        is_without_keys = self._dialer.keys is None
+        if change is ConnectionEvent.BROKEN_OFF and is_without_keys:
+            return BROKEN_OFF_WITHOUT_KEYS
+        return WHY_NOT[change]
 
     def _find_out(self, now_ms: float) -> None:
         """Finds out why it is away before that is to be told, and tells it."""
         probed, self._probed = self._probed, ""
         if probed and self._reconnector.tcp_ms < self._probed_ms:
             self._why(probed)
+        if self._reconnector.is_mute(now_ms):
+            self._why(MUTE)
         away_ms, dialer = self.reach.away_ms(now_ms), self._dialer
         if not self._is_number and not self._was_looked_up:
             if away_ms > UNREACHED_MS / 2:

@@ -56,9 +56,15 @@ WHY_NOT: Final = {
     ConnectionEvent.BROKEN_OFF: "handshake refused: other keys: it has not the key that is trusted "
     "here, or is no roommood at all",
 }
+# The same of one that breaks the handshake off, where no keys are used here.
+BROKEN_OFF_WITHOUT_KEYS: Final = (
+    "it ended the connection in the handshake: it is no roommood, or has keys where here are none"
+)
 # A TCP connection stands, no handshake yet: for what the kernel knows of it.
 LINK_EVENTS: Final = zmq.Event.CONNECTED | sum(CONNECTION_EVENTS)
 _LOOK_EVERY_MS: Final = 250.0
+# How soon a peer shakes hands that does at all, at a crowded worker.
+_MUTE_MS: Final = 500.0
 # A plain number: with pyzmq's flags each operation costs as much as the question itself.
 _POLLIN: Final = int(zmq.POLLIN)
 
@@ -145,11 +151,18 @@ class Reconnector:
         self._fd, self._from = -1, ()
         self._looked_ms = 0.0
         self.tcp_ms = float("-inf")  # when a TCP connection last came about, whatever came of it
+        self._is_unanswered = False  # no handshake began or failed on it yet
 
     @property
     def own_address(self) -> str:
         """This machine's, of the connection that stands; "" without one."""
         return str(self._from[0]) if self._from else ""
+
+    def is_mute(self, now_ms: float) -> bool:
+        """True, once for each TCP connection, if one was made and nothing came of it."""
+        is_mute = self._is_unanswered and now_ms - self.tcp_ms >= _MUTE_MS
+        self._is_unanswered &= not is_mute
+        return is_mute
 
     def use(self, numbers: tuple[str, ...]) -> bool:
         """From now on these addresses of the peer are tried in turn; True if that moves it away
@@ -169,6 +182,7 @@ class Reconnector:
                 continue  # of an address that was tried before
             if message["event"] == zmq.Event.CONNECTED:
                 self._fd, self.tcp_ms = message["value"], now_ms
+                self._is_unanswered = True
                 self._from = tcp.own_address_of(self._fd) or ()
                 continue
             event = CONNECTION_EVENTS[zmq.Event(message["event"])]
@@ -176,6 +190,8 @@ class Reconnector:
             yield event
 
     def _note(self, event: ConnectionEvent, now_ms: float) -> None:
+        if event is ConnectionEvent.CONNECTED or event in WHY_NOT:
+            self._is_unanswered = False
         if event is ConnectionEvent.DISCONNECTED:
             self._from = ()
             self._redial_at_ms = now_ms + REDIAL_MS

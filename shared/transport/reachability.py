@@ -10,7 +10,9 @@ from roommood.shared.protocol.limits import STILL_AWAY_MS, UNREACHED_AGAIN_MS, U
 from roommood.shared.transport.addresses import host_of
 
 NO_ANSWER: Final = "connected, but it does not answer as it should: is it another component's port?"
+MUTE: Final = "connected, but no ZeroMQ is spoken there: another program has that port, or it hangs"
 _NO_ROUTE: Final = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.ENETDOWN)
+_FORBIDDEN: Final = (errno.EACCES, errno.EPERM)
 
 
 class Reachability:
@@ -63,4 +65,8 @@ def why_not_connected(number: str, error: OSError) -> str:
         return f"refused: nothing listens at {number.removeprefix('tcp://')}"
     if error.errno in _NO_ROUTE:
         return f"no route to {host}: {error.strerror}"
+    if error.errno in _FORBIDDEN:
+        return (
+            f"this machine may not connect to {host} ({error.strerror}): its own firewall, or rules"
+        )
     return f"{number.removeprefix('tcp://')}: {error.strerror or error}"

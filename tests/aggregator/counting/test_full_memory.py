@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import redis
@@ -19,6 +20,7 @@ from roommood.aggregator.redis import keys as redis_keys
 from roommood.deploy.keys.redis_users import write_redis_access
 from roommood.shared.errors import StoreError
 from roommood.shared.process.metrics import Health
+from roommood.shared.quiet_hours import RoomQuietHours
 from tests.aggregator.made import HOUR_MS, delivery, face, result
 from tests.redis_server import RedisServer, free_port
 
@@ -65,6 +67,16 @@ def test_a_room_can_be_paused_and_resumed(full: Full) -> None:
     assert store.paused_rooms() == ("kitchen",)
 
 
+def test_a_camera_can_be_paused_and_a_rooms_quiet_hours_set(full: Full) -> None:
+    store, admin = full
+    store.pause_camera("kitchen-1")
+    assert store.paused_cameras() == ("kitchen-1",)
+    for begin in ("22:00", "21:00"):
+        hours = RoomQuietHours.of(ZoneInfo("UTC"), [f"{begin}-06:30"])
+        store.set_quiet_hours("kitchen", hours)
+        assert admin.hgetall(redis_keys.QUIET_HOURS) == {"kitchen": str(hours)}
+
+
 def test_a_room_can_be_forgotten_and_what_is_on_its_way_is_refused(full: Full) -> None:
     store, admin = full
     assert store.forget("kitchen", HOUR_MS + 1) > 0
@@ -81,7 +93,7 @@ def test_an_aggregator_that_starts_then_reads_what_is_paused(full: Full) -> None
     assert store.paused_rooms() == ("hall",)
 
 
-@pytest.mark.parametrize("command", ["pause", "forget"])
+@pytest.mark.parametrize("command", ["pause", "forget", "quiet"])
 def test_without_a_first_write_that_needs_no_memory_both_are_refused(
     full: Full, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,8 +103,14 @@ def test_without_a_first_write_that_needs_no_memory_both_are_refused(
     monkeypatch.setattr(f"{counting}.operator_settings.PAUSE", add)
     plain = "return redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])"
     monkeypatch.setattr(f"{counting}.store.SET", plain)
+    field = "return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])"
+    monkeypatch.setattr(f"{counting}.operator_settings.SET_FIELD", field)
+    hours = RoomQuietHours.of(ZoneInfo("UTC"), ["22:00-06:30"])
     with pytest.raises(StoreError, match="maxmemory"):
-        getattr(full[0], command)("kitchen")
+        if command == "quiet":
+            full[0].set_quiet_hours("kitchen", hours)
+        else:
+            getattr(full[0], command)("kitchen")
 
 
 # Before it is full

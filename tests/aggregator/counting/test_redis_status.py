@@ -68,3 +68,14 @@ def test_it_is_back_with_the_first_result_that_is_counted(
         admin.acl_setuser("writer", enabled=True, commands=[f"+{name}" for name in SCRIPTS])
     work(store, status, 1)
     assert health.ready
+
+
+def test_readyz_says_why_until_redis_is_reached(server: RedisServer, store: Store) -> None:
+    health = Health("aggregator")
+    status = RedisStatus(store, health)
+    work(store, status, 1)
+    assert "refused: " in str(health.detail["redis"]) or "let us in" in str(health.detail["redis"])
+    with server.client() as admin:
+        admin.acl_setuser("writer", enabled=True, commands=[f"+{name}" for name in SCRIPTS])
+    work(store, status, 1)
+    assert health.detail["redis"] == "reached"

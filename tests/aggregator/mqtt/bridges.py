@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -15,10 +16,18 @@ from tests.redis_server import RedisServer
 _ROOT = Path(__file__).parents[3]
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What has an address as a broker has; `folder` is for logs."""
+
+    url: str
+    folder: Path
+
+
 class Bridge:
     """`roommood mqtt` as a process; what still runs at the end of a `with` is killed."""
 
-    def __init__(self, broker: Mosquitto, server: RedisServer, *options: str) -> None:
+    def __init__(self, broker: Mosquitto | Elsewhere, server: RedisServer, *options: str) -> None:
         code = "from roommood.deploy.cli import main; main()"
         where = ["--broker", broker.url, "--redis", server.url]
         where += ["--every-s", "0.2", "--change-every-s", "0"]

@@ -15,6 +15,11 @@ def test_the_usual_forms_say_what_they_mean() -> None:
     assert parse_url("redis://[::1]:7000").hosts == (("::1", 7000),)
 
 
+def test_a_database_may_be_said_twice_where_both_are_one() -> None:
+    assert parse_url("redis://desk/3?db=3").db == 3
+    assert parse_url("redis://desk?db=3&health_check_interval=0").db == 3
+
+
 def test_a_socket_is_named_by_its_path() -> None:
     url = parse_url("unix://writer@/run/redis/redis.sock?db=2")
     assert (url.user, url.path, url.db, url.hosts) == ("writer", "/run/redis/redis.sock", 2, ())
@@ -49,7 +54,18 @@ def test_sentinels_are_named_with_the_service_that_they_watch(path: str, db: int
         ("redis://desk?xyz=1", "xyz in the Redis URL: Known are ca_file, client_name"),
         ("redis://desk?protocol=4", "say 2 or 3"),
         ("redis://desk?db=abc", "say a whole number"),
-        ("redis://desk?socket_timeout=soon", "socket_timeout=soon in the Redis URL"),
+        ("redis://desk?socket_timeout=soon", "socket_timeout=soon in the Redis URL: say seconds"),
+        ("redis://desk?socket_timeout=nan", "say seconds, above 0"),
+        ("redis://desk?socket_timeout=0", "say seconds, above 0"),
+        ("redis://desk?socket_connect_timeout=-1", "say seconds, above 0"),
+        ("redis://desk?socket_timeout=1e400", "say seconds, above 0 and at most 3600"),
+        ("redis://desk?health_check_interval=-5", "say seconds, above 0"),
+        ("redis://desk/0?db=3", "/0 and db=3 in the Redis URL: say which holds"),
+        ("redis://desk?db=1&db=2", "db stands twice"),
+        ("redis://desk?ssl_certfile=a.pem", "ssl_certfile in a Redis URL without TLS"),
+        ("redis://desk?ssl_keyfile=a.pem", "ssl_keyfile in a Redis URL without TLS"),
+        ("redis+sentinel://desk/site?ssl_ca_certs=a.pem", "ssl_ca_certs in a Redis URL without"),
+        ("unix:///run/redis.sock?socket_keepalive=true", "a unix socket has none"),
         ("redis://desk:99999", "no HOST:PORT"),
         ("redis://desk:http", "no HOST:PORT"),
         ("unix://", "names no socket"),

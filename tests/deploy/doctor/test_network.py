@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,3 +143,25 @@ def test_a_worker_is_found_at_the_second_address_of_its_name() -> None:
         port = address.rpartition(":")[2]
         finding = of("worker", check_peer("worker", f"localhost:{port}"))
     assert finding.level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("manner", "told"),
+    [("silent", "accepts connections, and says nothing"), ("resets", "does not speak ZeroMQ")],
+)
+def test_another_program_at_the_port_is_not_taken_for_a_machine_that_is_off(
+    manner: str, told: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reset() -> None:
+            link, _ = server.accept()
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            link.close()
+
+        if manner == "resets":
+            threading.Thread(target=reset, daemon=True).start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        finding = of("worker", check_peer("worker", address))
+    assert finding.level is Level.FAIL
+    assert finding.found == f"{address} {'answers, but ' * (manner == 'resets')}{told}"

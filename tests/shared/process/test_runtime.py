@@ -152,6 +152,12 @@ def messages(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records]
 
 
+def peers_of(caplog: pytest.LogCaptureFixture, name: str) -> list[object]:
+    """A field of all lines that have it."""
+    fields = (getattr(record, "fields", {}) for record in caplog.records)
+    return [line[name] for line in fields if name in line]
+
+
 def test_a_peer_is_found_lost_and_back_in_one_line_each(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     peers = ConnectionLog("worker")
@@ -162,6 +168,36 @@ def test_a_peer_is_found_lost_and_back_in_one_line_each(caplog: pytest.LogCaptur
     for _ in range(3):
         peers.back("a")
     assert messages(caplog) == ["worker found", "worker lost", "worker back"]
+
+
+def test_another_reason_is_told_soon_and_the_same_each_five_minutes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    peers = ConnectionLog("redis", lambda: now)
+    told = []
+    for second in range(700):
+        now, caplog_before = float(second), len(caplog.records)
+        peers.lost("redis", "refused" if second < 12 else "wrong password")
+        told += [second] * (len(caplog.records) - caplog_before)
+    assert told == [0, 12, 312, 612]
+    assert messages(caplog) == ["redis lost", *["redis still away"] * 3]
+    assert peers_of(caplog, "why") == ["refused", *["wrong password"] * 3]
+    assert peers_of(caplog, "away_s") == [12, 312, 612]
+
+
+def test_reasons_that_change_all_the_time_are_told_more_and_more_seldom(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    peers = ConnectionLog("redis", lambda: now)
+    for second in range(3_600):
+        now = float(second)
+        peers.lost("redis", f"try {second}")
+    assert len(caplog.records) == 16
+    peers.back("redis")
+    peers.lost("redis", "anew")
+    assert messages(caplog)[-1] == "redis lost"
 
 
 def test_a_peer_that_never_came_is_lost_once_and_then_back(

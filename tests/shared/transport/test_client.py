@@ -1,8 +1,11 @@
 """A dialled connection finds its peer by name, moves with the name, and says why it is away."""
 
+import errno
 import logging
 import shlex
+import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,8 @@ from roommood.shared.protocol.limits import (
 )
 from roommood.shared.transport import resolver
 from roommood.shared.transport.client import ClientConnection, Dialer, doctor_command
-from roommood.shared.transport.monitors import ConnectionEvent
-from roommood.shared.transport.reachability import NO_ANSWER
+from roommood.shared.transport.monitors import BROKEN_OFF_WITHOUT_KEYS, ConnectionEvent
+from roommood.shared.transport.reachability import MUTE, NO_ANSWER, why_not_connected
 from roommood.shared.transport.resolver import Numbers
 from roommood.shared.transport.sockets import Router, bind_frames, close, connect_frames
 from tests.shared.fakes import Rig
@@ -177,6 +180,40 @@ def test_a_peer_that_connects_and_never_answers_is_told_as_well(
     assert lines(caplog)[0][1]["why"] == NO_ANSWER
 
 
+def test_who_accepts_and_says_nothing_is_told_as_that(
+    site: DialerRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"tcp://127.0.0.1:{mute.getsockname()[1]}"
+        connection = site.dial(address)
+        site.until(lambda: connection.reach.why == MUTE)
+        site.ahead_ms = UNREACHED_MS
+        site.until(lambda: lines(caplog))
+    assert lines(caplog)[0][1]["why"] == MUTE
+    site.until(lambda: "refused: nothing listens" in connection.reach.why)
+    site.listen(address)
+    site.until(lambda: connection.connected)
+    assert connection.reach.why == NO_ANSWER
+
+
+def test_who_ends_each_handshake_is_not_said_to_lack_keys_where_none_are_used(
+    site: DialerRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(0.01)
+        connection = site.dial(f"tcp://127.0.0.1:{other.getsockname()[1]}")
+
+        def is_told() -> bool:
+            with suppress(TimeoutError):
+                other.accept()[0].close()
+            return connection.reach.why == BROKEN_OFF_WITHOUT_KEYS
+
+        site.until(is_told)
+        site.ahead_ms = UNREACHED_MS
+        site.until(lambda: is_told() and lines(caplog))
+    assert lines(caplog)[0][1]["why"] == BROKEN_OFF_WITHOUT_KEYS
+
+
 def test_a_learned_address_that_is_dialled_anew_each_minute_is_not_told_each_minute(
     site: DialerRig,
 ) -> None:
@@ -213,3 +250,8 @@ def test_who_has_answered_is_lost_and_back_and_why_is_told_after_half_a_minute(
 def test_the_command_that_finds_out_more_can_be_pasted_whatever_the_folder_is_called() -> None:
     command = doctor_command("worker", Path("/my rooms/keys"), "desk:5701")
     assert shlex.split(command)[-1] == "/my rooms/keys"
+
+
+def test_what_this_machine_itself_forbids_is_not_laid_on_the_peer() -> None:
+    why = why_not_connected("tcp://192.0.2.8:5701", PermissionError(errno.EACCES, "no"))
+    assert why.startswith("this machine may not connect to 192.0.2.8")
