@@ -1,7 +1,9 @@
-"""An aggregator whose clock is not Redis' counts nothing: it would book into the wrong hours."""
+"""An aggregator whose clock is not Redis', or was not set yet, counts nothing: it would book into
+the wrong hours."""
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
 from roommood.shared.clock import boot_ms, wall_ms
@@ -12,13 +14,16 @@ from roommood.shared.process.metrics import Health
 _log = logging.getLogger(__name__)
 # Milliseconds that this machine's wall clock may differ from Redis'.
 MAX_OFF_MS: Final = 60_000.0
+# No release is older: a clock before that was not set yet, as one without a battery starts in 1970.
+_NO_EARLIER_MS: Final = datetime(2026, 11, 1, tzinfo=UTC).timestamp() * 1_000
 # Milliseconds by which the wall clock was set since it was compared: it is compared again at once.
 _STEP_MS: Final = 1_000.0
 _TODO: Final = "let both machines keep time by NTP (timedatectl set-ntp true)"
 
 
 class ClockGuard:
-    """Compares the wall clock with Redis', and says so when they differ by more than a minute."""
+    """Compares the wall clock with Redis', and says so when they differ by more than a minute, and
+    when both may be as wrong."""
 
     def __init__(
         self,
@@ -38,7 +43,7 @@ class ClockGuard:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether it differed by more than a minute when last compared."""
+        """Whether it was when last looked at."""
         return self._is_wrong
 
     def may_count(self) -> bool:
@@ -57,7 +62,8 @@ class ClockGuard:
         took_ms = self._boot_ms() - began_ms
         self._set_ms = before_ms - began_ms
         if theirs_ms is not None:
-            self._judge(before_ms - theirs_ms, took_ms)
+            self._note_off(before_ms - theirs_ms, took_ms)
+        self._judge(before_ms)
 
     def _theirs_ms(self) -> float | None:
         try:
@@ -69,18 +75,32 @@ class ClockGuard:
             event(_log, logging.WARNING, "clock not compared with Redis'", why=str(error))
             return None
 
-    def _judge(self, off_ms: float, took_ms: float) -> None:
+    def _note_off(self, off_ms: float, took_ms: float) -> None:
         """Redis read its clock at some moment of `took_ms`: what that explains is not off."""
         self.off_ms = off_ms if off_ms > 0 else min(0.0, off_ms + took_ms)
-        was_wrong, self._is_wrong = self._is_wrong, abs(self.off_ms) > MAX_OFF_MS
-        off_s = round(self.off_ms / 1000, 1)
-        self._health.detail["redis_clock_off_s"] = off_s
-        why = f"this machine's clock is {abs(off_s)} s {_direction(off_s)} of Redis'"
-        self._health.fail("clock", f"{why}: nothing is counted; {_TODO}" if self._is_wrong else "")
-        if self._is_wrong and not was_wrong:
-            event(_log, logging.WARNING, "clock wrong, nothing is counted", off_s=off_s, todo=_TODO)
-        elif was_wrong and not self._is_wrong:
+        self._health.detail["redis_clock_off_s"] = round(self.off_ms / 1000, 1)
+
+    def _judge(self, now_ms: float) -> None:
+        why, off_s = self._why_wrong(now_ms), round(self.off_ms / 1000, 1)
+        was_wrong, self._is_wrong = self._is_wrong, bool(why)
+        self._health.fail("clock", f"{why}: nothing is counted; {_TODO}" if why else "")
+        if why and not was_wrong:
+            event(
+                _log, logging.WARNING, "clock wrong, nothing is counted",
+                why=why, off_s=off_s, todo=_TODO,
+            )  # fmt: skip
+        elif was_wrong and not why:
             event(_log, logging.INFO, "clock right again", off_s=off_s)
+
+    def _why_wrong(self, now_ms: float) -> str:
+        """ "" if it is not."""
+        if now_ms < _NO_EARLIER_MS:
+            day = datetime.fromtimestamp(now_ms / 1000, UTC).date()
+            return f"this machine's clock says {day}: it was not set yet"
+        if abs(self.off_ms) <= MAX_OFF_MS:
+            return ""
+        off_s = round(self.off_ms / 1000, 1)
+        return f"this machine's clock is {abs(off_s)} s {_direction(off_s)} of Redis'"
 
     def _offset_ms(self) -> float:
         """What the wall clock is ahead of the clock that never steps: it changes as that is set."""

@@ -168,7 +168,7 @@ _AGAIN_S: Final = UNREACHED_AGAIN_MS / 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _Line:
     """When and why it was last told that a peer is away; how soon another reason may be."""
 
     why: str
@@ -201,7 +201,7 @@ class ConnectionLog:
         self._filled_at = clock()
         self._held_back = 0
         self._lost_at: dict[str, float | None] = {}
-        self._told: dict[str, _Told] = {}
+        self._last_lines: dict[str, _Line] = {}
 
     def lost(self, peer: str, why: str = "") -> None:
         """To be called at each try in vain, with its reason."""
@@ -210,14 +210,14 @@ class ConnectionLog:
             self._still_away(peer, why, now)
             return
         self._note(peer, now)
-        self._told[peer] = _Told(why, now)
+        self._last_lines[peer] = _Line(why, now)
         self._say(logging.WARNING, "lost", peer, why=why)
 
     def _still_away(self, peer: str, why: str, now: float) -> None:
-        told, since = self._told.get(peer), self._lost_at[peer]
-        if told is None or since is None or not told.is_due_again(why, now):
+        last, since = self._last_lines.get(peer), self._lost_at[peer]
+        if last is None or since is None or not last.is_due_again(why, now):
             return
-        self._told[peer] = _Told(why, now, min(told.pause_s * 2, _AGAIN_S))
+        self._last_lines[peer] = _Line(why, now, min(last.pause_s * 2, _AGAIN_S))
         self._say(logging.WARNING, "still away", peer, why=why, away_s=round(now - since))
 
     def back(self, peer: str) -> None:
@@ -251,7 +251,7 @@ class ConnectionLog:
 
     def forget(self, peer: str) -> None:
         self._lost_at.pop(peer, None)
-        self._told.pop(peer, None)
+        self._last_lines.pop(peer, None)
 
     def _say(self, level: int, what: str, peer: str, **fields: object) -> None:
         now = self._clock()

@@ -11,12 +11,15 @@ from roommood.shared.errors import StoreAway, StoreRefuses
 from roommood.shared.process.metrics import Health
 from tests import hooks
 
+# In 2027.
+NOW_MS = 1.8e12
+
 
 class Clocks:
     """This machine's two clocks, and that of Redis, which says what it is told to."""
 
     def __init__(self) -> None:
-        self.boot_ms, self.wall_ms, self.redis_ms = 5_000.0, 1e12, 1e12
+        self.boot_ms, self.wall_ms, self.redis_ms = 5_000.0, NOW_MS, NOW_MS
         self.away_with: Exception | None = None
         self.asked = 0
         self.health = Health("aggregator")
@@ -61,6 +64,21 @@ def test_further_off_it_counts_nothing_and_says_so_once(
     assert "of Redis': nothing is counted" in clocks.health.fault
     assert clocks.health.detail["redis_clock_off_s"] == round(off_ms / 1000, 1)
     assert [record.message for record in caplog.records] == ["clock wrong, nothing is counted"]
+
+
+@pytest.mark.parametrize("may_ask", [True, False])
+def test_a_clock_that_was_not_set_yet_is_wrong_though_redis_has_the_same(
+    clocks: Clocks, may_ask: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As both are on one machine without a battery for its clock, until the network is there."""
+    clocks.wall_ms = clocks.redis_ms = 40_000.0
+    clocks.away_with = None if may_ask else StoreRefuses("no right to ask")
+    assert not clocks.guard.may_count()
+    assert "clock says 1970-01-01: it was not set yet: nothing is counted" in clocks.health.fault
+    assert "clock wrong, nothing is counted" in [record.message for record in caplog.records]
+    clocks.wall_ms = clocks.redis_ms = NOW_MS
+    assert clocks.guard.may_count()
+    assert clocks.health.ready
 
 
 def test_when_it_is_set_right_it_counts_again_at_once(

@@ -93,8 +93,8 @@ def test_an_aggregator_that_starts_then_reads_what_is_paused(full: Full) -> None
     assert store.paused_rooms() == ("hall",)
 
 
-@pytest.mark.parametrize("command", ["pause", "forget", "quiet"])
-def test_without_a_first_write_that_needs_no_memory_both_are_refused(
+@pytest.mark.parametrize("command", ["pause", "forget", "set_quiet_hours"])
+def test_without_a_first_write_that_needs_no_memory_all_are_refused(
     full: Full, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The control."""
@@ -106,11 +106,9 @@ def test_without_a_first_write_that_needs_no_memory_both_are_refused(
     field = "return redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])"
     monkeypatch.setattr(f"{counting}.operator_settings.SET_FIELD", field)
     hours = RoomQuietHours.of(ZoneInfo("UTC"), ["22:00-06:30"])
+    arguments = ["kitchen", hours] if command == "set_quiet_hours" else ["kitchen"]
     with pytest.raises(StoreError, match="maxmemory"):
-        if command == "quiet":
-            full[0].set_quiet_hours("kitchen", hours)
-        else:
-            getattr(full[0], command)("kitchen")
+        getattr(full[0], command)(*arguments)
 
 
 # Before it is full

@@ -146,11 +146,11 @@ def test_a_worker_is_found_at_the_second_address_of_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("manner", "told"),
+    ("manner", "finds"),
     [("silent", "accepts connections, and says nothing"), ("resets", "does not speak ZeroMQ")],
 )
 def test_another_program_at_the_port_is_not_taken_for_a_machine_that_is_off(
-    manner: str, told: str
+    manner: str, finds: str
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -164,4 +164,4 @@ def test_another_program_at_the_port_is_not_taken_for_a_machine_that_is_off(
         address = f"127.0.0.1:{server.getsockname()[1]}"
         finding = of("worker", check_peer("worker", address))
     assert finding.level is Level.FAIL
-    assert finding.found == f"{address} {'answers, but ' * (manner == 'resets')}{told}"
+    assert finding.found == f"{address} {'answers, but ' * (manner == 'resets')}{finds}"

@@ -175,12 +175,12 @@ def test_another_reason_is_told_soon_and_the_same_each_five_minutes(
 ) -> None:
     now = 0.0
     peers = ConnectionLog("redis", lambda: now)
-    told = []
+    at_s = []
     for second in range(700):
-        now, caplog_before = float(second), len(caplog.records)
+        now, before = float(second), len(caplog.records)
         peers.lost("redis", "refused" if second < 12 else "wrong password")
-        told += [second] * (len(caplog.records) - caplog_before)
-    assert told == [0, 12, 312, 612]
+        at_s += [second] * (len(caplog.records) - before)
+    assert at_s == [0, 12, 312, 612]
     assert messages(caplog) == ["redis lost", *["redis still away"] * 3]
     assert peers_of(caplog, "why") == ["refused", *["wrong password"] * 3]
     assert peers_of(caplog, "away_s") == [12, 312, 612]
