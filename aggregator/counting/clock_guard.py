@@ -100,7 +100,7 @@ class ClockGuard:
         if abs(self.off_ms) <= MAX_OFF_MS:
             return ""
         off_s = round(self.off_ms / 1000, 1)
-        return f"this machine's clock is {abs(off_s)} s {_direction(off_s)} of Redis'"
+        return f"this machine's clock is {abs(off_s)} s {_direction(off_s)} Redis'"
 
     def _offset_ms(self) -> float:
         """What the wall clock is ahead of the clock that never steps: it changes as that is set."""
@@ -108,4 +108,4 @@ class ClockGuard:
 
 
 def _direction(off_s: float) -> str:
-    return "ahead" if off_s > 0 else "behind"
+    return "ahead of" if off_s > 0 else "behind"
