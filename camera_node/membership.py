@@ -79,6 +79,8 @@ class Membership:
             return False
         self._drop(address)
         self._aliases[address] = other
+        if len(self._aliases) > MAX_ADDRESSES:
+            del self._aliases[next(iter(self._aliases))]
         return True
 
     def reject(self, address: str) -> None:

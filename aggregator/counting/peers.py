@@ -55,7 +55,7 @@ class Peers:
         self._routed.pop(peer.routing_id, None)
         self._routed[routing_id] = worker_id
         peer.routing_id, peer.address, peer.heard_ms = routing_id, report.address, now_ms
-        if report.health:
+        if report.health and (worker_id in self._health or len(self._health) < MAX_WORKERS):
             self._health[worker_id] = report
         if report.leaving:
             self._drop(worker_id)

@@ -258,3 +258,13 @@ def test_a_wildcard_or_garbage_names_nobody() -> None:
     assert usable(["[fe80::1%eth0]:1"], HOME) == set()
     assert usable(["tcp://*:1", "tcp://0.0.0.0:1", "[::]:1", "", "x", "a b:1"], HOME) == set()
     assert usable(["0:1", "[::ffff:0.0.0.0]:1", "300.1.1.1:1", "[::::]:1"], HOME) == set()
+
+
+def test_a_worker_of_endless_names_takes_little_room(membership: Membership) -> None:
+    for n in range(3 * MAX_ADDRESSES):
+        membership.learn([worker(n)], HOME, NOW)
+        assert membership.alias(worker(n), HOME)
+    membership.learn([worker(3 * MAX_ADDRESSES - 1)], HOME, NOW)
+    assert membership.addresses(NOW) == [HOME]
+    membership.learn([worker(0)], HOME, NOW)  # forgotten, and may be tried again
+    assert membership.addresses(NOW) == [HOME, worker(0)]

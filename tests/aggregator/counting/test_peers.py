@@ -32,6 +32,18 @@ def test_a_worker_that_leaves_is_gone_but_its_last_health_is_written() -> None:
     assert peers.take_health() == []
 
 
+def test_while_redis_is_away_health_waits_of_so_many_workers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peers_module, "MAX_WORKERS", 3)
+    peers = Peers()
+    for n in range(9):
+        peers.meet(b"%d" % n, report(f"w{n}", health={"up_s": 1.0}, leaving=True), 1000.0)
+    peers.meet(b"a", report("w0", health={"up_s": 2.0}), 2000.0)
+    waiting = {each.worker_id: each.health for each in peers.take_health()}
+    assert waiting == {"w0": {"up_s": 2.0}, "w1": {"up_s": 1.0}, "w2": {"up_s": 1.0}}
+
+
 def logged(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(record.getMessage(), record.__dict__["fields"]["peer"]) for record in caplog.records]
 
