@@ -1,10 +1,10 @@
 """The JSON API, which only answers GET. `/api/openapi.json` describes it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from roommood.aggregator.dashboard import models
@@ -61,9 +61,10 @@ def make_router(broadcaster: Broadcaster, archive: Archive, events: Events) -> A
         "/rooms/{room}/history", responses=_AWAY | _UNKNOWN | _NOT_KEPT, operation_id="history"
     )
     async def history(
-        room: RoomPath, last: LastQuery = "1h", bucket: BucketQuery = "1m"
+        request: Request, room: RoomPath, last: LastQuery = "1h", bucket: BucketQuery = "1m"
     ) -> models.History:
         """A room's past, in buckets."""
+        _require_known(request.query_params)
         _known(_answering(broadcaster), room)
         return await _history(archive, room, _duration(last), _duration(bucket))
 
@@ -104,6 +105,13 @@ def _known(snapshot: Snapshot, name: str) -> Room:
     return room
 
 
+def _require_known(parameters: Iterable[str]) -> None:
+    """A misspelt one would be answered by another history than was asked for."""
+    unknown = sorted(set(parameters) - {"last", "bucket"})
+    if unknown:
+        raise HTTPException(400, f"no parameter {unknown[0][:40]!r}: give last and bucket")
+
+
 def _duration(text: str) -> timedelta:
     try:
         return parse_duration(text)
@@ -124,7 +132,7 @@ async def _history(
         room=room,
         last_s=round(last.total_seconds()),
         bucket_s=round(bucket.total_seconds()),
-        periods=list(periods),
+        periods=[models.Period.model_validate(period) for period in periods],
     )
 
 

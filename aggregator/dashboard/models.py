@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from roommood.aggregator.dashboard import snapshot
-from roommood.aggregator.stats.figures import RoomPeriod
+from roommood.aggregator.stats.figures import CameraPeriod, Share
 from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
 
 Part = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -51,13 +51,34 @@ class RoomNow(_Answer):
     cameras: list[CameraNow]
 
 
+class Period(_Answer):
+    """A room from `start` to `end`; the last one of a history is still under way."""
+
+    room: str
+    start: datetime
+    end: datetime
+    coverage: float = Field(description="Observed time of the best camera / elapsed time, 0..1.")
+    people: float | None = Field(description="Faces at once; null without a frame.")
+    shares: dict[str, Share] = Field(description="By expression; empty without a sure face.")
+    dominant: Dominant = Field(description="The expression shown most; null without a sure face.")
+    valence: float | None
+    sure_share: float | None
+    suppressed_share: float | None
+    frames: int
+    face_s: float = Field(description="Face time of all cameras, in seconds.")
+    cameras: list[CameraPeriod]
+    looks: float = Field(description="Independent looks at sure faces behind the shares.")
+    uncorrected_share: float
+    uncorrected_models: list[str]
+
+
 class History(_Answer):
     """Consecutive periods, oldest first; those without a frame are there, empty."""
 
     room: str
     last_s: int
     bucket_s: int
-    periods: list[RoomPeriod]
+    periods: list[Period]
 
 
 class RedisState(_Answer):

@@ -145,6 +145,18 @@ def by_day_and_hour(spans: Sequence[Span], hours: Sequence[RoomPeriod], zone: tz
     return HeatMap(tuple(days), cells)
 
 
+def moved_hours(spans: Sequence[Span], hours: Sequence[RoomPeriod], zone: tzinfo) -> str:
+    """A sentence where hours are not those of the clock of `zone`; "" where all are."""
+    pairs = zip(spans, hours, strict=True)
+    moved = [hour.start for span, hour in pairs if hour.frames and hour.start != span.start]
+    if not moved:
+        return ""
+    return (
+        f"Of so many days only hours that begin at :{moved[-1].astimezone(zone):%M} are kept; each "
+        "is shown at the full hour next to it. "
+    )
+
+
 def _cells(
     spans: Sequence[Span], hours: Sequence[RoomPeriod], days: dict[str, int], zone: tzinfo
 ) -> Iterator[tuple[int, int, RoomPeriod]]:

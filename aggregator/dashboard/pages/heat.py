@@ -63,8 +63,9 @@ class HeatSection:
             return
         self._spans = spans
         self._note.text = (
-            f"Hours are {self._frame.zone.name}. Empty: nothing was observed. Press an hour for "
-            "its figures."
+            f"Hours are {self._frame.zone.name}. "
+            f"{windows.moved_hours(spans, self._hours, self._frame.zone.zone)}"
+            "Empty: nothing was observed. Press an hour for its figures."
         )
         self._draw()
 

@@ -64,6 +64,7 @@ def test_history_is_as_the_python_api_says(
         ("/api/rooms/nowhere/history", 404, "no room"),
         ("/api/rooms/No%20Room", 422, "pattern"),
         ("/api/rooms/porch/history?last=soon", 422, "pattern"),
+        ("/api/rooms/porch/history?last=1d&by=1h", 400, "no parameter 'by': give last and bucket"),
         ("/api/rooms/porch/history?last=1d&bucket=10s", 400, "rows"),
         ("/api/rooms/porch/history?last=8d&bucket=7m", 400, "not kept"),
         ("/api/rooms/porch/history?last=99999999d&bucket=99999999d", 400, "not kept"),
@@ -135,6 +136,8 @@ def test_without_a_sure_face_nothing_is_dominant(dashboard: Served, rooms: Rooms
     rooms.show("empty", "sadness", people=0)
     until(lambda: dashboard.room("empty"), "the room is there")
     assert dashboard.json("/api/rooms/empty")["dominant"] is None
+    periods = dashboard.json("/api/rooms/empty/history?last=2m")["periods"]
+    assert [period["dominant"] for period in periods] == [None, None]
 
 
 def test_a_period_is_saved_as_the_report_that_the_command_writes(

@@ -8,7 +8,7 @@ import pytest
 from roommood.aggregator.dashboard import charts, windows, zones
 from roommood.aggregator.stats.calendar import Span, parse_span, steps
 from roommood.aggregator.stats.figures import RoomPeriod, room_period
-from roommood.aggregator.stats.retention import resolution_for_spans
+from roommood.aggregator.stats.retention import nearest, resolution_for_spans
 from roommood.shared.errors import ConfigError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -78,6 +78,19 @@ def test_hours_are_sorted_into_days_by_the_clock_of_the_zone(zone: ZoneInfo) -> 
     assert len(heat.days) == windows.HEAT_DAYS
     assert [cell[:2] for cell in heat.cells[:24]] == [(hour, 0) for hour in range(24)]
     assert heat.days[-1] == f"{NOW.astimezone(zone):%a %d %b}"
+
+
+@pytest.mark.parametrize(
+    ("zone", "message"),
+    [(BERLIN, ""), (KOLKATA, "begin at :30 are kept"),
+     (ZoneInfo("Asia/Kathmandu"), "begin at :45 are kept")],
+)  # fmt: skip
+def test_hours_that_begin_elsewhere_than_the_clocks_are_told(zone: ZoneInfo, message: str) -> None:
+    spans = windows.heat_hours(NOW, zone)
+    kept = [datetime.fromtimestamp(nearest(span.start, 3_600), UTC) for span in spans]
+    sentence = windows.moved_hours(spans, [seen(start) for start in kept], zone)
+    assert message in sentence
+    assert bool(message) is bool(sentence)
 
 
 def test_an_hour_that_the_clock_shows_twice_is_one_cell_of_both() -> None:
