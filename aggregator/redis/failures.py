@@ -27,7 +27,8 @@ _WRONG_SERVER: Final = re.compile(
 )
 # It answers, and it is not its address that is wrong.
 _NOT_NOW: Final = re.compile(
-    "max number of clients|link with master is down|loading the dataset", re.IGNORECASE
+    "max number of clients|link with master is down|loading the dataset|the cluster is down",
+    re.IGNORECASE,
 )
 _HUNG_UP: Final = re.compile("reset by peer|closed by server|broken pipe", re.IGNORECASE)
 _UNENCRYPTED: Final = re.compile(
@@ -68,6 +69,8 @@ _ADVICE: Final = {
     "redis.conf, or a proxy before it, takes away",
     r"link with master is down": "give the address of its master, or of the sentinels "
     "(redis+sentinel://)",
+    r"the cluster is down": "too few of its nodes are up, or one is missing and "
+    "cluster-require-full-coverage is yes (redis-cli CLUSTER INFO)",
     r"loading the dataset": "it is starting, and serves as soon as it has read its data",
     r"\bDENIED\b|protected mode": "without a password it answers its own machine alone: "
     "`roommood keys redis` writes down users with passwords",
@@ -109,7 +112,7 @@ def as_store_error(error: Exception, url: str) -> StoreError:
         return error
     if isinstance(error, of_redis.AuthenticationError | of_redis.NoPermissionError):
         at = without_password(url)
-        return StoreRefuses(f"Redis at {at} does not let us in: {_with_advice(error)}")
+        return StoreRefuses(f"Redis at {at} does not let us in: {with_advice(error)}")
     no_answer = (
         of_redis.ConnectionError,
         of_redis.TimeoutError,
@@ -124,10 +127,11 @@ def as_store_error(error: Exception, url: str) -> StoreError:
         return (ShardAway if is_of_one_shard else StoreAway)(_away(url, error))
     of_all_keys = _OF_ALL_KEYS.search(str(error)) and not is_cluster(url)
     kind = StoreRefuses if of_all_keys else StoreError
-    return kind(f"Redis at {without_password(url)} refused: {_with_advice(error)}")
+    return kind(f"Redis at {without_password(url)} refused: {with_advice(error)}")
 
 
-def _with_advice(error: Exception) -> str:
+def with_advice(error: Exception) -> str:
+    """What Redis says, and what to do about it where that is known."""
     what = _NOT_REPEATED.sub("", str(error)).rstrip(".")
     todo = (todo for pattern, todo in _ADVICE.items() if re.search(pattern, what, re.IGNORECASE))
     return ": ".join((what, *itertools.islice(todo, 1)))
@@ -141,7 +145,7 @@ def _away(url: str, error: Exception) -> str:
             f"{_about_certificate(url, why)}"
         )
     if _NOT_NOW.search(str(error)):
-        return f"Redis at {without_password(url)} cannot serve now: {_with_advice(error)}"
+        return f"Redis at {without_password(url)} cannot serve now: {with_advice(error)}"
     # Of sentinels that do not answer redis-py tells no more than how it writes down a client.
     why = str(error).replace(" : <", ": no answer of a sentinel <").partition(" <")[0]
     return (

@@ -19,6 +19,7 @@ from roommood.aggregator.redis.failures import (
     failures,
     is_of_wrong_server,
     translated,
+    with_advice,
 )
 from roommood.aggregator.redis.shards import ShardPauses
 from roommood.aggregator.redis.url import DEFAULT_URL, parse_url
@@ -71,6 +72,7 @@ class Servers:
         elif isinstance(redis, str):
             self._single = connect(redis, password_file)
         self._pauses = ShardPauses()
+        self._why_away: dict[str, str] = {}
         self._has_sentinels = parsed.has_sentinels
         self._alone_until_s = 0.0
 
@@ -247,14 +249,15 @@ class Servers:
     ) -> Sequence[Any]:
         began_s = time.monotonic()
         if self._pauses.is_paused(node, began_s):
-            return [self._shard_away(cluster, node, "to be tried again soon")] * len(commands)
+            return [self._shard_away(cluster, node, self._why_away[node])] * len(commands)
         replies = self._pipelined(cluster.client(node), commands)
         if not self._is_away(replies[0]):
             self._pauses.answered(node)
             return self._followed(cluster, commands, replies)
         self._pauses.failed(node, began_s, time.monotonic())
+        self._why_away[node] = with_advice(replies[0])
         self._look_for_successors(cluster)
-        return [self._shard_away(cluster, node, str(replies[0]))] * len(commands)
+        return [self._shard_away(cluster, node, self._why_away[node])] * len(commands)
 
     def _is_away(self, reply: Any) -> bool:
         error = as_store_error(reply, self.url) if isinstance(reply, Exception) else None

@@ -15,7 +15,7 @@ from roommood.aggregator.redis.client import connect
 from roommood.aggregator.stats.room_stats import RoomStats
 from roommood.aggregator.stats.site import SiteReader
 from roommood.shared.clock import wall_ms
-from roommood.shared.errors import ConfigError, ShardAway, StoreAway
+from roommood.shared.errors import ConfigError, ShardAway, StoreAway, StoreError
 from tests.aggregator.made import HOUR_MS, counters, delivery, face, result, stored, stream
 from tests.end_to_end.site import until
 from tests.ports import free_port
@@ -234,6 +234,33 @@ def look_at(url: str, cluster: Cluster, lost: int, node: str) -> None:
                 stats.summary(room, timedelta(minutes=5))
         with pytest.raises(StoreAway if on_lost else ConfigError):
             stats.summary("nowhere", timedelta(minutes=5))
+
+
+def test_why_a_living_node_serves_nobody_is_told_also_while_it_is_not_tried() -> None:
+    """With Redis' default one lost node stops all of them."""
+    with Cluster(cluster_require_full_coverage="yes") as cluster, RoomStats(cluster.url) as stats:
+        room = next(room for room in ROOMS if cluster.node_of(room) != 0)
+        known_rooms(store := Store(cluster.url))
+        store.close()
+        stats.summary(room, timedelta(minutes=5))
+        cluster.nodes[0].kill()
+
+        def why_not() -> str:
+            with pytest.raises(StoreError) as caught:
+                stats.summary(room, timedelta(minutes=5))
+            return str(caught.value)
+
+        until(lambda: _serves_nobody(cluster), "the living nodes have noticed")
+        reasons = [why_not() for _ in range(5)]
+    assert all("cluster-require-full-coverage is yes" in why for why in reasons), reasons
+
+
+def _serves_nobody(cluster: Cluster) -> bool:
+    states = []
+    for node in cluster.nodes[1:]:
+        with node.client() as client:
+            states.append(client.execute_command("CLUSTER INFO")["cluster_state"])
+    return set(states) == {"fail"}
 
 
 def test_a_store_is_made_while_its_cluster_is_away() -> None:
