@@ -16,6 +16,7 @@
     ├── StoreError           Redis refused or does not answer
     │   ├── StoreAway        no connection, or none in time: try again later
     │   │   └── ShardAway    the same of a part of a Redis Cluster; the others may answer
+    │   ├── KeyDamaged       what one key of Redis holds is not what roommood writes there
     │   ├── StoreRefuses     Redis takes nothing from us for now: rights, read-only, memory, disk
     │   └── SchemaMismatch   Redis holds another version of the key table
     └── and in `deploy`: ComponentEnded, NoRedisServer, RoomStayedEmpty
@@ -123,6 +124,10 @@ class StoreAway(StoreError):
 
 class ShardAway(StoreAway):
     """A part of a Redis Cluster does not answer; other rooms may be elsewhere."""
+
+
+class KeyDamaged(StoreError):
+    """What one key of Redis holds is not what roommood writes there; the others may be well."""
 
 
 class StoreRefuses(StoreError):

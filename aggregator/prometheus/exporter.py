@@ -180,7 +180,7 @@ def _problem(picture: str, labels: dict[str, str]) -> Iterator[Sample]:
 _TOOK: Final = "Time that reading Redis took."
 _REDIS_UP: Final = "1 if Redis answers."
 _NODES_AWAY: Final = "Nodes of a Redis Cluster that give no answer: what they keep is not told."
-_UNKNOWN: Final = "1 while the room's Redis node gives no answer: nothing else is told of it."
+_UNKNOWN: Final = "1 while what Redis keeps of the room is away or damaged: nothing else is told."
 _LEFT_OUT: Final = "Rooms beyond the first 1,000, of which nothing is told."
 _LAST_SEEN: Final = "Capture of the room's newest result, since 1970."
 _SILENT: Final = "Since the camera was last heard."

@@ -4,10 +4,10 @@ import itertools
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from roommood.aggregator.redis.url import is_cluster, without_password
-from roommood.shared.errors import ShardAway, StoreAway, StoreError, StoreRefuses
+from roommood.shared.errors import KeyDamaged, ShardAway, StoreAway, StoreError, StoreRefuses
 
 # Refusals that concern the server, not the key: a read-only replica, no memory, no disk, too few
 # replicas, a script that does not end, no rights, a command that it does not have. redis-py strips
@@ -128,6 +128,15 @@ def as_store_error(error: Exception, url: str) -> StoreError:
     of_all_keys = _OF_ALL_KEYS.search(str(error)) and not is_cluster(url)
     kind = StoreRefuses if of_all_keys else StoreError
     return kind(f"Redis at {without_password(url)} refused: {with_advice(error)}")
+
+
+def key_damaged(key: str, reply: Any) -> KeyDamaged | None:
+    """What takes the place of a reply that a key is of another kind; None for others."""
+    if isinstance(reply, StoreError) and "WRONGTYPE" in str(reply):
+        return KeyDamaged(
+            f"{key} in Redis is damaged (not what roommood writes there): DEL mends it"
+        )
+    return None
 
 
 def with_advice(error: Exception) -> str:

@@ -18,12 +18,13 @@ from roommood.aggregator.redis.failures import (
     as_store_error,
     failures,
     is_of_wrong_server,
+    key_damaged,
     translated,
     with_advice,
 )
 from roommood.aggregator.redis.shards import ShardPauses
 from roommood.aggregator.redis.url import DEFAULT_URL, parse_url
-from roommood.shared.errors import ConfigError, ShardAway, StoreAway, StoreError
+from roommood.shared.errors import ConfigError, KeyDamaged, ShardAway, StoreAway, StoreError
 
 _KEYS_PER_SCAN: Final = 500
 # Milliseconds for which a replica's confirmation is waited for; seconds until a master that nobody
@@ -92,7 +93,9 @@ class Servers:
 
     def ask(self, commands: Sequence[Command]) -> list[Any]:
         """A reply or a StoreError for each command, in one round trip to each server."""
-        return self._translated(self._ask(commands))
+        replies = self._translated(self._ask(commands))
+        each = zip(commands, replies, strict=True)
+        return [key_damaged(command.key, reply) or reply for command, reply in each]
 
     def _translated(self, replies: Sequence[Any]) -> list[Any]:
         return [
@@ -107,12 +110,13 @@ class Servers:
         return replies
 
     def ask_living(self, commands: Sequence[Command]) -> list[Any]:
-        """The same, where what a lost shard keeps may be missing: it comes as ShardAway.
+        """The same, where some may be missing: what a lost shard keeps comes as ShardAway, what
+        is of another kind as KeyDamaged.
 
         Any other StoreError is raised, StoreAway where no server answers.
         """
-        replies = self.ask(commands)
-        raise_first([reply for reply in replies if not isinstance(reply, ShardAway)])
+        replies, missing = self.ask(commands), (ShardAway, KeyDamaged)
+        raise_first([reply for reply in replies if not isinstance(reply, missing)])
         return replies
 
     def on_copies(self, key: str, call: Callable[[Any, str], Any]) -> list[Any]:

@@ -17,7 +17,7 @@ from roommood.aggregator.stats.health import (
 )
 from roommood.aggregator.stats.live import is_alive
 from roommood.aggregator.stats.stored import hgetall, pttl
-from roommood.shared.errors import ShardAway
+from roommood.shared.errors import StoreError
 from roommood.shared.protocol.names import is_name
 
 # One that was silent for so long is not shown any more; and so many are kept at most.
@@ -44,7 +44,7 @@ class Inventory:
 
     Names come from the indexes, from the rooms' live hashes and from cameras' own hashes. One whose
     hash has gone stays, with what it said last, for a day. One that a lost node of a Redis Cluster
-    keeps is left out: it may be well. Raises StoreError.
+    keeps is left out: it may be well. So is one whose key is damaged. Raises StoreError.
     """
 
     def __init__(self, servers: Servers, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -82,7 +82,7 @@ class Inventory:
         )
         now_s = self._clock_s()
         for heard, fields, ttl_ms in zip(known.values(), replies[::2], replies[1::2], strict=True):
-            heard.away = isinstance(fields, ShardAway) or isinstance(ttl_ms, ShardAway)
+            heard.away = isinstance(fields, StoreError) or isinstance(ttl_ms, StoreError)
             if not heard.away and fields and is_alive(ttl_ms, redis_keys.HEALTH_TTL_S):
                 heard.fields, heard.at_s = fields, now_s
         for name in [name for name, heard in known.items() if _is_old(heard, now_s)]:

@@ -11,6 +11,9 @@ from roommood.shared.protocol.emotions import EXPRESSIONS
 
 # Milliseconds by which a clock may be set back without a word.
 _STEP_MS: Final = 1_000.0
+# More than any number that is told of a moment, and by how much sums of parts are off.
+_MOST: Final = 1e15
+_ROUNDING: Final = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +81,20 @@ def _read(room: str, live: Mapping[str, str], ttl_ms: float, apart: bool) -> Roo
     age_ms = said_ago_ms + max(0.0, updated_ms - float(live["captured_ms"]))
     if age_ms > LIVE_MAX_AGE_MS:
         return RoomNow(room)
-    shares = {expression: float(live[f"share:{expression}"]) for expression in EXPRESSIONS}
+    shares = {name: _number(live[f"share:{name}"], 0.0, 1.0) for name in EXPRESSIONS}
     has_sure_face = any(shares.values())
     cameras = tuple(_cameras_now(live, updated_ms + said_ago_ms))
-    people = float(live["people"])
+    people = seen = _number(live["people"])
     if apart:
         people = sum(camera.people for camera in cameras if camera.people is not None)
     return RoomNow(
         room=room,
         people=people,
         shares=shares if has_sure_face else {},
-        dominant=live["dominant"],
-        valence=float(live["valence"]) if has_sure_face else None,
-        sure_share=float(live["sure_share"]) if float(live["people"]) > 0 else None,
-        frames_per_s=float(live["frames_per_s"]),
+        dominant=_expression(live["dominant"]),
+        valence=_number(live["valence"], -1.0, 1.0) if has_sure_face else None,
+        sure_share=_number(live["sure_share"], 0.0, 1.0) if seen > 0 else None,
+        frames_per_s=_number(live["frames_per_s"]),
         captured=utc(float(live["captured_ms"]) / 1000),
         updated=utc(updated_ms / 1000),
         age_s=age_ms / 1000,
@@ -99,11 +102,25 @@ def _read(room: str, live: Mapping[str, str], ttl_ms: float, apart: bool) -> Roo
     )
 
 
+def _number(text: str, low: float = 0.0, high: float = _MOST) -> float:
+    """Raises ValueError for what is none within these bounds, allowing for rounding."""
+    number = float(text)
+    if not low - _ROUNDING <= number <= high + _ROUNDING:
+        raise ValueError(f"{text[:40]!r} is not in {low:g} to {high:g}")
+    return min(max(number, low), high)
+
+
+def _expression(text: str) -> str:
+    if text and text not in EXPRESSIONS:
+        raise ValueError(f"{text[:40]!r} is no expression")
+    return text
+
+
 def _cameras_now(live: Mapping[str, str], now_ms: float) -> Iterator[CameraNow]:
     for name in sorted(live):
         if not name.startswith(LIVE_CAMERA):
             continue
-        t_ms, _, obs_us, face_us, _, frames, *_ = map(float, live[name].split())
+        t_ms, _, obs_us, face_us, _, frames, *_ = map(_number, live[name].split())
         yield CameraNow(
             camera=name.removeprefix(LIVE_CAMERA),
             people=part_of(face_us, obs_us),

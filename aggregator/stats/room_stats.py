@@ -29,7 +29,7 @@ from roommood.aggregator.stats.figures import (
     add_up,
     room_period,
 )
-from roommood.aggregator.stats.live import RoomNow, is_alive, room_now
+from roommood.aggregator.stats.live import RoomNow, room_now
 from roommood.aggregator.stats.retention import (
     buckets_of,
     resolution_for_history,
@@ -39,10 +39,10 @@ from roommood.aggregator.stats.retention import (
     shortest_kept,
     starts,
 )
-from roommood.aggregator.stats.stored import READ_AT_ONCE, StoredCounters, hgetall, pttl
+from roommood.aggregator.stats.stored import READ_AT_ONCE, StoredCounters, hgetall, pttl, state_of
 from roommood.shared import clock
 from roommood.shared.errors import ConfigError, StoreError
-from roommood.shared.protocol.names import parse_room
+from roommood.shared.protocol.names import is_name, parse_room
 from roommood.shared.quiet_hours import is_quiet
 
 
@@ -134,7 +134,8 @@ class RoomStats:
             redis_keys.ROOMS, lambda client, key: client.zrange(key, 0, -1, withscores=True)
         ):
             for room, ms in known:
-                last_seen_ms[room] = max(float(ms), last_seen_ms.get(room, 0.0))
+                if is_name(room):
+                    last_seen_ms[room] = max(min(ms, self._now_ms()), last_seen_ms.get(room, 0.0))
         paused, set_for_rooms = self._stored.listed(redis_keys.PAUSED), self._stored.set_for_rooms
         groups, hours = set_for_rooms(redis_keys.GROUPS), set_for_rooms(redis_keys.QUIET_HOURS)
         apart, now = self._stored.rooms_apart(), datetime.fromtimestamp(self._now_ms() / 1000, UTC)
@@ -159,7 +160,7 @@ class RoomStats:
         """By room, the cameras that gave frames in this hour or the last, and how each is now:
         ok, silent, unknown, or what it says of its source (frozen, black, reconnecting: ...).
 
-        A room whose Redis node gives no answer is not there.
+        A room whose Redis node gives no answer, or whose counters are damaged, is not there.
         """
         hour, names = RESOLUTIONS[-1], list(rooms)
         newest = int(self._now_ms() // 1000 // hour.length_s) * hour.length_s
@@ -176,7 +177,7 @@ class RoomStats:
         )
         answers = zip(replies[::2], replies[1::2], strict=True)
         return {
-            room: {camera: _state(*next(answers)) for camera in cameras[room]} for room in cameras
+            room: {camera: state_of(*next(answers)) for camera in cameras[room]} for room in cameras
         }
 
     def live(self, room: str) -> RoomNow:
@@ -242,7 +243,7 @@ class RoomStats:
     def raw_summaries(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod | None]:
         """`summary` of many known rooms at once, without correction, which takes 3 ms a room.
 
-        None for a room whose Redis node gives no answer.
+        None for a room whose Redis node gives no answer, or whose counters are damaged.
         """
         resolution = resolution_for_summary(last)
         now_s = self._now_ms() / 1000
@@ -342,9 +343,3 @@ def _batches(periods: Iterable[range]) -> Iterator[list[range]]:
 def _cameras_of(counters: Counters) -> list[str]:
     fields = (name.partition(":") for name in counters)
     return sorted(camera for kind, _, camera in fields if kind == "frames")
-
-
-def _state(source: Any, ttl_ms: Any) -> str:
-    if isinstance(source, StoreError) or isinstance(ttl_ms, StoreError):
-        return "unknown"
-    return source if source and is_alive(ttl_ms, redis_keys.HEALTH_TTL_S) else "silent"

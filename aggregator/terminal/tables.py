@@ -43,7 +43,7 @@ def _closed_cell(room: KnownRoom, paused_cameras: Sequence[str]) -> str:
 
 def _cameras_cell(states: Mapping[str, str] | None) -> str:
     if states is None:
-        return "unknown: its Redis node gives no answer"
+        return "unknown: its Redis node gives no answer, or what that keeps is damaged"
     lines = [*camera_lines(states)]
     ok = sum(state == "ok" for state in states.values())
     return "\n".join([f"{ok} ok", *lines] if ok else lines)
@@ -166,9 +166,14 @@ def _starts(periods: Sequence[RoomPeriod], zone: tzinfo) -> list[str]:
     return [start.strftime(f"{day}%H:%M{seconds}") for start in starts]
 
 
+def _why_unknown(away: str) -> str:
+    damaged = "in Redis is damaged" in away
+    return f"not known: {'its live hash is damaged' if damaged else 'Redis gives no answer'}"
+
+
 def _live_cells(now: RoomNow) -> tuple[str, str, str, str, str, str]:
     if now.away:
-        return now.room, "", "", "not known: Redis gives no answer", "", "unknown"
+        return now.room, "", "", _why_unknown(now.away), "", "unknown"
     if now.age_s is None:
         return now.room, "", "", "no frame in the last 10 s", "", "silent"
     shown = sorted(now.shares.items(), key=lambda item: -item[1])
