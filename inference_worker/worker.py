@@ -5,7 +5,6 @@ import logging
 import math
 import select
 from collections.abc import Container, Iterator
-from itertools import chain
 from typing import Final
 
 import zmq
@@ -199,8 +198,8 @@ class Worker:
     def _housekeeping(self) -> None:
         """What frames and results do not wait for."""
         self._listener.tick(self.health)
-        own = chain(self._reporter.own_addresses(), self._connections.own_addresses())
-        self._advertised.look(boot_ms(), own)
+        reached_at, dialled_from = self._connections, self._reporter
+        self._advertised.look(boot_ms(), reached_at.own_addresses(), dialled_from.own_addresses())
         self.health.detail = {"aggregators": self._reporter.states()}
         if not self._compute.hung:
             self.health.tick()

@@ -10,6 +10,7 @@ import typer
 from roommood.aggregator.terminal.common import print_table
 from roommood.deploy.analyse.lines import printable
 from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.security.secret_urls import shown
 
 if TYPE_CHECKING:
     from roommood.inference_worker.vision.analysis import Analyzer
@@ -89,7 +90,7 @@ def analyse(
 def _require(paths: Sequence[Path]) -> None:
     for path in paths:
         if not path.exists():
-            raise ConfigError(f"{path} does not exist")
+            raise ConfigError(f"{shown(str(path))} does not exist")
 
 
 def _refuse_videos(others: Sequence[Path]) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.limits import MAX_ADDRESS_CHARS
+from roommood.shared.security.secret_urls import shown
 
 MAX_PORT: Final = 65_535
 _LABEL: Final = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
@@ -21,7 +22,9 @@ def parse_address(text: str) -> str:
     """`host:port` or `tcp://host:port` as `tcp://host:port`. Raises ConfigError."""
     match = _ADDRESS.fullmatch(text) if len(text) <= MAX_ADDRESS_CHARS else None
     if match is None or not 0 < int(match["port"]) <= MAX_PORT or not _is_host(match["host"]):
-        raise ConfigError(f"{text!r} is not an address: write host:port, for example desk:5701")
+        raise ConfigError(
+            f"{shown(text)!r} is not an address: write host:port, for example desk:5701"
+        )
     return f"tcp://{match['host']}:{match['port']}"
 
 

@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 from roommood.shared.errors import ConfigError
@@ -11,21 +12,25 @@ from roommood.shared.protocol.limits import UNREACHED_MS
 from roommood.shared.transport.addresses import (
     has_zone,
     host_of,
+    is_loopback,
     is_wildcard,
     number_of,
     parse_address,
 )
 
 _LOOK_EVERY_MS: Final = 2_000.0
+_MOST_LOOKED_AT: Final = 64
 _log = logging.getLogger(__name__)
 
 
 class Advertisement:
     """What others are told; "" while nothing is known: then only who was told uses this socket.
 
-    What the settings say wins. A socket bound to all interfaces is at the address of the one that
-    has the default route, else where somebody has reached this machine, else at loopback if
-    anybody came that way. It is looked at again: networks come after the start, and change.
+    What the settings say wins. A socket bound to all interfaces is where somebody has reached this
+    machine, at the interface with the default route if that is one of the ways, else where this
+    machine has reached somebody: a VPN takes the default route, and nobody comes that way. Before
+    anybody came it is at the default route, else at loopback if anybody came that way. It is
+    looked at again: networks come after the start, and change.
     """
 
     def __init__(self, bound: str, advertised: str | None) -> None:
@@ -38,12 +43,16 @@ class Advertisement:
         if self._is_found_out:
             self.address = self._at(_default_interface(bound))
 
-    def look(self, now_ms: float, reached_at: Iterable[str]) -> None:
-        """To be called each turn. `reached_at`: own addresses of connections, the best first."""
+    def look(
+        self, now_ms: float, reached_at: Iterable[str], dialled_from: Iterable[str] = ()
+    ) -> None:
+        """To be called each turn. Own addresses: `reached_at` of connections that others made,
+        `dialled_from` of those to others."""
         if not self._is_found_out or now_ms - self._looked_ms < _LOOK_EVERY_MS:
             return
         self._looked_ms = now_ms
-        host = _default_interface(self._bound) or _best(reached_at)
+        ways = [_usable(each, self._bound) for each in (reached_at, dialled_from)]
+        host = _best(_default_interface(self._bound), *ways)
         if host and self._at(host) != self.address:
             self.address = self._at(host)
             event(_log, logging.INFO, "advertised", address=self.address)
@@ -80,17 +89,29 @@ def _address_for(bound: str, advertised: str | None) -> str:
     return "" if is_wildcard(bound) or has_zone(bound) else bound
 
 
-def _best(reached_at: Iterable[str]) -> str:
-    """The first that other machines can use; loopback is better than nothing."""
-    local = ""
-    for host in reached_at:
+def _usable(hosts: Iterable[str], bound: str) -> list[str]:
+    """Those of a version of IP that is listened at, without zones."""
+    usable = []
+    for host in islice(hosts, _MOST_LOOKED_AT):
         number = number_of(f"tcp://{f'[{host}]' if ':' in host else host}:1")
         if number is None or number.is_link_local:
             continue
-        if not number.is_loopback:
-            return str(number)
-        local = str(number)
-    return local
+        if number.version == 4 or host_of(bound) in ("*", "::"):
+            usable.append(str(number))
+    return usable
+
+
+def _best(default: str, reached_at: list[str], dialled_from: list[str]) -> str:
+    """What other machines can use; loopback is better than nothing."""
+    for ways in (reached_at, dialled_from):
+        far = [host for host in ways if not is_loopback(f"tcp://[{host}]:1")]
+        if default in far or (far and not default):
+            return default or far[0]
+        # One of another version of IP says nothing of this one.
+        far = [host for host in far if (":" in host) == (":" in default)]
+        if far:
+            return far[0]
+    return default or next(iter([*reached_at, *dialled_from]), "")
 
 
 def _default_interface(bound: str) -> str:

@@ -172,10 +172,10 @@ client.ClientConnection._find_out = lambda self, now_ms: None
 """,
 )
 
-# Where there is no default route, a worker that listens at all interfaces is advertised nowhere.
+# A worker that listens at all interfaces is advertised where the default route is, else nowhere.
 ADVERTISED_BY_DEFAULT_ROUTE_ONLY: Final = {
     WORKER: """
 from roommood.shared.transport import advertising
-advertising._best = lambda reached_at: ""
+advertising._best = lambda default, reached_at, dialled_from: default
 """
 }

@@ -107,6 +107,15 @@ class Network:
 
     # Faults
 
+    def route_elsewhere(self, node: str) -> None:
+        """Gives a node a second network, as of a VPN, which has the default route."""
+        space = self._space(node)
+        _ip("-n", space, "link", "add", "vpn0", "type", "veth", "peer", "name", "vpn1")
+        for end in ("vpn0", "vpn1"):
+            _ip("-n", space, "link", "set", end, "up")
+        _ip("-n", space, "addr", "add", "10.88.0.2/24", "dev", "vpn0")
+        _ip("-n", space, "route", "add", "default", "via", "10.88.0.1", "dev", "vpn0")
+
     def cut(self, node: str) -> None:
         """Pulls the cable at the switch."""
         _ip("-n", self._switch, "link", "set", _port(node), "down")

@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from roommood.deploy.keys.site_keys import SiteKeys
@@ -145,10 +146,13 @@ def far(address: str, why: str, *, dropped: bool = False) -> Callable[[Trial], O
     return run
 
 
-def no_default_route(trial: Trial) -> Outcome:
-    """Three machines on a network without one; the camera knows the first worker only."""
+def second_machine(trial: Trial, *, has_vpn: bool) -> Outcome:
+    """Three machines on a network without a default route; the camera knows the first worker only.
+    That of the second worker may have one that leads elsewhere."""
     preludes = {} if trial.protected else controls.ADVERTISED_BY_DEFAULT_ROUTE_ONLY
     with Network("desk", "work", "pi") as network, FaultSite(trial.folder, preludes) as site:
+        if has_vpn:
+            network.route_elsewhere("work")
         site.wrap = network.on("desk")
         reports, frames = f"{network.address('desk')}:5700", f"{network.address('desk')}:5701"
         aggregator = site.aggregator(reports, "--insecure")
@@ -212,7 +216,13 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(
         name="never-reached-no-default-route",
         what="a second worker's machine has no default route",
-        run=no_default_route, group="Never reached",
+        run=partial(second_machine, has_vpn=False), group="Never reached",
+        control="the address by which the aggregator is reached",
+    ),
+    Row(
+        name="never-reached-vpn",
+        what="a second worker's machine has its default route in a VPN",
+        run=partial(second_machine, has_vpn=True), group="Never reached",
         control="the address by which the aggregator is reached",
     ),
     _row(

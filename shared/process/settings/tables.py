@@ -20,6 +20,7 @@ from roommood.shared.process.settings.readers import (
     RedisSettings,
 )
 from roommood.shared.process.settings.rows import PREFIX, Row, Table, rows_of
+from roommood.shared.security import secret_urls
 
 TABLES: Final[Mapping[str, type[Table]]] = {
     table.TABLE: table
@@ -59,8 +60,12 @@ def problem(row: Row, value: Any) -> str:
     try:
         row.kind.check(value)
     except ValueError as error:
-        return str(error)
+        is_elsewhere = may_hold_password(value) and not row.is_secret
+        return _MAY_HOLD_PASSWORD if is_elsewhere else str(error)
     return ""
+
+
+_MAY_HOLD_PASSWORD: Final = "what may hold a password does not belong here"
 
 
 def problem_with(table: str, key: str, value: Any) -> str:
@@ -69,16 +74,23 @@ def problem_with(table: str, key: str, value: Any) -> str:
     if key not in rows:
         return f"unknown key {key!r}{nearest(key, rows)}"
     fault = problem(rows[key], value)
-    shown = "***" if rows[key].is_secret else repr(value)
-    return f"{key} = {shown}: {fault}" if fault else ""
+    text = "***" if rows[key].is_secret or may_hold_password(value) else repr(value)
+    return f"{key} = {text}: {fault}" if fault else ""
 
 
 def shown(row: Row, value: Any) -> str:
     """A value as a message may show it."""
-    if row.is_secret:
+    if row.is_secret or may_hold_password(value):
         return "***"
     plain = isinstance(value, str) and re.fullmatch(r"[\w.,:/@%+-]+", value, re.ASCII)
     return str(value) if plain else repr(value)
+
+
+def may_hold_password(value: Any) -> bool:
+    """Whether an address with one stands in a value, or in one of a list."""
+    if isinstance(value, list | tuple):
+        return any(map(may_hold_password, value))
+    return isinstance(value, str) and secret_urls.shown(value) != value
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

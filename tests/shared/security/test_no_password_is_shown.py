@@ -2,13 +2,17 @@
 
 from urllib.parse import quote, unquote
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from roommood.aggregator.redis.url import parse_url, without_password
 from roommood.camera_node.sources.open import open_source
-from roommood.shared.errors import RoommoodError
+from roommood.shared.errors import ConfigError, RoommoodError
+from roommood.shared.process.settings.tables import problem, problem_with, rows_in
+from roommood.shared.process.settings.tables import shown as settings_shown
 from roommood.shared.security.secret_urls import holds_password, redacted, shown
+from roommood.shared.transport.addresses import parse_address
 
 CORE = "S3CRET"
 odd = st.text(st.sampled_from("/#?@:&=%;,{}[]\\ !$+~.12aZé"), max_size=4)
@@ -71,6 +75,17 @@ def test_no_error_of_opening_a_source_holds_its_password(spec: str) -> None:
     except RoommoodError as error:
         text = str(error)
     assert not tells(text)
+
+
+@given(source)
+def test_nor_does_an_error_of_a_setting_where_no_source_belongs(spec: str) -> None:
+    for key, value in (("workers", [spec]), ("workers", spec), ("rate_hz", spec), ("room", spec)):
+        assert not tells(problem_with("camera", key, value))
+        row = rows_in("camera")[key]
+        assert not tells(f"{settings_shown(row, value)}: {problem(row, value)}")
+    with pytest.raises(ConfigError) as refused:
+        parse_address(spec)
+    assert not tells(str(refused.value))
 
 
 @given(redis_url)

@@ -63,6 +63,37 @@ def test_without_a_default_route_it_is_where_somebody_was_reached(
     assert advertisement.address == address
 
 
+@pytest.mark.parametrize(
+    ("reached_at", "dialled_from", "host"),
+    [
+        ([], [], "10.8.0.2"),
+        (["127.0.0.1"], ["127.0.0.1"], "10.8.0.2"),
+        ([], ["192.0.2.7"], "192.0.2.7"),
+        (["192.0.2.8"], ["192.0.2.7"], "192.0.2.8"),
+        (["192.0.2.7"], ["10.8.0.2"], "192.0.2.7"),
+        (["192.0.2.7", "10.8.0.2"], [], "10.8.0.2"),
+        (["::ffff:192.0.2.7"], [], "192.0.2.7"),
+        (["2001:db8::1", "fe80::1"], [], "10.8.0.2"),
+    ],
+)
+def test_a_default_route_by_which_nobody_came_is_left_for_the_way_by_which_somebody_did(
+    reached_at: list[str], dialled_from: list[str], host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As beside a VPN."""
+    hooks.the_default_route_leaves_from(monkeypatch, lambda: "10.8.0.2")
+    advertisement = Advertisement("tcp://*:5701", None)
+    assert advertisement.address == "tcp://10.8.0.2:5701"
+    advertisement.look(0.0, reached_at, dialled_from)
+    assert advertisement.address == f"tcp://{host}:5701"
+
+
+@pytest.mark.usefixtures("no_route")
+def test_who_listens_at_ipv4_alone_is_at_no_address_of_ipv6() -> None:
+    advertisement = Advertisement("tcp://0.0.0.0:5701", None)
+    advertisement.look(0.0, [], ["2001:db8::1"])
+    assert advertisement.address == ""
+
+
 def test_a_network_that_comes_or_changes_after_the_start_is_noticed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
