@@ -6,6 +6,7 @@
 # Every unit of type notify is awaited until it says that it is ready; where one does not, the
 # exit code is 1 and its last lines are printed. Going back is `activate` with the earlier ID.
 set -eu
+umask 022
 [ $# = 2 ] || { sed -n '2,4s/^# //p' "$0" >&2; exit 2; }
 root=/opt/roommood
 etc=/etc/roommood

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
+from shlex import quote
 
 from roommood.deploy.site.machine import Machine, MachineError, Operation
 from roommood.deploy.site.open_files import OpenFile, put_files
@@ -170,18 +171,22 @@ class Rollout:
             for path in wheels.files
         )  # fmt: skip
         site = "--system-site-packages " if self._release.system_site_packages else ""
-        done, output = machine.attempt(
-            f"rm -rf {venv} && python3 -m venv {site}{venv} && "
+        install = (
+            f"test -f {venv}/complete || {{ rm -rf {venv} && python3 -m venv {site}{venv} && "
             f"{venv}/bin/pip install --quiet --disable-pip-version-check {wheels.for_pip(folder)}"
-            f" && {venv}/bin/roommood --version && touch {venv}/complete",
-            timeout_s=INSTALL_S,
+            f" && {venv}/bin/roommood --version && touch {venv}/complete; }}"
         )
+        done, output = machine.attempt(self._alone(f"sh -c {quote(install)}"), timeout_s=INSTALL_S)
         if not done:
             machine.attempt(f"rm -rf {venv}")
             where = f"the wheels of {self._wheelhouse}" if wheels.all_of_it else "the package index"
             raise MachineError(
                 f"{machine.name}: {wheels.requirement} cannot be installed from {where}:\n{output}"
             )
+
+    def _alone(self, command: str) -> str:
+        """What an earlier run began goes on there where its connection broke: wait for its end."""
+        return f"mkdir -p {self._root} && flock {self._root} {command}"
 
     # Switch
 
@@ -192,7 +197,9 @@ class Rollout:
         self._machine.attempt(f"rm -f {self._good(new)}")
         try:
             with without(self._machine, leaving):
-                done, output = self._machine.attempt(f"{self._activate} {new}", timeout_s=300)
+                done, output = self._machine.attempt(
+                    self._alone(f"{self._activate} {new}"), timeout_s=300
+                )
                 if not done:
                     raise MachineError(
                         f"{self._machine.name}: release {new} does not start:\n{output}"

@@ -92,7 +92,8 @@ class Reached(BaseModel):
 
     host: Host
     user: User = "pi"
-    ssh_port: int = Field(default=22, ge=1, le=65_535)
+    # What ssh's own files say, where the site's says nothing.
+    ssh_port: int | None = Field(default=None, ge=1, le=65_535)
     ssh_key: Path | None = None
 
 

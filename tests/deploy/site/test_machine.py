@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from pyinfra.operations import files as on_disk
 
-from roommood.deploy.site.machine import Machine, MachineError
+from roommood.deploy.site.machine import Machine, MachineError, Operation
 from roommood.deploy.site.site_file import Reached
 from tests.deploy.site.ssh_machine import SshMachine, make_key
 
@@ -111,3 +112,37 @@ def test_a_machine_where_nobody_listens_is_told_with_the_ssh_line_to_try(
 ) -> None:
     output = complaint(Reached(host="127.0.0.1", user="pi", ssh_port=1), capfd)
     assert "`ssh -p 1 pi@127.0.0.1` must work without a question" in output
+
+
+def test_what_is_made_there_can_be_read_whatever_mask_root_and_the_user_have(
+    there: SshMachine,
+) -> None:
+    there.run("sh", "-c", "echo 'Defaults umask=0077, umask_override' > /etc/sudoers.d/umask")
+    with Machine(there.reached("pi")) as machine:
+        machine.run("mkdir /srv/made && touch /srv/made/file")
+    there.run("rm", "/etc/sudoers.d/umask")
+    there.run("cat", "/srv/made/file", user="pi")
+
+
+def test_why_a_file_cannot_be_copied_is_told(there: SshMachine, tmp_path: Path) -> None:
+    (tmp_path / "wheel").write_bytes(bytes(3_000_000))
+    there.run("mount", "-t", "tmpfs", "-o", "size=1m,mode=1777", "tmpfs", "/tmp")
+    copy = Operation("copy", on_disk.put, {"src": str(tmp_path / "wheel"), "dest": "/srv/wheel"})
+    with (
+        Machine(there.reached("pi")) as machine,
+        pytest.raises(MachineError, match=r"(?s)copy: failed\n.*is /tmp full"),
+    ):
+        machine.apply([copy])
+    there.run("umount", "/tmp")
+
+
+def test_a_connection_that_is_cut_is_told_in_one_line(there: SshMachine) -> None:
+    with Machine(there.reached()) as machine:
+        # Of those that it went through, the last sshd is the one that serves this connection.
+        cut = (
+            "p=$$; while p=$(ps -o ppid= -p $p | tr -d ' '); do "
+            "case $(ps -o comm= -p $p) in sshd*) kill -9 $p; exit;; esac; done"
+        )
+        machine.attempt(cut)
+        with pytest.raises(MachineError, match=r"the connection broke .*run this again"):
+            machine.run("true")
