@@ -122,9 +122,9 @@ class Machine:
         user, printed = self.reached.user, output.replace(_ANSWERS, "").strip()
         if output.endswith(_ANSWERS):
             raise MachineError(
-                f"{self.name}: the login shell of {user} prints {printed[:60]!r} before each answer, "
-                "also where nobody looks on: let its startup file there (such as ~/.bashrc) print "
-                "that at a terminal only: `[ -t 1 ] && echo ...`"
+                f"{self.name}: the login shell of {user} prints {printed[:60]!r} before each "
+                "answer, also where nobody looks on: let its startup file (such as ~/.bashrc) "
+                "print that at a terminal only: `[ -t 1 ] && echo ...`"
             )
         raise MachineError(
             f"{self.name}: the login shell of {user} runs no commands"
