@@ -30,7 +30,7 @@ def save(path: Path, polygons: Polygons) -> None:
     """
     target = Path(os.path.realpath(path))
     try:
-        text = target.read_text(encoding="utf-8")
+        text = target.read_text(encoding="utf-8-sig")
         before = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error

@@ -35,7 +35,8 @@ def read_private(path: Path, most_bytes: int, holds: str, *, is_secret: bool = T
             status = os.fstat(file.fileno())
             _refuse_if_open_to_others(path, status, is_secret)
             data = file.read(most_bytes + 1)
-        text = data.decode().removesuffix("\n").removesuffix("\r")
+        # Windows begins a text with a byte order mark, which is no part of a password.
+        text = data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}: it is to hold {holds}") from error
     except UnicodeDecodeError:

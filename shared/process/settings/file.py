@@ -26,7 +26,7 @@ class SettingsFile:
     def read(cls, path: Path) -> "SettingsFile":
         """Raises ConfigError for a file that cannot be read, or is not TOML."""
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"cannot read the settings file {path}: {error}") from error
         try:

@@ -29,6 +29,12 @@ def read(path: Path, *, is_secret: bool = True) -> str:
     return read_private(path, 64, "a word", is_secret=is_secret)
 
 
+def test_a_byte_order_mark_is_no_part_of_it(tmp_path: Path) -> None:
+    """As Windows' editor begins a text with."""
+    path = file_of(tmp_path, "\ufeffsesame\r\n")
+    assert (read(path), read_password(path)) == ("sesame", "sesame")
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o400])
 def test_what_only_its_owner_may_read_is_taken(tmp_path: Path, mode: int) -> None:
     assert read(file_of(tmp_path, "sesame", mode)) == "sesame"

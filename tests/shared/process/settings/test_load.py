@@ -30,6 +30,11 @@ def refusal(model: Any, file: Path, text: str, given: dict[str, Any] | None = No
     return str(caught.value)
 
 
+def test_a_file_as_windows_writes_it_is_read(file: Path) -> None:
+    file.write_bytes('\ufeff[camera]\r\nname = "door"\r\nroom = "kitchen"\r\n'.encode())
+    assert load(CameraSettings, file, {}).name == "door"
+
+
 def test_without_a_file_the_defaults_hold() -> None:
     settings = load(CameraSettings, None, GIVEN)
     assert (settings.known_workers, settings.jpeg_quality) == ([DEFAULT_FRAMES_ADDRESS], 80)
