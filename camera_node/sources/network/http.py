@@ -14,6 +14,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from roommood.camera_node.sources.network import answers
 from roommood.camera_node.sources.network.address import Address, escaped
 from roommood.camera_node.sources.network.authentication import Authentication
+from roommood.camera_node.sources.network.names import require_name
 from roommood.shared.errors import SourceError
 from roommood.shared.process.runtime import release
 from roommood.shared.security.secret_urls import redacted
@@ -78,6 +79,7 @@ class HttpClient:
         """The camera's answer with status 200. Raises SourceError, one sentence for each reason."""
         url = self._address.url
         for _ in range(_MOST_REDIRECTS + 1):
+            require_name(url, description)
             try:
                 answer = self._get_from(url)
             except _FAILURES as error:

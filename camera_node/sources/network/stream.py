@@ -9,6 +9,7 @@ from typing import Final
 
 from roommood.camera_node.sources.ffmpeg import DEFAULT_RATE_HZ, SILENT_S, FfmpegVideo
 from roommood.camera_node.sources.network.address import Address
+from roommood.camera_node.sources.network.names import require_name
 from roommood.camera_node.sources.network.rtsp import why_no_video
 from roommood.camera_node.sources.network.stream_clock import BEHIND_MS, StreamClock
 from roommood.camera_node.sources.pacing import Thinner
@@ -38,6 +39,7 @@ class Stream(Source):
         self.width, self.height, self.rate_hz = 0, 0, rate_hz or 0.0
 
     def open(self) -> None:
+        require_name(self._url or self._address.url, self.description)
         with self._told_while_waiting():
             video = FfmpegVideo(self.address, self.description)
         if not video.is_open:
