@@ -9,7 +9,8 @@ _ENDS_AUTHORITY: Final = re.compile(r"[/?#\\]")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\])(?::([0-9]{1,5}))?", re.ASCII)
 # As cameras name them in a query or in the path: ?passwd=..., /user=admin&password=...
 _NAMED: Final = re.compile(
-    r"(?:pass(?:wd|word|wort|phrase)|(?:^|[^a-z0-9])(?:(?:login)?pass?|pwd|psw|pw|secret|token))\s*=",
+    r"(?:pass(?:wd|word|wort|phrase)|(?:^|[^a-z0-9])(?:(?:login)?pass?|(?:user_?)?pwd|psw|pw|psk|"
+    r"secret|token|auth(?:basic)?|api[_-]?key))\s*=",
     re.IGNORECASE,
 )
 # What stands there instead of one.

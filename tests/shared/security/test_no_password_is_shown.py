@@ -31,7 +31,21 @@ spelling = st.sampled_from([str, escaped, all_percent])
 spelt = st.builds(lambda how, text: how(text), spelling, password)
 place = st.sampled_from(["cam", "cam:554", "10.0.0.2:80", "[fe80::1]:554"])
 name = st.sampled_from(
-    ["password", "passwd", "pwd", "pass", "psw", "pw", "PASSWORD", "Passwd", "loginpas", "token"]
+    [
+        "password",
+        "passwd",
+        "pwd",
+        "pass",
+        "psw",
+        "pw",
+        "PASSWORD",
+        "Passwd",
+        "loginpas",
+        "token",
+        "auth",
+        "api_key",
+        "userpwd",
+    ]
 )
 source_start = st.sampled_from(
     ["rtsp://", "RTSPS://", "http://", "https://", "rtps://", "rtsp:/", "rtsp:", "rtsp//",

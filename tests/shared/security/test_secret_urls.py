@@ -17,6 +17,9 @@ WELL_FORMED = [
     "http://cam:554/cgi-bin/snap.cgi?user=admin&pwd=SECRET",
     "http://cam:554/snap?passwd=SECRET",
     "http://cam:554/v?token=SECRET",
+    "http://cam:554/v?auth=SECRET",
+    "http://cam:554/v?apikey=SECRET",
+    "http://cam:554/v?userpwd=SECRET",
     "http://admin:SECRET@[fe80::1]:554/v",
 ]
 MALFORMED = [
