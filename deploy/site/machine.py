@@ -327,7 +327,8 @@ def _quiet_pyinfra() -> None:
     # It prints tracebacks of connections that end; these are raised as well.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     # Ctrl+C is raised where pyinfra waits, and gevent prints where that was before it goes on here.
-    Hub.NOT_ERROR = (*Hub.NOT_ERROR, KeyboardInterrupt)
+    if KeyboardInterrupt not in Hub.NOT_ERROR:
+        Hub.NOT_ERROR = (*Hub.NOT_ERROR, KeyboardInterrupt)
 
 
 def _for_any_shell(command: str) -> str:

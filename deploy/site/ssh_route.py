@@ -26,7 +26,7 @@ _NO_FILE: Final = "/dev/null"
 
 
 class MachineError(RoommoodError):
-    """A machine cannot be reached, or what was to be done there failed; says what it answer."""
+    """A machine cannot be reached, or what was to be done there failed; with what it answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def can_be_used(key: Path) -> bool:
     except FileNotFoundError:
         raise MachineError(f"there is no ssh_key {key}: `ssh-keygen` makes one") from None
     except (TypeError, paramiko.PasswordRequiredException):
-        # Both are answer of a key with a passphrase, as is nothing else.
+        # Both are raised of a key with a passphrase, and of nothing else.
         if os.environ.get("SSH_AUTH_SOCK"):
             return False
         raise MachineError(
