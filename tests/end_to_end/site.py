@@ -189,7 +189,8 @@ class Site:
         """The counters of a room, summed over its buckets of one span."""
         totals: dict[str, int] = {}
         with self.redis.client() as client:
-            for key in client.scan_iter(f"roommood:{{{room}}}:{span}:*"):
+            # SCAN gives some keys twice while Redis' table shrinks, as where a crowd has gone.
+            for key in set(client.scan_iter(f"roommood:{{{room}}}:{span}:*")):
                 for field, value in client.hgetall(key).items():
                     totals[field] = totals.get(field, 0) + int(value)
         return totals
@@ -200,7 +201,7 @@ class Site:
     def seen_bits(self, room: str) -> int:
         """Frames of a room of which Redis has noted that they were counted."""
         with self.redis.client() as client:
-            keys = client.scan_iter(f"roommood:{{{room}}}:seen:*")
+            keys = set(client.scan_iter(f"roommood:{{{room}}}:seen:*"))
             return sum(int(client.bitcount(key)) for key in keys)
 
 
