@@ -30,6 +30,9 @@ PROCESSES = (
 # A script's background job starts with SIGINT ignored, and its children would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# So does what is started under nohup with SIGHUP.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # On a machine that does much else an example takes as long as it takes; pytest's timeout bounds it.
 hypothesis.settings.register_profile("any machine", deadline=None)
