@@ -484,7 +484,7 @@ local function count(plan)
   local is_booked = false
   local is_done, problem = pcall(function()
     mark_seen(plan.letters)
-    end_buckets(plan.there) -- of what is not there yet it asks for the right, no more
+    end_buckets(plan.there) -- of buckets that are not there yet: changes nothing, but shows the right
     for _, write in ipairs(plan.writes) do
       redis.call('HSET', KEYS[first_bucket + write[1]], unpack(write[2]))
       is_booked = true
