@@ -239,12 +239,17 @@ def export(
     data: Data,
     checkpoint: Checkpoint,
     model: Annotated[Path, typer.Option(help="The .onnx file to write.")],
-    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-7",
+    model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-own",
     held_out: HeldOut = 5,
     leave_out: LeaveOut = None,
     prior_power: Annotated[
-        float, typer.Option(min=0, help="0 where the checkpoint is an exported file.")
-    ] = 0.25,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Divide by the shares learnt, to this power.",
+            show_default="0.25, or 0 where the run began with an exported file",
+        ),
+    ] = None,
     recipe: Annotated[Path | None, typer.Option(help="TOML; also writes a model card.")] = None,
     first_labels: Annotated[
         Path | None, typer.Option(help="CSV, for a checkpoint of distil.")

@@ -79,13 +79,21 @@ def fer2013(
 @imports.command()
 def folders(
     *,
-    source: Annotated[Path, typer.Argument(help="Folder with <expression>/*.jpg or *.png.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder with <expression>/, or train/<expression>/ and test/<expression>/."
+        ),
+    ],
     out: Out,
     valid_percent: Annotated[
         int, typer.Option(min=1, max=50, help="Part that is kept aside as FER2013Valid.")
     ] = 10,
 ) -> None:
     """Tight face crops in one folder per expression, as 10 votes each.
+
+    A set that comes in parts (train/, valid/, test/) keeps them: what is to be learnt from, and
+    what it is judged by.
 
     For whole photographs use `collect --source FOLDER --label EXPRESSION`, which finds the faces.
 
@@ -96,7 +104,15 @@ def folders(
 
     with bar("importing") as progress:
         counts = import_folders(source, out, valid_percent, progress)
-    _tell(out, counts)
+    _tell(out, {split: sum(by_expression.values()) for split, by_expression in counts.items()})
+    _tell_each(counts)
+
+
+def _tell_each(counts: dict[str, dict[str, int]]) -> None:
+    """Also what has no picture: a folder whose files are of another kind shows here."""
+    typer.echo(f"{'':<10}" + "".join(f"{split:>14}" for split in counts))
+    for name in next(iter(counts.values())):
+        typer.echo(f"{name:<10}" + "".join(f"{of[name]:>14}" for of in counts.values()))
 
 
 def _tell(out: Path, counts: dict[str, int]) -> None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from roommood.camera_node.sources.endings import NOT_TAKEN, PICTURE_SUFFIXES
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
 from roommood.shared.opencv import file_name
@@ -18,7 +19,12 @@ from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.collect.labels import expression_named
 
 DESCRIPTION: Final = "collection.json"
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
+# Sets of face crops often come in parts; what training calls them.
+SPLIT_OF: Final = (
+    dict.fromkeys(("train", "training"), "FER2013Train")
+    | dict.fromkeys(("valid", "validation", "val", "dev", "publictest"), "FER2013Valid")
+    | dict.fromkeys(("test", "testing", "privatetest"), "FER2013Test")
+)
 # Of the classifier's crop, on each side: what training needs to move and turn faces.
 MARGIN: Final = 0.25
 _JPEG_QUALITY: Final = 95
@@ -74,18 +80,24 @@ def session_of(name: str) -> str | None:
 
 
 def labelled_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every picture in `folder`/<class>/ with its expression, in a fixed order.
+    """Every picture below `folder`/<class>/ with its expression, in a fixed order; hidden files
+    and folders are left out.
 
-    Raises ConfigError for a class that is not known, naming the nearest, and for no class at all.
+    Raises ConfigError for a class that is not known, naming the nearest, for no class at all, and
+    for a kind of picture that cannot be read.
     """
-    if not folder.is_dir():
-        raise ConfigError(f"{folder} is no folder: give one with a folder for each expression")
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
-    named = [(_expression_of(path), path) for path in classes]
+    named = [(_expression_of(path), path) for path in folders_in(folder)]
     if not named:
         raise ConfigError(f"{folder} has no folder for any expression, such as happiness/")
     for expression, path in named:
-        yield from ((expression, file) for file in sorted(path.iterdir()) if _is_picture(file))
+        yield from ((expression, file) for file in _pictures_below(path))
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in it that are not hidden, by name. Raises ConfigError where it is none."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder: give one with a folder for each expression")
+    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
 
 
 def count(folder: Path) -> dict[str, int]:
@@ -112,14 +124,25 @@ def margin_of(folder: Path) -> float:
 
 
 def _expression_of(path: Path) -> str:
+    if path.name.lower() in SPLIT_OF:
+        raise ConfigError(
+            f"{path} is a part of a set, no expression: give the folder that holds the folders of "
+            "the expressions, or join the parts with `roommood-train import folders`"
+        )
     try:
         return expression_named(path.name)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and path.name[0] != "."
+def _pictures_below(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        if any(part[0] == "." for part in path.relative_to(folder).parts):
+            continue
+        if path.suffix.lower() in NOT_TAKEN:
+            raise ConfigError(f"{path} cannot be read: {NOT_TAKEN[path.suffix.lower()]}")
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            yield path
 
 
 def _check_margin(folder: Path) -> None:

@@ -21,7 +21,8 @@ from roommood.shared.errors import ConfigError
 from roommood.shared.opencv import file_name
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
-from roommood.training.collect.collection import labelled_files, margin_of
+from roommood.training.collect.collection import SPLIT_OF, folders_in, labelled_files, margin_of
+from roommood.training.collect.tight import check_tight
 from roommood.training.expression.ferplus import Pictures
 from roommood.training.expression.own_pictures import centre, read_face
 
@@ -30,6 +31,7 @@ FOLDERS: Final = {
     "PublicTest": "FER2013Valid",
     "PrivateTest": "FER2013Test",
 }
+_TRAIN, _VALID = FOLDERS["Training"], FOLDERS["PublicTest"]
 _BOX: Final = f"(0, 0, {SIDE_PX}, {SIDE_PX})"
 _VOTES: Final = 10
 _CSV_VOTES: Final = (*(name.lower() for name in EXPRESSIONS), "unknown", "nf")
@@ -37,6 +39,16 @@ _REPORT_EVERY: Final = 200
 
 Row = dict[str, str]
 Counts = dict[str, int]
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """A picture of a folder by class; `split` is None where it is to be chosen."""
+
+    split: str | None
+    expression: str
+    path: Path
+    margin: float
 
 
 @dataclass(frozen=True)
@@ -80,32 +92,64 @@ def import_fer2013(
 
 def import_folders(
     source: Path, out: Path, valid_percent: int = 10, progress: Progress = no_progress
-) -> Counts:
-    """Pictures in `source`/<class>/ as FER+ splits Train and Valid in `out`; gives their sizes.
+) -> dict[str, Counts]:
+    """Pictures below `source`/<class>/ as FER+ splits Train and Valid in `out`; gives how many of
+    each expression.
 
     Each picture gets ten votes for its class, is turned gray and scaled to 48x48, without the
     margin where `collect` wrote it. About `valid_percent` of them, chosen by content, go to Valid.
+    Where `source` comes in parts (`train`/<class>/, `test`/<class>/), these stay apart: `test`
+    goes to Valid, or to Test where there is a `valid` as well.
 
-    Raises ConfigError for an unknown class or a file that is no picture; nothing is written then.
+    Raises ConfigError for an unknown class, a file that is no picture, and whole photographs;
+    nothing is written then.
     """
-    files = list(labelled_files(source))
+    files = [file for split, part in _parts(source) for file in _labelled(split, part)]
     if not files:
-        raise ConfigError(f"{source}: its folders hold no .jpg or .png")
-    margin = margin_of(source)
-    written: dict[str, list[str]] = {"FER2013Train": [], "FER2013Valid": []}
+        raise ConfigError(f"{source}: its folders hold no picture")
+    splits = {_TRAIN, _VALID} | {file.split for file in files if file.split}
+    counts = {split: dict.fromkeys(EXPRESSIONS, 0) for split in sorted(splits)}
+    written: dict[str, list[str]] = {split: [] for split in counts}
     with whole_folder(out) as partial:
-        for name in written:
-            (partial / name).mkdir()
-        for number, (expression, path) in enumerate(files):
-            picture = centre(read_face(path, margin))
-            split = "FER2013Valid" if _hash(picture) % 100 < valid_percent else "FER2013Train"
-            file = f"{expression}-{number:06d}.png"
-            _write(partial / split / file, picture)
-            written[split].append(f'{file},"{_BOX}",{_votes_for(expression)}\n')
+        for split in written:
+            (partial / split).mkdir()
+        for number, file in enumerate(files):
+            picture = centre(read_face(file.path, file.margin))
+            is_aside = _hash(picture) % 100 < valid_percent
+            split = file.split or (_VALID if is_aside else _TRAIN)
+            name = f"{file.expression}-{number:06d}.png"
+            _write(partial / split / name, picture)
+            written[split].append(f'{name},"{_BOX}",{_votes_for(file.expression)}\n')
+            counts[split][file.expression] += 1
             progress(number + 1, len(files))
-        for name, rows in written.items():
-            (partial / name / "label.csv").write_text("".join(rows), encoding="utf-8")
-    return {name: len(rows) for name, rows in written.items()}
+        for split, rows in written.items():
+            (partial / split / "label.csv").write_text("".join(rows), encoding="utf-8")
+    return counts
+
+
+def _parts(source: Path) -> list[tuple[str | None, Path]]:
+    """The folders of a set with the split of each; None where that is to be chosen."""
+    parts = {path: SPLIT_OF.get(path.name.lower()) for path in folders_in(source)}
+    named = set(parts.values())
+    if _TRAIN not in named:
+        return [(None, source)]
+    strange = [path for path, split in parts.items() if split is None]
+    if strange:
+        raise ConfigError(f"{strange[0]}: beside train/ only valid/ and test/ may lie")
+    if named == {_TRAIN}:
+        return [(None, path) for path in parts]
+    as_valid = None if _VALID in named else _VALID
+    return [
+        (split if split == _TRAIN else as_valid or split, path) for path, split in parts.items()
+    ]
+
+
+def _labelled(split: str | None, folder: Path) -> list[_Labelled]:
+    files = list(labelled_files(folder))
+    margin = margin_of(folder)
+    if not margin:
+        check_tight(folder, [path for _, path in files])
+    return [_Labelled(split, expression, path, margin) for expression, path in files]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from roommood.inference_worker.evaluation.ferplus import (
     majority_labels,
     read_split,
 )
+from roommood.shared.errors import ConfigError
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.augment import Policy, augment
@@ -76,12 +77,22 @@ def load_faces(
     """The training faces of the FER+ folder `data`, and the held-out ones with a clear majority.
 
     Left out are the pictures that `leave_out` names, and those of which another split holds a
-    copy. For `first_labels` see `targets`.
+    copy. For `first_labels` see `targets`. Raises ConfigError where nothing is left of either.
     """
     split = learnable(data, leave_out, progress)
     out = held_out(split.names, held_out_percent)
     learn = split.take(~out & trainable(split.votes))
     check = split.take(out & (majority_labels(split.votes) >= 0))
+    if not len(learn):
+        raise ConfigError(
+            f"{data / TRAIN} has nothing to learn from: an expression must have most votes of a "
+            f"picture, and no copy of that may lie in {' or '.join(JUDGED)}"
+        )
+    if not len(check):
+        raise ConfigError(
+            f"{data / TRAIN} has too few pictures to hold {held_out_percent} % of them out: "
+            "raise --held-out"
+        )
     first = read_first_labels(first_labels) if first_labels else {}
     return (
         Faces(learn.pictures, shares_with_first_labels(learn, TRAIN, first)),

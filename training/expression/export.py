@@ -9,7 +9,7 @@ import json
 import logging
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -48,14 +48,18 @@ from roommood.training.expression.net import (
     one_headed,
 )
 from roommood.training.expression.odds import (
-    PRIOR_POWER,
-    RAISED,
     even_out,
     fit_temperature,
+    odds_of_rooms,
     prior_odds,
 )
-from roommood.training.expression.targets import read_first_labels, read_names, without_names
-from roommood.training.expression.train import load_net, predict
+from roommood.training.expression.targets import (
+    are_of_strangers,
+    read_first_labels,
+    read_names,
+    without_names,
+)
+from roommood.training.expression.train import is_evened, load_net, predict
 from roommood.training.expression.two_headed import first_label_shares
 
 VALID = SPLITS["valid"]
@@ -83,6 +87,9 @@ TRAINING_DATA = (
     "FER2013 (Goodfellow et al. 2013) with FER+ votes (Barsoum et al. 2016), Train split"
 )
 
+OWN_LICENCE = "not stated: it is for whoever took the pictures to say"
+OWN_DATA = "Own pictures, one label each"
+
 
 @dataclass(frozen=True)
 class ExportSettings:
@@ -92,9 +99,10 @@ class ExportSettings:
 
     Probabilities are divided by the share of their expression in what was learnt from, to the
     power `prior_power`, since rooms and photographs show other shares than FER+, and multiplied by
-    what `raised` says. Of an exported file that was done already: there the power is 0. The
-    temperature is fitted for faces mixed in that way, then multiplied by `caution`, since on
-    pictures of other sources the network errs more often than on FER+.
+    what `raised` says, where strangers voted. Of a run that began with an exported file that was
+    done already: there nothing is added unless it is asked for. What no picture taught is never
+    answered. The temperature is fitted for faces mixed in that way, then multiplied by `caution`,
+    since on pictures of other sources the network errs more often than on FER+.
 
     Of a network of `distil` the second head's logits are added `first_label_power` times, divided
     by the shares of `first_labels`. These have a say in the confusion matrices, too, and what
@@ -104,16 +112,16 @@ class ExportSettings:
     checkpoint: Path
     data: Path
     model: Path
-    model_id: str = "expression-7"
+    model_id: str = "expression-own"
     held_out_percent: int = 5
     sure_threshold: float = SURE_THRESHOLD
     recipe: Path | None = None
-    training_data: str = TRAINING_DATA
+    training_data: str | None = None
     eight_bits: bool = True
     leave_out: Path | None = None
-    prior_power: float = PRIOR_POWER
+    prior_power: float | None = None
     caution: float = CAUTION
-    raised: Mapping[str, float] = field(default_factory=RAISED.copy)
+    raised: Mapping[str, float] | None = None
     first_labels: Path | None = None
     first_label_power: float = FIRST_LABEL_POWER
 
@@ -122,18 +130,20 @@ def export(settings: ExportSettings, progress: Progress = no_progress) -> Evalua
     """Write `settings.model` with its whole contract; gives what was measured on Valid."""
     net = load_net(settings.checkpoint)
     learnt, kept_out = known_faces(settings)
+    by_votes = are_of_strangers(kept_out.votes)
     truth = majority_labels(kept_out.votes)
-    odds = prior_odds(learnt, settings.prior_power, settings.raised)
+    odds = _odds(settings, learnt, by_votes)
     weights = np.exp(odds[truth])
     if net.shape.heads > 1:
         net = one_headed(net, settings.first_label_power)
         odds += settings.first_label_power * _first_label_odds(settings)
     even_out(net, odds * fit_temperature(predict(net, kept_out.pictures), truth, odds, weights))
     graph = _finished(to_graph(net), settings)
-    training_data = (
-        read_recipe(settings.recipe).training_data if settings.recipe else settings.training_data
+    contract = _fixed_contract(
+        settings.model_id, _training_data(settings, by_votes), 1.0, settings.sure_threshold
     )
-    contract = _fixed_contract(settings.model_id, training_data, 1.0, settings.sure_threshold)
+    if not by_votes:
+        contract["roommood.licence"] = OWN_LICENCE
     save(graph, contract, settings.model)
     logits = Classifier(settings.model).logits(kept_out.pictures)
     fitted = fit_temperature(logits, truth, weights=weights)
@@ -146,6 +156,19 @@ def export(settings: ExportSettings, progress: Progress = no_progress) -> Evalua
         recipe = read_recipe(settings.recipe)
         write_card(settings.model, measured, recipe, count_multiply_adds(net))
     return measured
+
+
+def _odds(settings: ExportSettings, learnt: Floats, by_votes: bool) -> Floats:
+    power, raised = settings.prior_power, settings.raised
+    if is_evened(settings.checkpoint):
+        power, raised = power or 0.0, raised or {}
+    return odds_of_rooms(learnt, power, raised, by_votes)
+
+
+def _training_data(settings: ExportSettings, by_votes: bool) -> str:
+    if settings.recipe:
+        return read_recipe(settings.recipe).training_data
+    return settings.training_data or (TRAINING_DATA if by_votes else OWN_DATA)
 
 
 def _finished(graph: ModelProto, settings: ExportSettings) -> ModelProto:

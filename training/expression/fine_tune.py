@@ -149,6 +149,9 @@ class FineTune:
                 model,
                 model_id,
                 training_data=training_data,
+                # As it was judged.
+                prior_power=0.0,
+                raised={},
             )
             export(settings, progress)
         else:

@@ -15,6 +15,8 @@ PRIOR_POWER, LEAST_SHARE = 0.25, 1e-3
 # Strangers who vote on a picture see less disgust and fear than its actor meant to show; contempt
 # is so rare that a network hardly ever dares to say it.
 RAISED: Final = {"disgust": 2.0, "fear": 1.25, "contempt": 2.8}
+# For an expression that no picture taught: its logit says nothing, and must not be raised.
+NEVER_TAUGHT: Final = -10.0
 _AS_IT_IS: Final[Mapping[str, float]] = {}
 
 
@@ -25,6 +27,18 @@ def prior_odds(
     usual = np.log(shares.clip(LEAST_SHARE))
     more = np.log([raised.get(name, 1.0) for name in EXPRESSIONS])
     return np.asarray(more - power * usual, dtype=np.float32)
+
+
+def odds_of_rooms(
+    shares: Floats, power: float | None, raised: Mapping[str, float] | None, by_votes: bool
+) -> Floats:
+    """Logarithms (8,) for a network that learnt these shares; where neither is given, by the usual
+    power, and raised only where strangers voted. What was never taught is not to be answered."""
+    usual = RAISED if by_votes else _AS_IT_IS
+    odds = prior_odds(
+        shares, PRIOR_POWER if power is None else power, usual if raised is None else raised
+    )
+    return odds if raised is not None else np.where(shares > 0, odds, np.float32(NEVER_TAUGHT))
 
 
 def even_out(net: ExpressionNet, odds: Floats) -> None:

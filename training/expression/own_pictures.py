@@ -19,6 +19,7 @@ from roommood.shared.opencv import file_name
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.collect.collection import labelled_files, margin_of, session_of
+from roommood.training.collect.tight import check_tight
 from roommood.training.expression.ferplus import Labels, Pictures
 
 # A crop of 48 px with a margin of a quarter on each side.
@@ -60,6 +61,8 @@ def read_own(folder: Path, least: int, progress: Progress = no_progress) -> OwnP
     margin = margin_of(folder)
     by_class: dict[str, dict[bytes, Path]] = {}
     files = list(labelled_files(folder))
+    if not margin:
+        check_tight(folder, [path for _, path in files])
     for expression, path in files:
         by_class.setdefault(expression, {}).setdefault(path.read_bytes(), path)
     unique = {name: in_order(list(pictures.values())) for name, pictures in by_class.items()}

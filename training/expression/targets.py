@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from roommood.inference_worker.evaluation.ferplus import FaceSet, without_single_votes
+from roommood.inference_worker.evaluation.ferplus import Counts, FaceSet, without_single_votes
 from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.expression.ferplus import Floats
@@ -22,6 +22,16 @@ from roommood.training.expression.ferplus import Floats
 # eighth searched as fear, and without a voter a talking face is no fear.
 CONFIRMED_VOTES: Final = {"disgust": 2.0, "fear": 1.5, "anger": 1.0, "sadness": 0.5}
 LONE_VOTES: Final = {"disgust": 1.0, "fear": 0.3}
+
+
+# Of what strangers voted on, the part on which they differ; nearly half of FER+.
+_LEAST_DISAGREEMENT: Final = 0.05
+
+
+def are_of_strangers(votes: Counts) -> bool:
+    """Whether votes (N, 10) differ as strangers' do: what has one label each was not voted on."""
+    differ = votes.max(axis=1) < votes.sum(axis=1)
+    return len(votes) > 0 and bool(differ.mean() >= _LEAST_DISAGREEMENT)
 
 
 def read_names(path: Path) -> frozenset[str]:

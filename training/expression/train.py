@@ -7,7 +7,7 @@ Teachers see the very pictures that the student sees (Beyer et al. 2022,
 arXiv 2106.05237).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -188,6 +188,7 @@ class Run:
         state = {name: part.state_dict() for name, part in self._parts().items()}
         state |= {"shape": self.settings.shape, "answer": self.answer}
         state |= {"epoch": self.epoch, "best_epoch": self.best_epoch, "best": self.best}
+        state |= {"evened": is_evened(self.settings.start_from)}
         self.settings.checkpoint.parent.mkdir(parents=True, exist_ok=True)
         partial = self.settings.checkpoint.with_suffix(".partial")
         torch.save(state, partial)
@@ -282,8 +283,23 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
+def is_evened(path: Path | None) -> bool:
+    """Whether odds were added to these weights by `export`: to an exported file's, and to those of
+    a run that began with one."""
+    if path is None or path.suffix == ONNX:
+        return path is not None
+    return bool(read_checkpoint(path).get("evened"))
+
+
 def _averaged(net: nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel:
-    blend = torch.optim.swa_utils.get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    """Takes the moving mean of the weights; of the first steps a mean of few, or a short run would
+    end with the random ones that it began with."""
+
+    def blend(mean: Sequence[Tensor], latest: Sequence[Tensor], steps: Tensor | int) -> None:
+        kept = min(decay, (1 + int(steps)) / (10 + int(steps)))
+        for averaged, new in zip(mean, latest, strict=True):
+            averaged.copy_(averaged * kept + new * (1 - kept))
+
     return torch.optim.swa_utils.AveragedModel(net, multi_avg_fn=blend, use_buffers=True)
 
 

@@ -1,6 +1,7 @@
 """Public sets into the layout that training reads, as a whole or not at all."""
 
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -108,11 +109,68 @@ def test_folders_by_class_become_ten_votes_each(tmp_path: Path) -> None:
     write_pictures(source / "Happy", [f"{n}.png" for n in range(30)], side=60)
     write_pictures(source / "sad", [f"{n}.jpg" for n in range(20)], seed=1)
     counts = import_folders(source, tmp_path / "out", 30)
-    assert sum(counts.values()) == 50
-    assert min(counts.values()) > 0
+    assert sum(of["happiness"] for of in counts.values()) == 30
+    assert sum(of["sadness"] for of in counts.values()) == 20
+    assert min(sum(of.values()) for of in counts.values()) > 0
     splits = [read_split(tmp_path / "out" / name) for name in counts]
     labels = np.concatenate([majority_labels(split.votes) for split in splits])
     assert np.bincount(labels).tolist() == [0, 30, 0, 20]
+
+
+def test_a_set_in_parts_keeps_them(tmp_path: Path) -> None:
+    source = tmp_path / "set"
+    for seed, (part, expression) in enumerate(product(("Train", "test"), ("happy", "sad"))):
+        write_pictures(source / part / expression, [f"{n}.jpg" for n in range(9)], seed=seed)
+    counts = import_folders(source, tmp_path / "out")
+    for split, part in (("FER2013Train", "Train"), ("FER2013Valid", "test")):
+        assert sum(counts[split].values()) == 18
+        assert _contents(tmp_path / "out" / split) == _contents(source / part)
+    assert set(counts) == {"FER2013Train", "FER2013Valid"}
+
+
+def test_where_a_set_has_both_they_stay_apart(tmp_path: Path) -> None:
+    for seed, part in enumerate(("train", "validation", "test")):
+        write_pictures(tmp_path / "set" / part / "fear", [f"{n}.jpg" for n in range(5)], seed=seed)
+    counts = import_folders(tmp_path / "set", tmp_path / "out")
+    splits = ("FER2013Train", "FER2013Valid", "FER2013Test")
+    for split, part in zip(splits, ("train", "validation", "test"), strict=True):
+        assert counts[split]["fear"] == 5
+        assert _contents(tmp_path / "out" / split) == _contents(tmp_path / "set" / part)
+
+
+def test_a_part_of_a_set_is_no_expression(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "set" / "test" / "fear", ["a.png"])
+    with pytest.raises(ConfigError, match="a part of a set, no expression"):
+        import_folders(tmp_path / "set", tmp_path / "out")
+    write_pictures(tmp_path / "set" / "train" / "fear", ["a.png"])
+    write_pictures(tmp_path / "set" / "extra", ["a.png"])
+    with pytest.raises(ConfigError, match=r"extra: beside train/"):
+        import_folders(tmp_path / "set", tmp_path / "out")
+
+
+def test_pictures_of_every_kind_and_in_folders_of_people_are_taken(tmp_path: Path) -> None:
+    folder = tmp_path / "mine" / "fear"
+    write_pictures(folder, ["a.webp", "b.bmp", "c.TIF", "d.jpg"])
+    (folder / "d.jpg").rename(folder / "d.JFIF")
+    write_pictures(folder / "somebody", ["e.png"], seed=1)
+    write_pictures(folder / ".ipynb_checkpoints", ["e.png"], seed=1)
+    (folder / "notes.txt").write_text("of no interest")
+    counts = import_folders(tmp_path / "mine", tmp_path / "out")
+    assert sum(of["fear"] for of in counts.values()) == 5
+
+
+def test_a_kind_that_cannot_be_read_is_named_rather_than_left_out(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "mine" / "fear", ["a.png"])
+    (tmp_path / "mine" / "fear" / "b.HEIC").write_bytes(b"x")
+    with pytest.raises(ConfigError, match=r"b\.HEIC cannot be read: heif-convert"):
+        import_folders(tmp_path / "mine", tmp_path / "out")
+
+
+def _contents(folder: Path) -> list[bytes]:
+    import cv2
+
+    pictures = (cv2.imread(str(path), 0) for path in folder.rglob("*.*g"))
+    return sorted(picture.tobytes() for picture in pictures if picture is not None)
 
 
 def test_collected_pictures_lose_their_margin(tmp_path: Path) -> None:
@@ -125,7 +183,7 @@ def test_collected_pictures_lose_their_margin(tmp_path: Path) -> None:
         cv2.imwrite(str(tmp_path / "mine" / "anger" / name), framed)
     (tmp_path / "mine" / DESCRIPTION).write_text('{"margin": 0.25}')
     counts = import_folders(tmp_path / "mine", tmp_path / "out", 10)
-    split = next(name for name, number in counts.items() if number)
+    split = next(name for name, of in counts.items() if any(of.values()))
     assert read_split(tmp_path / "out" / split).pictures.min() > 180
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.making import write_data
+from tests.training.making import votes, write_data, write_split
 
 pytest.importorskip("torch")
 pytest.importorskip("cv2")
@@ -19,6 +19,7 @@ import torch
 
 from roommood.inference_worker.evaluation.ferplus import UNCLEAR
 from roommood.inference_worker.models.contract import ExpressionContract, from_metadata
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from roommood.shared.errors import ConfigError
 from roommood.shared.protocol.emotions import EXPRESSIONS, SIZE_CLASSES
 from roommood.training.expression.card import read_recipe
@@ -38,7 +39,11 @@ from roommood.training.expression.train import Run, TrainSettings, load_net, pre
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = write_data(tmp_path_factory.mktemp("data"))
+    return trained(write_data(tmp_path_factory.mktemp("data")))
+
+
+def trained(folder: Path) -> Path:
+    """The checkpoint of one epoch."""
     shape = NetShape(widths=(16, 16, 16), blocks=(1, 1, 1))
     path = folder / "run.pt"
     settings = TrainSettings(folder, path, shape, epochs=1, batch=8, held_out_percent=50)
@@ -155,6 +160,46 @@ def test_the_odds_of_an_expression_are_raised_as_asked(checkpoint: Path, tmp_pat
     fear, neutral = EXPRESSIONS.index("fear"), EXPRESSIONS.index("neutral")
     gain = raised[:, fear] / raised[:, neutral] / (plain[:, fear] / plain[:, neutral])
     assert gain == pytest.approx(3.0, rel=0.15)
+
+
+def test_what_no_picture_taught_is_never_answered_and_one_label_each_raises_nothing(
+    tmp_path: Path,
+) -> None:
+    data, model = tmp_path / "own", tmp_path / "own.onnx"
+    rows = [votes(happiness=10), votes(disgust=10)] * 20
+    write_split(data / "FER2013Train", rows)
+    write_split(data / "FER2013Valid", rows, seed=1)
+    path = trained(data)
+    export(ExportSettings(path, data, model, held_out_percent=50, eight_bits=False))
+    faces = np.random.default_rng(2).integers(0, 256, (50, 48, 48), dtype=np.uint8)
+    classifier = Classifier(model)
+    taught = [EXPRESSIONS.index(name) for name in ("happiness", "disgust")]
+    assert classifier.probabilities(faces)[:, taught].sum(axis=1).min() > 0.99
+    added = (classifier.logits(faces) - predict(load_net(path), faces))[:, taught]
+    assert added[:, 0] == pytest.approx(added[:, 1], abs=0.3)
+    assert "FER" not in classifier.metadata["roommood.training_data"]
+    assert "not stated" in classifier.metadata["roommood.licence"]
+    assert classifier.metadata["roommood.model_id"] == "expression-own"
+
+
+def test_odds_are_not_added_again_to_a_run_that_began_with_an_exported_file(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    data = checkpoint.parent
+    faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    shape = load_net(SHIPPED_EXPRESSION).shape
+    asked = {"epochs": 1, "batch": 8, "held_out_percent": 50}
+    for name, start in (("again.pt", SHIPPED_EXPRESSION), ("once-more.pt", tmp_path / "again.pt")):
+        Run(TrainSettings(data, tmp_path / name, shape, start_from=start, **asked)).train(
+            lambda *_: None
+        )
+        out = tmp_path / f"{name}.onnx"
+        export(ExportSettings(tmp_path / name, data, out, "tiny-2", 50, eight_bits=False))
+        added = Classifier(out).logits(faces) - predict(load_net(tmp_path / name), faces)
+        assert np.abs(added).max() < 0.02
+    export(ExportSettings(checkpoint, data, tmp_path / "first.onnx", "tiny-2", 50))
+    added = Classifier(tmp_path / "first.onnx").logits(faces) - predict(load_net(checkpoint), faces)
+    assert np.abs(added).max() > 1
 
 
 def test_a_second_heads_answer_is_divided_by_how_often_each_word_was_searched(
