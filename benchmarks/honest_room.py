@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from roommood.aggregator.stats.correction import Evidence, Matrix, corrected
 from roommood.inference_worker.evaluation.ferplus import SPLITS, UNCLEAR, read_split
-from roommood.inference_worker.evaluation.photographs import LABELS, answers_on, labelled
+from roommood.inference_worker.evaluation.photographs import LABELS, answers_on, read_labels
 from roommood.inference_worker.models.contract import ExpressionContract, from_metadata
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
 from roommood.inference_worker.vision.sharpness import least_sure
@@ -134,7 +134,7 @@ def answered(classifier: Classifier, data: Path, first_labels: Path | None) -> F
 
 def photographed(model: Path, folder: Path) -> Faces:
     """The largest face of each labelled photograph, through detector, crop and classifier."""
-    rows = list(labelled(folder / LABELS))
+    rows = read_labels(folder / LABELS).rows
     _, answers = answers_on(model, folder, rows, list(SIZES_PX.values()))
     truth = answers[SIZES_PX["large"]].truth
     return Faces(

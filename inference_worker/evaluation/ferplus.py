@@ -6,7 +6,6 @@ crop box, ten vote counts. The columns and the majority protocol are those of Ba
 Distribution" (arXiv 1608.01041).
 """
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from roommood.inference_worker.evaluation.tables import rows_of
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
 from roommood.shared.opencv import file_name
@@ -112,13 +112,7 @@ def without_single_votes(votes: Counts) -> Counts:
 def _read_rows(path: Path) -> list[tuple[str, list[int]]]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file: a FER+ split holds pictures and {LABEL_FILE}")
-    try:
-        with path.open(newline="", encoding="utf-8") as lines:
-            rows = [
-                _parse_row(path, number, row) for number, row in enumerate(csv.reader(lines), 1)
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: not a readable CSV file: {error}") from error
+    rows = [_parse_row(path, number, row) for number, row in rows_of(path)]
     if not rows:
         raise ConfigError(f"{path}: it is empty: a row per picture is due")
     return rows
@@ -131,7 +125,7 @@ def _parse_row(path: Path, number: int, row: list[str]) -> tuple[str, list[int]]
             f"{path}, line {number}: {len(cells)} votes after name and box, {len(VOTE_COLUMNS)} "
             f"are due: {', '.join(VOTE_COLUMNS)}"
         )
-    if not all(cell.strip().isdecimal() for cell in cells):
+    if not all(cell.isdecimal() for cell in cells):
         raise ConfigError(f"{path}, line {number}: votes are whole numbers, not {cells}")
     return row[0], [int(cell) for cell in cells]
 

@@ -39,13 +39,18 @@ def evaluate_model(
     file = spec if is_haar(spec) else str(resolve(spec))
     if task_of(file) == "face":
         _check_layout(spec, data, voc=True)
-        if split is not None:
-            sys.stderr.write(f"note: {data} has no splits: all of it is used\n")
+        _note_no_splits(data, split)
         return evaluate_faces(file, data, limit=limit, progress=progress)
     if has_photographs(data):
+        _note_no_splits(data, split)
         return evaluate_photographs(Path(file), data, limit=limit, progress=progress)
     _check_layout(spec, data, voc=False)
     return evaluate_expression(Path(file), data, split, limit=limit, progress=progress)
+
+
+def _note_no_splits(data: Path, split: str | None) -> None:
+    if split is not None:
+        sys.stderr.write(f"note: {data} has no splits: all of it is used\n")
 
 
 def _check_layout(spec: str, data: Path, *, voc: bool) -> None:

@@ -4,8 +4,9 @@ The shipped detector finds the face, so that its boxes, crop, calibration and bo
 count as in a room. Every picture is scaled until the face that was found has a given side.
 """
 
-import csv
-from collections.abc import Iterator, Sequence
+import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ from roommood.inference_worker.evaluation.expression import (
     recalls,
 )
 from roommood.inference_worker.evaluation.ferplus import Counts
+from roommood.inference_worker.evaluation.tables import rows_of
 from roommood.inference_worker.vision.detectors import open_detector
 from roommood.inference_worker.vision.emotions import ExpressionClassifier, open_classifier
 from roommood.inference_worker.vision.faces import Detection, FaceDetector
@@ -36,6 +38,7 @@ _COLUMNS: Final = ("image", "emotion")
 _MARGIN: Final = 0.3
 _GREY: Final = (127, 127, 127)
 _DETECTED_PX: Final = 320
+_WORDS_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,12 +82,16 @@ def evaluate_photographs(
     path: Path, data: Path, *, limit: int | None = None, progress: Progress = no_progress
 ) -> PhotographFigures:
     """Every figure of the classifier in `path` on `data`, images/ beside a labels.csv whose first
-    columns are image and emotion; rows with another word than the eight expressions are skipped.
+    columns are image and emotion; rows with another word than the eight expressions are skipped,
+    and counted on stderr.
 
     Raises ModelError, and ConfigError or PictureError naming file and line.
     """
     check_limit(limit)
-    rows = list(labelled(data / LABELS))[:limit]
+    labels = read_labels(data / LABELS)
+    _note_skipped(data / LABELS, labels)
+    rows = labels.rows[:limit]
+    _check_present(data / "images", rows)
     classifier, answers = answers_on(path, data, rows, FACE_SIDES_PX, progress)
     return _figures(classifier.contract.model_id, len(rows), answers)
 
@@ -110,24 +117,70 @@ def answers_on(
     return classifier, {px: _answers_of(classifier, crops, px) for px in sides_px}
 
 
-def labelled(path: Path) -> Iterator[tuple[str, int]]:
-    """Name and expression of each line of a labels.csv that names one; ConfigError if it cannot
-    be read as one."""
-    with path.open(newline="") as lines:
-        table = csv.reader(lines)
-        if tuple(next(table, [])[:2]) != _COLUMNS:
-            raise ConfigError(f"{path}, line 1: the first columns are not {', '.join(_COLUMNS)}")
-        for number, row in enumerate(table, 2):
-            if len(row) < len(_COLUMNS):
-                raise ConfigError(f"{path}, line {number}: {len(row)} columns, at least 2 are due")
-            if row[1] in EXPRESSIONS:
-                yield row[0], EXPRESSIONS.index(row[1])
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a labels.csv says: names of pictures below images/ with the place of their expression
+    in wire order, and how often it has another word in its place."""
+
+    rows: list[tuple[str, int]]
+    skipped: Counter[str]
+
+
+def read_labels(path: Path) -> Labels:
+    """The lines of a labels.csv, whatever the case of its words.
+
+    Raises ConfigError: it cannot be read as one, or no line names one of the eight expressions.
+    """
+    labels = Labels([], Counter())
+    table = rows_of(path)
+    number, header = next(table, (1, []))
+    if tuple(map(str.lower, header[:2])) != _COLUMNS:
+        raise ConfigError(
+            f"{path}, line {number}: the first columns are not {', '.join(_COLUMNS)}: "
+            "let it begin with a line that names them"
+        )
+    for number, row in table:
+        if len(row) < len(_COLUMNS):
+            raise ConfigError(f"{path}, line {number}: {len(row)} columns, at least 2 are due")
+        name, word = row[0], row[1].lower()
+        if word in EXPRESSIONS:
+            labels.rows.append((name, EXPRESSIONS.index(word)))
+        else:
+            labels.skipped[row[1]] += 1
+    if not labels.rows:
+        raise ConfigError(
+            f"{path}: no line names one of {', '.join(EXPRESSIONS)}"
+            f"{_words(labels.skipped)}: use these words"
+        )
+    return labels
+
+
+def _words(skipped: Counter[str]) -> str:
+    """Those that are most frequent."""
+    words = [f"{word[:30]!r} in {count}" for word, count in skipped.most_common(_WORDS_SHOWN)]
+    return f" ({', '.join(words)})" if words else ""
+
+
+def _note_skipped(path: Path, labels: Labels) -> None:
+    if labels.skipped:
+        count, words = labels.skipped.total(), _words(labels.skipped)
+        sys.stderr.write(f"note: {path}: lines skipped for another word: {count}{words}\n")
+
+
+def _check_present(folder: Path, rows: Sequence[tuple[str, int]]) -> None:
+    """Before the first of perhaps thousands is looked at."""
+    missing = [folder / name for name, _ in rows if not (folder / name).is_file()]
+    if missing:
+        raise PictureError(
+            f"{missing[0]}: no such file; of {len(rows)} pictures {len(missing)} are missing: "
+            f"{LABELS} has names below {folder.name}/, or whole paths"
+        )
 
 
 def _read(path: Path) -> Picture:
     picture = cv2.imread(file_name(path), cv2.IMREAD_COLOR)
     if picture is None:
-        raise PictureError(f"{path} is missing or not a picture")
+        raise PictureError(f"{path}: not a readable picture")
     margin = round(_MARGIN * max(picture.shape[:2]))
     framed: Any = cv2.copyMakeBorder(picture, *(margin,) * 4, cv2.BORDER_CONSTANT, value=_GREY)
     return _scaled(framed, _DETECTED_PX / max(framed.shape[:2]))

@@ -4,6 +4,8 @@
 a face, whatever its label; a picture without annotation file shows no face.
 """
 
+import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -21,6 +23,7 @@ Boxes = NDArray[np.float32]
 IMAGES: Final = "images"
 ANNOTATIONS: Final = "annotations"
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+_ROOT: Final = "annotation"
 _CORNERS: Final = ("xmin", "ymin", "xmax", "ymax")
 # EXIF orientation is ignored, as it is for a camera's frames.
 _FLAGS: Final = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -62,22 +65,31 @@ def read_photographs(data: Path, limit: int | None = None) -> list[Photograph]:
             raise ConfigError(
                 f"{data}: it has no {folder}/: VOC data has {IMAGES}/ and {ANNOTATIONS}/"
             )
-    paths = sorted(p for p in (data / IMAGES).iterdir() if p.suffix.lower() in _SUFFIXES)
+    paths = sorted(
+        p for p in (data / IMAGES).iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file()
+    )
     if not paths:
         raise ConfigError(f"{data / IMAGES}: no picture ({', '.join(sorted(_SUFFIXES))}) there")
-    _check_orphans(data, {path.stem for path in paths})
-    return [_photograph(path, data / ANNOTATIONS / f"{path.stem}.xml") for path in paths[:limit]]
+    annotations = _annotations(data, {path.stem for path in paths})
+    photographs = [Photograph(path, _faces(annotations.get(path.stem))) for path in paths[:limit]]
+    if not any(len(photograph.faces.boxes) for photograph in photographs):
+        sys.stderr.write(
+            f"note: {data / ANNOTATIONS} tells of no face: only mistakes are counted\n"
+        )
+    return photographs
 
 
-def _check_orphans(data: Path, stems: set[str]) -> None:
-    for annotation in sorted((data / ANNOTATIONS).glob("*.xml")):
-        if annotation.stem not in stems:
-            raise ConfigError(f"{annotation}: its picture is missing from {data / IMAGES}")
+def _annotations(data: Path, stems: set[str]) -> dict[str, Path]:
+    """By the stem of their picture."""
+    paths = sorted(p for p in (data / ANNOTATIONS).iterdir() if p.suffix.lower() == ".xml")
+    for path in paths:
+        if path.stem not in stems:
+            raise ConfigError(f"{path}: its picture is missing from {data / IMAGES}")
+    return {path.stem: path for path in paths}
 
 
-def _photograph(path: Path, annotation: Path) -> Photograph:
-    faces = read_annotation(annotation) if annotation.is_file() else _annotation([], [])
-    return Photograph(path, faces)
+def _faces(annotation: Path | None) -> Annotation:
+    return read_annotation(annotation) if annotation else _annotation([], [])
 
 
 def read_annotation(path: Path) -> Annotation:
@@ -91,13 +103,17 @@ def _annotation(objects: list[ElementTree.Element], boxes: list[list[float]]) ->
     return Annotation(
         np.array(boxes, np.float32).reshape(-1, 4),
         tuple(item.findtext("name", "face").strip() for item in objects),
-        np.array([item.findtext("difficult", "0").strip() == "1" for item in objects], np.bool_),
+        np.array([_is_difficult(item) for item in objects], np.bool_),
     )
+
+
+def _is_difficult(item: ElementTree.Element) -> bool:
+    return item.findtext("difficult", "0").strip().lower() in ("1", "true", "yes")
 
 
 def _objects(annotation: Path) -> list[ElementTree.Element]:
     try:
-        return ElementTree.parse(annotation).getroot().findall("object")
+        root = ElementTree.parse(annotation).getroot()
     except OSError as error:
         raise ConfigError(f"{annotation}: cannot be read: {error.strerror}") from error
     except ElementTree.ParseError as error:
@@ -105,6 +121,11 @@ def _objects(annotation: Path) -> list[ElementTree.Element]:
         raise ConfigError(
             f"{annotation}, line {line}, column {column}: not XML: {error}"
         ) from error
+    if root.tag != _ROOT:  # what another layout has would pass for a picture without faces
+        raise ConfigError(
+            f"{annotation}: it begins with <{root.tag}>, Pascal VOC with <{_ROOT}>: convert it"
+        )
+    return root.findall("object")
 
 
 def _box(annotation: Path, number: int, item: ElementTree.Element) -> list[float]:
@@ -113,7 +134,7 @@ def _box(annotation: Path, number: int, item: ElementTree.Element) -> list[float
         left, top, right, bottom = map(float, texts)
     except ValueError:
         left = top = right = bottom = 0.0
-    if not (left < right and top < bottom):
+    if not (-math.inf < left < right < math.inf and -math.inf < top < bottom < math.inf):
         shown = ", ".join(f"{name} {text}" for name, text in zip(_CORNERS, texts, strict=True))
         raise ConfigError(f"{annotation}, object {number}: its bndbox is no box: {shown}")
     return [left, top, right, bottom]

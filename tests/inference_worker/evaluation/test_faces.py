@@ -172,10 +172,16 @@ def test_a_classifier_is_no_detector(tmp_path: Path) -> None:
         ("<annotation>\n<object>", r"a.xml, line 2, column \d+: not XML"),
         ("<annotation><object><name>x</name></object></annotation>", "a.xml, object 1: .*missing"),
         (
-            "<a><object><bndbox><xmin>5</xmin><ymin>1</ymin><xmax>5</xmax><ymax>9</ymax></bndbox>"
-            "</object></a>",
+            "<annotation><object><bndbox><xmin>5</xmin><ymin>1</ymin><xmax>5</xmax>"
+            "<ymax>9</ymax></bndbox></object></annotation>",
             "object 1: its bndbox is no box: xmin 5, ymin 1, xmax 5, ymax 9",
         ),
+        (
+            "<annotation><object><bndbox><xmin>5</xmin><ymin>1</ymin><xmax>inf</xmax>"
+            "<ymax>9</ymax></bndbox></object></annotation>",
+            "object 1: its bndbox is no box: xmin 5, ymin 1, xmax inf, ymax 9",
+        ),
+        ("<annotations><image/></annotations>", "begins with <annotations>, .* <annotation>"),
     ],
 )
 def test_a_wrong_annotation_is_told_with_its_place(
@@ -186,6 +192,31 @@ def test_a_wrong_annotation_is_told_with_its_place(
     (data / "annotations" / "a.xml").write_text(xml)
     with pytest.raises(ConfigError, match=message):
         evaluate_faces(detector, data)
+
+
+def test_annotations_count_however_their_names_end_and_say_difficult(
+    tmp_path: Path, detector: str
+) -> None:
+    data = voc_folder(tmp_path)
+    add_photograph(data, "a", lit((40, 40)), [("face", around(40, 40))])
+    add_photograph(data, "b", lit((40, 40)), [("face", around(40, 40))])
+    (data / "annotations" / "a.xml").rename(data / "annotations" / "a.XML")
+    text = (data / "annotations" / "b.xml").read_text()
+    difficult = text.replace("<bndbox>", "<difficult>True</difficult><bndbox>")
+    (data / "annotations" / "b.xml").write_text(difficult)
+    (data / "images" / "folder.jpg").mkdir()
+    figures = evaluate_faces(detector, data)
+    assert (figures.images, figures.n, figures.recall) == (2, 1, 1.0)
+    assert figures.face_free_images == 0
+
+
+def test_a_folder_that_tells_of_no_face_says_so(
+    tmp_path: Path, detector: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = voc_folder(tmp_path)
+    add_photograph(data, "a", lit((40, 40)), None)
+    assert evaluate_faces(detector, data).ap is None
+    assert "annotations tells of no face: only mistakes are counted" in capsys.readouterr().err
 
 
 def test_what_a_folder_lacks_is_named(tmp_path: Path, detector: str) -> None:

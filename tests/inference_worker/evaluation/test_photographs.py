@@ -43,9 +43,35 @@ def test_a_wrong_label_costs_its_expression_alone(tmp_path: Path) -> None:
     assert result.ece_alike == pytest.approx(0.5, abs=0.2)
 
 
-def test_other_words_than_the_eight_are_skipped(tmp_path: Path) -> None:
+def test_other_words_than_the_eight_are_skipped_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = folder(tmp_path, {"a.png": (astronaut(), "happiness"), "b.png": (plain(9, 9), "joy")})
     assert evaluate_photographs(SHIPPED_EXPRESSION, data).n == 1
+    assert "labels.csv: lines skipped for another word: 1 ('joy' in 1)" in capsys.readouterr().err
+
+
+def test_a_table_without_one_of_the_eight_is_no_measurement(tmp_path: Path) -> None:
+    data = folder(tmp_path, {"a.png": (plain(9, 9), "joy"), "b.png": (plain(9, 9), "3")})
+    with pytest.raises(ConfigError, match=r"no line names .* \('joy' in 1, '3' in 1\): use these"):
+        evaluate_photographs(SHIPPED_EXPRESSION, data)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "\ufeffimage,emotion\r\na.png,happiness\r\n\r\n".encode(),
+        b"image;emotion;by\na.png;happiness;me, and others\n",
+        "image\temotion\na.png\thappiness\n".encode("utf-16"),
+        b"Image, Emotion\n\n a.png, Happiness \n",
+        b'image,emotion\n"a.png","happiness"\n',
+    ],
+)
+def test_tables_are_read_as_spreadsheets_write_them(tmp_path: Path, table: bytes) -> None:
+    data = folder(tmp_path, {"a.png": (astronaut(), "happiness")})
+    (data / "labels.csv").write_bytes(table)
+    result = evaluate_photographs(SHIPPED_EXPRESSION, data)
+    assert (result.n, result.accuracy) == (1, 1.0)
 
 
 def test_such_a_folder_is_known_by_its_layout(tmp_path: Path) -> None:
@@ -56,19 +82,30 @@ def test_such_a_folder_is_known_by_its_layout(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("table", "error"),
-    [("name,label\n", "line 1"), ("image,emotion\na.png\n", "line 2: 1 column")],
+    [
+        (b"name,label\n", "line 1"),
+        (b"", "line 1"),
+        (b"image,emotion\n\na.png\n", "line 3: 1 column"),
+        (b"image,emotion\nM\xfcller.png,fear\n", "line 2: .*save it as CSV in UTF-8"),
+        (b'image,emotion\n"a.png,fear\n', "line 2: not a row of CSV"),
+    ],
 )
 def test_a_malformed_table_is_an_error_that_names_the_line(
-    tmp_path: Path, table: str, error: str
+    tmp_path: Path, table: bytes, error: str
 ) -> None:
     (tmp_path / "images").mkdir()
-    (tmp_path / "labels.csv").write_text(table)
+    (tmp_path / "labels.csv").write_bytes(table)
     with pytest.raises(ConfigError, match=error):
         evaluate_photographs(SHIPPED_EXPRESSION, tmp_path)
 
 
-def test_a_picture_that_is_missing_is_an_error_that_names_it(tmp_path: Path) -> None:
-    data = folder(tmp_path, {"a.png": (astronaut(), "happiness")})
-    (data / "images" / "a.png").unlink()
-    with pytest.raises(PictureError, match=r"a\.png"):
+def test_pictures_that_are_missing_are_told_before_any_is_looked_at(tmp_path: Path) -> None:
+    portrait = (astronaut(), "happiness")
+    data = folder(tmp_path, {"a.png": portrait, "b.png": portrait, "c.png": portrait})
+    (data / "images" / "a.png").write_bytes(b"no picture")
+    (data / "images" / "c.png").unlink()
+    with pytest.raises(PictureError, match=r"c\.png: no such file; of 3 pictures 1 are missing"):
+        evaluate_photographs(SHIPPED_EXPRESSION, data)
+    (data / "labels.csv").write_text("image,emotion\na.png,happiness\n")
+    with pytest.raises(PictureError, match=r"a\.png: not a readable picture"):
         evaluate_photographs(SHIPPED_EXPRESSION, data)
