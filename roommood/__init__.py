@@ -5,7 +5,8 @@
     with RoomStats("redis://127.0.0.1:6379/0") as stats:
         print(stats.summary("kitchen", timedelta(hours=1)).dominant)
 
-`analyse_pictures` and `analyse_video` need no room, no Redis and none of its processes.
+`analyse_picture`, `analyse_pictures` and `analyse_video` need no room, no Redis and none of its
+processes. Every error is a `RoommoodError`, whose text says what to do.
 
 What stands here is loaded when it is first used, so that a machine needs only the libraries of
 what it runs.
@@ -18,16 +19,41 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from roommood.aggregator.stats.figures import RoomPeriod
     from roommood.aggregator.stats.room_stats import RoomStats
-    from roommood.deploy.analyse.pictures import analyse_pictures
-    from roommood.deploy.analyse.run import analyse_video
-    from roommood.shared.errors import StoreAway
+    from roommood.deploy.analyse.pictures import (
+        PictureFaces,
+        ShownFace,
+        analyse_picture,
+        analyse_pictures,
+    )
+    from roommood.deploy.analyse.run import Second, analyse_video
+    from roommood.shared.errors import PictureError, RoommoodError, SourceError, StoreAway
 
-__all__ = ["RoomPeriod", "RoomStats", "StoreAway", "analyse_pictures", "analyse_video"]
+__all__ = [
+    "PictureError",
+    "PictureFaces",
+    "RoomPeriod",
+    "RoomStats",
+    "RoommoodError",
+    "Second",
+    "ShownFace",
+    "SourceError",
+    "StoreAway",
+    "analyse_picture",
+    "analyse_pictures",
+    "analyse_video",
+]
 
 _HOMES = {
+    "PictureError": "roommood.shared.errors",
+    "PictureFaces": "roommood.deploy.analyse.pictures",
     "RoomPeriod": "roommood.aggregator.stats.figures",
     "RoomStats": "roommood.aggregator.stats.room_stats",
+    "RoommoodError": "roommood.shared.errors",
+    "Second": "roommood.deploy.analyse.run",
+    "ShownFace": "roommood.deploy.analyse.pictures",
+    "SourceError": "roommood.shared.errors",
     "StoreAway": "roommood.shared.errors",
+    "analyse_picture": "roommood.deploy.analyse.pictures",
     "analyse_pictures": "roommood.deploy.analyse.pictures",
     "analyse_video": "roommood.deploy.analyse.run",
 }

@@ -134,7 +134,7 @@ def read_picture(path: Path) -> Picture:
 
     Raises PictureError (damaged, or over 64 megapixels) or OSError.
     """
-    data = _read_bytes(path)
+    data = read_bytes(path)
     if is_jpeg(data):
         return Picture.of_jpeg(data, boot_ms())
     return Picture.of_pixels(decoded(data), boot_ms())
@@ -142,13 +142,13 @@ def read_picture(path: Path) -> Picture:
 
 def read_pixels(path: Path) -> Pixels:
     """A picture file as upright BGR pixels (H, W, 3). Raises PictureError or OSError."""
-    return decoded(_read_bytes(path))
+    return decoded(read_bytes(path))
 
 
-def decoded(data: bytes) -> Pixels:
-    """Upright BGR pixels (H, W, 3) of a picture, 8.3 megapixels at most. Raises PictureError."""
+def decoded(data: bytes, most_pixels: int = MAX_PICTURE_PIXELS) -> Pixels:
+    """Upright BGR pixels (H, W, 3) of a picture, at most so many. Raises PictureError."""
     orientation, data = webp_orientation(data)
-    return _turned_upright(decode_within(data, MAX_PICTURE_PIXELS), orientation)
+    return _turned_upright(decode_within(data, most_pixels), orientation)
 
 
 def _turned_upright(pixels: Pixels, orientation: int) -> Pixels:
@@ -159,7 +159,8 @@ def _turned_upright(pixels: Pixels, orientation: int) -> Pixels:
     return pixels if flip is None else cv2.flip(pixels, flip).astype(pixels.dtype, copy=False)
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """A picture file's bytes. Raises PictureError (no file, or too large a one) or OSError."""
     status = path.stat()
     if not stat.S_ISREG(status.st_mode):
         raise PictureDamaged("no file, but a folder, pipe or device")

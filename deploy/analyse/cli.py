@@ -88,8 +88,11 @@ def analyse(
 
 
 def _require(paths: Sequence[Path]) -> None:
+    from roommood.deploy.analyse.given import refuse_address
+
     for path in paths:
         if not path.exists():
+            refuse_address(str(path))
             raise ConfigError(f"{shown(str(path))} does not exist")
 
 

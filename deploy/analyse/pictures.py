@@ -3,16 +3,21 @@
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.sources.endings import NOT_TAKEN, PICTURE_SUFFIXES
 from roommood.camera_node.sources.pictures import is_listed, left_out, read_picture
+from roommood.deploy.analyse.given import path_of, picture_of
 from roommood.inference_worker.vision.analysis import Analyzer, open_analyzer
 from roommood.shared.errors import PictureDamaged, PictureError, SourceError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.shared.protocol.messages import Face
+
+if TYPE_CHECKING:
+    from roommood.shared.opencv import Pixels
 
 _log = logging.getLogger(__name__)
 # Told of rather than passed over, though most cannot be read.
@@ -63,11 +68,43 @@ def analyse_pictures(
     """The faces of these pictures, and of those directly in these folders, read as you go along.
 
     `rotation` is 0, 90, 180 or 270 degrees clockwise. The models are as the command takes them, ""
-    for the shipped ones. Raises SourceError for an empty folder, ModelError where a model fails,
+    for the shipped ones. Raises SourceError for an empty folder or an address, ModelError
+    where a model fails, TypeError for what is no path, ValueError for another rotation.
+    """
+    given: Iterable[object] = [paths]
+    if isinstance(paths, Iterable) and not isinstance(paths, Path | str | bytes):
+        given = paths
+    return faces_of(files_of(map(path_of, given)), open_analyzer(detector, classifier), rotation)
+
+
+def analyse_picture(
+    picture: "Pixels | bytes | Path | str",
+    *,
+    rotation: int = 0,
+    detector: str = "",
+    classifier: str = "",
+) -> tuple[ShownFace, ...]:
+    """The faces of one picture, largest first; none where it shows nobody.
+
+    `picture` is pixels as OpenCV has them, (H, W, 3) BGR or (H, W) grey, uint8; or the bytes of a
+    picture file, or its path. Boxes are in its own pixels, once it is turned by `rotation` (0, 90,
+    180 or 270 degrees clockwise). The models are as the command takes them, "" for the shipped
+    ones; they are loaded at the first call and kept. May be called from several threads.
+
+    Raises PictureError where the picture cannot be used, OSError for a file that cannot be read,
+    SourceError for an address, ModelError where a model fails, TypeError for anything else, and
     ValueError for another rotation.
     """
-    given = [paths] if isinstance(paths, Path | str) else paths
-    return faces_of(files_of(map(Path, given)), open_analyzer(detector, classifier), rotation)
+    given = picture_of(picture)
+    encoded = Encoder(quality=_JPEG_QUALITY).encode(given)
+    faces = _kept_analyzer(detector, classifier).analyze(encoded.jpeg, rotation).faces
+    grown = given.width / encoded.width, given.height / encoded.height
+    return tuple(_shown(face, *grown[:: 1 if rotation in (0, 180) else -1]) for face in faces)
+
+
+@cache
+def _kept_analyzer(detector: str, classifier: str) -> Analyzer:
+    return open_analyzer(detector, classifier)
 
 
 def faces_of(
@@ -119,6 +156,9 @@ def _refuse_what_is_not_taken(file: Path) -> None:
         raise PictureDamaged(f"files that end in {file.suffix} are not taken: {todo}")
 
 
-def _shown(face: Face) -> ShownFace:
+def _shown(face: Face, right: float = 1.0, down: float = 1.0) -> ShownFace:
+    """With its box so many times as far to the right and down, in a picture that was shrunk."""
+    left, top, width, height = face.box
+    box = (round(left * right), round(top * down), round(width * right), round(height * down))
     expressions = dict(zip(EXPRESSIONS, face.probabilities, strict=True))
-    return ShownFace(face.box, face.score, face.sure, expressions)
+    return ShownFace(box, face.score, face.sure, expressions)

@@ -9,6 +9,7 @@ from pathlib import Path
 from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.sources.file_video import FileVideo
 from roommood.camera_node.sources.pacing import Thinner
+from roommood.deploy.analyse.given import path_of
 from roommood.inference_worker.vision.analysis import Analysis, Analyzer, open_analyzer
 from roommood.shared.errors import ConfigError, PictureError, SourceError
 from roommood.shared.process.progress import Progress, no_progress
@@ -64,9 +65,10 @@ def analyse_video(
     looked at; `rotation` is 0, 90, 180 or 270 degrees clockwise. The models are as the command
     takes them, "" for the shipped ones.
 
-    Raises as `run_analysis`, and ValueError for another rotation.
+    Raises as `run_analysis`, SourceError for an address, TypeError for what is no path, and
+    ValueError for another rotation.
     """
-    return run_analysis(Path(path), open_analyzer(detector, classifier), rate_hz, rotation)
+    return run_analysis(path_of(path), open_analyzer(detector, classifier), rate_hz, rotation)
 
 
 def run_analysis(

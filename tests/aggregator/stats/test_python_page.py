@@ -46,12 +46,14 @@ def test_the_python_of_photographs_and_videos_runs(
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     Path("photos/astronaut.jpg").write_bytes(jpeg(astronaut()))
+    Path("photo.jpg").write_bytes(jpeg(astronaut()))
     Path("photos/broken.jpg").write_bytes(b"")
     writer = cv2.VideoWriter("party.mp4", cv2.VideoWriter.fourcc(*"mp4v"), 5, (512, 512))
     writer.write(astronaut())
     writer.release()
     exec(OF_PICTURES, {})
-    lines = capsys.readouterr().out.splitlines()
+    alone, *lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"photos/astronaut.jpg {alone}"
     assert lines[0].startswith("photos/astronaut.jpg (")
     assert "happiness 0.9" in lines[0]
     assert lines[1:2] == ["photos/broken.jpg a picture of 0 bytes"]
