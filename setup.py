@@ -20,4 +20,7 @@ class FreshBuild(build):
 if sys.maxsize < 2**32:
     sys.exit("error: roommood needs a Python of 64 bits: flash Raspberry Pi OS (64-bit)")
 
+if sys.platform == "win32":
+    sys.exit("error: roommood runs on Linux and macOS: on Windows install it in WSL 2")
+
 setup(cmdclass={"build": FreshBuild})

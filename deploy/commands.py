@@ -5,6 +5,7 @@ traceback. Nothing is imported here that takes time.
 """
 
 import signal
+import sys
 from importlib import import_module
 
 
@@ -34,6 +35,8 @@ def roommood_train() -> None:
 
 
 def _run(module: str) -> None:
+    if sys.platform == "win32":
+        sys.exit("error: roommood runs on Linux and macOS: on Windows start it in WSL 2")
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     main = import_module(module).main

@@ -1,4 +1,4 @@
-"""Ctrl-C while a command loads ends it without a traceback."""
+"""Commands that are interrupted while they load, or on a system that they do not run on."""
 
 import re
 import signal
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 COMMANDS = {
     "roommood": ["models", "list"],
     "camera-node": ["--help"],
@@ -57,3 +58,16 @@ def test_who_starts_a_command_may_have_it_ignore_interrupts() -> None:
     program = f"{IGNORED}from roommood.deploy.commands import roommood; roommood()"
     code, output = interrupted(["-c", program, "models", "list"], 40)
     assert (code, output) == (0, b"")
+
+
+def test_on_windows_a_command_and_the_installation_say_where_to() -> None:
+    command = "from roommood.deploy.commands import roommood as run; run()"
+    setup = "import runpy; runpy.run_path('setup.py')"
+    for program in (command, setup):
+        pretended = f"import setuptools, sys; sys.platform = 'win32'; {program}"
+        done = subprocess.run(
+            [sys.executable, "-c", pretended, "--version"],
+            capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: roommood runs on Linux and macOS: on Windows")
