@@ -18,6 +18,14 @@ from roommood.shared.errors import ModelError
 FACES: Final = "faces"
 THRESHOLD, OVERLAP = "score_threshold", "nms_iou"
 _WIDTHS: Final = (5, 15)
+_DUE: Final = (
+    f"it has no output {FACES} of two dimensions and 15 columns, or 5: score, the box's centre, "
+    "width and height, five landmarks"
+)
+# Rounding apart.
+_HIGHEST: Final = 1.01
+# Rows that are compared with each other, best first: its cost is their square.
+_MOST: Final = 1000
 
 
 class EndToEndDetector(OnnxDetector):
@@ -37,8 +45,9 @@ class EndToEndDetector(OnnxDetector):
                 f"{model.path}: with output {FACES!r} it takes uint8 pixels, and has the inputs "
                 f"{THRESHOLD} and {OVERLAP} beside: correct its contract or the file"
             )
-        if model.output_shapes.get(FACES, (None,))[-1] not in _WIDTHS:
-            raise ModelError(f"{model.path}: it has no output {FACES} of 15 columns, or of 5")
+        shape = model.output_shapes.get(FACES)
+        if shape is None or (shape and (len(shape) != 2 or shape[1] not in (*_WIDTHS, None))):
+            raise ModelError(f"{model.path}: {_DUE}")
         self._bounds = self._bounds_from(self._threshold)
 
     def _bounds_from(self, threshold: float) -> dict[str, Tensor]:
@@ -47,14 +56,17 @@ class EndToEndDetector(OnnxDetector):
 
     def _rows(self, tensor: Input) -> list[Row]:
         (faces,) = self._model(tensor, [FACES], self._bounds)
-        rows: list[Row] = [row for row in faces.tolist() if not row[0] < self._threshold]
-        for row in rows:
-            if row[0] != row[0]:
-                raise ModelError(
-                    f"{self._model.path}: its scores or boxes are not numbers: the file is damaged"
-                )
-            row[1] -= row[3] / 2
-            row[2] -= row[4] / 2
+        if faces.ndim != 2 or faces.shape[1] not in _WIDTHS:
+            raise ModelError(f"{self._model.path}: {_DUE}")
+        faces = self._usable(faces[~(faces[:, 0] < self._threshold)][:_MOST])
+        if faces.size and (faces[:, 0].max() > _HIGHEST or faces[:, 3:5].max() < 1):
+            raise ModelError(
+                f"{self._model.path}: it gives a score of {faces[0, 0]:.3g} and a box of "
+                f"{faces[0, 3]:.3g}x{faces[0, 4]:.3g}: due are probabilities, and boxes in pixels "
+                "of its input"
+            )
+        faces[:, 1:3] -= faces[:, 3:5] / 2
+        rows: list[Row] = faces.tolist()
         return rows
 
     def _test_outputs(self, tensor: Input, names: list[str]) -> list[Tensor]:

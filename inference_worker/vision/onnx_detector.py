@@ -57,8 +57,24 @@ class OnnxDetector(ABC):
     def detect(self, picture: Picture) -> list[Detection]:
         """See `FaceDetector.detect`."""
         tensor, scale_x, scale_y = self._letterbox.fill(picture)
-        rows = without_nested(self._rows(tensor), self.contract.score_threshold)
+        height, width = picture.shape[:2]
+        inside = _reaching_into(self._rows(tensor), width * scale_x, height * scale_y)
+        rows = without_nested(inside, self.contract.score_threshold)
         return [self._detection(row, scale_x, scale_y) for row in rows]
+
+    def _usable(self, rows: Tensor) -> Tensor:
+        """(N, 5) or (N, 15) of score, place and size. Raises ModelError for what is not a number,
+        or no box."""
+        if not np.isfinite(rows).all():
+            raise ModelError(
+                f"{self._model.path}: its scores or boxes are not numbers: the file is damaged"
+            )
+        if (rows[:, 3:5] <= 0).any():
+            raise ModelError(
+                f"{self._model.path}: it gives boxes without width or height: the file is damaged, "
+                "or gives something else in their place"
+            )
+        return rows
 
     def _detection(self, row: Row, scale_x: float, scale_y: float) -> Detection:
         score, *numbers = row
@@ -103,6 +119,15 @@ class OnnxDetector(ABC):
                 "both must be free, or both fixed at multiples of 32"
             )
         return height, width
+
+
+def _reaching_into(rows: list[Row], width: float, height: float) -> list[Row]:
+    """Those that lie on the picture at least in part: in what is padded beside it is no face."""
+    return [
+        row
+        for row in rows
+        if row[1] < width and row[2] < height and row[1] + row[3] > 0 and row[2] + row[4] > 0
+    ]
 
 
 def without_nested(rows: list[Row], certain: float) -> list[Row]:

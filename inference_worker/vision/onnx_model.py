@@ -82,16 +82,26 @@ class OnnxModel:
     ) -> list[Tensor]:
         """The named outputs; `more` are the further inputs.
 
-        Raises ModelError where the model fails on this input.
+        Raises ModelError where the model fails on this input, or gives other than floats.
         """
         session = self._fitted.session(tensor.shape)
         try:
-            results: list[Tensor] = session.run(outputs, {self._input_name: tensor, **(more or {})})
+            results = session.run(outputs, {self._input_name: tensor, **(more or {})})
         except Exception as error:  # onnxruntime's exceptions share no public base
             raise ModelError(
                 f"{self.path}: the model failed on an input of {_words(tensor.shape)}: {error}"
             ) from error
-        return results
+        return list(map(self._as_floats, outputs, results))
+
+    def _as_floats(self, name: str, result: Any) -> Tensor:
+        """A tensor of floats, of whatever size; whole numbers, words and maps are no scores."""
+        if not isinstance(result, np.ndarray) or result.dtype.kind != "f":
+            kinds = {out.name: out.type for out in self._session.get_outputs()}
+            raise ModelError(
+                f"{self.path}: its output {name} is {kinds[name]}, not of floats: export the model "
+                "so that it gives its scores as they are"
+            )
+        return result.astype(np.float32, copy=False)
 
     def _first_input(self) -> tuple[str, Shape, bool]:
         inputs = self._session.get_inputs()

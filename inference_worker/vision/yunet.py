@@ -95,9 +95,7 @@ class YuNetDetector(OnnxDetector):
             parts.append(level["kps"][cells] + np.tile(corner, 5))
         rows: Tensor = np.concatenate(parts, 1, dtype=np.float32)
         rows[:, 1:] *= stride
-        if not np.isfinite(rows).all():
-            raise ModelError(f"{self._model.path}: its boxes are not numbers: the file is damaged")
-        return rows
+        return self._usable(rows)
 
     def _best(self, rows: Tensor) -> list[Row]:
         """What is left after greedy suppression of overlaps, best first."""

@@ -104,18 +104,26 @@ def test_a_row_below_the_threshold_is_no_face(tmp_path: Path) -> None:
 
 
 def end_to_end(
-    path: Path, metadata: dict[str, str], *, faces: Any = (), bounded: bool = True
+    path: Path,
+    metadata: dict[str, str],
+    *,
+    faces: Any = (),
+    bounded: bool = True,
+    kind: type = np.float32,
+    shape: Any = "as it is",
 ) -> Path:
-    """A file whose `faces` are constant."""
+    """A file whose `faces` are constant, and of a `shape` that it may not tell (None)."""
     inputs = [helper.make_tensor_value_info("picture", TensorProto.UINT8, [1, 1, "h", "w"])]
     bounds = ("score_threshold", "nms_iou") if bounded else ()
     inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in bounds]
-    rows = np.asarray(faces, np.float32)
+    rows: Any = np.asarray(faces, kind)
+    of = helper.np_dtype_to_tensor_dtype(rows.dtype)
+    declared = shape and [None, *rows.shape[1:]] if rows.ndim > 1 else shape and list(rows.shape)
     graph = helper.make_graph(
         [helper.make_node("Identity", ["rows"], ["faces"])],
         "face",
         inputs,
-        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, [None, rows.shape[-1]])],
+        [helper.make_tensor_value_info("faces", of, declared)],
         [numpy_helper.from_array(rows, "rows")],
     )
     opset = helper.make_opsetid("", 17)
@@ -135,6 +143,68 @@ def test_five_columns_are_boxes_without_landmarks_given_by_their_middle(tmp_path
     (face,) = opened(file, input_size=320).detect(plain(640, 480))
     assert numbers([face]) == [pytest.approx([0.9, 80, 70, 40, 20])]
     assert face.landmarks is None
+
+
+BOX = [0.9, 50, 40, 20, 10]
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ([0.9, np.nan, 40, 20, 10], "not numbers"),
+        ([0.9, 50, 40, np.inf, 10], "not numbers"),
+        ([*BOX, *[np.nan] * 10], "not numbers"),
+        ([0.9, 50, 40, -20, 10], "boxes without width or height"),
+        ([0.9, 50, 40, -20, -10], "boxes without width or height"),
+        ([0.9, 50, 40, 0, 0], "boxes without width or height"),
+        ([0.9, 0.5, 0.4, 0.2, 0.1], "a box of 0.2x0.1: due are .* in pixels"),
+        ([98, 50, 40, 20, 10], "a score of 98 and .*: due are probabilities"),
+    ],
+)
+def test_what_is_no_box_of_a_face_is_an_error_never_a_face(
+    tmp_path: Path, row: list[float], why: str
+) -> None:
+    file = end_to_end(tmp_path / "f.onnx", face_metadata(input=BYTES, output="faces"), faces=[row])
+    detector = opened(file)
+    with pytest.raises(ModelError, match=why):
+        detector.detect(plain(640, 480))
+
+
+@pytest.mark.parametrize("rows", [0.9, BOX, [[BOX]]])
+def test_faces_of_another_number_of_dimensions_are_refused(tmp_path: Path, rows: Any) -> None:
+    contract = face_metadata(input=BYTES, output="faces")
+    file = end_to_end(tmp_path / "f.onnx", contract, faces=rows)
+    with pytest.raises(ModelError, match="no output faces of two dimensions"):
+        opened(file).detect(plain(640, 480))
+    untold = end_to_end(tmp_path / "g.onnx", contract, faces=rows, shape=None)
+    with pytest.raises(ModelError, match="no output faces of two dimensions"):
+        opened(untold).detect(plain(640, 480))
+
+
+@pytest.mark.parametrize("kind", [np.int64, np.float64, np.float16])
+def test_faces_are_floats_of_whatever_size(tmp_path: Path, kind: type) -> None:
+    contract = face_metadata(input=BYTES, output="faces")
+    file = end_to_end(tmp_path / "f.onnx", contract, faces=[BOX], kind=kind)
+    if kind is np.int64:
+        with pytest.raises(ModelError, match=r"faces is tensor\(int64\), not of floats"):
+            opened(file).detect(plain(640, 480))
+    else:
+        (face,) = opened(file).detect(plain(640, 480))
+        assert face.score == pytest.approx(0.9, abs=1e-3)
+
+
+def test_a_box_beside_the_picture_is_no_face(tmp_path: Path) -> None:
+    contract = face_metadata(input=BYTES, output="faces")
+    rows = [[0.9, 50, 475, 20, 20], [0.9, 50, 500, 20, 20], [0.9, -50, 40, 20, 20]]
+    file = end_to_end(tmp_path / "f.onnx", contract, faces=rows)
+    assert [face.y for face in opened(file).detect(plain(640, 480))] == [465]
+
+
+def test_of_thousands_of_faces_the_best_are_compared(tmp_path: Path) -> None:
+    contract = face_metadata(input=BYTES, output="faces")
+    rows = [[0.9, x, y, 4, 4] for x in range(4, 640, 5) for y in range(4, 480, 5)]
+    file = end_to_end(tmp_path / "f.onnx", contract, faces=rows)
+    assert len(opened(file).detect(plain(640, 480))) == 1000
 
 
 @pytest.mark.parametrize("kind", ["weights", "bias"])
@@ -159,7 +229,7 @@ def test_numbers_that_are_none_are_an_error_never_no_faces(tmp_path: Path, kind:
     ("changes", "bounded", "columns", "why"),
     [
         ({}, False, 15, "has the inputs score_threshold and nms_iou"),
-        ({}, True, 4, "no output faces of 15 columns, or of 5"),
+        ({}, True, 4, "no output faces of two dimensions and 15 columns, or 5"),
         ({"input": BYTES | {"std": [255.0]}}, True, 15, "bytes, which are not scaled"),
         ({"output": "boxes"}, True, 15, "output"),
         ({"output": "probabilities"}, True, 15, "beside its first input it has nms_iou, score_"),

@@ -263,7 +263,14 @@ def test_the_box_style_is_the_contracts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "broken", [{"gains": (np.nan, 0, 0)}, {"bbox": (np.nan, 0, 0, 0)}, {"bbox": (np.inf, 0, 0, 0)}]
+    "broken",
+    [
+        {"gains": (np.nan, 0, 0)},
+        {"bbox": (np.nan, 0, 0, 0)},
+        {"bbox": (np.inf, 0, 0, 0)},
+        {"bbox": (0, 0, -200, 0)},
+        {"kps": (np.nan,) * 10},
+    ],
 )
 def test_numbers_that_are_none_are_an_error_never_no_faces(
     tmp_path: Path, broken: dict[str, tuple[float, ...]]
@@ -271,6 +278,12 @@ def test_numbers_that_are_none_are_an_error_never_no_faces(
     file = face_model(tmp_path / "f.onnx", **broken)  # type: ignore[arg-type]
     with pytest.raises(ModelError, match="damaged"):
         open_detector(str(file)).detect(lit(64, 64, 8, 8))
+
+
+def test_a_box_in_the_padding_beside_the_picture_is_no_face(tmp_path: Path) -> None:
+    file = face_model(tmp_path / "f.onnx", bbox=(6, 0, 0, 0))
+    assert open_detector(str(file)).detect(lit(64, 64, 24, 8)) == []
+    assert open_detector(str(file)).detect(lit(96, 64, 24, 8)) != []
 
 
 def test_an_enormous_size_stays_finite(tmp_path: Path) -> None:
