@@ -189,11 +189,13 @@ class Aggregator:
             self._take(routing_id, report)
 
     def _refuse_message(self, routing_id: bytes, error: WireError) -> None:
-        self.counts[f"message-refused-{error.reason}"] += 1
-        self._limited_log.event("message refused", why=str(error))
         if isinstance(error, VersionMismatch):
             # An Ack of nothing: the other side sees which two versions have met, and can say so.
             self._answers.setdefault(routing_id, _Answer())
+            if error.only_asks:
+                return
+        self.counts[f"message-refused-{error.reason}"] += 1
+        self._limited_log.event("message refused", why=str(error))
 
     def _take(self, routing_id: bytes, report: Report) -> None:
         now_ms = boot_ms()

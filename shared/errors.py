@@ -25,6 +25,8 @@ A library's exception is translated into one of these where it is met; each says
 what was wrong, with what value, and what to do about it.
 """
 
+from roommood.shared.protocol.limits import ASKING_VERSION
+
 
 class RoommoodError(Exception):
     """Base of every error raised on purpose; its text is fit to show to a user."""
@@ -72,6 +74,11 @@ class VersionMismatch(WireError):
         )
         self.theirs = theirs
         self.ours = ours
+
+    @property
+    def only_asks(self) -> bool:
+        """True of `wire.question`, which is to be answered and no refused message."""
+        return self.theirs == ASKING_VERSION
 
 
 class NotYours(WireError):

@@ -15,7 +15,6 @@ from roommood.deploy.doctor.cameras import check_cameras
 from roommood.deploy.doctor.clock import clock_finding
 from roommood.deploy.doctor.findings import Finding, checked, fail, ok, show, skipped, warn
 from roommood.deploy.doctor.memory_bound import memory_bound_findings
-from roommood.deploy.doctor.network import check_peer, check_rate
 from roommood.deploy.doctor.runtimes import runtime_findings, version_of
 from roommood.deploy.doctor.wifi import wifi_findings
 from roommood.shared.process.origin import how_to_install
@@ -73,8 +72,9 @@ def examine(targets: Targets) -> Iterator[Finding]:
     yield from checked("redis", lambda: _redis(targets), _EXTRAS["aggregator"], "aggregator")
     yield from checked("keys", lambda: _keys(targets), ("zmq",), "camera")
     for kind, address in (("worker", targets.worker), ("aggregator", targets.aggregator)):
-        yield from checked(kind, partial(check_peer, kind, address), (), "camera")
-    yield from checked("frames to worker", check_rate, (), "camera")
+        check = partial(_peer, kind, address, targets.keys)
+        yield from checked(kind, check, ("zmq",), "camera")
+    yield from checked("frames to worker", _rate, ("zmq",), "camera")
     yield from checked("cameras", check_cameras, (), "camera")
     yield from checked("source", lambda: _source(targets.source), _EXTRAS["camera"], "camera")
 
@@ -154,6 +154,18 @@ def _keys(targets: Targets) -> Iterator[Finding]:
     from roommood.deploy.doctor.keys import check_keys
 
     return check_keys(targets.keys, targets.worker, targets.aggregator)
+
+
+def _peer(kind: str, address: str | None, keys: Path | None) -> Iterator[Finding]:
+    from roommood.deploy.doctor.network import check_peer
+
+    return check_peer(kind, address, keys)
+
+
+def _rate() -> Iterator[Finding]:
+    from roommood.deploy.doctor.network import check_rate
+
+    return check_rate()
 
 
 def _source(spec: str | None) -> Iterator[Finding]:

@@ -9,13 +9,13 @@ import zmq
 
 from roommood.deploy.doctor.findings import Finding, fail, ok, skipped, warn
 from roommood.deploy.doctor.network import LOOKUP_S
+from roommood.deploy.doctor.peer import bundles
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.runtime import Deadline
 from roommood.shared.security.allow_list import AllowList
 from roommood.shared.security.keys import (
     AGGREGATORS_FILE,
     ALLOW_LIST_FILE,
-    CAMERA_FILE,
     WORKERS_FILE,
     CameraBundle,
     ClientKeys,
@@ -85,7 +85,7 @@ def _report_key(place: Path | None, folder: Path, aggregator: str | None) -> Ite
 
 
 def _cameras(folder: Path, worker: str | None) -> Iterator[Finding]:
-    for path in _bundles(folder):
+    for path in bundles(folder):
         try:
             bundle = read_bundle(path)
         except ConfigError as error:
@@ -96,13 +96,6 @@ def _cameras(folder: Path, worker: str | None) -> Iterator[Finding]:
         yield from _on_the_list(about, bundle, _list_near(path))
         if worker is not None:
             yield _let_in(about, bundle.keys, parse_address(worker))
-
-
-def _bundles(folder: Path) -> list[Path]:
-    if folder.is_file():
-        return [folder]
-    named = [*folder.glob("camera-*.key"), *folder.glob("to-copy/camera-*.key")]
-    return sorted([*named, *folder.glob(CAMERA_FILE)])
 
 
 def _list_near(bundle: Path) -> Path | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from roommood.deploy.doctor.findings import Finding, fail, ok, skipped, warn
+from roommood.deploy.doctor.peer import COMMANDS, greet, peer_finding, speaks_zeromq
 from roommood.deploy.site.release import CAMERA_METRICS_PORT
 from roommood.shared.transport.addresses import host_of, parse_address
 from roommood.shared.transport.reachability import why_not_connected
@@ -18,22 +19,22 @@ from roommood.shared.transport.resolver import look_up_within
 
 _CONNECT_TIMEOUT_S: Final = 3.0
 LOOKUP_S: Final = 15.0
-_COMMANDS: Final = {"worker": "inference-worker", "aggregator": "aggregator"}
 _CONNECTS: Final = 5
 # A first packet that was lost is sent again after a second (RFC 6298, section 2).
 _LOST_S: Final = 0.9
 _SLOW_S: Final = 0.1
 _WEAK_DBM: Final = -70
-# What every ZeroMQ peer sends first (ZMTP 3.1, rfc.zeromq.org/spec/37: the signature).
-_ZMTP_FIRST_BYTE: Final = b"\xff"
 _SIOCGIFADDR: Final = 0x8915
 _RATE_OVER_S: Final = 2.0
 _SENT: Final = "roommood_camera_frames_sent_total"
 _CAPTURED: Final = "roommood_camera_capture_rate_hertz"
 
 
-def check_peer(kind: str, address: str | None) -> Iterator[Finding]:
-    """Whether a worker or an aggregator can be reached, by which way, and how fast it is."""
+def check_peer(kind: str, address: str | None, keys: Path | None = None) -> Iterator[Finding]:
+    """Whether a worker or an aggregator can be reached, by which way, and how fast it is.
+
+    `keys`: as in the setting of that name, with which one that has keys is asked what it is.
+    """
     if address is None:
         yield skipped(kind, f"give --{kind} HOST:PORT to see whether one can be reached")
         return
@@ -48,43 +49,20 @@ def check_peer(kind: str, address: str | None) -> Iterator[Finding]:
         shown = asked if number.endswith(asked) else f"{asked} ({number.removeprefix('tcp://')})"
         host, port = host_of(number), int(number.rpartition(":")[2])
         try:
-            own_address, first = _greeting(host, port)
+            own_address, greeting = greet(host, port)
         except OSError as error:
             failures.append(why_not_connected(number, error))
             continue
-        yield from _reached(kind, shown, first)
-        if first == _ZMTP_FIRST_BYTE:
-            yield _path(kind, host, port, own_address)
+        yield peer_finding(kind, number, shown, greeting, keys)
+        if speaks_zeromq(greeting):
+            yield path_finding(kind, host, port, own_address)
         return
-    todo = f"is {_COMMANDS[kind]} running there, on that address, and does a firewall let it be?"
+    todo = f"is {COMMANDS[kind]} running there, on that address, and does a firewall let it be?"
     yield fail(kind, f"{asked} cannot be reached: {'; '.join(failures)}", todo)
 
 
-def _reached(kind: str, shown: str, first: bytes | None) -> Iterator[Finding]:
-    if first is None:
-        todo = f"is it the port of {_COMMANDS[kind]}? Then that process hangs: start it again"
-        yield fail(kind, f"{shown} accepts connections, and says nothing", todo)
-    elif first != _ZMTP_FIRST_BYTE:
-        todo = f"give the port of {_COMMANDS[kind]}, not of its metrics"
-        yield fail(kind, f"{shown} answers, but does not speak ZeroMQ", todo)
-    else:
-        yield ok(kind, f"{shown} is reachable and speaks ZeroMQ")
-
-
-def _greeting(host: str, port: int) -> tuple[str, bytes | None]:
-    """The address of this machine on the way there, and the first byte that comes back; None where
-    nothing does in time."""
-    with socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S) as link:
-        own_address = str(link.getsockname()[0])
-        try:
-            return own_address, link.recv(1)
-        except TimeoutError:
-            return own_address, None
-        except ConnectionResetError:
-            return own_address, b""
-
-
-def _path(kind: str, host: str, port: int, own_address: str) -> Finding:
+def path_finding(kind: str, host: str, port: int, own_address: str) -> Finding:
+    """How fast connections come about on the way that leaves from `own_address`."""
     about = f"path to {kind}"
     try:
         took_s = [_connect_s(host, port) for _ in range(_CONNECTS)]

@@ -147,6 +147,9 @@ class Intake:
     def _refuse_message(
         self, routing_id: bytes, holder: str, parts: list[bytes], error: WireError
     ) -> None:
+        if isinstance(error, VersionMismatch) and error.only_asks and len(parts) == 1:
+            self._answers.other_version(routing_id, boot_ms())
+            return
         outcome = Outcome.refusal(error.reason)
         self._limited_log.event("message refused", why=str(error))
         session = self._session_of(routing_id, holder)

@@ -3,6 +3,8 @@
 from typing import Final
 
 WIRE_VERSION: Final = 1
+# No release speaks this one: who asks in it is only to see which component answers.
+ASKING_VERSION: Final = 0
 
 # Bytes of one message. A header holds names and numbers only; more is an attack or a bug.
 MAX_HEADER_BYTES: Final = 16 * 1024

@@ -111,6 +111,12 @@ def kind_of(data: bytes) -> bytes:
     return data[3:4]
 
 
+def question() -> bytes:
+    """A message that each component answers as one of another version: by the answer's `kind_of` it
+    is known, and the question leaves nothing behind there."""
+    return _MAGIC + bytes((limits.ASKING_VERSION,)) + b"?"
+
+
 def looks_like_frame(parts: list[bytes]) -> bool:
     """True if the sender, sane, meant and counted this as a Frame, whatever is wrong with it."""
     return len(parts) == 2 and parts[0][:2] == _MAGIC and parts[0][3:4] == b"F"

@@ -1,6 +1,3 @@
-import contextlib
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,22 +20,6 @@ from tests.redis_server import RedisServer
 
 def levels(findings: list[Finding]) -> dict[str, Level]:
     return {finding.about: finding.level for finding in findings}
-
-
-@contextlib.contextmanager
-def listener(says: bytes) -> Iterator[str]:
-    """Something that listens, and sends this to the first who connects."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            link, _ = server.accept()
-            with link:
-                link.sendall(says)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        yield f"127.0.0.1:{server.getsockname()[1]}"
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -121,13 +102,6 @@ def test_the_kernel_is_asked_and_nothing_is_changed() -> None:
     before = time.time()
     assert clock_check._kernel_state() in (None, *range(6))
     assert abs(time.time() - before) < 5
-
-
-def test_a_worker_is_told_from_another_server() -> None:
-    with listener(b"\xff\0\0\0\0\0\0\0\x01\x7f") as address:
-        assert levels(list(examine(Targets(worker=address))))["worker"] is Level.OK
-    with listener(b"HTTP/1.1 200 OK\r\n") as address:
-        assert levels(list(examine(Targets(worker=address))))["worker"] is Level.FAIL
 
 
 def test_a_worker_that_is_not_there_fails() -> None:

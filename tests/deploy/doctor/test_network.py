@@ -4,40 +4,47 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import zmq
 
 from roommood.deploy.doctor.findings import Finding, Level
-from roommood.deploy.doctor.network import check_peer, check_rate, describe_link
+from roommood.deploy.doctor.network import check_peer, check_rate, describe_link, path_finding
 from roommood.shared.process.metrics import Health, Sample, serve
 from tests import hooks
 from tests.ports import free_port
-
-_GREETING = b"\xff\0\0\0\0\0\0\0\x01\x7f"
+from tests.redis_server import RedisServer
 
 
 @contextlib.contextmanager
-def peer(*, links: int) -> Iterator[str]:
-    """Greets as ZeroMQ does, for so many connections; then nobody listens any more."""
+def peer(*, links: int, says: bytes = b"") -> Iterator[str]:
+    """Says this to so many connections; then nobody listens any more."""
     server = socket.create_server(("127.0.0.1", 0))
 
-    def greet() -> None:
+    def serve() -> None:
         for left in reversed(range(links)):
             link, _ = server.accept()
             if not left:
-                # Before the last one is greeted: the kernel would let in who comes just then.
+                # Before the last one is served: the kernel would let in who comes just then.
                 server.close()
             with link, contextlib.suppress(OSError):
-                link.sendall(_GREETING)
+                if says:
+                    link.recv(64)
+                    link.sendall(says)
 
-    thread = threading.Thread(target=greet)
+    thread = threading.Thread(target=serve)
     address = f"127.0.0.1:{server.getsockname()[1]}"
     thread.start()
     yield address
     thread.join(30)
     assert not thread.is_alive(), "fewer connections came than were meant"
+
+
+def path_to(address: str) -> Finding:
+    host, _, port = address.rpartition(":")
+    return path_finding("worker", host, int(port), "127.0.0.1")
 
 
 def of(about: str, findings: Iterator[Finding]) -> Finding:
@@ -49,10 +56,10 @@ def test_the_path_to_a_worker_is_named_with_its_connect_time(
 ) -> None:
     # On a busy machine even loopback may take long; what is slow is another test's matter.
     hooks.the_doctor_takes_a_path_for(monkeypatch)
-    with peer(links=6) as address:
-        finding = of("path to worker", check_peer("worker", address))
+    with peer(links=5) as address:
+        finding = path_to(address)
 
-    assert finding.level is Level.OK
+    assert (finding.level, finding.about) == (Level.OK, "path to worker")
     assert "by lo" in finding.found
     assert "connects in" in finding.found
 
@@ -60,8 +67,8 @@ def test_the_path_to_a_worker_is_named_with_its_connect_time(
 @pytest.mark.parametrize(("bound", "todo"), [("lost_s", "get lost"), ("slow_s", "late")])
 def test_a_slow_path_is_warned_of(bound: str, todo: str, monkeypatch: pytest.MonkeyPatch) -> None:
     hooks.the_doctor_takes_a_path_for(monkeypatch, **{bound: 0.0})
-    with peer(links=6) as address:
-        finding = of("path to worker", check_peer("worker", address))
+    with peer(links=5) as address:
+        finding = path_to(address)
 
     assert finding.level is Level.WARN
     assert todo in finding.found + finding.todo
@@ -69,10 +76,13 @@ def test_a_slow_path_is_warned_of(bound: str, todo: str, monkeypatch: pytest.Mon
 
 def test_a_worker_that_goes_in_between_is_warned_of() -> None:
     with peer(links=1) as address:
-        findings = list(check_peer("worker", address))
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as link:
+            assert not link.recv(1)  # nobody listens from now on
+        finding = path_to(address)
 
-    assert [finding.level for finding in findings] == [Level.OK, Level.WARN]
-    assert "reached once" in findings[1].found
+    assert finding.level is Level.WARN
+    assert "reached once" in finding.found
 
 
 @pytest.mark.parametrize(("signal_dbm", "is_weak"), [(-45, False), (-82, True)])
@@ -138,20 +148,21 @@ def test_a_name_that_is_unknown_and_a_port_where_nobody_listens_are_told_apart(k
     assert f"[::1]:{port}" in refused.found
 
 
-def test_a_worker_is_found_at_the_second_address_of_its_name() -> None:
-    with peer(links=1) as address:
+def test_a_port_is_found_at_the_second_address_of_its_name() -> None:
+    with peer(links=1, says=b"SSH-2.0-OpenSSH_9.2\r\n") as address:
         port = address.rpartition(":")[2]
         finding = of("worker", check_peer("worker", f"localhost:{port}"))
-    assert finding.level is Level.OK
+    assert f"127.0.0.1:{port}) answers" in finding.found
 
 
-@pytest.mark.parametrize(
-    ("manner", "finds"),
-    [("silent", "accepts connections, and says nothing"), ("resets", "does not speak ZeroMQ")],
-)
-def test_another_program_at_the_port_is_not_taken_for_a_machine_that_is_off(
-    manner: str, finds: str
-) -> None:
+@contextlib.contextmanager
+def silent() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def resetting() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def reset() -> None:
@@ -159,9 +170,50 @@ def test_another_program_at_the_port_is_not_taken_for_a_machine_that_is_off(
             link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             link.close()
 
-        if manner == "resets":
-            threading.Thread(target=reset, daemon=True).start()
-        address = f"127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=reset, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@contextlib.contextmanager
+def a_redis() -> Iterator[str]:
+    port = free_port()
+    with RedisServer(port=str(port)):
+        yield f"127.0.0.1:{port}"
+
+
+@contextlib.contextmanager
+def metrics() -> Iterator[str]:
+    with camera_metrics(1) as port:
+        yield f"127.0.0.1:{port}"
+
+
+NO_ZEROMQ = "answers, but does not speak ZeroMQ"
+
+
+@pytest.mark.parametrize(
+    ("program", "finds"),
+    [
+        (silent, "accepts connections, and says nothing"),
+        (resetting, NO_ZEROMQ),
+        (a_redis, f"{NO_ZEROMQ} (it is Redis)"),
+        (metrics, f"{NO_ZEROMQ} (it is a web server)"),
+        (lambda: peer(links=1, says=b"SSH-2.0-OpenSSH"), f"{NO_ZEROMQ} (it is an ssh server)"),
+    ],
+    ids=["silent", "resetting", "redis", "metrics", "ssh"],
+)
+def test_another_program_at_the_port_is_told_as_that(
+    program: Callable[[], contextlib.AbstractContextManager[str]], finds: str
+) -> None:
+    with program() as address:
         finding = of("worker", check_peer("worker", address))
     assert finding.level is Level.FAIL
-    assert finding.found == f"{address} {'answers, but ' * (manner == 'resets')}{finds}"
+    assert finding.found == f"{address} {finds}"
+
+
+def test_what_speaks_zeromq_and_is_no_roommood_is_not_taken_for_a_worker() -> None:
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+    with context, context.socket(zmq.ROUTER) as stranger:
+        port = stranger.bind_to_random_port("tcp://127.0.0.1")
+        finding = of("worker", check_peer("worker", f"127.0.0.1:{port}"))
+    assert finding.level is Level.FAIL
+    assert "does not answer as it should" in finding.found
