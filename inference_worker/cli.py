@@ -1,10 +1,15 @@
 """The `inference-worker` command, also mounted as `roommood worker`."""
 
+from typing import TYPE_CHECKING
+
 import typer
 
 from roommood.shared.process.command import VersionOption, new_app, run_app
 from roommood.shared.process.settings import WorkerSettings
 from roommood.shared.process.settings.options import with_settings
+
+if TYPE_CHECKING:
+    from roommood.inference_worker.vision.analysis import Analyzer
 
 app = new_app()
 
@@ -26,12 +31,15 @@ def worker(settings: WorkerSettings, version: VersionOption = False) -> None:
     raise typer.Exit(run_worker(one_of(settings, settings.instance)))
 
 
-def run_worker(settings: WorkerSettings) -> int:
-    """One worker in this process, until it is told to stop; returns the exit code."""
+def run_worker(settings: WorkerSettings, kind: "type[Analyzer] | None" = None) -> int:
+    """One worker in this process, until it is told to stop; returns the exit code.
+
+    `kind`: an Analyzer that does something else with each frame (see its `look`).
+    """
     from roommood.shared.process import logs
 
     logs.setup(settings.log_format, settings.log_level, "worker")
-    from roommood.inference_worker.vision.analysis import open_analyzer
+    from roommood.inference_worker.vision.analysis import Analyzer, open_analyzer
     from roommood.inference_worker.worker import Worker
 
     analyzer = open_analyzer(
@@ -39,6 +47,7 @@ def run_worker(settings: WorkerSettings) -> int:
         settings.classifier,
         input_size=settings.input_size,
         provider=settings.provider,
+        kind=kind or Analyzer,
     )
     analyzer.self_test()
     analyzer.warm_up()

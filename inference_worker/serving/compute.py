@@ -146,9 +146,8 @@ class Compute:
         return Outcome.REPEATED
 
     def _analyze(self, job: Job, started_ms: float) -> Finished:
-        analysis = self._try(
-            job, partial(self._analyzer.analyze, job.frame.jpeg, job.frame.rotation)
-        )
+        look = partial(self._analyzer.look, job.frame, job.age_at(started_ms))
+        analysis = self._try(job, look)
         spare_ms = self._min_frame_ms - (boot_ms() - started_ms)
         if spare_ms > 0:
             self._stopping.wait(spare_ms / 1000.0)

@@ -85,8 +85,10 @@ class Reporter:
         self._aggregators = [_Aggregator(self._dialer, address) for address in addresses]
 
     def add(self, result: Result, captured_ms: float) -> None:
-        """Takes charge of a result whose frame was captured at `captured_ms` (`boot_ms`)."""
-        self.outbox.add(result, captured_ms, boot_ms())
+        """Takes charge of a result whose frame was captured at `captured_ms` (`boot_ms`); where
+        there is no aggregator by design it is nobody's."""
+        if self._aggregators:
+            self.outbox.add(result, captured_ms, boot_ms())
 
     @property
     def connected(self) -> int:

@@ -19,7 +19,7 @@ from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.glance import glance_of, unchanged
 from roommood.shared.protocol.emotions import size_class
 from roommood.shared.protocol.limits import MAX_FACES
-from roommood.shared.protocol.messages import Face
+from roommood.shared.protocol.messages import Face, Frame
 
 _FARTHEST_PX: Final = 65_535
 _DIGITS: Final = 5
@@ -33,10 +33,10 @@ class Analysis:
     `glance`, where there are none, is what a later picture is compared with (`Analyzer.repeats`).
     """
 
-    faces: tuple[Face, ...]
-    decode_ms: float
-    detect_ms: float
-    classify_ms: float
+    faces: tuple[Face, ...] = ()
+    decode_ms: float = 0.0
+    detect_ms: float = 0.0
+    classify_ms: float = 0.0
     glance: Picture | None = None
 
 
@@ -44,13 +44,25 @@ class Analyzer:
     """The whole analysis of a frame. One instance serves all compute threads.
 
     It keeps nothing between frames; what a thread needs for itself (a cascade, an input
-    tensor) its parts keep per thread. `reads_gray`: both models make nothing of colour.
+    tensor) its parts keep per thread.
     """
 
     def __init__(self, detector: FaceDetector, classifier: ExpressionClassifier) -> None:
         self.detector = detector
         self.classifier = classifier
-        self.reads_gray = detector.reads_gray and classifier.reads_gray
+
+    @property
+    def reads_gray(self) -> bool:
+        """Both models make nothing of colour."""
+        return self.detector.reads_gray and self.classifier.reads_gray
+
+    def look(self, frame: Frame, age_ms: float) -> Analysis:  # noqa: ARG002 (for who overrides it)
+        """What a compute thread does with a camera's frame, `age_ms` after its capture.
+
+        Code of one's own for each frame stands in a subclass, here: see examples/own_frames.py.
+        It is called from each of the worker's threads, and raises as `analyze` does.
+        """
+        return self.analyze(frame.jpeg, frame.rotation)
 
     def analyze(self, jpeg: bytes, rotation: int = 0) -> Analysis:
         """Faces and expressions of one JPEG, to be turned `rotation` degrees clockwise.
@@ -99,14 +111,13 @@ def open_analyzer(
     input_size: int = DEFAULT_INPUT_SIZE,
     score_threshold: float | None = None,
     provider: str = "cpu",
+    kind: type[Analyzer] = Analyzer,
 ) -> Analyzer:
     """Both models as named by settings: see `open_detector` and `open_classifier`."""
     faces = open_detector(
         detector, input_size=input_size, score_threshold=score_threshold, provider=provider
     )
-    return Analyzer(
-        faces, open_classifier(classifier, box_style=faces.box_style, provider=provider)
-    )
+    return kind(faces, open_classifier(classifier, box_style=faces.box_style, provider=provider))
 
 
 def _largest(detections: list[Detection]) -> list[Detection]:

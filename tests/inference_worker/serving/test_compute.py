@@ -22,6 +22,7 @@ from roommood.inference_worker.vision.analysis import Analysis
 from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import NotAJpeg, PictureDamaged, PictureTooLarge
+from roommood.shared.protocol.messages import Frame
 from tests.shared.made import frame
 
 NO_FACES = Analysis((), 1.0, 2.0, 3.0)
@@ -35,6 +36,7 @@ class Scripted:
         self.gate.set()
         self.rotations: list[int] = []
         self.rotations_compared: list[int] = []
+        self.ages_ms: list[float] = []
         self.answers: dict[bytes, Exception] = {
             b"no jpeg": NotAJpeg("no"),
             b"huge": PictureTooLarge("huge"),
@@ -49,11 +51,12 @@ class Scripted:
         self.rotations_compared.append(rotation)
         return bool(glance.shape == (60, 80))
 
-    def analyze(self, jpeg: bytes, rotation: int = 0) -> Analysis:
+    def look(self, frame: Frame, age_ms: float) -> Analysis:
         assert self.gate.wait(30)
-        self.rotations.append(rotation)
-        if jpeg in self.answers:
-            raise self.answers[jpeg]
+        self.rotations.append(frame.rotation)
+        self.ages_ms.append(age_ms)
+        if frame.jpeg in self.answers:
+            raise self.answers[frame.jpeg]
         return NO_FACES
 
 
