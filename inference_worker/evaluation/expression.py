@@ -134,6 +134,7 @@ class _Subject:
         model, contract = load_expression(path)
         style: BoxStyle = "tight" if contract.crop.tight else "haar"
         self.classifier = ExpressionClassifier(model, contract, style)
+        self.classifier.try_out()
         self._placement: Placement = getattr(contract.crop, style)
 
     def answers(self, faces: Picture, step_px: int = 0) -> _Answers:

@@ -107,6 +107,7 @@ def answers_on(
     side in pixels; `rows` are names below images/ and expressions."""
     detector = open_detector(input_size=_DETECTED_PX)
     classifier = open_classifier(str(path), box_style=detector.box_style)
+    classifier.try_out()
     crops: list[tuple[int, Picture, Detection]] = []
     for place, (name, label) in enumerate(rows):
         progress(place, len(rows))

@@ -113,11 +113,14 @@ def open_analyzer(
     provider: str = "cpu",
     kind: type[Analyzer] = Analyzer,
 ) -> Analyzer:
-    """Both models as named by settings: see `open_detector` and `open_classifier`."""
+    """Both models as named by settings, the classifier tried out: see `open_detector`,
+    `open_classifier` and `ExpressionClassifier.try_out`."""
     faces = open_detector(
         detector, input_size=input_size, score_threshold=score_threshold, provider=provider
     )
-    return kind(faces, open_classifier(classifier, box_style=faces.box_style, provider=provider))
+    expressions = open_classifier(classifier, box_style=faces.box_style, provider=provider)
+    expressions.try_out()
+    return kind(faces, expressions)
 
 
 def _largest(detections: list[Detection]) -> list[Detection]:

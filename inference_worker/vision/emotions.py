@@ -15,6 +15,13 @@ from roommood.inference_worker.vision.onnx_model import OnnxModel, Tensor
 from roommood.inference_worker.vision.opencv import Picture
 from roommood.inference_worker.vision.pose import bent
 from roommood.inference_worker.vision.sharpness import least_sure
+from roommood.inference_worker.vision.trial import (
+    check_alone,
+    check_logits,
+    check_probabilities,
+    check_varied,
+    trial_crops,
+)
 from roommood.shared.errors import ModelError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
@@ -63,6 +70,7 @@ class ExpressionClassifier:
         self.reads_gray = contract.input.channels == 1
         self._model = model
         self._placement = placement
+        self._one_by_one = model.input_shape[0] == 1
         self._outputs = list(model.output_shapes)[:1]
         self._size = (contract.input.height, contract.input.width)
         self._columns = [EXPRESSIONS.index(label) for label in contract.labels]
@@ -91,8 +99,32 @@ class ExpressionClassifier:
 
     def warm_up(self) -> None:
         """Run small batches, so that the first frame finds memory allotted and code loaded."""
+        crops = self._in_channels(trial_crops(*self._size))
         for faces in _WARM_UP_BATCHES:
-            self.answers(self._in_channels(np.zeros((faces, *self._size), np.uint8)))
+            self.answers(crops[:faces])
+
+    def try_out(self) -> None:
+        """Raises ModelError where it does not do what its contract says (`vision/trial.py`).
+
+        A model whose batch is free by name alone is given one face at a time from then on.
+        """
+        crops = self._in_channels(trial_crops(*self._size))
+        alone = self.answers(crops[:1])
+        together = self._answers_together(crops)
+        scores = self._scores(self._tensor(crops))
+        check_varied(self._model.path, scores)
+        if self.contract.output == "logits":
+            check_logits(self._model.path, scores)
+        check_alone(self._model.path, alone, together)
+
+    def _answers_together(self, crops: Picture) -> Tensor:
+        try:
+            return self.answers(crops)
+        except ModelError:
+            if self._one_by_one:
+                raise
+            self._one_by_one = True  # exported with a reshape to the one face that it was shown
+            return self.answers(crops)
 
     def self_test(self) -> None:
         """Raises ModelError where the model no longer gives the outputs recorded in its file.
@@ -132,10 +164,15 @@ class ExpressionClassifier:
         """Of N crops that are the model's input as they are, (N, H, W) or (N, H, W, 3) of bytes:
         (N, 8) in wire order, rows summing to 1; 0 for what the model does not tell apart."""
         scores = self._scores(self._tensor(crops))
-        if scores.shape != (len(crops), len(self._columns)) or not np.isfinite(scores).all():
+        if scores.shape != (len(crops), len(self._columns)):
             raise ModelError(
-                f"{self._model.path}: it gave {scores.shape} for {len(crops)} faces and "
-                f"{len(self._columns)} labels, or what is not a number: the file is damaged"
+                f"{self._model.path}: it gave outputs of shape {scores.shape} for {len(crops)} "
+                f"faces and {len(self._columns)} labels: correct the labels, or export it again"
+            )
+        if not np.isfinite(scores).all():
+            raise ModelError(
+                f"{self._model.path}: what it gave is not a number: the file is damaged, or mean "
+                "and std of its contract are wrong"
             )
         if self._columns == _IN_WIRE_ORDER:
             return self._calibrated(scores)
@@ -144,7 +181,7 @@ class ExpressionClassifier:
         return probabilities
 
     def _scores(self, tensor: Tensor) -> Tensor:
-        if self._model.input_shape[0] != 1:
+        if not self._one_by_one:
             return self._model(tensor, self._outputs)[0]
         batches = np.split(tensor, len(tensor))
         return np.concatenate([self._model(batch, self._outputs)[0] for batch in batches])
@@ -161,19 +198,12 @@ class ExpressionClassifier:
     def _calibrated(self, scores: Tensor) -> Tensor:
         """Softmax of the logits over the temperature (Guo et al. 2017, arXiv 1706.04599)."""
         if self.contract.output == "probabilities":
-            self._check_probabilities(scores)
+            check_probabilities(self._model.path, scores)
             scores = np.log(np.maximum(scores, _SMALLEST))
         scores = scores * self._sharpening
         powers: Tensor = np.exp(scores - scores.max(1, keepdims=True))
         powers /= powers.sum(1, keepdims=True)
         return powers
-
-    def _check_probabilities(self, scores: Tensor) -> None:
-        if scores.min() < -0.01 or np.abs(scores.sum(1) - 1).max() > 0.05:
-            raise ModelError(
-                f"{self._model.path}: its outputs are no probabilities "
-                f"({scores.min():.3g} to {scores.max():.3g}): set output to 'logits'"
-            )
 
 
 def _readable(face: Detection) -> bool:

@@ -43,8 +43,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServer]:
     """Serves a FER+-like model without metadata, under the name `ferplus-8`."""
+    first, lighter = (5, *[0] * 7), (1e-3, *[0] * 7)
     path = expression_model(
-        tmp_path / "made.onnx", {}, shape=(1, 1, 64, 64), bias=[5, 0, 0, 0, 0, 0, 0, 0]
+        tmp_path / "made.onnx", {}, shape=(1, 1, 64, 64), brightness=lighter, bias=first
     )
     content = path.read_bytes()
     with serving(content) as files:
