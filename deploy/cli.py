@@ -62,7 +62,7 @@ def demo(
         Path | None,
         typer.Option(
             metavar="DIR", help="Folder of photographs with faces.", show_default="none",
-            rich_help_panel=_INPUT, exists=True, file_okay=False,
+            rich_help_panel=_INPUT,
         ),
     ] = None,
     camera: Annotated[
@@ -76,7 +76,7 @@ def demo(
         Path | None,
         typer.Option(
             metavar="FILE", help="A video file, in its own time, over and over.",
-            show_default="none", rich_help_panel=_INPUT, exists=True, dir_okay=False,
+            show_default="none", rich_help_panel=_INPUT,
         ),
     ] = None,
     detector: Annotated[

@@ -18,9 +18,11 @@ from roommood.shared.protocol.limits import MAX_FILE_BYTES, MAX_FILE_PIXELS
 
 # Without a limit a few hundred bytes can cost gigabytes.
 os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(MAX_FILE_PIXELS)
-# Both would write to stderr what we raise as errors, addresses with passwords included.
-os.environ.setdefault("OPENCV_LOG_LEVEL", "FATAL")
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+# It would write to stderr what we raise as errors, addresses with passwords included: so nobody who
+# asks for that in the environment is heard.
+os.environ["OPENCV_LOG_LEVEL"] = "FATAL"
+os.environ["OPENCV_FFMPEG_LOGLEVEL"] = "-8"
+os.environ["OPENCV_VIDEOIO_DEBUG"] = os.environ["OPENCV_VIDEOCAPTURE_DEBUG"] = "0"
 
 import cv2
 

@@ -9,10 +9,12 @@ from typing import Final
 
 from roommood.deploy.demo.processes import Program, python_command
 from roommood.shared.errors import ConfigError
+from roommood.shared.security.secret_urls import without_passwords
 
 # Enough for a live picture of a room, and for one worker on an old laptop.
 _SIMULATED_RATE_HZ: Final = 10.0
 _USUAL_PAGE_PORT: Final = 5780
+_OF_STREAMS: Final = "; a stream is given as --camera rtsp://..."
 # Over loopback what is under way is soon settled, unless its other end has died.
 _DRAIN: Final = ("--drain-s", "3")
 
@@ -36,6 +38,10 @@ class DemoOptions:
         ]
         if len(given) > 1:
             raise ConfigError("--pictures, --camera and --video: choose one")
+        if self.pictures is not None and not self.pictures.expanduser().is_dir():
+            raise ConfigError(f"--pictures {_shown(self.pictures)}: there is no such folder")
+        if self.video is not None and not self.video.expanduser().is_file():
+            raise ConfigError(f"--video {_shown(self.video)}: there is no such file{_OF_STREAMS}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,10 @@ def choose_cameras(options: DemoOptions) -> tuple[DemoCamera, ...]:
             ("living-room-2", "living-room", 2),
         )
     )
+
+
+def _shown(path: Path) -> str:
+    return without_passwords(str(path))
 
 
 def free_ports(count: int) -> list[int]:

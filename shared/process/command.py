@@ -15,6 +15,7 @@ import typer
 from roommood.shared.errors import ConfigError, RoommoodError
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import release
+from roommood.shared.security.secret_urls import without_passwords
 
 
 def new_app(**more: Any) -> typer.Typer:
@@ -40,7 +41,7 @@ VersionOption = Annotated[
 
 def fail(error: RoommoodError) -> int:
     """Prints an error for a person; returns the exit code that goes with it."""
-    typer.echo(f"error: {error}", err=True)
+    typer.echo(f"error: {without_passwords(str(error))}", err=True)
     return error.exit_code
 
 
@@ -127,7 +128,8 @@ def _fail_of_system(error: OSError) -> int:
     Any other failure of the system is one of ours, and goes on with its traceback.
     """
     if isinstance(error.filename, str | bytes | os.PathLike):
-        typer.echo(f"error: {os.fsdecode(error.filename)}: {error.strerror}", err=True)
+        name = without_passwords(os.fsdecode(error.filename))
+        typer.echo(f"error: {name}: {error.strerror}", err=True)
     elif error.errno in _OUTPUT_FULL:
         typer.echo(f"error: the output takes no more: {error.strerror}", err=True)
         # What is left of it would fail once more when Python ends.

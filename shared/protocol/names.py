@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Final, NewType
 
 from roommood.shared.errors import BadName, ConfigError
+from roommood.shared.security.secret_urls import shown
 
 RoomName = NewType("RoomName", str)
 CameraId = NewType("CameraId", str)
@@ -50,8 +51,8 @@ def parse_group(text: str) -> str:
 def _parse(what: str, text: str) -> str:
     if not is_name(text):
         raise BadName(
-            f"{text!r} is not a {what} name: use 1 to 63 of a-z, 0-9, _ and -, "
-            f"starting with a letter or digit{_suggestion(text)}"
+            f"{shown(text)!r} is not a {what} name: use 1 to 63 of a-z, 0-9, _ and -, "
+            f"starting with a letter or digit{_suggestion(shown(text))}"
         )
     return text
 

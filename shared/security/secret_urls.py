@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,15})://")
 _ENDS_AUTHORITY: Final = re.compile(r"[/?#\\]")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\])(?::([0-9]{1,5}))?", re.ASCII)
+# As it may stand in a sentence; a path takes one of its slashes.
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}:/[^\s'\"]+")
 # As cameras name them in a query or in the path: ?passwd=..., /user=admin&password=...
 _NAMED: Final = re.compile(
     r"(?:pass(?:wd|word|wort|phrase)|(?:^|[^a-z0-9])(?:(?:login)?pass?|(?:user_?)?pwd|psw|pw|psk|"
@@ -34,6 +36,16 @@ def shown(spec: str) -> str:
     plain = unquote(spec)
     is_address = "://" in plain or "@" in plain or re.match(r"\s*[A-Za-z]{3,}:[/\\]", plain)
     return redacted(spec) if is_address or names_password(spec) else spec
+
+
+def without_passwords(text: str) -> str:
+    """A message, with each address in it that holds a password redacted: the last look at what a
+    person gave where no address belongs."""
+    return _ADDRESS.sub(lambda match: _redacted_if_secret(match.group()), text)
+
+
+def _redacted_if_secret(address: str) -> str:
+    return redacted(address) if holds_password(address) else address
 
 
 def holds_password(url: str) -> bool:

@@ -16,10 +16,14 @@ WORKER = "roommood.inference_worker.vision.opencv"
 CAMERA = "roommood.camera_node.encoder"
 
 
-def python(code: str, **environment: str) -> str:
+def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", code]
     env = {**os.environ, **environment}
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=True)
+
+
+def python(code: str, **environment: str) -> str:
+    return run(code, **environment).stdout
 
 
 @pytest.mark.parametrize("first", [WORKER, CAMERA])
@@ -42,6 +46,22 @@ def test_the_limit_is_ours_whatever_the_environment_says_and_one_thread_is_used(
     )
     output = python(code, OPENCV_IO_MAX_IMAGE_PIXELS="1000000000000")
     assert output.split() == [str(MAX_FILE_PIXELS), "1"]
+
+
+def test_no_password_is_written_whatever_the_environment_asks_of_opencv() -> None:
+    code = (
+        "from roommood.camera_node.sources.ffmpeg import FfmpegVideo\n"
+        "print(FfmpegVideo('rtsp://me:S3CRET@127.0.0.1:1/live', 'a camera').is_open)"
+    )
+    done = run(
+        code,
+        OPENCV_LOG_LEVEL="VERBOSE",
+        OPENCV_FFMPEG_LOGLEVEL="56",
+        OPENCV_FFMPEG_DEBUG="1",
+        OPENCV_VIDEOIO_DEBUG="1",
+        OPENCV_VIDEOCAPTURE_DEBUG="1",
+    )
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 @pytest.mark.parametrize(

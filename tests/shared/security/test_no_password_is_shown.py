@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from roommood.aggregator.redis.url import parse_url, without_password
 from roommood.camera_node.sources.open import open_source
+from roommood.deploy.cli import main
 from roommood.shared.errors import ConfigError, RoommoodError
 from roommood.shared.process.settings.tables import problem, problem_with, rows_in
 from roommood.shared.process.settings.tables import shown as settings_shown
@@ -100,6 +101,29 @@ def test_nor_does_an_error_of_a_setting_where_no_source_belongs(spec: str) -> No
     with pytest.raises(ConfigError) as refused:
         parse_address(spec)
     assert not tells(str(refused.value))
+
+
+ADDRESS = "rtsp://me:S3CRET@127.0.0.1:1/live"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        f"demo --video {ADDRESS}", f"demo --pictures {ADDRESS}", f"notify --urls-file {ADDRESS}",
+        f"models info {ADDRESS}", f"models pull {ADDRESS}", f"deploy {ADDRESS}",
+        f"stats kitchen --from {ADDRESS}", f"pause {ADDRESS}", f"rooms --redis {ADDRESS}",
+        f"analyse {ADDRESS}", f"doctor --worker {ADDRESS}",
+    ],
+)  # fmt: skip
+def test_no_command_repeats_an_address_that_stands_where_none_belongs(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["roommood", *command.split()])
+    with pytest.raises(SystemExit):
+        main()
+    text = "".join(capsys.readouterr())
+    assert "error" in text or "fail" in text
+    assert "s3cret" not in text.lower()
 
 
 @given(redis_url)
