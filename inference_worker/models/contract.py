@@ -35,8 +35,16 @@ def _name(text: str) -> str:
 def _expressions(labels: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [label for label in labels if label not in EXPRESSIONS]
     if unknown or len(set(labels)) != len(labels) or not labels:
-        raise ValueError(f"use some of {', '.join(EXPRESSIONS)}, each once")
+        raise ValueError(
+            f"use some of {', '.join(EXPRESSIONS)}, each once"
+            + "".join(f"; not {label[:20]!r}{_meant(label)}" for label in unknown[:8])
+        )
     return labels
+
+
+def _meant(label: str) -> str:
+    nearest = get_close_matches(label.lower(), EXPRESSIONS, 1, 0.5)
+    return f" but {nearest[0]}" if nearest else ""
 
 
 def _rows_of_shares(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
@@ -48,6 +56,7 @@ def _rows_of_shares(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float,
     return matrix
 
 
+_OPTIONS: Final = {"face": "--detector", "expression": "--classifier"}
 _EIGHT: Final = Field(min_length=len(EXPRESSIONS), max_length=len(EXPRESSIONS))
 Share = Annotated[float, Field(ge=0, le=1)]
 Scale = Annotated[FiniteFloat, Field(gt=0)]
@@ -209,6 +218,11 @@ def from_metadata(kind: type[C], metadata: Mapping[str, str], source: str) -> C:
 
     Raises ModelError, naming source, key, value and what is allowed.
     """
+    task, due = metadata.get(PREFIX + "task"), kind.__dataclass_fields__["task"].default
+    if task != due and task in _OPTIONS:
+        raise ModelError(
+            f"{source}: its task is {task!r}, not {due!r}: give it to {_OPTIONS[task]}"
+        )
     known = {PREFIX + name: name for name in _names(kind)}
     texts = {known[key]: text for key, text in metadata.items() if key in known}
     values = {name: _from_text(name, text, source) for name, text in texts.items()}

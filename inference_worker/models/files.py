@@ -49,9 +49,11 @@ def load_expression(path: Path, provider: str = "cpu") -> tuple[OnnxModel, Expre
     model = OnnxModel(path, provider)
     contract = _read_contract(ExpressionContract, model)
     if contract is None:
+        outputs = ", ".join(model.output_shapes)
         raise ModelError(
             f"{path}: its metadata has no {PREFIX}contract, and there is no {_sidecar(path).name} "
-            f"beside it: write one, for example\n{SIDECAR_EXAMPLE}"
+            f"beside it: if it tells expressions (its outputs are {outputs}), write one, for "
+            f"example\n{SIDECAR_EXAMPLE}"
         )
     if model.takes_bytes:
         raise ModelError(f"{path}: its input is of uint8; a classifier's is due as float32")
@@ -89,9 +91,14 @@ def to_report(contract: ExpressionContract) -> ModelReport:
 
 
 def _read_contract(kind: type[C], model: OnnxModel) -> C | None:
-    if PREFIX + "contract" in model.metadata:
-        return from_metadata(kind, model.metadata, str(model.path))
     sidecar = _sidecar(model.path)
+    if PREFIX + "contract" in model.metadata:
+        if sidecar.is_file():
+            raise ModelError(
+                f"{model.path}: its contract is in its own metadata, and {sidecar.name} beside it "
+                "would count for nothing: remove it, or change the metadata"
+            )
+        return from_metadata(kind, model.metadata, str(model.path))
     if not sidecar.is_file():
         return None
     return from_table(kind, _read_toml(sidecar), str(sidecar))
@@ -139,8 +146,9 @@ def _check_output(model: OnnxModel, due: Shape) -> None:
     name, shape = next(iter(model.output_shapes.items()))
     if len(shape) != len(due) or not _fits(shape, due):
         raise ModelError(
-            f"{model.path}: its output {name} is {_shown(shape)}, but {due[-1]} labels "
-            f"need {_shown(due)}: correct the labels or the file"
+            f"{model.path}: its {'first ' * (len(model.output_shapes) > 1)}output {name} is "
+            f"{_shown(shape) or 'one number'}, but {due[-1]} labels need {_shown(due)}: correct "
+            "the labels or the file"
         )
 
 

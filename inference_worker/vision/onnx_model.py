@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from roommood.inference_worker.vision.fitted_sessions import FittedSessions
+from roommood.inference_worker.vision.unusable import why_unusable
 from roommood.shared.errors import ConfigError, ModelError
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -194,10 +195,8 @@ def _open_session(
         options = _options(path.parent, threads, sides or {})
         return ort.InferenceSession(content, options, providers=providers)
     except Exception as error:  # onnxruntime's exceptions share no public base
-        raise ModelError(
-            f"{path}: not a usable ONNX model ({len(content)} bytes): {error}: "
-            "fetch or export it again"
-        ) from error
+        why = why_unusable(content, error, f"onnxruntime {ort.__version__}")
+        raise ModelError(f"{path}: not a usable ONNX model: {why}") from error
 
 
 def _options(folder: Path, threads: int, sides: Mapping[str, int]) -> Any:

@@ -2,9 +2,11 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 import roommood.inference_worker
@@ -66,12 +68,14 @@ def test_the_report_carries_what_the_reading_side_needs(tmp_path: Path) -> None:
         ({"model_id": None}, "roommood.model_id is missing"),
         ({"model_id": "Big Net"}, "roommood.model_id is 'Big Net': .*a-z, 0-9"),
         ({"contract": "2"}, "roommood.contract is '2'"),
-        ({"task": "face"}, "roommood.task is 'face': .*'expression'"),
+        ({"task": "face"}, "its task is 'face', not 'expression': give it to --detector"),
+        ({"task": "mood"}, "roommood.task is 'mood': .*'expression'"),
         ({"labels": "[" * 200_000}, r"roommood.labels is '\[+', not JSON"),
         ({"labels": "[" * 900 + "]" * 900}, "labels|nested"),
         ({"labels": "neutral"}, "roommood.labels is 'neutral', not JSON"),
         ({"labels": ["neutral", "bored"]}, "roommood.labels .*use some of neutral, happiness"),
         ({"labels": ["neutral", "neutral"]}, "each once"),
+        ({"labels": ["Angry", "happy", "joy"]}, "not 'Angry' but anger; not 'happy' but happiness"),
         ({"input": TENSOR | {"width": 4}}, "roommood.input.width is '4': .*give 8 or more"),
         ({"input": TENSOR | {"colour": "grey"}}, "roommood.input.colour is 'grey': .*'gray'"),
         ({"input": TENSOR | {"colour": "bgr"}}, "colour is gray with 1 channel"),
@@ -178,6 +182,82 @@ def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path, damage: bytes 
     file = expression_model(tmp_path / "e.onnx")
     file.write_bytes(damage if isinstance(damage, bytes) else file.read_bytes()[:200])
     with pytest.raises(ModelError, match=r"e\.onnx: not a usable ONNX model"):
+        load_expression(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b" \n", "it is empty"),
+        (b"<!DOCTYPE html><html></html>", "a web page .*: fetch the file itself"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:8f23", "git lfs pull"),
+        (b"PK\x03\x04" + bytes(99), r"as PyTorch's \.pt .*: export that model to ONNX"),
+        (b"\x80\x04\x95" + bytes(99), "a pickle"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), r"Keras' \.h5"),
+        (b"\x1c\x00\x00\x00TFL3" + bytes(99), "TensorFlow Lite: export that model to ONNX"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_as_what_it_is(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
+    file = tmp_path / "e.onnx"
+    file.write_bytes(content)
+    with pytest.raises(ModelError, match=rf"e\.onnx: not a usable ONNX model: .*{why}"):
+        load_expression(file)
+
+
+def changed(file: Path, change: Callable[[onnx.ModelProto], object]) -> Path:
+    model = onnx.load(str(file))
+    change(model)
+    onnx.save(model, str(file))
+    return file
+
+
+def with_an_operation_of_its_own(model: onnx.ModelProto) -> None:
+    model.opset_import.append(onnx.helper.make_opsetid("mine", 1))
+    model.graph.node[0].domain = "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "todo"),
+    [
+        (lambda model: setattr(model, "ir_version", 99), "install a newer one, or export"),
+        (lambda model: setattr(model.opset_import[0], "version", 99), "install a newer one"),
+        (lambda model: setattr(model.graph.node[0], "op_type", "Deform"), "operations of ONNX"),
+        (with_an_operation_of_its_own, "without operations of its own"),
+    ],
+)
+def test_what_this_onnxruntime_does_not_take_comes_with_what_helps(
+    tmp_path: Path, change: Callable[[onnx.ModelProto], object], todo: str
+) -> None:
+    file = changed(expression_model(tmp_path / "e.onnx"), change)
+    with pytest.raises(
+        ModelError, match=rf"onnxruntime [\d.]+ says of its .*: [^:]*{todo}"
+    ) as caught:
+        load_expression(file)
+    assert "/onnxruntime_src/" not in str(caught.value)
+
+
+def test_weights_that_were_left_behind_are_told(tmp_path: Path) -> None:
+    """As torch's exporter leaves them beside the file."""
+    file, weights = expression_model(tmp_path / "e.onnx"), tmp_path / "e.onnx.data"
+    onnx.save(
+        onnx.load(str(file)),
+        str(file),
+        save_as_external_data=True,
+        location=weights.name,
+        size_threshold=0,
+    )
+    load_expression(file)
+    weights.unlink()
+    with pytest.raises(ModelError, match="its weights are in a file beside it: copy that too"):
+        load_expression(file)
+
+
+def test_a_sidecar_that_would_count_for_nothing_is_an_error(tmp_path: Path) -> None:
+    file = expression_model(tmp_path / "e.onnx")
+    file.with_suffix(".toml").write_text(SIDECAR_EXAMPLE)
+    with pytest.raises(ModelError, match=r"e\.toml beside it would count for nothing: remove it"):
         load_expression(file)
 
 
