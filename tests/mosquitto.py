@@ -18,10 +18,11 @@ USER, PASSWORD = "roommood", "a secret of the tests"
 class Mosquitto:
     """One mosquitto process that keeps nothing over a restart.
 
-    `secured` asks for TLS, with the certificate in `ca_file`, and for USER and PASSWORD.
+    `secured` asks for TLS, with the certificate in `ca_file`, and for USER and PASSWORD; `settings`
+    are further lines of its file.
     """
 
-    def __init__(self, secured: bool = False) -> None:
+    def __init__(self, *settings: str, secured: bool = False) -> None:
         self._program = _program()
         self.folder = Path(tempfile.mkdtemp(prefix="roommood-mqtt-"))
         self.port = free_port()
@@ -31,6 +32,7 @@ class Mosquitto:
         lines += self._secure() if secured else ["allow_anonymous true"]
         if os.geteuid() == 0:
             lines.append("user root")
+        lines += settings
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
     def __enter__(self) -> "Mosquitto":
@@ -66,13 +68,17 @@ class Mosquitto:
             process.kill()
             process.wait(10)
 
-    def certificate(self, name: str) -> tuple[Path, Path]:
+    def certificate(self, name: str, days: int = 2) -> tuple[Path, Path]:
         """A new certificate for localhost that signs itself, and its key."""
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
-        names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-        files = ["-keyout", str(key), "-out", str(certificate), "-days", "2"]
-        request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes"]
-        subprocess.run([*request, *files, *names], check=True, capture_output=True, timeout=60)
+        request, names = self.folder / f"{name}.csr", self.folder / "names"
+        names.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        asks = ["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
+        asks += ["-keyout", str(key), "-out", str(request)]
+        signs = ["x509", "-req", "-in", str(request), "-signkey", str(key), "-days", str(days)]
+        signs += ["-extfile", str(names), "-out", str(certificate)]
+        for command in (asks, signs):
+            subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=60)
         return certificate, key
 
     def _secure(self) -> list[str]:

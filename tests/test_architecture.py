@@ -179,7 +179,7 @@ def test_onnxruntime_is_imported_by_one_module() -> None:
 
 
 def test_mqtt_is_spoken_by_one_module() -> None:
-    assert importers("paho", SHIPPED) == {"aggregator/mqtt/broker.py"}
+    assert importers("paho", SHIPPED) == {"aggregator/mqtt/client.py"}
 
 
 def test_messages_to_people_are_sent_by_one_module() -> None:

@@ -10,8 +10,9 @@ from datetime import timedelta
 from typing import Final
 
 from roommood.aggregator.mqtt import states
-from roommood.aggregator.mqtt.broker import Broker, Heard
+from roommood.aggregator.mqtt.broker import Broker
 from roommood.aggregator.mqtt.discovery import EXPIRE_AFTER_S, Discovery
+from roommood.aggregator.mqtt.heard import Heard
 from roommood.aggregator.mqtt.states import as_payload
 from roommood.aggregator.mqtt.steady import Steady
 from roommood.aggregator.mqtt.switches import Switches
@@ -107,7 +108,8 @@ class Bridge:
     def _status(self) -> str:
         if not self._broker.is_connected:
             return "no broker"
-        return f"redis {self._retained.get(self._topics.redis, 'offline')}"
+        refused = f", {self._broker.refused} topics refused" if self._broker.refused else ""
+        return f"redis {self._retained.get(self._topics.redis, 'offline')}{refused}"
 
     def _note(self, heard: Heard) -> None:
         """A broker or a Home Assistant that has just started knows nothing."""
@@ -115,6 +117,8 @@ class Bridge:
         self._taken_back.note(heard, time.monotonic())
         if heard.is_new:
             self._configs, self._published, self._retained = {}, {}, {}
+        if heard.is_called_away:
+            self._retained.pop(self._topics.availability, None)
 
     # What there is
 

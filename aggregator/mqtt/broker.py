@@ -1,92 +1,89 @@
-"""The connection to the broker. Its client has a thread of its own; what it hears is only noted."""
+"""The connection to the broker, made again and again by a thread of its own; what it hears is only
+noted.
+"""
 
 import contextlib
 import logging
-import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any, Final
 
+from roommood.aggregator.mqtt.client import Abilities, Client, updated
+from roommood.aggregator.mqtt.heard import Heard, SwitchCommand
+from roommood.aggregator.mqtt.refusals import Refusals
 from roommood.aggregator.mqtt.topics import Topics
+from roommood.aggregator.mqtt.unreached import why_not_reached
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.logs import RateLimitedLog
-from roommood.shared.process.runtime import ConnectionLog, Deadline, new_id
+from roommood.shared.process.logs import RateLimitedLog, event
+from roommood.shared.process.runtime import ConnectionLog, Deadline
 from roommood.shared.process.settings import MqttSettings
 from roommood.shared.protocol.limits import UNREACHED_MS
 
 _log = logging.getLogger(__name__)
 _FAREWELL_S: Final = 2.0
-# Reconnecting: seconds until the first try, doubling up to the second.
-_RETRY_S: Final = (1, 30)
-_KEEPALIVE_S: Final = 30
+# Reconnecting: seconds until the first try, doubling up to the second, which is also how long a
+# connection has to hold to count as one that works.
+_RETRY_S: Final = (1.0, 30.0)
 # Discovery messages of earlier runs that are remembered, to be taken back where they are void.
 _MOST_CONFIGS: Final = 100_000
 # Commands between two looks at Redis.
 _MOST_COMMANDS: Final = 1_000
-_PROBE_S: Final = 3.0
 # Seconds for a first answer, until it is told that there is none.
 _FIRST_ANSWER_S: Final = UNREACHED_MS / 1_000
-# OpenSSL's numbers for a certificate that is for another name or address.
-_OTHER_NAME: Final = (62, 64)
-
-
-@dataclass(frozen=True, slots=True)
-class SwitchCommand:
-    """What somebody sent to a command topic. `is_retained`: who knows when."""
-
-    topic: str
-    payload: bytes
-    is_retained: bool = False
-
-
-@dataclass(slots=True)
-class Heard:
-    """What came since the last look. `home_is_up`: what Home Assistant said of itself, None for
-    nothing; `is_new`: it has just started, or the broker has, and knows nothing."""
-
-    is_new: bool = False
-    home_is_up: bool | None = None
-    configs: set[str] = field(default_factory=set)
-    taken_back: set[str] = field(default_factory=set)
-    commands: list[SwitchCommand] = field(default_factory=list)
+# What MQTT adds to a topic and its payload, at most.
+_PACKET_BYTES: Final = 16
+# By the library's words, for what brokers answer to another version than theirs, or answer by
+# another version than they say.
+_NO_SUCH_VERSION: Final = "Unsupported protocol version"
+_NOT_UNDERSTOOD: Final = (_NO_SUCH_VERSION, "Protocol error", "Malformed packet")
 
 
 class Broker:
     """Connects again and again; `wake` is called when something new was heard.
 
-    It listens to commands only where the settings name an operator's login."""
+    By MQTT 5, whose brokers say what they refuse; by 3.1.1 where a broker knows no other. It
+    listens to commands only where the settings name an operator's login."""
 
     def __init__(self, settings: MqttSettings, topics: Topics, wake: Callable[[], None]) -> None:
         """Raises ConfigError for files that cannot be used."""
         self._settings, self._topics, self._wake = settings, topics, wake
         self._log = ConnectionLog("broker")
         self._limited_log = RateLimitedLog(_log)
+        may = f"let the broker's user read and write {topics.base}/# and {topics.discovery}/#"
+        self._refusals = Refusals(self._limited_log, may)
         self._lock = threading.Lock()
         self._heard = Heard()
         self._first_answer: Deadline | None = None
         # What it answered to this connection: None for nothing yet, "" that we are let in.
         self._refusal: str | None = None
+        self._is_up = False
+        self._up_since_s: float | None = None
+        self._asked: list[str] = []
+        self._is_closing = threading.Event()
+        self._password = settings.password
         self._tls = _tls_context(settings)
+        self._abilities = Abilities()
         self._client = self._make_client()
 
     def start(self) -> None:
-        settings = self._settings
-        self._client.connect_async(settings.host, settings.port, keepalive=_KEEPALIVE_S)
-        self._client.loop_start()
         self._first_answer = Deadline(_FIRST_ANSWER_S)
+        # Without a connection it may wait for a name server: it ends with the process.
+        threading.Thread(target=self._run, name="mqtt", daemon=True).start()
 
     def close(self) -> None:
         """Says farewell, as its last will would."""
+        self._is_closing.set()
+        client = self._client
         if self.is_connected:
-            last = self._client.publish(self._topics.availability, "offline", qos=1, retain=True)
+            last = client.publish(self._topics.availability, "offline", qos=1, retain=True)
             # Lost meanwhile: then the last will says it.
-            with contextlib.suppress(RuntimeError):
+            with contextlib.suppress(RuntimeError, ValueError):
                 last.wait_for_publish(_FAREWELL_S)
-            self._client.disconnect()
-            self._client.loop_stop()
-        # Without a connection its thread may wait for a name server: it ends with the process.
+            client.disconnect()
+            client.loop_stop()
 
     def miss(self) -> None:
         """To be called while it is not connected: its client waits long for some first answers."""
@@ -96,75 +93,170 @@ class Broker:
 
     @property
     def is_connected(self) -> bool:
-        return bool(self._client.is_connected())
+        return self._is_up
+
+    @property
+    def refused(self) -> int:
+        """Topics at which it takes nothing, as far as it says."""
+        return len(self._refusals)
 
     def publish(self, topic: str, payload: str, *, retain: bool) -> None:
-        self._client.publish(topic, payload, qos=1 if retain else 0, retain=retain)
+        """Retained messages are acknowledged, so that it is known which of them it refuses."""
+        most, size = self._abilities.most_bytes, len(topic) + len(payload.encode()) + _PACKET_BYTES
+        if most is not None and size > most:
+            self._refusals.refuse(topic, f"it has {size} bytes, the broker takes {most} at most")
+            return
+        number, waits = self._client.tell(topic, payload, retain=retain)
+        if not waits:
+            self._refusals.refuse(topic, "the broker acknowledges nothing")
+        elif retain:
+            self._refusals.sent(number, topic)
 
     def heard(self) -> Heard:
         """What came since the last call."""
+        self._refusals.note()
         with self._lock:
             heard, self._heard = self._heard, Heard()
         return heard
 
-    def _make_client(self) -> Any:
-        from paho.mqtt import client as paho
-        from paho.mqtt.enums import CallbackAPIVersion
-
-        settings = self._settings
-        client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"roommood-{new_id()}")
-        if settings.user:
-            client.username_pw_set(settings.user, settings.password)
-        if self._tls:
-            client.tls_set_context(self._tls)
-        client.will_set(self._topics.availability, "offline", qos=1, retain=True)
-        client.reconnect_delay_set(*_RETRY_S)
+    def _make_client(self) -> Client:
+        client = Client(
+            self._settings, self._password, self._tls, self._topics.availability, self._abilities
+        )
         client.on_connect = self._on_connect
-        client.on_connect_fail = lambda *_: self._lost(self._why_not())
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+        client.on_publish = self._on_publish
         return client
+
+    # In a thread of its own
+
+    def _run(self) -> None:
+        retry_s = _RETRY_S[0]
+        while not self._is_closing.is_set():
+            if self._connect() > _RETRY_S[1]:
+                retry_s = _RETRY_S[0]
+            self._is_closing.wait(retry_s)
+            retry_s = min(retry_s * 2, _RETRY_S[1])
+            self._client = self._make_client()
+
+    def _connect(self) -> float:
+        """Once; returns for how many seconds it held."""
+        self._refusal, self._up_since_s = None, None
+        try:
+            self._client.run()
+        except Exception as error:
+            self._lost(self._why_not(error))
+        self._is_up = False
+        if self._client.failure:
+            self._lost(self._client.failure)
+            self._try_older(self._client)
+        return 0.0 if self._up_since_s is None else time.monotonic() - self._up_since_s
+
+    def _try_older(self, client: Client) -> None:
+        """By MQTT 3.1.1 where 5 did not go well; by 5 again where that did neither."""
+        self._abilities = replace(self._abilities, is_v5=not client.is_v5)
+
+    def _why_not(self, error: Exception) -> str:
+        """The client does not say why it could not connect: one more try does."""
+        if not isinstance(error, OSError):
+            return f"it cannot be asked: {error}"
+        return why_not_reached(self._settings.host, self._settings.port, self._tls)
 
     # In the client's thread
 
-    def _on_connect(self, client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
+    def _on_connect(
+        self, client: Any, _data: Any, _flags: Any, reason: Any, properties: Any
+    ) -> None:
         self._refusal = str(reason) if reason.is_failure else ""
         if reason.is_failure:
-            self._lost(self._refusal)
-            return
+            return  # the connection's end tells it
+        # A newer broker may answer the next connection.
+        self._abilities = replace(updated(self._abilities, properties), is_v5=True)
+        self._refusals.clear()
         self._log.back(self._settings.broker)
-        topics = [self._topics.all_configs, self._topics.birth, self._topics.taken_back]
-        if self._settings.has_switches:
-            topics += self._topics.all_commands
-        client.subscribe([(topic, 1) for topic in topics])
+        if not client.is_v5:
+            event(
+                _log, logging.INFO, "MQTT 3.1.1 is spoken: what the broker refuses it does not say"
+            )
+        self._subscribe(client)
         with self._lock:
             self._heard.is_new = True
             late, self._heard.commands = self._heard.commands, []
         for command in late:
             self._ignore(command, "the broker was lost before it could be obeyed")
+        self._up_since_s, self._is_up = time.monotonic(), True
         self._wake()
 
-    def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _: Any) -> None:
-        refusal, self._refusal = self._refusal, None
-        self._lost(self._no_broker() if refusal is None else refusal or str(reason))
+    def _subscribe(self, client: Client) -> None:
+        """Discovery messages without acknowledgement: of others a broker queues a thousand, and
+        there may be more."""
+        topics = self._topics
+        asked = {topics.all_configs: 0, topics.birth: 1}
+        asked |= {topics.taken_back: 1, topics.availability: 1}
+        if self._settings.has_switches:
+            asked |= dict.fromkeys(topics.all_commands, 1)
+        self._asked = list(asked)
+        client.hear(list(asked.items()))
+
+    def _on_subscribe(self, _c: Any, _data: Any, _number: Any, reasons: Any, _more: Any) -> None:
+        for topic, reason in zip(self._asked, reasons, strict=False):
+            if reason.is_failure:
+                self._limited_log.event(
+                    "subscription refused", topic=topic, why=self._refusals.with_advice(str(reason))
+                )
+
+    def _on_publish(self, _c: Any, _data: Any, number: int, reason: Any, _more: Any) -> None:
+        self._refusals.answered(number, str(reason) if reason.is_failure else "")
+
+    def _on_disconnect(self, client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
+        refusal, self._is_up = self._refusal, False
+        why = refusal or str(reason)
+        if refusal is None:
+            why = self._no_broker()  # an older one just hangs up
+        if why in _NOT_UNDERSTOOD or refusal is None:
+            self._try_older(client)
+        if why != _NO_SUCH_VERSION and not self._is_closing.is_set():
+            self._lost(why)
 
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
-        topics, payload = self._topics, message.payload
-        if topics.switched_by(message.topic):
-            self._note_command(SwitchCommand(message.topic, payload, bool(message.retain)))
-            return
-        with self._lock:
-            if message.topic == topics.birth:
-                self._heard.home_is_up = payload == b"online"
-                self._heard.is_new |= self._heard.home_is_up
-            elif not message.retain:
-                pass  # an echo of our own
-            elif message.topic == topics.taken_back:
-                self._heard.taken_back |= topics.of_list(payload)
-            elif self._may_be_void(message.topic, payload):
-                self._heard.configs.add(message.topic)
-        if message.topic == topics.birth:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            return  # of nobody who speaks MQTT
+        if self._topics.switched_by(topic):
+            self._note_command(SwitchCommand(topic, message.payload, bool(message.retain)))
+        elif self._note(topic, message.payload, bool(message.retain)):
             self._wake()
+
+    def _note(self, topic: str, payload: bytes, is_retained: bool) -> bool:
+        """Returns whether it cannot wait."""
+        topics = self._topics
+        with self._lock:
+            heard = self._heard
+            if topic == topics.birth:
+                heard.home_is_up = payload == b"online"
+                heard.is_new |= heard.home_is_up
+            elif topic == topics.availability and not is_retained:
+                return self._note_other(payload)
+            elif is_retained and topic == topics.taken_back:
+                heard.taken_back |= topics.of_list(payload)
+            elif is_retained and self._may_be_void(topic, payload):
+                heard.configs.add(topic)
+        return topic == topics.birth
+
+    def _note_other(self, payload: bytes) -> bool:
+        """What another client says of the bridge. The last will of an earlier connection comes late
+        where its machine lost its power or its network."""
+        if payload == b"offline":
+            self._heard.is_called_away = True
+        elif self._client.is_v5:  # no echo of our own
+            self._limited_log.event(
+                "another bridge uses the same topics, each takes the other's devices back",
+                prefix=self._topics.base, todo="give each its own --prefix",
+            )  # fmt: skip
+        return self._heard.is_called_away
 
     def _note_command(self, command: SwitchCommand) -> None:
         with self._lock:
@@ -189,36 +281,6 @@ class Broker:
     def _no_broker(self) -> str:
         tls = "" if self._tls else "; one that wants TLS is reached by mqtts://"
         return f"what listens there does not answer as a broker does: is it the right port?{tls}"
-
-    def _why_not(self) -> str:
-        """The client does not say why it could not connect: one more try does."""
-        return why_not_reached(self._settings.host, self._settings.port, self._tls)
-
-
-def why_not_reached(host: str, port: int, tls: ssl.SSLContext | None) -> str:
-    """Why nobody can talk to a broker there; blocks for a few seconds at most."""
-    try:
-        with socket.create_connection((host, port), _PROBE_S) as plain:
-            return _why_no_tls(plain, host, port, tls) if tls else "no answer"
-    except TimeoutError:
-        return f"no answer within {_PROBE_S:g} s"
-    except OSError as error:
-        return error.strerror or str(error)
-
-
-def _why_no_tls(plain: socket.socket, host: str, port: int, tls: ssl.SSLContext) -> str:
-    try:
-        tls.wrap_socket(plain, server_hostname=host).close()
-    except ssl.SSLCertVerificationError as error:
-        if error.verify_code in _OTHER_NAME:
-            return f"its certificate is for another name: {error.verify_message}"
-        return (
-            f"its certificate is not trusted: {error.verify_message}; name the authority that "
-            "signed it with --ca-file"
-        )
-    except (ssl.SSLError, ConnectionError) as error:
-        return f"no TLS at port {port}: {error.strerror or error}"
-    return "no answer"
 
 
 def _tls_context(settings: MqttSettings) -> ssl.SSLContext | None:

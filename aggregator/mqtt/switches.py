@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from roommood.aggregator.counting.operator_settings import OperatorSettings
-from roommood.aggregator.mqtt.broker import SwitchCommand
+from roommood.aggregator.mqtt.heard import SwitchCommand
 from roommood.aggregator.mqtt.topics import Topics
 from roommood.aggregator.redis.servers import Servers
 from roommood.aggregator.stats.site import Site

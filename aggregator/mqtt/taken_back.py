@@ -10,8 +10,8 @@ import logging
 from collections.abc import Collection, Iterable
 from typing import Final, Protocol
 
-from roommood.aggregator.mqtt.broker import Heard
 from roommood.aggregator.mqtt.discovery import Discovery
+from roommood.aggregator.mqtt.heard import Heard
 from roommood.aggregator.mqtt.states import as_payload
 from roommood.aggregator.mqtt.topics import Topics
 from roommood.shared.process.logs import event

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from roommood.aggregator.mqtt.broker import why_not_reached
+from roommood.aggregator.mqtt.unreached import why_not_reached
 from tests.aggregator.mqtt.bridges import Bridge, Elsewhere
 from tests.end_to_end.site import until
 from tests.mosquitto import Mosquitto
@@ -33,6 +33,17 @@ def test_a_certificate_for_another_name_is_said_as_that(secured: Mosquitto) -> N
     trusting = ssl.create_default_context(cafile=secured.ca_file)
     reason = why_not_reached("127.1", secured.port, trusting)
     assert "certificate is for another name: Hostname mismatch" in reason
+
+
+def test_a_certificate_that_has_expired_is_said_as_that_and_the_time_here_with_it() -> None:
+    with Mosquitto(secured=True) as expired:
+        expired.certificate("broker", days=-1)
+        expired.kill()
+        expired.start()
+        trusting = ssl.create_default_context(cafile=expired.ca_file)
+        reason = why_not_reached("localhost", expired.port, trusting)
+    assert "certificate does not hold now: certificate has expired; here it is 20" in reason
+    assert "--ca-file" not in reason
 
 
 def test_a_broker_without_tls_is_said_as_that() -> None:
