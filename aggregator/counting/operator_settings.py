@@ -3,13 +3,19 @@
 All of it can be written by a login that may write nothing else: `operator` of the shipped ACL file.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from roommood.aggregator.counting.full_memory import PAUSE, SET_FIELD
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.servers import Servers, raise_first
+from roommood.shared.errors import ShardAway, StoreError
 from roommood.shared.protocol.names import parse_group
 from roommood.shared.quiet_hours import RoomQuietHours
+
+_UNTIL_IT_IS_BACK: Final = (
+    "as long as that node is away; say it again once it answers, or what it has kept may hold anew"
+)
 
 
 class OperatorSettings:
@@ -68,12 +74,14 @@ class OperatorSettings:
         return tuple(sorted(set[str]().union(*every)))
 
     def _put(self, listed: str, name: str) -> None:
-        raise_first(
-            self._servers.on_copies(listed, lambda client, key: client.eval(PAUSE, 1, key, name))
+        _require_all(
+            self._servers.on_copies(listed, lambda client, key: client.eval(PAUSE, 1, key, name)),
+            "by what the other nodes keep; say it again once that node answers",
         )
 
     def _take(self, listed: str, name: str) -> None:
-        raise_first(self._servers.on_copies(listed, lambda client, key: client.srem(key, name)))
+        replies = self._servers.on_copies(listed, lambda client, key: client.srem(key, name))
+        _require_all(replies, _UNTIL_IT_IS_BACK)
 
     def _say(self, table: str, room: str, value: str) -> None:
         def call(client: Any, key: str) -> Any:
@@ -81,4 +89,13 @@ class OperatorSettings:
                 return client.hdel(key, room)
             return client.eval(SET_FIELD, 1, key, room, value)
 
-        raise_first(self._servers.on_copies(table, call))
+        _require_all(self._servers.on_copies(table, call), _UNTIL_IT_IS_BACK)
+
+
+def _require_all(replies: Sequence[Any], how_far: str) -> None:
+    """Raises the first StoreError among the replies of all copies; `how_far` it is in force where
+    only nodes of a Cluster that are away have not taken it."""
+    failed = [reply for reply in replies if isinstance(reply, StoreError)]
+    if failed and len(failed) < len(replies) and all(isinstance(one, ShardAway) for one in failed):
+        raise ShardAway(f"{failed[0]}; it is in force {how_far}")
+    raise_first(replies)

@@ -236,6 +236,24 @@ def look_at(url: str, cluster: Cluster, lost: int, node: str) -> None:
             stats.summary("nowhere", timedelta(minutes=5))
 
 
+def test_what_is_set_while_a_node_is_away_is_told_with_how_far_it_is_in_force() -> None:
+    with Cluster() as cluster:
+        store = Store(cluster.url)
+        known_rooms(store)
+        lost = cluster.node_of_key(redis_keys.copies(redis_keys.PAUSED, True)[-1])
+        cluster.nodes[lost].kill()
+        node = f"127.0.0.1:{cluster.ports[lost]}"
+        with pytest.raises(ShardAway, match=f"{node} .* in force by what the other nodes keep"):
+            store.pause(ROOMS[1])
+        assert store.paused_rooms() == tuple(sorted(ROOMS[:2]))
+        with pytest.raises(ShardAway, match=f"{node} .* in force as long as that node is away"):
+            store.resume(ROOMS[0])
+        assert store.paused_rooms() == (ROOMS[1],)
+        with pytest.raises(ShardAway, match="in force as long as that node is away"):
+            store.set_group(ROOMS[1], "upstairs")
+        store.close()
+
+
 def test_why_a_living_node_serves_nobody_is_told_also_while_it_is_not_tried() -> None:
     """With Redis' default one lost node stops all of them."""
     with Cluster(cluster_require_full_coverage="yes") as cluster, RoomStats(cluster.url) as stats:
