@@ -96,6 +96,7 @@ def _require_all(replies: Sequence[Any], how_far: str) -> None:
     """Raises the first StoreError among the replies of all copies; `how_far` it is in force where
     only nodes of a Cluster that are away have not taken it."""
     failed = [reply for reply in replies if isinstance(reply, StoreError)]
-    if failed and len(failed) < len(replies) and all(isinstance(one, ShardAway) for one in failed):
+    has_some = len(failed) < len(replies)
+    if failed and has_some and all(isinstance(error, ShardAway) for error in failed):
         raise ShardAway(f"{failed[0]}; it is in force {how_far}")
     raise_first(replies)

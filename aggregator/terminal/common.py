@@ -1,17 +1,18 @@
 """What the terminal's commands share: the room's name, Redis, and how a table is printed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from roommood.shared.errors import ConfigError
+from roommood.shared.errors import ConfigError, StoreRefuses
 from roommood.shared.process.settings import RedisSettings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from roommood.aggregator.counting.operator_settings import OperatorSettings
     from roommood.aggregator.counting.store import Store
     from roommood.aggregator.stats.room_stats import RoomStats
 
@@ -63,6 +64,20 @@ def opened_store(settings: RedisSettings) -> "Iterator[Store]":
         store.close()
 
 
+@contextmanager
+def opened_for_operator(settings: RedisSettings) -> "Iterator[OperatorSettings]":
+    """The same, also with the operator's login, which may not see what lies there."""
+    from roommood.aggregator.counting.store import Store
+
+    store = Store(settings.url, settings.password_file)
+    try:
+        with suppress(StoreRefuses):
+            store.check_schema()
+        yield store
+    finally:
+        store.close()
+
+
 def require_room(name: str, settings: RedisSettings, unless: str = "") -> None:
     """Raises ConfigError for a room of which nothing was counted: most often a slip of the pen."""
     with opened(settings) as reader:
@@ -71,6 +86,15 @@ def require_room(name: str, settings: RedisSettings, unless: str = "") -> None:
         hint = f"; {unless}" if unless else ""
         there = f"known rooms: {', '.join(known)}" if known else "nothing has been counted yet"
         raise ConfigError(f"no room {name!r}; {there}{hint}")
+
+
+def is_room_seen(name: str, settings: RedisSettings, unless: str) -> bool:
+    """The same; False where this login may not see which rooms there are."""
+    try:
+        require_room(name, settings, unless)
+    except StoreRefuses:
+        return False
+    return True
 
 
 def require_camera(name: str, room: str, settings: RedisSettings, unless: str) -> None:

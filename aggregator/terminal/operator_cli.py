@@ -6,9 +6,9 @@ import typer
 
 from roommood.aggregator.terminal.common import (
     RoomArgument,
-    opened_store,
+    is_room_seen,
+    opened_for_operator,
     require_camera,
-    require_room,
 )
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import RedisSettings
@@ -23,6 +23,7 @@ CameraOption = Annotated[
 NewRoomOption = Annotated[
     bool, typer.Option("--new", help="Also a room of which nothing was counted yet.")
 ]
+_UNSEEN: Final = "this login may not see which rooms there are: the name is taken as it is spelt"
 _UNLESS_NEW: Final = "--new sets it for one that is still to come"
 
 
@@ -42,19 +43,19 @@ def pause(
     """
     name = parse_room(room)
     unless = "--new pauses one that is still to come"
-    if not new:
-        require_room(name, settings, unless)
+    is_seen = new or is_room_seen(name, settings, unless)
     if camera is None:
-        with opened_store(settings) as store:
+        with opened_for_operator(settings) as store:
             store.pause(name)
         typer.echo(f"{name} is paused")
-        return
-    camera_name = parse_camera(camera)
-    if not new:
-        require_camera(camera_name, name, settings, unless)
-    with opened_store(settings) as store:
-        store.pause_camera(camera_name)
-    typer.echo(f"{camera_name} in {name} is paused")
+    else:
+        camera_name = parse_camera(camera)
+        if is_seen and not new:
+            require_camera(camera_name, name, settings, unless)
+        with opened_for_operator(settings) as store:
+            store.pause_camera(camera_name)
+        typer.echo(f"{camera_name} in {name} is paused")
+    _note_unless(is_seen)
 
 
 @with_settings(RedisSettings)
@@ -64,7 +65,7 @@ def resume(settings: RedisSettings, room: RoomArgument, camera: CameraOption = N
     Example: roommood resume kitchen
     """
     name = parse_room(room) if camera is None else parse_camera(camera)
-    with opened_store(settings) as store:
+    with opened_for_operator(settings) as store:
         if camera is None:
             was_paused = name in store.paused_rooms()
             store.resume(name)
@@ -95,11 +96,11 @@ def views(
     name = parse_room(room)
     if how not in ("same", "apart"):
         raise ConfigError(f"{how!r} is not a way to look: use same or apart")
-    if not new:
-        require_room(name, settings, _UNLESS_NEW)
-    with opened_store(settings) as store:
+    is_seen = new or is_room_seen(name, settings, _UNLESS_NEW)
+    with opened_for_operator(settings) as store:
         store.set_views(name, how == "apart")
     typer.echo(f"the cameras of {name} see {'different' if how == 'apart' else 'the same'} people")
+    _note_unless(is_seen)
 
 
 @with_settings(RedisSettings)
@@ -116,11 +117,11 @@ def group(
     Example: roommood group kitchen "first floor"
     """
     of = parse_room(room)
-    if not new:
-        require_room(of, settings, _UNLESS_NEW)
-    with opened_store(settings) as store:
+    is_seen = new or is_room_seen(of, settings, _UNLESS_NEW)
+    with opened_for_operator(settings) as store:
         store.set_group(of, name)
     typer.echo(f"{of} is in {name!r}" if name else f"{of} is in no group")
+    _note_unless(is_seen)
 
 
 @with_settings(RedisSettings)
@@ -152,13 +153,18 @@ def quiet(
     name = parse_room(room)
     opens = spans == [""]
     hours = RoomQuietHours.of(named_zone(timezone), spans) if spans and not opens else None
-    if not new:
-        require_room(name, settings, _UNLESS_NEW)
-    with opened_store(settings) as store:
+    is_seen = new or is_room_seen(name, settings, _UNLESS_NEW)
+    with opened_for_operator(settings) as store:
         if spans:
             store.set_quiet_hours(name, hours)
         kept = store.quiet_hours().get(name) if not spans else hours
     typer.echo(f"quiet hours of {name}: {kept}" if kept else f"{name} has no quiet hours")
+    _note_unless(is_seen)
+
+
+def _note_unless(is_seen: bool) -> None:
+    if not is_seen:
+        typer.echo(f"note: {_UNSEEN}", err=True)
 
 
 COMMANDS: Final = (pause, resume, views, group, quiet)

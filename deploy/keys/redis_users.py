@@ -1,8 +1,8 @@
 """`roommood keys redis`: a redis.conf, its ACL file and three passwords, ready to be used.
 
 Redis is told SHA-256 hashes only. The passwords themselves stand in three files that nobody but
-their owner may read: the writer's is for the aggregators, and for pause, resume and forget; the
-reader's for whoever looks; the operator's for what may pause rooms and cameras and nothing else.
+their owner may read: the writer's is for the aggregators, and for all that changes what is kept;
+the reader's for whoever looks; the operator's for pauses, views, groups and quiet hours alone.
 """
 
 import hashlib
