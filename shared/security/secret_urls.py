@@ -9,6 +9,8 @@ _ENDS_AUTHORITY: Final = re.compile(r"[/?#\\]")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.%]+\])(?::([0-9]{1,5}))?", re.ASCII)
 # As it may stand in a sentence; a path takes one of its slashes.
 _ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,15}:/[^\s'\"]+")
+# As sockets are bound.
+_ALL_NETWORKS: Final = re.compile(r"\*:[0-9]{1,5}", re.ASCII)
 # As cameras name them in a query or in the path: ?passwd=..., /user=admin&password=...
 _NAMED: Final = re.compile(
     r"(?:pass(?:wd|word|wort|phrase)|(?:^|[^a-z0-9])(?:(?:login)?pass?|(?:user_?)?pwd|psw|pw|psk|"
@@ -28,7 +30,8 @@ def redacted(url: str) -> str:
         return HIDDEN
     authority, rest = _split(url[start.end() :])
     host = authority.rpartition("@")[2]
-    return f"{start.group()}{host if '@' not in rest and is_host(host) else HIDDEN}"
+    is_plain = is_host(host) or _ALL_NETWORKS.fullmatch(host)
+    return f"{start.group()}{host if '@' not in rest and is_plain else HIDDEN}"
 
 
 def shown(spec: str) -> str:

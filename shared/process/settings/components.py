@@ -14,6 +14,7 @@ from roommood.shared.process.settings.kinds import (
     number,
     picture_source,
     polygon,
+    reached_address,
     redis_address,
     room_name,
     several,
@@ -144,7 +145,7 @@ class CameraSettings(PictureSettings, Component):
         shown="loop",
     )  # fmt: skip
     workers: tuple[str, ...] = row(
-        several(address(), 1, 8), (),
+        several(reached_address(), 1, 8), (),
         "host:port of an inference worker; may be given again. One is enough: the camera learns "
         "of the others.", _WHERE, shown="127.0.0.1:5701", flags=("--worker", "-w"),
     )  # fmt: skip
@@ -197,7 +198,7 @@ class WorkerSettings(Component):
         "Tell the local network where this worker is, for cameras with --discover.", _NETWORK,
     )  # fmt: skip
     aggregators: tuple[str, ...] = row(
-        several(address(), 1, 8), (DEFAULT_REPORTS_ADDRESS,),
+        several(reached_address(), 1, 8), (DEFAULT_REPORTS_ADDRESS,),
         "host:port of an aggregator; may be given again.", _NETWORK, flags=("--aggregator", "-a"),
     )  # fmt: skip
     detector: str = row(

@@ -11,7 +11,7 @@ from roommood.shared.errors import RoommoodError
 from roommood.shared.protocol.names import parse_camera, parse_room
 from roommood.shared.security.secret_urls import holds_password
 from roommood.shared.time_zone import parse_zone
-from roommood.shared.transport.addresses import parse_address
+from roommood.shared.transport.addresses import is_wildcard, parse_address
 
 T = TypeVar("T")
 
@@ -106,6 +106,22 @@ def file_path(metavar: str = "FILE") -> Kind[Path]:
 def address() -> Kind[str]:
     """host:port, as tcp://host:port."""
     return Kind("host:port", _ours(parse_address), metavar="HOST:PORT")
+
+
+def reached_address() -> Kind[str]:
+    """host:port of a peer, as tcp://host:port: of one machine, where a bound one may mean all."""
+
+    def check(value: Any) -> str:
+        address = _ours(parse_address)(value)
+        if is_wildcard(address):
+            port = address.rpartition(":")[2]
+            raise ValueError(
+                "that is where a machine listens on all of its networks: give the name or number "
+                f"of one, or 127.0.0.1:{port} for this one"
+            )
+        return address
+
+    return Kind("host:port", check, metavar="HOST:PORT")
 
 
 def page_address() -> Kind[str]:

@@ -87,3 +87,16 @@ def test_redis_passwords_are_seen(url: str) -> None:
 @pytest.mark.parametrize("spec", ["0", "/dev/video0", "photos/party.jpg", "C:/photos", "simulated"])
 def test_what_is_no_address_is_shown_as_it_is(spec: str) -> None:
     assert shown(spec) == spec
+
+
+@pytest.mark.parametrize(
+    ("url", "as_shown"),
+    [
+        ("tcp://*:5555", "tcp://*:5555"),
+        ("tcp://user:PASSWORD@*:5555", "tcp://*:5555"),
+        ("tcp://*:PASSWORD", "tcp://..."),
+        ("tcp://*:5555/PASSWORD@desk", "tcp://..."),
+    ],
+)
+def test_a_star_for_all_networks_is_shown(url: str, as_shown: str) -> None:
+    assert shown(url) == as_shown

@@ -27,6 +27,8 @@ SQUARE = [[0, 0], [1, 0], [1, 1]]
         (kinds.choice("text", "json"), "json", "json"),
         (kinds.file_path(), "~/keys", Path.home() / "keys"),
         (kinds.address(), "desk:5701", "tcp://desk:5701"),
+        (kinds.address(), "tcp://*:5701", "tcp://*:5701"),
+        (kinds.reached_address(), "desk:5701", "tcp://desk:5701"),
         (kinds.page_address(), "tcp://desk:5780", "desk:5780"),
         (kinds.picture_source(), 0, "0"),
         (kinds.polygon(), "[[0,0],[1,0],[1,1]]", ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))),
@@ -81,3 +83,9 @@ def test_a_value_that_cannot_be_is_refused_with_what_to_give(kind: Kind[Any], gi
     ) as error:
         kind.check(given)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("given", ["tcp://*:5555", "0.0.0.0:5555", "[::]:5555", "0:5555"])
+def test_a_peer_is_on_one_machine(given: str) -> None:
+    with pytest.raises(ValueError, match=r"number of one, or 127\.0\.0\.1:5555 for this one$"):
+        kinds.reached_address().check(given)
