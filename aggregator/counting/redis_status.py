@@ -3,6 +3,7 @@
 from typing import Final
 
 from roommood.aggregator.counting.store import Store
+from roommood.aggregator.redis.failures import lacks_right
 from roommood.shared.errors import StoreError, StoreRefuses
 from roommood.shared.process.metrics import Health
 from roommood.shared.process.runtime import ConnectionLog
@@ -22,6 +23,7 @@ class RedisStatus:
         self._log, self._log_of_shards = ConnectionLog("redis"), ConnectionLog("redis")
         self._tried_ms = 0.0
         self._refused_ms: float | None = None
+        self._refusal = ("", "")  # to count, as Redis tells it, and with the command's name
         self.away = False
         self.shards_away: frozenset[str] = frozenset()
         # Another Redis may answer at this address when it is back.
@@ -44,14 +46,29 @@ class RedisStatus:
         self.away = error is not None
         self.schema_checked = self.schema_checked and error is None
         if is_of_counting:
+            error = self._with_its_command(error) if isinstance(error, StoreRefuses) else error
             self._refused_ms = now_ms if isinstance(error, StoreRefuses) else None
         self._health.ready = error is None and not self._refuses_to_count(now_ms)
         if self._health.ready:
+            self._refusal = ("", "")
             self._health.detail["redis"] = "reached"
             self._log.back("redis")
         elif error is not None:
             self._health.detail["redis"] = str(error)
             self._log.lost("redis", str(error))
+
+    def _with_its_command(self, error: StoreRefuses) -> StoreRefuses:
+        """Of a script Redis does not say which of its commands this user may not do: all of them
+        are tried by themselves, once for each refusal."""
+        if lacks_right(error) and self._refusal[0] != str(error):
+            self._refusal = (str(error), str(error))
+            try:
+                self._store.try_rights()
+            except StoreRefuses as named:
+                self._refusal = (str(error), str(named))
+            except StoreError:
+                self._refusal = ("", str(error))
+        return StoreRefuses(self._refusal[1]) if lacks_right(error) else error
 
     def _refuses_to_count(self, now_ms: float) -> bool:
         """Whether it did lately: a user without some right may do all else in between."""

@@ -100,6 +100,11 @@ def is_of_wrong_server(error: Exception) -> bool:
     return _WRONG_SERVER.search(str(error)) is not None
 
 
+def lacks_right(error: StoreError) -> bool:
+    """Whether Redis refused it since this user may not do that."""
+    return _RIGHTS in str(error)
+
+
 def as_store_error(error: Exception, url: str) -> StoreError:
     """StoreAway where Redis gave no answer or cannot serve yet, StoreRefuses where it takes nothing
     whatever the key, else StoreError: of this key alone.

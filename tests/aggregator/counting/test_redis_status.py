@@ -79,3 +79,17 @@ def test_readyz_says_why_until_redis_is_reached(server: RedisServer, store: Stor
         admin.acl_setuser("writer", enabled=True, commands=[f"+{name}" for name in SCRIPTS])
     work(store, status, 1)
     assert health.detail["redis"] == "reached"
+
+
+@pytest.mark.parametrize("command", ["setbit", "hset", "expireat"])
+def test_the_command_that_a_user_may_not_do_in_a_script_is_named(
+    command: str, server: RedisServer, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    with server.client() as admin:
+        admin.acl_setuser("writer", enabled=True, commands=["+@all", f"-{command}"])
+    health = Health("aggregator")
+    work(store, RedisStatus(store, health), 3)
+    (lost,) = [r for r in caplog.records if r.getMessage() == "redis lost"]
+    assert f"'{command}'" in str(health.detail["redis"])
+    assert "roommood keys redis" in str(health.detail["redis"])
+    assert f"'{command}'" in str(vars(lost))
