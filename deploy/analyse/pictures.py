@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.sources.endings import NOT_TAKEN, PICTURE_SUFFIXES
@@ -17,7 +17,7 @@ from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.shared.protocol.messages import Face
 
 if TYPE_CHECKING:
-    from roommood.shared.opencv import Pixels
+    import numpy.typing as npt
 
 _log = logging.getLogger(__name__)
 # Told of rather than passed over, though most cannot be read.
@@ -78,7 +78,7 @@ def analyse_pictures(
 
 
 def analyse_picture(
-    picture: "Pixels | bytes | Path | str",
+    picture: "npt.NDArray[Any] | bytes | Path | str",
     *,
     rotation: int = 0,
     detector: str = "",
