@@ -42,6 +42,16 @@ def make_certificates(folder: Path, names: str, *, between: bool = False) -> Pat
     return folder
 
 
+def self_signed(folder: Path, name: str, days: int = 2) -> tuple[Path, Path]:
+    """A new certificate for localhost that signs itself, and its key. -1 days: expired."""
+    (folder / "localhost").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+    openssl(folder, "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost",
+            "-keyout", f"{name}.key", "-out", f"{name}.csr")  # fmt: skip
+    openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-signkey", f"{name}.key",
+            "-days", str(days), "-extfile", "localhost", "-out", f"{name}.crt")  # fmt: skip
+    return folder / f"{name}.crt", folder / f"{name}.key"
+
+
 def openssl(folder: Path, *arguments: str) -> None:
     """One command of openssl's, in this folder."""
     try:

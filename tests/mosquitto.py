@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
+from tests.certificates import self_signed
 from tests.end_to_end.site import until
 from tests.needs import missing
 from tests.ports import free_port
@@ -70,16 +71,7 @@ class Mosquitto:
 
     def certificate(self, name: str, days: int = 2) -> tuple[Path, Path]:
         """A new certificate for localhost that signs itself, and its key."""
-        certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
-        request, names = self.folder / f"{name}.csr", self.folder / "names"
-        names.write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-        asks = ["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost"]
-        asks += ["-keyout", str(key), "-out", str(request)]
-        signs = ["x509", "-req", "-in", str(request), "-signkey", str(key), "-days", str(days)]
-        signs += ["-extfile", str(names), "-out", str(certificate)]
-        for command in (asks, signs):
-            subprocess.run(["openssl", *command], check=True, capture_output=True, timeout=60)
-        return certificate, key
+        return self_signed(self.folder, name, days)
 
     def _secure(self) -> list[str]:
         certificate, key = self.certificate("broker")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Final
 
-from roommood.aggregator.notify.sender import Message, targets
+from roommood.aggregator.notify.message import Message
+from roommood.aggregator.notify.sender import targets
 from roommood.aggregator.notify.watch import Event, Look, Watch, look_at, redis_away
 from roommood.aggregator.stats.site import SiteReader
 from roommood.shared.errors import StoreError
@@ -45,7 +46,9 @@ class Notifier:
                 self._service.stopping()
                 end_s = time.monotonic() + _FAREWELL_S
                 for target in self._targets:
-                    target.stop(max(0.0, end_s - time.monotonic()))
+                    target.stop()
+                for target in self._targets:
+                    target.join(max(0.0, end_s - time.monotonic()))
                 self._reader.close()
         return shutdown.forced_exit_code if shutdown.forced else 0
 

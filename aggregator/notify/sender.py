@@ -1,47 +1,26 @@
-"""Messages on their way to people, one thread for each of those who are told.
-
-An address may hold a token: neither it nor what a library says of it stands in a log or an error.
-"""
+"""Messages on their way to people, one thread for each of those who are told."""
 
 import json
 import logging
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from roommood.aggregator.notify.message import Message, Send
+from roommood.aggregator.notify.services import services
+from roommood.aggregator.stats.export import iso
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import ConnectionLog
-from roommood.shared.security.private_file import read_private
 
 _log = logging.getLogger(__name__)
-_MOST_BYTES: Final = 65_536
-_MOST_TARGETS: Final = 16
 # Messages that wait for one target; beyond that the oldest go, which is logged.
 _MOST_WAITING: Final = 100
 # Until a message that did not arrive is sent again, doubling up to the second.
 _RETRY_S: Final = (5.0, 300.0)
 _COMMAND_S: Final = 30.0
-# Their lines quote addresses.
-_TALKATIVE: Final = ("apprise", "urllib3", "requests")
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What people read, and the same for programs."""
-
-    title: str
-    body: str
-    is_good: bool
-    events: Sequence[dict[str, Any]]
-
-
-Send = Callable[[Message], str]
-"""Says why a message did not arrive, or "" where it did."""
 
 
 class Target:
@@ -66,11 +45,14 @@ class Target:
             self._waiting.append(message)
             self._changed.notify()
 
-    def stop(self, within_s: float) -> None:
-        """Sends what waits, once; what does not arrive in time is logged as lost."""
+    def stop(self) -> None:
+        """What waits is sent once more from now on."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify()
+
+    def join(self, within_s: float) -> None:
+        """After `stop`: what does not arrive in time is logged as lost."""
         self._thread.join(within_s)
         with self._changed:
             left = list(self._waiting)
@@ -80,10 +62,12 @@ class Target:
     def _run(self) -> None:
         retry_s = _RETRY_S[0]
         while (message := self._next()) is not None:
-            if why := self._send(message):
+            was_stopping = self._is_stopping
+            if why := self._try(message):
                 self._connection.lost(self._name, why)
-                if self._pause(retry_s):
+                if was_stopping:
                     return
+                self._pause(retry_s)
                 retry_s = min(_RETRY_S[1], retry_s * 2)
                 continue
             self._connection.back(self._name)
@@ -92,15 +76,21 @@ class Target:
                 if self._waiting and self._waiting[0] is message:
                     self._waiting.popleft()
 
+    def _try(self, message: Message) -> str:
+        try:
+            return self._send(message)
+        except Exception as error:
+            return f"it failed ({type(error).__name__})"
+
     def _next(self) -> Message | None:
         """The oldest that waits; None at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_stopping)
             return self._waiting[0] if self._waiting else None
 
-    def _pause(self, seconds: float) -> bool:
+    def _pause(self, seconds: float) -> None:
         with self._changed:
-            return self._changed.wait_for(lambda: self._is_stopping, seconds)
+            self._changed.wait_for(lambda: self._is_stopping, seconds)
 
 
 def targets(urls_file: Path | None, command: Path | None) -> list[Target]:
@@ -109,46 +99,18 @@ def targets(urls_file: Path | None, command: Path | None) -> list[Target]:
         raise ConfigError("nobody is to be told: give --urls-file, --command or both")
     targets = [("command", _starts(command))] if command else []
     if urls_file:
-        targets += _services(urls_file)
+        targets += services(urls_file)
     return [Target(name, send) for name, send in targets]
-
-
-def read_urls(path: Path) -> str:
-    """Text of a file of addresses. Raises ConfigError where others can read it."""
-    return read_private(path, _MOST_BYTES, "an address of Apprise on each line")
-
-
-def _services(path: Path) -> list[tuple[str, Send]]:
-    lines = [(n, line.strip()) for n, line in enumerate(read_urls(path).splitlines(), 1)]
-    lines = [(n, url) for n, url in lines if url and not url.startswith("#")]
-    if not 1 <= len(lines) <= _MOST_TARGETS:
-        raise ConfigError(f"{path} has {len(lines)} addresses: give 1 to {_MOST_TARGETS}")
-    return [(f"line {n} ({url.partition(':')[0]})", _service(path, n, url)) for n, url in lines]
-
-
-def _service(path: Path, line: int, url: str) -> Send:
-    from apprise import Apprise, NotifyType
-
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    service = Apprise()
-    if not service.add(url):
-        raise ConfigError(
-            f"{path}, line {line}: Apprise does not know such an address: write for example "
-            "jsons://HOST/PATH (a webhook) or ntfys://HOST/TOPIC"
-        )
-
-    def send(message: Message) -> str:
-        kind = NotifyType.SUCCESS if message.is_good else NotifyType.WARNING
-        arrived = service.notify(title=message.title, body=message.body, notify_type=kind)
-        return "" if arrived else "it did not take the message"
-
-    return send
 
 
 def _starts(program: Path) -> Send:
     def send(message: Message) -> str:
-        content = {"title": message.title, "body": message.body, "events": message.events}
+        content = {
+            "title": message.title,
+            "body": message.body,
+            "at": iso(message.at),
+            "events": message.events,
+        }
         try:
             done = subprocess.run(
                 [program], input=json.dumps(content).encode(), timeout=_COMMAND_S, check=False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from roommood.aggregator.notify.sender import read_urls
+from roommood.aggregator.notify.services import read_urls
 from roommood.deploy.keys.redis_users import write_redis_access
 from roommood.deploy.keys.site_keys import SiteKeys
 from roommood.deploy.site import neighbours

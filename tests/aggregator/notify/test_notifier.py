@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,9 @@ def test_a_program_is_given_the_events_as_json(tmp_path: Path) -> None:
     program.chmod(0o700)
     with Notifier(tmp_path, f"unix://{tmp_path}/none.sock", "--command", str(program)):
         until(got.exists, "the program was started", 60)
-    (sent,) = json.loads(got.read_text())["events"]
+    message = json.loads(got.read_text())
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(message["at"])).total_seconds()) < 60
+    (sent,) = message["events"]
     assert (sent["kind"], sent["of"]) == ("began", "Redis")
 
 

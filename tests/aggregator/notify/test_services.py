@@ -1,0 +1,170 @@
+"""Webhooks that are away, wrong or odd: what is said of them, and what becomes of messages."""
+
+import logging
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from roommood.aggregator.notify.message import Message
+from roommood.aggregator.notify.sender import Target
+from roommood.aggregator.notify.services import services
+from roommood.shared.clock import boot_ms
+from tests.certificates import self_signed
+from tests.end_to_end.site import until
+from tests.needs import missing
+from tests.ports import free_port
+
+TOKEN = "tk-7f3a9c"
+
+
+@pytest.fixture(autouse=True)
+def _apprise() -> None:
+    try:
+        import apprise  # noqa: F401
+    except ImportError:
+        missing("Apprise is not installed: pip install '.[notify]'")
+
+
+class _Hook(BaseHTTPRequestHandler):
+    """The first part of the path says how it answers."""
+
+    seen: list[str]
+
+    def do_GET(self) -> None:
+        self.seen.append("GET")
+        self.send_response(200)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        self.seen.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        how = self.path.split("/")[1]
+        if how == "close":
+            return
+        self.send_response(int(how))
+        self.send_header("Location", f"/login/{TOKEN}")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def webhook(certificate: tuple[Path, Path] | None = None) -> Iterator[tuple[int, list[str]]]:
+    """Its port, and what it was sent."""
+    seen: list[str] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Hook", (_Hook,), {"seen": seen}))
+    if certificate:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*certificate)
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_address[1], seen
+    server.shutdown()
+    server.server_close()
+
+
+def send(folder: Path, url: str, message: Message | None = None) -> str:
+    """Why it did not arrive, "" where it did."""
+    path = folder / "notify.urls"
+    path.write_text(f"{url}\n")
+    path.chmod(0o600)
+    ((_, to),) = services(path)
+    return to(message or Message("title", "body", False, []))
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("200", ""),
+        ("204", ""),
+        ("500", "it answered with status 500"),
+        ("404", "it answered with status 404"),
+        ("302", "it answered with status 302: write the address to which it redirects"),
+        ("308", "it answered with status 308: write the address to which it redirects"),
+        ("close", "it closed the connection"),
+    ],
+)
+def test_how_a_webhook_answers_is_told_and_no_redirect_counts_as_an_arrival(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str, why: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with webhook() as (port, seen):
+        assert send(tmp_path, f"json://127.0.0.1:{port}/{how}/{TOKEN}") == why
+        assert "GET" not in seen
+    assert TOKEN not in caplog.text
+
+
+def test_a_webhook_that_cannot_be_reached_is_told_with_its_reason(tmp_path: Path) -> None:
+    nobody = f"json://127.0.0.1:{free_port()}/{TOKEN}"
+    assert send(tmp_path, nobody) == "connection refused"
+    assert send(tmp_path, f"json://nowhere.invalid/{TOKEN}") == "its host has no address"
+    with webhook() as (port, _):
+        assert send(tmp_path, f"jsons://127.0.0.1:{port}/200/{TOKEN}") == "no TLS there"
+
+
+def test_a_certificate_of_ones_own_making_is_told_and_can_be_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = self_signed(tmp_path, "hook")
+    with webhook(made) as (port, seen):
+        url = f"jsons://localhost:{port}/200/{TOKEN}"
+        assert "not trusted: set REQUESTS_CA_BUNDLE" in send(tmp_path, url)
+        assert not seen
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(made[0]))
+        assert send(tmp_path, url) == ""
+    expired = self_signed(tmp_path, "expired", days=-1)
+    with webhook(expired) as (port, _):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(expired[0]))
+        expired_url = f"jsons://localhost:{port}/200/{TOKEN}"
+        assert send(tmp_path, expired_url) == "its certificate has expired"
+
+
+def test_a_message_that_comes_late_says_of_when_it_is(tmp_path: Path) -> None:
+    hour_ms = 3_600_000.0
+    late = Message("title", "body", False, [], made_ms=boot_ms() - hour_ms)
+    with webhook() as (port, seen):
+        assert send(tmp_path, f"json://127.0.0.1:{port}/200/x", late) == ""
+        assert send(tmp_path, f"json://127.0.0.1:{port}/200/x") == ""
+    assert "This comes late, it was so at 20" in seen[0]
+    assert "late" not in seen[1]
+    assert 3_590 < (datetime.now(late.at.tzinfo) - late.at).total_seconds() < 3_660
+
+
+def test_what_waits_is_tried_once_more_at_the_end() -> None:
+    tries: list[str] = []
+
+    def to(message: Message) -> str:
+        tries.append(message.title)
+        return "away" if len(tries) == 1 else ""
+
+    target = Target("hook", to)
+    target.tell(Message("kitchen", "", False, []))
+    until(lambda: tries, "it was sent, and waits")
+    target.stop()
+    target.join(10)
+    assert tries == ["kitchen", "kitchen"]
+
+
+def test_what_a_library_raises_does_not_end_the_sending(caplog: pytest.LogCaptureFixture) -> None:
+    arrived: list[str] = []
+
+    def to(message: Message) -> str:
+        if not arrived and message.title == "first":
+            arrived.append("tried")
+            raise RuntimeError(TOKEN)
+        arrived.append(message.title)
+        return ""
+
+    target = Target("hook", to)
+    target.tell(Message("first", "", False, []))
+    until(lambda: "target lost" in caplog.text, "it is told")
+    target.stop()
+    target.join(10)
+    assert arrived == ["tried", "first"]
+    assert TOKEN not in caplog.text
