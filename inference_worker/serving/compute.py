@@ -146,8 +146,7 @@ class Compute:
         return Outcome.REPEATED
 
     def _analyze(self, job: Job, started_ms: float) -> Finished:
-        look = partial(self._analyzer.look, job.frame, job.age_at(started_ms))
-        analysis = self._try(job, look)
+        analysis = self._try(job, partial(self._look, job.frame, job.age_at(started_ms)))
         spare_ms = self._min_frame_ms - (boot_ms() - started_ms)
         if spare_ms > 0:
             self._stopping.wait(spare_ms / 1000.0)
@@ -156,6 +155,13 @@ class Compute:
             return Finished(job, boot_ms(), analysis)
         self._failures = 0
         return Finished(job, boot_ms(), Outcome.ANALYSED, analysis)
+
+    def _look(self, frame: Frame, age_ms: float) -> Analysis:
+        analysis: object = self._analyzer.look(frame, age_ms)
+        if not isinstance(analysis, Analysis):
+            # Code of somebody's own that forgets it would count as an empty room.
+            raise TypeError(f"look gave {type(analysis).__name__}: return an Analysis")
+        return analysis
 
     def _try(self, job: Job, look: Callable[[], T]) -> T | Outcome:
         """What a look gives, or the refusal where it fails."""

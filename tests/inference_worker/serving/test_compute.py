@@ -51,13 +51,13 @@ class Scripted:
         self.rotations_compared.append(rotation)
         return bool(glance.shape == (60, 80))
 
-    def look(self, frame: Frame, age_ms: float) -> Analysis:
+    def look(self, frame: Frame, age_ms: float) -> Any:
         assert self.gate.wait(30)
         self.rotations.append(frame.rotation)
         self.ages_ms.append(age_ms)
         if frame.jpeg in self.answers:
             raise self.answers[frame.jpeg]
-        return NO_FACES
+        return None if frame.jpeg == b"nothing" else NO_FACES
 
 
 class Running:
@@ -124,6 +124,7 @@ def test_a_job_is_started_and_then_finished_with_its_analysis(running: Running) 
     assert (finished.job, finished.analysis, finished.outcome) == (job, NO_FACES, "analysed")
     assert finished.now_ms >= started.now_ms
     assert running.analyzer.rotations == [90]
+    assert running.analyzer.ages_ms == [pytest.approx(started.age_ms)]
 
 
 def test_a_frame_too_old_when_it_would_begin_is_refused_without_analysis(running: Running) -> None:
@@ -154,7 +155,7 @@ def test_a_picture_that_cannot_be_used_says_why(running: Running, jpeg: bytes, w
     assert (finished.analysis, finished.outcome) == (None, f"refused-{why}")
 
 
-@pytest.mark.parametrize("jpeg", [b"crash", b"memory"])
+@pytest.mark.parametrize("jpeg", [b"crash", b"memory", b"nothing"])
 def test_a_crash_is_a_failure_and_never_no_faces(running: Running, jpeg: bytes) -> None:
     running.submit(jpeg)
     finished = running.finish()
