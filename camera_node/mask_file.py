@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.atomic_file import atomic_file
+from roommood.shared.text_file import read_text
 
 Polygons = Sequence[Sequence[Sequence[float]]]
 _TABLE: Final = re.compile(r"^[ \t]*\[[ \t]*camera[ \t]*\][ \t]*(?:#.*)?$", re.MULTILINE)
@@ -30,7 +31,7 @@ def save(path: Path, polygons: Polygons) -> None:
     """
     target = Path(os.path.realpath(path))
     try:
-        text = target.read_text(encoding="utf-8-sig")
+        text = read_text(target)
         before = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator
 
 LOCAL: Final = "local"
+_LOOPBACK: Final = (LOCAL, "localhost", "localhost.localdomain")
 _HOST: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}", re.ASCII)
 # As a directory server or Windows' domain gives them, too; never what ssh takes for an option.
 _USER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,63}\$?", re.ASCII)
@@ -47,9 +48,15 @@ def machine_of(host: str) -> str:
     except ValueError:
         own = socket.gethostname().lower()
         short = own.partition(".")[0]
-        is_local = name in (LOCAL, "localhost", "localhost.localdomain", own, short)
+        is_local = name in (*_LOOPBACK, own, short)
         return LOCAL if is_local or name == f"{short}.local" else name
     return LOCAL if address.is_loopback or address.is_unspecified else str(address)
+
+
+def is_loopback_name(host: str) -> bool:
+    """Whether each machine that looks it up finds itself."""
+    name = host.lower().rstrip(".")
+    return name in _LOOPBACK or (machine_of(host) == LOCAL and _is_ip_address(name))
 
 
 def _is_ip_address(text: str) -> bool:

@@ -35,6 +35,7 @@ have several cameras, and the desktop's may have some too.
 
 import re
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
@@ -48,14 +49,15 @@ from pydantic import (
     model_validator,
 )
 
-from roommood.deploy.site.hosts import LOCAL, Host, User, machine_of
+from roommood.deploy.site.hosts import LOCAL, Host, User, is_loopback_name, machine_of
 from roommood.deploy.site.readers import OURS_SAID, mqtt_settings, notify_settings
 from roommood.deploy.site.rooms import Room, check_rooms
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.advice import advice
 from roommood.shared.process.settings import MqttSettings, NotifySettings
-from roommood.shared.process.settings.tables import problem_with, rows_in
+from roommood.shared.process.settings.tables import nearest, problem_with, rows_in
 from roommood.shared.security.secret_urls import holds_password
+from roommood.shared.text_file import read_text
 from roommood.shared.transport.addresses import parse_address
 
 DESKTOP: Final = "desktop"
@@ -73,6 +75,18 @@ _FILES: Final = frozenset(
 _URL: Final = re.compile(r"[a-z][a-z0-9+.-]*://")
 _LISTS: Final = ("camera", "room")
 _KNOWN_TABLES: Final = "[site], [desktop], [[camera]], [[room]]"
+# What of a site does not stand in [site].
+_OTHER_TABLES: Final = frozenset({"folder", "desktop", "cameras", "rooms"})
+
+
+def _no_switch(value: Any) -> Any:
+    """To Python, and so to pydantic, true is 1."""
+    if isinstance(value, bool):
+        raise ValueError("give a whole number")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_no_switch)]
 
 
 class Wifi(BaseModel):
@@ -93,7 +107,7 @@ class Reached(BaseModel):
     host: Host
     user: User = "pi"
     # What ssh's own files say, where the site's says nothing.
-    ssh_port: int | None = Field(default=None, ge=1, le=65_535)
+    ssh_port: Whole | None = Field(default=None, ge=1, le=65_535)
     ssh_key: Path | None = None
 
 
@@ -102,7 +116,7 @@ class Desktop(Reached):
 
     user: User = "root"
     address: Host = ""
-    workers: int = Field(default=1, ge=1, le=64)
+    workers: Whole = Field(default=1, ge=1, le=64)
     dashboard: bool = True
     worker: dict[str, Any] = Field(default_factory=dict)
     aggregator: dict[str, Any] = Field(default_factory=dict)
@@ -138,6 +152,10 @@ class Camera(Reached):
                 "source holds a password, which others would read on its machine: put it into a "
                 'file beside this one, for you alone, and write source_password_file = "FILE"'
             )
+        own, known = Reached.model_fields, {*Reached.model_fields, *rows_in("camera")}
+        for key in self.settings.keys() - rows_in("camera"):
+            if close := set(get_close_matches(key, known, 1, 0.5)) & own.keys():
+                raise ValueError(f"unknown key {key!r}; did you mean {close.pop()!r}?")
         _check_settings("camera", {**self.settings, "name": self.name, "room": self.room})
         return self
 
@@ -186,10 +204,11 @@ class Site(BaseModel):
             raise ValueError("page_switches needs the page: leave out [desktop] dashboard = false")
         if self.mqtt_switches and self.mqtt is None:
             raise ValueError('mqtt_switches needs the bridge: give mqtt = "mqtts://HOST:PORT"')
-        if self.desktop.host == LOCAL and not self.desktop.address and not self._is_one_machine:
+        reached_by = self.desktop.address or self.desktop.host
+        if is_loopback_name(reached_by) and not self._is_one_machine:
             raise ValueError(
-                'desktop: address is needed where host is "local" and a camera is elsewhere: by it '
-                "the cameras reach it"
+                f"desktop: {reached_by!r} is each machine's name for itself, and a camera is "
+                'elsewhere: give address = "192.168.1.10", or the name by which that reaches it'
             )
         return self
 
@@ -265,13 +284,14 @@ def read_site(path: Path) -> Site:
 def _document(path: Path) -> dict[str, Any]:
     """Its tables, each of the right kind."""
     try:
-        # Windows' editors put a mark before the first letter.
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        document = tomllib.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"cannot read the site file {path}: {error}") from error
     for name, value in document.items():
         if name not in ("site", "desktop", *_LISTS):
-            raise ConfigError(f"{path}: unknown table {name}: known are {_KNOWN_TABLES}")
+            close = get_close_matches(name, ("site", "desktop", *_LISTS), 1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise ConfigError(f"{path}: unknown table {name}: {hint}known are {_KNOWN_TABLES}")
         is_list = isinstance(value, list) and all(isinstance(item, dict) for item in value)
         if name in _LISTS and not is_list:
             raise ConfigError(f"{path}: write [[{name}]], in two brackets, before each {name}")
@@ -301,6 +321,8 @@ def _check_settings(table: str, values: dict[str, Any]) -> None:
 
 
 def _message(fault: Any) -> str:
+    if fault["type"] == "extra_forbidden":
+        return _about_unknown_key(*fault["loc"])
     counted = (part + 1 if isinstance(part, int) else part for part in fault["loc"])
     where = " ".join(str(part) for part in counted)
     message = advice(fault)
@@ -308,3 +330,13 @@ def _message(fault: Any) -> str:
         message = "a site needs one at least: [[camera]], with a name, a room and a host"
     where = where.replace("cameras", "camera").replace("rooms", "room")
     return f"{where}: {message}" if where else message
+
+
+def _about_unknown_key(*place: Any) -> str:
+    """Of a table other than those that check their keys by themselves."""
+    *tables, key = place
+    where = str(tables[0]) if tables else "site"
+    known = {"desktop": Desktop.model_fields, "wifi": Wifi.model_fields}.get(
+        where, Site.model_fields
+    )
+    return f"{where}: unknown key {key!r}{nearest(key, known.keys() - _OTHER_TABLES)}"

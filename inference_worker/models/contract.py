@@ -254,12 +254,21 @@ def _from_text(name: str, text: str, source: str) -> Any:
 
 def _validate(kind: type[C], values: Mapping[str, Any], source: str, prefix: str) -> C:
     try:
+        if key := next((key for key, value in values.items() if _holds_switch(value)), ""):
+            raise ModelError(f"{source}: {prefix}{key} holds true or false: give numbers or text")
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         faults = _faults(error, prefix)
         raise ModelError(f"{source}: {faults}") from error
     except RecursionError as error:
         raise ModelError(f"{source}: its contract is nested too deeply to be one") from error
+
+
+def _holds_switch(value: Any) -> bool:
+    """To Python true is 1, and no contract has a switch."""
+    if isinstance(value, Mapping):
+        return any(map(_holds_switch, value.values()))
+    return any(map(_holds_switch, value)) if isinstance(value, list) else isinstance(value, bool)
 
 
 def _faults(error: ValidationError, prefix: str) -> str:

@@ -17,6 +17,7 @@ from roommood.inference_worker.models.contract import (
 from roommood.inference_worker.vision.onnx_model import OnnxModel, Shape
 from roommood.shared.errors import ModelError
 from roommood.shared.protocol.messages import ModelReport
+from roommood.shared.text_file import read_text
 
 _SHIPPED: Final = Path(__file__).parent
 SHIPPED_EXPRESSION: Final = _SHIPPED / "expression.onnx"
@@ -110,7 +111,7 @@ def _sidecar(path: Path) -> Path:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not a readable TOML file: {error}") from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from roommood.shared.errors import ConfigError
+from roommood.shared.text_file import decode_text
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OTHERS_CHANGE: Final = stat.S_IWGRP | stat.S_IWOTH
@@ -35,12 +36,11 @@ def read_private(path: Path, most_bytes: int, holds: str, *, is_secret: bool = T
             status = os.fstat(file.fileno())
             _refuse_if_open_to_others(path, status, is_secret)
             data = file.read(most_bytes + 1)
-        # Windows begins a text with a byte order mark, which is no part of a password.
-        text = data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+        text = decode_text(data).removesuffix("\n").removesuffix("\r")
     except OSError as error:
         raise ConfigError(f"cannot read {path}: {error.strerror}: it is to hold {holds}") from error
-    except UnicodeDecodeError:
-        raise ConfigError(f"cannot read {path}: it is no text, and is to hold {holds}") from None
+    except ValueError as error:
+        raise ConfigError(f"cannot read {path}: {error} (it is to hold {holds})") from None
     if len(data) > most_bytes:
         raise ConfigError(f"{path} has more than {most_bytes} bytes: it is to hold {holds}")
     if is_secret and not text:

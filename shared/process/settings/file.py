@@ -12,6 +12,7 @@ from typing import Any
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings.tables import TABLES, nearest, problem_with
 from roommood.shared.security.secret_urls import holds_password
+from roommood.shared.text_file import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class SettingsFile:
     def read(cls, path: Path) -> "SettingsFile":
         """Raises ConfigError for a file that cannot be read, or is not TOML."""
         try:
-            text = path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(path)
+        except (OSError, ValueError) as error:
             raise ConfigError(f"cannot read the settings file {path}: {error}") from error
         try:
             return cls(path, text, tomllib.loads(text))

@@ -65,7 +65,11 @@ def test_the_pis_reach_the_desktop_by_its_address_where_one_is_given(tmp_path: P
         (SECOND.format(name="den-1", host="[2001:db8::7]"), 'write host = "2001:db8::7"'),
         ('[[camera]]\nname = "den-1"\nroom = "den"\n', "camera 2 host: is needed"),
         ("[desk]\n", "unknown table desk"),
-        ("[site]\nkey = 'x'\n", "key: is not known"),
+        ("[desktp]\n", "did you mean desktop?"),
+        ("[site]\nkey = 'x'\n", "site: unknown key 'key'; did you mean 'keys'?"),
+        ("[site]\nwifi = { ssdi = 'x' }\n", "wifi: unknown key 'ssdi'; did you mean 'ssid'?"),
+        ("ssh_prot = 22\n", "did you mean 'ssh_port'?"),
+        ("ssh_port = true\n", "camera 1 ssh_port: give a whole number"),
         ("[[site]]\n", "write [site], in one bracket"),
         ("[site]\nmqtt = 'http://home'\n", "mqtt: the broker is to be given as mqtt://"),
         ("[site]\nmqtt = 'mqtt://home'\n", "or allow it with insecure"),
@@ -110,6 +114,21 @@ def test_the_wrong_number_of_brackets_is_told_in_our_words(tmp_path: Path, name:
 
 def test_what_windows_editors_put_first_is_passed_over(tmp_path: Path) -> None:
     assert read(tmp_path, f"\ufeff{GOOD}") == read(tmp_path, GOOD)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1"])
+def test_a_file_of_another_encoding_is_told_as_that(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "site.toml"
+    file.write_bytes(f"{GOOD}# Küche\n".encode(encoding))
+    with pytest.raises(ConfigError, match=r"save (it|the file) as UTF-8") as caught:
+        read_site(file)
+    assert "codec" not in str(caught.value)
+
+
+def test_a_desktop_may_be_named_as_it_names_itself(tmp_path: Path) -> None:
+    """By which the others reach it as well."""
+    name = socket.gethostname()
+    assert read(tmp_path, GOOD.replace("desk.local", name)).desktop_address == name
 
 
 @pytest.mark.parametrize("user", ["ada.lovelace", "Ada", "ada@corp.example", "CORP+ada", "pc$"])
@@ -191,8 +210,13 @@ def test_files_are_looked_for_beside_the_sites_file(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("threads = 2", "thread = 2", "did you mean 'threads'"),
-        ('host = "desk.local"', 'host = "local"', "address is needed"),
+        ('host = "desk.local"', 'host = "local"', "give address = "),
         ('host = "desk.local"', "", "desktop host: is needed"),
+        ('host = "desk.local"', 'hots = "desk.local"', "unknown key 'hots'; did you mean 'host'"),
+        ('host = "desk.local"', 'host = "desk.local"\nworkers = true', "workers: give a whole num"),
+        ('host = "desk.local"', 'host = "localhost"', 'give address = "192.168.1.10"'),
+        ('host = "desk.local"', 'host = "127.0.0.1"', 'give address = "192.168.1.10"'),
+        ('host = "desk.local"', 'host = "d"\naddress = "::1"', 'give address = "192.168.1.10"'),
         ("threads = 2", 'bind = "0.0.0.0:1"', "the site itself sets this"),
     ],
 )
