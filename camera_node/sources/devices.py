@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Final
 
 _PROC: Final = Path("/proc")
+SYSFS: Final = Path("/sys/class/video4linux")
+# Drivers of a Pi's camera port: their devices give what the sensor sees, not pictures.
+PI_DRIVERS: Final = ("unicam", "rp1-cfe", "bcm2835-isp", "pispbe", "rpi-hevc-dec")
 _NODES: Final = ("camera-node", "camera_node", "roommood")
 # A Pi camera is reached through several of these.
 _MEDIA: Final = ("/dev/video", "/dev/media", "/dev/v4l-subdev")
@@ -23,6 +26,19 @@ def who_holds(spec: str, proc: Path = _PROC) -> str:
             )
         return f"process {pid} holds it: {command}"
     return ""
+
+
+def belongs_to_pi_camera(device: int | str, sysfs: Path = SYSFS) -> str:
+    """A sentence on a webcam's device that is a Pi's camera port, and what to do; "" of others."""
+    node = (
+        f"video{device}" if isinstance(device, int) else os.path.basename(os.path.realpath(device))
+    )
+    try:
+        name = (sysfs / node / "name").read_text().strip()
+    except (OSError, ValueError):
+        return ""
+    is_port = name.startswith(PI_DRIVERS)
+    return f"belongs to the Pi's own camera ({name}): --source picamera" if is_port else ""
 
 
 def _devices_of(spec: str) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 
+from roommood.camera_node.sources.devices import SYSFS, belongs_to_pi_camera
 from roommood.camera_node.sources.grabbed import PACKED, PackedYuv, picture_of, retrieve
 from roommood.camera_node.sources.pacing import Thinner
 from roommood.camera_node.sources.picture import Grabbed, Picture, Source
@@ -36,8 +37,9 @@ class Webcam(Source):
         rate_hz: float | None = None,
         width: int | None = None,
         height: int | None = None,
+        sysfs: Path = SYSFS,
     ) -> None:
-        self._device = device
+        self._device, self._sysfs = device, sysfs
         self._asked_hz, self._asked_size = rate_hz, (width, height)
         self._capture: cv2.VideoCapture | None = None
         self._gives_jpeg = False
@@ -54,8 +56,10 @@ class Webcam(Source):
             self._require_open()
             self._ask_for_mode()
             first = self._first_picture()
-        except SourceError:
+        except SourceError as error:
             self.close()
+            if why := belongs_to_pi_camera(self._device, self._sysfs):
+                raise SourceError(f"{self.description} {why}") from error
             raise
         self.width, self.height = first.width, first.height
         self.rate_hz = self._nominal_hz()

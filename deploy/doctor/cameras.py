@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from roommood.camera_node.sources.devices import PI_DRIVERS
 from roommood.camera_node.sources.picamera import Picamera2Unusable, load_picamera2
 from roommood.deploy.doctor.findings import Finding, fail, ok, skipped, warn
 
@@ -26,8 +27,6 @@ _DEVICE_CAPS: Final = 0x8000_0000
 # More than any camera has; ends the list of a driver that never says it is over.
 _MOST_MODES: Final = 64
 _MJPG: Final = ("MJPG", "JPEG")
-# Drivers of a Pi's camera port: their devices give what the sensor sees, not pictures.
-_PI_DRIVERS: Final = ("unicam", "rp1-cfe", "bcm2835-isp", "pispbe", "rpi-hevc-dec")
 Ask = Callable[[int, bytes], bytes]
 
 
@@ -80,7 +79,7 @@ def _webcams(devices: Path) -> Iterator[Finding]:
 
 
 def _webcam_finding(about: str, camera: Camera) -> Finding:
-    if camera.driver in _PI_DRIVERS:
+    if camera.driver in PI_DRIVERS:
         return skipped(about, f"belongs to the Pi's camera ({camera.driver}): --source picamera")
     text = f"{camera.card}: {', '.join(map(str, camera.modes)) or 'tells no modes'}"
     if any(mode.kind in _MJPG for mode in camera.modes):

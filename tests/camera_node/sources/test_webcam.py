@@ -1,5 +1,6 @@
 """The webcam's conversation with OpenCV, against a device made of a script."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -160,3 +161,19 @@ def test_a_missing_webcam_is_named_with_those_present() -> None:
 def test_a_device_that_is_no_camera_says_why_that_may_be() -> None:
     with pytest.raises(SourceError, match="cannot be opened: another program"):
         Webcam("/dev/null").open()
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("unicam-image", "belongs to the Pi's own camera \\(unicam-image\\): --source picamera"),
+        ("rp1-cfe-csi2_ch0", "--source picamera"),
+        ("HD Webcam C270", "cannot be opened"),
+    ],
+)
+def test_the_port_of_a_pis_camera_is_no_webcam(name: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / "sys/video0").mkdir(parents=True)
+    (tmp_path / "sys/video0/name").write_text(f"{name}\n")
+    (tmp_path / "video0").touch()
+    with pytest.raises(SourceError, match=says):
+        Webcam(str(tmp_path / "video0"), sysfs=tmp_path / "sys").open()
