@@ -146,7 +146,7 @@ class Broker:
         self._refusal, self._up_since_s = None, None
         try:
             self._client.run()
-        except Exception as error:
+        except Exception as error:  # whatever the library raises: it is tried again
             self._lost(self._why_not(error))
         self._is_up = False
         if self._client.failure:

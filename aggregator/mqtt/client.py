@@ -81,7 +81,7 @@ class Client(paho.Client):
     ) -> MQTTErrorCode:
         try:
             return super().loop_forever(timeout, retry_first_connection)
-        except Exception as error:
+        except Exception as error:  # of the library, by what a broker sends
             self.failure = f"what came from it was not understood ({type(error).__name__})"
             return MQTTErrorCode.MQTT_ERR_UNKNOWN
         finally:

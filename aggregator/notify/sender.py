@@ -79,7 +79,7 @@ class Target:
     def _try(self, message: Message) -> str:
         try:
             return self._send(message)
-        except Exception as error:
+        except Exception as error:  # of a library: it would end the thread
             return f"it failed ({type(error).__name__})"
 
     def _next(self) -> Message | None:

@@ -21,14 +21,19 @@ from urllib.parse import urlsplit
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.listening import HttpServer, listen, netloc
-from roommood.shared.process.logs import event
+from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.process.runtime import release
 from roommood.shared.process.service import ServiceManager
 from roommood.shared.process.settings import Component
 
 MOST_REQUESTS: Final = 64
 _STALLED_AFTER_S: Final = 10.0
+_NOT_FOR_US: Final = (
+    b"this is served to localhost and 127.0.0.1 alone, and was asked for by another name: "
+    b"let a proxy send one of these as Host, or serve it at an address that others reach\n"
+)
 _log = logging.getLogger(__name__)
+_limited_log = RateLimitedLog(_log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,15 +217,19 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10
 
     def do_GET(self) -> None:
+        path = urlsplit(self.path).path
         if not self._is_for_us():
-            self._answer(421, "text/plain", b"this address is not served here\n")
-        elif self.path == "/metrics":
-            self._answer(200, "text/plain; version=0.0.4; charset=utf-8", self._metrics())
-        elif self.path in ("/healthz", "/readyz"):
-            good = self.health.live and (self.health.ready or self.path == "/healthz")
+            self._answer(421, "text/plain", _NOT_FOR_US)
+        elif path == "/metrics":
+            self._answer_metrics()
+        elif path in ("/healthz", "/readyz"):
+            good = self.health.live and (self.health.ready or path == "/healthz")
             self._answer(200 if good else 503, "application/json", self._state())
         else:
             self._answer(404, "text/plain", b"/healthz, /readyz and /metrics are here\n")
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def _is_for_us(self) -> bool:
         """Where only this machine may ask, a web page whose name was made to point here may not."""
@@ -229,8 +238,14 @@ class _Handler(BaseHTTPRequestHandler):
         name = urlsplit(f"//{self.headers.get('Host', '')}").hostname
         return name in (None, "localhost") or _is_loopback(name)
 
-    def _metrics(self) -> bytes:
-        return render([*self.health.samples(), *self.samples()])
+    def _answer_metrics(self) -> None:
+        try:
+            text = render([*self.health.samples(), *self.samples()])
+        except Exception as error:  # else who scrapes sees a connection cut, and the log nothing
+            _limited_log.event("metrics failed", why=repr(error))
+            self._answer(500, "text/plain", b"the metrics cannot be told: the log says why\n")
+            return
+        self._answer(200, "text/plain; version=0.0.4; charset=utf-8", text)
 
     def _state(self) -> bytes:
         health = self.health
@@ -248,7 +263,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         _log.debug(format, *args)

@@ -110,6 +110,35 @@ def test_for_one_request_too_many_the_oldest_is_cut(
         assert not select.select(silent[8:], [], [], 0)[0]
 
 
+def test_a_query_and_a_question_for_the_head_alone_are_answered(server: Server) -> None:
+    server.health.ready = True
+    assert "roommood_live" in server.get("/metrics?collect%5B%5D=rooms")[2]
+    question = urllib.request.Request(f"http://127.0.0.1:{server.port}/readyz", method="HEAD")
+    with urllib.request.urlopen(question, timeout=10) as answer:
+        assert (answer.status, answer.read()) == (200, b"")
+        assert int(answer.headers["Content-Length"]) > 0
+
+
+def test_metrics_that_cannot_be_told_are_an_error_for_who_scrapes_and_a_line_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    counts = {"kitchen": 1}
+
+    def samples() -> Iterator[Sample]:
+        for room, people in counts.items():
+            yield Sample("roommood_people", "People.", people, {"room": room})
+            counts["hall"] = 0  # as another thread may do meanwhile
+
+    port = free_port()
+    stop = serve("127.0.0.1", port, Health("test"), samples)
+    try:
+        with pytest.raises(urllib.error.HTTPError, match="500"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10)
+    finally:
+        stop()
+    assert "metrics failed" in caplog.text
+
+
 def test_nothing_is_text_too() -> None:
     assert render([]) == b""
 
