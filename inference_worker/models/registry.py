@@ -135,16 +135,22 @@ def find_pinned(name: str) -> PinnedModel:
 
 
 def named_model(spec: str) -> Path:
-    """The file that a setting names: a path, or a model that was pulled.
+    """The file that a setting names: a path, or a model that is shipped or was pulled.
 
-    Raises ConfigError for one that was not, with the command that does.
+    Raises ConfigError for one that was not, with the command that does, and for what is neither.
     """
-    model = PINNED.get(spec)
-    if model is None or Path(spec).exists():
-        return Path(spec)
-    if not cached_file(model).is_file():
-        raise ConfigError(f"model {spec} is not here yet: roommood models pull {spec}")
-    return cached_file(model)
+    path = Path(spec).expanduser()
+    if path.is_file():
+        return path
+    if spec in PINNED:
+        if not cached_file(PINNED[spec]).is_file():
+            raise ConfigError(f"model {spec} is not here yet: roommood models pull {spec}")
+        return cached_file(PINNED[spec])
+    shipped = {file.stem: file for file in Path(__file__).parent.glob("*.onnx")}
+    if not (path.suffix or "/" in spec or spec in shipped or path.exists()):
+        names = ", ".join([*shipped, *PINNED])
+        raise ConfigError(f"{spec}: no such file, and no such model: give a path or one of {names}")
+    return shipped.get(spec, path)
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:

@@ -78,7 +78,7 @@ class Compute:
         self._stopping = threading.Event()
         self._failures = 0
         self._took_ms = math.inf
-        self._limited_log = RateLimitedLog(_log)
+        self._limited_log, self._failure_log = RateLimitedLog(_log), RateLimitedLog(_log)
         self._began_ms = [0.0] * threads
         self.broken: RoommoodError | None = None
         self.events: deque[ComputeEvent] = deque()
@@ -176,7 +176,10 @@ class Compute:
 
     def _note_failure(self, error: Exception) -> None:
         self._failures += 1
-        _log.error("analysis failed", exc_info=error)
+        if isinstance(error, RoommoodError):
+            self._failure_log.event("analysis failed", why=str(error))
+        else:
+            self._failure_log.exception("analysis failed", error)
         if self._failures >= MAX_FAILURES_IN_A_ROW:
             self.broken = RoommoodError(
                 f"{self._failures} analyses failed in a row, the last with: {error}. "

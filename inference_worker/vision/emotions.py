@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from roommood.inference_worker.models.contract import ExpressionContract
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION, load_expression
+from roommood.inference_worker.models.registry import named_model
 from roommood.inference_worker.vision.crops import cut_into, square_of
 from roommood.inference_worker.vision.faces import BoxStyle, Detection
 from roommood.inference_worker.vision.onnx_model import OnnxModel, Tensor
@@ -213,9 +213,10 @@ def _readable(face: Detection) -> bool:
 def open_classifier(
     spec: str = "", *, box_style: BoxStyle, provider: str = "cpu"
 ) -> ExpressionClassifier:
-    """The classifier in the ONNX file `spec`, or the shipped one, for boxes of this style.
+    """The classifier that `spec` names (see `named_model`), or the shipped one, for such boxes.
 
-    Raises ModelError: missing, damaged, without contract, or of the wrong shape.
+    Raises ModelError: missing, damaged, without contract, or of the wrong shape; ConfigError for a
+    model that was not pulled.
     """
-    path = Path(spec) if spec else SHIPPED_EXPRESSION
+    path = named_model(spec) if spec else SHIPPED_EXPRESSION
     return ExpressionClassifier(*load_expression(path, provider), box_style)

@@ -32,6 +32,8 @@ _FLOAT, _BYTES = "tensor(float)", "tensor(uint8)"
 _LOG_FATAL: Final = 4
 _CPU: Final = "CPUExecutionProvider"
 _WEIGHTS_AT: Final = "session.model_external_initializers_file_folder_path"
+# TensorProto.external_data of onnx.proto: the key under which a weight names its file.
+_BESIDE: Final = b"\x0a\x08location"
 _OPENVINO_DEVICES: Final = ("cpu", "gpu", "npu")
 
 
@@ -72,9 +74,11 @@ class OnnxModel:
         self._input_name, self.input_shape, self.takes_bytes = self._first_input()
         self.more_inputs = frozenset(str(more.name) for more in self._session.get_inputs()[1:])
         self.output_shapes = {out.name: _shape(out.shape) for out in self._session.get_outputs()}
+        # What lies beside the file is read again for each session, and may be another's by then.
+        sides = [] if _BESIDE in content else self._session.get_inputs()[0].shape
         self._fitted = FittedSessions(
             self._session,
-            self._session.get_inputs()[0].shape,
+            sides,
             partial(_open_session, path, content, due, threads),
         )
 
@@ -143,16 +147,15 @@ def find_provider(spec: str) -> Provider:
 
 
 def installed_providers() -> list[str]:
-    """What this onnxruntime was built with, by the names that a setting uses.
-
-    Without the one that computes elsewhere, over the network.
-    """
-    return sorted(set(_providers_by_short_name()) - {"azure"})
+    """What this onnxruntime was built with, by the names that a setting uses."""
+    return sorted(_providers_by_short_name())
 
 
 def _providers_by_short_name() -> dict[str, str]:
+    """Without the one that computes elsewhere, over the network."""
     available: list[str] = ort.get_available_providers()
-    return {name.lower().removesuffix("executionprovider"): name for name in available}
+    names = {name.lower().removesuffix("executionprovider"): name for name in available}
+    return {short: name for short, name in names.items() if short != "azure"}
 
 
 def _provider_options(spec: str, short: str, device: str) -> Mapping[str, str]:
@@ -172,7 +175,8 @@ def _provider_options(spec: str, short: str, device: str) -> Mapping[str, str]:
 
 def _read(path: Path) -> bytes:
     if not path.is_file():
-        raise ModelError(f"{path}: no such model file: give the path of an ONNX file")
+        what = "a folder" if path.is_dir() else "no file" if path.exists() else "no such model file"
+        raise ModelError(f"{path}: {what}: give the path of an ONNX file")
     try:
         return path.read_bytes()
     except OSError as error:

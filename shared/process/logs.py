@@ -40,18 +40,29 @@ class RateLimitedLog:
         self._quiet_until = 0.0
 
     def event(self, text: str, **fields: object) -> None:
+        more = self._more_if_due()
+        if more is not None:
+            values = {name: value() if callable(value) else value for name, value in fields.items()}
+            event(self._logger, logging.WARNING, text, **values, **more)
+
+    def exception(self, text: str, error: BaseException) -> None:
+        """With its traceback: an error that nobody foresaw."""
+        more = self._more_if_due()
+        if more is not None:
+            self._logger.error(text, exc_info=error, extra={"fields": more})
+
+    def _more_if_due(self) -> dict[str, object] | None:
+        """How many lines were held back, if this one is due."""
         now = time.monotonic()
         if now >= self._quiet_until and self._left == 0:
             self._left = 1
         if self._left == 0:
             self._held_back += 1
-            return
+            return None
         self._left -= 1
         self._quiet_until = now + self._PAUSE_S
         held_back, self._held_back = self._held_back, 0
-        more = {"held_back": held_back} if held_back else {}
-        values = {name: value() if callable(value) else value for name, value in fields.items()}
-        event(self._logger, logging.WARNING, text, **values, **more)
+        return {"held_back": held_back} if held_back else {}
 
 
 def _time(record: logging.LogRecord) -> str:

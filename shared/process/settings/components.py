@@ -202,11 +202,12 @@ class WorkerSettings(Component):
         "host:port of an aggregator; may be given again.", _NETWORK, flags=("--aggregator", "-a"),
     )  # fmt: skip
     detector: str = row(
-        any_text(), "", "haar, haar:scale=1.1,neighbours=3, or a YuNet-style ONNX file.",
+        any_text(), "",
+        "A YuNet-style ONNX file, a model's name, haar, or haar:scale=1.1,neighbours=3.",
         _MODELS, shown="the shipped one",
     )  # fmt: skip
     classifier: str = row(
-        any_text(), "", "ONNX file of an expression classifier.", _MODELS,
+        any_text(), "", "ONNX file of an expression classifier, or a model's name.", _MODELS,
         shown="the shipped one",
     )  # fmt: skip
     input_size: int = row(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnxruntime
 import pytest
 
 import roommood.inference_worker
@@ -19,7 +20,7 @@ from roommood.inference_worker.models.files import (
 )
 from roommood.inference_worker.vision.emotions import open_classifier
 from roommood.inference_worker.vision.onnx_model import OnnxModel, Provider, find_provider
-from roommood.shared.errors import ConfigError, ModelError
+from roommood.shared.errors import ConfigError, ModelError, RoommoodError
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from tests.inference_worker.tiny_models import (
     expression_metadata,
@@ -266,6 +267,35 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
         open_classifier(str(tmp_path / "gone.onnx"), box_style="tight")
 
 
+def test_a_setting_names_a_shipped_model_or_a_path_from_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shipped = open_classifier(box_style="tight").contract.model_id
+    monkeypatch.chdir(tmp_path)
+    Path("expression").mkdir()
+    assert open_classifier("expression", box_style="tight").contract.model_id == shipped
+    expression_model(tmp_path / "e.onnx")
+    assert open_classifier("~/e.onnx", box_style="tight").contract.model_id == "tiny-1"
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ("ferplus-8", "ferplus-8 is not here yet: roommood models pull ferplus-8"),
+        ("ferplus", "no such file, and no such model: give a path or one of .*ferplus-8"),
+        (".", ": a folder: give the path of an ONNX file"),
+        ("/dev/null", ": no file: give the path of an ONNX file"),
+    ],
+)
+def test_what_a_setting_may_name_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, why: str
+) -> None:
+    monkeypatch.setenv("ROOMMOOD_CACHE", str(tmp_path))
+    with pytest.raises(RoommoodError, match=why):
+        open_classifier(spec, box_style="tight")
+
+
 def test_the_loaded_provider_is_known_and_an_unknown_one_is_refused(tmp_path: Path) -> None:
     file = expression_model(tmp_path / "e.onnx")
     assert OnnxModel(file, "cpu").provider == "CPUExecutionProvider"
@@ -302,6 +332,13 @@ def test_a_device_that_no_provider_knows_is_refused(
     pretend_available(monkeypatch)
     with pytest.raises(ConfigError, match=f"no such device.*'{spec}'"):
         find_provider(spec)
+
+
+def test_what_computes_over_the_network_is_no_provider() -> None:
+    """It comes with onnxruntime, and what it does not compute falls to the processor unsaid."""
+    assert "AzureExecutionProvider" in onnxruntime.get_available_providers()
+    with pytest.raises(ConfigError, match="no provider 'azure'; it has cpu"):
+        find_provider("azure")
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")

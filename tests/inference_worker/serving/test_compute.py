@@ -21,7 +21,7 @@ from roommood.inference_worker.serving.ledger import Outcome
 from roommood.inference_worker.vision.analysis import Analysis
 from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.clock import boot_ms
-from roommood.shared.errors import NotAJpeg, PictureDamaged, PictureTooLarge
+from roommood.shared.errors import ModelError, NotAJpeg, PictureDamaged, PictureTooLarge
 from roommood.shared.protocol.messages import Frame
 from tests.shared.made import frame
 
@@ -42,6 +42,7 @@ class Scripted:
             b"huge": PictureTooLarge("huge"),
             b"cut": PictureDamaged("cut"),
             b"crash": RuntimeError("the model is broken"),
+            b"no number": ModelError("what it gave is not a number"),
             b"memory": MemoryError(),
         }
 
@@ -199,6 +200,17 @@ def test_ten_crashes_in_a_row_mean_that_the_model_is_broken(running: Running) ->
     assert running.compute.broken is None
     outcomes(running, [b"crash"])
     assert "the model is broken" in str(running.compute.broken)
+
+
+def test_what_a_model_gives_wrong_is_a_line_now_and_then_not_a_traceback_a_frame(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    outcomes(running, [b"no number", b"no number", b"fine"] * 10)
+    assert running.compute.broken is None
+    lines = [record for record in caplog.records if record.message == "analysis failed"]
+    assert 0 < len(lines) <= 6
+    assert all(record.exc_info is None for record in lines)
+    assert vars(lines[0])["fields"] == {"why": "what it gave is not a number"}
 
 
 def test_a_success_in_between_begins_the_count_anew(running: Running) -> None:

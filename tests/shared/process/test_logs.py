@@ -104,3 +104,13 @@ def test_complaints_that_a_peer_causes_are_held_back_after_a_burst(
     for number in range(100):
         complaints.event("message refused", number=number)
     assert len(caplog.records) == 5
+
+
+def test_so_are_tracebacks_of_what_fails_again_and_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    failures = logs.RateLimitedLog(logging.getLogger("peer"))
+    for _ in range(100):
+        failures.exception("analysis failed", ValueError("no"))
+    assert len(caplog.records) == 5
+    assert caplog.records[0].exc_info is not None
