@@ -15,7 +15,7 @@ from roommood.deploy.doctor.cameras import check_cameras
 from roommood.deploy.doctor.clock import clock_finding
 from roommood.deploy.doctor.findings import Finding, checked, fail, ok, show, skipped, warn
 from roommood.deploy.doctor.memory_bound import memory_bound_findings
-from roommood.deploy.doctor.runtimes import runtime_findings, version_of
+from roommood.deploy.doctor.runtimes import opencv_findings, runtime_findings, version_of
 from roommood.deploy.doctor.wifi import wifi_findings
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import release
@@ -96,6 +96,7 @@ def _software() -> Iterator[Finding]:
             f"{opencv} has no CascadeClassifier, which the haar detector needs",
             'pip install "opencv-python-headless>=4.12,<5"',
         )
+    yield from opencv_findings()
 
 
 def _extras() -> Iterator[Finding]:

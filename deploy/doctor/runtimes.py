@@ -1,15 +1,20 @@
-"""Which onnxruntime is installed: its packages for other devices share one folder."""
+"""Which onnxruntime and which OpenCV is installed: the packages of each share one folder."""
 
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
-from roommood.deploy.doctor.findings import Finding, fail, ok
+from roommood.deploy.doctor.findings import Finding, fail, ok, warn
 
 # Each of them installs the module `onnxruntime`, over that of another.
 _PACKAGES: Final = (
     "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino",
     "onnxruntime-directml", "onnxruntime-rocm", "onnxruntime-migraphx",
+)  # fmt: skip
+# The same of `cv2`; fer and deepface bring others, and whoever shows windows has one.
+_OUR_OPENCV: Final = "opencv-python-headless"
+_OTHER_OPENCVS: Final = (
+    "opencv-python", "opencv-contrib-python", "opencv-contrib-python-headless",
 )  # fmt: skip
 
 
@@ -30,6 +35,15 @@ def runtime_findings(of: Callable[[str], str | None] = version_of) -> Iterator[F
         yield fail("onnxruntime", f"{names} lie over each other: which is loaded is chance", todo)
     elif installed:
         yield ok("onnxruntime", f"{names}, for --provider {', '.join(_providers())}")
+
+
+def opencv_findings(of: Callable[[str], str | None] = version_of) -> Iterator[Finding]:
+    """A warning where another OpenCV lies over ours."""
+    others = [f"{name} {number}" for name in _OTHER_OPENCVS if (number := of(name))]
+    if others and (ours := of(_OUR_OPENCV)):
+        names = " and ".join([f"{_OUR_OPENCV} {ours}", *others])
+        todo = "give roommood a virtual environment of its own"
+        yield warn("opencv", f"{names} lie over each other: which is loaded is chance", todo)
 
 
 def _providers() -> list[str]:
