@@ -207,16 +207,25 @@ class Rollout:
                 check(self._machine, self._release)
         except MachineError as error:
             outcome.problem = str(error)
-            if (
-                before not in ("", new)
-                and self._machine.attempt(f"test -f {self._good(before)}")[0]
-            ):
-                done, output = self._machine.attempt(f"{self._activate} {before}", timeout_s=300)
-                outcome.rolled_back_to = before if done else ""
-                outcome.problem += "" if done else f"\nand going back to {before} failed:\n{output}"
+            self._go_back(new, before, outcome)
             return
         self._machine.run(f"touch {self._good(new)}")
         self._tidy(new, before)
+
+    def _go_back(self, new: str, before: str, outcome: Outcome) -> None:
+        """To the release before, where that came up once."""
+        if before in ("", new) or not self._machine.attempt(f"test -f {self._good(before)}")[0]:
+            units, name = ", ".join(self._release.units), self._release.part.name
+            outcome.problem += (
+                f"\nno release to go back to: {units} stay as they are, and systemd starts them "
+                "with the machine. Deploy again once it is mended, or take them off: "
+                f"--remove --only {name}"
+            )
+            return
+        activate = self._alone(f"{self._activate} {before}")
+        done, output = self._machine.attempt(activate, timeout_s=300)
+        outcome.rolled_back_to = before if done else ""
+        outcome.problem += "" if done else f"\nand going back to {before} failed:\n{output}"
 
     def _tidy(self, new: str, before: str) -> None:
         """Keeps the release that runs and the one before; older ones and their programs go."""
