@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.table import Table
+
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def new_table(*columns: str) -> Table:
@@ -25,6 +28,13 @@ def csv_line(*cells: object) -> str:
 
 def json_line(value: dict[str, Any]) -> str:
     return json.dumps(value, allow_nan=False) + "\n"
+
+
+def as_text(path: Path) -> str:
+    """A name that every program reads: bytes that are no UTF-8 are written as escapes, and what a
+    spreadsheet would compute as a formula begins with "./"."""
+    name = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return f"./{name}" if name.startswith(_FORMULAS) else name
 
 
 def printable(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 from rich.table import Table
 from rich.text import Text
 
-from roommood.deploy.analyse.lines import csv_line, json_line, new_table, printable
+from roommood.deploy.analyse.lines import as_text, csv_line, json_line, new_table, printable
 from roommood.deploy.analyse.pictures import PictureFaces
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
@@ -43,8 +43,9 @@ def as_csv(pictures: Iterable[PictureFaces]) -> Iterator[str]:
     yield csv_line(*_COLUMNS, *EXPRESSIONS, "problem")
     for picture in pictures:
         known = picture.faces is not None
-        whole = [picture.path, picture.width, picture.height, len(picture.faces or ())]
-        start = whole if known else [picture.path, "", "", ""]
+        name = as_text(picture.path)
+        whole = [name, picture.width, picture.height, len(picture.faces or ())]
+        start = whole if known else [name, "", "", ""]
         for number, face in enumerate(picture.faces or (), start=1):
             likely = [f"{value:.4f}" for value in face.expressions.values()]
             sure = str(face.sure).lower()
@@ -63,4 +64,4 @@ def as_json(pictures: Iterable[PictureFaces]) -> Iterator[str]:
             value["faces"] = [
                 {"dominant": face.dominant} | dataclasses.asdict(face) for face in picture.faces
             ]
-        yield json_line({"picture": str(value.pop("path"))} | value)
+        yield json_line({"picture": as_text(value.pop("path"))} | value)
