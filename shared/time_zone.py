@@ -1,7 +1,9 @@
 """Time zones by their IANA names: Europe/Berlin, Asia/Kolkata, UTC."""
 
 import difflib
+import io
 import os
+import struct
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
@@ -22,17 +24,33 @@ def find_zone(name: str) -> ZoneInfo | None:
 
 
 def machines_zone(localtime: Path = _LOCALTIME) -> tzinfo:
-    """The machine's own, with the days on which its clock is changed: as `TZ` names it, else as
-    `localtime` links to it or is a copy of it. Where neither tells, what it is off UTC today.
+    """The machine's own, with the days on which its clock is changed: as `TZ` names it, gives its
+    rules or its file, else as `localtime` links to it or is a copy of it. Where neither tells, what
+    it is off UTC today.
     """
-    named = os.environ.get("TZ")
-    zone = _at(localtime) if named is None else find_zone(named.removeprefix(":"))
+    given = os.environ.get("TZ")
+    zone = _at(localtime) if given is None else _given(given.removeprefix(":"))
     return zone or datetime.now(UTC).astimezone().tzinfo or UTC
 
 
 def with_name(zone: tzinfo) -> ZoneInfo | None:
     """The zone, where others find it by its name."""
     return zone if isinstance(zone, ZoneInfo) and zone.key != _NAMELESS else None
+
+
+def _given(text: str) -> ZoneInfo | None:
+    return find_zone(text) or (_at(Path(text)) if text.startswith("/") else _by_rules(text))
+
+
+def _by_rules(text: str) -> ZoneInfo | None:
+    """Of a zone as POSIX writes it, CET-1CEST,M3.5.0,M10.5.0/3: as the last line of a file of zones
+    without any changes before (RFC 8536, section 3)."""
+    block = b"TZif2" + bytes(15) + struct.pack(">6I", 0, 0, 0, 0, 1, 1) + bytes(7)
+    try:
+        file = io.BytesIO(block * 2 + f"\n{text}\n".encode("ascii"))
+        return ZoneInfo.from_file(file, _NAMELESS) if text else None
+    except ValueError:
+        return None
 
 
 def _at(localtime: Path) -> ZoneInfo | None:

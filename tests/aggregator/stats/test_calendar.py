@@ -97,6 +97,29 @@ def test_a_zone_that_does_not_exist_names_the_nearest() -> None:
         zone_of("Europe/Berln")
 
 
+@pytest.mark.parametrize(
+    ("tz", "winter_h", "summer_h"),
+    [
+        ("CET-1CEST,M3.5.0,M10.5.0/3", 1, 2),
+        ("AEST-10AEDT,M10.1.0,M4.1.0/3", 11, 10),
+        ("<+0330>-3:30", 3.5, 3.5),
+        ("UTC0", 0, 0),
+        (":{file}", 1, 2),
+    ],
+)
+def test_rules_and_files_in_tz_hold_for_every_day_of_the_year(
+    tz: str, winter_h: float, summer_h: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As POSIX writes them; routers' and containers' images name no zone."""
+    file, files = tmp_path / "zone", (Path(folder) / "Europe/Berlin" for folder in TZPATH)
+    file.write_bytes(next(filter(Path.is_file, files)).read_bytes())
+    monkeypatch.setenv("TZ", tz.format(file=file))
+    zone = zone_of(None)
+    for month, hours in ((1, winter_h), (7, summer_h)):
+        assert datetime(2026, month, 15, tzinfo=zone).utcoffset() == timedelta(hours=hours)
+    assert with_name(zone) is None
+
+
 def test_without_a_name_the_environment_says_where_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "Asia/Kolkata")
     assert zone_of(None) == KOLKATA
