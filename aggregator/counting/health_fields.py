@@ -1,10 +1,11 @@
 """Reports to the fields of the health hashes: flat names, numbers with units."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from itertools import islice
 from typing import Any, Final
 
+from roommood.shared.protocol.emotions import SIZE_CLASSES
 from roommood.shared.protocol.measures import as_hash
 from roommood.shared.protocol.messages import (
     DELIVERY_PROBLEMS,
@@ -78,3 +79,9 @@ def model_fields(model: ModelReport) -> dict[str, Any]:
         for kind, matrix in kinds.items()
     }
     return {"labels": json.dumps(model.labels), "temperature": model.temperature, **matrices}
+
+
+def absent_matrices(fields: Container[str]) -> list[str]:
+    """Names of matrices that a model's fields lack, which an earlier model of its name may have."""
+    names = [f"{kind}:{size}" for size in SIZE_CLASSES for kind in ("hard", "soft")]
+    return [name for name in names if name not in fields]

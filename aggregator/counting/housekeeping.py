@@ -11,6 +11,7 @@ from roommood.aggregator.counting.admission import MAX_ROOMS, Admission
 from roommood.aggregator.counting.clock_guard import ClockGuard
 from roommood.aggregator.counting.health_fields import camera_fields, worker_fields
 from roommood.aggregator.counting.memory_watch import MemoryWatch
+from roommood.aggregator.counting.model_reports import ModelReports
 from roommood.aggregator.counting.peers import Peers
 from roommood.aggregator.counting.redis_status import RETRY_MS, RedisStatus
 from roommood.aggregator.counting.store import Store
@@ -50,7 +51,7 @@ class Housekeeping:
         self._admission = admission
         self._allow_list = allow_list
         self._limited_log = RateLimitedLog(_log)
-        self._models: dict[str, ModelReport] = {}
+        self._models = ModelReports()
         self._rooms_seen: dict[str, float] = {}
         self._announced_rooms: set[str] = set()
         self._due_ms = self._rooms_due_ms = self._memory_due_ms = float("-inf")
@@ -62,7 +63,7 @@ class Housekeeping:
     def tell_model(self, model: ModelReport, now_ms: float) -> None:
         """A model's contract, to be written if it is one of few new ones."""
         if self._admission.knows_model(model.model, now_ms):
-            self._models[model.model] = model
+            self._models.tell(model, now_ms)
 
     def counted(self, room: str, captured_ms: float) -> None:
         """A result of this room was counted. The first one is followed by its name at once, so that
@@ -179,5 +180,5 @@ class Housekeeping:
         return dataclasses.replace(report, cameras=tuple(cameras))
 
     def _write_models(self) -> None:
-        self._store.write_models(self._models.values())
-        self._models = {}
+        self._store.write_models(self._models.due())
+        self._models.written()

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from roommood.aggregator.counting.buckets import Delivery, RoomCall, room_calls
 from roommood.aggregator.counting.full_memory import SET
-from roommood.aggregator.counting.health_fields import model_fields
+from roommood.aggregator.counting.health_fields import absent_matrices, model_fields
 from roommood.aggregator.counting.memory_watch import RedisMemory
 from roommood.aggregator.counting.operator_settings import OperatorSettings
 from roommood.aggregator.counting.outcomes import OUTCOME_OF, CommitReport, Outcome
@@ -236,7 +236,8 @@ class Store(OperatorSettings):
         return self._drop(index, {name for names in lists for name in names})
 
     def write_models(self, models: Iterable[ModelReport]) -> None:
-        """Labels, temperature and confusion matrices (`hard:<size>`, `soft:<size>`) as JSON."""
+        """Labels, temperature and confusion matrices (`hard:<size>`, `soft:<size>`) as JSON, in the
+        place of what an earlier model of that name had."""
         self._servers.demand([command for model in models for command in _of_model(model)])
 
     # What is to go
@@ -334,4 +335,6 @@ def _of_model(model: ModelReport) -> Iterator[Command]:
     fields = model_fields(model)
     key = redis_keys.model(model.model)
     yield Command(key, lambda client, key: client.hset(key, mapping=fields))
+    if absent := absent_matrices(fields):
+        yield Command(key, lambda client, key: client.hdel(key, *absent))
     yield Command(key, lambda client, key: client.expire(key, redis_keys.MODEL_TTL_S))

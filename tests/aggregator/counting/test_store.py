@@ -322,6 +322,16 @@ def test_a_models_contract_can_be_read_back(store: Store, client: redis.Redis) -
     assert ttl_s > redis_keys.RESOLUTIONS[-1].keep_s + redis_keys.RESOLUTIONS[-1].length_s
 
 
+def test_a_model_of_the_same_name_takes_nothing_over_from_the_one_before(
+    store: Store, client: redis.Redis
+) -> None:
+    """Else its faces would be corrected by how another confused them."""
+    confusion = {"small": {"hard": [[0.125] * 8] * 8, "soft": [[0.125] * 8] * 8}}
+    store.write_models([ModelReport("net-1", ("neutral", "fear"), 1.5, confusion)])
+    store.write_models([ModelReport("net-1", ("neutral", "anger"), 1.0, {})])
+    assert set(client.hgetall(redis_keys.model("net-1"))) == {"labels", "temperature"}
+
+
 def test_rooms_can_be_paused_and_resumed(store: Store) -> None:
     store.pause("kitchen")
     store.pause("hall")
