@@ -75,6 +75,14 @@ def live_line(now: RoomNow) -> str:
     return f"{iso(now.updated)} {room}: people {people}, {shown}, {rate} frames/s, {age}"
 
 
+def rising_in(now: RoomNow) -> str:
+    """The expression that has overtaken the dominant one, and does not lead by enough to take its
+    place; "" where none has."""
+    held = now.shares.get(now.dominant, 0.0)
+    first = max(now.shares, key=lambda name: now.shares[name], default="")
+    return first if now.dominant and now.shares[first] > held else ""
+
+
 def headline(period: RoomPeriod, zone: tzinfo = UTC) -> str:
     """The figures of a period that belong to the whole room, as lines of text."""
     between = f"{period.room}, {_clock(period.start, zone)} to {_clock(period.end, zone)} {zone}"
@@ -179,7 +187,10 @@ def _live_cells(now: RoomNow) -> tuple[str, str, str, str, str, str]:
     shown = sorted(now.shares.items(), key=lambda item: -item[1])
     shares = ", ".join(f"{n} {_percent(s)}" for n, s in shown if s >= _WORTH_SHOWING)
     rate, age = f"{now.frames_per_s:.1f}", f"{now.age_s:.1f} s ago"
-    return now.room, _number(now.people), now.dominant, shares, rate, age
+    dominant = (
+        f"{now.dominant}, turning to {rising}" if (rising := rising_in(now)) else now.dominant
+    )
+    return now.room, _number(now.people), dominant, shares, rate, age
 
 
 def _largest_first(named: tuple[str, Share]) -> float:

@@ -12,6 +12,7 @@ from rich.text import Text
 from roommood.aggregator.stats.figures import RoomPeriod
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.palette import COLOUR_OF
+from roommood.aggregator.terminal.tables import rising_in
 
 # From the lowest to the highest; what was not observed is a blank.
 _LEVELS: Final = "▁▂▃▄▅▆▇█"
@@ -154,8 +155,9 @@ def _most(now: RoomNow) -> Text:
 
 def _also(now: RoomNow) -> str:
     others = sorted(now.shares.items(), key=lambda item: -item[1])
+    rising = rising_in(now)
     shown = (
-        f"{name} {share * 100:.0f} %"
+        f"{'turning to ' if name == rising else ''}{name} {share * 100:.0f} %"
         for name, share in others
         if share >= _WORTH_SHOWING and name != now.dominant
     )

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from roommood.aggregator.stats.figures import RoomPeriod, room_period
-from roommood.aggregator.terminal.tables import headline, history_table
+from roommood.aggregator.stats.live import RoomNow
+from roommood.aggregator.terminal.tables import headline, history_table, live_line
 
 
 def period(start: datetime, frames: int = 12_345) -> RoomPeriod:
@@ -44,3 +45,14 @@ def test_rows_of_several_days_have_their_day() -> None:
 @pytest.mark.parametrize(("frames", "text"), [(1, " 1 frame,"), (2, " 2 frames,")])
 def test_one_frame_is_one(frames: int, text: str) -> None:
     assert text in headline(period(datetime(2026, 3, 2, tzinfo=UTC), frames))
+
+
+def test_what_leads_but_not_yet_by_enough_is_told_as_that() -> None:
+    """The dominant expression is held, so that it does not flicker."""
+    now, shares = datetime(2026, 3, 2, tzinfo=UTC), {"neutral": 0.42, "happiness": 0.5}
+
+    def line(dominant: str) -> str:
+        return live_line(RoomNow("kitchen", 1.0, shares, dominant, updated=now, age_s=0.1))
+
+    assert "most: neutral, turning to happiness (happiness 50 %, neutral 42 %)" in line("neutral")
+    assert "most: happiness (happiness 50 %, neutral 42 %)" in line("happiness")

@@ -1,5 +1,6 @@
 """The table of `roommood watch` on terminals of any width, with and without colour."""
 
+import dataclasses
 import io
 import os
 import re
@@ -162,3 +163,9 @@ def test_a_dumb_terminal_gets_lines(server: RedisServer, store: Store, dumb: boo
     assert watching.wait(10) == 0
     assert (b"kitchen: silent" in lines) is dumb
     assert (b"Shown most" in lines) is not dumb
+
+
+def test_an_expression_that_leads_but_not_yet_by_enough_is_told_as_that() -> None:
+    now = dataclasses.replace(KITCHEN, shares={"neutral": 0.42, "happiness": 0.5})
+    assert "turning to happiness 50 %" in drawn(View([now]), Screen(160))
+    assert "turning" not in drawn(View([KITCHEN]), Screen(160))
