@@ -84,10 +84,13 @@ def pull(name: Annotated[str, typer.Argument(metavar="NAME", help="As `list` sho
 def verify(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="As `list` shows it.", show_default="all here"),
+        typer.Argument(
+            metavar="FILE", help="A name from `list`, or an ONNX file.", show_default="all here"
+        ),
     ] = None,
 ) -> None:
-    """Check the SHA-256 and the self-test of one model, or of all that are here.
+    """Check the SHA-256 and the self-test of one model, or of all that are here; of a file of your
+    own, that it does what its contract says.
 
     Exit code 1 if one fails.
 

@@ -13,12 +13,12 @@ from roommood.shared.errors import ConfigError, ModelError
 
 _SHIPPED: Final = Path(__file__).parent
 
-State = Literal["shipped", "cached", "available"]
+State = Literal["shipped", "cached", "available", "own"]
 
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model that has a name. `sha256` is the one due, None where none is recorded."""
+    """A model that has a name, or a file of one's own. `sha256` is None where none is recorded."""
 
     name: str
     task: str
@@ -36,11 +36,15 @@ def known_models() -> list[KnownModel]:
 
 
 def find_model(name: str) -> KnownModel:
-    """By its name. Raises ConfigError, naming all there are."""
+    """By its name, or a file of one's own. Raises ConfigError, naming all there are, or ModelError
+    for a file that is none."""
     models = {model.name: model for model in known_models()}
-    if name not in models:
-        raise ConfigError(f"no model {name!r} is known: there are {', '.join(models)}")
-    return models[name]
+    if name in models:
+        return models[name]
+    if not Path(name).is_file():
+        names = ", ".join(models)
+        raise ConfigError(f"{name}: no such file, and no such model: there are {names}")
+    return _own(Path(name))
 
 
 def resolve(spec: str) -> Path:
@@ -85,11 +89,15 @@ def verify(model: KnownModel) -> str:
             f"{model.path}: its SHA-256 is {digest}, {model.sha256} is due: remove it and pull or "
             "install it again"
         )
+    if model.state == "own":
+        return _self_test(model)
     checked = "SHA-256 right" if model.sha256 else "no SHA-256 recorded (not an installed wheel)"
     return f"{checked}, {_self_test(model)}"
 
 
 def _self_test(model: KnownModel) -> str:
+    import numpy as np
+
     from roommood.inference_worker.models.files import load_expression
     from roommood.inference_worker.vision.detectors import open_onnx_detector
     from roommood.inference_worker.vision.emotions import ExpressionClassifier
@@ -98,12 +106,14 @@ def _self_test(model: KnownModel) -> str:
     tested: OnnxDetector | ExpressionClassifier
     if model.task == "face":
         tested = open_onnx_detector(model.path)
+        tested.detect(np.zeros((480, 640, 3), np.uint8))
     else:
         onnx, contract = load_expression(model.path)
         tested = ExpressionClassifier(onnx, contract, "tight" if contract.crop.tight else "haar")
+        tested.try_out()
     tested.self_test()
     if tested.contract.selftest is None:
-        return "contract read, no outputs recorded for a self-test"
+        return "does what its contract says, no outputs recorded for a self-test"
     return "self-test passed"
 
 
@@ -130,6 +140,13 @@ def _pinned(model: PinnedModel) -> KnownModel:
     state: State = "cached" if path.is_file() else "available"
     about, licence = model.about, model.licence
     return KnownModel(model.name, model.task, state, path, model.size, model.sha256, about, licence)
+
+
+def _own(path: Path) -> KnownModel:
+    from roommood.inference_worker.evaluation.evaluate import task_of
+
+    size = path.stat().st_size
+    return KnownModel(path.name, task_of(str(path)), "own", path, size, None, "your own", "")
 
 
 def _installed_sha256(path: Path) -> str | None:

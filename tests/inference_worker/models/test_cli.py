@@ -124,6 +124,17 @@ def test_verify_runs_the_recorded_self_test() -> None:
     assert "self-test passed" in run("verify", "expression").stdout
 
 
+def test_verify_tries_a_file_of_ones_own(tmp_path: Path) -> None:
+    darker, bias = (-9, *[0] * 7), (5, *[0] * 7)
+    good = expression_model(tmp_path / "good.onnx", brightness=darker, bias=bias)
+    assert "ok    good.onnx: does what its contract says" in run("verify", str(good)).stdout
+    assert run("verify", str(face_model(tmp_path / "face.onnx"))).exit_code == 0
+    constant = run("verify", str(expression_model(tmp_path / "constant.onnx", bias=bias)))
+    assert constant.exit_code == 1
+    assert "FAIL  constant.onnx" in constant.output
+    assert "the same answer whatever the picture" in constant.output
+
+
 def test_a_model_that_is_not_here_cannot_be_verified() -> None:
     result = run("verify", "yunet-n")
     assert result.exit_code == 1
