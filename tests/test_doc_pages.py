@@ -96,6 +96,11 @@ def test_pages_speak_of_expressions_shown(page: str) -> None:
     assert not re.search(r"(?<![`/])emotion", without_code(page).lower())
 
 
+def test_the_list_of_pages_names_each_and_no_other() -> None:
+    named = set(re.findall(r"\]\(([\w-]+\.md)\)", text_of("README")))
+    assert named == {page.name for page in (ROOT / "docs").glob("*.md")} - {"README.md"}
+
+
 def test_pictures_of_pages_are_small() -> None:
     for name in ("aiming.png", "plot_day.png"):
         assert (ROOT / "docs/screenshots" / name).stat().st_size < 200_000
