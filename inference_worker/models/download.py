@@ -1,10 +1,12 @@
 """Fetching a pinned file: resumed where it broke off, in place only once its hash is right."""
 
+import contextlib
+import fcntl
 import hashlib
 import http.client
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -46,10 +48,13 @@ def fetch(download: Download, progress: Progress) -> None:
     """
     try:
         download.target.parent.mkdir(parents=True, exist_ok=True)
-        if _size(download.part) < download.size:
-            _receive(download, progress)
-        _check(download)
-        download.part.replace(download.target)
+        with _alone_in(download.target.parent):
+            if _is_there(download):
+                return
+            if _size(download.part) < download.size:
+                _receive(download, progress)
+            _check(download)
+            download.part.replace(download.target)
     except HTTPError as error:
         raise ModelError(_refusal(download, error)) from error
     except (URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
@@ -62,6 +67,23 @@ def sha256_of(path: Path) -> str:
     """Of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Of two that fetch at once the second waits, where the file system has locks."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _is_there(download: Download) -> bool:
+    """Whether another has fetched it meanwhile."""
+    return download.target.is_file() and sha256_of(download.target) == download.sha256
 
 
 def _receive(download: Download, progress: Progress) -> None:

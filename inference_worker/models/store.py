@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from roommood.inference_worker.models.download import Download, Progress, fetch, sha256_of
 from roommood.inference_worker.models.registry import PINNED, PinnedModel, cached_file, find_pinned
 from roommood.shared.errors import ConfigError, ModelError
+from roommood.shared.process.atomic_file import atomic_file
 
 _SHIPPED: Final = Path(__file__).parent
 
@@ -120,12 +121,11 @@ def _self_test(model: KnownModel) -> str:
 def _write_sidecar(model: PinnedModel, sidecar: Path) -> None:
     if sidecar.exists():
         return
-    part = sidecar.with_name(sidecar.name + ".part")
     try:
-        part.write_text(model.sidecar, encoding="utf-8")
-        part.replace(sidecar)
-    except OSError as error:
-        raise ModelError(f"{sidecar}: cannot be written: {error}") from error
+        with atomic_file(sidecar) as file:
+            file.write(model.sidecar)
+    except ConfigError as error:
+        raise ModelError(str(error)) from error
 
 
 def _shipped() -> Iterator[KnownModel]:

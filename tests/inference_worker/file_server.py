@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class FileServer:
-    """What is served and how; `asked` has the Range header of each request."""
+    """What is served and how; `asked` has the Range header of each request, which waits until it
+    `may_answer`."""
 
     content: bytes
     status: int | None = None
@@ -17,6 +18,7 @@ class FileServer:
     breaks_after: int | None = None
     content_range: str | None = None
     url: str = ""
+    may_answer: threading.Event = field(default_factory=threading.Event)
     asked: list[str | None] = field(default_factory=list)
 
 
@@ -24,6 +26,7 @@ class FileServer:
 def serving(content: bytes) -> Iterator[FileServer]:
     """Serves on loopback until the block ends."""
     files = FileServer(content)
+    files.may_answer.set()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(files))
     files.url = f"http://127.0.0.1:{server.server_address[1]}/model.onnx"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -41,6 +44,7 @@ def _handler(files: FileServer) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             wish = self.headers.get("Range")
             files.asked.append(wish)
+            files.may_answer.wait(60)
             if files.status is not None:
                 self.send_error(files.status)
                 return

@@ -3,12 +3,14 @@
 import hashlib
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
 from roommood.inference_worker.models.download import Download, fetch
 from roommood.shared.errors import ModelError
+from tests.end_to_end.site import until
 from tests.inference_worker.file_server import FileServer, serving
 
 CONTENT = bytes(range(256)) * 2000
@@ -144,3 +146,19 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     download = Download("http://127.0.0.1/", 5, "0" * 64, tmp_path / "file" / "m.onnx")
     with pytest.raises(ModelError, match=r"m.onnx.part: cannot be written"):
         fetch(download, unwatched)
+
+
+def test_of_two_that_fetch_at_once_one_does_and_both_have_it(
+    server: FileServer, download: Download
+) -> None:
+    """Both wrote into one part, from two connections."""
+    server.may_answer.clear()
+    with ThreadPoolExecutor() as pool:
+        both = [pool.submit(fetch, download, unwatched) for _ in range(2)]
+        until(lambda: server.asked, "one has asked")
+        wait(both, timeout=0.3)
+        server.may_answer.set()
+        for each in both:
+            each.result(60)
+    assert server.asked == [None]
+    assert download.target.read_bytes() == CONTENT
