@@ -92,8 +92,8 @@ def analyse_picture(
     ones; they are loaded at the first call and kept. May be called from several threads.
 
     Raises PictureError where the picture cannot be used, OSError for a file that cannot be read,
-    SourceError for an address, ModelError where a model fails, TypeError for anything else, and
-    ValueError for another rotation.
+    SourceError for an address, ModelError where a model fails, ConfigError for one that nobody
+    knows, TypeError for anything else, and ValueError for another rotation.
     """
     given = picture_of(picture)
     encoded = Encoder(quality=_JPEG_QUALITY).encode(given)
