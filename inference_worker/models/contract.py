@@ -34,9 +34,9 @@ def _name(text: str) -> str:
 
 def _expressions(labels: tuple[str, ...]) -> tuple[str, ...]:
     unknown = [label for label in labels if label not in EXPRESSIONS]
-    if unknown or len(set(labels)) != len(labels) or not labels:
+    if unknown or len(set(labels)) != len(labels) or len(labels) < _FEWEST:
         raise ValueError(
-            f"use some of {', '.join(EXPRESSIONS)}, each once"
+            f"use two or more of {', '.join(EXPRESSIONS)}, each once"
             + "".join(f"; not {label[:20]!r}{_meant(label)}" for label in unknown[:8])
         )
     return labels
@@ -57,6 +57,8 @@ def _rows_of_shares(matrix: tuple[tuple[float, ...], ...]) -> tuple[tuple[float,
 
 
 _OPTIONS: Final = {"face": "--detector", "expression": "--classifier"}
+# One alone would be shown by every face.
+_FEWEST: Final = 2
 _EIGHT: Final = Field(min_length=len(EXPRESSIONS), max_length=len(EXPRESSIONS))
 Share = Annotated[float, Field(ge=0, le=1)]
 Scale = Annotated[FiniteFloat, Field(gt=0)]

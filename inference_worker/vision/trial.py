@@ -17,8 +17,6 @@ from roommood.shared.errors import ModelError
 _MOST_APART: Final = 0.1
 _ALIKE: Final = 1e-6
 _OF_ONE, _OF_HUNDRED = 1e-3, 0.1
-# Two numbers of a few pictures may lie in 0..1 by chance.
-_LEAST_LABELS: Final = 3
 
 
 def trial_crops(height: int, width: int) -> Picture:
@@ -58,7 +56,7 @@ def check_logits(path: Path, scores: Tensor) -> None:
         raise ModelError(f"{path}: its outputs add up to 1: set output to 'probabilities'")
     if np.abs(sums - 100).max() < _OF_HUNDRED:
         raise ModelError(f"{path}: its outputs are percent: {_DIVIDE}")
-    if scores.max() <= 1 and scores.shape[1] >= _LEAST_LABELS:
+    if scores.max() <= 1:
         raise ModelError(f"{path}: its outputs all lie between 0 and 1: {_SIGMOIDS}")
 
 

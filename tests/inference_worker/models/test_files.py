@@ -74,7 +74,11 @@ def test_the_report_carries_what_the_reading_side_needs(tmp_path: Path) -> None:
         ({"labels": "[" * 200_000}, r"roommood.labels is '\[+', not JSON"),
         ({"labels": "[" * 900 + "]" * 900}, "labels|nested"),
         ({"labels": "neutral"}, "roommood.labels is 'neutral', not JSON"),
-        ({"labels": ["neutral", "bored"]}, "roommood.labels .*use some of neutral, happiness"),
+        (
+            {"labels": ["neutral", "bored"]},
+            "roommood.labels .*use two or more of neutral, happiness",
+        ),
+        ({"labels": ["happiness"]}, "roommood.labels .*use two or more of"),
         ({"labels": ["neutral", "neutral"]}, "each once"),
         ({"labels": ["Angry", "happy", "joy"]}, "not 'Angry' but anger; not 'happy' but happiness"),
         ({"input": TENSOR | {"width": 4}}, "roommood.input.width is '4': .*give 8 or more"),

@@ -96,7 +96,7 @@ def test_outputs_of_another_kind_than_said_are_refused(
         ([SOFTMAX], "probabilities", 8),
         ([node("LogSoftmax", "raw", axis=1)], "logits", 8),
         ([], "logits", 8),
-        ([SIGMOID], "logits", 2),
+        ([], "logits", 2),
     ],
 )
 def test_what_is_as_it_says_is_taken(
