@@ -236,8 +236,9 @@ def from_table(kind: type[C], table: Mapping[str, Any], source: str) -> C:
     names = _names(kind)
     for key in table:
         if key not in names:
-            nearest = get_close_matches(key, names, 1, 0) or names
-            raise ModelError(f"{source}: {key} is not a key: did you mean {nearest[0]}?")
+            nearest = get_close_matches(key, names, 1)
+            todo = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(names)}"
+            raise ModelError(f"{source}: {key} is not a key: {todo}")
     return _validate(kind, {**table, "contract": str(table.get("contract", "1"))}, source, "")
 
 

@@ -107,10 +107,10 @@ class OnnxDetector(ABC):
         return Letterbox(contract, input_size, self._fixed_size(), as_bytes=self._model.takes_bytes)
 
     def _fixed_size(self) -> tuple[int, int] | None:
-        """Height and width, where the file fixes them."""
-        shape = self._model.input_shape
-        sides = shape[2:] if self.contract.input.layout == "NCHW" else shape[1:3]
-        height, width = sides
+        """Height and width, where the file or its contract fixes them."""
+        shape, due = self._model.input_shape, self.contract.input
+        height, width = shape[2:] if due.layout == "NCHW" else shape[1:3]
+        height, width = height or due.height, width or due.width
         if height is None and width is None:
             return None
         if height is None or width is None or height % GRID or width % GRID:

@@ -306,6 +306,19 @@ def test_a_model_with_other_outputs_is_refused_at_load(tmp_path: Path) -> None:
         open_detector(str(file))
 
 
+def test_a_size_that_the_contract_fixes_is_the_inputs(tmp_path: Path) -> None:
+    """A picture is enlarged to it, so that what shows through one cell of 8 is half as large."""
+    bgr = {"channels": 3, "colour": "bgr", "mean": [0.0], "std": [1.0]}
+    fixed = face_metadata(input=bgr | {"width": 128, "height": 96})
+    (face, *_) = open_detector(str(face_model(tmp_path / "f.onnx", fixed))).detect(
+        lit(64, 48, 16, 8)
+    )
+    assert (face.width, face.height) == pytest.approx((4, 4))
+    off_grid = face_metadata(input=bgr | {"width": 100, "height": 96})
+    with pytest.raises(ModelError, match="multiples of 32"):
+        open_detector(str(face_model(tmp_path / "g.onnx", off_grid)))
+
+
 def test_a_fixed_size_off_the_grid_is_refused_at_load(tmp_path: Path) -> None:
     file = face_model(tmp_path / "f.onnx", shape=(1, 3, 100, 96))
     with pytest.raises(ModelError, match="multiples of 32"):
