@@ -150,8 +150,8 @@ def test_the_sidecar_that_the_error_shows_works(tmp_path: Path) -> None:
         ("output =", "outptu =", r"e.toml: outptu is not a key: did you mean output\?"),
         (
             "output =",
-            "score_threshold =",
-            "e.toml: score_threshold is not a key: there are model_id, ",
+            "nms_iou =",
+            "e.toml: nms_iou is not a key: there are model_id, ",
         ),
         ("width = 48", "", "e.toml: input.width is missing"),
         ("[input]", "[input", "e.toml: not a readable TOML file"),
