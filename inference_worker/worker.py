@@ -74,7 +74,8 @@ class Worker:
         with shutdown_on_signals() as shutdown:
             self._start_up(shutdown)
             try:
-                with announced(self._worker_id, self._advertised.address, self._settings.announce):
+                at, is_told = self._advertised.address, self._settings.announce
+                with announced(self._worker_id, at, is_told) as self._announcement:
                     self._main_loop(shutdown)
                 drained = self._drain(shutdown)
             finally:
@@ -200,6 +201,7 @@ class Worker:
         self._listener.tick(self.health)
         reached_at, dialled_from = self._connections, self._reporter
         self._advertised.look(boot_ms(), reached_at.own_addresses(), dialled_from.own_addresses())
+        self._announcement.move(self._advertised.address)
         self.health.detail = {"aggregators": self._reporter.states()}
         if not self._compute.hung:
             self.health.tick()

@@ -4,6 +4,7 @@ What is found says where, never who: anybody on the network can announce anythin
 keys decide whom a camera talks to.
 """
 
+import asyncio
 import contextlib
 import ipaddress
 import logging
@@ -89,26 +90,62 @@ def finding(is_enabled: bool) -> Iterator[Finder]:
         yield finder
 
 
+class Announcement:
+    """Of a worker, at an address that may become another one."""
+
+    def __init__(self, worker_id: str, address: str) -> None:
+        self._worker_id, self._address = worker_id, address
+        self._moves = 0
+        self._network: Zeroconf | None = None
+
+    def begin(self, network: "Zeroconf") -> None:
+        """Waits until others have had the time to object to the name."""
+        network.register_service(self._service())
+        event(_log, logging.INFO, "worker announced", address=self._address)
+        self._network = network
+
+    def move(self, address: str) -> None:
+        """Announces it at another address, if that is news to others; waits for nothing."""
+        network = self._network
+        is_news = address not in ("", self._address) and not is_loopback(address)
+        if network is None or network.loop is None or not is_news:
+            return
+        self._address, self._moves = address, self._moves + 1
+        asyncio.run_coroutine_threadsafe(
+            network.async_update_service(self._service()), network.loop
+        )
+        event(_log, logging.INFO, "worker announced", address=address)
+
+    def end(self) -> None:
+        """Says that the worker leaves."""
+        network, self._network = self._network, None
+        if network is not None:
+            network.unregister_service(self._service())
+
+    def _service(self) -> "ServiceInfo":
+        # By another host each time: what is known of the one before is believed for two minutes.
+        return _service(self._worker_id, self._address, f"{self._worker_id}-{self._moves}")
+
+
 @contextlib.contextmanager
-def announced(worker_id: str, address: str, is_enabled: bool) -> Iterator[None]:
+def announced(worker_id: str, address: str, is_enabled: bool) -> Iterator[Announcement]:
     """Announces a worker at `address` while inside, if `is_enabled`.
 
     Raises ConfigError where the address is loopback, or multicast cannot be used.
     """
+    announcement = Announcement(worker_id, address)
     if not is_enabled:
-        yield
+        yield announcement
         return
     if not address or is_loopback(address):
         raise ConfigError(
             f"{address or 'no address'} means nothing to other machines: announce a worker that "
             "binds an address of the network, or say which with --advertise"
         )
-    info = _service(worker_id, address)
     with _network() as zeroconf:
-        zeroconf.register_service(info)
-        event(_log, logging.INFO, "worker announced", address=address)
-        yield
-        zeroconf.unregister_service(info)
+        announcement.begin(zeroconf)
+        yield announcement
+        announcement.end()
 
 
 @contextlib.contextmanager
@@ -125,7 +162,7 @@ def _network() -> Iterator["Zeroconf"]:
         zeroconf.close()
 
 
-def _service(worker_id: str, address: str) -> "ServiceInfo":
+def _service(worker_id: str, address: str, machine: str) -> "ServiceInfo":
     """The announcement. A host name travels as text, for the camera to ask about; zeroconf wants
     an address all the same."""
     from zeroconf import ServiceInfo
@@ -138,7 +175,7 @@ def _service(worker_id: str, address: str) -> "ServiceInfo":
         port=port,
         properties={"host": "" if is_number else host},
         parsed_addresses=[host if is_number else "0.0.0.0"],
-        server=f"roommood-{worker_id}.local.",
+        server=f"roommood-{machine}.local.",
     )
 
 

@@ -30,6 +30,18 @@ def test_an_announced_worker_is_found_and_forgotten_when_it_leaves(finder: Finde
     assert until(lambda: ADDRESS not in finder(), "it is forgotten")
 
 
+def test_a_worker_whose_address_becomes_another_is_announced_there(finder: Finder) -> None:
+    """As beside a VPN, where the first camera shows which address is the one."""
+    moved = "tcp://192.0.2.70:5701"
+    with announced("aa11", ADDRESS, True) as announcement:
+        until(lambda: ADDRESS in finder(), "it is found")
+        for address in ("", "tcp://127.0.0.1:5701", moved):
+            announcement.move(address)
+        until(lambda: finder() == {moved}, "it is found there alone")
+    until(lambda: not finder(), "it is forgotten")
+    announcement.move(ADDRESS)
+
+
 def test_two_workers_are_both_found(finder: Finder) -> None:
     second = "tcp://192.0.2.8:5702"
     with announced("aa02", ADDRESS, True), announced("aa03", second, True):
