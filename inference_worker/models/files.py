@@ -149,7 +149,7 @@ def _check_output(model: OnnxModel, due: Shape) -> None:
         raise ModelError(
             f"{model.path}: its {'first ' * (len(model.output_shapes) > 1)}output {name} is "
             f"{_shown(shape) or 'one number'}, but {due[-1]} labels need {_shown(due)}: correct "
-            "the labels or the file"
+            "the labels, or export it with such an output"
         )
 
 

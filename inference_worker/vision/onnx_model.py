@@ -6,6 +6,7 @@ never spin: the worker's compute threads each run one session call at a time, on
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,8 @@ _CPU: Final = "CPUExecutionProvider"
 _WEIGHTS_AT: Final = "session.model_external_initializers_file_folder_path"
 # TensorProto.external_data of onnx.proto: the key under which a weight names its file.
 _BESIDE: Final = b"\x0a\x08location"
+# A protocol buffer's.
+_MOST_BYTES: Final = 2**31 - 1
 _OPENVINO_DEVICES: Final = ("cpu", "gpu", "npu")
 
 
@@ -178,6 +181,12 @@ def _read(path: Path) -> bytes:
         what = "a folder" if path.is_dir() else "no file" if path.exists() else "no such model file"
         raise ModelError(f"{path}: {what}: give the path of an ONNX file")
     try:
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise ModelError(
+                f"{path}: {size / 2**30:.1f} GiB are more than one ONNX file can hold (2): export "
+                "it with its weights in a file beside it"
+            )
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
@@ -213,8 +222,9 @@ def _options(folder: Path, threads: int, sides: Mapping[str, int]) -> Any:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = _LOG_FATAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Where large weights lie beside the file.
-    options.add_session_config_entry(_WEIGHTS_AT, str(folder.absolute()))
+    # Where large weights lie beside the file; onnxruntime takes no name that is not UTF-8.
+    with suppress(TypeError):
+        options.add_session_config_entry(_WEIGHTS_AT, str(folder.absolute()))
     return options
 
 

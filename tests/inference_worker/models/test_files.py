@@ -271,6 +271,19 @@ def test_a_sidecar_that_would_count_for_nothing_is_an_error(tmp_path: Path) -> N
         load_expression(file)
 
 
+def test_a_model_lies_in_a_folder_of_whatever_name(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"M\xfcller und S\xf6hne")
+    folder.mkdir()
+    assert load_expression(expression_model(folder / "e.onnx"))[1].model_id == "tiny-1"
+
+
+def test_a_file_larger_than_any_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "e.onnx").open("wb") as file:
+        file.truncate(2**31)
+    with pytest.raises(ModelError, match=r"2\.0 GiB are more than one ONNX file can hold"):
+        load_expression(tmp_path / "e.onnx")
+
+
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"gone\.onnx: no such model file"):
         open_classifier(str(tmp_path / "gone.onnx"), box_style="tight")
