@@ -279,8 +279,12 @@ class Broker:
         self._log.lost(self._settings.broker, why)
 
     def _no_broker(self) -> str:
-        tls = "" if self._tls else "; one that wants TLS is reached by mqtts://"
-        return f"what listens there does not answer as a broker does: is it the right port?{tls}"
+        more = "one that wants TLS is reached by mqtts://"
+        if self._tls:
+            more = (
+                "one that wants a certificate of its clients is not for the bridge, which has none"
+            )
+        return f"what listens there does not answer as a broker does: is it the right port?; {more}"
 
 
 def _tls_context(settings: MqttSettings) -> ssl.SSLContext | None:

@@ -18,6 +18,7 @@ from roommood.aggregator.mqtt.client import Abilities, updated
 from roommood.aggregator.mqtt.topics import Topics
 from tests.aggregator.mqtt.bridges import Bridge, Elsewhere
 from tests.aggregator.mqtt.listener import Listener
+from tests.certificates import self_signed
 from tests.end_to_end.site import until
 from tests.mosquitto import Mosquitto
 from tests.redis_server import RedisServer
@@ -69,14 +70,14 @@ def test_a_broker_whose_mqtt_5_is_not_understood_is_spoken_to_by_3_1_1(fed: Redi
         listener.close()
 
 
-def test_every_void_discovery_message_goes_however_few_a_broker_queues(
+def test_every_void_discovery_message_goes_though_a_broker_queues_few(
     fed: RedisServer, store: Store
 ) -> None:
-    with Mosquitto("max_queued_messages 10") as broker:
+    with Mosquitto() as broker:  # which queues 1,000, as it comes
         earlier = paho.Client(CallbackAPIVersion.VERSION2)
         earlier.connect("localhost", broker.port)
         earlier.loop_start()
-        for n in range(500):
+        for n in range(1_500):
             topic = TOPICS.config("sensor", f"room_r{n}", "people")
             state = '{"state_topic": "roommood/room/x/state"}'
             sent = earlier.publish(topic, state, qos=1, retain=True)
@@ -84,7 +85,18 @@ def test_every_void_discovery_message_goes_however_few_a_broker_queues(
         earlier.disconnect()
         earlier.loop_stop()
         with bridged(broker, fed) as bridge:
-            logged(bridge, "discovery message removed", 500)
+            logged(bridge, "discovery message removed", 1_500)
+
+
+def test_a_broker_that_wants_a_certificate_of_its_clients_is_told_as_that(
+    fed: RedisServer, tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path, "broker")
+    lines = [f"certfile {certificate}", f"keyfile {key}", f"cafile {certificate}"]
+    with Mosquitto(*lines, "require_certificate true") as broker:
+        there = Elsewhere(f"mqtts://localhost:{broker.port}", tmp_path)
+        with Bridge(there, fed, "--ca-file", str(certificate)) as bridge:
+            logged(bridge, "one that wants a certificate of its clients")
 
 
 def test_the_late_last_will_of_an_earlier_connection_does_not_leave_it_unavailable(
