@@ -1,18 +1,15 @@
 """What a site's file says of the programs that read its rooms: `roommood mqtt` and `notify`."""
 
-import os
 import re
-from pathlib import PurePosixPath
 from typing import Any, Final
 
+from roommood.deploy.site.in_sight import is_in_sight
 from roommood.shared.errors import RoommoodError
 from roommood.shared.process.settings import MqttSettings, NotifySettings, load
 from roommood.shared.process.settings.tables import problem_with
 
 OURS_SAID: Final = "{}: the site itself sets this for every machine"
 _SWITCHES: Final = "{}: for switches write mqtt_switches = true in [site]: the site gives the login"
-# What `ProtectHome=yes` of the units hides.
-_HIDDEN: Final = ("/home", "/root", "/run/user")
 
 
 def mqtt_settings(given: Any) -> Any:
@@ -41,9 +38,7 @@ def notify_settings(given: Any) -> Any:
 
 
 def _check_command(command: str) -> None:
-    """As the file has it: a `~` is this machine's, and a unit sees no home folder."""
-    path = PurePosixPath(os.path.normpath(command))
-    if not path.is_absolute() or any(map(path.is_relative_to, _HIDDEN)):
+    if not is_in_sight(command):
         raise ValueError(
             f"command {command!r}: give the whole path of a program on the desktop that user "
             "roommood may start, such as /usr/local/bin/tell: home folders are out of its sight"

@@ -50,6 +50,7 @@ from pydantic import (
 )
 
 from roommood.deploy.site.hosts import LOCAL, Host, User, is_loopback_name, machine_of
+from roommood.deploy.site.in_sight import check_models
 from roommood.deploy.site.readers import OURS_SAID, mqtt_settings, notify_settings
 from roommood.deploy.site.rooms import Room, check_rooms
 from roommood.shared.errors import ConfigError
@@ -124,6 +125,7 @@ class Desktop(Reached):
     @model_validator(mode="after")
     def _check(self) -> Self:
         _check_settings("worker", self.worker)
+        check_models(self.worker)
         _check_settings("aggregator", self.aggregator)
         return self
 

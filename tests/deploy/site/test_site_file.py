@@ -99,6 +99,29 @@ def test_a_mistake_is_named_with_the_file(tmp_path: Path, more: str, message: st
     assert "site.toml" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("model", "is_found"),
+    [
+        ("my.onnx", False),
+        ("~/my.onnx", False),
+        ("/home/ada/my.onnx", False),
+        ("yunet-n", False),  # pulled into a home folder
+        ("/opt/roommood/models/my.onnx", True),
+        ("face", True),
+        ("haar:scale=1.1", True),
+    ],
+)
+def test_a_model_is_one_that_the_desktops_services_see(
+    tmp_path: Path, model: str, is_found: bool
+) -> None:
+    text = GOOD.replace("threads = 2", f'threads = 2, detector = "{model}"')
+    if is_found:
+        assert read(tmp_path, text).desktop.worker["detector"] == model
+        return
+    with pytest.raises(ConfigError, match=r"give the whole path .*, such as /opt/roommood/models/"):
+        read(tmp_path, text)
+
+
 def test_a_program_outside_of_home_folders_may_be_told(tmp_path: Path) -> None:
     site = read(tmp_path, GOOD + "[site]\nnotify = { command = '/srv/homes/tell' }\n")
     assert site.notify is not None
