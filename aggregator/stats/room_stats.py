@@ -42,7 +42,7 @@ from roommood.aggregator.stats.retention import (
 from roommood.aggregator.stats.stored import READ_AT_ONCE, StoredCounters, hgetall, pttl, state_of
 from roommood.shared import clock
 from roommood.shared.errors import ConfigError, StoreError
-from roommood.shared.protocol.names import is_name, parse_room
+from roommood.shared.protocol.names import parse_room
 from roommood.shared.quiet_hours import is_quiet
 
 
@@ -129,13 +129,7 @@ class RoomStats:
 
     def rooms(self) -> list[KnownRoom]:
         """By name."""
-        last_seen_ms: dict[str, float] = {}
-        for known in self._servers.from_copies(
-            redis_keys.ROOMS, lambda client, key: client.zrange(key, 0, -1, withscores=True)
-        ):
-            for room, ms in known:
-                if is_name(room):
-                    last_seen_ms[room] = max(min(ms, self._now_ms()), last_seen_ms.get(room, 0.0))
+        last_seen_ms = self._stored.last_seen_ms(self._now_ms())
         paused, set_for_rooms = self._stored.listed(redis_keys.PAUSED), self._stored.set_for_rooms
         groups, hours = set_for_rooms(redis_keys.GROUPS), set_for_rooms(redis_keys.QUIET_HOURS)
         apart, now = self._stored.rooms_apart(), datetime.fromtimestamp(self._now_ms() / 1000, UTC)

@@ -40,6 +40,29 @@ class StoredCounters:
         each = [[list(islice(hashes, len(step))) for step in steps] for _ in rooms]
         return [_added(of_room) for of_room in each]
 
+    def last_seen_ms(self, now_ms: float) -> dict[str, float]:
+        """By room, when its last result came (ms since 1970); `now_ms` is this machine's clock.
+
+        None is in the future, as a clock that was ahead leaves it. Where this machine's is behind,
+        Redis' own says what that is, if this login may ask for it.
+        """
+        lists = self._servers.from_copies(
+            redis_keys.ROOMS, lambda client, key: client.zrange(key, 0, -1, withscores=True)
+        )
+        newest: dict[str, float] = {}
+        for room, ms in (pair for known in lists for pair in known if is_name(pair[0])):
+            newest[room] = max(ms, newest.get(room, 0.0))
+        if max(newest.values(), default=0.0) > now_ms:
+            now_ms = max(now_ms, self._redis_ms())
+        return {room: min(ms, now_ms) for room, ms in newest.items()}
+
+    def _redis_ms(self) -> float:
+        try:
+            seconds, microseconds = self._servers.of_each(lambda client: client.time())[0]
+        except StoreError:
+            return 0.0
+        return float(seconds * 1000 + microseconds / 1000)
+
     def rooms_apart(self) -> set[str]:
         """Rooms whose cameras see different people."""
         views = self.set_for_rooms(redis_keys.VIEWS)

@@ -223,6 +223,25 @@ def test_the_reader_reads_all_that_is_counted_and_writes_nothing(
     assert report.outcomes == (Outcome.UNSETTLED,)
 
 
+def test_a_last_result_is_not_now_for_a_reader_whose_clock_is_behind(
+    guarded: RedisServer, access: RedisAccess, writer: Store
+) -> None:
+    """The control: without the right to ask Redis for the time it is that reader's now."""
+    with guarded.client() as admin:
+        admin.flushall()
+        now_ms, behind_ms = round(writer.clock_ms()), 600_000
+        writer.touch_rooms({"silent": now_ms - 300_000, "ahead": now_ms + 3_600_000})
+        url = as_user(guarded, "reader")
+        for rights, shown_ms in (("+time", -300_000), ("-time", -behind_ms)):
+            admin.acl_setuser("reader", enabled=True, commands=[rights])
+            looks = RoomStats(url, access.reader_password, lambda: now_ms - behind_ms)
+            with looks as stats:
+                last = {room.room: room.last_seen.timestamp() * 1000 for room in stats.rooms()}
+            assert last["silent"] == pytest.approx(now_ms + shown_ms, abs=1)
+            assert last["ahead"] <= writer.clock_ms()
+        admin.acl_setuser("reader", enabled=True, commands=["+time"])
+
+
 def everything_of_an_operator(settings: OperatorSettings) -> None:
     """Whatever a page or a bridge may be told to do."""
     settings.pause("den")
