@@ -13,7 +13,8 @@ from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.snapshot import Room
 
 MOST_CLIENTS: Final = 200
-HEARTBEAT_S: Final = 10.0
+# Proxies end what is silent, some within ten seconds.
+HEARTBEAT_S: Final = 5.0
 # After which a browser connects again.
 _RETRY: Final = "retry: 2000\n\n"
 _HEARTBEAT: Final = ": still here\n\n"

@@ -1,6 +1,7 @@
 """Who may look: refuses what comes from elsewhere, and asks for the password where there is one."""
 
 import asyncio
+import logging
 from collections import Counter
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
@@ -11,7 +12,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from roommood.aggregator.dashboard.html import render
+from roommood.aggregator.dashboard.links import link, own_path
 from roommood.aggregator.dashboard.sessions import SESSION_S, Sessions
+from roommood.shared.process.logs import RateLimitedLog
 from roommood.shared.process.settings import DashboardSettings
 from roommood.shared.security.page_password import given_password
 
@@ -25,6 +28,9 @@ _OPEN_PATHS: Final = ("/login", "/assets/dashboard.css", "/favicon.ico", "/healt
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _POST_PATHS: Final = ("/login", "/_nicegui_ws/")
 _READS: Final = frozenset({"GET", "HEAD"})
+_MOST_SHOWN_CHARS: Final = 100
+
+_log = logging.getLogger(__name__)
 
 
 class Guard:
@@ -32,10 +38,12 @@ class Guard:
 
     def __init__(self, app: ASGIApp, settings: DashboardSettings) -> None:
         self._app = app
-        self._settings = settings
+        self._names = _LOCAL_NAMES | {settings.host, *map(_name_in, settings.public_origins)}
+        self._origins = settings.public_origins
         password = settings.password
         self._sessions = Sessions(password) if password is not None else None
         self._wrong: Counter[str] = Counter()
+        self._limited_log = RateLimitedLog(_log)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -50,29 +58,53 @@ class Guard:
             await refusal(scope, receive, send)
 
     async def _refusal(self, asked: HTTPConnection, receive: Receive) -> Response | None:
-        if not self._is_for_us(asked) or _is_cross_site(asked):
-            return PlainTextResponse("this address is not served here\n", 421)
+        path = own_path(asked.scope)
+        if path == "/healthz" and asked.scope["type"] == "http" and _is_reading(asked):
+            return PlainTextResponse("ok\n")
+        if not self._is_for_us(asked):
+            return self._elsewhere("asked for under a name that is not this page's", asked)
+        if self._is_cross_site(asked):
+            return self._elsewhere("asked by a page of another address", asked)
         if not _is_reading(asked):
             return PlainTextResponse(
                 "there is only something to GET\n", 405, {"allow": "GET, HEAD"}
             )
-        if asked.scope["path"] == "/healthz":
-            return PlainTextResponse("ok\n")
         if self._sessions is None:
             return None
-        if asked.scope["path"] == "/login" and asked.scope["type"] == "http":
+        if path == "/login" and asked.scope["type"] == "http":
             return await self._login(Request(asked.scope, receive), self._sessions)
-        if asked.scope["path"] in _OPEN_PATHS or await self._is_known(asked, self._sessions):
+        if path in _OPEN_PATHS or await self._is_known(asked, self._sessions):
             return None
         return _ask(asked)
 
     def _is_for_us(self, asked: HTTPConnection) -> bool:
-        """Without a password, a page elsewhere whose name was made to point here is refused."""
-        settings = self._settings
-        if self._sessions is not None or settings.behind_proxy:
+        """Without a password, a page elsewhere whose name was made to point here is refused; also
+        behind a proxy, which this computer's browsers pass by."""
+        if self._sessions is not None:
             return True
-        name = _host_name(asked.headers.get("host", ""))
-        return name in _LOCAL_NAMES or name == settings.host
+        return _host_name(asked.headers.get("host", "")) in self._names
+
+    def _is_cross_site(self, asked: HTTPConnection) -> bool:
+        """A browser says where a web socket or a form comes from; it is to be from our own page,
+        whose address a proxy may have hidden from us."""
+        origin = asked.headers.get("origin")
+        if origin is None or (asked.scope["type"] == "http" and asked.scope["method"] in _READS):
+            return False
+        host = asked.headers.get("host", "")
+        return origin.partition("://")[2] != host and origin not in self._origins
+
+    def _elsewhere(self, why: str, asked: HTTPConnection) -> Response:
+        host, origin = (
+            asked.headers.get(name, "")[:_MOST_SHOWN_CHARS] for name in ("host", "origin")
+        )
+        self._limited_log.event(
+            why, host=host, origin=origin, todo="--public-url, if a server in front has the page"
+        )
+        return PlainTextResponse(
+            f"{why}: Host {host!r}, Origin {origin!r}.\nIf a server of yours has this page at that "
+            "address, start `roommood dashboard` with it, as --public-url https://rooms.example/\n",
+            421,
+        )
 
     # The password
 
@@ -109,14 +141,15 @@ class Guard:
         given = fields.get("password", [""])[0]
         if not await self._is_right(given, sessions, _address(asked)):
             return _form(wrong=True)
-        answer = RedirectResponse("/", 303)
+        answer = RedirectResponse(link("/"), 303)
         answer.set_cookie(
             COOKIE,
             sessions.begin(),
             max_age=SESSION_S,
+            path=link("/"),
             httponly=True,
             samesite="strict",
-            secure=asked.url.scheme == "https",
+            secure="https" in (asked.url.scheme, asked.headers.get("origin", "").split(":")[0]),
         )
         return answer
 
@@ -124,6 +157,10 @@ class Guard:
 def _address(asked: HTTPConnection) -> str:
     """Who asks; behind a proxy, whom it asks for (uvicorn takes that from a local proxy alone)."""
     return asked.client.host if asked.client else ""
+
+
+def _name_in(origin: str) -> str:
+    return _host_name(origin.partition("://")[2])
 
 
 def _host_name(host: str) -> str:
@@ -140,22 +177,14 @@ def _is_reading(asked: HTTPConnection) -> bool:
     return (
         scope["type"] == "websocket"
         or scope["method"] in _READS
-        or (scope["method"] == "POST" and scope["path"].startswith(_POST_PATHS))
+        or (scope["method"] == "POST" and own_path(scope).startswith(_POST_PATHS))
     )
-
-
-def _is_cross_site(asked: HTTPConnection) -> bool:
-    """A browser says where a web socket or a form comes from; it is to be from our own page."""
-    origin = asked.headers.get("origin")
-    if origin is None or (asked.scope["type"] == "http" and asked.scope["method"] in _READS):
-        return False
-    return origin.partition("://")[2] != asked.headers.get("host", "")
 
 
 def _ask(asked: HTTPConnection) -> Response:
     """People are shown a form, programs are asked as RFC 7617 says."""
     if "text/html" in asked.headers.get("accept", ""):
-        return RedirectResponse("/login", 303)
+        return RedirectResponse(link("/login"), 303)
     challenge = {"WWW-Authenticate": 'Basic realm="roommood", charset="UTF-8"'}
     return JSONResponse({"detail": "the password is needed"}, 401, challenge)
 

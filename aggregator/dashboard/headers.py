@@ -1,9 +1,12 @@
 """What every answer says to the browser about how far to trust it."""
 
 import secrets
+from collections.abc import Mapping
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from roommood.aggregator.dashboard.links import own_path
 
 # NiceGUI sets styles on elements, and its Vue compiles templates in the browser: without these
 # two the page stays empty. An inline script still needs the nonce that only this answer knows,
@@ -24,7 +27,9 @@ _HEADERS: Final = {
 }
 _SCRIPT: Final = b"<script"
 # What may be kept for longer than it is shown: files whose address names their version.
-_KEPT_PATHS: Final = ("/_nicegui/", "/assets/")
+_KEPT_PATHS: Final = ("/_nicegui/",)
+# What may be kept as long as it is asked for anew whether it changed, as with another release.
+_CHECKED_PATHS: Final = ("/assets/",)
 
 
 class SecurityHeaders:
@@ -35,16 +40,23 @@ class SecurityHeaders:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            send = _Answer(send, kept=scope["path"].startswith(_KEPT_PATHS)).send
+            send = _Answer(send, _keeping(own_path(scope))).send
         await self._app(scope, receive, send)
+
+
+def _keeping(path: str) -> Mapping[str, str]:
+    """What a browser and whoever stands before it may keep of an address."""
+    if path.startswith(_KEPT_PATHS):
+        return {}
+    return {"cache-control": "no-cache" if path.startswith(_CHECKED_PATHS) else "no-store"}
 
 
 class _Answer:
     """One answer under way; a page of HTML is held until it is whole."""
 
-    def __init__(self, send: Send, kept: bool) -> None:
+    def __init__(self, send: Send, keeping: Mapping[str, str]) -> None:
         self._send = send
-        self._kept = kept
+        self._keeping = keeping
         self._nonce = secrets.token_urlsafe(16)
         self._start: Message = {}
         self._is_page = False
@@ -62,9 +74,7 @@ class _Answer:
         headers = {name.lower(): value for name, value in message["headers"]}
         self._is_page = headers.get(b"content-type", b"").startswith(b"text/html")
         policy = _POLICY.format(nonce=self._nonce)
-        ours = {**_HEADERS, "content-security-policy": policy}
-        if not self._kept:
-            ours["cache-control"] = "no-store"
+        ours = {**_HEADERS, "content-security-policy": policy, **self._keeping}
         names = {name.encode() for name in ours}
         theirs = [pair for pair in message["headers"] if pair[0].lower() not in names]
         self._start = {

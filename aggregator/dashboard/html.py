@@ -11,6 +11,7 @@ from roommood.aggregator.dashboard.explanations import (
     column,
     term,
 )
+from roommood.aggregator.dashboard.links import link
 from roommood.aggregator.stats.health import SILENT_S
 from roommood.aggregator.stats.palette import COLOUR_OF
 from roommood.shared.protocol.emotions import EXPRESSIONS
@@ -105,4 +106,5 @@ _templates.globals.update(
     term=term,
     column=column,
     measured=measured,
+    link=link,
 )

@@ -22,7 +22,9 @@ from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.connections import Places
 from roommood.aggregator.dashboard.events import Events
 from roommood.aggregator.dashboard.guard import Guard
+from roommood.aggregator.dashboard.head import HeadAsGet
 from roommood.aggregator.dashboard.headers import SecurityHeaders
+from roommood.aggregator.dashboard.links import BelowPath, serve_below
 from roommood.aggregator.dashboard.poller import Poller
 from roommood.aggregator.dashboard.switches import Switches
 from roommood.aggregator.dashboard.zones import zone_at_first
@@ -38,6 +40,8 @@ _ASSETS: Final = Path(__file__).parent / "assets"
 # Connections at once; beyond them the server answers 503.
 _MOST_CONNECTIONS: Final = 1_000
 _GOODBYE_S: Final = 3
+# Who may say for whom it asks: what runs on this machine.
+_PROXIES: Final = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
 
 _log = logging.getLogger(__name__)
 
@@ -52,17 +56,20 @@ def serve(settings: DashboardSettings) -> None:
     with _listening(settings) as listener:
         config = uvicorn.Config(
             dashboard.app,
-            http=Places().protocol(),
+            http=Places(settings.is_behind_proxy).protocol(),
             log_config=None,
             access_log=False,
             server_header=False,
             ws_max_size=1 << 20,
             limit_concurrency=_MOST_CONNECTIONS,
             timeout_graceful_shutdown=_GOODBYE_S,
-            proxy_headers=settings.behind_proxy,
+            proxy_headers=settings.is_behind_proxy,
+            forwarded_allow_ips=list(_PROXIES),
         )
         # Each web socket would be a line.
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        # A proxy that passes no web sockets on is no error: the page then asks again and again.
+        logging.getLogger("engineio.server").setLevel(logging.CRITICAL)
         dashboard.url = _url(settings, listener)
         # Uvicorn raises the signal that ended it again; for us a good end is exit code 0.
         with shutdown_on_signals() as shutdown:
@@ -131,6 +138,9 @@ class Dashboard:
         app.add_middleware(Guard, settings=settings)
         app.add_middleware(SecurityHeaders)
         app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=6)
+        app.add_middleware(HeadAsGet)
+        app.add_middleware(BelowPath, base_path=settings.base_path)
+        serve_below(settings.base_path)
         pages.mount(
             app, self._broadcaster, self._archive, switches(settings),
             zone_at_first(settings.timezone),

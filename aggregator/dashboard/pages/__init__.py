@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from roommood.aggregator.dashboard.archive import Archive
 from roommood.aggregator.dashboard.broadcaster import Broadcaster
 from roommood.aggregator.dashboard.html import render
+from roommood.aggregator.dashboard.links import link
 from roommood.aggregator.dashboard.pages.health import health_page
 from roommood.aggregator.dashboard.pages.overview import overview_page
 from roommood.aggregator.dashboard.pages.room import room_page
@@ -57,7 +58,8 @@ def mount(
         return HTMLResponse(render("not_found.html", path=request.url.path), 404)
 
     nicegui_app.timer(_TICK_S, unopened.tick)
-    ui.add_head_html('<link rel="stylesheet" href="/assets/dashboard.css">', shared=True)
+    sheet = link("/assets/dashboard.css")
+    ui.add_head_html(f'<link rel="stylesheet" href="{sheet}">', shared=True)
     ui.run_with(
         app,
         title="roommood",
@@ -86,7 +88,8 @@ def _open(unopened: UnopenedPages, build: Callable[[], None]) -> Response | None
     """Builds a page, which NiceGUI then serves, unless there are too many."""
     refusal = unopened.take(ui.context.client)
     if refusal:
-        later = {"retry-after": f"{UNOPENED_S:.0f}"}
+        # A browser that was sent away asks again by itself, as the page of a wall has nobody to.
+        later = {"retry-after": f"{UNOPENED_S:.0f}", "refresh": f"{UNOPENED_S:.0f}"}
         return _instead(PlainTextResponse(f"{refusal}\n", 503, later))
     build()
     return None

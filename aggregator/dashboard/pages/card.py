@@ -4,6 +4,7 @@ from roommood.aggregator.dashboard import charts
 from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.explanations import term
 from roommood.aggregator.dashboard.html import ago, render
+from roommood.aggregator.dashboard.links import link
 from roommood.aggregator.dashboard.pages.frame import Frame
 from roommood.aggregator.dashboard.pages.parts import Chart, block, element, words
 from roommood.aggregator.dashboard.snapshot import Room
@@ -23,7 +24,7 @@ class RoomCard:
         with element("section", "rm-card rm-room", aria_label=f"Room {name}") as self._card:
             with element("div", "rm-card-head"):
                 with words("h2", ""):
-                    words("a", name).props["href"] = f"/room/{name}"
+                    words("a", name).props["href"] = link(f"/room/{name}")
                 self._fresh = words("span", "", "rm-fresh")
             self._now = block()
             self._bar = Chart("rm-chart-now", NOW_LABEL)

@@ -10,6 +10,7 @@ from roommood.aggregator.dashboard.broadcaster import Broadcaster, Listener
 from roommood.aggregator.dashboard.cache import SnapshotCache
 from roommood.aggregator.dashboard.explanations import explanations
 from roommood.aggregator.dashboard.html import clock, render
+from roommood.aggregator.dashboard.links import link
 from roommood.aggregator.dashboard.pages.parts import block, element, words
 from roommood.aggregator.dashboard.zones import PageZone, zone_for
 from roommood.shared.process.runtime import release
@@ -72,13 +73,13 @@ class Frame:
     def _header(self) -> ui.element:
         with element("header", "rm-header") as header:
             brand = words("a", "roommood", "rm-brand")
-            brand.props["href"] = "/"
+            brand.props["href"] = link("/")
             with element("nav", aria_label="Pages"):
                 for path, title in _PAGES.items():
-                    link = words("a", title)
-                    link.props["href"] = path
+                    page = words("a", title)
+                    page.props["href"] = link(path)
                     if path == self._path:
-                        link.props["aria-current"] = "page"
+                        page.props["aria-current"] = "page"
             with element("div", "rm-status"):
                 self._status = words("span", "", "rm-pill")
                 self._status.props["role"] = "status"
@@ -100,7 +101,7 @@ class Frame:
             self._times = words("p", "")
             with element("p"):
                 words("span", f"roommood {release()} · ")
-                words("a", "JSON API").props["href"] = "/api/openapi.json"
+                words("a", "JSON API").props["href"] = link("/api/openapi.json")
 
     async def _settle(self) -> None:
         """A pause holds for the browser's tab, from page to page."""

@@ -10,6 +10,7 @@ from nicegui import ui
 from roommood.aggregator.dashboard import charts, windows
 from roommood.aggregator.dashboard.archive import Archive
 from roommood.aggregator.dashboard.html import number, percent, render, signed
+from roommood.aggregator.dashboard.links import link
 from roommood.aggregator.dashboard.pages.frame import Frame
 from roommood.aggregator.dashboard.pages.parts import (
     Chart,
@@ -161,7 +162,7 @@ class HistorySection:
 def report_address(room: str, span: Span, zone: str) -> str:
     """Of the file that tells of this span; hours are the shortest that it shows."""
     times = {"from": span.start.isoformat(), "to": span.end.isoformat()}
-    return "/report?" + urlencode({"room": room, **times, "zone": zone})
+    return link("/report?") + urlencode({"room": room, **times, "zone": zone})
 
 
 def _cells(period: RoomPeriod, corrected: bool) -> list[str]:

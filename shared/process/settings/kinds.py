@@ -2,10 +2,12 @@
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
+from urllib.parse import urlsplit
 
 from roommood.shared.errors import RoommoodError
 from roommood.shared.protocol.names import parse_camera, parse_room
@@ -17,6 +19,10 @@ T = TypeVar("T")
 
 _TRUE: Final = ("1", "true", "yes", "on")
 _FALSE: Final = ("0", "false", "no", "off")
+_WEB_PORTS: Final = {"http": 80, "https": 443}
+_WEB_PATH: Final = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+# Below one of these a request could mean the live page's own, or its page of that name.
+_OWN_PATHS: Final = ("room", "health", "healthz", "api", "assets", "login", "report")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +137,31 @@ def page_address() -> Kind[str]:
         return _ours(parse_address)(value).removeprefix("tcp://")
 
     return Kind("host:port", check, metavar="HOST:PORT")
+
+
+def public_url() -> Kind[str]:
+    """Where people open a page through a server in front: as a browser writes such an address, and
+    without a slash at its end."""
+    todo = "give it as people open it: https://rooms.example/ or https://home.example/rooms/"
+
+    def check(value: Any) -> str:
+        text = _as_text(value)
+        try:
+            parts = urlsplit(text)
+            host, port = (parts.hostname or "").encode("idna").decode(), parts.port
+        except ValueError as error:
+            raise ValueError(todo) from error
+        path = parts.path.rstrip("/")
+        known = parts.scheme in _WEB_PORTS and host and _WEB_PATH.fullmatch(path)
+        if not known or parts.query or parts.fragment or "@" in parts.netloc:
+            raise ValueError(todo)
+        if path.split("/")[1:2] and path.split("/")[1] in _OWN_PATHS:
+            raise ValueError(f"{path} is a page of its own: give it another path")
+        shown = f"[{host}]" if ":" in host else host
+        other_port = "" if port in (None, _WEB_PORTS[parts.scheme]) else f":{port}"
+        return f"{parts.scheme}://{shown}{other_port}{path}"
+
+    return Kind("page URL", check, metavar="URL")
 
 
 def room_name() -> Kind[str]:

@@ -21,7 +21,9 @@ from roommood.shared.process.settings.kinds import (
     file_path,
     number,
     page_address,
+    public_url,
     redis_address,
+    several,
     switch,
     time_zone,
 )
@@ -77,7 +79,8 @@ class Reader(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class DashboardSettings(Reader):
-    """The live page. `behind_proxy`: a server in front says who may look, and for whom."""
+    """The live page. `behind_proxy`: a server in front says who may look, and for whom, as it does
+    where `public_urls` are given."""
 
     TABLE: ClassVar[str] = "dashboard"
 
@@ -89,6 +92,12 @@ class DashboardSettings(Reader):
     behind_proxy: bool = row(
         switch(), False, "A server in front of this one decides who may look.", _WHO
     )
+    public_urls: tuple[str, ...] = row(
+        several(public_url(), 0, 8), (),
+        "Where people open the page through a server in front, as https://rooms.example/ or "
+        "https://home.example/rooms/; may be given again, with the same path.",
+        _WHO, flags=("--public-url",),
+    )  # fmt: skip
     operator_redis_url: str | None = row(
         redis_address(), None,
         "Lets the page pause rooms and cameras and set views, groups and quiet hours, as "
@@ -102,16 +111,32 @@ class DashboardSettings(Reader):
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        if self.behind_proxy and not (is_local(self.bind) or self.password_file):
+        if len({urlsplit(url).path for url in self.public_urls}) > 1:
+            raise ConfigError(f"{' and '.join(self.public_urls)}: give all with the same path")
+        if self.is_behind_proxy and not (is_local(self.bind) or self.password_file):
             raise ConfigError(
-                f"--behind-proxy at {self.bind} lets whoever reaches that address pass the proxy "
-                "by: use --bind 127.0.0.1:5780, or give --password-file as well"
+                f"a page behind a proxy, at {self.bind}, lets whoever reaches that address pass "
+                "the proxy by: use --bind 127.0.0.1:5780, or give --password-file as well"
             )
         if not (is_local(self.bind) or self.password_file):
             raise ConfigError(
                 f"{self.bind} can be reached from other machines: give --password-file, or "
                 "--behind-proxy where another server decides who may look"
             )
+
+    @property
+    def is_behind_proxy(self) -> bool:
+        return self.behind_proxy or bool(self.public_urls)
+
+    @property
+    def public_origins(self) -> frozenset[str]:
+        """What a browser says its pages come from, where they come through the server in front."""
+        return frozenset(f"{url.scheme}://{url.netloc}" for url in map(urlsplit, self.public_urls))
+
+    @property
+    def base_path(self) -> str:
+        """The path below which the server in front has the page; "" for all of a name."""
+        return next((urlsplit(url).path for url in self.public_urls), "")
 
     @property
     def host(self) -> str:

@@ -36,6 +36,7 @@ OF_KIND: dict[str, Any] = {
     "URL": "redis://desk:6379/3",
     "host:port": "127.0.0.1:7001",
     "list of host:port": ["127.0.0.1:7001", "127.0.0.1:7002"],
+    "list of page URL": ["https://rooms.example", "http://desk:8080"],
     "list of text": ["22:00-06:30", "12:00-13:00"],
     "list of points": [MASK, MASK],
     "time zone": "Asia/Kolkata",
