@@ -76,14 +76,14 @@ class Broker:
     def close(self) -> None:
         """Says farewell, as its last will would."""
         self._is_closing.set()
-        client = self._client
+        ours = self._client
         if self.is_connected:
-            last = client.publish(self._topics.availability, "offline", qos=1, retain=True)
+            last = ours.publish(self._topics.availability, "offline", qos=1, retain=True)
             # Lost meanwhile: then the last will says it.
             with contextlib.suppress(RuntimeError, ValueError):
                 last.wait_for_publish(_FAREWELL_S)
-            client.disconnect()
-            client.loop_stop()
+            ours.disconnect()
+            ours.loop_stop()
 
     def miss(self) -> None:
         """To be called while it is not connected: its client waits long for some first answers."""
