@@ -259,11 +259,13 @@ def _sure_us(counters: Counters) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class _Evidence:
-    """What can be corrected, and which part of the sure face time cannot, by which models."""
+    """What can be corrected, and which part of the sure face time cannot, by which models, with the
+    shares that these saw."""
 
     each: list[Evidence]
     uncorrected: float
     uncorrected_models: tuple[str, ...]
+    uncorrected_shares: list[float]
 
 
 def _evidence(sums: _Sums, matrices: Matrices, seen: Sampling) -> _Evidence:
@@ -279,7 +281,9 @@ def _evidence(sums: _Sums, matrices: Matrices, seen: Sampling) -> _Evidence:
     ]
     missing = sum(there[place].face_us for place in without)
     models = tuple(sorted({model for model, _ in without}))
-    return _Evidence(each, part_of(missing, total) or 0.0, models)
+    us = [sum(column) for column in zip(*(there[place].us for place in without), strict=True)]
+    shares = [part_of(part, sum(us)) or 0.0 for part in us]
+    return _Evidence(each, part_of(missing, total) or 0.0, models, shares)
 
 
 def _shares(sums: _Sums, evidence: _Evidence, seen: Sampling) -> dict[str, Share]:
@@ -288,26 +292,26 @@ def _shares(sums: _Sums, evidence: _Evidence, seen: Sampling) -> dict[str, Share
     if total_us == 0 or sure.face_us == 0:
         return {}
     raw = [wilson(us / total_us, seen) for us in sure.us]
-    mix = _corrected(raw, evidence)
+    mix = _corrected(evidence)
     shares = [_share(estimate, two, seen) for estimate, two in zip(raw, mix, strict=True)]
     return dict(zip(EXPRESSIONS, shares, strict=True))
 
 
-def _corrected(raw: Sequence[Estimate], evidence: _Evidence) -> Sequence[Estimate | None]:
-    """What has a matrix is corrected; the rest counts as the model saw it, and may be anything."""
+def _corrected(evidence: _Evidence) -> Sequence[Estimate | None]:
+    """What has a matrix is corrected; the rest counts as its model saw it, and may be anything."""
     estimates = corrected(evidence.each)
     if not estimates:
-        return [None] * len(raw)
+        return [None] * len(EXPRESSIONS)
     rest = evidence.uncorrected
     if not rest:
         return estimates
     return [
         Estimate(
-            (1 - rest) * estimate.share + rest * seen.share,
+            (1 - rest) * estimate.share + rest * share,
             (1 - rest) * estimate.low,
             (1 - rest) * estimate.high + rest,
         )
-        for estimate, seen in zip(estimates, raw, strict=True)
+        for estimate, share in zip(estimates, evidence.uncorrected_shares, strict=True)
     ]
 
 

@@ -327,6 +327,26 @@ def test_half_a_minute_of_another_model_does_not_take_the_correction_away(
     assert _width(sad) == pytest.approx(_width(alone) + period.uncorrected_share, abs=0.05)
 
 
+def test_what_a_model_without_a_matrix_saw_counts_as_it_saw_it(
+    store: Store, stats: RoomStats
+) -> None:
+    """Not as the room's mean, which holds what the other model saw, too."""
+    store.write_models([_report("net-1")])
+    _counted(store, SAD_ROOM)
+    alone = _summary(stats)
+    afraid = [float(label == "fear") for label in EXPRESSIONS]
+    _counted(store, afraid, model="net-2")
+    period = stats.summary("kitchen", MINUTE)
+    rest = period.uncorrected_share
+    assert rest == pytest.approx(0.5, abs=0.05)
+    seen = _as_shown(afraid, CLEAR, us=1)
+    for label, share in period.shares.items():
+        own, by_net_2 = alone[label].corrected, seen[EXPRESSIONS.index(label)]
+        assert own is not None
+        assert share.corrected == pytest.approx((1 - rest) * own + rest * by_net_2, abs=0.03)
+    assert sum(share.corrected or 0 for share in period.shares.values()) == pytest.approx(1)
+
+
 def _width(share: Share) -> float:
     assert share.corrected_low is not None
     assert share.corrected_high is not None
