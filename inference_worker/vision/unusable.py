@@ -26,7 +26,7 @@ _HELP: Final = (
     ("is under development", "install a newer one, or export the model for an older opset"),
     ("escapes model directory", "copy the file with its weights beside it, instead of a link"),
     ("xternal", _WEIGHTS),
-    ("GetFileLength", _WEIGHTS),
+    ("cannot get file size", _WEIGHTS),
     ("is not a registered function/op", "export it without operations of its own"),
     ("No Op registered", "export it with operations of ONNX alone"),
     ("NOT_IMPLEMENTED", "export it in float32"),

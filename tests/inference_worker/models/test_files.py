@@ -307,13 +307,15 @@ def test_a_setting_names_a_shipped_model_or_a_path_from_home(
         ("ferplus-8", "ferplus-8 is not here yet: roommood models pull ferplus-8"),
         ("ferplus", "no such file, and no such model: give a path or one of .*ferplus-8"),
         (".", ": a folder: give the path of an ONNX file"),
-        ("/dev/null", ": no file: give the path of an ONNX file"),
+        ("pipe", ": no file: give the path of an ONNX file"),
     ],
 )
 def test_what_a_setting_may_name_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, why: str
 ) -> None:
     monkeypatch.setenv("ROOMMOOD_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe")
     with pytest.raises(RoommoodError, match=why):
         open_classifier(spec, box_style="tight")
 
