@@ -1,5 +1,6 @@
 """Reads what a report tells, and writes it as one file."""
 
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +16,7 @@ _HOUR = timedelta(hours=1)
 
 
 def write_report(stats: RoomStats, rooms: Iterable[str], period: Asked, output: Path) -> list[str]:
-    """Writes the page; returns the rooms that are in it.
+    """Writes the page, "-" is stdout; returns the rooms that are in it.
 
     A new file is its owner's alone; one that was there keeps its mode.
 
@@ -31,8 +32,13 @@ def write_report(stats: RoomStats, rooms: Iterable[str], period: Asked, output: 
         RoomReport(stats.periods_of(name, [span])[0], tuple(stats.periods_of(name, hours)))
         for name in names
     ]
+    text = page(each, span, period.zone, datetime.now(UTC))
+    if str(output) == "-":
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return names
     with atomic_file(output, mode_if_new=0o600) as file:
-        file.write(page(each, span, period.zone, datetime.now(UTC)))
+        file.write(text)
     return names
 
 

@@ -72,7 +72,7 @@ def stats(
         raise ConfigError("--json and --csv: choose one")
     period = asked(last, start, end, zone, usual="1h")
     with opened(settings) as reader:
-        summary, history = _read(reader, room, period, parse_duration(by) if by else None)
+        summary, history = _read(reader, room, period, None if by is None else parse_duration(by))
         cameras = reader.camera_states([summary.room]).get(summary.room, {})
         note_missing(reader)
     if json:
@@ -156,7 +156,7 @@ def export(
 
     if json and csv:
         raise ConfigError("--json and --csv: choose one")
-    length = parse_duration(bucket) if bucket else None
+    length = None if bucket is None else parse_duration(bucket)
     period = asked(last, start, end, zone, usual="7d")
     with opened(settings) as reader:
         periods = _rows(reader, room, period, length)
@@ -196,7 +196,8 @@ def report(
             "-o",
             metavar="FILE",
             rich_help_panel=OUTPUT_PANEL,
-            help="File that is replaced once all is there; a new one is for your eyes only.",
+            help="File that is replaced once all is there, a new one for your eyes only; - is the "
+            "standard output.",
         ),
     ] = Path("roommood.html"),
 ) -> None:
@@ -210,4 +211,4 @@ def report(
     period = asked(None, start, end, zone, usual="7d")
     with opened(settings) as reader:
         written = write_report(reader, rooms or (), period, output)
-    typer.echo(f"{output}: {', '.join(written)}")
+    typer.echo(f"{output}: {', '.join(written)}", err=str(output) == "-")

@@ -60,7 +60,7 @@ def asked(
     if start is None:
         if end is not None:
             raise ConfigError("--to needs --from: say where it begins")
-        return Asked(clock, last=parse_duration(last or usual))
+        return Asked(clock, last=parse_duration(usual if last is None else last))
     if last is not None:
         raise ConfigError("--last and --from: choose one")
     return Asked(clock, span=parse_span(start, end, datetime.now(UTC), clock))

@@ -22,8 +22,7 @@ def atomic_file(
     be written; on any error what was there before stays.
     """
     target = Path(os.path.realpath(path))
-    if not target.name:
-        raise ConfigError(f"{path} cannot be written: it is a folder")
+    require_replaceable(path)
     part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         if mode is None:
@@ -35,10 +34,19 @@ def atomic_file(
         part.replace(target)
         _sync_folder(target.parent)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error}") from error
+        raise ConfigError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def require_replaceable(path: Path) -> None:
+    """Raises ConfigError for what is there and no file: root would replace the device itself."""
+    if path.is_dir():
+        raise ConfigError(f"{path} cannot be written: it is a folder")
+    with suppress(OSError):  # a name that is too long, say, is told when it is written
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path} is no file, but a device, a pipe or a socket: give another")
 
 
 def write_private(path: Path, text: str) -> None:

@@ -437,3 +437,22 @@ def test_a_time_that_makes_no_sense_is_refused(
     code, _, err = run("stats", "kitchen", *options)
     assert (code, err.count("\n")) == (2, 1)
     assert why in err
+
+
+@pytest.mark.parametrize("option", ["--last", "--by"])
+def test_an_option_that_is_given_empty_is_not_taken_for_none(
+    option: str, fed: RedisServer, run: _Run
+) -> None:
+    """As a shell gives what is not set."""
+    for command in ("stats", "export"):
+        code, _, err = run(command, "kitchen", option, "")
+        assert (code, "'' is not a time" in err) == (2, True)
+
+
+def test_a_report_goes_to_the_standard_output_where_it_is_asked_to(
+    fed: RedisServer, run: _Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("report", "kitchen", "-o", "-")
+    assert (code, out.startswith("<!doctype html>"), err) == (0, True, "-: kitchen\n")
+    assert not [*tmp_path.iterdir()]

@@ -112,3 +112,24 @@ def test_what_is_written_is_no_error_where_its_folder_may_not_be_read(
 ) -> None:
     write(unreadable_folder / "out.csv")
     assert (unreadable_folder / "out.csv").read_text() == "new"
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "folder"])
+def test_what_is_there_and_no_file_is_not_replaced(kind: str, tmp_path: Path) -> None:
+    """As root `-o /dev/null` put a file in the place of the device, for all of the machine."""
+    path = tmp_path / "there"
+    if kind == "device":
+        try:
+            os.mknod(path, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+        except PermissionError:
+            pytest.skip("only root makes devices")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    before = path.stat()
+    with pytest.raises(ConfigError, match=r"no file|a folder") as caught:
+        write(path)
+    assert ".part" not in str(caught.value)
+    assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+    assert os.listdir(tmp_path) == ["there"]
