@@ -327,6 +327,8 @@ def _require_texts(client: Any) -> None:
         )
     if hasattr(client, "__aenter__"):
         raise ConfigError("this redis-py client is asyncio's: give a redis.Redis, or a URL")
+    if not hasattr(client, "get_connection_kwargs"):
+        raise ConfigError(f"{client!r} is no Redis: give a redis.Redis, or a URL")
 
 
 def _address_of(client: Any) -> str:

@@ -5,7 +5,7 @@ changed.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Final
@@ -35,6 +35,19 @@ class Span:
     @property
     def length(self) -> timedelta:
         return self.end - self.start
+
+
+def require_spans(spans: Iterable[object]) -> None:
+    """Raises ConfigError for what is none, or is of no time in particular."""
+    for span in spans:
+        if not isinstance(span, Span):
+            raise ConfigError("spans: give roommood.aggregator.stats.calendar.Span(start, end)")
+        if span.start.tzinfo is None or span.end.tzinfo is None:
+            raise ConfigError(
+                f"span {span.start}: give times with their zone, as datetime.now(UTC)"
+            )
+        if span.end < span.start:
+            raise ConfigError(f"span {span.start}: it ends before it begins, at {span.end}")
 
 
 def zone_of(name: str | None) -> tzinfo:

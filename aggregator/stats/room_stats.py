@@ -22,7 +22,7 @@ from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.keys import RESOLUTIONS, Resolution
 from roommood.aggregator.redis.servers import Command, Servers, raise_first
 from roommood.aggregator.redis.url import DEFAULT_URL
-from roommood.aggregator.stats.calendar import Span
+from roommood.aggregator.stats.calendar import Span, require_spans
 from roommood.aggregator.stats.figures import (
     Counters,
     RoomPeriod,
@@ -227,6 +227,7 @@ class RoomStats:
         by half of one.
         """
         self._require(room)
+        require_spans(spans)
         if not spans:
             return []
         now_s = self._now_ms() / 1000

@@ -49,6 +49,8 @@ def parse_group(text: str) -> str:
 
 
 def _parse(what: str, text: str) -> str:
+    if not isinstance(text, str):
+        raise BadName(f"{text!r} is not a {what} name: give its text, such as 'kitchen'")
     if not is_name(text):
         raise BadName(
             f"{shown(text)!r} is not a {what} name: use 1 to 63 of a-z, 0-9, _ and -, "

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -346,6 +347,26 @@ def test_a_client_that_answers_in_bytes_is_refused_rather_than_believed(
         RoomStats(in_bytes)
     with pytest.raises(ConfigError, match="asyncio"):
         RoomStats(redis.asyncio.Redis.from_url(server.url, decode_responses=True))
+
+
+def test_what_is_no_redis_no_room_and_no_span_is_told_as_that(
+    server: RedisServer, store: Store
+) -> None:
+    _counted(store, delivery(result(1, HAPPY), NOW_MS))
+    with pytest.raises(ConfigError, match="None is no Redis"):
+        RoomStats(None)
+    nothing: Any = None
+    with RoomStats(server.url, now_ms=lambda: NOW_MS) as stats:
+        with pytest.raises(ConfigError, match="None is not a room name"):
+            stats.live(nothing)
+        with pytest.raises(ConfigError, match=r"Span\(start, end\)"):
+            stats.periods_of("kitchen", [nothing])
+        now = datetime.fromtimestamp(NOW_MS / 1000, UTC)
+        with pytest.raises(ConfigError, match="ends before it begins"):
+            stats.periods_of("kitchen", [Span(now, now - timedelta(hours=1))])
+        naive = now.replace(tzinfo=None)
+        with pytest.raises(ConfigError, match="with their zone"):
+            stats.periods_of("kitchen", [Span(naive - timedelta(hours=1), naive)])
 
 
 def test_the_file_of_a_password_may_be_named_by_a_text(
