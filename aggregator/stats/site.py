@@ -1,5 +1,6 @@
 """All of a site at one moment, for what tells others of it: Prometheus, Home Assistant."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from roommood.aggregator.stats.health import CameraHealth, WorkerHealth
 from roommood.aggregator.stats.inventory import Inventory
 from roommood.aggregator.stats.live import RoomNow
 from roommood.aggregator.stats.room_stats import KnownRoom, RoomStats
+from roommood.shared.process.logs import event
+
+_log = logging.getLogger(__name__)
 
 # Rooms and cameras told of: each is a dozen series, topics or entities elsewhere.
 MOST_ROOMS: Final = 1_000
@@ -57,6 +61,7 @@ class SiteReader:
         self._servers = Servers(url, password_file)
         self._stats = RoomStats(self._servers)
         self._inventory = Inventory(self._servers, clock_s)
+        self._leaves_out = False
 
     def close(self) -> None:
         self._servers.close()
@@ -69,10 +74,18 @@ class SiteReader:
         names = [camera.camera for room in now for camera in room.cameras]
         cameras, workers = self._inventory.take(names)
         left_out = len(every) - len(rooms)
+        self._note_left_out(left_out, len(cameras[MOST_CAMERAS:]))
         paused = self._stats.paused_cameras()
         return Site(
             rooms, now, cameras[:MOST_CAMERAS], workers, left_out, self._servers.away, paused
         )
+
+    def _note_left_out(self, rooms: int, cameras: int) -> None:
+        """Once, since else those who look for them elsewhere never learn why they are missing."""
+        if not self._leaves_out and (rooms or cameras):
+            most = f"{MOST_ROOMS} rooms and {MOST_CAMERAS} cameras"
+            event(_log, logging.ERROR, "left out", rooms=rooms, cameras=cameras, most=most)
+        self._leaves_out = bool(rooms or cameras)
 
     def lately(self, rooms: Sequence[str], last: timedelta) -> list[RoomPeriod | None]:
         """A period up to now of each room, shares as the model saw them; None where not known."""

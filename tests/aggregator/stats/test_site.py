@@ -8,7 +8,7 @@ import redis
 
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis import keys as redis_keys
-from roommood.aggregator.stats.site import SiteReader, is_up
+from roommood.aggregator.stats.site import MOST_ROOMS, SiteReader, is_up
 from roommood.shared.clock import wall_ms
 from roommood.shared.errors import StoreAway, StoreError
 from tests.aggregator.made import delivery, face, result
@@ -94,3 +94,14 @@ def test_it_reads_again_once_redis_is_back(fed: RedisServer) -> None:
         reader.look()
     fed.start()
     assert reader.look().rooms == []
+
+
+def test_rooms_beyond_those_that_are_told_of_are_counted_and_logged_once(
+    server: RedisServer, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.touch_rooms({f"room-{n}": wall_ms() for n in range(MOST_ROOMS + 3)})
+    reader = SiteReader(server.url)
+    sites = [reader.look() for _ in range(2)]
+    reader.close()
+    assert [(len(site.rooms), site.rooms_left_out) for site in sites] == [(MOST_ROOMS, 3)] * 2
+    assert caplog.messages.count("left out") == 1
