@@ -15,6 +15,7 @@ from tests.end_to_end.site import Component, Site, until
 TEXT = """
 [desktop]
 host = "127.0.0.1"
+address = "desk.lan"
 ssh_port = 1
 
 [[camera]]
