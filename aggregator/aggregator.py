@@ -294,6 +294,7 @@ class Aggregator:
                 paused_rooms=self._housekeeping.paused_rooms,
                 paused_cameras=self._housekeeping.paused_cameras,
                 deferred=tuple(answer.deferred),
+                pauses_unknown=self._housekeeping.pauses_unknown,
             )
             # A worker that is gone by now sends its results again, and finds them duplicates.
             send(self._router, [routing_id, wire.encode_ack(ack)])

@@ -14,7 +14,7 @@ from roommood.camera_node.deliveries import Refusals, unreached
 from roommood.camera_node.frames import Frames, Outgoing
 from roommood.camera_node.hellos import Hellos
 from roommood.camera_node.membership import Membership
-from roommood.camera_node.worker_connection import WorkerConnection, all_say, soonest
+from roommood.camera_node.worker_connection import Pause, WorkerConnection, all_say, soonest
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import ConfigError, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
@@ -75,8 +75,8 @@ class Publisher:
         self._membership_due_ms = 0.0
         self._links: dict[str, WorkerConnection] = {}
         self._limited_log = RateLimitedLog(_log)
-        self._next_link = 0
-        self._connections = 0
+        self._pause = Pause()
+        self._next_link = self._connections = 0
         self._lost_on_closed_links = 0
         self._frames = Frames(self._identity, nominal_interval_us)
         self.sent = 0
@@ -120,8 +120,7 @@ class Publisher:
 
     @property
     def paused(self) -> bool:
-        """True if every worker that speaks to us says that this room is paused."""
-        return all_say(self._links.values(), lambda link: link.paused)
+        return self._pause.holds(self._links.values())
 
     @property
     def luma_suffices(self) -> bool:
@@ -238,7 +237,7 @@ class Publisher:
             self._membership.took_frames(link.address)
         self._refusals.note(settled, refused, credit.refused_why)
         self._note_refusal(link, credit.refused)
-        link.paused = credit.paused
+        link.take_pause(credit)
         self._membership.heard(link.address, now_ms)
         self._membership.learn(credit.workers, link.address, now_ms)
 

@@ -21,8 +21,12 @@ class WorkerConnection(ClientConnection):
         self.sent_ms = 0.0
         self.told_ms = 0.0
         self.refused = ""
-        self.paused = False
+        self.paused: bool | None = None
         self._refused_frames = ("", 0)
+
+    def take_pause(self, credit: Credit) -> None:
+        """What this worker says of our room or of us; None where it knows nothing of pauses."""
+        self.paused = None if credit.pauses_unknown else credit.paused
 
     def newly_refused(self, credit: Credit) -> int:
         """Frames of this connection that its worker has refused since its Credit before."""
@@ -35,6 +39,23 @@ def all_say(links: Iterable[WorkerConnection], says: Callable[[WorkerConnection]
     """True if it holds for every worker that speaks to us, and one does."""
     answers = [says(link) for link in links if link.window.worker_id]
     return bool(answers) and all(answers)
+
+
+class Pause:
+    """Whether this camera is paused: where one of the workers that it is connected to says so.
+
+    Where none of them knows, as after a restart of all, what was said last holds: a paused camera
+    stays closed.
+    """
+
+    def __init__(self) -> None:
+        self._latest = False
+
+    def holds(self, links: Iterable[WorkerConnection]) -> bool:
+        known = [link.paused for link in links if link.window.connected and link.paused is not None]
+        if known:
+            self._latest = any(known)
+        return self._latest
 
 
 def soonest(links: Iterable[WorkerConnection], now_ms: float) -> WorkerConnection | None:

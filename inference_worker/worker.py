@@ -49,8 +49,7 @@ from roommood.shared.transport.sockets import bind_frames
 _log = logging.getLogger(__name__)
 # Seconds after "leaving" in which frames that were already on the wire may still come.
 _ON_THE_WIRE_S: Final = 0.3
-# Milliseconds from one housekeeping to the next: done at each tick it would be a third of a frame's
-# cost in this thread.
+# Milliseconds from one to the next: at each tick it would be a third of a frame's cost here.
 _HOUSEKEEPING_MS: Final = 100.0
 # Milliseconds for which nothing is read while the threads have their next frames at hand.
 _SUPPLIED_MS: Final = 20.0
@@ -130,15 +129,16 @@ class Worker:
             self._analyzer.reads_gray,
             Repeats(settings.repeat_ms),
         )
+        if settings.aggregators:
+            self._intake.await_pauses()
         self._stats = WorkerStats(self._intake, self._reporter, settings.threads)
-        wakers = (self._waker.fileno(), shutdown.waker.fileno())
         self._housekept_ms = 0.0
         self._frames_alone = {self._listener.router, self._waker.fileno()}
         self._wakers = select.poll()
-        for waker in wakers:
+        self._poller.register(self._listener.router, zmq.POLLIN)
+        for waker in (self._waker.fileno(), shutdown.waker.fileno()):
             self._wakers.register(waker, select.POLLIN)
-        for source in (self._listener.router, *wakers):
-            self._poller.register(source, zmq.POLLIN)
+            self._poller.register(waker, zmq.POLLIN)
         self._stop_metrics = serve_if_asked(settings, self.health, self._samples)
         self.health.ready = True
         event(_log, logging.INFO, "worker ready", **self._introduction())
@@ -274,7 +274,8 @@ class Worker:
             ack = self._reporter.acks.popleft()
             if ack.workers:
                 self._intake.know(ack.workers)
-            self._intake.pause(frozenset(ack.paused_rooms), frozenset(ack.paused_cameras))
+            if not ack.pauses_unknown:
+                self._intake.pause(frozenset(ack.paused_rooms), frozenset(ack.paused_cameras))
         if self._reporter.report_due():
             self._reporter.send_report(lambda: self._health_report(identity), identity)
 
@@ -320,8 +321,8 @@ class Worker:
         self._context.term()
 
     def _log_totals(self) -> None:
-        totals = {**self._stats.totals(), "unacknowledged": len(self._reporter.outbox)}
-        event(_log, logging.INFO, "worker ended", **totals)
+        left = {"unacknowledged": len(self._reporter.outbox)}
+        event(_log, logging.INFO, "worker ended", **self._stats.totals(), **left)
 
     # What others may know
 

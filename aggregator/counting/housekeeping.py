@@ -59,6 +59,7 @@ class Housekeeping:
         self._warned = False
         self.paused_rooms: tuple[str, ...] = ()
         self.paused_cameras: tuple[str, ...] = ()
+        self.pauses_unknown = True
 
     def tell_model(self, model: ModelReport, now_ms: float) -> None:
         """A model's contract, to be written if it is one of few new ones."""
@@ -119,6 +120,7 @@ class Housekeeping:
         quiet = {room for room, hours in every.items() if is_quiet(hours, now)}
         self.paused_rooms = self._passed_on(quiet.union(self._store.paused_rooms()))
         self.paused_cameras = self._passed_on(self._store.paused_cameras())
+        self.pauses_unknown = False
         for room in quiet:
             if why := why_unreadable(every[room]):
                 self._limited_log.event(

@@ -18,6 +18,8 @@ _TELL_AGAIN_MS: Final = 20_000.0
 # together, which wakes libzmq's thread once for all of them; and after which they wait no longer
 # for the loop to have something else to do. A camera waits for none but its connection's first.
 _ROUND_MS: Final = 20.0
+# An aggregator that is there says each second what is paused.
+_PAUSES_KNOWN_MS: Final = 30_000.0
 _LATEST_MS: Final = 100.0
 
 
@@ -27,6 +29,7 @@ class Answers:
     Attributes:
         workers: the addresses of all live workers, which the answers to Hello pass on.
         leaving: whether this worker is about to end, which every message says.
+        pauses_known_ms: when an aggregator last told what is paused (`boot_ms`).
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class Answers:
         self._flushed_ms = -math.inf
         self.workers: tuple[str, ...] = ()
         self.leaving = False
+        self.pauses_known_ms = -math.inf
 
     def tell(self, session: CameraSession, now_ms: float, workers: tuple[str, ...] = ()) -> None:
         """How a session stands now, at once, which answers its Hello too."""
@@ -120,6 +124,7 @@ class Answers:
             refused_frames=account.refused_frames,
             refused_why=account.refused_why,
             luma=self._luma,
+            pauses_unknown=now_ms - self.pauses_known_ms > _PAUSES_KNOWN_MS,
             empty_seq=hold.empty_seq,
             hold_ms=hold.hold_ms,
             look_ms=hold.look_ms,

@@ -33,6 +33,8 @@ _BURST: Final = 256
 # Milliseconds after which it does so in any case: large messages that nobody asked for.
 _TICK_MS: Final = 20.0
 _SWEEP_EVERY_MS: Final = 500.0
+# For so long after its start nobody is asked for a frame before it is known who is paused.
+_UNTOLD_MS: Final = 5_000.0
 
 
 class Intake:
@@ -64,7 +66,7 @@ class Intake:
         self._cameras = ConnectionLog("camera")
         self._limited_log = RateLimitedLog(_log)
         self._absence = Absence()
-        self._swept_ms = 0.0
+        self._swept_ms, self._held_until_ms = 0.0, math.inf
         self.ledger = Ledger()
         self.sessions = SessionTable(self.ledger)
         self.control = CreditControl(threads, self.ledger)
@@ -93,6 +95,8 @@ class Intake:
         if tick_ms - self._swept_ms <= _SWEEP_EVERY_MS:
             return
         self._swept_ms = tick_ms
+        if tick_ms > self._held_until_ms:
+            self.sessions.hold(are_held=False)
         for session in self.sessions.sweep(tick_ms):
             if not self.sessions.is_heard(session.hello.camera):
                 self._cameras.lost(session.hello.camera, "silent")
@@ -317,11 +321,18 @@ class Intake:
         self._answers.workers = workers
         self._pace.share_with(len(workers))
 
+    def await_pauses(self) -> None:
+        """Asks for no frame before `pause` was called, or a few seconds are over."""
+        self._held_until_ms = boot_ms() + _UNTOLD_MS
+        self.sessions.hold(are_held=True)
+
     def pause(self, rooms: frozenset[str], cameras: frozenset[str] = frozenset()) -> None:
-        """Rooms and cameras of which no frame is wanted now; the cameras are told at once."""
+        """Rooms and cameras of which no frame is wanted; they are told at once. Holds for 30 s."""
+        self._answers.pauses_known_ms = boot_ms()
         for session in self.sessions.set_paused(rooms, cameras):
             if not session.silent:
                 self._answers.tell(session, boot_ms(), self._answers.workers)
+        self.sessions.hold(are_held=False)
 
     @property
     def leaving(self) -> bool:

@@ -24,6 +24,7 @@ class SessionTable:
         self._newest = NewestSession()
         self._paused_rooms: frozenset[str] = frozenset()
         self._paused_cameras: frozenset[str] = frozenset()
+        self._are_held = False
         self._clocks = TransitClocks()
 
     @property
@@ -147,10 +148,17 @@ class SessionTable:
         """Puts it into the ready queue, or takes it out, by what is known of it now."""
         if self._by_key.get(session.key) is not session:
             return
-        if session.silent or session.refused or self.is_paused(session):
+        if self._are_held or session.silent or session.refused or self.is_paused(session):
             self.ready.remove(session)
         else:
             self.ready.put(session)
+
+    def hold(self, *, are_held: bool) -> None:
+        """Whether nobody is to be served for now."""
+        if self._are_held != are_held:
+            self._are_held = are_held
+            for session in self.all:
+                self.requeue(session)
 
     def set_paused(
         self, rooms: frozenset[str], cameras: frozenset[str] = frozenset()

@@ -43,8 +43,8 @@ class Fields:
             return value
         return number_in(name, self._get(name), low, high)
 
-    def flag(self, name: str) -> bool:
-        value = self._values.get(name)
+    def flag(self, name: str, default: bool | None = None) -> bool:
+        value = self._values.get(name, default)
         if value is True or value is False:
             return value
         return typed(name, self._get(name), bool)

@@ -97,7 +97,8 @@ class Credit:
     the addresses of all live workers, `refused` the reason why this camera is not served.
     `refused_frames` of the camera's frames were refused since its first Hello, which includes
     later connections, the latest because of `refused_why`; older workers do not say. `luma`: the
-    worker's models make nothing of colour.
+    worker's models make nothing of colour. `pauses_unknown`: nobody has told this worker lately
+    what is paused, so that where `paused` is not set it says nothing; older workers do not say.
 
     Where `hold_ms` is not 0 nobody was found in frame `empty_seq`: a picture that looks the same
     need not be sent until so long after that one's capture, if the camera looks for itself every
@@ -118,6 +119,7 @@ class Credit:
     refused_frames: int = 0
     refused_why: str = ""
     luma: bool = False
+    pauses_unknown: bool = False
     empty_seq: int = 0
     hold_ms: float = 0.0
     look_ms: float = 0.0
@@ -250,6 +252,7 @@ class Ack:
     """Aggregator to worker: tickets that are settled. What is not named stays unacknowledged.
 
     `deferred` came, and is to be sent again later: it is not counted yet, and not under way.
+    `pauses_unknown`: Redis has not told yet what is paused, and nothing is said of it.
     """
 
     aggregator_id: str
@@ -261,3 +264,4 @@ class Ack:
     paused_rooms: tuple[str, ...] = ()
     paused_cameras: tuple[str, ...] = ()
     deferred: tuple[int, ...] = ()
+    pauses_unknown: bool = False

@@ -55,6 +55,8 @@ def encode_credit(credit: Credit) -> bytes:
     if not credit.hold_ms:
         for seldom in ("empty_seq", "hold_ms", "look_ms"):
             del fields[seldom]
+    if not credit.pauses_unknown:
+        del fields["pauses_unknown"]
     return _pack(b"C", fields)
 
 
@@ -77,7 +79,7 @@ def encode_report(report: Report) -> bytes:
 
 def encode_ack(ack: Ack) -> bytes:
     fields = _fields(ack)
-    for seldom in ("deferred", "paused_cameras"):
+    for seldom in ("deferred", "paused_cameras", "pauses_unknown"):
         if not fields[seldom]:
             del fields[seldom]
     return _pack(b"A", fields)
@@ -179,7 +181,7 @@ def _read_hello(fields: Fields) -> Hello:
         sent_ms=fields.number("sent_ms"),
         release=fields.text("release"),
         health=_read_camera_health(fields.fields("health")),
-        holds=fields.flag("holds") if fields.has("holds") else False,
+        holds=fields.flag("holds", False),
     )
 
 
@@ -209,7 +211,8 @@ def _read_credit(fields: Fields) -> Credit:
         refused=fields.text("refused"),
         refused_frames=fields.integer("refused_frames") if fields.has("refused_frames") else 0,
         refused_why=fields.text("refused_why") if fields.has("refused_why") else "",
-        luma=fields.flag("luma") if fields.has("luma") else False,
+        luma=fields.flag("luma", False),
+        pauses_unknown=fields.flag("pauses_unknown", False),
         **(_read_hold(fields) if fields.has("hold_ms") else {}),
     )
 
@@ -330,6 +333,7 @@ def _read_ack(fields: Fields) -> Ack:
         paused_rooms=_read_paused(fields, "paused_rooms"),
         paused_cameras=_read_paused(fields, "paused_cameras", ()),
         deferred=tuple(integer_in("ticket", t) for t in fields.sequence("deferred", most, ())),
+        pauses_unknown=fields.flag("pauses_unknown", False),
     )
 
 

@@ -364,7 +364,7 @@ def test_a_worker_that_closes_is_sent_nothing(site: PublisherRig, closing: dict[
     assert not publisher.paused
 
 
-def test_a_room_is_paused_when_every_worker_says_so(site: PublisherRig) -> None:
+def test_a_room_is_paused_when_one_worker_says_so(site: PublisherRig) -> None:
     first, second = site.worker("one"), site.worker("two")
     publisher = site.publish(first.address, second.address)
     assert not publisher.paused
@@ -372,10 +372,37 @@ def test_a_room_is_paused_when_every_worker_says_so(site: PublisherRig) -> None:
     first.say(paused=True)
     second.say(granted=1)
     site.until(publisher.may_send)
-    site.until(lambda: all(link.window.worker_id for link in publisher._links.values()))
-    assert not publisher.paused
-    second.say(paused=True)
     site.until(lambda: publisher.paused)
+    first.say(granted=1)
+    site.until(lambda: not publisher.paused)
+
+
+def test_who_knows_nothing_of_pauses_changes_none(site: PublisherRig) -> None:
+    first, second = site.worker("one"), site.worker("two")
+    publisher = site.publish(first.address, second.address)
+    site.until(lambda: first.hellos and second.hellos)
+    first.say(paused=True)
+    second.say(granted=1, pauses_unknown=True)
+    site.until(publisher.may_send)
+    site.until(lambda: publisher.paused)
+    first.say(granted=1, pauses_unknown=True)
+    site.until(lambda: len(list(publisher._asking(boot_ms()))) == 2)
+    assert publisher.paused, "neither knows any more"
+    second.say(granted=1)
+    site.until(lambda: not publisher.paused)
+
+
+def test_a_worker_that_is_gone_keeps_no_room_paused(site: PublisherRig) -> None:
+    first, second = site.worker("one"), site.worker("two")
+    publisher = site.publish(first.address, second.address)
+    site.until(lambda: first.hellos and second.hellos)
+    first.say(paused=True)
+    second.say(granted=1)
+    site.until(publisher.may_send)
+    site.until(lambda: publisher.paused)
+    first.close()
+    site.peers.remove(first)
+    site.until(lambda: not publisher.paused)
 
 
 def test_a_credit_that_is_none_is_ignored(site: PublisherRig) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from tests.end_to_end.site import Site, until
+from tests.end_to_end.site import Component, Site, until
 from tests.ports import free_port
 
 
@@ -87,6 +87,51 @@ def test_in_the_quiet_hours_of_a_room_its_cameras_are_closed(site: Site) -> None
     assert analysed == len([row for row in worker.lines("analysed") if row["camera"] == "sofa"])
     roommood(site, "quiet", "den", "")
     closed.wait_for("resumed")
+
+
+def test_who_does_not_know_what_is_paused_opens_no_camera(site: Site) -> None:
+    reports, frames = site.address(), site.address()
+    aggregator = site.aggregator(reports)
+    worker = site.worker(frames, reports)
+    paused = site.camera("sofa", "den", "simulated", frames)
+    site.camera("door", "hall", "simulated", frames)
+    until(lambda: site.frames("den", "sofa") > 3, "frames are counted")
+    roommood(site, "pause", "den")
+    paused.wait_for("paused")
+
+    # As after a power cut, before the aggregator is there and before its Redis is.
+    aggregator.kill()
+    worker.kill()
+    site.redis.kill()
+    worker = site.worker(frames, reports)
+    serves_others(worker)
+    site.start_aggregator(reports)
+    serves_others(worker)
+    assert not paused.lines("resumed")
+    site.redis.start()
+    until(lambda: site.frames("hall", "door") > 5, "what waited is counted")
+    assert not paused.lines("resumed")
+    assert not [line for line in worker.lines("analysed") if line["camera"] == "sofa"]
+    roommood(site, "resume", "den")
+    paused.wait_for("resumed")
+
+
+def test_after_a_power_cut_a_paused_room_is_asked_for_no_picture(site: Site) -> None:
+    reports, frames = site.address(), site.address()
+    roommood(site, "pause", "den", "--new")
+    camera = site.camera("sofa", "den", "simulated", frames)
+    worker = site.worker(frames, reports)
+    site.camera("door", "hall", "simulated", frames)
+    site.aggregator(reports)
+    camera.wait_for("paused")
+    serves_others(worker)
+    assert not [line for line in worker.lines("analysed") if line["camera"] == "sofa"]
+
+
+def serves_others(worker: Component) -> None:
+    """Waits until it has analysed so many frames more of the other camera."""
+    before = len(worker.lines("analysed"))
+    until(lambda: len(worker.lines("analysed")) > before + 15, "the other room's frames come")
 
 
 def test_a_forgotten_room_leaves_only_its_tombstone(site: Site) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import zmq
 
+from roommood.inference_worker.serving import answers as answers_module
 from roommood.inference_worker.serving import intake as intake_module
 from roommood.inference_worker.serving.intake import Intake
 from roommood.inference_worker.serving.job import Job
@@ -49,6 +50,15 @@ class IntakeRig(Rig):
         camera = self.camera(name)
         camera.hello()
         self.until(lambda: camera.credits and camera.credit.granted > camera.sent)
+        return camera
+
+    def held_back(self) -> PolledCamera:
+        """A camera that has said Hello and holds no credit, since nobody told who is paused."""
+        self.intake.await_pauses()
+        camera = self.camera()
+        camera.hello()
+        self.until(lambda: camera.credits)
+        assert camera.credit.granted == 0
         return camera
 
     def begun(self, camera: PolledCamera) -> Job:
@@ -300,6 +310,34 @@ def test_a_frame_of_a_paused_room_is_refused_and_its_camera_told(site: IntakeRig
     assert site.intake.ledger.in_flight == 0
     site.intake.pause(frozenset())
     site.until(lambda: not camera.credit.paused and camera.credit.granted == 2)
+
+
+def test_who_starts_asks_for_nothing_before_it_is_told_who_is_paused(site: IntakeRig) -> None:
+    camera = site.held_back()
+    assert camera.credit.pauses_unknown
+    site.intake.pause(frozenset({"hall"}))
+    site.until(lambda: camera.credit.granted == 1)
+    assert not camera.credit.pauses_unknown
+
+
+def test_nor_for_long_where_nobody_tells(site: IntakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+    camera = site.held_back()
+    later = boot_ms() + intake_module._UNTOLD_MS + 1_000
+    monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
+    site.until(lambda: camera.credit.granted == 1)
+    assert camera.credit.pauses_unknown
+
+
+def test_what_was_told_long_ago_is_unknown(
+    site: IntakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.intake.pause(frozenset({"hall"}))
+    camera = site.greeted()
+    assert not camera.credit.pauses_unknown
+    later = boot_ms() + answers_module._PAUSES_KNOWN_MS + 1_000
+    monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
+    camera.hello()
+    site.until(lambda: camera.credit.pauses_unknown)
 
 
 def test_of_a_camera_that_is_paused_by_itself_no_frame_is_taken(site: IntakeRig) -> None:

@@ -11,7 +11,7 @@ from roommood.shared.protocol import results, wire
 from roommood.shared.protocol.limits import (
     WIRE_VERSION,
 )
-from roommood.shared.protocol.messages import Ack, TicketedResult
+from roommood.shared.protocol.messages import Ack, Credit, TicketedResult
 from roommood.shared.security.keys import fingerprint
 from tests.shared import made
 from tests.shared.wire_examples import (
@@ -155,6 +155,17 @@ def test_an_older_aggregators_ack_pauses_no_camera_by_itself() -> None:
     assert wire.decode_ack(wire.encode_ack(ack)) == ack
     older = {key: value for key, value in unpacked("ack").items() if key != "paused_cameras"}
     assert decoded("ack", older).paused_cameras == ()
+
+
+def test_who_does_not_know_what_is_paused_says_so_and_older_ones_know() -> None:
+    for kind in ("ack", "credit"):
+        assert "pauses_unknown" not in unpacked(kind)
+        assert not decoded(kind, unpacked(kind)).pauses_unknown
+        assert decoded(kind, unpacked(kind) | {"pauses_unknown": True}).pauses_unknown
+    ack = Ack("agg", 1000.0, pauses_unknown=True)
+    assert wire.decode_ack(wire.encode_ack(ack)) == ack
+    credit = Credit("desk", 1, 0, 0, 0.0, 0.0, 1000.0, pauses_unknown=True)
+    assert wire.decode_credit(wire.encode_credit(credit)) == credit
 
 
 def test_older_workers_say_nothing_of_refusals_nor_of_aggregators_not_reached() -> None:
