@@ -88,6 +88,7 @@ class Bridge:
             self._switches.obey(heard.commands, self._reader.look)
         self._taken_back.tick(time.monotonic())
         self._retain(self._topics.availability, "online")
+        self._retain(self._topics.bridge_id, self._broker.id)
         try:
             site = self._reader.look()
             says = list(self._say(site))
@@ -118,7 +119,8 @@ class Bridge:
         if heard.is_new:
             self._configs, self._published, self._retained = {}, {}, {}
         if heard.is_called_away:
-            self._retained.pop(self._topics.availability, None)
+            for topic in (self._topics.availability, self._topics.bridge_id):
+                self._retained.pop(topic, None)
 
     # What there is
 

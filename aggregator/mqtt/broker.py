@@ -18,7 +18,7 @@ from roommood.aggregator.mqtt.topics import Topics
 from roommood.aggregator.mqtt.unreached import why_not_reached
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.logs import RateLimitedLog, event
-from roommood.shared.process.runtime import ConnectionLog, Deadline
+from roommood.shared.process.runtime import ConnectionLog, Deadline, new_id
 from roommood.shared.process.settings import MqttSettings
 from roommood.shared.protocol.limits import UNREACHED_MS
 
@@ -31,6 +31,8 @@ _RETRY_S: Final = (1.0, 30.0)
 _MOST_CONFIGS: Final = 100_000
 # Commands between two looks at Redis.
 _MOST_COMMANDS: Final = 1_000
+# Other bridges of the same prefix that are told of.
+_MOST_OTHERS: Final = 100
 # Seconds for a first answer, until it is told that there is none.
 _FIRST_ANSWER_S: Final = UNREACHED_MS / 1_000
 # What MQTT adds to a topic and its payload, at most.
@@ -62,6 +64,8 @@ class Broker:
         self._is_up = False
         self._up_since_s: float | None = None
         self._asked: list[str] = []
+        self.id = new_id()
+        self._others: set[bytes] = set()
         self._is_closing = threading.Event()
         self._password = settings.password
         self._tls = _tls_context(settings)
@@ -194,7 +198,7 @@ class Broker:
         there may be more."""
         topics = self._topics
         asked = {topics.all_configs: 0, topics.birth: 1}
-        asked |= {topics.taken_back: 1, topics.availability: 1}
+        asked |= dict.fromkeys((topics.taken_back, topics.availability, topics.bridge_id), 1)
         if self._settings.has_switches:
             asked |= dict.fromkeys(topics.all_commands, 1)
         self._asked = list(asked)
@@ -238,25 +242,29 @@ class Broker:
             if topic == topics.birth:
                 heard.home_is_up = payload == b"online"
                 heard.is_new |= heard.home_is_up
-            elif topic == topics.availability and not is_retained:
-                return self._note_other(payload)
+            elif topic in (topics.availability, topics.bridge_id) and not is_retained:
+                heard.is_called_away |= self._is_contradicted(payload)
+                return heard.is_called_away
             elif is_retained and topic == topics.taken_back:
                 heard.taken_back |= topics.of_list(payload)
             elif is_retained and self._may_be_void(topic, payload):
                 heard.configs.add(topic)
         return topic == topics.birth
 
-    def _note_other(self, payload: bytes) -> bool:
-        """What another client says of the bridge. The last will of an earlier connection comes late
-        where its machine lost its power or its network."""
-        if payload == b"offline":
-            self._heard.is_called_away = True
-        elif self._client.is_v5:  # no echo of our own
-            self._limited_log.event(
-                "another bridge uses the same topics, each takes the other's devices back",
-                prefix=self._topics.base, todo="give each its own --prefix",
-            )  # fmt: skip
-        return self._heard.is_called_away
+    def _is_contradicted(self, payload: bytes) -> bool:
+        """Whether another client says something else of the bridge than it does itself: the last
+        will of an earlier connection, which comes late where its machine lost its power, or another
+        bridge. Which is answered once, so that it learns of this one as well."""
+        if payload in (b"offline", b"online", self.id.encode()):
+            return payload == b"offline"
+        if payload in self._others or len(self._others) == _MOST_OTHERS:
+            return False
+        self._others.add(payload)
+        self._limited_log.event(
+            "another bridge uses the same topics, each takes the other's devices back",
+            prefix=self._topics.base, todo="give each its own --prefix",
+        )  # fmt: skip
+        return True
 
     def _note_command(self, command: SwitchCommand) -> None:
         with self._lock:

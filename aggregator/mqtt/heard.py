@@ -16,7 +16,7 @@ class SwitchCommand:
 class Heard:
     """What came since the last look. `home_is_up`: what Home Assistant said of itself, None for
     nothing; `is_new`: it has just started, or the broker has, and knows nothing; `is_called_away`:
-    somebody else said that the bridge is offline."""
+    somebody else said that the bridge is offline, or another one."""
 
     is_new: bool = False
     is_called_away: bool = False

@@ -21,6 +21,11 @@ class Topics:
         return f"{self.base}/bridge/availability"
 
     @property
+    def bridge_id(self) -> str:
+        """Which of all bridges it is, so that two of one prefix learn of each other."""
+        return f"{self.base}/bridge/id"
+
+    @property
     def redis(self) -> str:
         """Whether Redis answers the bridge."""
         return f"{self.base}/redis/availability"

@@ -122,8 +122,11 @@ def test_two_bridges_with_one_prefix_are_told(broker: Mosquitto, fed: RedisServe
         logged(bridge, "broker found")
         with bridged(broker, other) as second:
             logged(second, "broker found")
-            logged(bridge, "another bridge uses the same topics")
-            assert "another bridge" not in second.log.read_text()
+            for each in (bridge, second):
+                logged(each, "another bridge uses the same topics")
+    with bridged(broker, fed) as alone:
+        logged(alone, "redis found")
+        assert "another bridge" not in alone.log.read_text()
 
 
 # Brokers that no mosquitto is
