@@ -73,6 +73,23 @@ def nginx(folder: Path, port: int, page_port: int) -> list[str]:
     return [program, "-p", str(folder), "-e", "stderr", "-c", str(folder / "nginx.conf")]
 
 
+def nginx_below(path: str, *, passes_web_sockets: bool = True) -> Proxy:
+    """With the page below a path, as the docs say it; or as one that never heard of web sockets."""
+
+    def proxy(folder: Path, port: int, page_port: int) -> list[str]:
+        command, file = nginx(folder, port, page_port), folder / "nginx.conf"
+        text = file.read_text().replace("location / {", f"location {path} {{")
+        text = text.replace(f"127.0.0.1:{page_port};", f"127.0.0.1:{page_port}/;")
+        if not passes_web_sockets:
+            text = re.sub(
+                r" *proxy_(http_version 1\.1|set_header (Upgrade|Connection).*);", "", text
+            )
+        file.write_text(text)
+        return command
+
+    return proxy
+
+
 def caddy(folder: Path, port: int, page_port: int) -> list[str]:
     program = _installed("caddy")
     command = [program, "hash-password", "--plaintext", PASSWORD]
