@@ -217,8 +217,12 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10
 
     def do_GET(self) -> None:
-        path = urlsplit(self.path).path
-        if not self._is_for_us():
+        try:
+            path, is_for_us = urlsplit(self.path).path, self._is_for_us()
+        except ValueError as error:
+            self._answer(400, "text/plain", f"not an address: {error}\n".encode())
+            return
+        if not is_for_us:
             self._answer(421, "text/plain", _NOT_FOR_US)
         elif path == "/metrics":
             self._answer_metrics()

@@ -167,6 +167,7 @@ def test_once_stopped_the_port_is_free_again() -> None:
     [
         ("127.0.0.1:9", 200), ("localhost:9", 200), ("[::1]:9", 200), ("localhost", 200),
         ("evil.example", 421), ("127.evil.example:9", 421), ("localhost.evil.example", 421),
+        ("[::1", 400),
     ],
 )  # fmt: skip
 def test_a_name_that_was_made_to_point_here_is_not_answered(host: str, status: int) -> None:
