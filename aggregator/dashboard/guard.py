@@ -26,7 +26,8 @@ _MOST_WRONG_AT_ONCE: Final = 1_000
 _MOST_FORM_BYTES: Final = 4_096
 _OPEN_PATHS: Final = ("/login", "/assets/dashboard.css", "/favicon.ico", "/healthz")
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-_POST_PATHS: Final = ("/login", "/_nicegui_ws/")
+# At the second a page asks whether it would be refused.
+_POST_PATHS: Final = ("/login", "/origin", "/_nicegui_ws/")
 _READS: Final = frozenset({"GET", "HEAD"})
 _MOST_SHOWN_CHARS: Final = 100
 
@@ -69,6 +70,8 @@ class Guard:
             return PlainTextResponse(
                 "there is only something to GET\n", 405, {"allow": "GET, HEAD"}
             )
+        if path == "/origin":
+            return Response(status_code=204)
         if self._sessions is None:
             return None
         if path == "/login" and asked.scope["type"] == "http":
@@ -101,8 +104,9 @@ class Guard:
             why, host=host, origin=origin, todo="--public-url, if a server in front has the page"
         )
         return PlainTextResponse(
-            f"{why}: Host {host!r}, Origin {origin!r}.\nIf a server of yours has this page at that "
-            "address, start `roommood dashboard` with it, as --public-url https://rooms.example/\n",
+            f"{why.capitalize()}: Host {host!r}, Origin {origin!r}.\nIf a server of yours has this "
+            "page there, start `roommood dashboard` with that address, and its path if it has one: "
+            f"--public-url {origin or f'https://{host}'}/\n",
             421,
         )
 

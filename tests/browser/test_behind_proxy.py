@@ -72,3 +72,21 @@ def _press(seen: Watched, selector: str) -> None:
             seen.page.keyboard.press("Enter")
             return
     raise AssertionError(f"no way by Tab to {selector}")
+
+
+def test_a_page_that_is_refused_for_its_address_says_what_to_do(
+    tmp_path: Path, open_page: Open
+) -> None:
+    """As behind an nginx of few lines, of which the page was not told."""
+    port = free_port()
+    url = f"https://127.0.0.1:{port}/"
+    with (
+        RedisServer() as server,
+        serving(tmp_path, *reader_of(server, tmp_path)) as served,
+        proxies.running(proxies.nginx, port, served.port),
+    ):
+        seen = open_page({**DESKTOP, **_LET_IN})
+        seen.open(url)
+        until(lambda: "--public-url" in seen.text("body"), "it says what to do")
+        assert f"Origin '{url.rstrip('/')}'" in seen.text("[role=alert]:has-text('Origin')")
+        until(lambda: "live" not in seen.text(".rm-status"), "it does not call itself live")

@@ -58,8 +58,9 @@ def mount(
         return HTMLResponse(render("not_found.html", path=request.url.path), 404)
 
     nicegui_app.timer(_TICK_S, unopened.tick)
-    sheet = link("/assets/dashboard.css")
+    sheet, script = link("/assets/dashboard.css"), link("/assets/refused.js")
     ui.add_head_html(f'<link rel="stylesheet" href="{sheet}">', shared=True)
+    ui.add_head_html(f'<script defer src="{script}"></script>', shared=True)
     ui.run_with(
         app,
         title="roommood",
