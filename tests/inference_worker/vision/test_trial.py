@@ -39,6 +39,7 @@ def network(
         "weights": weights,
         "hundred": np.float32(100),
         "zero": np.float32(0),
+        "far_apart": np.array([50, *[0] * 7], np.float32),
         "one_row": np.array([1, -1], np.int64),
     }
     nodes = [*first] or [node("Flatten", "faces", to="flat")]
@@ -104,6 +105,17 @@ def test_what_is_as_it_says_is_taken(
 ) -> None:
     classifier = opened(*tail, output=output, labels=labels, declared=("n", labels))
     classifier.warm_up()
+
+
+def test_a_model_that_is_all_but_certain_of_each_picture_is_taken(
+    opened: Callable[..., ExpressionClassifier],
+) -> None:
+    """As many are of what is no face: 1 - 1e-8 is no sign that the picture counts for nothing."""
+    certain = [
+        node("Add", "raw", "far_apart", to="logits"),
+        node("Softmax", "logits", axis=1),
+    ]
+    opened(*certain, output="probabilities")
 
 
 @pytest.mark.parametrize("kind", ["INT64", "STRING", "BOOL"])
