@@ -23,6 +23,9 @@ from roommood.shared.errors import ModelError
 
 _STRIDES: Final = (8, 16, 32)
 _CHANNELS: Final = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
+_SCORES: Final = ("cls", "obj")
+# How far they may lie beyond 0..1; logits lie farther.
+_BEYOND: Final = 0.5
 _REQUIRED: Final = ("cls", "bbox")
 # Candidates that enter the suppression of overlaps, best first: its cost is their square.
 _TOP_K: Final = 1000
@@ -74,6 +77,12 @@ class YuNetDetector(OnnxDetector):
                 f"(1, {cells}, {_CHANNELS[kind]}) is due: this is not a YuNet-style detector"
             )
         level: Tensor = output[0]
+        if kind in _SCORES and not (level.min() > -_BEYOND and level.max() < 1 + _BEYOND):
+            raise ModelError(
+                f"{self._model.path}: its output {kind}_{stride} is {level.min():.3g} to "
+                f"{level.max():.3g}: due are probabilities: export it with its sigmoids, or the "
+                "file is damaged"
+            )
         return level
 
     def _likely_cells(self, level: dict[str, Tensor]) -> Any:
@@ -81,8 +90,6 @@ class YuNetDetector(OnnxDetector):
         scores, bar = level["cls"][:, 0], self._threshold
         if "obj" in level:
             scores, bar = scores * level["obj"][:, 0], bar**2
-        if np.isnan(scores.max()):
-            raise ModelError(f"{self._model.path}: its scores are not numbers: the file is damaged")
         return np.flatnonzero(scores >= bar)
 
     def _decoded(self, level: dict[str, Tensor], cells: Any, stride: int, columns: int) -> Tensor:

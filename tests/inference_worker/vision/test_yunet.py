@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,14 +73,21 @@ def test_without_obj_the_score_is_cls_and_without_kps_there_are_no_landmarks(
 
 
 def test_scores_beyond_one_are_clipped(tmp_path: Path) -> None:
-    file = face_model(tmp_path / "f.onnx", gains=(2 / 255, 0, 0), obj=0.36)
+    file = face_model(tmp_path / "f.onnx", gains=(1.2 / 255, 0, 0), obj=0.36)
     (face,) = open_detector(str(file), score_threshold=0.5).detect(lit(64, 64, 8, 8))
     assert face.score == pytest.approx(0.6)
 
 
 def test_two_negative_outputs_do_not_make_a_face(tmp_path: Path) -> None:
-    file = face_model(tmp_path / "f.onnx", gains=(-1 / 255, 0, 0), obj=-1.0)
-    assert open_detector(str(file)).detect(lit(64, 64, 8, 8)) == []
+    file = face_model(tmp_path / "f.onnx", gains=(-0.4 / 255, 0, 0), obj=-0.4)
+    assert open_detector(str(file), score_threshold=0.1).detect(lit(64, 64, 8, 8)) == []
+
+
+@pytest.mark.parametrize("logits", [{"gains": (-4 / 255, 0, 0)}, {"obj": -4.0}, {"obj": 4.0}])
+def test_logits_are_refused_and_never_an_empty_room(tmp_path: Path, logits: Any) -> None:
+    file = face_model(tmp_path / "f.onnx", **logits)
+    with pytest.raises(ModelError, match="due are probabilities: export it with its sigmoids"):
+        open_detector(str(file)).detect(lit(64, 64, 8, 8))
 
 
 def test_the_threshold_is_the_callers_else_the_contracts_else_sixty_percent(
