@@ -35,6 +35,7 @@ _CPU: Final = "CPUExecutionProvider"
 _WEIGHTS_AT: Final = "session.model_external_initializers_file_folder_path"
 # TensorProto.external_data of onnx.proto: the key under which a weight names its file.
 _BESIDE: Final = b"\x0a\x08location"
+_MOST_FITTED_BYTES: Final = 32 * 2**20
 # A protocol buffer's.
 _MOST_BYTES: Final = 2**31 - 1
 _OPENVINO_DEVICES: Final = ("cpu", "gpu", "npu")
@@ -77,8 +78,10 @@ class OnnxModel:
         self._input_name, self.input_shape, self.takes_bytes = self._first_input()
         self.more_inputs = frozenset(str(more.name) for more in self._session.get_inputs()[1:])
         self.output_shapes = {out.name: _shape(out.shape) for out in self._session.get_outputs()}
-        # What lies beside the file is read again for each session, and may be another's by then.
-        sides = [] if _BESIDE in content else self._session.get_inputs()[0].shape
+        # Each session has weights of its own; what lies beside the file is read again for each, and
+        # may be another's by then.
+        is_fitted = len(content) <= _MOST_FITTED_BYTES and _BESIDE not in content
+        sides = self._session.get_inputs()[0].shape if is_fitted else []
         self._fitted = FittedSessions(
             self._session,
             sides,

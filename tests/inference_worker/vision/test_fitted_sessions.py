@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
@@ -88,6 +89,30 @@ def test_sessions_are_of_the_file_as_it_was_when_it_was_loaded(tmp_path: Path) -
     model = OnnxModel(file)
     face_model(file, gains=(2, 0, 0))
     assert model(np.ones((1, 3, 64, 64), np.float32), ["cls_8"])[0].max() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("megabytes", "sessions"), [(1, 4), (33, 1)])
+def test_a_large_file_has_its_weights_in_memory_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, megabytes: int, sessions: int
+) -> None:
+    file = face_model(tmp_path / "f.onnx")
+    model = onnx.load(str(file))
+    unused = np.zeros(megabytes * 2**18, np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(unused, "unused"))
+    onnx.save(model, str(file))
+    opened: list[int] = []
+
+    open_session = onnxruntime.InferenceSession
+
+    def counted(*how: Any, **more: Any) -> Any:
+        opened.append(1)
+        return open_session(*how, **more)
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", counted)
+    loaded = OnnxModel(file)
+    for side in (32, 64, 96):
+        loaded(np.ones((1, 3, side, side), np.float32), ["cls_8"])
+    assert len(opened) == sessions
 
 
 def with_weights_beside(folder: Path) -> tuple[Path, Path]:
