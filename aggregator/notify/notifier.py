@@ -19,6 +19,8 @@ from roommood.shared.process.settings import NotifySettings
 
 _log = logging.getLogger(__name__)
 _FAREWELL_S: Final = 5.0
+# People read no more; a program is given all.
+_MOST_LINES: Final = 50
 
 
 class Notifier:
@@ -78,7 +80,10 @@ def as_message(events: Sequence[Event]) -> Message:
     if len(events) > 1:
         title += f", and {len(events) - 1} more"
     is_good = all(event.kind != "began" for event in events)
-    return Message(title, "\n".join(map(_sentence, events)), is_good, [asdict(e) for e in events])
+    lines = [_sentence(event) for event in events[:_MOST_LINES]]
+    if len(events) > _MOST_LINES:
+        lines.append(f"and {len(events) - _MOST_LINES} more: see roommood rooms")
+    return Message(title, "\n".join(lines), is_good, [asdict(e) for e in events])
 
 
 def _headline(event: Event) -> str:

@@ -86,7 +86,7 @@ def _keep_lines() -> None:
 
 
 def _service(path: Path, line: int, url: str) -> Send:
-    from apprise import Apprise, AppriseAsset, NotifyType
+    from apprise import Apprise, AppriseAsset, NotifyType, OverflowMode
 
     asset = AppriseAsset()
     # Else what redirects is asked for a page, answers with it, and was told nothing.
@@ -97,6 +97,11 @@ def _service(path: Path, line: int, url: str) -> Send:
             f"{path}, line {line}: Apprise does not know such an address: write for example "
             "jsons://HOST/PATH (a webhook) or ntfys://HOST/TOPIC"
         )
+
+    if "overflow=" not in url:
+        for each in service:
+            # Else what is longer than a service takes is refused, again and again.
+            each.overflow_mode = OverflowMode.SPLIT
 
     def send(message: Message) -> str:
         kind = NotifyType.SUCCESS if message.is_good else NotifyType.WARNING

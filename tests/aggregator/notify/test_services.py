@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from roommood.aggregator.notify.message import Message
+from roommood.aggregator.notify.notifier import as_message
 from roommood.aggregator.notify.sender import Target
 from roommood.aggregator.notify.services import services
+from roommood.aggregator.notify.watch import Event
 from roommood.shared.clock import boot_ms
 from tests.certificates import self_signed
 from tests.end_to_end.site import until
@@ -134,6 +136,28 @@ def test_a_message_that_comes_late_says_of_when_it_is(tmp_path: Path) -> None:
     assert "This comes late, it was so at 20" in seen[0]
     assert "late" not in seen[1]
     assert 3_590 < (datetime.now(late.at.tzinfo) - late.at).total_seconds() < 3_660
+
+
+def test_what_is_longer_than_a_service_takes_comes_in_parts(tmp_path: Path) -> None:
+    """Of what a service refuses as too long nothing arrived, and nothing after it."""
+    body = "\n".join(f"cam-{n} (hall): silent. Is its power on?" for n in range(1_000))
+    with webhook() as (port, seen):
+        message = Message("title", body, False, [])
+        assert send(tmp_path, f"json://127.0.0.1:{port}/200", message) == ""
+    assert len(seen) == 2
+    assert all(len(part) < 34_000 for part in seen)
+    assert "cam-0 " in seen[0]
+    assert "cam-999 " in seen[1]
+
+
+def test_of_very_much_people_are_told_the_beginning_and_programs_all() -> None:
+    events = [Event("began", f"cam-{n}", "hall", "silent") for n in range(60)]
+    message = as_message(events)
+    assert message.body.splitlines()[-2:] == [
+        "cam-49 (hall): silent",
+        "and 10 more: see roommood rooms",
+    ]
+    assert len(message.events) == 60
 
 
 def test_what_waits_is_tried_once_more_at_the_end() -> None:
