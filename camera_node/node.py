@@ -15,6 +15,7 @@ from roommood.camera_node.encoder import Encoder
 from roommood.camera_node.frames import Outgoing
 from roommood.camera_node.holding import Glance
 from roommood.camera_node.masks import parse_masks
+from roommood.camera_node.own_quiet_hours import OwnQuietHours
 from roommood.camera_node.publisher import Publisher
 from roommood.camera_node.samples import OUTCOMES, samples_of
 from roommood.camera_node.sources.open import open_source
@@ -36,7 +37,6 @@ from roommood.shared.process.runtime import (
 from roommood.shared.process.settings import CameraSettings
 from roommood.shared.protocol.limits import CAMERA_FRESH_MS
 from roommood.shared.protocol.messages import CameraHealth, Hello
-from roommood.shared.quiet_hours import QuietHours
 from roommood.shared.security.keys import camera_keys
 from roommood.shared.transport.discovery import finding
 
@@ -57,7 +57,7 @@ class CameraNode:
         self._settings = settings
         self._session_id = new_id()
         self._keys = camera_keys(settings.keys, settings.name, settings.room)
-        self._quiet = QuietHours.parse(settings.quiet_hours)
+        self._quiet = OwnQuietHours(settings.quiet_hours)
         self._waker = Waker()
         self._capture = self._make_capture()
         self._masks = parse_masks(settings.masks)
@@ -89,7 +89,7 @@ class CameraNode:
         )
         if not settings.quiet_hours:
             return Capture(source, wake=self._waker.wake)
-        return Capture(source, wake=self._waker.wake, is_quiet=self._quiet.is_quiet_here)
+        return Capture(source, wake=self._waker.wake, is_quiet=self._quiet.hold)
 
     def run(self) -> int:
         """Works until told to stop or the source has ended; returns the exit code."""

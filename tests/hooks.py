@@ -134,7 +134,7 @@ def a_camera_says_of_itself(patch: Patch, publisher: Any, hello: Callable[[], An
 
 
 def the_kernels_clock_is(patch: Patch, state: int | None) -> None:
-    patch.setattr("roommood.deploy.doctor.clock._kernel_state", lambda: state)
+    patch.setattr("roommood.shared.clock_kept._kernel_state", lambda: state)
 
 
 def redis_is_on_another_machine(patch: Patch) -> None:

@@ -1,30 +1,18 @@
-"""Whether this machine's clock is kept by NTP or a radio, as the kernel says (adjtimex(2))."""
-
-import ctypes
-import sys
-from typing import Final
+"""Whether this machine's clock is kept."""
 
 from roommood.deploy.doctor.findings import Finding, ok, skipped, warn
-
-_TIME_ERROR: Final = 5  # "the clock is not synchronised"
-_ROOM_FOR_STRUCT_TIMEX: Final = 512
+from roommood.shared.clock_kept import is_clock_kept
 
 
 def clock_finding() -> Finding:
-    """The aggregator books results by this clock; cameras and workers need none."""
-    state = _kernel_state()
-    if state is None:
+    """The aggregator books results by this clock, and a camera keeps its own quiet hours by it."""
+    is_kept = is_clock_kept()
+    if is_kept is None:
         return skipped("clock", "this system does not tell whether its clock is kept")
-    if state == _TIME_ERROR:
-        text = "not synchronised: an aggregator here books results at the wrong time of day"
-        return warn("clock", text, "timedatectl set-ntp true (cameras and workers need no clock)")
+    if not is_kept:
+        text = (
+            "not synchronised: an aggregator here books results at the wrong time of day, and a "
+            "camera keeps quiet_hours at another"
+        )
+        return warn("clock", text, "timedatectl set-ntp true (else they need no clock)")
     return ok("clock", "synchronised")
-
-
-def _kernel_state() -> int | None:
-    """What adjtimex answers when it is told to change nothing; None where there is none."""
-    if sys.platform != "linux":
-        return None
-    ask = ctypes.create_string_buffer(_ROOM_FOR_STRUCT_TIMEX)
-    state = int(ctypes.CDLL(None).adjtimex(ask))
-    return state if state >= 0 else None

@@ -160,7 +160,8 @@ class CameraSettings(PictureSettings, Component):
     )  # fmt: skip
     quiet_hours: tuple[str, ...] = row(
         several(any_text(), 0, 50), (),
-        'Local time in which the camera is off, for example "22:00-06:30"; may be given again.',
+        'Local time in which the camera is off, for example "22:00-06:30"; may be given again. '
+        "Off, too, until its machine's clock is set, for ten minutes after that's start.",
         _PICTURE,
     )  # fmt: skip
 
