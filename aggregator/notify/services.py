@@ -86,7 +86,7 @@ def _keep_lines() -> None:
 
 
 def _service(path: Path, line: int, url: str) -> Send:
-    from apprise import Apprise, AppriseAsset, NotifyType, OverflowMode
+    from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
 
     asset = AppriseAsset()
     # Else what redirects is asked for a page, answers with it, and was told nothing.
@@ -107,7 +107,13 @@ def _service(path: Path, line: int, url: str) -> Send:
         kind = NotifyType.SUCCESS if message.is_good else NotifyType.WARNING
         lines: list[str] = []
         _lines.set(lines)  # the library's threads have it as well
-        arrived = service.notify(title=message.title, body=message.read_now(), notify_type=kind)
+        # Of text the library makes HTML or Markdown where a service wants that, as mail does.
+        arrived = service.notify(
+            title=message.title,
+            body=message.read_now(),
+            notify_type=kind,
+            body_format=NotifyFormat.TEXT,
+        )
         return "" if arrived else reason(lines)
 
     return send
