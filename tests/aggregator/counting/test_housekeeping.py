@@ -1,8 +1,9 @@
 """What an aggregator reads each second: the rooms that a site lists, and what is paused."""
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import redis
@@ -21,6 +22,7 @@ from roommood.shared.process.metrics import Health
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MAX_PAUSED, ROOMS_AT_ONCE
 from roommood.shared.protocol.messages import Ack
+from roommood.shared.quiet_hours import RoomQuietHours
 from roommood.shared.security.allow_list import AllowList, Entry, render_allow_list
 from tests.aggregator.made import HOUR_MS, delivery, result
 from tests.redis_server import RedisServer
@@ -94,6 +96,35 @@ def test_a_room_whose_hours_cannot_be_read_is_closed_and_that_is_said(
     assert [record.message for record in caplog.records] == [
         "quiet for ever: its hours are unreadable"
     ]
+
+
+@pytest.mark.parametrize(("off_ms", "closed"), [(0.0, ()), (-3.6e6, ("den",))])
+def test_a_room_with_quiet_hours_is_closed_while_the_clock_is_wrong(
+    store: Store, off_ms: float, closed: tuple[str, ...]
+) -> None:
+    in_hours = datetime.now(UTC) + timedelta(hours=12)
+    span = f"{in_hours:%H:%M}-{in_hours + timedelta(minutes=5):%H:%M}"
+    store.set_quiet_hours("den", RoomQuietHours.of(ZoneInfo("UTC"), [span]))
+    health = Health("aggregator")
+    clock = ClockGuard(store.clock_ms, health, lambda: wall_ms() + off_ms)
+    house = Housekeeping(
+        store, RedisStatus(store, health), clock, MemoryWatch(health), Peers(), Admission()
+    )
+    assert house.pauses_unknown
+    house.tick(0.0, wall_ms() + off_ms)
+    assert house.paused_rooms == closed
+    assert not house.pauses_unknown
+
+
+def test_what_redis_has_not_told_is_unknown(store: Store) -> None:
+    store.pause("den")
+    with RedisServer() as gone:
+        url = gone.url
+    silent = Store(url)
+    house = house_of(silent, Admission(), None)
+    silent.close()
+    assert house.pauses_unknown
+    assert not house_of(store, Admission(), None).pauses_unknown
 
 
 def test_a_room_is_known_as_soon_as_something_was_counted_of_it(store: Store) -> None:
