@@ -95,7 +95,7 @@ def redis_is_there() -> None:
 
 @pytest.fixture
 def classifier(tmp_path: Path) -> str:
-    return str(expression_model(tmp_path / "tiny.onnx"))
+    return str(expression_model(tmp_path / "tiny.onnx", brightness=(-1, *[0] * 7)))
 
 
 @pytest.fixture
