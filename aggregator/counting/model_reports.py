@@ -6,11 +6,12 @@ from collections.abc import Collection
 from typing import Final
 
 from roommood.shared.process.logs import RateLimitedLog
+from roommood.shared.protocol.limits import MODELS_EVERY_MS
 from roommood.shared.protocol.messages import ModelReport
 
 _log = logging.getLogger(__name__)
-# Milliseconds for which a contract counts as that of a running worker, which tells it more often.
-_TOGETHER_MS: Final = 30_000.0
+# Milliseconds for which a contract counts as that of a running worker, which tells it each minute.
+_TOGETHER_MS: Final = 2.5 * MODELS_EVERY_MS
 _MOST: Final = 256
 
 

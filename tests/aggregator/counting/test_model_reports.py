@@ -33,9 +33,11 @@ def test_two_models_of_one_name_have_no_matrices_in_redis(
     reports = ModelReports()
     store.write_models(tell(reports, (FIRST, 0)))
     assert client.hexists(redis_keys.model("my-model"), "hard:small")
-    for now_s in range(1, 60, 2):
-        store.write_models(tell(reports, (SECOND, now_s), (FIRST, now_s + 1)))
-        assert not client.hexists(redis_keys.model("my-model"), "hard:small")
+    for now_s in range(40, 600, 60):
+        for report, at_s in ((SECOND, now_s), (FIRST, now_s + 20)):
+            store.write_models(tell(reports, (report, at_s)))
+            reports.written()
+            assert not client.hexists(redis_keys.model("my-model"), "hard:small")
     assert caplog.records[0].message == "models of the same name differ"
     assert vars(caplog.records[0])["fields"] == {
         "model": "my-model",
@@ -43,13 +45,13 @@ def test_two_models_of_one_name_have_no_matrices_in_redis(
     }
 
 
-def test_a_model_that_took_the_place_of_another_has_its_own_after_half_a_minute() -> None:
+def test_a_model_that_took_the_place_of_another_has_its_own_after_a_while() -> None:
     reports = ModelReports()
     tell(reports, (FIRST, 0))
     (soon,) = tell(reports, (SECOND, 5))
     assert (soon.labels, soon.confusion) == (SECOND.labels, {})
-    assert tell(reports, (SECOND, 29.9)) == [soon]
-    assert tell(reports, (SECOND, 30)) == [SECOND]
+    assert tell(reports, (SECOND, 65), (SECOND, 125)) == [soon]
+    assert tell(reports, (SECOND, 185)) == [SECOND]
 
 
 def test_names_without_end_are_not_kept() -> None:
