@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.atomic_file import atomic_file
-from roommood.shared.text_file import read_text
+from roommood.shared.text_file import read_text, why
 
 Polygons = Sequence[Sequence[Sequence[float]]]
 _TABLE: Final = re.compile(r"^[ \t]*\[[ \t]*camera[ \t]*\][ \t]*(?:#.*)?$", re.MULTILINE)
@@ -34,7 +34,7 @@ def save(path: Path, polygons: Polygons) -> None:
         text = read_text(target)
         before = tomllib.loads(text)
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from error
+        raise ConfigError(f"{path} cannot be read: {why(error)}") from error
     changed = _with_masks(text, as_toml(polygons))
     _check(path, before, changed, polygons)
     with atomic_file(target) as file:

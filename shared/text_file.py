@@ -26,3 +26,8 @@ def decode_text(data: bytes) -> str:
             f"line {line} has a letter that is not UTF-8 (ANSI and Latin-1 write umlauts so): "
             "save the file as UTF-8"
         ) from None
+
+
+def why(error: Exception) -> str:
+    """Of a file that could not be read, in a sentence that has named it."""
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)

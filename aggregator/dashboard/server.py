@@ -35,6 +35,7 @@ from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import Shutdown, release, shutdown_on_signals
 from roommood.shared.process.service import ServiceManager
 from roommood.shared.process.settings import DashboardSettings
+from roommood.shared.security.page_password import read_page_password
 
 _ASSETS: Final = Path(__file__).parent / "assets"
 # Connections at once; beyond them the server answers 503.
@@ -48,7 +49,8 @@ _log = logging.getLogger(__name__)
 
 def serve(settings: DashboardSettings) -> None:
     """Serves until SIGTERM or Ctrl+C. Raises ConfigError where it cannot listen, or where the
-    Redis URL is of no use."""
+    Redis URL or the password's file is of no use."""
+    read_page_password(settings.password_file)  # the guard is made with the first question
     Servers(settings.redis_url, settings.redis_password_file).close()
     if settings.operator_redis_url is not None:
         Servers(settings.operator_redis_url, settings.operator_redis_password_file).close()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 import subprocess
 import threading
 from collections import deque
@@ -97,10 +98,20 @@ def targets(urls_file: Path | None, command: Path | None) -> list[Target]:
     """All who are told. Raises ConfigError where that is nobody, or a file cannot be used."""
     if urls_file is None and command is None:
         raise ConfigError("nobody is to be told: give --urls-file, --command or both")
-    targets = [("command", _starts(command))] if command else []
+    targets = [("command", _starts(_program(command)))] if command is not None else []
     if urls_file:
         targets += services(urls_file)
     return [Target(name, send) for name, send in targets]
+
+
+def _program(path: Path) -> Path:
+    """Raises ConfigError for what cannot be started: else the first message would be lost."""
+    if shutil.which(path) is None:
+        raise ConfigError(
+            f"--command {str(path)!r}: there is no such program that this user may start: give its "
+            "whole path, and let it be executable (chmod +x)"
+        )
+    return path
 
 
 def _starts(program: Path) -> Send:

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
@@ -58,6 +59,7 @@ class SiteKeys:
 
     def init(self) -> None:
         """Makes the folder, a pair for the workers, one for the aggregators, and an empty list."""
+        _refuse_others_folder(self.folder)
         with _private_folders(self.folder), self._locked():
             if (self.folder / WORKERS_FILE).exists():
                 raise ConfigError(
@@ -206,6 +208,22 @@ class SiteKeys:
             os.close(folder)
 
 
+def _refuse_others_folder(folder: Path) -> None:
+    """Its mode becomes 0700, which is not to happen to a home, /etc or /tmp."""
+    try:
+        if not folder.exists():
+            return
+        names = [path.name for path in folder.iterdir()]
+        is_open = folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    except OSError as error:
+        raise ConfigError(f"cannot make the key folder {folder}: {error.strerror}") from error
+    if names and is_open and WORKERS_FILE not in names:
+        raise ConfigError(
+            f"{folder} is a folder of other things ({sorted(names)[0]}, ...), and a key folder is "
+            "closed to all others: name one that is new, such as --keys keys"
+        )
+
+
 def new_pair() -> KeyPair:
     """A new pair, from the system's randomness."""
     import zmq
@@ -235,7 +253,7 @@ def _make_private(folder: Path, made: list[Path]) -> None:
             made.append(folder)
         folder.chmod(0o700)
     except OSError as error:
-        raise ConfigError(f"cannot make the key folder {folder}: {error}") from error
+        raise ConfigError(f"cannot make the key folder {folder}: {error.strerror}") from error
 
 
 def _render(own: KeyPair, values: dict[str, str], **trusts: str) -> str:

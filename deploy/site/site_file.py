@@ -58,7 +58,7 @@ from roommood.shared.process.advice import advice
 from roommood.shared.process.settings import MqttSettings, NotifySettings
 from roommood.shared.process.settings.tables import nearest, problem_with, rows_in
 from roommood.shared.security.secret_urls import holds_password
-from roommood.shared.text_file import read_text
+from roommood.shared.text_file import read_text, why
 from roommood.shared.transport.addresses import parse_address
 
 DESKTOP: Final = "desktop"
@@ -288,7 +288,7 @@ def _document(path: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(read_text(path))
     except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(f"cannot read the site file {path}: {error}") from error
+        raise ConfigError(f"cannot read the site file {path}: {why(error)}") from error
     for name, value in document.items():
         if name not in ("site", "desktop", *_LISTS):
             close = get_close_matches(name, ("site", "desktop", *_LISTS), 1)

@@ -12,7 +12,7 @@ from typing import Any
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings.tables import TABLES, nearest, problem_with
 from roommood.shared.security.secret_urls import holds_password
-from roommood.shared.text_file import read_text
+from roommood.shared.text_file import read_text, why
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class SettingsFile:
         try:
             text = read_text(path)
         except (OSError, ValueError) as error:
-            raise ConfigError(f"cannot read the settings file {path}: {error}") from error
+            raise ConfigError(f"cannot read the settings file {path}: {why(error)}") from error
         try:
             return cls(path, text, tomllib.loads(text))
         except (ValueError, RecursionError) as error:

@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +21,7 @@ from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import DashboardSettings
 from roommood.shared.process.settings.readers import is_local
 from tests.aggregator.dashboard.served import Served, serving
+from tests.ports import free_port
 from tests.redis_server import RedisServer
 
 WORD = "open sesame, please"
@@ -90,6 +93,17 @@ def test_a_password_that_others_can_read_is_refused(tmp_path: Path) -> None:
 def test_a_short_password_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="8 characters"):
         password_from(secret(tmp_path, text))
+
+
+def test_a_password_file_that_cannot_be_used_is_told_at_the_start(tmp_path: Path) -> None:
+    """Not with the first question, as an error 500 and a traceback."""
+    code = "from roommood.aggregator.dashboard.cli import main; main()"
+    words = ("--bind", f"127.0.0.1:{free_port()}", "--password-file", secret(tmp_path, "short"))
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "8 characters or more" in done.stderr) == (2, True)
 
 
 # The password

@@ -216,3 +216,14 @@ def test_without_anybody_to_tell_it_says_what_to_give(tmp_path: Path) -> None:
     with Notifier(tmp_path, "unix:///nowhere") as notifier:
         assert notifier.process.wait(60) == 2
     assert "--urls-file" in notifier.log.read_text()
+
+
+@pytest.mark.parametrize("name", ["", "none", "not-executable", "folder"])
+def test_a_program_that_cannot_be_started_is_told_at_the_start(tmp_path: Path, name: str) -> None:
+    """Not with the first message, which would be lost."""
+    (tmp_path / "not-executable").write_text("#!/bin/sh\n")
+    (tmp_path / "folder").mkdir()
+    program = str(tmp_path / name) if name else ""
+    with Notifier(tmp_path, "unix:///nowhere", "--command", program) as notifier:
+        assert notifier.process.wait(60) == 2
+    assert "no such program that this user may start" in notifier.log.read_text()

@@ -357,3 +357,24 @@ def test_hints_are_commands_that_can_be_copied(site: SiteKeys) -> None:
     assert "..." not in done.output
     fresh = CliRunner().invoke(app, ["init", "--keys", f"{site.folder}-2"])
     assert f"inference-worker --keys {site.folder}-2 --bind 0.0.0.0:5701" in fresh.output
+
+
+def test_a_folder_of_other_things_is_neither_closed_to_others_nor_filled(tmp_path: Path) -> None:
+    """Else `--keys ~`, or one that a shell gives empty, closes a home to all that reads there."""
+    folder = tmp_path / "home"
+    folder.mkdir(mode=0o755)
+    (folder / "letter").touch()
+    with pytest.raises(ConfigError, match=r"other things \(letter"):
+        SiteKeys(folder).init()
+    assert (stat.S_IMODE(folder.stat().st_mode), os.listdir(folder)) == (0o755, ["letter"])
+    (folder / "letter").unlink()
+    SiteKeys(folder).init()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_is_closed_already_may_hold_other_things(tmp_path: Path) -> None:
+    folder = tmp_path / "private"
+    folder.mkdir(mode=0o700)
+    (folder / "redis").mkdir()
+    SiteKeys(folder).init()
+    assert worker_keys(folder) is not None
