@@ -13,10 +13,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from roommood.inference_worker.evaluation.pictures import read_picture
 from roommood.inference_worker.evaluation.tables import rows_of
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
-from roommood.shared.opencv import file_name
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
@@ -131,10 +131,10 @@ def _parse_row(path: Path, number: int, row: list[str]) -> tuple[str, list[int]]
 
 
 def _read_picture(path: Path) -> Picture:
-    picture = cv2.imread(file_name(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-    if picture is None:
-        raise PictureError(f"{path}: missing or not a picture, but {LABEL_FILE} names it")
+    if not path.is_file():
+        raise PictureError(f"{path}: missing, but {LABEL_FILE} names it")
+    picture = read_picture(path, cv2.IMREAD_GRAYSCALE)
     if picture.shape != (SIDE_PX, SIDE_PX):
         height, width = picture.shape
         raise PictureError(f"{path}: {width}x{height} pixels, {SIDE_PX}x{SIDE_PX} are due")
-    return picture  # type: ignore[return-value]
+    return picture

@@ -21,13 +21,13 @@ from roommood.inference_worker.evaluation.expression import (
     recalls,
 )
 from roommood.inference_worker.evaluation.ferplus import Counts
+from roommood.inference_worker.evaluation.pictures import read_picture
 from roommood.inference_worker.evaluation.tables import rows_of
 from roommood.inference_worker.vision.detectors import open_detector
 from roommood.inference_worker.vision.emotions import ExpressionClassifier, open_classifier
 from roommood.inference_worker.vision.faces import Detection, FaceDetector
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
-from roommood.shared.opencv import file_name
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
@@ -179,9 +179,7 @@ def _check_present(folder: Path, rows: Sequence[tuple[str, int]]) -> None:
 
 
 def _read(path: Path) -> Picture:
-    picture = cv2.imread(file_name(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise PictureError(f"{path}: not a readable picture")
+    picture = read_picture(path, cv2.IMREAD_COLOR)
     margin = round(_MARGIN * max(picture.shape[:2]))
     framed: Any = cv2.copyMakeBorder(picture, *(margin,) * 4, cv2.BORDER_CONSTANT, value=_GREY)
     return _scaled(framed, _DETECTED_PX / max(framed.shape[:2]))

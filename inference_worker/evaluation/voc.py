@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import numpy as np
 from numpy.typing import NDArray
 
+from roommood.inference_worker.evaluation.pictures import read_picture
 from roommood.inference_worker.vision.opencv import Picture, cv2
-from roommood.shared.errors import ConfigError, PictureError
-from roommood.shared.opencv import file_name
+from roommood.shared.errors import ConfigError
 
 Boxes = NDArray[np.float32]
 
@@ -48,10 +48,7 @@ class Photograph:
 
     def read(self) -> Picture:
         """(H, W, 3) BGR. Raises PictureError."""
-        picture = cv2.imread(file_name(self.path), _FLAGS)
-        if picture is None:
-            raise PictureError(f"{self.path}: not a readable picture")
-        return picture  # type: ignore[return-value]
+        return read_picture(self.path, _FLAGS)
 
 
 def is_voc(data: Path) -> bool:

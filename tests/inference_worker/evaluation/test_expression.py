@@ -150,7 +150,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     folder = ferplus_folder(tmp_path, [(0, NEUTRAL)])
     file = classifier(tmp_path)
     (folder / "fer0000000.png").write_bytes(b"no picture")
-    with pytest.raises(PictureError, match=r"fer0000000.png: missing or not a picture"):
+    with pytest.raises(PictureError, match=r"fer0000000.png: not a readable picture"):
         evaluate_expression(file, tmp_path)
     (folder / "label.csv").unlink()
     with pytest.raises(ConfigError, match=r"label.csv: no such file"):

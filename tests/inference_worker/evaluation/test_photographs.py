@@ -1,13 +1,16 @@
 """Labelled photographs go through the shipped detector and the product's crop."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from roommood.inference_worker.evaluation.faces import evaluate_faces
 from roommood.inference_worker.evaluation.model_evaluation import evaluate_model
 from roommood.inference_worker.evaluation.photographs import evaluate_photographs, has_photographs
-from roommood.inference_worker.models.files import SHIPPED_EXPRESSION
+from roommood.inference_worker.models.files import SHIPPED_EXPRESSION, SHIPPED_FACE
 from roommood.inference_worker.vision.opencv import Picture, cv2
 from roommood.shared.errors import ConfigError, PictureError
 from tests.inference_worker.pictures import astronaut, grace_hopper, plain
@@ -109,3 +112,27 @@ def test_pictures_that_are_missing_are_told_before_any_is_looked_at(tmp_path: Pa
     (data / "labels.csv").write_text("image,emotion\na.png,happiness\n")
     with pytest.raises(PictureError, match=r"a\.png: not a readable picture"):
         evaluate_photographs(SHIPPED_EXPRESSION, data)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """What begins a PNG that claims these sides, and little more."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (png_header(100_000, 100_000), "more than 64000000 pixels: make it smaller"),
+        (b"\0\0\0\x18ftypheic" + bytes(99), "it is HEIC, whatever its name: convert it"),
+        (b"", "a picture of 0 bytes"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_says_why(tmp_path: Path, content: bytes, why: str) -> None:
+    data = folder(tmp_path, {"a.jpg": (astronaut(), "happiness")})
+    (data / "images" / "a.jpg").write_bytes(content)
+    with pytest.raises(PictureError, match=rf"a\.jpg: not a readable picture: .*{why}"):
+        evaluate_photographs(SHIPPED_EXPRESSION, data)
+    (data / "annotations").mkdir()
+    with pytest.raises(PictureError, match=rf"a\.jpg: not a readable picture: .*{why}"):
+        evaluate_faces(str(SHIPPED_FACE), data)
