@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from roommood.shared.errors import ConfigError, RoommoodError
+from roommood.shared.process.logs import printable
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import release
 from roommood.shared.security.secret_urls import without_passwords
@@ -41,7 +42,8 @@ VersionOption = Annotated[
 
 def fail(error: RoommoodError) -> int:
     """Prints an error for a person; returns the exit code that goes with it."""
-    typer.echo(f"error: {without_passwords(str(error))}", err=True)
+    lines = without_passwords(str(error)).split("\n")
+    typer.echo("error: " + "\n".join(map(printable, lines)), err=True)
     return error.exit_code
 
 
@@ -128,7 +130,7 @@ def _fail_of_system(error: OSError) -> int:
     Any other failure of the system is one of ours, and goes on with its traceback.
     """
     if isinstance(error.filename, str | bytes | os.PathLike):
-        name = without_passwords(os.fsdecode(error.filename))
+        name = printable(without_passwords(os.fsdecode(error.filename)))
         typer.echo(f"error: {name}: {error.strerror}", err=True)
     elif error.errno in _OUTPUT_FULL:
         typer.echo(f"error: the output takes no more: {error.strerror}", err=True)

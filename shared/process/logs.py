@@ -86,7 +86,7 @@ class _Text(logging.Formatter):
         lines = [f"{head}{record.getMessage()}{fields}"]
         if record.exc_info:
             lines += self.formatException(record.exc_info).split("\n")
-        return "\n".join(_printable(line) for line in lines)
+        return "\n".join(printable(line) for line in lines)
 
 
 class _Json(logging.Formatter):
@@ -112,6 +112,6 @@ def _plain(value: object) -> str:
     return json.dumps(text) if " " in text or not text else text
 
 
-def _printable(text: str) -> str:
-    # What a peer sent may hold escape sequences that would rewrite the operator's terminal.
+def printable(text: str) -> str:
+    """One line, with escapes for what a terminal would obey: a peer may have sent it."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

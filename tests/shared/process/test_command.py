@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from roommood.shared.process.command import run_app
+from roommood.shared.errors import ConfigError
+from roommood.shared.process.command import fail, run_app
 
 
 def test_a_python_of_32_bits_is_refused_before_anything_else(
@@ -127,3 +128,11 @@ def test_a_library_that_is_interrupted_while_it_loads_is_not_told_as_broken(
 def test_an_interrupt_outside_of_the_app_is_no_traceback() -> None:
     done = run("import os, signal; run_app(lambda: os.kill(os.getpid(), signal.SIGINT))")
     assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_what_a_terminal_would_obey_is_shown_and_not_sent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A name of a file, or what a server says: "é" is a letter, and lines stay lines."""
+    assert fail(ConfigError("a\x1b]0;owned\x07é\r\n  line 2")) == 2
+    assert capsys.readouterr().err == "error: a\\x1b]0;owned\\x07é\\r\n  line 2\n"
