@@ -176,8 +176,7 @@ class Broker:
         self._refusal = str(reason) if reason.is_failure else ""
         if reason.is_failure:
             return  # the connection's end tells it
-        # A newer broker may answer the next connection.
-        self._abilities = replace(updated(self._abilities, properties), is_v5=True)
+        self._abilities = updated(self._abilities, properties)
         self._refusals.clear()
         self._log.back(self._settings.broker)
         if not client.is_v5:

@@ -1,6 +1,7 @@
 """One connection to a broker: paho's client, told what a connection of the bridge is."""
 
 import contextlib
+import socket
 import ssl
 import threading
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from roommood.shared.process.runtime import new_id
 from roommood.shared.process.settings import MqttSettings
 
 _KEEPALIVE_S: Final = 30
+# Seconds for a first answer by MQTT 5; by 3.1.1 it may come as late as any other.
+_V5_ANSWER_S: Final = 10.0
 # Messages that the broker has not acknowledged; beyond that it is told that they are not sent.
 _MOST_WAITING: Final = 100_000
 
@@ -69,12 +72,20 @@ class Client(paho.Client):
         try:
             self.connect(*self._address, keepalive=_KEEPALIVE_S)
             self.loop_start()
+            # Some that know no MQTT 5 never say so.
+            if self.is_v5 and not self._has_ended.wait(_V5_ANSWER_S) and not self.is_connected():
+                self._hang_up()
             self._has_ended.wait()
         finally:
             # Without a farewell, so that the broker tells the last will.
             if (link := self.socket()) is not None:
                 with contextlib.suppress(OSError):
                     link.close()
+
+    def _hang_up(self) -> None:
+        if (link := self.socket()) is not None:
+            with contextlib.suppress(OSError):
+                link.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
 
     def loop_forever(
         self, timeout: float = 1.0, retry_first_connection: bool = False

@@ -151,12 +151,14 @@ def is_v5(hello: bytes) -> bool:
     return b"MQTT\x05" in hello
 
 
-def older(refusal: bytes) -> Answer:
-    """Who asks by MQTT 5 is sent these bytes, and that is that."""
+def older(refusal: bytes | None) -> Answer:
+    """Who asks by MQTT 5 is sent these bytes, and that is that; None: it is kept waiting."""
 
     def answer(link: socket.socket, hello: bytes) -> None:
-        link.sendall(refusal if is_v5(hello) else b"\x20\x02\x00\x00")
-        if is_v5(hello):
+        if not is_v5(hello):
+            link.sendall(b"\x20\x02\x00\x00")
+        elif refusal is not None:
+            link.sendall(refusal)
             link.close()
 
     return answer
@@ -209,10 +211,13 @@ def test_a_topic_that_is_no_text_is_passed_over(fed: RedisServer, tmp_path: Path
         assert "lost" not in bridge.log.read_text()
 
 
-@pytest.mark.parametrize("refusal", [b"\x20\x02\x00\x01", b""], ids=["says so", "hangs up"])
+@pytest.mark.parametrize(
+    "refusal", [b"\x20\x02\x00\x01", b"", None], ids=["says so", "hangs up", "is silent"]
+)
 def test_an_older_broker_is_spoken_to_by_mqtt_3_1_1(
-    fed: RedisServer, tmp_path: Path, refusal: bytes
+    fed: RedisServer, tmp_path: Path, refusal: bytes | None
 ) -> None:
+    """As RabbitMQ 3.10 hangs up, and amqtt waits for more."""
     with playing(older(refusal), tmp_path) as there, bridged(there, fed) as bridge:
         logged(bridge, "MQTT 3.1.1 is spoken")
 
