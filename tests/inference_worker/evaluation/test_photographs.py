@@ -114,16 +114,21 @@ def test_pictures_that_are_missing_are_told_before_any_is_looked_at(tmp_path: Pa
         evaluate_photographs(SHIPPED_EXPRESSION, data)
 
 
-def png_header(width: int, height: int) -> bytes:
-    """What begins a PNG that claims these sides, and little more."""
-    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n\0\0\0\r" + chunk + struct.pack(">I", zlib.crc32(chunk))
+def png(width: int, height: int) -> bytes:
+    """A PNG that claims these sides, and has little more."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(bytes(99))), (b"IEND", b"")
+    chunks = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (png_header(100_000, 100_000), "more than 64000000 pixels: make it smaller"),
+        (png(100_000, 100_000), "more than 64000000 pixels: make it smaller"),
         (b"\0\0\0\x18ftypheic" + bytes(99), "it is HEIC, whatever its name: convert it"),
         (b"", "a picture of 0 bytes"),
     ],
