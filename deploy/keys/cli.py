@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from roommood.aggregator.terminal.common import print_table
 from roommood.shared.process.command import new_app
 
 if TYPE_CHECKING:
@@ -83,7 +84,6 @@ def list_keys(keys: KeysOption = DEFAULT_FOLDER) -> None:
 
     Example: `roommood keys list`
     """
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -91,7 +91,7 @@ def list_keys(keys: KeysOption = DEFAULT_FOLDER) -> None:
     for entry in _site(keys).listed():
         row = (entry.holder, entry.room, entry.fingerprint, entry.state)
         table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+    print_table(table)
 
 
 @app.command()

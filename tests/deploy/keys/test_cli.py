@@ -378,3 +378,23 @@ def test_a_folder_that_is_closed_already_may_hold_other_things(tmp_path: Path) -
     (folder / "redis").mkdir()
     SiteKeys(folder).init()
     assert worker_keys(folder) is not None
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "pipe"])
+def test_a_list_of_keys_leaves_nothing_out(
+    columns: str, site: SiteKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fingerprints are there to be compared."""
+    name, room = "the-camera-above-the-door-of-the-upper-hall", "the-upper-hall-of-the-west-wing"
+    site.add_camera(name, room)
+    if columns != "pipe":
+        monkeypatch.setenv("COLUMNS", columns)
+        monkeypatch.setenv("FORCE_COLOR", "1")
+        monkeypatch.setenv("NO_COLOR", "1")
+    output = CliRunner().invoke(app, ["list", "--keys", str(site.folder)]).output
+    assert "…" not in output
+    if columns == "pipe":
+        (line,) = [line for line in output.splitlines() if name in line]
+        (entry,) = [entry for entry in site.listed() if entry.room == room]
+        assert room in line
+        assert entry.fingerprint in line
