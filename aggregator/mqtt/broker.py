@@ -40,6 +40,7 @@ _PACKET_BYTES: Final = 16
 # By the library's words, for what brokers answer to another version than theirs, or answer by
 # another version than they say.
 _NO_SUCH_VERSION: Final = "Unsupported protocol version"
+_NO_REASON: Final = "Unspecified error"
 _NOT_UNDERSTOOD: Final = (_NO_SUCH_VERSION, "Protocol error", "Malformed packet")
 
 
@@ -215,7 +216,9 @@ class Broker:
 
     def _on_disconnect(self, client: Any, _data: Any, _flags: Any, reason: Any, _more: Any) -> None:
         refusal, self._is_up = self._refusal, False
-        why = refusal or str(reason)
+        why = refusal or str(reason).replace(
+            _NO_REASON, "it ended the connection and said no reason"
+        )
         if refusal is None:
             why = self._no_broker()  # an older one just hangs up
         if why in _NOT_UNDERSTOOD or refusal is None:

@@ -117,6 +117,17 @@ def test_the_late_last_will_of_an_earlier_connection_does_not_leave_it_unavailab
     earlier.loop_stop()
 
 
+def test_a_broker_that_goes_is_told_as_that_and_found_again(
+    broker: Mosquitto, fed: RedisServer
+) -> None:
+    with bridged(broker, fed) as bridge:
+        logged(bridge, "redis found")
+        broker.kill()
+        logged(bridge, "it ended the connection and said no reason")
+        broker.start()
+        logged(bridge, "broker back")
+
+
 def test_two_bridges_with_one_prefix_are_told(broker: Mosquitto, fed: RedisServer) -> None:
     with bridged(broker, fed) as bridge, RedisServer() as other:
         logged(bridge, "broker found")
