@@ -26,8 +26,9 @@ _MOST_WRONG_AT_ONCE: Final = 1_000
 _MOST_FORM_BYTES: Final = 4_096
 _OPEN_PATHS: Final = ("/login", "/assets/dashboard.css", "/favicon.ico", "/healthz")
 _LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
-# At the second a page asks whether it would be refused.
-_POST_PATHS: Final = ("/login", "/origin", "/_nicegui_ws/")
+# At the first a page asks whether it would be refused.
+_PAGE_ASKS: Final = ("/origin", "/_nicegui_ws/")
+_POST_PATHS: Final = ("/login", *_PAGE_ASKS)
 _READS: Final = frozenset({"GET", "HEAD"})
 _MOST_SHOWN_CHARS: Final = 100
 
@@ -70,8 +71,11 @@ class Guard:
             return PlainTextResponse(
                 "there is only something to GET\n", 405, {"allow": "GET, HEAD"}
             )
-        if path == "/origin":
-            return Response(status_code=204)
+        refusal = await self._unknown(path, asked, receive)
+        return Response(status_code=204) if refusal is None and path == "/origin" else refusal
+
+    async def _unknown(self, path: str, asked: HTTPConnection, receive: Receive) -> Response | None:
+        """What is answered to who has not given the password; None where none is asked for."""
         if self._sessions is None:
             return None
         if path == "/login" and asked.scope["type"] == "http":
@@ -186,10 +190,13 @@ def _is_reading(asked: HTTPConnection) -> bool:
 
 
 def _ask(asked: HTTPConnection) -> Response:
-    """People are shown a form, programs are asked as RFC 7617 says."""
+    """People are shown a form, programs are asked as RFC 7617 says; not what an open page asks
+    with, for which a browser would wait until somebody has filled in a box of its own."""
     if "text/html" in asked.headers.get("accept", ""):
         return RedirectResponse(link("/login"), 303)
-    challenge = {"WWW-Authenticate": 'Basic realm="roommood", charset="UTF-8"'}
+    is_open_page = own_path(asked.scope).startswith(_PAGE_ASKS)
+    scheme = "Form" if is_open_page else "Basic"
+    challenge = {"WWW-Authenticate": f'{scheme} realm="roommood", charset="UTF-8"'}
     return JSONResponse({"detail": "the password is needed"}, 401, challenge)
 
 

@@ -30,3 +30,25 @@ def test_a_person_gives_the_password_and_sees_the_rooms(tmp_path: Path, open_pag
         until(lambda: "studio" in seen.text(), "the rooms are shown")
         until(lambda: seen.text(".rm-status").startswith("live"), "the page is live")
         rooms.close()
+
+
+def test_a_page_whose_password_is_forgotten_asks_for_it_by_itself(
+    tmp_path: Path, open_page: Open
+) -> None:
+    """A server that starts anew knows nobody; an open page would try to reconnect for ever."""
+    options = ("--password-file", str(secret(tmp_path, WORD)))
+    with RedisServer() as server:
+        rooms, seen = Rooms(server), open_page(DESKTOP)
+        rooms.show("studio", "happiness")
+        with serving(tmp_path, server.url, *options) as served:
+            seen.open(served.url)
+            seen.page.keyboard.type(WORD)
+            seen.page.keyboard.press("Enter")
+            until(lambda: "studio" in seen.text(), "the rooms are shown")
+        with serving(tmp_path, server.url, *options, port=served.port):
+            seen.page.wait_for_url("**/login")
+            seen.page.wait_for_selector("#password")
+            seen.page.keyboard.type(WORD)
+            seen.page.keyboard.press("Enter")
+            until(lambda: "studio" in seen.text(), "the rooms are shown again")
+        rooms.close()

@@ -1,14 +1,20 @@
-// Where the page's web socket stays away: says so if it is refused for the address by which the page
-// was opened. Without this the page would only say that it tries to reconnect.
+// While the page's web socket is away: asks whether it is refused. Without this the page would say
+// for ever that it tries to reconnect.
 const asked = new URL("../origin", document.currentScript.src);
 
-setTimeout(async () => {
-  if (window.did_handshake) return;
-  const answer = await fetch(asked, { method: "POST" });
-  if (answer.status !== 421) return;
-  const why = document.createElement("p");
-  why.className = "rm-banner";
-  why.setAttribute("role", "alert");
-  why.textContent = await answer.text();
-  document.body.prepend(why);
+setInterval(async () => {
+  if (window.socket?.connected) return;
+  const answer = await fetch(asked, { method: "POST", redirect: "manual" }).catch(() => null);
+  if (answer?.status === 401 || answer?.type === "opaqueredirect") {
+    // The password is to be given again, here or at the server in front.
+    window.location.reload();
+  } else if (answer?.status === 421 && !document.getElementById("refused")) {
+    // The address by which the page was opened is not known as its own.
+    const why = document.createElement("p");
+    why.id = "refused";
+    why.className = "rm-banner";
+    why.setAttribute("role", "alert");
+    why.textContent = await answer.text();
+    document.body.prepend(why);
+  }
 }, 3000);

@@ -54,9 +54,11 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, redis_url: str, *options: str, bind: str = "") -> Iterator[Served]:
+def serving(
+    folder: Path, redis_url: str, *options: str, bind: str = "", port: int = 0
+) -> Iterator[Served]:
     """Starts it, and ends it in good order."""
-    port = free_port()
+    port = port or free_port()
     log = folder / f"dashboard-{port}.log"
     code = "from roommood.aggregator.dashboard.cli import main; main()"
     where = ("--bind", f"{bind or '127.0.0.1'}:{port}", "--redis", redis_url)

@@ -64,6 +64,15 @@ def test_a_web_socket_may_come_from_where_people_open_the_page(
     assert not socket_opens(dashboard, origin=_ORIGIN)  # the control: it was told of no such name
 
 
+def test_a_page_learns_whether_it_is_refused(proxied: Served) -> None:
+    asked = {origin: _asks(proxied, origin) for origin in (_ORIGIN, "https://evil.example")}
+    assert asked == {_ORIGIN: 204, "https://evil.example": 421}
+
+
+def _asks(served: Served, origin: str) -> int:
+    return served.http.post(f"{_BASE}/origin", headers={"origin": origin}).status_code
+
+
 def test_the_log_says_what_was_refused(proxied: Served) -> None:
     assert not socket_opens(proxied, origin="https://evil.example")
     assert "origin=https://evil.example" in proxied.log.read_text()

@@ -131,6 +131,15 @@ def test_a_program_gives_the_password_with_each_request(closed: Served) -> None:
     assert "Basic" in closed.get("/api/health").headers["www-authenticate"]
 
 
+@pytest.mark.parametrize("path", ["/origin", "/_nicegui_ws/socket.io/?EIO=4&transport=polling"])
+def test_an_open_page_is_not_asked_for_it_as_a_program_is(closed: Served, path: str) -> None:
+    """For that a browser puts up a box of its own, and waits."""
+    answer = closed.http.post(path)
+    assert answer.status_code == 401
+    assert "Basic" not in answer.headers["www-authenticate"]
+    assert closed.http.post("/origin", headers=basic(WORD)).status_code == 204
+
+
 def test_a_person_gives_it_once(closed: Served) -> None:
     assert log_in(closed, "not the password").status_code == 401
     answer = log_in(closed, WORD)
