@@ -145,12 +145,21 @@ def _check_input(model: OnnxModel, due: CropTensor | PictureTensor) -> None:
 
 def _check_output(model: OnnxModel, due: Shape) -> None:
     name, shape = next(iter(model.output_shapes.items()))
-    if len(shape) != len(due) or not _fits(shape, due):
+    rows = without_ones(shape, model.input_shape[0])
+    if len(rows) != len(due) or not _fits(rows, due):
         raise ModelError(
             f"{model.path}: its {'first ' * (len(model.output_shapes) > 1)}output {name} is "
             f"{_shown(shape) or 'one number'}, but {due[-1]} labels need {_shown(due)}: correct "
             "the labels, or export it with such an output"
         )
+
+
+def without_ones(shape: Shape, batch: int | None) -> Shape:
+    """An output's shape without dimensions of one beside the batch, as pooling leaves them; where
+    the batch is one, that may be missing."""
+    if len(shape) == 1 and batch == 1:
+        return (1, *shape)
+    return (*shape[:1], *(side for side in shape[1:] if side != 1))
 
 
 def _fits(shape: Sequence[int | None], due: Sequence[int | None]) -> bool:

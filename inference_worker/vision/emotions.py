@@ -7,7 +7,11 @@ from typing import Final
 import numpy as np
 
 from roommood.inference_worker.models.contract import ExpressionContract
-from roommood.inference_worker.models.files import SHIPPED_EXPRESSION, load_expression
+from roommood.inference_worker.models.files import (
+    SHIPPED_EXPRESSION,
+    load_expression,
+    without_ones,
+)
 from roommood.inference_worker.models.registry import named_model
 from roommood.inference_worker.vision.crops import cut_into, square_of
 from roommood.inference_worker.vision.faces import BoxStyle, Detection
@@ -33,6 +37,8 @@ SELF_TEST_TOLERANCE: Final = 0.02
 _TOLERANCE_ELSEWHERE: Final = 0.05
 _SMALLEST: Final = 1e-9
 _WARM_UP_BATCHES: Final = (1, 2, 4)
+# Of an output: faces and labels.
+_DIMENSIONS: Final = 2
 _IN_WIRE_ORDER: Final = list(range(len(EXPRESSIONS)))
 
 
@@ -182,9 +188,14 @@ class ExpressionClassifier:
 
     def _scores(self, tensor: Tensor) -> Tensor:
         if not self._one_by_one:
-            return self._model(tensor, self._outputs)[0]
-        batches = np.split(tensor, len(tensor))
-        return np.concatenate([self._model(batch, self._outputs)[0] for batch in batches])
+            return self._rows(tensor)
+        return np.concatenate([self._rows(batch) for batch in np.split(tensor, len(tensor))])
+
+    def _rows(self, tensor: Tensor) -> Tensor:
+        scores = self._model(tensor, self._outputs)[0]
+        if scores.ndim == _DIMENSIONS:
+            return scores
+        return scores.reshape([int(side or 0) for side in without_ones(scores.shape, len(tensor))])
 
     def _tensor(self, crops: Picture) -> Tensor:
         """The crops as the contract's float32 tensor."""

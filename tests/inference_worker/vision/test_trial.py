@@ -31,6 +31,7 @@ def network(
     of: Any = TensorProto.FLOAT,
     declared: Sequence[Any] = ("n", 8),
     first: Sequence[NodeProto] = (),
+    to_shape: Sequence[int] = (-1, 8),
 ) -> Path:
     """`raw`, random sums of the 64 pixels of `flat`, and what `tail` makes of it."""
     numbers = np.random.default_rng(1)
@@ -41,6 +42,7 @@ def network(
         "zero": np.float32(0),
         "far_apart": np.array([50, *[0] * 7], np.float32),
         "one_row": np.array([1, -1], np.int64),
+        "to_shape": np.array(to_shape, np.int64),
     }
     nodes = [*first] or [node("Flatten", "faces", to="flat")]
     nodes += [node("MatMul", "flat", "weights", to="raw"), *(tail or [node("Identity", "raw")])]
@@ -157,6 +159,33 @@ def test_a_model_that_takes_one_face_whatever_it_says_is_given_one_at_a_time(
     classifier = open_analyzer(classifier=str(file)).classifier
     due = open_classifier(str(network(tmp_path / "any.onnx")), box_style="tight")
     assert np.allclose(classifier.answers(crops), due.answers(crops), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "output"),
+    [
+        (("n", 1, 8, 8), (-1, 1, 1, 8)),
+        (("n", 1, 8, 8), (-1, 8, 1)),
+        ((1, 1, 8, 8), (1, 8, 1, 1)),
+        ((1, 1, 8, 8), (8,)),
+    ],
+)
+def test_an_output_may_have_dimensions_of_one_beside_or_none_for_its_only_face(
+    tmp_path: Path, shape: Sequence[Any], output: Sequence[int]
+) -> None:
+    crops = np.random.default_rng(2).integers(0, 256, (3, 8, 8), np.uint8)
+    declared = ["n" if side < 0 else side for side in output]
+    due = open_classifier(str(network(tmp_path / "any.onnx")), box_style="tight")
+    for name, sides in (("a.onnx", declared), ("b.onnx", ["k"] * len(output))):
+        file = network(
+            tmp_path / name,
+            node("Reshape", "raw", "to_shape"),
+            shape=shape,
+            declared=sides,
+            to_shape=output,
+        )
+        classifier = open_analyzer(classifier=str(file)).classifier
+        assert np.allclose(classifier.answers(crops), due.answers(crops), atol=1e-5)
 
 
 def test_a_model_that_divides_by_a_pictures_contrast_is_taken(
