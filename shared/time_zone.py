@@ -68,7 +68,11 @@ def parse_zone(name: str) -> ZoneInfo:
     """Raises ConfigError that names the nearest zone there is."""
     zone = find_zone(name)
     if zone is None:
-        close = difflib.get_close_matches(name, available_timezones(), n=1, cutoff=0.5)
-        nearest = f"; did you mean {close[0]}?" if close else ", such as Europe/Berlin or UTC"
+        # "utc" is none on a file system that tells large letters from small ones.
+        zones = {zone.casefold(): zone for zone in sorted(available_timezones())}
+        close = difflib.get_close_matches(name.strip().casefold(), zones, n=1, cutoff=0.5)
+        nearest = (
+            f"; did you mean {zones[close[0]]}?" if close else ", such as Europe/Berlin or UTC"
+        )
         raise ConfigError(f"{name!r} is no time zone: give an IANA name{nearest}")
     return zone
