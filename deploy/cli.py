@@ -33,7 +33,7 @@ _TARGETS: Final = "What to look at, beside this machine"
 # The others look for unknown variables together with all else that is wrong with their settings.
 WITHOUT_SETTINGS: Final = frozenset({"analyse", "demo", "doctor", "deploy", "keys", "models"})
 
-app = new_app(no_args_is_help=True, pretty_exceptions_show_locals=False)
+app = new_app(no_args_is_help=True)
 
 
 @app.callback()

@@ -20,9 +20,17 @@ from roommood.shared.security.secret_urls import without_passwords
 
 
 def new_app(**more: Any) -> typer.Typer:
-    """A typer app whose help is Markdown and answers to -h too; `more` as `typer.Typer` takes."""
+    """A typer app whose help is Markdown and answers to -h too; `more` as `typer.Typer` takes.
+
+    A traceback of it has no values, as typer's had until 0.22: a password may be among them.
+    """
     names = {"help_option_names": ["-h", "--help"]}
-    return typer.Typer(rich_markup_mode="markdown", context_settings=names, **more)
+    return typer.Typer(
+        rich_markup_mode="markdown",
+        context_settings=names,
+        pretty_exceptions_show_locals=False,
+        **more,
+    )
 
 
 def print_version(is_asked: bool) -> None:

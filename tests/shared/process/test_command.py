@@ -136,3 +136,18 @@ def test_what_a_terminal_would_obey_is_shown_and_not_sent(
     """A name of a file, or what a server says: "é" is a letter, and lines stay lines."""
     assert fail(ConfigError("a\x1b]0;owned\x07é\r\n  line 2")) == 2
     assert capsys.readouterr().err == "error: a\\x1b]0;owned\\x07é\\r\n  line 2\n"
+
+
+def test_a_traceback_has_no_values() -> None:
+    """With typer's default of older versions it shows each variable (`make lowest`)."""
+    code = (
+        "from roommood.shared.process.command import new_app, run_app\n"
+        "app = new_app()\n"
+        "@app.command()\n"
+        "def command() -> None:\n"
+        "    password = ''.join(('S3', 'CRET'))\n"
+        "    raise ValueError('broken')\n"
+        "run_app(app)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, "broken" in done.stderr, "S3CRET" in done.stderr) == (1, True, False)
