@@ -11,6 +11,8 @@ from roommood.aggregator.stats.site import Site
 REDIS: Final = "Redis"
 # What a camera says while nobody knows yet how it is.
 _UNSURE: Final = ("starting",)
+_DAY_S: Final = 86_400.0
+_LONGEST_HOLD_S: Final = 3_600.0
 _TODO: Final = "its log says why; what is counted waits at the workers until it is back"
 
 
@@ -109,7 +111,8 @@ class Watch:
     """Remembers what was told.
 
     A fault is told once it has stood for `hold_s`, and its end once it has been gone for as long;
-    what comes and goes faster is not told. So a start tells nothing at first, and then what still
+    what comes and goes faster is not told, and the end of what comes again and again only once it
+    has been gone for longer. So a start tells nothing at first, and then what still
     is wrong. A room's expression is told once it has been dominant for `expression_hold_s`, the
     first of a room never.
     """
@@ -117,6 +120,8 @@ class Watch:
     def __init__(self, hold_s: float, expression_hold_s: float) -> None:
         self._hold_s, self._expression_hold_s = hold_s, expression_hold_s
         self._cases: dict[str, _Case] = {}
+        # When each was told as wrong within the last day.
+        self._began_s: dict[str, list[float]] = {}
         self._rooms: dict[str, _Shown] = {}
 
     def see(self, look: Look, now_s: float) -> list[Event]:
@@ -131,6 +136,8 @@ class Watch:
                 case.kind_s = now_s
             case.fault, case.well_s = fault, None
             if case.announced != fault.kind and now_s - case.kind_s >= self._hold_s:
+                if not case.announced:
+                    self._note_began(name, now_s)
                 case.announced = fault.kind
                 yield Event("began", fault.of, fault.room, fault.what, fault.todo)
 
@@ -144,10 +151,23 @@ class Watch:
             case.well_s = now_s if case.well_s is None else case.well_s
             if not case.announced:
                 del self._cases[name]
-            elif now_s - case.well_s >= self._hold_s:
+            elif now_s - case.well_s >= self._end_hold_s(name):
                 del self._cases[name]
                 lasted_s, fault = case.well_s - case.since_s, case.fault
                 yield Event("over", fault.of, fault.room, fault.what, lasted_s=lasted_s)
+
+    def _note_began(self, name: str, now_s: float) -> None:
+        self._began_s.setdefault(name, []).append(now_s)
+        for each, times in list(self._began_s.items()):
+            lately = [began_s for began_s in times if now_s - began_s < _DAY_S]
+            self._began_s[each] = lately
+            if not lately:
+                del self._began_s[each]
+
+    def _end_hold_s(self, name: str) -> float:
+        """How long it must be well: twice as long each time that it comes back within a day."""
+        again = max(0, len(self._began_s.get(name, ())) - 1)
+        return max(self._hold_s, min(self._hold_s * 2.0 ** min(again, 20), _LONGEST_HOLD_S))
 
     def _out_of_sight(self, name: str, has_left: bool) -> None:
         """What people know of waits until it is seen again; all else begins anew then."""

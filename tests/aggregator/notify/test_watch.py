@@ -53,6 +53,24 @@ def test_what_flaps_after_it_was_told_is_neither_over_nor_told_again() -> None:
     ]
 
 
+def test_what_comes_again_and_again_all_day_is_told_a_few_times_and_its_end_at_last() -> None:
+    flapping = ([SILENT] * 40 + [WELL] * 40) * 200
+    events = notified(*flapping, *[WELL] * 4_000)
+    assert [kind for _, kind, _ in events] == ["began", "over", "began", "over"]
+    assert events[2][0] < 200
+    assert events[3][0] == len(flapping) - 40 + 60, "it is well for twice as long"
+
+
+def test_what_was_told_again_and_again_yesterday_ends_as_fast_as_the_first() -> None:
+    watch = Watch(30.0, 30.0)
+    events: list[tuple[float, int, str]] = []
+    for began_s in (0.0, 200.0, 90_000.0):
+        for second in range(150):
+            look = SILENT if second < 31 else WELL
+            events += [(began_s, second, e.kind) for e in watch.see(look, began_s + second)]
+    assert [second for _, second, kind in events if kind == "over"] == [61, 91, 61]
+
+
 def test_a_start_tells_nothing_at_once_and_then_what_still_is_wrong() -> None:
     assert notified(*[SILENT] * 20, *[WELL] * 100) == []
     assert notified(*[SILENT] * 100) == [(30, "began", "silent")]
