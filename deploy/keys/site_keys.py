@@ -32,6 +32,8 @@ from roommood.shared.security.keys import (
 )
 
 _TO_COPY: Final = "to-copy"
+# What `roommood keys redis` may have written there before.
+_REDIS: Final = "redis"
 _HEAD: Final = "# Secret: whoever can read this file can take its holder's place.\n"
 
 
@@ -213,7 +215,7 @@ def _refuse_others_folder(folder: Path) -> None:
     try:
         if not folder.exists():
             return
-        names = [path.name for path in folder.iterdir()]
+        names = [path.name for path in folder.iterdir() if path.name != _REDIS]
         is_open = folder.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     except OSError as error:
         raise ConfigError(f"cannot make the key folder {folder}: {error.strerror}") from error

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 from roommood.deploy.doctor.findings import Level
 from roommood.deploy.doctor.keys import check_keys
 from roommood.deploy.keys.cli import app
+from roommood.deploy.keys.redis_users import write_redis_access
 from roommood.deploy.keys.site_keys import SiteKeys, new_pair
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import AggregatorSettings, WorkerSettings, load
@@ -398,3 +399,11 @@ def test_a_list_of_keys_leaves_nothing_out(
         (entry,) = [entry for entry in site.listed() if entry.room == room]
         assert room in line
         assert entry.fingerprint in line
+
+
+def test_the_passwords_of_redis_may_be_made_first(tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    folder.mkdir(mode=0o755)
+    write_redis_access(folder / "redis")
+    SiteKeys(folder).init()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
