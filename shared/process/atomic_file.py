@@ -42,11 +42,11 @@ def atomic_file(
 
 def require_replaceable(path: Path) -> None:
     """Raises ConfigError for what is there and no file: root would replace the device itself."""
-    if path.is_dir():
+    # Unlike Path's these raise nothing: a name that is too long, say, is told when it is written.
+    if os.path.isdir(path):
         raise ConfigError(f"{path} cannot be written: it is a folder")
-    with suppress(OSError):  # a name that is too long, say, is told when it is written
-        if path.exists() and not path.is_file():
-            raise ConfigError(f"{path} is no file, but a device, a pipe or a socket: give another")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigError(f"{path} is no file, but a device, a pipe or a socket: give another")
 
 
 def write_private(path: Path, text: str) -> None:

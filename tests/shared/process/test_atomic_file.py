@@ -133,3 +133,8 @@ def test_what_is_there_and_no_file_is_not_replaced(kind: str, tmp_path: Path) ->
     assert ".part" not in str(caught.value)
     assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
     assert os.listdir(tmp_path) == ["there"]
+
+
+def test_a_name_that_is_too_long_is_told_as_what_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be written: File name too long"):
+        write(tmp_path / ("x" * 300))
