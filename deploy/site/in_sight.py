@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-# What `ProtectHome=yes` of the units hides.
-_HIDDEN: Final = ("/home", "/root", "/run/user")
+# What `ProtectHome=yes` and `PrivateTmp=yes` of the units hide.
+_HIDDEN: Final = ("/home", "/root", "/run/user", "/tmp", "/var/tmp")
 _MODELS: Final = ("detector", "classifier")
 # What a worker needs no file of its own for.
 _SHIPPED: Final = frozenset({"", "haar", "face", "expression"})

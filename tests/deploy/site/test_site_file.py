@@ -105,6 +105,7 @@ def test_a_mistake_is_named_with_the_file(tmp_path: Path, more: str, message: st
         ("my.onnx", False),
         ("~/my.onnx", False),
         ("/home/ada/my.onnx", False),
+        ("/tmp/my.onnx", False),
         ("yunet-n", False),  # pulled into a home folder
         ("/opt/roommood/models/my.onnx", True),
         ("face", True),
