@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from roommood.shared.errors import ConfigError
+from roommood.shared.text_file import decode_text, why
 
 # Excel writes semicolons where the comma is in numbers; in Unicode, tabs and UTF-16.
 _DELIMITERS: Final = (",", ";", "\t")
@@ -37,13 +38,7 @@ def rows_of(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        return data.decode("utf-16" if is_utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise ConfigError(
-            f"{path}, line {line}: a letter is not of UTF-8: save it as CSV in UTF-8"
-        ) from error
+        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return data.decode("utf-16") if is_utf16 else decode_text(data)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be read: {why(error)}") from error

@@ -89,7 +89,7 @@ def test_such_a_folder_is_known_by_its_layout(tmp_path: Path) -> None:
         (b"name,label\n", "line 1"),
         (b"", "line 1"),
         (b"image,emotion\n\na.png\n", "line 3: 1 column"),
-        (b"image,emotion\nM\xfcller.png,fear\n", "line 2: .*save it as CSV in UTF-8"),
+        (b"image,emotion\nM\xfcller.png,fear\n", "line 2 has a letter .*save the file as UTF-8"),
         (b'image,emotion\n"a.png,fear\n', "line 2: not a row of CSV"),
     ],
 )
