@@ -277,7 +277,8 @@ class Worker:
             if not ack.pauses_unknown:
                 self._intake.pause(frozenset(ack.paused_rooms), frozenset(ack.paused_cameras))
         if self._reporter.report_due():
-            self._reporter.send_report(lambda: self._health_report(identity), identity)
+            models = (to_report(self._analyzer.classifier.contract),)
+            self._reporter.send_report(lambda: self._health_report(identity), identity, models)
 
     def _debug(self, job: Job, text: str, **fields: object) -> None:
         if _log.isEnabledFor(logging.DEBUG):
@@ -346,5 +347,4 @@ class Worker:
             identity,
             health=self._stats.numbers(),
             cameras=tuple(self._stats.cameras()[:MAX_CAMERAS_PER_REPORT]),
-            models=(to_report(self._analyzer.classifier.contract),),
         )

@@ -16,7 +16,13 @@ from roommood.shared.errors import WireError
 from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MODELS_EVERY_MS, REPORT_EVERY_MS, WORKER_SILENT_MS
-from roommood.shared.protocol.messages import Ack, Report, Result, TicketedResult
+from roommood.shared.protocol.messages import (
+    Ack,
+    ModelReport,
+    Report,
+    Result,
+    TicketedResult,
+)
 from roommood.shared.security.keys import ClientKeys
 from roommood.shared.transport.client import ClientConnection, Dialer, doctor_command
 from roommood.shared.transport.monitors import ConnectionEvent
@@ -159,19 +165,20 @@ class Reporter:
             if aggregator.connected and now_ms >= aggregator.report_due_ms
         ]
 
-    def send_report(self, report: Callable[[], Report], identity: Report) -> None:
+    def send_report(
+        self, report: Callable[[], Report], identity: Report, models: tuple[ModelReport, ...]
+    ) -> None:
         """Tells those that are due how things stand: one of them writes it to Redis, the others
-        hear that this worker is there. The models go along each minute.
+        hear that this worker is there. The models go along each minute, to all of them: who hears
+        of some workers alone would not notice two models of one name.
 
         `report` is called where it goes out: of many cameras each tells some in turn.
         """
         now_ms = boot_ms()
         writer = next(iter(self._live(now_ms)), "")
         for aggregator in self._due_for_report(now_ms):
-            if aggregator.address == writer:
-                self._send_health(aggregator, report(), now_ms)
-            elif send(aggregator.socket, [wire.encode_report(identity)]):
-                aggregator.report_due_ms = now_ms + REPORT_EVERY_MS
+            is_writer = aggregator.address == writer
+            self._send_report(aggregator, report() if is_writer else identity, models, now_ms)
 
     def hurry(self) -> None:
         """Makes results that wait, and the next report of each aggregator, due at once."""
@@ -264,10 +271,16 @@ class Reporter:
         self.outbox.expedite(aggregator.address)
         return False
 
-    def _send_health(self, aggregator: _Aggregator, report: Report, now_ms: float) -> None:
+    def _send_report(
+        self,
+        aggregator: _Aggregator,
+        report: Report,
+        models: tuple[ModelReport, ...],
+        now_ms: float,
+    ) -> None:
         with_models = now_ms >= aggregator.models_due_ms
-        if not with_models:
-            report = dataclasses.replace(report, models=())
+        if with_models:
+            report = dataclasses.replace(report, models=models)
         if send(aggregator.socket, [wire.encode_report(report)]):
             aggregator.report_due_ms = now_ms + REPORT_EVERY_MS
             if with_models:

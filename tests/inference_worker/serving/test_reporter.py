@@ -46,12 +46,12 @@ class ReporterRig(Rig):
         identity = self.identity()
         self.reporter.tick(identity)
         if self.reporter.report_due():
-            self.reporter.send_report(lambda: self.health(identity), identity)
+            self.reporter.send_report(lambda: self.health(identity), identity, (MODEL,))
         super().tick()
 
     def health(self, identity: Report) -> Report:
         self.made += 1
-        return dataclasses.replace(identity, health={"up_s": self.made}, models=(MODEL,))
+        return dataclasses.replace(identity, health={"up_s": self.made})
 
     def add(self, count: int = 1) -> None:
         for seq in range(count):
@@ -97,16 +97,17 @@ def test_health_is_told_each_second_and_models_each_minute(
     assert aggregator.reports[2].models == (MODEL,)
 
 
-def test_every_aggregator_is_told_of_the_worker_and_one_of_its_health(
+def test_every_aggregator_is_told_of_the_worker_and_its_models_and_one_of_its_health(
     site: ReporterRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = site.aggregator(0), site.aggregator(1)
-    assert first.reports[0].worker_id == second.reports[0].worker_id == "worker"
-    assert (first.reports[0].models, second.reports[0].models) == ((MODEL,), ())
+    for report in (first.reports[0], second.reports[0]):
+        assert (report.worker_id, report.models) == ("worker", (MODEL,))
+    assert (bool(first.reports[0].health), bool(second.reports[0].health)) == (True, False)
     site.lose(first)
     later(monkeypatch, REPORT_EVERY_MS)
     site.until(lambda: len(second.reports) == 2)
-    assert second.reports[1].models == (MODEL,)
+    assert second.reports[1].health
 
 
 def test_a_report_that_is_made_goes_out_whoever_else_is_due(
