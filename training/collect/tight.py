@@ -5,12 +5,12 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from roommood.inference_worker.evaluation.pictures import read_picture
 from roommood.inference_worker.models.files import SHIPPED_FACE
 from roommood.inference_worker.vision.detectors import open_detector
 from roommood.inference_worker.vision.faces import FaceDetector
-from roommood.inference_worker.vision.opencv import cv2
-from roommood.shared.errors import ConfigError
-from roommood.shared.opencv import file_name
+from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.opencv import cv2
 
 _LOOKED_AT: Final = 40
 # Of the shorter side, the median: 0.68 as `collect` cuts, 0.9 to 1.1 of three sets of face
@@ -37,8 +37,11 @@ def check_tight(folder: Path, files: Sequence[Path]) -> None:
 
 def _shares(files: Iterable[Path], detector: FaceDetector) -> Iterable[float]:
     for path in files:
-        picture = cv2.imread(file_name(path))
-        if picture is None or min(picture.shape[:2]) < _LEAST_SIDE_PX:
+        try:
+            picture = read_picture(path, cv2.IMREAD_COLOR)
+        except PictureError:  # told by whoever reads it
+            continue
+        if min(picture.shape[:2]) < _LEAST_SIDE_PX:
             continue
         faces = detector.detect(picture)
         if faces:

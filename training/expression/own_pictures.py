@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 
 from roommood.inference_worker.evaluation.ferplus import SIDE_PX
-from roommood.shared.errors import ConfigError
-from roommood.shared.opencv import file_name
+from roommood.inference_worker.evaluation.pictures import read_picture
+from roommood.shared.errors import ConfigError, PictureError
+from roommood.shared.opencv import cv2
 from roommood.shared.process.progress import Progress, no_progress
 from roommood.shared.protocol.emotions import EXPRESSIONS
 from roommood.training.collect.collection import labelled_files, margin_of, session_of
@@ -86,9 +86,10 @@ def read_face(path: Path, margin: float) -> Pictures:
 
     Of a picture that is not square the middle counts. Raises ConfigError for no picture.
     """
-    picture = cv2.imread(file_name(path), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise ConfigError(f"{path} is not a readable picture: remove it")
+    try:
+        picture = read_picture(path, cv2.IMREAD_GRAYSCALE)
+    except PictureError as error:
+        raise ConfigError(f"{error}: remove it") from error
     height, width = picture.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2

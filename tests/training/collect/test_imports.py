@@ -1,5 +1,7 @@
 """Public sets into the layout that training reads, as a whole or not at all."""
 
+import struct
+import zlib
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
@@ -159,6 +161,20 @@ def test_pictures_of_every_kind_and_in_folders_of_people_are_taken(tmp_path: Pat
     assert sum(of["fear"] for of in counts.values()) == 5
 
 
+def test_a_picture_too_large_to_read_is_named(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "mine" / "fear", ["a.png"])
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")]
+    packed = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    ]
+    huge = b"\x89PNG\r\n\x1a\n" + b"".join(packed)
+    (tmp_path / "mine" / "fear" / "huge.png").write_bytes(huge)
+    with pytest.raises(ConfigError, match=r"huge\.png: not a readable picture.*pixels"):
+        import_folders(tmp_path / "mine", tmp_path / "out")
+
+
 def test_a_kind_that_cannot_be_read_is_named_rather_than_left_out(tmp_path: Path) -> None:
     write_pictures(tmp_path / "mine" / "fear", ["a.png"])
     (tmp_path / "mine" / "fear" / "b.HEIC").write_bytes(b"x")
@@ -197,6 +213,6 @@ def test_an_unknown_class_is_an_error_with_the_nearest_and_leaves_nothing(tmp_pa
 def test_a_file_that_is_no_picture_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     write_pictures(tmp_path / "mine" / "fear", ["a.png"])
     (tmp_path / "mine" / "fear" / "b.png").write_text("no picture")
-    with pytest.raises(ConfigError, match=r"b\.png is not a readable picture"):
+    with pytest.raises(ConfigError, match=r"b\.png: not a readable picture"):
         import_folders(tmp_path / "mine", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
