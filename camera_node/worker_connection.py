@@ -21,12 +21,12 @@ class WorkerConnection(ClientConnection):
         self.sent_ms = 0.0
         self.told_ms = 0.0
         self.refused = ""
-        self.paused: bool | None = None
+        self.paused = self.knows_pauses = False
         self._refused_frames = ("", 0)
 
     def take_pause(self, credit: Credit) -> None:
-        """What this worker says of our room or of us; None where it knows nothing of pauses."""
-        self.paused = None if credit.pauses_unknown else credit.paused
+        """What this worker says of our room or of us, and whether it has been told lately."""
+        self.paused, self.knows_pauses = credit.paused, not credit.pauses_unknown
 
     def newly_refused(self, credit: Credit) -> int:
         """Frames of this connection that its worker has refused since its Credit before."""
@@ -44,17 +44,20 @@ def all_say(links: Iterable[WorkerConnection], says: Callable[[WorkerConnection]
 class Pause:
     """Whether this camera is paused: where one of the workers that it is connected to says so.
 
-    Where none of them knows, as after a restart of all, what was said last holds: a paused camera
-    stays closed.
+    Where none of them has been told lately, one that remembers a pause suffices; else, as after a
+    restart of all, what was said last holds: a paused camera stays closed.
     """
 
     def __init__(self) -> None:
         self._latest = False
 
     def holds(self, links: Iterable[WorkerConnection]) -> bool:
-        known = [link.paused for link in links if link.window.connected and link.paused is not None]
+        connected = [link for link in links if link.window.connected]
+        known = [link.paused for link in connected if link.knows_pauses]
         if known:
             self._latest = any(known)
+        elif any(link.paused for link in connected):
+            self._latest = True
         return self._latest
 
 

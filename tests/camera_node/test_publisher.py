@@ -392,6 +392,20 @@ def test_who_knows_nothing_of_pauses_changes_none(site: PublisherRig) -> None:
     site.until(lambda: not publisher.paused)
 
 
+def test_a_camera_that_starts_while_nobody_knows_is_closed_by_who_remembers(
+    site: PublisherRig,
+) -> None:
+    """As while the aggregator is away; who has been told since that it is over knows better."""
+    first, second = site.worker("one"), site.worker("two")
+    publisher = site.publish(first.address, second.address)
+    site.until(lambda: first.hellos and second.hellos)
+    second.say(granted=1, pauses_unknown=True)
+    first.say(paused=True, pauses_unknown=True)
+    site.until(lambda: publisher.paused)
+    second.say(granted=1)
+    site.until(lambda: not publisher.paused)
+
+
 def test_a_worker_that_is_gone_keeps_no_room_paused(site: PublisherRig) -> None:
     first, second = site.worker("one"), site.worker("two")
     publisher = site.publish(first.address, second.address)
