@@ -26,5 +26,6 @@ def check_models(worker: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"{key} {name!r}: give the whole path of a file on the desktop that user roommood "
                 f"may read, such as /opt/roommood/models/{PurePosixPath(name).stem}.onnx, with its "
-                "sidecar beside it: home folders, and the models pulled there, are out of its sight"
+                "sidecar beside it: home folders, the models pulled there and /tmp are out of its "
+                "sight"
             )

@@ -41,7 +41,8 @@ def _check_command(command: str) -> None:
     if not is_in_sight(command):
         raise ValueError(
             f"command {command!r}: give the whole path of a program on the desktop that user "
-            "roommood may start, such as /usr/local/bin/tell: home folders are out of its sight"
+            "roommood may start, such as /usr/local/bin/tell: home folders and /tmp are out of its "
+            "sight"
         )
 
 
