@@ -282,7 +282,7 @@ class Aggregator:
 
     def _acknowledge(self) -> None:
         answers, self._answers = self._answers, {}
-        workers = self._peers.addresses()
+        workers, pauses = self._peers.addresses(), self._housekeeping.pauses
         for routing_id, answer in answers.items():
             ack = Ack(
                 aggregator_id=self._aggregator_id,
@@ -291,10 +291,10 @@ class Aggregator:
                 duplicate=tuple(answer.duplicate),
                 refused=tuple(answer.refused),
                 workers=workers,
-                paused_rooms=self._housekeeping.paused_rooms,
-                paused_cameras=self._housekeeping.paused_cameras,
+                paused_rooms=pauses.rooms,
+                paused_cameras=pauses.cameras,
                 deferred=tuple(answer.deferred),
-                pauses_unknown=self._housekeeping.pauses_unknown,
+                pauses_unknown=pauses.are_unknown(boot_ms()),
             )
             # A worker that is gone by now sends its results again, and finds them duplicates.
             send(self._router, [routing_id, wire.encode_ack(ack)])

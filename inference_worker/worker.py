@@ -274,8 +274,8 @@ class Worker:
             ack = self._reporter.acks.popleft()
             if ack.workers:
                 self._intake.know(ack.workers)
-            if not ack.pauses_unknown:
-                self._intake.pause(frozenset(ack.paused_rooms), frozenset(ack.paused_cameras))
+            paused = frozenset(ack.paused_rooms), frozenset(ack.paused_cameras)
+            self._intake.pause(*paused, are_known=not ack.pauses_unknown)
         if self._reporter.report_due():
             models = (to_report(self._analyzer.classifier.contract),)
             self._reporter.send_report(lambda: self._health_report(identity), identity, models)

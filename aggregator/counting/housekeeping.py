@@ -3,8 +3,6 @@
 import dataclasses
 import logging
 import time
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Final
 
 from roommood.aggregator.counting.admission import MAX_ROOMS, Admission
@@ -12,16 +10,14 @@ from roommood.aggregator.counting.clock_guard import ClockGuard
 from roommood.aggregator.counting.health_fields import camera_fields, worker_fields
 from roommood.aggregator.counting.memory_watch import MemoryWatch
 from roommood.aggregator.counting.model_reports import ModelReports
+from roommood.aggregator.counting.pauses import Pauses
 from roommood.aggregator.counting.peers import Peers
 from roommood.aggregator.counting.redis_status import RETRY_MS, RedisStatus
 from roommood.aggregator.counting.store import Store
 from roommood.aggregator.redis.shards import PAUSE_TIMES
 from roommood.shared.errors import SchemaMismatch, ShardAway, StoreAway, StoreError, StoreRefuses
 from roommood.shared.process.logs import RateLimitedLog
-from roommood.shared.protocol.limits import MAX_PAUSED
 from roommood.shared.protocol.messages import ModelReport, Report
-from roommood.shared.protocol.names import is_name
-from roommood.shared.quiet_hours import is_quiet, why_unreadable
 from roommood.shared.security.allow_list import AllowList
 
 _log = logging.getLogger(__name__)
@@ -57,9 +53,7 @@ class Housekeeping:
         self._due_ms = self._rooms_due_ms = self._memory_due_ms = float("-inf")
         self._now_ms = self._wall_ms = 0.0
         self._warned = False
-        self.paused_rooms: tuple[str, ...] = ()
-        self.paused_cameras: tuple[str, ...] = ()
-        self.pauses_unknown = True
+        self.pauses = Pauses(store, clock)
 
     def tell_model(self, model: ModelReport, now_ms: float) -> None:
         """A model's contract, to be written if it is one of few new ones."""
@@ -89,6 +83,7 @@ class Housekeeping:
             raise
         except StoreError as error:
             self._redis.note(error, now_ms)
+            self.pauses.go_on_without(wall_ms)
             self._due_ms = now_ms + RETRY_MS
         else:
             self._redis.note(None, now_ms)
@@ -115,26 +110,7 @@ class Housekeeping:
                 self._limited_log.event("not written", why=str(error))
 
     def _read_pauses(self) -> None:
-        now = datetime.fromtimestamp(self._wall_ms / 1_000.0, UTC)
-        every = self._store.quiet_hours()
-        # By a clock that is wrong nobody knows: then it might be.
-        is_unsure = self._clock.is_wrong
-        quiet = {room for room, hours in every.items() if is_unsure or is_quiet(hours, now)}
-        self.paused_rooms = self._passed_on(quiet.union(self._store.paused_rooms()))
-        self.paused_cameras = self._passed_on(self._store.paused_cameras())
-        self.pauses_unknown = False
-        for room in quiet:
-            if why := why_unreadable(every[room]):
-                self._limited_log.event(
-                    "quiet for ever: its hours are unreadable", room=room, why=why
-                )
-
-    def _passed_on(self, names: Iterable[str]) -> tuple[str, ...]:
-        """What an Ack can name: a worker drops one that names anything else, results and all."""
-        named = sorted(filter(is_name, names))
-        if more := named[MAX_PAUSED:]:
-            self._limited_log.event("not paused: too many are", names=len(more), first=more[0])
-        return tuple(named[:MAX_PAUSED])
+        self.pauses.read(self._now_ms, self._wall_ms)
 
     def _read_memory(self) -> None:
         if self._now_ms < self._memory_due_ms:

@@ -2,8 +2,9 @@
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Self
 
 from roommood.shared.process.logs import event
 from roommood.shared.process.metrics import Health
@@ -26,6 +27,12 @@ class RedisMemory:
     used: int
     limit: int
     policy: str = ""
+
+    @classmethod
+    def of(cls, info: Mapping[str, Any]) -> Self:
+        """From what INFO tells of memory."""
+        policy = str(info.get("maxmemory_policy", ""))
+        return cls(int(info["used_memory"]), int(info["maxmemory"]), policy)
 
     @property
     def share(self) -> float:

@@ -62,6 +62,10 @@ class OperatorSettings:
         """When a room's cameras are closed, by the day of the week."""
         self._say(redis_keys.QUIET_HOURS, room, str(hours) if hours else "")
 
+    def put_quiet_hours(self, room: str, hours: str) -> None:
+        """The same, as they were read."""
+        self._say(redis_keys.QUIET_HOURS, room, hours)
+
     def quiet_hours(self) -> dict[str, str]:
         """By room, as `RoomQuietHours` reads them."""
         every = self._servers.from_copies(

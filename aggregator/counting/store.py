@@ -43,6 +43,7 @@ class Store(OperatorSettings):
         self._digest = hashlib.sha1(self._script.encode(), usedforsecurity=False).hexdigest()
         self._rooms_are_copied = not self._servers.is_cluster
         self._pruned_ms = 0.0
+        self._claims = 0
 
     @property
     def shards_away(self) -> frozenset[str]:
@@ -63,7 +64,16 @@ class Store(OperatorSettings):
         )
         if ours not in replies:
             raise_first([replies[0], *claimed])
+            self._claims += 1
         self._schema_of_each_copy(ours)
+
+    def origin(self) -> str:
+        """Another one when another Redis answers, or was found to have been emptied."""
+        try:
+            each = () if self._servers.is_cluster else self._servers.of_each(_run_id)
+        except StoreRefuses:
+            each = ()
+        return f"{self._claims} {each}"
 
     def try_rights(self) -> None:
         """Does once, with keys that are gone at once, all that counting takes. Raises StoreRefuses,
@@ -279,7 +289,7 @@ class Store(OperatorSettings):
             each = self._servers.of_each(lambda client: client.info("memory"))
         except StoreRefuses:
             return RedisMemory(0, 0)
-        return max(map(_memory_of, each), key=lambda memory: (memory.may_evict, memory.share))
+        return max(map(RedisMemory.of, each), key=lambda memory: (memory.may_evict, memory.share))
 
     def warn(self, warning: str) -> None:
         """What whoever looks at the page should know of Redis, for a minute; "" takes it back."""
@@ -321,9 +331,8 @@ def _unlink(keys: Sequence[str]) -> Command:
     return Command(keys[0], lambda client, _: client.unlink(*keys))
 
 
-def _memory_of(info: Mapping[str, Any]) -> RedisMemory:
-    policy = str(info.get("maxmemory_policy", ""))
-    return RedisMemory(int(info["used_memory"]), int(info["maxmemory"]), policy)
+def _run_id(client: Any) -> Any:
+    return client.info("server").get("run_id")
 
 
 def _clock_ms(client: Any) -> float:

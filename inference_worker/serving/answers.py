@@ -1,12 +1,14 @@
 """What a worker says to its cameras: how each one's session stands, and what it may send."""
 
 import math
+from collections.abc import Iterable
 from typing import Final
 
 from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.credit import CreditControl
 from roommood.inference_worker.serving.repeats import NO_HOLD
 from roommood.inference_worker.serving.sessions import SessionTable
+from roommood.shared.clock import boot_ms
 from roommood.shared.errors import VersionMismatch
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.messages import Credit
@@ -47,6 +49,16 @@ class Answers:
         self.workers: tuple[str, ...] = ()
         self.leaving = False
         self.pauses_known_ms = -math.inf
+
+    def are_pauses_known(self, now_ms: float) -> bool:
+        """Whether an aggregator that knows has told lately what is paused."""
+        return now_ms - self.pauses_known_ms <= _PAUSES_KNOWN_MS
+
+    def tell_each(self, sessions: Iterable[CameraSession]) -> None:
+        """The same to those that can be heard."""
+        for session in sessions:
+            if not session.silent:
+                self.tell(session, boot_ms(), self.workers)
 
     def tell(self, session: CameraSession, now_ms: float, workers: tuple[str, ...] = ()) -> None:
         """How a session stands now, at once, which answers its Hello too."""
@@ -124,7 +136,7 @@ class Answers:
             refused_frames=account.refused_frames,
             refused_why=account.refused_why,
             luma=self._luma,
-            pauses_unknown=now_ms - self.pauses_known_ms > _PAUSES_KNOWN_MS,
+            pauses_unknown=not self.are_pauses_known(now_ms),
             empty_seq=hold.empty_seq,
             hold_ms=hold.hold_ms,
             look_ms=hold.look_ms,

@@ -14,7 +14,7 @@ from roommood.inference_worker.serving.job import Job
 from roommood.inference_worker.serving.ledger import Ledger, Outcome
 from roommood.inference_worker.serving.pace import Pace, full_pace
 from roommood.inference_worker.serving.repeats import Repeats
-from roommood.inference_worker.serving.sessions import SessionTable
+from roommood.inference_worker.serving.sessions import Names, SessionTable
 from roommood.inference_worker.vision.analysis import Analysis
 from roommood.shared.clock import Absence, boot_ms
 from roommood.shared.errors import VersionMismatch, WireError
@@ -326,13 +326,15 @@ class Intake:
         self._held_until_ms = boot_ms() + _UNTOLD_MS
         self.sessions.hold(are_held=True)
 
-    def pause(self, rooms: frozenset[str], cameras: frozenset[str] = frozenset()) -> None:
-        """Rooms and cameras of which no frame is wanted; they are told at once. Holds for 30 s."""
-        self._answers.pauses_known_ms = boot_ms()
-        for session in self.sessions.set_paused(rooms, cameras):
-            if not session.silent:
-                self._answers.tell(session, boot_ms(), self._answers.workers)
-        self.sessions.hold(are_held=False)
+    def pause(self, rooms: Names, cameras: Names = frozenset(), *, are_known: bool = True) -> None:
+        """No frame of these is wanted, as they are told; after 30 s what is believed counts too."""
+        if are_known:
+            self._answers.pauses_known_ms = boot_ms()
+        elif self._answers.are_pauses_known(boot_ms()):
+            return
+        self._answers.tell_each(self.sessions.set_paused(rooms, cameras, beside=not are_known))
+        if are_known:
+            self.sessions.hold(are_held=False)
 
     @property
     def leaving(self) -> bool:
@@ -345,6 +347,4 @@ class Intake:
 
     def tell_all(self) -> None:
         """Sends every camera how its session stands (before leaving, and after)."""
-        for session in self.sessions.all:
-            if not session.silent:
-                self._answers.tell(session, boot_ms(), self._answers.workers)
+        self._answers.tell_each(self.sessions.all)

@@ -12,6 +12,8 @@ from roommood.shared.clock import TransitClocks
 from roommood.shared.protocol.limits import CREDIT_VOID_MS, MAX_SESSIONS
 from roommood.shared.protocol.messages import Hello
 
+Names = frozenset[str]
+
 
 class SessionTable:
     """Finds sessions by routing id, and keeps those in the ready queue that may be served."""
@@ -161,9 +163,12 @@ class SessionTable:
                 self.requeue(session)
 
     def set_paused(
-        self, rooms: frozenset[str], cameras: frozenset[str] = frozenset()
+        self, rooms: Names, cameras: Names = frozenset(), *, beside: bool = False
     ) -> list[CameraSession]:
-        """Rooms and cameras that are not served; returns the sessions for which this changed."""
+        """Rooms and cameras that are not served, beside those of before or in their place; returns
+        the sessions for which this changed."""
+        if beside:
+            rooms, cameras = rooms | self._paused_rooms, cameras | self._paused_cameras
         if (rooms, cameras) == (self._paused_rooms, self._paused_cameras):
             return []
         before = {key for key, session in self._by_key.items() if self.is_paused(session)}

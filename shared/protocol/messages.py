@@ -98,7 +98,8 @@ class Credit:
     `refused_frames` of the camera's frames were refused since its first Hello, which includes
     later connections, the latest because of `refused_why`; older workers do not say. `luma`: the
     worker's models make nothing of colour. `pauses_unknown`: nobody has told this worker lately
-    what is paused, so that where `paused` is not set it says nothing; older workers do not say.
+    what is paused: `paused` is then only believed, and says nothing where it is not set; older
+    workers do not say.
 
     Where `hold_ms` is not 0 nobody was found in frame `empty_seq`: a picture that looks the same
     need not be sent until so long after that one's capture, if the camera looks for itself every
@@ -252,7 +253,8 @@ class Ack:
     """Aggregator to worker: tickets that are settled. What is not named stays unacknowledged.
 
     `deferred` came, and is to be sent again later: it is not counted yet, and not under way.
-    `pauses_unknown`: Redis has not told yet what is paused, and nothing is said of it.
+    `pauses_unknown`: Redis has not told lately what is paused: nothing is said of what is
+    not named.
     """
 
     aggregator_id: str

@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from tests.end_to_end.site import Component, Site, until
+from tests.end_to_end.site import Component, Site, select_for, until
 from tests.ports import free_port
 
 
@@ -126,6 +126,48 @@ def test_after_a_power_cut_a_paused_room_is_asked_for_no_picture(site: Site) -> 
     camera.wait_for("paused")
     serves_others(worker)
     assert not [line for line in worker.lines("analysed") if line["camera"] == "sofa"]
+
+
+def test_an_aggregator_that_is_cut_off_from_redis_opens_no_paused_room(site: Site) -> None:
+    first, second, frames = site.address(), site.address(), site.address()
+    link = site.folder / "redis.sock"
+    link.symlink_to(site.redis.socket)
+    cut_off = site.aggregator(first, "--redis", f"unix://{link}")
+    site.aggregator(second)
+    worker = site.worker(frames, f"{first} {second}")
+    camera = site.camera("sofa", "den", "simulated", frames)
+    site.camera("door", "hall", "simulated", frames)
+    until(lambda: site.frames("den", "sofa") > 3, "frames are counted")
+    link.unlink()
+    with site.redis.client() as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    cut_off.wait_for("redis lost")
+    roommood(site, "pause", "den")
+    camera.wait_for("paused")
+    for _ in range(4):
+        serves_others(worker)
+        select_for(1.0)
+    assert not camera.lines("resumed")
+
+
+def test_an_emptied_redis_opens_no_paused_room(site: Site) -> None:
+    reports, frames = site.address(), site.address()
+    aggregator = site.aggregator(reports)
+    worker = site.worker(frames, reports)
+    camera = site.camera("sofa", "den", "simulated", frames)
+    site.camera("door", "hall", "simulated", frames)
+    until(lambda: site.frames("den", "sofa") > 3, "frames are counted")
+    roommood(site, "pause", "den")
+    camera.wait_for("paused")
+    with site.redis.client() as client:
+        client.config_set("save", "")
+    site.redis.kill()
+    site.redis.start()
+    aggregator.wait_for("Redis has lost what was paused: it is paused again")
+    serves_others(worker)
+    assert not camera.lines("resumed")
+    roommood(site, "resume", "den")
+    camera.wait_for("resumed")
 
 
 def serves_others(worker: Component) -> None:

@@ -161,7 +161,7 @@ def test_a_user_who_may_not_ask_is_told_once_and_all_else_goes_on(
         assert house.tick(second * 1_000.0, HOUR_MS)
     assert (redis_status.away, health.ready, clock.may_count()) == (False, True, True)
     assert [record.message for record in caplog.records] == ["clock not compared with Redis'"]
-    assert house.paused_rooms == ("hall",)
+    assert house.pauses.rooms == ("hall",)
 
 
 def test_without_a_limit_it_is_never_full(caplog: pytest.LogCaptureFixture) -> None:

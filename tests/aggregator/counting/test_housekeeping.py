@@ -79,10 +79,10 @@ def test_whatever_stands_among_the_pauses_workers_can_read_the_ack_that_names_th
         store.pause(f"room-{number}")
     store.pause("x" * 64)
     house = house_of(store, Admission(), None)
-    ack = Ack("a", 1.0, paused_rooms=house.paused_rooms, paused_cameras=house.paused_cameras)
+    ack = Ack("a", 1.0, paused_rooms=house.pauses.rooms, paused_cameras=house.pauses.cameras)
     assert wire.decode_ack(wire.encode_ack(ack)) == ack
-    assert house.paused_rooms[0] == "kitchen"
-    assert len(house.paused_rooms) == MAX_PAUSED
+    assert house.pauses.rooms[0] == "kitchen"
+    assert len(house.pauses.rooms) == MAX_PAUSED
     assert "not paused: too many are" in [record.message for record in caplog.records]
 
 
@@ -92,7 +92,7 @@ def test_a_room_whose_hours_cannot_be_read_is_closed_and_that_is_said(
     store._servers.on_copies(
         redis_keys.QUIET_HOURS, lambda client, key: client.hset(key, "den", "Nowhere; 08:00-09:00")
     )
-    assert house_of(store, Admission(), None).paused_rooms == ("den",)
+    assert house_of(store, Admission(), None).pauses.rooms == ("den",)
     assert [record.message for record in caplog.records] == [
         "quiet for ever: its hours are unreadable"
     ]
@@ -110,10 +110,10 @@ def test_a_room_with_quiet_hours_is_closed_while_the_clock_is_wrong(
     house = Housekeeping(
         store, RedisStatus(store, health), clock, MemoryWatch(health), Peers(), Admission()
     )
-    assert house.pauses_unknown
+    assert house.pauses.are_unknown(0.0)
     house.tick(0.0, wall_ms() + off_ms)
-    assert house.paused_rooms == closed
-    assert not house.pauses_unknown
+    assert house.pauses.rooms == closed
+    assert not house.pauses.are_unknown(0.0)
 
 
 def test_what_redis_has_not_told_is_unknown(store: Store) -> None:
@@ -123,8 +123,8 @@ def test_what_redis_has_not_told_is_unknown(store: Store) -> None:
     silent = Store(url)
     house = house_of(silent, Admission(), None)
     silent.close()
-    assert house.pauses_unknown
-    assert not house_of(store, Admission(), None).pauses_unknown
+    assert house.pauses.are_unknown(0.0)
+    assert not house_of(store, Admission(), None).pauses.are_unknown(0.0)
 
 
 def test_a_room_is_known_as_soon_as_something_was_counted_of_it(store: Store) -> None:

@@ -340,6 +340,25 @@ def test_what_was_told_long_ago_is_unknown(
     site.until(lambda: camera.credit.pauses_unknown)
 
 
+def test_an_aggregator_that_does_not_know_opens_nothing_and_closes_once_nobody_knows(
+    site: IntakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = (site.greeted(), site.intake.sessions.all[0])[1]
+    room = frozenset({session.hello.room})
+    site.intake.pause(room)
+    site.intake.pause(frozenset(), are_known=False)
+    assert site.intake.sessions.is_paused(session)
+    site.intake.pause(frozenset())
+    site.intake.pause(room, are_known=False)
+    assert not site.intake.sessions.is_paused(session), "another knows better"
+
+    later = boot_ms() + answers_module._PAUSES_KNOWN_MS + 1_000
+    monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
+    site.intake.pause(room, are_known=False)
+    site.intake.pause(frozenset({"hall"}), are_known=False)
+    assert site.intake.sessions.is_paused(session)
+
+
 def test_of_a_camera_that_is_paused_by_itself_no_frame_is_taken(site: IntakeRig) -> None:
     camera = site.greeted()
     name = site.intake.sessions.all[0].hello.camera
