@@ -15,6 +15,7 @@ from typing import Final
 from roommood.camera_node.back_off import BackOff
 from roommood.camera_node.demand import Demand
 from roommood.camera_node.interval import Interval
+from roommood.camera_node.shape import MaskedShape
 from roommood.camera_node.sources.picture import (
     Damage,
     EndOfSource,
@@ -66,6 +67,7 @@ class Capture:
         wake: Callable[[], None] = lambda: None,
         is_quiet: Callable[[], bool] = lambda: False,
         retry_at_start: bool = False,
+        is_masked: bool = False,
         back_off: BackOff = _BACK_OFF,
         clock: Callable[[], float] = boot_ms,
     ) -> None:
@@ -86,7 +88,7 @@ class Capture:
         self._damage = Damage(source.description)
         self._lost_ms: float | None = None
         self._wanted_from_ms, self._back_ms = math.inf, -math.inf
-        self._interval = Interval()
+        self._interval, self._shape = Interval(), MaskedShape(is_masked=is_masked)
 
     def start(self) -> None:
         """Opens the source and starts the thread.
@@ -180,9 +182,7 @@ class Capture:
     @property
     def status(self) -> str:
         """ok, paused, quiet, ended, starting, stopped, or reconnecting/failed and why; instead
-        of ok also frozen, black or blank and for how long.
-
-        Printable and at most 200 characters, as the wire has it.
+        of ok also frozen, black or blank and for how long. Printable, 200 characters at most.
         """
         status = (self.stillness.status or "ok") if self._status == "ok" else self._status
         return "".join(c if c.isprintable() else " " for c in status[:MAX_STATUS_CHARS])
@@ -253,7 +253,7 @@ class Capture:
                 grabbed = self.source.grab()
                 if not self._is_to_be_seen(grabbed):
                     return grabbed, None
-                picture = self.source.retrieve()
+                picture = self._shape.checked(self.source.retrieve())
             except PictureError as error:
                 self._damage.note(error)
             else:

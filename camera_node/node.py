@@ -87,9 +87,10 @@ class CameraNode:
             password_file=settings.source_password_file,
             any_certificate=settings.source_any_certificate,
         )
-        if not settings.quiet_hours:
-            return Capture(source, wake=self._waker.wake)
-        return Capture(source, wake=self._waker.wake, is_quiet=self._quiet.hold)
+        is_quiet = self._quiet.hold if settings.quiet_hours else lambda: False
+        # A folder's pictures were never of one camera.
+        is_masked = bool(settings.masks) and not source.may_repeat
+        return Capture(source, wake=self._waker.wake, is_quiet=is_quiet, is_masked=is_masked)
 
     def run(self) -> int:
         """Works until told to stop or the source has ended; returns the exit code."""

@@ -92,12 +92,13 @@ class Room:
         self.now_ms = 0.0
         self.capture = self.capture_of()
 
-    def capture_of(self, retry_at_start: bool = False) -> Capture:
+    def capture_of(self, retry_at_start: bool = False, is_masked: bool = False) -> Capture:
         capture = Capture(
             self.source,
             wake=self.woken.release,
             is_quiet=lambda: self.quiet,
             retry_at_start=retry_at_start,
+            is_masked=is_masked,
             back_off=SOON,
             clock=lambda: self.now_ms,
         )
@@ -585,3 +586,27 @@ def test_of_a_frozen_camera_nobody_is_given_more_than_a_look_a_second(room: Room
     room.now_ms = 11_000.0
     assert not room.capture.is_frame_wanted
     assert seen(room, *range(11_040, 14_000, 40)) == [12_000, 13_000]
+
+
+@pytest.mark.parametrize("is_masked", [True, False])
+def test_a_masked_camera_that_cuts_its_picture_anew_sends_none_until_it_is_set_back(
+    room: Room, is_masked: bool
+) -> None:
+    room.capture = room.capture_of(is_masked=is_masked)
+    room.start()
+    shapes = {1: (640, 480), 2: (1280, 960), 3: (1280, 720), 4: (480, 640), 5: (640, 480)}
+    taken = []
+    for number, (width, height) in shapes.items():
+        room.source.script.put(Picture(float(number), width, height, jpeg=b"any"))
+        if is_masked and number in (3, 4):
+            assert room.source.closed.acquire(timeout=10)
+            assert room.source.opened.acquire(timeout=10)
+            assert "masks would cover something else" in room.capture.status
+            continue
+        assert room.woken.acquire(timeout=10)
+        picture = room.capture.take_newest()
+        assert picture is not None
+        taken.append(int(picture.captured_ms))
+        assert room.capture.status == "ok"
+    assert taken == ([1, 2, 5] if is_masked else [1, 2, 3, 4, 5])
+    room.capture.stop()
