@@ -8,6 +8,7 @@ from roommood.shared.clock import boot_ms
 from roommood.shared.clock_kept import is_clock_kept
 from roommood.shared.process.logs import event
 from roommood.shared.quiet_hours import QuietHours
+from roommood.shared.time_zone import require_zone_of_clock
 
 _log = logging.getLogger(__name__)
 # A router that starts with the machine takes minutes until a clock can be set over it.
@@ -28,8 +29,10 @@ class OwnQuietHours:
         is_kept: Callable[[], bool | None] = is_clock_kept,
         up_ms: Callable[[], float] = boot_ms,
     ) -> None:
-        """Raises ConfigError for a span that is none."""
+        """Raises ConfigError for a span that is none, or where this machine's time zone is none."""
         self._hours = QuietHours.parse(spans)
+        if self._hours.spans:
+            require_zone_of_clock()
         self._is_kept, self._up_ms = is_kept, up_ms
         self._is_trusted = self._has_warned = False
 

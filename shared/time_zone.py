@@ -7,12 +7,13 @@ import struct
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import TZPATH, ZoneInfo, available_timezones
 
 from roommood.shared.errors import ConfigError
 
 _LOCALTIME: Final = Path("/etc/localtime")
 _NAMELESS: Final = "local time"
+_AS_UTC: Final = ("UTC", "UCT", "GMT", "ZULU", "UNIVERSAL")
 
 
 def find_zone(name: str) -> ZoneInfo | None:
@@ -31,6 +32,20 @@ def machines_zone(localtime: Path = _LOCALTIME) -> tzinfo:
     given = os.environ.get("TZ")
     zone = _at(localtime) if given is None else _given(given.removeprefix(":"))
     return zone or datetime.now(UTC).astimezone().tzinfo or UTC
+
+
+def require_zone_of_clock() -> None:
+    """Raises ConfigError where `TZ` names a zone of which the C library has no file: its clock then
+    shows UTC, without a word."""
+    text = os.environ.get("TZ", "").removeprefix(":")
+    if not text or text.rpartition("/")[2].upper() in _AS_UTC or _by_rules(text):
+        return
+    folders = [given] if (given := os.environ.get("TZDIR")) else TZPATH
+    if not any(Path(folder, text).is_file() for folder in folders):
+        raise ConfigError(
+            f"TZ={text}: this machine knows no such time zone, and its clock would show UTC"
+            f"{_nearest_to(text) or '; apt install tzdata'}"
+        )
 
 
 def with_name(zone: tzinfo) -> ZoneInfo | None:
@@ -68,11 +83,13 @@ def parse_zone(name: str) -> ZoneInfo:
     """Raises ConfigError that names the nearest zone there is."""
     zone = find_zone(name)
     if zone is None:
-        # "utc" is none on a file system that tells large letters from small ones.
-        zones = {zone.casefold(): zone for zone in sorted(available_timezones())}
-        close = difflib.get_close_matches(name.strip().casefold(), zones, n=1, cutoff=0.5)
-        nearest = (
-            f"; did you mean {zones[close[0]]}?" if close else ", such as Europe/Berlin or UTC"
-        )
+        nearest = _nearest_to(name) or ", such as Europe/Berlin or UTC"
         raise ConfigError(f"{name!r} is no time zone: give an IANA name{nearest}")
     return zone
+
+
+def _nearest_to(name: str) -> str:
+    # "utc" is none on a file system that tells large letters from small ones.
+    zones = {zone.casefold(): zone for zone in sorted(available_timezones())}
+    close = difflib.get_close_matches(name.strip().casefold(), zones, n=1, cutoff=0.5)
+    return f"; did you mean {zones[close[0]]}?" if close and zones[close[0]] != name else ""

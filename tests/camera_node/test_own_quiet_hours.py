@@ -2,11 +2,13 @@
 
 import logging
 import time
+from pathlib import Path
 
 import pytest
 
 from roommood.camera_node.own_quiet_hours import OwnQuietHours
 from roommood.shared.clock_kept import is_clock_kept
+from roommood.shared.errors import ConfigError
 
 MINUTE_MS = 60_000.0
 ALL_DAY = "00:00-24:00"
@@ -64,3 +66,26 @@ def test_the_kernel_is_asked_and_nothing_is_changed() -> None:
     before = time.time()
     assert is_clock_kept() in (True, False, None)
     assert abs(time.time() - before) < 5
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berlin", ":Asia/Kolkata", "CET-1CEST,M3.5.0,M10.5.0/3", ""]
+)
+def test_a_zone_that_the_clock_knows_will_do(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", zone)
+    Machine(kept=True).hours(ALL_DAY)
+
+
+def test_a_zone_that_the_clock_does_not_know_is_refused_where_hours_go_by_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berln")
+    with pytest.raises(ConfigError, match="did you mean Europe/Berlin"):
+        Machine(kept=True).hours("22:00-06:30")
+    Machine(kept=True).hours()
+    monkeypatch.setenv("TZDIR", str(tmp_path))
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    with pytest.raises(ConfigError, match="apt install tzdata"):
+        Machine(kept=True).hours("22:00-06:30")
+    monkeypatch.setenv("TZ", "UTC")
+    Machine(kept=True).hours("22:00-06:30")
