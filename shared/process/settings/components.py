@@ -122,8 +122,8 @@ class PictureSettings(Settings):
     masks: tuple[tuple[tuple[float, float], ...], ...] = row(
         several(polygon(), 0, 100), (),
         "Area that is made grey before a picture leaves the camera: x, y as fractions of width "
-        "and height, from the top left; may be given again.", _PICTURE,
-        flags=("--mask",), table="camera",
+        "and height, from the top left; may be given again, and adds up.", _PICTURE,
+        flags=("--mask",), table="camera", adds_up=True,
     )  # fmt: skip
 
 
@@ -160,9 +160,10 @@ class CameraSettings(PictureSettings, Component):
     )  # fmt: skip
     quiet_hours: tuple[str, ...] = row(
         several(any_text(), 0, 50), (),
-        'Local time in which the camera is off, for example "22:00-06:30"; may be given again. '
+        'Local time in which the camera is off, for example "22:00-06:30"; may be given again, and '
+        "adds up. "
         "Off, too, until its machine's clock is set, for ten minutes after that's start.",
-        _PICTURE,
+        _PICTURE, adds_up=True,
     )  # fmt: skip
 
     @classmethod

@@ -14,7 +14,8 @@ _INTRODUCTION: Final = """\
 
 Each setting can be given as a flag, in the environment and in a TOML file (`--config FILE` or
 `ROOMMOOD_CONFIG`), under the table that the headings below name. Flags win over the environment,
-the environment over the file. Of two variables the first wins; an empty one counts as none.
+the environment over the file. Of two variables the first wins; an empty one counts as none. But
+masks and quiet hours add up: what one place says takes nothing from another.
 
 A key or table that is not known, or a variable that starts with `ROOMMOOD_` and is not, is an error
 that names the nearest one that is; all errors come at once, those of a file with their lines. In a

@@ -1,6 +1,6 @@
 """From a file, the environment and flags to the settings of one component."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -52,20 +52,30 @@ class _Sources:
     missing: list[Row] = field(default_factory=list)
 
     def value_of(self, row: Row) -> Any:
-        """The value that wins, or None where the default is to hold or there is a problem."""
+        """The value that wins, or all of them where they add up; None where the default is to hold
+        or there is a problem."""
+        values = self._values_of(row)
+        if row.adds_up:
+            return tuple(item for value in values for item in value or ()) or None
+        try:
+            return next(values)
+        except StopIteration:
+            if row.is_needed:
+                self.missing.append(row)
+            return None
+
+    def _values_of(self, row: Row) -> Iterator[Any]:
+        """Each, the one that wins first; None in the place of one with a problem."""
         if (value := self.given.get(row.key)) is not None:
-            return self._checked(row, value, _flag(row, value))
+            yield self._checked(row, value, _flag(row, value))
         for name in row.variables:
             if text := self.environ.get(name):
-                return self._checked(row, text, f"{name}={shown(row, text)}")
+                yield self._checked(row, text, f"{name}={shown(row, text)}")
         for table, key in row.places:
             values = self.file.table(table) if self.file else {}
             if key in values:
                 # The file says by itself, and with the line, what is wrong with it.
-                return None if problem(row, values[key]) else row.kind.check(values[key])
-        if row.is_needed:
-            self.missing.append(row)
-        return None
+                yield None if problem(row, values[key]) else row.kind.check(values[key])
 
     def _checked(self, row: Row, value: Any, place: str) -> Any:
         if fault := problem(row, value):

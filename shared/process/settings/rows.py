@@ -45,6 +45,8 @@ class Row:
         shared_as: an older or wider environment variable that gives it, too.
         falls_back: table and key of a file where it is looked up next.
         is_secret: its value never stands in a message.
+        adds_up: a list that protects, of which what is given in one place takes nothing of what
+            is given in another.
     """
 
     key: str
@@ -59,6 +61,7 @@ class Row:
     shared_as: str
     falls_back: tuple[str, str] | None
     is_secret: bool
+    adds_up: bool
 
     @property
     def flag(self) -> str:
@@ -99,6 +102,7 @@ def row(
     falls_back: tuple[str, str] | None = None,
     table: str = "",
     is_secret: bool = False,
+    adds_up: bool = False,
 ) -> T | D:
     """A dataclass field that is a setting; the arguments are those of `Row`.
 
@@ -107,7 +111,7 @@ def row(
     about = {
         "kind": kind, "default": default, "help": help_text, "panel": panel, "unit": unit,
         "shown": shown, "flags": flags, "shared_as": shared_as, "falls_back": falls_back,
-        "table": table, "is_secret": is_secret,
+        "table": table, "is_secret": is_secret, "adds_up": adds_up,
     }  # fmt: skip
     made: Any = field(default=default, metadata={_ROW: about})
     return made  # type: ignore[no-any-return]

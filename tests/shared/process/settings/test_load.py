@@ -176,3 +176,18 @@ def test_a_password_in_the_url_is_refused(file: Path, url: str) -> None:
 @pytest.mark.parametrize("url", ["redis://desk:6379/0", "redis://user@desk/0", "unix:///r.sock"])
 def test_a_url_without_a_password_is_taken(url: str) -> None:
     assert load(AggregatorSettings, None, {"redis_url": url}).redis_url == url
+
+
+def test_masks_and_quiet_hours_add_up_wherever_they_are_given(file: Path) -> None:
+    file.write_text(
+        '[camera]\nmasks = [[[0, 0], [0.5, 0], [0.5, 1]]]\nquiet_hours = ["22:00-06:30"]\n'
+    )
+    environ = {"ROOMMOOD_CAMERA_QUIET_HOURS": '["sat 00:00-24:00"]'}
+    given = {**GIVEN, "masks": ["[[0.6, 0], [1, 0], [1, 1]]"], "quiet_hours": ["12:00-13:00"]}
+    settings = load(CameraSettings, file, given, environ)
+    assert settings.quiet_hours == ("12:00-13:00", "sat 00:00-24:00", "22:00-06:30")
+    assert len(settings.masks) == 2
+    assert ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0)) in settings.masks
+    assert load(CameraSettings, None, GIVEN).masks == ()
+    with pytest.raises(ConfigError, match="ROOMMOOD_CAMERA_MASKS"):
+        load(CameraSettings, file, given, {"ROOMMOOD_CAMERA_MASKS": "[[1]]"})
