@@ -29,6 +29,13 @@ _FULL: Final[_Answers] = {
     503: {"model": models.Problem, "description": f"There are {MOST_CLIENTS} clients already."},
 }
 
+# nginx does not buffer such an answer, nor does Caddy compress it, and hold it until that pays.
+_UNHELD: Final = {
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+    "Content-Encoding": "identity",
+}
+
 RoomPath = Annotated[str, Path(pattern=_NAME, examples=["kitchen"])]
 LastQuery = Annotated[
     str, Query(pattern=_TIME, description="How far back: 1h, 7d.", examples=["1h"])
@@ -81,7 +88,7 @@ def make_router(broadcaster: Broadcaster, archive: Archive, events: Events) -> A
         return StreamingResponse(
             _encoded(events.stream()),
             media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            headers=_UNHELD,
         )
 
     @router.get("/{path:path}", include_in_schema=False)

@@ -56,7 +56,11 @@ def _process(command: list[str], port: int, folder: Path) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(20.0)
+        try:
+            process.wait(5.0)
+        except subprocess.TimeoutExpired:  # Apache waits for what it still answers
+            process.kill()
+            process.wait(20.0)
 
 
 def nginx(folder: Path, port: int, page_port: int) -> list[str]:
@@ -95,7 +99,8 @@ def caddy(folder: Path, port: int, page_port: int) -> list[str]:
     command = [program, "hash-password", "--plaintext", PASSWORD]
     made = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     printed = _printed("caddy", folder, page_port, "/etc/caddy").replace("HASH", made)
-    site = printed.replace(f"{NAME} {{", f"https://{NAME}:{port} {{\n bind 127.0.0.1")
+    # As many have it, who do not have this page alone there.
+    site = printed.replace(f"{NAME} {{", f"https://{NAME}:{port} {{\n bind 127.0.0.1\n encode gzip")
     (folder / "Caddyfile").write_text(
         "{\n admin off\n local_certs\n skip_install_trust\n auto_https disable_redirects\n"
         f" storage file_system {folder}/kept\n}}\n{site}"
