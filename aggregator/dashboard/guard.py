@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from roommood.aggregator.dashboard.html import render
 from roommood.aggregator.dashboard.links import link, own_path
 from roommood.aggregator.dashboard.sessions import SESSION_S, Sessions
+from roommood.aggregator.dashboard.watched_password import WatchedPassword
 from roommood.shared.process.logs import RateLimitedLog
 from roommood.shared.process.settings import DashboardSettings
 from roommood.shared.security.page_password import given_password
@@ -42,8 +43,8 @@ class Guard:
         self._app = app
         self._names = _LOCAL_NAMES | {settings.host, *map(_name_in, settings.public_origins)}
         self._origins = settings.public_origins
-        password = settings.password
-        self._sessions = Sessions(password) if password is not None else None
+        path = settings.password_file
+        self._password = WatchedPassword(path) if path is not None else None
         self._wrong: Counter[str] = Counter()
         self._limited_log = RateLimitedLog(_log)
 
@@ -76,18 +77,19 @@ class Guard:
 
     async def _unknown(self, path: str, asked: HTTPConnection, receive: Receive) -> Response | None:
         """What is answered to who has not given the password; None where none is asked for."""
-        if self._sessions is None:
+        if self._password is None:
             return None
+        sessions = self._password.sessions
         if path == "/login" and asked.scope["type"] == "http":
-            return await self._login(Request(asked.scope, receive), self._sessions)
-        if path in _OPEN_PATHS or await self._is_known(asked, self._sessions):
+            return await self._login(Request(asked.scope, receive), sessions)
+        if path in _OPEN_PATHS or await self._is_known(asked, sessions):
             return None
         return _ask(asked)
 
     def _is_for_us(self, asked: HTTPConnection) -> bool:
         """Without a password, a page elsewhere whose name was made to point here is refused; also
         behind a proxy, which this computer's browsers pass by."""
-        if self._sessions is not None:
+        if self._password is not None:
             return True
         return _host_name(asked.headers.get("host", "")) in self._names
 

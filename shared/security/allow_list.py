@@ -11,7 +11,6 @@ A camera may have several keys, so that one can be renewed while the old one sti
 """
 
 import logging
-import os
 import threading
 import time
 import tomllib
@@ -25,7 +24,7 @@ from roommood.shared.errors import ConfigError, RoommoodError
 from roommood.shared.process.logs import event
 from roommood.shared.protocol.names import parse_camera, parse_room
 from roommood.shared.security.keys import MAX_ALLOW_LIST_BYTES, is_key
-from roommood.shared.security.private_file import read_private
+from roommood.shared.security.private_file import file_identity, read_private
 
 REVOKED: Final = "revoked"
 KEY_MISMATCH: Final = "key-mismatch"
@@ -90,7 +89,7 @@ class AllowList:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        self._seen = _identity(path)
+        self._seen = file_identity(path)
         self._live = _live(read_allow_list(path))
         self._reminded = 0.0
         self.problem = ""
@@ -119,7 +118,7 @@ class AllowList:
     def refresh(self) -> None:
         """Reads the file again if it is another than the one last read; never raises."""
         with self._lock:
-            identity = _identity(self._path)
+            identity = file_identity(self._path)
             if identity != self._seen:
                 # Told apart before it is read: what is written meanwhile is seen the next time.
                 self._seen = identity
@@ -202,12 +201,3 @@ def _refuse_double(entries: list[Entry]) -> None:
 def _live(entries: Iterable[Entry]) -> Mapping[str, Entry]:
     """By key, those that serve. A day in the future revokes too: clocks are not trusted."""
     return {entry.key: entry for entry in entries if entry.revoked is None}
-
-
-def _identity(path: Path) -> tuple[int, ...]:
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        return (error.errno or 0,)
-    # The change time also moves when only the rights do.
-    return (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)

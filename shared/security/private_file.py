@@ -64,3 +64,13 @@ def _is_credential(path: Path, status: os.stat_result) -> bool:
     """Whether it lies among systemd's credentials as systemd itself puts them there."""
     as_systemd_does = stat.S_IMODE(status.st_mode) in _CREDENTIAL_MODES and status.st_uid == 0
     return path.parent == credentials_folder() and as_systemd_does
+
+
+def file_identity(path: Path) -> tuple[int, ...]:
+    """Another one where the file, or who may read it, may have changed."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        return (error.errno or 0,)
+    # The change time also moves when only the rights do.
+    return (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)

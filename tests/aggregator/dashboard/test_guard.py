@@ -287,3 +287,26 @@ def test_one_address_holds_only_so_many_places(dashboard: Served) -> None:
     finally:
         for connection in held:
             connection.close()
+
+
+def test_a_changed_password_shuts_out_who_came_in_by_the_old_one(
+    shared_server: RedisServer, tmp_path: Path
+) -> None:
+    word = secret(tmp_path, WORD)
+    with serving(tmp_path, shared_server.url, "--password-file", str(word)) as served:
+        cookie = {COOKIE: log_in(served, WORD).cookies[COOKIE]}
+
+        def status(
+            cookies: dict[str, str] | None = None, headers: dict[str, str] | None = None
+        ) -> int:
+            url = f"{served.url}/api/rooms"
+            return httpx.get(url, timeout=20.0, cookies=cookies, headers=headers).status_code
+
+        assert status(cookies=cookie) == status(headers=basic(WORD)) == 200
+        secret(tmp_path, "short")
+        assert status(cookies=cookie) == status(headers=basic(WORD)) == 200, "unusable: no change"
+        word.unlink()
+        assert (status(), status(headers=basic(WORD))) == (401, 200)
+        secret(tmp_path, "another one, please")
+        assert (status(cookies=cookie), status(headers=basic(WORD))) == (401, 401)
+        assert status(headers=basic("another one, please")) == 200
