@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import time
 from types import TracebackType
 
 import zmq
@@ -85,8 +86,10 @@ class FakeCamera:
             raise AssertionError(f"not a credit: {error}") from error
 
     def wait_for_credit(self) -> Credit:
-        """Says Hello until another frame may be sent."""
-        for _ in range(100):
+        """Says Hello until another frame may be sent: a worker that starts waits for a few seconds
+        to be told what is paused."""
+        end_s = time.monotonic() + 30
+        while time.monotonic() < end_s:
             self.say_hello()
             credit = self.credit()
             while self._socket.poll(20):

@@ -23,6 +23,7 @@ wifi = { ssid = "café", password_file = "wifi.password", country = "DE" }
 
 [desktop]
 host = "127.0.0.1"
+address = "desk.lan"
 ssh_port = 1
 
 [[camera]]

@@ -11,6 +11,7 @@ from roommood.deploy.cli import app
 SITE = """
 [desktop]
 host = "127.0.0.1"
+address = "desk.lan"
 ssh_port = 1
 
 [[camera]]

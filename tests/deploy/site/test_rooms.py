@@ -26,6 +26,7 @@ from tests.redis_server import RedisServer
 SITE = """
 [desktop]
 host = "127.0.0.1"
+address = "desk.lan"
 ssh_port = 1
 
 [[camera]]
