@@ -66,7 +66,7 @@ class Intake:
         self._cameras = ConnectionLog("camera")
         self._limited_log = RateLimitedLog(_log)
         self._absence = Absence()
-        self._swept_ms, self._held_until_ms = 0.0, math.inf
+        self._swept_ms, self._untold_until_ms = 0.0, math.inf
         self.ledger = Ledger()
         self.sessions = SessionTable(self.ledger)
         self.control = CreditControl(threads, self.ledger)
@@ -95,8 +95,8 @@ class Intake:
         if tick_ms - self._swept_ms <= _SWEEP_EVERY_MS:
             return
         self._swept_ms = tick_ms
-        if tick_ms > self._held_until_ms:
-            self.sessions.hold(are_held=False)
+        if tick_ms > self._untold_until_ms and self.sessions.keep_waiting(False):
+            event(_log, logging.WARNING, "nobody tells what is paused: cameras are asked")
         for session in self.sessions.sweep(tick_ms):
             if not self.sessions.is_heard(session.hello.camera):
                 self._cameras.lost(session.hello.camera, "silent")
@@ -323,8 +323,8 @@ class Intake:
 
     def await_pauses(self) -> None:
         """Asks for no frame before `pause` was called, or a few seconds are over."""
-        self._held_until_ms = boot_ms() + _UNTOLD_MS
-        self.sessions.hold(are_held=True)
+        self._untold_until_ms = boot_ms() + _UNTOLD_MS
+        self.sessions.keep_waiting(True)
 
     def pause(self, rooms: Names, cameras: Names = frozenset(), *, are_known: bool = True) -> None:
         """No frame of these is wanted, as they are told; after 30 s what is believed counts too."""
@@ -334,7 +334,7 @@ class Intake:
             return
         self._answers.tell_each(self.sessions.set_paused(rooms, cameras, beside=not are_known))
         if are_known:
-            self.sessions.hold(are_held=False)
+            self.sessions.keep_waiting(False)
 
     @property
     def leaving(self) -> bool:

@@ -26,7 +26,7 @@ class SessionTable:
         self._newest = NewestSession()
         self._paused_rooms: frozenset[str] = frozenset()
         self._paused_cameras: frozenset[str] = frozenset()
-        self._are_held = False
+        self._are_waiting = False
         self._clocks = TransitClocks()
 
     @property
@@ -150,17 +150,19 @@ class SessionTable:
         """Puts it into the ready queue, or takes it out, by what is known of it now."""
         if self._by_key.get(session.key) is not session:
             return
-        if self._are_held or session.silent or session.refused or self.is_paused(session):
+        if self._are_waiting or session.silent or session.refused or self.is_paused(session):
             self.ready.remove(session)
         else:
             self.ready.put(session)
 
-    def hold(self, *, are_held: bool) -> None:
-        """Whether nobody is to be served for now."""
-        if self._are_held != are_held:
-            self._are_held = are_held
+    def keep_waiting(self, are_waiting: bool) -> bool:
+        """Whether nobody is to be served for now; returns whether that is a change."""
+        is_change = self._are_waiting != are_waiting
+        self._are_waiting = are_waiting
+        if is_change:
             for session in self.all:
                 self.requeue(session)
+        return is_change
 
     def set_paused(
         self, rooms: Names, cameras: Names = frozenset(), *, beside: bool = False

@@ -53,6 +53,13 @@ class PublisherRig(Rig):
         self.until(publisher.may_send)
         return publisher, worker
 
+    def between_two(self) -> tuple[Publisher, FakeWorker, FakeWorker]:
+        """A Publisher that has said Hello to two workers, which have not answered yet."""
+        first, second = self.worker("one"), self.worker("two")
+        publisher = self.publish(first.address, second.address)
+        self.until(lambda: first.hellos and second.hellos)
+        return publisher, first, second
+
     def close(self) -> None:
         if self.publisher:
             self.publisher.close()
@@ -365,10 +372,8 @@ def test_a_worker_that_closes_is_sent_nothing(site: PublisherRig, closing: dict[
 
 
 def test_a_room_is_paused_when_one_worker_says_so(site: PublisherRig) -> None:
-    first, second = site.worker("one"), site.worker("two")
-    publisher = site.publish(first.address, second.address)
+    publisher, first, second = site.between_two()
     assert not publisher.paused
-    site.until(lambda: first.hellos and second.hellos)
     first.say(paused=True)
     second.say(granted=1)
     site.until(publisher.may_send)
@@ -378,9 +383,7 @@ def test_a_room_is_paused_when_one_worker_says_so(site: PublisherRig) -> None:
 
 
 def test_who_knows_nothing_of_pauses_changes_none(site: PublisherRig) -> None:
-    first, second = site.worker("one"), site.worker("two")
-    publisher = site.publish(first.address, second.address)
-    site.until(lambda: first.hellos and second.hellos)
+    publisher, first, second = site.between_two()
     first.say(paused=True)
     second.say(granted=1, pauses_unknown=True)
     site.until(publisher.may_send)
@@ -396,9 +399,7 @@ def test_a_camera_that_starts_while_nobody_knows_is_closed_by_who_remembers(
     site: PublisherRig,
 ) -> None:
     """As while the aggregator is away; who has been told since that it is over knows better."""
-    first, second = site.worker("one"), site.worker("two")
-    publisher = site.publish(first.address, second.address)
-    site.until(lambda: first.hellos and second.hellos)
+    publisher, first, second = site.between_two()
     second.say(granted=1, pauses_unknown=True)
     first.say(paused=True, pauses_unknown=True)
     site.until(lambda: publisher.paused)
@@ -407,9 +408,7 @@ def test_a_camera_that_starts_while_nobody_knows_is_closed_by_who_remembers(
 
 
 def test_a_worker_that_is_gone_keeps_no_room_paused(site: PublisherRig) -> None:
-    first, second = site.worker("one"), site.worker("two")
-    publisher = site.publish(first.address, second.address)
-    site.until(lambda: first.hellos and second.hellos)
+    publisher, first, second = site.between_two()
     first.say(paused=True)
     second.say(granted=1)
     site.until(publisher.may_send)

@@ -320,12 +320,15 @@ def test_who_starts_asks_for_nothing_before_it_is_told_who_is_paused(site: Intak
     assert not camera.credit.pauses_unknown
 
 
-def test_nor_for_long_where_nobody_tells(site: IntakeRig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nor_for_long_where_nobody_tells_and_that_is_said(
+    site: IntakeRig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     camera = site.held_back()
     later = boot_ms() + intake_module._UNTOLD_MS + 1_000
     monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
     site.until(lambda: camera.credit.granted == 1)
     assert camera.credit.pauses_unknown
+    assert "nobody tells what is paused: cameras are asked" in caplog.text
 
 
 def test_what_was_told_long_ago_is_unknown(
