@@ -1,7 +1,7 @@
 """Every benchmark in one run: `python -m benchmarks [--quick] [--only NAME ...]`, `make bench`.
 
 Writes results.json and RESULTS.md beside this file; with --only, the other rows stay as they
-were. `flicker` and `honest_room` want a data set and run by themselves.
+were. `flicker`, `honest_room` and `unseen_faces` want a data set and run by themselves.
 """
 
 import argparse
