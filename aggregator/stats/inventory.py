@@ -84,7 +84,8 @@ class Inventory:
         for heard, fields, ttl_ms in zip(known.values(), replies[::2], replies[1::2], strict=True):
             heard.away = isinstance(fields, StoreError) or isinstance(ttl_ms, StoreError)
             if not heard.away and fields and is_alive(ttl_ms, redis_keys.HEALTH_TTL_S):
-                heard.fields, heard.at_s = fields, now_s
+                heard.fields = fields
+                heard.at_s = now_s - max(0.0, redis_keys.HEALTH_TTL_S - ttl_ms / 1000)
         for name in [name for name, heard in known.items() if _is_old(heard, now_s)]:
             del known[name]
 

@@ -242,6 +242,34 @@ def test_a_last_result_is_not_now_for_a_reader_whose_clock_is_behind(
         admin.acl_setuser("reader", enabled=True, commands=["+time"])
 
 
+def test_the_reader_may_do_what_clients_do_by_themselves(
+    guarded: RedisServer, access: RedisAccess, writer: Store
+) -> None:
+    """A pipeline is a transaction to most of them, the end of a subscription a command to some, and
+    before a Cluster each asks in its own way what it is made of."""
+    now_ms = wall_ms()
+    writer.commit([delivery(result(78, face(), room="den"), now_ms - 100)], now_ms)
+    with raw(guarded, "reader", access.reader_password) as client:
+        with client.pipeline() as both:
+            hash_, ttl_ms = (
+                both.hgetall(redis_keys.live("den")).pttl(redis_keys.live("den")).execute()
+            )
+        assert hash_["people"]
+        assert 0 < ttl_ms <= 10_000
+        with client.pubsub() as updates:
+            updates.subscribe(redis_keys.updates("den"))
+            updates.psubscribe("roommood:*")
+            updates.unsubscribe()
+            updates.punsubscribe()
+            kinds = [
+                message["type"] for message in iter(lambda: updates.get_message(timeout=5), None)
+            ]
+        assert {"unsubscribe", "punsubscribe"} <= set(kinds)
+        for question in ("SLOTS", "NODES", "SHARDS", "INFO"):
+            with pytest.raises(redis.ResponseError, match="cluster support disabled"):
+                client.execute_command(f"CLUSTER {question}")
+
+
 def everything_of_an_operator(settings: OperatorSettings) -> None:
     """Whatever a page or a bridge may be told to do."""
     settings.pause("den")

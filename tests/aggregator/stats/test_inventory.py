@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import redis
 
 from roommood.aggregator.counting.store import Store
@@ -9,7 +10,7 @@ from roommood.aggregator.redis import keys as redis_keys
 from roommood.aggregator.redis.servers import Servers
 from roommood.aggregator.stats.inventory import Inventory
 from roommood.aggregator.stats.room_stats import RoomStats
-from roommood.aggregator.stats.site import SiteReader
+from roommood.aggregator.stats.site import SiteReader, is_up
 from roommood.shared.clock import wall_ms
 from tests.aggregator.rooms import Rooms
 from tests.redis_server import RedisServer
@@ -56,14 +57,33 @@ def test_one_that_fell_silent_keeps_its_last_words_for_a_day(client: Any, rooms:
     inventory = Inventory(Servers(client), clock)
     rooms.health({"hall-1": {"room": "hall", "silent_ms": 500}}, {})
     (camera,), _ = inventory.take(())
-    assert camera.silent_s == 0.5
+    assert camera.silent_s == pytest.approx(0.5, abs=1)
     client.flushall()
     clock.now_s += 3_600
     (camera,), _ = inventory.take(())
-    assert (camera.room, camera.silent_s) == ("hall", 3_600.5)
+    assert camera.room == "hall"
+    assert camera.silent_s == pytest.approx(3_600.5, abs=1)
     clock.now_s += 24 * 3_600
     inventory.take(())
     assert inventory.take(()) == ([], [])
+
+
+def test_silence_is_reckoned_from_when_it_was_heard_and_not_from_the_look(
+    client: Any, rooms: Rooms
+) -> None:
+    """A look each second would else take what is heard no more for heard until its key has gone."""
+    clock = Clock()
+    inventory = Inventory(Servers(client), clock)
+    rooms.health({"hall-1": {"silent_ms": 500}}, {"w1": {}})
+    for key in (redis_keys.camera("hall-1"), redis_keys.worker("w1")):
+        client.pexpire(key, 3_000)
+    (camera,), (worker,) = inventory.take(())
+    assert (camera.silent_s, worker.silent_s) == pytest.approx((7.5, 7.0), abs=1)
+    client.flushall()
+    clock.now_s += 3
+    (camera,), (worker,) = inventory.take(())
+    assert not is_up(camera)
+    assert worker.silent_s == pytest.approx(10.0, abs=1)
 
 
 def test_health_that_a_clock_set_back_keeps_for_hours_is_not_taken_for_new(
@@ -78,7 +98,7 @@ def test_health_that_a_clock_set_back_keeps_for_hours_is_not_taken_for_new(
         client.expire(key, redis_keys.HEALTH_TTL_S + 3 * 3600)
     clock.now_s += 60
     (camera,), (worker,) = inventory.take(())
-    assert (camera.silent_s, worker.silent_s) == (60.0, 60.0)
+    assert (camera.silent_s, worker.silent_s) == pytest.approx((60.0, 60.0), abs=1)
     with RoomStats(server.url) as stats:
         assert stats.camera_states(["kitchen"]) == {"kitchen": {"door": "silent"}}
 
