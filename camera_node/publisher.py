@@ -237,7 +237,7 @@ class Publisher:
             self._membership.took_frames(link.address)
         self._refusals.note(settled, refused, credit.refused_why)
         self._note_refusal(link, credit.refused)
-        link.take_pause(credit)
+        link.take_pause(credit, now_ms)
         self._membership.heard(link.address, now_ms)
         self._membership.learn(credit.workers, link.address, now_ms)
 

@@ -2,10 +2,15 @@
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from roommood.camera_node.window import CreditWindow
 from roommood.shared.protocol.messages import Credit
 from roommood.shared.transport.client import ClientConnection, Dialer
+
+# An older worker that has just started does not say that nobody has told it yet what is paused; its
+# aggregator may start later, as where both are replaced.
+_UNTOLD_MS: Final = 30_000.0
 
 
 class WorkerConnection(ClientConnection):
@@ -21,12 +26,19 @@ class WorkerConnection(ClientConnection):
         self.sent_ms = 0.0
         self.told_ms = 0.0
         self.refused = ""
-        self.paused = self.knows_pauses = False
+        self.paused = False
+        self.pauses_unknown: bool | None = True
+        self._met = ("", now_ms)
         self._refused_frames = ("", 0)
 
-    def take_pause(self, credit: Credit) -> None:
+    def take_pause(self, credit: Credit, now_ms: float) -> None:
         """What this worker says of our room or of us, and whether it has been told lately."""
-        self.paused, self.knows_pauses = credit.paused, not credit.pauses_unknown
+        if credit.worker_id != self._met[0]:
+            self._met = (credit.worker_id, now_ms)
+        self.paused, self.pauses_unknown = credit.paused, credit.pauses_unknown
+        may_be_untold = now_ms - self._met[1] < _UNTOLD_MS and not credit.paused
+        if self.pauses_unknown is None and may_be_untold:
+            self.pauses_unknown = True
 
     def newly_refused(self, credit: Credit) -> int:
         """Frames of this connection that its worker has refused since its Credit before."""
@@ -45,7 +57,8 @@ class Pause:
     """Whether this camera is paused: where one of the workers that it is connected to says so.
 
     Where none of them has been told lately, one that remembers a pause suffices; else, as after a
-    restart of all, what was said last holds: a paused camera stays closed.
+    restart of all, what was said last holds: a paused camera stays closed. A worker that does not
+    say whether it has been told opens nothing while another says or remembers a pause.
     """
 
     def __init__(self) -> None:
@@ -53,11 +66,14 @@ class Pause:
 
     def holds(self, links: Iterable[WorkerConnection]) -> bool:
         connected = [link for link in links if link.window.connected]
-        known = [link.paused for link in connected if link.knows_pauses]
+        guessed = [link.paused for link in connected if link.pauses_unknown is None]
+        known = [link.paused for link in connected if link.pauses_unknown is False]
         if known:
-            self._latest = any(known)
+            self._latest = any(known + guessed)
         elif any(link.paused for link in connected):
             self._latest = True
+        elif guessed:
+            self._latest = False
         return self._latest
 
 

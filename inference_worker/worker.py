@@ -275,7 +275,7 @@ class Worker:
             if ack.workers:
                 self._intake.know(ack.workers)
             paused = frozenset(ack.paused_rooms), frozenset(ack.paused_cameras)
-            self._intake.pause(*paused, are_known=not ack.pauses_unknown)
+            self._intake.pause(*paused, are_unknown=ack.pauses_unknown)
         if self._reporter.report_due():
             models = (to_report(self._analyzer.classifier.contract),)
             self._reporter.send_report(lambda: self._health_report(identity), identity, models)

@@ -7,7 +7,7 @@ from typing import Final
 from roommood.inference_worker.serving.camera_session import CameraSession
 from roommood.inference_worker.serving.credit import CreditControl
 from roommood.inference_worker.serving.repeats import NO_HOLD
-from roommood.inference_worker.serving.sessions import SessionTable
+from roommood.inference_worker.serving.sessions import Names, SessionTable
 from roommood.shared.clock import boot_ms
 from roommood.shared.errors import VersionMismatch
 from roommood.shared.protocol import wire
@@ -31,7 +31,6 @@ class Answers:
     Attributes:
         workers: the addresses of all live workers, which the answers to Hello pass on.
         leaving: whether this worker is about to end, which every message says.
-        pauses_known_ms: when an aggregator last told what is paused (`boot_ms`).
     """
 
     def __init__(
@@ -48,11 +47,27 @@ class Answers:
         self._flushed_ms = -math.inf
         self.workers: tuple[str, ...] = ()
         self.leaving = False
-        self.pauses_known_ms = -math.inf
+        # When who knew last told what is paused, and when who does not say whether it knows.
+        self._pauses_known_ms = self._pauses_guessed_ms = -math.inf
 
-    def are_pauses_known(self, now_ms: float) -> bool:
-        """Whether an aggregator that knows has told lately what is paused."""
-        return now_ms - self.pauses_known_ms <= _PAUSES_KNOWN_MS
+    def pause(self, rooms: Names, cameras: Names, are_unknown: bool | None, now_ms: float) -> None:
+        """As an aggregator says. While one that knows has told lately, what one says that does not
+        know is passed over, and one that does not say whether it knows (None) opens nothing."""
+        does_another_know = self._are_pauses_unknown(now_ms) is False
+        if are_unknown and does_another_know:
+            return
+        if are_unknown is False:
+            self._pauses_known_ms = now_ms
+        elif are_unknown is None:
+            self._pauses_guessed_ms = now_ms
+        is_beside = are_unknown or (are_unknown is None and does_another_know)
+        self.tell_each(self._sessions.set_paused(rooms, cameras, beside=bool(is_beside)))
+
+    def _are_pauses_unknown(self, now_ms: float) -> bool | None:
+        """None where only who does not say whether it knows has told lately."""
+        if now_ms - self._pauses_known_ms <= _PAUSES_KNOWN_MS:
+            return False
+        return None if now_ms - self._pauses_guessed_ms <= _PAUSES_KNOWN_MS else True
 
     def tell_each(self, sessions: Iterable[CameraSession]) -> None:
         """The same to those that can be heard."""
@@ -136,7 +151,7 @@ class Answers:
             refused_frames=account.refused_frames,
             refused_why=account.refused_why,
             luma=self._luma,
-            pauses_unknown=not self.are_pauses_known(now_ms),
+            pauses_unknown=self._are_pauses_unknown(now_ms),
             empty_seq=hold.empty_seq,
             hold_ms=hold.hold_ms,
             look_ms=hold.look_ms,

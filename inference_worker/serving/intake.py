@@ -326,14 +326,12 @@ class Intake:
         self._untold_until_ms = boot_ms() + _UNTOLD_MS
         self.sessions.keep_waiting(True)
 
-    def pause(self, rooms: Names, cameras: Names = frozenset(), *, are_known: bool = True) -> None:
-        """No frame of these is wanted, as they are told; after 30 s what is believed counts too."""
-        if are_known:
-            self._answers.pauses_known_ms = boot_ms()
-        elif self._answers.are_pauses_known(boot_ms()):
-            return
-        self._answers.tell_each(self.sessions.set_paused(rooms, cameras, beside=not are_known))
-        if are_known:
+    def pause(
+        self, rooms: Names, cameras: Names = frozenset(), *, are_unknown: bool | None = False
+    ) -> None:
+        """No frame of these is wanted, as they are told; for `are_unknown` see `Ack`."""
+        self._answers.pause(rooms, cameras, are_unknown, boot_ms())
+        if not are_unknown:
             self.sessions.keep_waiting(False)
 
     @property

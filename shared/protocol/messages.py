@@ -98,8 +98,8 @@ class Credit:
     `refused_frames` of the camera's frames were refused since its first Hello, which includes
     later connections, the latest because of `refused_why`; older workers do not say. `luma`: the
     worker's models make nothing of colour. `pauses_unknown`: nobody has told this worker lately
-    what is paused: `paused` is then only believed, and says nothing where it is not set; older
-    workers do not say.
+    what is paused: `paused` is then only believed, and says nothing where it is not set. None: it
+    does not say, being older or told by nobody but older aggregators.
 
     Where `hold_ms` is not 0 nobody was found in frame `empty_seq`: a picture that looks the same
     need not be sent until so long after that one's capture, if the camera looks for itself every
@@ -120,7 +120,7 @@ class Credit:
     refused_frames: int = 0
     refused_why: str = ""
     luma: bool = False
-    pauses_unknown: bool = False
+    pauses_unknown: bool | None = False
     empty_seq: int = 0
     hold_ms: float = 0.0
     look_ms: float = 0.0
@@ -254,7 +254,7 @@ class Ack:
 
     `deferred` came, and is to be sent again later: it is not counted yet, and not under way.
     `pauses_unknown`: Redis has not told lately what is paused: nothing is said of what is
-    not named.
+    not named. None: an older aggregator, which does not say and may know of less that is paused.
     """
 
     aggregator_id: str
@@ -266,4 +266,4 @@ class Ack:
     paused_rooms: tuple[str, ...] = ()
     paused_cameras: tuple[str, ...] = ()
     deferred: tuple[int, ...] = ()
-    pauses_unknown: bool = False
+    pauses_unknown: bool | None = False

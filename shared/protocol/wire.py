@@ -55,7 +55,7 @@ def encode_credit(credit: Credit) -> bytes:
     if not credit.hold_ms:
         for seldom in ("empty_seq", "hold_ms", "look_ms"):
             del fields[seldom]
-    if not credit.pauses_unknown:
+    if credit.pauses_unknown is None:
         del fields["pauses_unknown"]
     return _pack(b"C", fields)
 
@@ -79,9 +79,11 @@ def encode_report(report: Report) -> bytes:
 
 def encode_ack(ack: Ack) -> bytes:
     fields = _fields(ack)
-    for seldom in ("deferred", "paused_cameras", "pauses_unknown"):
+    for seldom in ("deferred", "paused_cameras"):
         if not fields[seldom]:
             del fields[seldom]
+    if ack.pauses_unknown is None:
+        del fields["pauses_unknown"]
     return _pack(b"A", fields)
 
 
@@ -212,9 +214,14 @@ def _read_credit(fields: Fields) -> Credit:
         refused_frames=fields.integer("refused_frames") if fields.has("refused_frames") else 0,
         refused_why=fields.text("refused_why") if fields.has("refused_why") else "",
         luma=fields.flag("luma", False),
-        pauses_unknown=fields.flag("pauses_unknown", False),
+        pauses_unknown=_read_pauses_unknown(fields),
         **(_read_hold(fields) if fields.has("hold_ms") else {}),
     )
+
+
+def _read_pauses_unknown(fields: Fields) -> bool | None:
+    """None where its sender does not say."""
+    return fields.flag("pauses_unknown") if fields.has("pauses_unknown") else None
 
 
 def _read_hold(fields: Fields) -> dict[str, Any]:
@@ -333,7 +340,7 @@ def _read_ack(fields: Fields) -> Ack:
         paused_rooms=_read_paused(fields, "paused_rooms"),
         paused_cameras=_read_paused(fields, "paused_cameras", ()),
         deferred=tuple(integer_in("ticket", t) for t in fields.sequence("deferred", most, ())),
-        pauses_unknown=fields.flag("pauses_unknown", False),
+        pauses_unknown=_read_pauses_unknown(fields),
     )
 
 

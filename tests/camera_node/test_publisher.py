@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from roommood.camera_node import publisher as publisher_module
+from roommood.camera_node import worker_connection as connection_module
 from roommood.camera_node.frames import Outgoing
 from roommood.camera_node.publisher import Publisher
 from roommood.shared.clock import boot_ms
@@ -405,6 +406,43 @@ def test_a_camera_that_starts_while_nobody_knows_is_closed_by_who_remembers(
     site.until(lambda: publisher.paused)
     second.say(granted=1)
     site.until(lambda: not publisher.paused)
+
+
+def test_an_older_worker_opens_nothing_while_another_remembers_a_pause(
+    site: PublisherRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while its aggregator is away: it does not say that nobody has told it yet."""
+    publisher, first, second = site.between_two()
+    first.say(paused=True, pauses_unknown=True)
+    second.say(granted=1, pauses_unknown=None)
+    site.until(lambda: publisher.may_send() and publisher.paused)
+    _later(monkeypatch)
+    second.say(granted=2, pauses_unknown=None)
+    site.until(lambda: len(list(publisher._asking(boot_ms()))) == 1)
+    assert publisher.paused
+    first.say(granted=1)
+    site.until(lambda: not publisher.paused)
+
+
+def test_an_older_worker_that_takes_anothers_place_opens_nothing_before_it_can_have_been_told(
+    site: PublisherRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a release is taken back while a room is paused."""
+    publisher, worker = site.served()
+    worker.say(paused=True)
+    site.until(lambda: publisher.paused)
+    worker.say(worker_id="older", granted=1, pauses_unknown=None)
+    site.until(publisher.may_send)
+    assert publisher.paused
+    _later(monkeypatch)
+    worker.say(worker_id="older", granted=1, pauses_unknown=None)
+    site.until(lambda: not publisher.paused)
+
+
+def _later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until an older worker is taken to have been told."""
+    untold_ms = connection_module._UNTOLD_MS
+    monkeypatch.setattr(publisher_module, "boot_ms", lambda: boot_ms() + untold_ms)
 
 
 def test_a_worker_that_is_gone_keeps_no_room_paused(site: PublisherRig) -> None:

@@ -73,6 +73,7 @@ credits = st.builds(
     paused=st.booleans(),
     leaving=st.booleans(),
     refused=texts,
+    pauses_unknown=st.none() | st.booleans(),
 )
 holding_credits = st.builds(
     replace,
@@ -165,6 +166,7 @@ acks = st.builds(
     workers=st.lists(texts, max_size=3).map(tuple),
     paused_rooms=st.lists(names, max_size=3).map(tuple),
     paused_cameras=st.lists(names, max_size=3).map(tuple),
+    pauses_unknown=st.none() | st.booleans(),
 )
 
 

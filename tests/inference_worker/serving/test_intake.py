@@ -349,17 +349,46 @@ def test_an_aggregator_that_does_not_know_opens_nothing_and_closes_once_nobody_k
     session = (site.greeted(), site.intake.sessions.all[0])[1]
     room = frozenset({session.hello.room})
     site.intake.pause(room)
-    site.intake.pause(frozenset(), are_known=False)
+    site.intake.pause(frozenset(), are_unknown=True)
     assert site.intake.sessions.is_paused(session)
     site.intake.pause(frozenset())
-    site.intake.pause(room, are_known=False)
+    site.intake.pause(room, are_unknown=True)
     assert not site.intake.sessions.is_paused(session), "another knows better"
 
     later = boot_ms() + answers_module._PAUSES_KNOWN_MS + 1_000
     monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
-    site.intake.pause(room, are_known=False)
-    site.intake.pause(frozenset({"hall"}), are_known=False)
+    site.intake.pause(room, are_unknown=True)
+    site.intake.pause(frozenset({"hall"}), are_unknown=True)
     assert site.intake.sessions.is_paused(session)
+
+
+def test_an_older_aggregator_closes_and_opens_nothing_beside_one_that_knows(
+    site: IntakeRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not say that it does not know, and may know of less that is paused."""
+    camera, session = site.greeted(), site.intake.sessions.all[0]
+    room = frozenset({session.hello.room})
+    site.intake.pause(frozenset(), frozenset({session.hello.camera}))
+    site.intake.pause(frozenset(), are_unknown=None)
+    assert site.intake.sessions.is_paused(session)
+    site.intake.pause(frozenset())
+    site.intake.pause(room, are_unknown=None)
+    assert site.intake.sessions.is_paused(session), "nobody waits for another to close a room"
+    site.until(lambda: camera.credit.paused and camera.credit.pauses_unknown is False)
+
+    later = boot_ms() + answers_module._PAUSES_KNOWN_MS + 1_000
+    monkeypatch.setattr(intake_module, "boot_ms", lambda: later)
+    site.intake.pause(frozenset(), are_unknown=None)
+    assert not site.intake.sessions.is_paused(session), "there is nobody else"
+
+
+def test_a_worker_that_only_an_older_aggregator_has_told_does_not_say_that_it_knows(
+    site: IntakeRig,
+) -> None:
+    camera = site.held_back()
+    site.intake.pause(frozenset({"hall"}), are_unknown=None)
+    site.until(lambda: camera.credit.granted == 1)
+    assert camera.credit.pauses_unknown is None
 
 
 def test_of_a_camera_that_is_paused_by_itself_no_frame_is_taken(site: IntakeRig) -> None:
