@@ -12,6 +12,7 @@ DOCKERFILE = (ROOT / "deploy/docker/Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())
 IMAGES = ("camera", "worker", "aggregator", "dashboard", "redis")
 SERVICES = COMPOSE["services"]
+DOCS = (ROOT / "docs/containers.md").read_text()
 
 
 def stages() -> dict[str, tuple[str, str]]:
@@ -51,6 +52,22 @@ def test_every_image_is_made_from_one_base_that_can_be_pinned() -> None:
     assert "ARG BASE=debian:bookworm-slim\n" in DOCKERFILE
 
 
+def test_the_docs_have_every_variable_of_compose_and_the_file_names_them_at_its_top() -> None:
+    text = (ROOT / "deploy/compose.yaml").read_text()
+    table = re.findall(r"^\| (`.*?) \|", DOCS, re.MULTILINE)
+    documented = {name for cell in table for name in re.findall(r"`(\w+)`", cell)}
+
+    assert set(re.findall(r"\$\{(\w+)", text)) == documented
+    assert documented <= set(re.findall(r"\w+", text[: text.index("name: roommood")]))
+
+
+def test_what_speaks_of_days_and_hours_does_so_in_the_rooms_time_zone() -> None:
+    zones = {name: service.get("environment", {}).get("TZ") for name, service in SERVICES.items()}
+
+    assert {name for name, zone in zones.items() if zone} == {"aggregator", "notify"}
+    assert {zone for zone in zones.values() if zone} == {"${TZ:-Etc/UTC}"}
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_service_is_hardened_and_looked_after(service: str) -> None:
     settings = SERVICES[service]
@@ -73,6 +90,7 @@ def test_only_workers_are_reached_from_other_machines() -> None:
     ports = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
 
     assert ports.pop("worker") == ["${ROOMMOOD_PORTS:-5701}:${ROOMMOOD_PORTS:-5701}"]
+    assert ports.pop("dashboard") == ["${ROOMMOOD_PAGE:-127.0.0.1}:5780:5780"]
     assert all(port.startswith("127.0.0.1:") for given in ports.values() for port in given)
     assert COMPOSE["networks"]["inside"] == {"internal": True}
     for name in ("redis", "aggregator"):
