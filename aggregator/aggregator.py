@@ -26,7 +26,14 @@ from roommood.shared.errors import ShardAway, VersionMismatch, WireError
 from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.process.memory import give_back_large_messages
 from roommood.shared.process.metrics import Health, Sample, serve_if_asked
-from roommood.shared.process.runtime import Deadline, Shutdown, Waker, new_id, shutdown_on_signals
+from roommood.shared.process.runtime import (
+    Deadline,
+    Shutdown,
+    Waker,
+    new_id,
+    release,
+    shutdown_on_signals,
+)
 from roommood.shared.process.settings import AggregatorSettings
 from roommood.shared.protocol import wire
 from roommood.shared.protocol.limits import MAX_REPORT_BYTES
@@ -136,8 +143,8 @@ class Aggregator:
         """Once, and not before Redis has answered."""
         if self.health.ready and not self._told_ready:
             self._told_ready = True
-            bind, who = self._settings.bind, self._aggregator_id
-            event(_log, logging.INFO, "aggregator ready", bind=bind, id=who)
+            who = {"id": self._aggregator_id, "release": release()}
+            event(_log, logging.INFO, "aggregator ready", bind=self._settings.bind, **who)
 
     # Work
 

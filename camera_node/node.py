@@ -143,6 +143,7 @@ class CameraNode:
             camera=self._settings.name,
             room=self._settings.room,
             session=self._session_id,
+            release=release(),
             source=source.description,
             size=f"{source.width}x{source.height}",
             rate_hz=round(source.rate_hz, 2),

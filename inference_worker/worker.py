@@ -141,7 +141,7 @@ class Worker:
             self._poller.register(waker, zmq.POLLIN)
         self._stop_metrics = serve_if_asked(settings, self.health, self._samples)
         self.health.ready = True
-        event(_log, logging.INFO, "worker ready", **self._introduction())
+        event(_log, logging.INFO, "worker ready", release=release(), **self._introduction())
         if self._keys and is_loopback(settings.bind) and not settings.advertise:
             todo = f"--bind 0.0.0.0:{settings.bind.rpartition(':')[2]}"
             event(_log, logging.WARNING, "only this machine reaches this worker", todo=todo)

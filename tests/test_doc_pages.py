@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = (
     "aiming", "coming-from", "containers", "dashboard", "first-pi", "home-assistant", "keys",
     "models", "notify", "prometheus", "python", "scale", "site", "sources", "statistics",
+    "upgrading",
 )  # fmt: skip
 FENCED = re.compile(r"```(\w*)[^\n]*\n(.*?)```", re.DOTALL)
 # Commands of `roommood` that have commands of their own.

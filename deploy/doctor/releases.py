@@ -8,7 +8,7 @@ from roommood.aggregator.redis.servers import Command, Servers
 from roommood.deploy.doctor.findings import Finding, ok, warn
 from roommood.shared.counted import counted
 
-_SAME: Final = "install the same roommood release on every machine"
+_SAME: Final = "install the same roommood release on every machine (docs/upgrading.md)"
 _Hashes = dict[str, dict[str, str]]
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import gc
+import hashlib
 import logging
 import resource
 import secrets
@@ -11,7 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution
 from types import FrameType
 from typing import Final
 
@@ -33,11 +34,17 @@ def new_id() -> str:
 
 @functools.cache
 def release() -> str:
-    """The installed version, as in `pyproject.toml`."""
+    """The installed version, as in `pyproject.toml`, with a digest of the files that a wheel has
+    brought: "0.1.0+5f0c2a17". What was built of another source has another one."""
     try:
-        return version("roommood")
+        installed = distribution("roommood")
     except PackageNotFoundError:
         return "unknown"
+    # Each row has a file's own hash; what was compiled here has none.
+    rows = (installed.read_text("RECORD") or "").splitlines()
+    files = sorted(row for row in rows if row.startswith("roommood/") and ",sha256=" in row)
+    digest = hashlib.sha256("\n".join(files).encode()).hexdigest()[:8]
+    return f"{installed.version}+{digest}" if files else installed.version
 
 
 class Waker:

@@ -33,19 +33,28 @@ def run(*command: str | Path, cwd: Path | None = None) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that nothing is left in the checkout; what an older build of one
-    module left there, which has since gone, lies beside it."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, so that nothing is left in the checkout; what an older build of one module left
+    there, which has since gone, lies beside it."""
+    source = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         copy2(ROOT / name, source)
     for name in FOLDERS:
         copytree(ROOT / name, source / name, ignore=ignore_patterns("__pycache__"))
     (source / OF_AN_OLDER_BUILD).mkdir(parents=True)
     (source / OF_AN_OLDER_BUILD / GONE).touch()
+    return source
+
+
+def build(source: Path, out: Path) -> Path:
     run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", out, source)
     (built,) = out.glob("roommood-*.whl")
     return built
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(source, tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +199,24 @@ def test_the_doctor_skips_what_is_not_installed(pi: Path) -> None:
 
 def test_what_is_installed_can_be_imported_by_python_that_runs_in_a_clone(pi: Path) -> None:
     assert "one" in run(pi / "python", "-c", IMPORTED, cwd=ROOT)
+
+
+def test_a_newer_build_of_the_same_version_is_told_from_the_older(
+    pi: Path, wheel: Path, source: Path, tmp_path: Path
+) -> None:
+    """And comes where the docs say how: pip itself leaves the older one, and calls that success."""
+    changed = source / "shared" / "counted.py"
+    former = changed.read_text()
+    changed.write_text(f"{former}\n# Newer.\n")
+    newer = build(source, tmp_path)
+    changed.write_text(former)
+    assert newer.name == wheel.name
+    release = run(pi / "camera-node", "--version")
+    pip = (sys.executable, "-m", "pip", "--python", pi / "python", "install", "--no-deps")
+    run(*pip, newer)
+    assert run(pi / "camera-node", "--version") == release
+    run(*pip, "--force-reinstall", newer)
+    upgraded = run(pi / "camera-node", "--version")
+    run(*pip, "--force-reinstall", wheel)
+    assert upgraded != release
+    assert run(pi / "camera-node", "--version") == release

@@ -250,7 +250,7 @@ def test_an_id_is_sixteen_hexadecimal_digits_and_new_each_time() -> None:
 
 
 def test_the_release_is_that_of_the_package() -> None:
-    assert re.match(r"\d+\.\d+", release())
+    assert re.fullmatch(r"\d+\.\d+\.\d+(\+[0-9a-f]{8})?", release())
 
 
 def test_a_flood_of_new_peers_is_not_a_flood_of_lines(caplog: pytest.LogCaptureFixture) -> None:
