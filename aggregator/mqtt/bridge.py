@@ -20,6 +20,7 @@ from roommood.aggregator.mqtt.taken_back import TakenBack
 from roommood.aggregator.mqtt.topics import Json, Topics
 from roommood.aggregator.stats.problems import worker_name
 from roommood.aggregator.stats.site import Site, SiteReader
+from roommood.shared.counted import counted
 from roommood.shared.errors import StoreError
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import ConnectionLog, Waker, shutdown_on_signals
@@ -109,7 +110,8 @@ class Bridge:
     def _status(self) -> str:
         if not self._broker.is_connected:
             return "no broker"
-        refused = f", {self._broker.refused} topics refused" if self._broker.refused else ""
+        number = self._broker.refused
+        refused = f", {counted(number, 'topic')} refused" if number else ""
         return f"redis {self._retained.get(self._topics.redis, 'offline')}{refused}"
 
     def _note(self, heard: Heard) -> None:

@@ -8,7 +8,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from roommood.aggregator.mqtt.client import Abilities, Client, updated
@@ -16,6 +15,7 @@ from roommood.aggregator.mqtt.heard import Heard, SwitchCommand
 from roommood.aggregator.mqtt.refusals import Refusals
 from roommood.aggregator.mqtt.topics import Topics
 from roommood.aggregator.mqtt.unreached import why_not_reached
+from roommood.aggregator.mqtt.version import Ending, Version
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.process.runtime import ConnectionLog, Deadline, new_id
@@ -47,8 +47,8 @@ _NOT_UNDERSTOOD: Final = (_NO_SUCH_VERSION, "Protocol error", "Malformed packet"
 class Broker:
     """Connects again and again; `wake` is called when something new was heard.
 
-    By MQTT 5, whose brokers say what they refuse; by 3.1.1 where a broker knows no other. It
-    listens to commands only where the settings name an operator's login."""
+    By MQTT 5, or 3.1.1 (see `Version`). It listens to commands only where the settings name an
+    operator's login."""
 
     def __init__(self, settings: MqttSettings, topics: Topics, wake: Callable[[], None]) -> None:
         """Raises ConfigError for files that cannot be used."""
@@ -62,6 +62,8 @@ class Broker:
         self._first_answer: Deadline | None = None
         # What it answered to this connection: None for nothing yet, "" that we are let in.
         self._refusal: str | None = None
+        # Whether this connection was for nothing but to learn which MQTT it speaks.
+        self._was_trial = False
         self._is_up = False
         self._up_since_s: float | None = None
         self._asked: list[str] = []
@@ -71,6 +73,7 @@ class Broker:
         self._password = settings.password
         self._tls = _tls_context(settings)
         self._abilities = Abilities()
+        self._version = Version()
         self._client = self._make_client()
 
     def start(self) -> None:
@@ -126,7 +129,12 @@ class Broker:
 
     def _make_client(self) -> Client:
         client = Client(
-            self._settings, self._password, self._tls, self._topics.availability, self._abilities
+            self._settings,
+            self._password,
+            self._tls,
+            self._topics.availability,
+            self._abilities,
+            is_v5=self._version.is_v5,
         )
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -142,26 +150,24 @@ class Broker:
         while not self._is_closing.is_set():
             if self._connect() > _RETRY_S[1]:
                 retry_s = _RETRY_S[0]
-            self._is_closing.wait(retry_s)
-            retry_s = min(retry_s * 2, _RETRY_S[1])
+            if not self._was_trial:
+                self._is_closing.wait(retry_s)
+                retry_s = min(retry_s * 2, _RETRY_S[1])
             self._client = self._make_client()
 
     def _connect(self) -> float:
         """Once; returns for how many seconds it held."""
-        self._refusal, self._up_since_s = None, None
+        self._refusal, self._up_since_s, self._was_trial = None, None, False
         try:
             self._client.run()
         except Exception as error:  # whatever the library raises: it is tried again
+            self._version.unreached()
             self._lost(self._why_not(error))
         self._is_up = False
         if self._client.failure:
             self._lost(self._client.failure)
-            self._try_older(self._client)
+            self._version.ended(Ending.NOT_UNDERSTOOD)
         return 0.0 if self._up_since_s is None else time.monotonic() - self._up_since_s
-
-    def _try_older(self, client: Client) -> None:
-        """By MQTT 3.1.1 where 5 did not go well; by 5 again where that did neither."""
-        self._abilities = replace(self._abilities, is_v5=not client.is_v5)
 
     def _why_not(self, error: Exception) -> str:
         """The client does not say why it could not connect: one more try does."""
@@ -177,6 +183,10 @@ class Broker:
         self._refusal = str(reason) if reason.is_failure else ""
         if reason.is_failure:
             return  # the connection's end tells it
+        self._was_trial = not self._version.is_kept
+        if self._was_trial:
+            client.disconnect()
+            return
         self._abilities = updated(self._abilities, properties)
         self._refusals.clear()
         self._log.back(self._settings.broker)
@@ -221,9 +231,9 @@ class Broker:
         )
         if refusal is None:
             why = self._no_broker()  # an older one just hangs up
-        if why in _NOT_UNDERSTOOD or refusal is None:
-            self._try_older(client)
-        if why != _NO_SUCH_VERSION and not self._is_closing.is_set():
+        self._version.ended(_ending(refusal, why))
+        is_ours = self._was_trial or self._is_closing.is_set()
+        if not is_ours and (why != _NO_SUCH_VERSION or not client.is_v5):
             self._lost(why)
 
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:
@@ -255,10 +265,11 @@ class Broker:
 
     def _is_contradicted(self, payload: bytes) -> bool:
         """Whether another client says something else of the bridge than it does itself: the last
-        will of an earlier connection, which comes late where its machine lost its power, or another
-        bridge. Which is answered once, so that it learns of this one as well."""
-        if payload in (b"offline", b"online", self.id.encode()):
-            return payload == b"offline"
+        will of an earlier connection, which comes late where its machine lost its power, a person
+        who deletes what the broker keeps, or another bridge. Which is answered once, so that it
+        learns of this one as well."""
+        if payload in (b"", b"offline", b"online", self.id.encode()):
+            return payload in (b"", b"offline")
         if payload in self._others or len(self._others) == _MOST_OTHERS:
             return False
         self._others.add(payload)
@@ -295,6 +306,14 @@ class Broker:
                 "one that wants a certificate of its clients is not for the bridge, which has none"
             )
         return f"what listens there does not answer as a broker does: is it the right port?; {more}"
+
+
+def _ending(refusal: str | None, why: str) -> Ending:
+    if refusal is None:
+        return Ending.HUNG_UP
+    if why in _NOT_UNDERSTOOD:
+        return Ending.NOT_UNDERSTOOD
+    return Ending.REFUSED if refusal else Ending.WORKED
 
 
 def _tls_context(settings: MqttSettings) -> ssl.SSLContext | None:

@@ -28,7 +28,6 @@ class Abilities:
     """Of a broker. `in_flight`: messages that it takes before it has acknowledged the first;
     `most_bytes`: of one packet, None for any."""
 
-    is_v5: bool = True
     in_flight: int = 20
     most_bytes: int | None = None
 
@@ -46,16 +45,18 @@ class Client(paho.Client):
         tls: ssl.SSLContext | None,
         last_will: str,
         abilities: Abilities,
+        *,
+        is_v5: bool,
     ) -> None:
         """`last_will`: the topic at which the broker is to say "offline"."""
-        version = MQTTProtocolVersion.MQTTv5 if abilities.is_v5 else MQTTProtocolVersion.MQTTv311
+        version = MQTTProtocolVersion.MQTTv5 if is_v5 else MQTTProtocolVersion.MQTTv311
         super().__init__(
             CallbackAPIVersion.VERSION2,
             client_id=f"roommood-{new_id()}",
             protocol=version,
             reconnect_on_failure=False,
         )
-        self.is_v5 = abilities.is_v5
+        self.is_v5 = is_v5
         self.failure = ""
         self._has_ended = threading.Event()
         self._address = settings.host, settings.port

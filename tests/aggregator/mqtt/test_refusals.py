@@ -128,6 +128,19 @@ def test_a_broker_that_goes_is_told_as_that_and_found_again(
         logged(bridge, "broker back")
 
 
+@pytest.mark.parametrize("topic", [TOPICS.bridge_id, TOPICS.availability])
+def test_what_a_person_deletes_at_the_broker_is_said_again_and_is_no_other_bridge(
+    broker: Mosquitto, fed: RedisServer, listener: Listener, topic: str
+) -> None:
+    """As MQTT Explorer does, topic by topic."""
+    with bridged(broker, fed) as bridge:
+        until(lambda: len(listener.of(topic)) == 1, "it is said")
+        listener.say(topic, "", retain=True)
+        said: list[bytes] = until(lambda: listener.of(topic)[2:], "it is said again")
+        assert said == listener.of(topic)[:1]
+        assert "another bridge" not in bridge.log.read_text()
+
+
 def test_two_bridges_with_one_prefix_are_told(broker: Mosquitto, fed: RedisServer) -> None:
     with bridged(broker, fed) as bridge, RedisServer() as other:
         logged(bridge, "broker found")
