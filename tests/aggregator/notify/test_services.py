@@ -1,16 +1,22 @@
 """Webhooks that are away, wrong or odd: what is said of them, and what becomes of messages."""
 
 import logging
+import os
+import signal
 import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 
 import pytest
 
+from roommood.aggregator.notify.delivery import WITHIN_S
 from roommood.aggregator.notify.message import Message
 from roommood.aggregator.notify.notifier import as_message
 from roommood.aggregator.notify.sender import Target
@@ -37,6 +43,7 @@ class _Hook(BaseHTTPRequestHandler):
     """The first part of the path says how it answers."""
 
     seen: list[str]
+    is_over: threading.Event
 
     def do_GET(self) -> None:
         self.seen.append("GET")
@@ -48,9 +55,22 @@ class _Hook(BaseHTTPRequestHandler):
         how = self.path.split("/")[1]
         if how == "close":
             return
+        if how == "endless":
+            self._answer_without_end()
+            return
         self.send_response(int(how))
         self.send_header("Location", f"/login/{TOKEN}")
         self.end_headers()
+
+    def _answer_without_end(self) -> None:
+        """As much as is read, or a byte each half second."""
+        self.send_response(200)
+        self.end_headers()
+        part, pause_s = (b"x" * 2**20, 0.0) if self.path.endswith("/fast") else (b"x", 0.5)
+        with suppress(OSError):
+            while not self.is_over.wait(pause_s):
+                self.wfile.write(part)
+                self.seen[-1] = "read"
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -60,24 +80,43 @@ class _Hook(BaseHTTPRequestHandler):
 def webhook(certificate: tuple[Path, Path] | None = None) -> Iterator[tuple[int, list[str]]]:
     """Its port, and what it was sent."""
     seen: list[str] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Hook", (_Hook,), {"seen": seen}))
+    over = threading.Event()
+    hook = type("Hook", (_Hook,), {"seen": seen, "is_over": over})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), hook)
     if certificate:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(*certificate)
         server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server.server_address[1], seen
+    over.set()
     server.shutdown()
     server.server_close()
 
 
-def send(folder: Path, url: str, message: Message | None = None) -> str:
+def send(folder: Path, url: str, message: Message | None = None, within_s: float = WITHIN_S) -> str:
     """Why it did not arrive, "" where it did."""
+    path = write_urls(folder, url)
+    ((_, to),) = services(path, within_s)
+    return to(message or Message("title", "body", False, []))
+
+
+def write_urls(folder: Path, url: str) -> Path:
     path = folder / "notify.urls"
     path.write_text(f"{url}\n")
     path.chmod(0o600)
-    ((_, to),) = services(path)
-    return to(message or Message("title", "body", False, []))
+    return path
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def children(pid: int) -> list[int]:
+    return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 @pytest.mark.parametrize(
@@ -158,6 +197,40 @@ def test_of_very_much_people_are_told_the_beginning_and_programs_all() -> None:
         "and 10 more: see roommood rooms",
     ]
     assert len(message.events) == 60
+
+
+def test_an_answer_that_never_ends_neither_fills_memory_nor_holds_up_what_comes_next(
+    tmp_path: Path,
+) -> None:
+    with webhook() as (port, seen):
+        url = f"json://127.0.0.1:{port}/endless/{TOKEN}"
+        before = getrusage(RUSAGE_SELF).ru_maxrss
+        assert "its answer is too long" in send(tmp_path, f"{url}/fast")
+        assert send(tmp_path, f"{url}/slow", within_s=5) == "its answer did not end within 5 s"
+        assert seen == ["read", "read"]
+        assert getrusage(RUSAGE_SELF).ru_maxrss < before + 100_000
+
+
+def test_what_is_on_its_way_ends_with_the_notifier_and_not_with_its_signal(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from roommood.aggregator.notify.services import services
+((_, to),) = services(Path({str(tmp_path / "notify.urls")!r}))
+from roommood.aggregator.notify.message import Message
+to(Message("title", "body", False, []))
+"""
+    with webhook() as (port, seen):
+        write_urls(tmp_path, f"json://127.0.0.1:{port}/endless/slow")
+        notifier = subprocess.Popen([sys.executable, "-c", code])
+        until(lambda: "read" in seen, "it is answered")
+        (child,) = children(notifier.pid)
+        os.kill(child, signal.SIGTERM)
+        os.kill(child, signal.SIGINT)
+        assert child in children(notifier.pid)
+        notifier.kill()
+        notifier.wait(20)
+        until(lambda: not is_running(child), "it has ended")
 
 
 def test_what_waits_is_tried_once_more_at_the_end() -> None:
