@@ -12,7 +12,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from roommood.shared.process.command import run_app
+from roommood.shared.process.command import output_file, output_folder, run_app
 from roommood.shared.process.settings.tables import refuse_unknown_variables
 from roommood.training.collect import cli as data_cli
 from roommood.training.face import cli as face_cli
@@ -28,7 +28,10 @@ app.command()(data_cli.collect)
 app.add_typer(data_cli.imports, name="import")
 
 Data = Annotated[Path, typer.Option(help="Folder with FER2013Train/ and FER2013Valid/.")]
-Checkpoint = Annotated[Path, typer.Option(help="The run's file: written after each epoch.")]
+Checkpoint = Annotated[
+    Path, typer.Option(help="The run's file: written after each epoch.", callback=output_file)
+]
+Model = Annotated[Path, typer.Option(help="The .onnx file to write.", callback=output_file)]
 HeldOut = Annotated[int, typer.Option(min=1, max=50, help="Percent of Train never trained on.")]
 
 LeaveOut = Annotated[
@@ -121,7 +124,10 @@ def train(
 def distil(
     *,
     data: Data,
-    folder: Annotated[Path, typer.Option(help="Takes the checkpoints of teachers and student.")],
+    folder: Annotated[
+        Path,
+        typer.Option(help="Takes the checkpoints of teachers and student.", callback=output_folder),
+    ],
     first_labels: FirstLabels,
     leave_out: LeaveOut = None,
     unlabelled: Unlabelled = None,
@@ -167,7 +173,7 @@ def fine_tune(
     pictures: Annotated[Path, typer.Argument(help="Folder that `collect` wrote, or like it.")],
     *,
     checkpoint: Checkpoint,
-    model: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    model: Model,
     model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-own",
     start_from: Annotated[
         Path | None,
@@ -212,7 +218,10 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="An exported .onnx file.")],
     split: Annotated[Path, typer.Option(help="Folder like FER2013Valid.")],
     report: Annotated[
-        Path | None, typer.Option(help="Folder for figures (JSON, CSV) and diagrams (PNG).")
+        Path | None,
+        typer.Option(
+            help="Folder for figures (JSON, CSV) and diagrams (PNG).", callback=output_folder
+        ),
     ] = None,
 ) -> None:
     """Measure an exported classifier: accuracy, calibration, by size and crop, time.
@@ -238,7 +247,7 @@ def export(
     *,
     data: Data,
     checkpoint: Checkpoint,
-    model: Annotated[Path, typer.Option(help="The .onnx file to write.")],
+    model: Model,
     model_id: Annotated[str, typer.Option(help="Travels with every result.")] = "expression-own",
     held_out: HeldOut = 5,
     leave_out: LeaveOut = None,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.atomic_file import write_private
+from roommood.shared.process.atomic_file import require_folder, write_private
 
 _PASSWORD_BYTES: Final = 32
 
@@ -35,6 +35,7 @@ def write_redis_access(folder: Path, *, force: bool = False) -> RedisAccess:
     Raises ConfigError where one is there already, unless `force`: whoever uses the passwords of
     now would be locked out.
     """
+    require_folder(folder)
     folder = folder.expanduser().resolve()
     access = RedisAccess(
         folder / "redis.conf",

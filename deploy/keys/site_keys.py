@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from roommood.shared.errors import ConfigError
-from roommood.shared.process.atomic_file import write_private
+from roommood.shared.process.atomic_file import require_folder, write_private
 from roommood.shared.protocol.names import parse_camera, parse_room
 from roommood.shared.security.allow_list import Entry, read_allow_list, render_allow_list
 from roommood.shared.security.keys import (
@@ -51,6 +51,7 @@ class SiteKeys:
     """Makes and changes the keys in one folder. Raises ConfigError for all that cannot be done."""
 
     def __init__(self, folder: Path) -> None:
+        require_folder(folder)
         self.folder = folder
 
     @property

@@ -1,14 +1,18 @@
 """Files that are replaced whole: whoever reads one finds all of the new text, or the old file."""
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 from roommood.shared.errors import ConfigError
+
+# A path takes one of its slashes.
+_ADDRESS: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @contextmanager
@@ -40,8 +44,24 @@ def atomic_file(
             part.unlink(missing_ok=True)
 
 
+def require_local(path: Path) -> None:
+    """Raises ConfigError for an address: folders of such a name would be made."""
+    if _ADDRESS.match(str(path)):
+        raise ConfigError(f"{path} is an address: give a path on this machine")
+
+
+def require_folder(path: Path) -> None:
+    """For a folder that may be made. Raises ConfigError for an address, and for what is there and
+    no folder."""
+    require_local(path)
+    if os.path.exists(path) and not os.path.isdir(path):
+        raise ConfigError(f"{path} is no folder: give another")
+
+
 def require_replaceable(path: Path) -> None:
-    """Raises ConfigError for what is there and no file: root would replace the device itself."""
+    """Raises ConfigError for an address, and for what is there and no file: root would replace the
+    device itself."""
+    require_local(path)
     # Unlike Path's these raise nothing: a name that is too long, say, is told when it is written.
     if os.path.isdir(path):
         raise ConfigError(f"{path} cannot be written: it is a folder")

@@ -7,16 +7,18 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
+from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Final
 
 import typer
 
 from roommood.shared.errors import ConfigError, RoommoodError
+from roommood.shared.process.atomic_file import require_folder, require_replaceable
 from roommood.shared.process.logs import printable
 from roommood.shared.process.origin import how_to_install
 from roommood.shared.process.runtime import release
-from roommood.shared.security.secret_urls import without_passwords
+from roommood.shared.security.secret_urls import holds_password, redacted, without_passwords
 
 
 def new_app(**more: Any) -> typer.Typer:
@@ -48,9 +50,24 @@ VersionOption = Annotated[
 ]
 
 
+def output_file(path: Path | None) -> Path | None:
+    """Callback of an option that names a file to write. Raises ConfigError before hours of work are
+    lost for what cannot be one."""
+    if path is not None:
+        require_replaceable(path)
+    return path
+
+
+def output_folder(path: Path | None) -> Path | None:
+    """The same of a folder."""
+    if path is not None:
+        require_folder(path)
+    return path
+
+
 def fail(error: RoommoodError) -> int:
     """Prints an error for a person; returns the exit code that goes with it."""
-    lines = without_passwords(str(error)).split("\n")
+    lines = _without_given_passwords(str(error)).split("\n")
     typer.echo("error: " + "\n".join(map(printable, lines)), err=True)
     return error.exit_code
 
@@ -86,7 +103,7 @@ def _run_app(app: Callable[[], object], interrupts: Sequence[int]) -> None:
         _open_what_is_closed()
         _write_what_the_terminal_lacks_as_escapes()
         _refuse_32_bits()
-        app()
+        _call(app)
     except RoommoodError as error:
         sys.exit(fail(error))
     except OSError as error:
@@ -107,6 +124,36 @@ def _run_app(app: Callable[[], object], interrupts: Sequence[int]) -> None:
             raise
         typer.echo(f"error: this needs {error.name}: {how_to_install(extra)}", err=True)
         sys.exit(1)
+
+
+def _call(app: Callable[[], object]) -> None:
+    """As typer does by itself, but for its own errors: they repeat what was given."""
+    if not isinstance(app, typer.Typer):
+        app()
+        return
+    try:
+        code = app(standalone_mode=False)
+    except _TYPERS_ERROR as error:
+        from typer.rich_utils import rich_format_error
+
+        if hasattr(error, "message"):
+            error.message = _without_given_passwords(error.message)
+        rich_format_error(error)
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        typer.echo("Aborted.", err=True)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _without_given_passwords(text: str) -> str:
+    """Also where one holds what ends an address in a sentence: a quote, or a space."""
+    for word in sys.argv[1:]:
+        value = word.partition("=")[2] if word.startswith("-") else word
+        if holds_password(value):
+            for written in (value, repr(value)[1:-1], str(Path(value))):
+                text = text.replace(written, redacted(value))
+    return without_passwords(text)
 
 
 def _open_what_is_closed() -> None:
@@ -138,7 +185,7 @@ def _fail_of_system(error: OSError) -> int:
     Any other failure of the system is one of ours, and goes on with its traceback.
     """
     if isinstance(error.filename, str | bytes | os.PathLike):
-        name = printable(without_passwords(os.fsdecode(error.filename)))
+        name = printable(_without_given_passwords(os.fsdecode(error.filename)))
         typer.echo(f"error: {name}: {error.strerror}", err=True)
     elif error.errno in _OUTPUT_FULL:
         typer.echo(f"error: the output takes no more: {error.strerror}", err=True)
@@ -157,6 +204,8 @@ def _refuse_32_bits() -> None:
         )
 
 
+# Of click, which some releases of typer have inside.
+_TYPERS_ERROR: Final[Any] = typer.BadParameter.__mro__[2]
 _INTERRUPTED: Final = 130
 _HOMELESS: Final = "Could not determine home directory."  # pathlib, of a path that begins with ~
 _OUTPUT_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)

@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -91,3 +92,55 @@ def test_what_cannot_be_used_is_one_clear_line(
     assert output.startswith("error: ")
     assert what in output
     assert "Traceback" not in output
+
+
+SECRET = "let'me in"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["aggregator", "redis://user:{}@desk:6379/0"],
+        ["redis://user:{}@desk"],
+        ["demo", "--seconds", "redis://user:{}@desk"],
+        ["stats", "kitchen", "--by=rtsp://user:{}@desk/cam", "--last", "1h"],
+        ["models", "evaluate", "expression", "--data", "https://user:{}@desk/pictures"],
+        ["models", "evaluate", "expression", "--data", ".", "--limit", "https://user:{}@desk/x"],
+        ["dashboard", "--bind", "redis://user:{}@desk"],
+        ["mqtt", "--broker", "mqtt://user:{}@desk", "--every-s", "mqtt://user:{}@desk"],
+        ["camera", "preview", "rtsp://user:{}@desk/cam"],
+        ["keys", "init", "--keys", "https://user:{}@desk/keys"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+@pytest.mark.parametrize("secret", [SECRET, "letmein"])
+def test_a_word_that_is_refused_is_told_without_its_password(words: list[str], secret: str) -> None:
+    """A person may see it, and so may whoever reads a log."""
+    given = [word.format(secret) for word in words]
+    done = subprocess.run(
+        [sys.executable, "-c", "from roommood.deploy.cli import main; main()", *given],
+        capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert not any(part in done.stderr + done.stdout for part in ("let", "me in"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["keys", "init", "--keys", "http://desk/keys"],
+        ["keys", "redis", "--dir", "https://desk/redis"],
+    ],
+    ids=lambda words: " ".join(words[:2]),
+)
+def test_no_folder_is_made_that_has_the_name_of_an_address(
+    words: list[str], tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", "from roommood.deploy.cli import main; main()", *words],
+        capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stderr
+    assert "is an address: give a path on this machine" in done.stderr
+    assert not any(tmp_path.iterdir())

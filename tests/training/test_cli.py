@@ -53,3 +53,36 @@ def test_a_variable_that_is_no_setting_is_an_error(monkeypatch: pytest.MonkeyPat
     done = CliRunner().invoke(app, ["evaluate", "--split", "nowhere", "--model", "none.onnx"])
     assert isinstance(done.exception, ConfigError)
     assert "did you mean ROOMMOOD_CAMERA_ROOM?" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--data", "x", "--checkpoint", "{}"],
+        ["fine-tune", "x", "--checkpoint", "{}", "--model", "x.onnx"],
+        ["fine-tune", "x", "--checkpoint", "x.pt", "--model", "{}"],
+        ["export", "--data", "x", "--checkpoint", "x.pt", "--model", "{}"],
+        ["face", "train", "--shards", "x", "--checkpoint", "{}"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("/dev/null", "a device"), ("/tmp", "it is a folder"), ("http://desk/x", "is an address")],
+)
+def test_what_cannot_be_written_is_refused_before_hours_of_work(
+    words: list[str], place: str, why: str
+) -> None:
+    done = CliRunner().invoke(app, [word.format(place) for word in words])
+    assert isinstance(done.exception, ConfigError)
+    assert why in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["collect", "{}"], ["import", "folders", "x", "--out", "{}"], ["distil", "--folder", "{}"]],
+    ids=" ".join,
+)
+def test_no_folder_is_made_that_has_the_name_of_an_address(words: list[str]) -> None:
+    done = CliRunner().invoke(app, [word.format("https://desk/x") for word in words])
+    assert isinstance(done.exception, ConfigError)

@@ -6,8 +6,11 @@ from typing import Annotated
 import typer
 
 from roommood.shared.counted import counted
+from roommood.shared.process.command import output_folder
 
-Out = Annotated[Path, typer.Option(help="New folder, in the layout of FER+.")]
+Out = Annotated[
+    Path, typer.Option(help="New folder, in the layout of FER+.", callback=output_folder)
+]
 
 imports = typer.Typer(
     no_args_is_help=True, help="Public sets, or folders by class, into what `train` reads."
@@ -15,7 +18,9 @@ imports = typer.Typer(
 
 
 def collect(
-    folder: Annotated[Path, typer.Argument(help="Where <expression>/*.jpg are kept.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Where <expression>/*.jpg are kept.", callback=output_folder)
+    ],
     *,
     source: Annotated[
         str, typer.Option(help="0, /dev/video0, picamera, rtsp://..., a video, pictures.")

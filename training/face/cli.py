@@ -8,15 +8,22 @@ from typing import Annotated
 
 import typer
 
+from roommood.shared.process.command import output_file, output_folder, run_app
+
 app = typer.Typer(no_args_is_help=True, help="Train, evaluate and export the face detector.")
 
 Data = Annotated[
     Path,
     typer.Option(help="Folder with faces-boxes/, portraits/, no-faces/ ... (see face_sources)."),
 ]
-Labels = Annotated[Path, typer.Option(help="Folder of the teacher's labels.")]
+Labels = Annotated[
+    Path, typer.Option(help="Folder of the teacher's labels.", callback=output_folder)
+]
 Teacher = Annotated[Path, typer.Option(help="A YuNet file with dynamic input.")]
-Shards = Annotated[Path, typer.Option(help="Folder of rendered crops.")]
+Shards = Annotated[Path, typer.Option(help="Folder of rendered crops.", callback=output_folder)]
+Output = Annotated[
+    Path, typer.Option(help="The checkpoint to write, for `export`.", callback=output_file)
+]
 
 
 @app.command()
@@ -130,8 +137,13 @@ def crops(
     data: Data,
     labels: Labels,
     earlier: Annotated[Path, typer.Option(help="A detector whose false alarms are wanted.")],
-    faces: Annotated[Path, typer.Option(help="Folder for faces, for `train --unlabelled`.")],
-    non_faces: Annotated[Path, typer.Option(help="Folder for `train --non-faces`.")],
+    faces: Annotated[
+        Path,
+        typer.Option(help="Folder for faces, for `train --unlabelled`.", callback=output_folder),
+    ],
+    non_faces: Annotated[
+        Path, typer.Option(help="Folder for `train --non-faces`.", callback=output_folder)
+    ],
 ) -> None:
     """Cut faces, and what is taken for faces, for the expression classifier to learn from."""
     from roommood.training.face.crops import write_crops
@@ -144,7 +156,9 @@ def crops(
 @app.command()
 def train(
     shards: Shards,
-    checkpoint: Annotated[Path, typer.Option(help="Written as it goes; resumed from.")],
+    checkpoint: Annotated[
+        Path, typer.Option(help="Written as it goes; resumed from.", callback=output_file)
+    ],
     steps: Annotated[int, typer.Option(min=1)] = 14_000,
     batch: Annotated[int, typer.Option(min=1)] = 20,
     decay: Annotated[
@@ -175,7 +189,7 @@ def train(
 @app.command()
 def average(
     checkpoints: Annotated[list[Path], typer.Argument(help="Of runs that went on from another.")],
-    output: Annotated[Path, typer.Option(help="The checkpoint to write, for `export`.")],
+    output: Output,
 ) -> None:
     """Average the weights of several runs."""
     from roommood.training.face.mix import average_checkpoints
@@ -188,7 +202,7 @@ def mix(
     checkpoint: Annotated[Path, typer.Argument(help="From `train` or `average`.")],
     earlier: Annotated[Path, typer.Option(help="The file or checkpoint that it began with.")],
     shards: Shards,
-    output: Annotated[Path, typer.Option(help="The checkpoint to write, for `export`.")],
+    output: Output,
     share: Annotated[float, typer.Option(min=0, max=1, help="Of the earlier weights.")] = 0.1,
 ) -> None:
     """Bring back a share of the weights that a run began with, and what it forgot with them."""
@@ -231,7 +245,9 @@ def evaluate(
 def held_out(
     data: Data,
     labels: Labels,
-    out: Annotated[Path, typer.Option(help="Folder for `roommood models evaluate`.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for `roommood models evaluate`.", callback=output_folder)
+    ],
     name: Annotated[str, typer.Option("--source", help="people or things.")] = "people",
 ) -> None:
     """Write the pictures kept out of training, with what both teachers see, as Pascal VOC."""
@@ -257,7 +273,7 @@ def groups(
 @app.command()
 def export(
     checkpoint: Annotated[Path, typer.Option(help="From `train`.")],
-    output: Annotated[Path, typer.Option(help="The ONNX file to write.")],
+    output: Annotated[Path, typer.Option(help="The ONNX file to write.", callback=output_file)],
     data: Data,
     labels: Labels,
     teacher: Teacher,
@@ -284,7 +300,7 @@ def export(
 @app.command()
 def add_decoding(
     model: Annotated[Path, typer.Argument(help="A file of ours with YuNet's outputs.")],
-    output: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    output: Annotated[Path, typer.Argument(help="The ONNX file to write.", callback=output_file)],
 ) -> None:
     """Bring the decoding of boxes into the graph of a file that was exported without it."""
     from roommood.training.face.model_file import add_decoding as add
@@ -293,4 +309,4 @@ def add_decoding(
 
 
 if __name__ == "__main__":
-    app()
+    run_app(app)

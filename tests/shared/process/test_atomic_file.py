@@ -138,3 +138,12 @@ def test_what_is_there_and_no_file_is_not_replaced(kind: str, tmp_path: Path) ->
 def test_a_name_that_is_too_long_is_told_as_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be written: File name too long"):
         write(tmp_path / ("x" * 300))
+
+
+def test_an_address_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a folder has its beginning for a name, it would be one."""
+    monkeypatch.chdir(tmp_path)
+    Path("s3:", "bucket").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="is an address"), atomic_file(Path("s3://bucket/x.csv")):
+        pass
+    assert not any(Path("s3:", "bucket").iterdir())
