@@ -6,6 +6,7 @@ import hashlib
 import http.client
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,10 +76,29 @@ def _alone_in(folder: Path) -> Iterator[None]:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor, folder)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.stderr.write(f"note: waits for another pull into {folder}{_holder(descriptor)}\n")
+        sys.stderr.flush()
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _holder(descriptor: int) -> str:
+    """Whom it waits for, where the system tells."""
+    try:
+        locks = Path("/proc/locks").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    held = re.search(rf"FLOCK +\w+ +WRITE +(\d+) \S+:{os.fstat(descriptor).st_ino} ", locks)
+    return f" (process {held[1]})" if held else ""
 
 
 def _is_there(download: Download) -> bool:

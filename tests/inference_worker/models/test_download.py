@@ -2,6 +2,8 @@
 
 import hashlib
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -161,4 +163,27 @@ def test_of_two_that_fetch_at_once_one_does_and_both_have_it(
         for each in both:
             each.result(60)
     assert server.asked == [None]
+    assert download.target.read_bytes() == CONTENT
+
+
+def test_who_waits_for_another_pull_says_so(
+    server: FileServer, download: Download, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = download.target.parent
+    folder.mkdir()
+    hold = f"import fcntl, os; fcntl.flock(os.open({str(folder)!r}, os.O_RDONLY), fcntl.LOCK_EX)"
+    command = [sys.executable, "-c", f"{hold}; print('held', flush=True); input()"]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
+        ThreadPoolExecutor() as pool,
+    ):
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == b"held\n"
+        ours = pool.submit(fetch, download, unwatched)
+        told = until(lambda: capfd.readouterr().err, "it is told")
+        whom = f" (process {other.pid})" if Path("/proc/locks").exists() else ""
+        assert told == f"note: waits for another pull into {folder}{whom}\n"
+        other.stdin.close()
+        ours.result(60)
     assert download.target.read_bytes() == CONTENT
