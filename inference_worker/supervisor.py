@@ -17,7 +17,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
-from roommood.shared.errors import ConfigError, RoommoodError
+from roommood.shared.errors import ConfigError, ModelError, RoommoodError
 from roommood.shared.process.logs import event
 from roommood.shared.process.runtime import (
     EXIT_DRAIN_INCOMPLETE,
@@ -41,6 +41,8 @@ _LOOK_EVERY_S: Final = 0.25
 # As many as the setting takes.
 MOST_PROCESSES: Final = 64
 _PR_SET_PDEATHSIG: Final = 1
+# Between worker and supervisor: another start would find the same.
+_MODEL_REFUSED: Final = 4
 _log = logging.getLogger(__name__)
 
 Target = Callable[[WorkerSettings], int]
@@ -78,8 +80,8 @@ class Supervisor:
     def run(self) -> int:
         """Until told to stop; the exit code is 3 where a worker could not finish its drain.
 
-        Raises RoommoodError when replacing workers does not help, ConfigError when one says so, and
-        where the system does not tell which of them speaks.
+        Raises RoommoodError when replacing workers does not help; ConfigError or ModelError when
+        one ends over that, and ConfigError where the system does not tell which of them speaks.
         """
         if not hasattr(socket, "SO_PASSCRED"):
             raise ConfigError("several processes need Linux: start each by itself, with --instance")
@@ -148,6 +150,8 @@ class Supervisor:
     def _check_end(self, number: int, code: int) -> None:
         if code == ConfigError.exit_code:
             raise ConfigError(f"worker {number} ended over a setting; its own line says which")
+        if code == _MODEL_REFUSED:
+            raise ModelError(f"worker {number} ended over a model; its own line says why")
 
     def _replace(self, number: int, why: str, **fields: object) -> None:
         event(_log, logging.WARNING, f"worker {why}, is replaced", instance=number, **fields)
@@ -229,9 +233,17 @@ def _run_child(target: Target, settings: WorkerSettings, box: str, parent: int) 
     os.environ["NOTIFY_SOCKET"] = box
     os.environ["WATCHDOG_USEC"] = str(int(HUNG_AFTER_S * 1e6))
     os.environ.pop("WATCHDOG_PID", None)
-    from roommood.shared.process.command import run_app
+    from roommood.shared.process.command import fail, run_app
 
-    run_app(lambda: sys.exit(target(settings)))
+    def run() -> None:
+        try:
+            code = target(settings)
+        except ModelError as error:
+            fail(error)
+            code = _MODEL_REFUSED
+        sys.exit(code)
+
+    run_app(run)
 
 
 def _receive(mailbox: socket.socket) -> tuple[str, int]:

@@ -1,5 +1,6 @@
 """A face detector in an ONNX file: what is the same whether or not it decodes its own boxes."""
 
+import logging
 import math
 from abc import ABC, abstractmethod
 from typing import Final
@@ -7,11 +8,12 @@ from typing import Final
 import numpy as np
 
 from roommood.inference_worker.models.contract import FaceContract
-from roommood.inference_worker.vision.faces import BoxStyle, Detection
+from roommood.inference_worker.vision.faces import DEFAULT_INPUT_SIZE, BoxStyle, Detection
 from roommood.inference_worker.vision.letterbox import Letterbox
 from roommood.inference_worker.vision.onnx_model import Input, OnnxModel, Tensor
 from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.errors import ModelError
+from roommood.shared.process.logs import event
 
 # Score, x, y, width and height of a box, x and y of five landmarks if there are any.
 Row = list[float]
@@ -21,6 +23,8 @@ GRID: Final = 32
 SELF_TEST_TOLERANCE: Final = 1e-3
 # Part of the smaller of two boxes that may lie in the other.
 _MOST_NESTED: Final = 0.9
+
+_log = logging.getLogger(__name__)
 
 
 class OnnxDetector(ABC):
@@ -44,6 +48,7 @@ class OnnxDetector(ABC):
         self.reads_gray = contract.input.colour == "gray"
         self._threshold = score_threshold or contract.score_threshold
         self._letterbox = self._letterbox_of(input_size)
+        self._note_fixed(input_size)
 
     @abstractmethod
     def _rows(self, tensor: Input) -> list[Row]:
@@ -105,6 +110,16 @@ class OnnxDetector(ABC):
     def _letterbox_of(self, input_size: int) -> Letterbox:
         contract = self.contract.input
         return Letterbox(contract, input_size, self._fixed_size(), as_bytes=self._model.takes_bytes)
+
+    def _note_fixed(self, input_size: int) -> None:
+        fixed = self._fixed_size()
+        if fixed and input_size not in (DEFAULT_INPUT_SIZE, max(fixed)):
+            height, width = fixed
+            text = "the input size has no effect: this detector has one of its own"
+            event(
+                _log, logging.WARNING, text, input_size=input_size, model=self._model.path,
+                fixed=f"{width}x{height}",
+            )  # fmt: skip
 
     def _fixed_size(self) -> tuple[int, int] | None:
         """Height and width, where the file or its contract fixes them."""

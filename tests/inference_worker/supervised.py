@@ -4,7 +4,7 @@ import logging
 import os
 import select
 
-from roommood.shared.errors import ConfigError
+from roommood.shared.errors import ConfigError, ModelError
 from roommood.shared.process import logs
 from roommood.shared.process.logs import event
 from roommood.shared.process.metrics import Health
@@ -29,6 +29,10 @@ def ends(settings: WorkerSettings) -> int:
 
 def refuses(settings: WorkerSettings) -> int:
     raise ConfigError("no such model")
+
+
+def has_no_model(settings: WorkerSettings) -> int:
+    raise ModelError("this is no model")
 
 
 def never_ends(settings: WorkerSettings) -> int:

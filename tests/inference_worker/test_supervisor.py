@@ -18,7 +18,7 @@ from roommood.inference_worker.supervisor import (
     one_of,
     with_count,
 )
-from roommood.shared.errors import ConfigError
+from roommood.shared.errors import ConfigError, ModelError
 from roommood.shared.process.settings import WorkerSettings, load
 from tests.end_to_end.site import Component, until
 
@@ -120,6 +120,16 @@ def test_a_wrong_setting_ends_all_of_them_at_once(started: list[Component], tmp_
     assert supervisor.wait(60) == ConfigError.exit_code
     assert len(pids(supervisor)) == 2
     assert "no such model" in supervisor.tail()
+
+
+def test_a_model_that_is_refused_ends_all_of_them_at_once(
+    started: list[Component], tmp_path: Path
+) -> None:
+    supervisor = start(started, tmp_path, "has_no_model")
+    assert supervisor.wait(60) == ModelError.exit_code
+    assert len(pids(supervisor)) == 2
+    assert "error: this is no model" in supervisor.tail()
+    assert not supervisor.lines("is replaced")
 
 
 def test_a_drain_that_takes_too_long_is_told_by_the_exit_code(

@@ -177,6 +177,20 @@ def test_a_model_of_fixed_size_takes_pictures_of_any_size(
     assert all(0 <= face.y + face.height / 2 <= height for face in faces)
 
 
+def test_an_input_size_that_has_no_effect_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = str(face_model(tmp_path / "f.onnx", shape=(1, 3, 64, 96)))
+    free = str(face_model(tmp_path / "free.onnx"))
+    for path, size in ((file, 640), (file, 96), (free, 320)):
+        open_detector(path, input_size=size)
+    assert not caplog.records
+    open_detector(file, input_size=320)
+    (line,) = caplog.records
+    assert "input size has no effect" in line.getMessage()
+    assert line.__dict__["fields"]["fixed"] == "96x64"
+
+
 def test_padding_is_clean_after_a_larger_picture(tmp_path: Path) -> None:
     detector = open_detector(str(face_model(tmp_path / "f.onnx")))
     detector.detect(plain(96, 96, 255))
