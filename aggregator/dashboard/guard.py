@@ -143,7 +143,9 @@ class Guard:
 
     async def _login(self, asked: Request, sessions: Sessions) -> Response:
         if asked.method in _READS:
-            return _form(wrong=False)
+            # Without its last slash the page's own path is not one that its cookie is for.
+            is_known = sessions.holds(_cookie(asked))
+            return RedirectResponse(link("/"), 303) if is_known else _form(wrong=False)
         if asked.method != "POST":
             return PlainTextResponse("GET or POST\n", 405)
         body = await _body(asked)

@@ -31,7 +31,7 @@ from roommood.aggregator.dashboard.zones import zone_at_first
 from roommood.aggregator.redis.servers import Servers
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.listening import listen, netloc
-from roommood.shared.process.logs import event
+from roommood.shared.process.logs import RateLimitedLog, event
 from roommood.shared.process.runtime import Shutdown, release, shutdown_on_signals
 from roommood.shared.process.service import ServiceManager
 from roommood.shared.process.settings import DashboardSettings
@@ -68,8 +68,9 @@ def serve(settings: DashboardSettings) -> None:
             proxy_headers=settings.is_behind_proxy,
             forwarded_allow_ips=list(_PROXIES),
         )
-        # Each web socket would be a line.
+        # Each web socket would be a line, and so is all that is no HTTP.
         logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        logging.getLogger("uvicorn.error").addFilter(RateLimitedLog(_log))
         # A proxy that passes no web sockets on is no error: the page then asks again and again.
         logging.getLogger("engineio.server").setLevel(logging.CRITICAL)
         dashboard.url = _url(settings, listener)

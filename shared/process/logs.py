@@ -51,6 +51,14 @@ class RateLimitedLog:
         if more is not None:
             self._logger.error(text, exc_info=error, extra={"fields": more})
 
+    def filter(self, record: logging.LogRecord) -> bool:
+        """As a filter of a library's logger, for lines of its own; what it says of a peer there a
+        peer can cause at will as well."""
+        more = self._more_if_due()
+        if more:
+            record.__dict__["fields"] = more
+        return more is not None
+
     def _more_if_due(self) -> dict[str, object] | None:
         """How many lines were held back, if this one is due."""
         now = time.monotonic()

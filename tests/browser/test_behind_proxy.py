@@ -4,12 +4,13 @@ import re
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Request
 
 from roommood.aggregator.redis import keys as redis_keys
 from tests.aggregator.dashboard import proxies
 from tests.aggregator.dashboard.served import operator_of, reader_of, serving
 from tests.aggregator.rooms import Rooms
-from tests.browser.chromium import DESKTOP, PHONE, Context, Watched, until, violations
+from tests.browser.chromium import DESKTOP, PATIENCE_S, PHONE, Context, Watched, until, violations
 from tests.browser.conftest import Open
 from tests.browser.switches import SWITCHES
 from tests.browser.test_dashboard import wider_than
@@ -90,3 +91,23 @@ def test_a_page_that_is_refused_for_its_address_says_what_to_do(
         until(lambda: "--public-url" in seen.text("body"), "it says what to do")
         assert f"Origin '{url.rstrip('/')}'" in seen.text("[role=alert]:has-text('Origin')")
         until(lambda: "live" not in seen.text(".rm-status"), "it does not call itself live")
+
+
+def test_where_loading_it_anew_does_not_help_that_is_not_done_again_and_again(
+    tmp_path: Path, open_page: Open
+) -> None:
+    """As behind a server that lets pages through, and sends all else to where people log in."""
+    with RedisServer() as server, serving(tmp_path, *reader_of(server, tmp_path)) as served:
+        seen = open_page(DESKTOP)
+        loads: list[Request] = []
+        seen.page.on("request", lambda r: loads.append(r) if r.is_navigation_request() else None)
+
+        elsewhere = {"location": "/somewhere"}
+        seen.page.route("**/origin", lambda route: route.fulfill(status=302, headers=elsewhere))
+        seen.page.route("**/_nicegui_ws/**", lambda route: route.abort())
+        seen.page.route_web_socket(re.compile("_nicegui_ws"), lambda socket: socket.close())
+        seen.open(served.url)
+        for _ in range(5):
+            with seen.page.expect_request("**/origin", timeout=PATIENCE_S * 1_000):
+                pass
+        assert len(loads) == 2

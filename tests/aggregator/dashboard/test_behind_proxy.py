@@ -99,6 +99,22 @@ def test_the_cookie_is_for_that_path_and_for_https_alone(
         assert {f"Path={_BASE}/", "Secure", "HttpOnly"} <= kept
 
 
+def test_who_has_given_the_password_is_not_asked_again_where_the_last_slash_lacks(
+    shared_server: RedisServer, tmp_path: Path
+) -> None:
+    """The cookie is for what lies below that slash."""
+    options = ("--public-url", _PUBLIC, "--password-file", str(secret(tmp_path, WORD)))
+    with serving(tmp_path, shared_server.url, *options) as served:
+        form, sent = {"password": WORD}, {"origin": _ORIGIN}
+        answer = served.http.post(f"{_BASE}/login", data=form, headers=sent)
+        cookie = answer.headers["set-cookie"].split(";")[0]
+        way = served.get(_BASE, accept="text/html").headers["location"]
+        assert way == f"{_BASE}/login"
+        assert served.get(way, cookie=cookie).headers["location"] == f"{_BASE}/"
+        assert served.get(f"{_BASE}/", cookie=cookie, accept="text/html").status_code == 200
+        assert served.get(way).status_code == 200
+
+
 # Below a path
 
 

@@ -289,6 +289,17 @@ def test_one_address_holds_only_so_many_places(dashboard: Served) -> None:
             connection.close()
 
 
+def test_what_is_no_http_fills_no_log(shared_server: RedisServer, tmp_path: Path) -> None:
+    """As of a port scanner, or of browsers that ask for TLS."""
+    with serving(tmp_path, shared_server.url) as served:
+        for _ in range(40):
+            with socket.create_connection(("127.0.0.1", served.port), timeout=20.0) as asking:
+                asking.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+                asking.recv(4096)
+        log = served.log.read_text()
+    assert 1 <= log.count("Invalid HTTP request") <= 10
+
+
 def test_a_changed_password_shuts_out_who_came_in_by_the_old_one(
     shared_server: RedisServer, tmp_path: Path
 ) -> None:
