@@ -62,9 +62,7 @@ def read_photographs(data: Path, limit: int | None = None) -> list[Photograph]:
             raise ConfigError(
                 f"{data}: it has no {folder}/: VOC data has {IMAGES}/ and {ANNOTATIONS}/"
             )
-    paths = sorted(
-        p for p in (data / IMAGES).iterdir() if p.suffix.lower() in _SUFFIXES and p.is_file()
-    )
+    paths = [path for path in _files(data / IMAGES) if path.suffix.lower() in _SUFFIXES]
     if not paths:
         raise ConfigError(f"{data / IMAGES}: no picture ({', '.join(sorted(_SUFFIXES))}) there")
     annotations = _annotations(data, {path.stem for path in paths})
@@ -76,9 +74,14 @@ def read_photographs(data: Path, limit: int | None = None) -> list[Photograph]:
     return photographs
 
 
+def _files(folder: Path) -> list[Path]:
+    """By name, without hidden ones, such as macOS puts beside each (`._a.jpg`)."""
+    return sorted(path for path in folder.iterdir() if path.name[0] != "." and path.is_file())
+
+
 def _annotations(data: Path, stems: set[str]) -> dict[str, Path]:
     """By the stem of their picture."""
-    paths = sorted(p for p in (data / ANNOTATIONS).iterdir() if p.suffix.lower() == ".xml")
+    paths = [path for path in _files(data / ANNOTATIONS) if path.suffix.lower() == ".xml"]
     for path in paths:
         if path.stem not in stems:
             raise ConfigError(f"{path}: its picture is missing from {data / IMAGES}")

@@ -44,7 +44,8 @@ Ask = Callable[[FaceCrop, Counts], str]
 class FaceFinder:
     """Cuts the faces out of pictures; those under `min_side_px` are left out.
 
-    `damaged` counts pictures that could not be read.
+    `seen` counts pictures that were looked at, `faceless` those of them in which no face was found,
+    `too_small` those in which all were left out, and `damaged` those that could not be read.
     """
 
     def __init__(self, detector: FaceDetector, crop: CropContract, min_side_px: float) -> None:
@@ -54,7 +55,7 @@ class FaceFinder:
             raise ModelError(f"the classifier has no crop for {detector.box_style!r} boxes")
         self._detector, self._crop, self._placement = detector, crop, placement
         self._min_side_px = min_side_px
-        self.damaged = 0
+        self.seen = self.faceless = self.too_small = self.damaged = 0
 
     def faces_of(self, source: Source) -> Generator[FaceCrop, None, None]:
         """Every face of a source until its end, those of one picture by size."""
@@ -71,6 +72,9 @@ class FaceFinder:
         """The faces of one upright BGR picture, the largest first."""
         faces = sorted(self._detector.detect(picture), key=lambda face: face.side, reverse=True)
         large = [face for face in faces if face.side >= self._min_side_px]
+        self.seen += 1
+        self.faceless += not faces
+        self.too_small += bool(faces and not large)
         return [FaceCrop(self._cut(picture, face), face.side) for face in large]
 
     def _cut(self, picture: Picture, face: Detection) -> Picture:

@@ -94,10 +94,14 @@ def labelled_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def folders_in(folder: Path) -> list[Path]:
-    """The folders in it that are not hidden, by name. Raises ConfigError where it is none."""
+    """The folders in it by name, without hidden ones and what macOS puts into a zip beside them.
+
+    Raises ConfigError where it is none.
+    """
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder: give one with a folder for each expression")
-    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+    paths = sorted(path for path in folder.iterdir() if path.is_dir())
+    return [path for path in paths if path.name[0] != "." and path.name != "__MACOSX"]
 
 
 def count(folder: Path) -> dict[str, int]:

@@ -17,6 +17,7 @@ from roommood.camera_node.sources.open import open_source
 from roommood.camera_node.sources.picture import Source
 from roommood.inference_worker.models.files import SHIPPED_EXPRESSION, load_expression
 from roommood.inference_worker.vision.detectors import open_detector
+from roommood.shared.counted import counted
 from roommood.shared.errors import ConfigError
 from roommood.shared.security.secret_urls import redacted, shown
 from roommood.training.collect.collect import FaceCrop, FaceFinder, label_all, label_each
@@ -60,7 +61,7 @@ def collect(options: CollectOptions) -> None:
             kept = _label_all(faces, collection, expression, options.limit)
         else:
             kept = _label_each(faces, collection)
-    _tell(kept, collection, finder.damaged)
+    _tell(kept, collection, finder, options)
 
 
 def redacted_source(spec: str) -> str:
@@ -113,12 +114,19 @@ def _label_each(faces: Iterator[FaceCrop], collection: Collection) -> int:
             return sum(collection.counts.values()) - before
 
 
-def _tell(kept: int, collection: Collection, damaged: int) -> None:
+def _tell(kept: int, collection: Collection, finder: FaceFinder, options: CollectOptions) -> None:
     console = Console(highlight=False)
     console.print(f"{kept} kept in {collection.folder}")
     for name, number in collection.counts.items():
         console.print(f"  {name:<10}{number:>6}")
-    if damaged:
-        console.print(f"{damaged} damaged pictures were left out")
+    left_out = {
+        "with none found": finder.faceless,
+        f"with smaller ones than {options.min_face_px:g} pixels (--min-face)": finder.too_small,
+        "damaged": finder.damaged,
+    }
+    if without := sum(left_out.values()):
+        pictures = counted(finder.seen + finder.damaged, "picture")
+        reasons = ", ".join(f"{number} {why}" for why, number in left_out.items() if number)
+        console.print(f"no usable face in {without} of {pictures}: {reasons}")
     if not kept:
         console.print("No face was kept: is it large enough (--min-face), lit, and facing you?")

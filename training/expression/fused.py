@@ -33,6 +33,11 @@ def with_global_pools(graph: ModelProto) -> ModelProto:
     nodes = [new for node in graph.graph.node for new in _pooled(node, constants)]
     del pooled.graph.node[:]
     pooled.graph.node.extend(nodes)
+    # Else onnxruntime tells of each that it removes it.
+    used = {name for node in nodes for name in node.input}
+    weights = [weight for weight in graph.graph.initializer if weight.name in used]
+    del pooled.graph.initializer[:]
+    pooled.graph.initializer.extend(weights)
     return pooled
 
 

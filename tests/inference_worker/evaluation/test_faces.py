@@ -12,6 +12,7 @@ from roommood.inference_worker.evaluation.average_precision import (
     iou_matrix,
 )
 from roommood.inference_worker.evaluation.faces import evaluate_faces
+from roommood.inference_worker.evaluation.voc import read_photographs
 from roommood.inference_worker.vision.opencv import Picture
 from roommood.shared.errors import ConfigError, ModelError, PictureError
 from tests.inference_worker.evaluation.evaluation_data import Box, add_photograph, voc_folder
@@ -208,6 +209,16 @@ def test_annotations_count_however_their_names_end_and_say_difficult(
     figures = evaluate_faces(detector, data)
     assert (figures.images, figures.n, figures.recall) == (2, 1, 1.0)
     assert figures.face_free_images == 0
+
+
+def test_what_macos_puts_beside_each_file_is_left_out(tmp_path: Path) -> None:
+    data = voc_folder(tmp_path)
+    add_photograph(data, "a", np.zeros((48, 48, 3), np.uint8), [("face", (1, 1, 20, 20))])
+    for hidden in ("images/._a.png", "annotations/._a.xml"):
+        (data / hidden).write_bytes(b"\0\5\x16\7 of a Mac alone")
+    (photograph,) = read_photographs(data)
+    assert photograph.path.name == "a.png"
+    assert len(photograph.faces.boxes) == 1
 
 
 def test_a_folder_that_tells_of_no_face_says_so(

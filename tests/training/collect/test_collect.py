@@ -204,6 +204,28 @@ def test_without_a_terminal_label_and_consent_must_be_given(tmp_path: Path) -> N
     assert not (tmp_path / "x").exists()
 
 
+def test_it_tells_how_many_pictures_had_no_usable_face_and_why(tmp_path: Path) -> None:
+    data = pytest.importorskip("skimage.data")
+    astronaut = cv2.imread(str(Path(data.__file__).parent / "astronaut.png"))
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    small = cv2.resize(astronaut, None, fx=0.4, fy=0.4)
+    for name, picture in (("a", astronaut), ("b", small), ("c", np.zeros_like(astronaut))):
+        cv2.imwrite(str(pictures / f"{name}.jpg"), picture)
+    options = ("--label", "happy", "--source", str(pictures), "--i-have-consent")
+    folder = tmp_path / "faces"
+    done = subprocess.run(
+        run_collect(str(folder), *options, "--min-face", "60"),
+        capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )  # fmt: skip
+    assert count(folder)["happiness"] == 1
+    assert (
+        "no usable face in 2 of 3 pictures: 1 with none found, 1 with smaller ones than 60 pixels "
+        "(--min-face)"
+    ) in done.stdout
+
+
 def test_a_person_labels_a_photograph_in_a_terminal(tmp_path: Path) -> None:
     data = pytest.importorskip("skimage.data")
     photograph = Path(data.__file__).parent / "astronaut.png"

@@ -161,6 +161,16 @@ def test_pictures_of_every_kind_and_in_folders_of_people_are_taken(tmp_path: Pat
     assert sum(of["fear"] for of in counts.values()) == 5
 
 
+def test_what_macos_puts_into_a_zip_is_left_out(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "set" / "fear", ["a.png"])
+    for folder in ("fear", "__MACOSX/fear"):
+        hidden = tmp_path / "set" / folder / "._a.png"
+        hidden.parent.mkdir(parents=True, exist_ok=True)
+        hidden.write_bytes(b"\0\5\x16\7 of a Mac alone")
+    counts = import_folders(tmp_path / "set", tmp_path / "out")
+    assert sum(of["fear"] for of in counts.values()) == 1
+
+
 def test_a_picture_too_large_to_read_is_named(tmp_path: Path) -> None:
     write_pictures(tmp_path / "mine" / "fear", ["a.png"])
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0)

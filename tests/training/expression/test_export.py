@@ -63,7 +63,11 @@ def model(checkpoint: Path) -> Path:
 
 @pytest.mark.parametrize(("eight_bits", "near"), [(False, 5e-3), (True, 5e-2)])
 def test_the_graph_answers_as_the_network_did(
-    checkpoint: Path, tmp_path: Path, eight_bits: bool, near: float
+    checkpoint: Path,
+    tmp_path: Path,
+    eight_bits: bool,
+    near: float,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     model = tmp_path / "expression.onnx"
     data = checkpoint.parent
@@ -71,6 +75,7 @@ def test_the_graph_answers_as_the_network_did(
     export(ExportSettings(checkpoint, data, model, "tiny-1", 50, **bare))
     faces = np.random.default_rng(2).integers(0, 256, (5, 48, 48), dtype=np.uint8)
     classifier = Classifier(model)
+    assert "onnxruntime" not in capfd.readouterr().err, "a person reads it for an error"
     expected = softmax(predict(load_net(checkpoint), faces) / classifier.temperature)
     assert np.abs(classifier.probabilities(faces) - expected).max() < near
 
