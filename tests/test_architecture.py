@@ -183,7 +183,7 @@ def test_mqtt_is_spoken_by_one_module() -> None:
 
 
 def test_messages_to_people_are_sent_by_one_module() -> None:
-    assert importers("apprise", SHIPPED) == {"aggregator/notify/services.py"}
+    assert importers("apprise", SHIPPED) == {"aggregator/notify/delivery.py"}
 
 
 def test_pydantic_is_needed_by_no_camera() -> None:

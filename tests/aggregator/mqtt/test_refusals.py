@@ -136,8 +136,8 @@ def test_what_a_person_deletes_at_the_broker_is_said_again_and_is_no_other_bridg
     with bridged(broker, fed) as bridge:
         until(lambda: len(listener.of(topic)) == 1, "it is said")
         listener.say(topic, "", retain=True)
-        said: list[bytes] = until(lambda: listener.of(topic)[2:], "it is said again")
-        assert said == listener.of(topic)[:1]
+        again: list[bytes] = until(lambda: listener.of(topic)[2:], "it is said again")
+        assert again == listener.of(topic)[:1]
         assert "another bridge" not in bridge.log.read_text()
 
 

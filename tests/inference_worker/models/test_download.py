@@ -181,9 +181,9 @@ def test_who_waits_for_another_pull_says_so(
         assert other.stdin is not None
         assert other.stdout.readline() == b"held\n"
         ours = pool.submit(fetch, download, unwatched)
-        told = until(lambda: capfd.readouterr().err, "it is told")
+        output = until(lambda: capfd.readouterr().err, "it is told")
         whom = f" (process {other.pid})" if Path("/proc/locks").exists() else ""
-        assert told == f"note: waits for another pull into {folder}{whom}\n"
+        assert output == f"note: waits for another pull into {folder}{whom}\n"
         other.stdin.close()
         ours.result(60)
     assert download.target.read_bytes() == CONTENT
