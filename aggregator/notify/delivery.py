@@ -20,8 +20,10 @@ from roommood.aggregator.notify.message import Message
 
 # Seconds for one message, with all of its parts, between which some services want a pause.
 WITHIN_S: Final = 120.0
-# Of memory, three times what the library takes; macOS keeps no such limit.
-_MOST_BYTES: Final = 192 * 2**20
+# Of memory, twice what the library takes; macOS keeps no such limit. With the notifier itself,
+# three such processes have room in the 512 MB of its service.
+_MOST_BYTES: Final = 128 * 2**20
+_AT_ONCE: Final = threading.BoundedSemaphore(3)
 _LIBRARY: Final = "apprise"
 # Their lines quote addresses.
 _TALKATIVE: Final = ("urllib3", "requests")
@@ -59,7 +61,7 @@ def deliver(url: str, message: Message, within_s: float = WITHIN_S) -> str:
         "is_good": message.is_good,
         "within_s": within_s,
     }
-    with _started() as process:
+    with _AT_ONCE, _started() as process:
         assert process.stdin is not None
         assert process.stdout is not None
         with suppress(BrokenPipeError):
@@ -133,7 +135,6 @@ def _keep_lines() -> None:
 def main() -> None:
     """Reads what is to be sent, sends it, writes why it did not arrive."""
     content = json.loads(sys.stdin.buffer.readline())
-    signal.setitimer(signal.ITIMER_REAL, content["within_s"])
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_DATA, (_MOST_BYTES, _MOST_BYTES))
     threading.Thread(target=_end_with_notifier, daemon=True).start()
@@ -153,6 +154,7 @@ def _send(content: dict[str, Any]) -> str:
     from apprise import NotifyFormat, NotifyType
 
     service = service_of(content["url"])
+    signal.setitimer(signal.ITIMER_REAL, content["within_s"])
     # Of text the library makes HTML or Markdown where a service wants that, as mail does.
     arrived = service.notify(
         title=content["title"],

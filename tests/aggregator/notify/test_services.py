@@ -101,9 +101,9 @@ def send(folder: Path, url: str, message: Message | None = None, within_s: float
     return to(message or Message("title", "body", False, []))
 
 
-def write_urls(folder: Path, url: str) -> Path:
+def write_urls(folder: Path, *urls: str) -> Path:
     path = folder / "notify.urls"
-    path.write_text(f"{url}\n")
+    path.write_text("\n".join(urls) + "\n")
     path.chmod(0o600)
     return path
 
@@ -209,6 +209,30 @@ def test_an_answer_that_never_ends_neither_fills_memory_nor_holds_up_what_comes_
         assert send(tmp_path, f"{url}/slow", within_s=5) == "its answer did not end within 5 s"
         assert seen == ["read", "read"]
         assert getrusage(RUSAGE_SELF).ru_maxrss < before + 100_000
+
+
+def test_messages_to_many_services_go_out_three_at_once(tmp_path: Path) -> None:
+    """Each by a process, which all have room in the memory of one service."""
+    at_once, before = [0], processes()
+    with webhook() as (port, seen):
+        path = write_urls(tmp_path, *(f"json://127.0.0.1:{port}/endless/slow" for _ in range(4)))
+        targets = [Target(name, to) for name, to in services(path, within_s=2)]
+
+        def are_all_asked() -> bool:
+            at_once.append(processes() - before)
+            return len(seen) >= 4
+
+        for target in targets:
+            target.tell(Message("title", "body", False, []))
+        until(are_all_asked, "each is asked", 150)
+        for target in targets:
+            target.stop()
+    assert max(at_once) == 3
+
+
+def processes() -> int:
+    """How many this one has started, from whichever thread."""
+    return sum(len(path.read_text().split()) for path in Path("/proc/self/task").glob("*/children"))
 
 
 def test_what_is_on_its_way_ends_with_the_notifier_and_not_with_its_signal(tmp_path: Path) -> None:
