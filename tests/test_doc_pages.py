@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # Pages of commands; those of training are held to in its own tests, since they need PyTorch.
 PAGES = (
     "aiming", "coming-from", "containers", "dashboard", "first-pi", "home-assistant", "keys",
-    "models", "notify", "prometheus", "python", "scale", "site", "sources", "statistics",
+    "models", "notify", "prometheus", "python", "redis", "scale", "site", "sources", "statistics",
     "upgrading",
 )  # fmt: skip
 FENCED = re.compile(r"```(\w*)[^\n]*\n(.*?)```", re.DOTALL)

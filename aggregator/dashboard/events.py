@@ -88,8 +88,9 @@ def _parts(cache: SnapshotCache) -> dict[str, tuple[str, str]]:
 
 
 def _mark(room: Room) -> str:
-    """Its age alone is no change; that it fell silent is."""
-    return f"{room.now.updated} {room.now.silent} {room.known.paused} {room.now.away}"
+    """Its age alone is no change; that it fell silent, or is closed, is."""
+    now, known = room.now, room.known
+    return f"{now.updated} {now.silent} {known.paused} {known.is_quiet} {now.away}"
 
 
 def _event(name: str, data: str) -> str:

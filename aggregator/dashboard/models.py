@@ -37,6 +37,7 @@ class RoomNow(_Answer):
     room: str
     silent: bool = Field(description="Whether no frame came in the last 10 s.")
     paused: bool = Field(description="Whether `roommood pause` paused it.")
+    quiet: bool = Field(description="Whether its quiet hours close it now.")
     last_seen: datetime = Field(description="When a result last came.")
     people: float | None = Field(description="Faces at once.")
     shares: dict[str, Part] = Field(description="By expression; empty without a sure face.")
@@ -111,6 +112,7 @@ def room_now(room: snapshot.Room) -> RoomNow:
         room=now.room,
         silent=now.silent,
         paused=known.paused,
+        quiet=known.is_quiet,
         last_seen=known.last_seen,
         people=now.people,
         shares=dict(now.shares),

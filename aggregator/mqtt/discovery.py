@@ -145,6 +145,8 @@ def _room_entities() -> Iterator[tuple[str, str, Json]]:
     yield "binary_sensor", "up", {"name": "Observed", **_ON_OFF, **_DIAGNOSTIC}
     paused = {"name": "Paused", "icon": "mdi:pause-circle-outline"}
     yield "binary_sensor", "paused", {**paused, **_DIAGNOSTIC}
+    quiet = {"name": "Quiet hours", "icon": "mdi:sleep"}
+    yield "binary_sensor", "quiet", {**quiet, **_DIAGNOSTIC}
 
 
 def _camera_entities() -> Iterator[tuple[str, str, Json]]:

@@ -25,6 +25,7 @@ def room_says(room: KnownRoom, now: RoomNow, minute: RoomPeriod) -> Json:
     return {
         "up": _on(not now.silent),
         "paused": _on(room.paused),
+        "quiet": _on(room.is_quiet),
         "people": now.people,
         "dominant": now.dominant or None,
         "valence": now.valence,

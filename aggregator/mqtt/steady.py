@@ -20,7 +20,7 @@ STEPS: Final[Mapping[str, float]] = {
 # Of a step, from what was told: one that stands between two steps does not go to and fro.
 _BEYOND: Final = 0.6
 # That something is up or not, and what people set.
-_AT_ONCE: Final = ("up", "redis", "paused", "run")
+_AT_ONCE: Final = ("up", "redis", "paused", "quiet", "run")
 # Seconds between two changes of what always changes.
 _SELDOM_S: Final[Mapping[str, float]] = {"last_observed": 600.0}
 

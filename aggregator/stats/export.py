@@ -98,14 +98,14 @@ def csv_lines(periods: Iterable[RoomPeriod]) -> Iterator[str]:
 def json_lines(periods: Iterable[RoomPeriod]) -> Iterator[str]:
     """One JSON object for each period, and a newline."""
     for period in periods:
-        yield json.dumps(dataclasses.asdict(period), default=_plain) + "\n"
+        yield json.dumps(_as_dict(period), default=_plain) + "\n"
 
 
 def as_json(summary: RoomPeriod, periods: Sequence[RoomPeriod]) -> str:
     """`{"summary": PERIOD, "periods": [PERIOD, ...]}`."""
     document = {
-        "summary": dataclasses.asdict(summary),
-        "periods": [dataclasses.asdict(period) for period in periods],
+        "summary": _as_dict(summary),
+        "periods": [_as_dict(period) for period in periods],
     }
     return json.dumps(document, indent=2, default=_plain)
 
@@ -113,6 +113,11 @@ def as_json(summary: RoomPeriod, periods: Sequence[RoomPeriod]) -> str:
 def iso(time: datetime) -> str:
     """A UTC time as ISO 8601 with milliseconds and a Z."""
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _as_dict(period: RoomPeriod) -> dict[str, Any]:
+    """Its fields; what is not known is None, as in the JSON API."""
+    return {**dataclasses.asdict(period), "dominant": period.dominant or None}
 
 
 def _cells(period: RoomPeriod) -> Iterator[Any]:

@@ -4,13 +4,16 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
+from roommood.aggregator.counting.store import Store
 from roommood.aggregator.dashboard.events import MOST_CLIENTS
+from roommood.shared.quiet_hours import RoomQuietHours
 from tests.aggregator.dashboard.served import Served
 from tests.aggregator.rooms import Rooms
 from tests.end_to_end.site import PATIENCE_S, until
+from tests.redis_server import RedisServer
 
 Event = tuple[str, Any]
 
@@ -53,6 +56,22 @@ def test_a_client_is_told_the_state_then_each_change(dashboard: Served, rooms: R
         assert next_of(each, "yard", dominant="sadness")
         rooms.fall_silent("yard")
         assert next_of(each, "yard", silent=True, shares={}, people=None)
+
+
+def test_a_silent_room_in_its_quiet_hours_says_so_as_they_begin_and_end(
+    dashboard: Served, server: RedisServer, rooms: Rooms
+) -> None:
+    """Else nobody could tell it from one whose cameras are dead."""
+    rooms.show("loft", "happiness")
+    until(lambda: dashboard.room("loft"), "the room is there")
+    rooms.fall_silent("loft")
+    with closing(Store(server.url)) as store, listening(dashboard) as each:
+        assert next_of(each, "loft", silent=True, quiet=False, paused=False)
+        store.set_quiet_hours("loft", RoomQuietHours.parse("UTC; 00:00-24:00"))
+        assert next_of(each, "loft", silent=True, quiet=True, paused=False)
+        assert dashboard.room("loft")["quiet"]
+        store.set_quiet_hours("loft", None)
+        assert next_of(each, "loft", silent=True, quiet=False)
 
 
 def test_clients_are_bounded_and_leave_room_when_they_go(dashboard: Served) -> None:

@@ -14,6 +14,7 @@ from roommood.aggregator.mqtt.topics import Topics
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.settings import MqttSettings
 from roommood.shared.protocol.emotions import EXPRESSIONS
+from roommood.shared.quiet_hours import RoomQuietHours
 from tests.aggregator.mqtt.bridges import Bridge, commit_frames
 from tests.aggregator.mqtt.listener import Listener
 from tests.end_to_end.site import until
@@ -53,7 +54,7 @@ def _every_entity_has_what_it_needs(listener: Listener) -> None:
     def of_kitchen() -> dict[str, Any]:
         return {t: c for t, c in listener.configs().items() if c["state_topic"] == KITCHEN}
 
-    until(lambda: len(of_kitchen()) == 7 + len(EXPRESSIONS), "all of the kitchen is described")
+    until(lambda: len(of_kitchen()) == 8 + len(EXPRESSIONS), "all of the kitchen is described")
     kitchen, configs = of_kitchen(), listener.configs()
     assert len({config["unique_id"] for config in configs.values()}) == len(configs)
     state = listener.last(KITCHEN)
@@ -114,6 +115,22 @@ def test_a_change_is_told(bridge: Bridge, listener: Listener, store: Store) -> N
 
     until(is_told, "the kitchen shows sadness")
     assert listener.last(KITCHEN)["share_happiness"] < 100
+
+
+def test_a_room_that_is_silent_in_its_quiet_hours_is_told_from_one_that_is_dark(
+    bridge: Bridge, listener: Listener, store: Store
+) -> None:
+    hall = TOPICS.room("hall")
+
+    def says(up: str, paused: str, quiet: str) -> bool:
+        state = listener.last(hall)
+        return (state["up"], state["paused"], state["quiet"]) == (up, paused, quiet)
+
+    until(lambda: says("OFF", "OFF", "OFF"), "it is dark")
+    store.set_quiet_hours("hall", RoomQuietHours.parse("UTC; 00:00-24:00"))
+    until(lambda: says("OFF", "OFF", "ON"), "its quiet hours have begun")
+    store.set_quiet_hours("hall", None)
+    until(lambda: says("OFF", "OFF", "OFF"), "they are over")
 
 
 def test_what_has_not_changed_is_not_told_again(

@@ -71,7 +71,7 @@ def _shown(looks: list[tuple[float, float]]) -> Iterator[tuple[float, float]]:
         yield now_s, steady.take(seen(share_anger=share), now_s)["share_anger"]
 
 
-@pytest.mark.parametrize("key", ["up", "paused", "run"])
+@pytest.mark.parametrize("key", ["up", "paused", "quiet", "run"])
 def test_what_people_have_set_is_told_at_once(key: str) -> None:
     """A figure that changes as fast is the control: it waits."""
     steady = Steady(change_every_s=30)

@@ -70,7 +70,8 @@ def test_json_is_an_object_a_line(fed: RedisServer) -> None:
     done = export(fed, "kitchen", "--last", "10m", "--bucket", "1m", "--json")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(rows) == 10
-    assert rows[0]["people"] is None
+    assert (rows[0]["people"], rows[0]["dominant"]) == (None, None)
+    assert {row["dominant"] for row in rows if row["frames"]} == {"happiness"}
     assert sum(row["frames"] for row in rows) == FRAMES
     assert rows[-1]["end"].endswith("Z")
 
