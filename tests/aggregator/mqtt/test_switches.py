@@ -1,5 +1,10 @@
 """Pauses from Home Assistant's side, on a real broker and a real Redis; off without a login."""
 
+import json
+import re
+import shlex
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,6 +19,7 @@ from tests.aggregator.mqtt.bridges import Bridge
 from tests.aggregator.mqtt.listener import Listener
 from tests.end_to_end.site import until
 from tests.mosquitto import Mosquitto
+from tests.needs import missing
 from tests.redis_server import RedisServer
 
 TOPICS = Topics()
@@ -36,6 +42,14 @@ def login(fed: RedisServer, tmp_path: Path) -> tuple[str, ...]:
     return operator_of(fed, tmp_path)
 
 
+def lines_of_the_page(program: str, broker: Mosquitto) -> list[list[str]]:
+    """Commands of docs/home-assistant.md, at this broker."""
+    page = (Path(__file__).parents[3] / "docs/home-assistant.md").read_text()
+    lines = re.findall(rf"^{program} -h home (.*)$", page, re.MULTILINE)
+    at = [program, "-h", "127.0.0.1", "-p", str(broker.port)]
+    return [[*at, *shlex.split(line, comments=True)] for line in lines]
+
+
 def switches(listener: Listener) -> dict[str, Any]:
     """Discovery messages of switches, by the topic of the state."""
     configs = listener.configs().items()
@@ -44,6 +58,23 @@ def switches(listener: Listener) -> dict[str, Any]:
 
 def paused(store: Store) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return store.paused_rooms(), store.paused_cameras()
+
+
+def test_a_script_hears_a_room_and_pauses_it_as_the_page_prints(
+    start: Start, login: tuple[str, ...], broker: Mosquitto, listener: Listener, store: Store
+) -> None:
+    if shutil.which("mosquitto_sub") is None:
+        missing("no mosquitto_sub: install the package mosquitto-clients")
+    (hear,), (pause,) = (lines_of_the_page(f"mosquitto_{end}", broker) for end in ("sub", "pub"))
+    start(*login)
+    done = subprocess.run(
+        [*hear, "-C", "2"], capture_output=True, text=True, check=True, timeout=90
+    )
+    states = dict(line.split(" ", 1) for line in done.stdout.splitlines())
+    assert set(states) == {TOPICS.room("kitchen"), TOPICS.room("hall")}
+    assert json.loads(states[TOPICS.room("hall")])["people"] is None
+    subprocess.run(pause, check=True, timeout=60)
+    until(lambda: store.paused_rooms() == ("kitchen",), "it is paused in Redis")
 
 
 @pytest.mark.parametrize(
