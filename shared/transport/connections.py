@@ -220,8 +220,10 @@ class Connections:
         self._freed = True
 
     def _shut_down(self, fd: int) -> None:
-        # The number may be another connection's by now, of which nothing was told yet.
-        if fd in self._open and tcp.peer_of(fd) == self._open[fd].peer:
+        # The number may be another connection's by now, of which nothing was told yet, or have been
+        # some other socket's of this process already when it was first looked at.
+        connection = self._open.get(fd)
+        if connection and connection.peer is not None and tcp.peer_of(fd) == connection.peer:
             tcp.shut_down(fd)
 
     def _forget(self, fd: int) -> None:

@@ -26,12 +26,17 @@ Address = tuple[Any, ...]
 
 def peer_of(fd: int) -> Address | None:
     """The other side's address; None where the connection is gone."""
-    return _asked(fd, lambda sock: tuple(sock.getpeername()), None)
+    return _asked(fd, lambda sock: _address(sock.getpeername()), None)
 
 
 def own_address_of(fd: int) -> Address | None:
     """The address that this side speaks from; None where the connection is gone."""
-    return _asked(fd, lambda sock: tuple(sock.getsockname()), None)
+    return _asked(fd, lambda sock: _address(sock.getsockname()), None)
+
+
+def _address(name: object) -> Address | None:
+    """Text is that of a Unix socket, as of a pair, which has the descriptor of what is gone."""
+    return name if isinstance(name, tuple) else None
 
 
 def bytes_received(fd: int) -> int:

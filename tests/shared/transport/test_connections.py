@@ -352,6 +352,21 @@ def test_a_descriptor_that_is_another_s_by_now_is_not_touched(crowd: Crowd) -> N
     assert not newcomer.is_cut()
 
 
+def test_a_descriptor_that_was_a_socket_pair_s_before_it_was_looked_at_is_not_touched(
+    crowd: Crowd,
+) -> None:
+    """A connection that ends at once may leave its number to what this process opens next."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        assert crowd.connections.accepted(ours.fileno(), crowd.now_ms) == []
+        assert crowd.connections.peer(ours.fileno()) == ""
+        assert list(crowd.connections.own_addresses()) == []
+        assert crowd.look(MUTE_MS + 1) == ["mute"]
+        theirs.send(b"x")
+        assert ours.recv(1) == b"x"
+        assert not crowd.connections
+
+
 def test_a_descriptor_that_is_closed_or_no_socket_costs_nothing(crowd: Crowd) -> None:
     pair = crowd.accept()
     pair.close()
