@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from roommood.deploy.site.hosts import LOCAL
@@ -20,6 +21,7 @@ from roommood.deploy.site.ssh_route import (
     last_words,
     route_to,
 )
+from roommood.deploy.site.time_bound import bounded
 
 if TYPE_CHECKING:
     from paramiko import ProxyCommand
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Machine", "MachineError", "Operation"]
 
 _TRY_S: Final = 120
+_CHANGE_S: Final = 1_800
 _ANSWERS: Final = "roommood-asks"
 _PRIVATE: Final = re.compile(r"/\S+")
 # It complains on stderr in the words of the user's language; the exit code suffices.
@@ -59,8 +62,7 @@ class Machine:
 
     def __enter__(self) -> Self:
         _quiet_pyinfra()
-        is_local = self.reached.host == LOCAL
-        self._route = None if is_local else route_to(self.reached)
+        self._route = None if self.reached.host == LOCAL else route_to(self.reached)
         self._connect()
         try:
             self._check_shell()
@@ -86,9 +88,8 @@ class Machine:
         from pyinfra.api.state import State
 
         self._through = self._route.through() if self._route else None
-        config: Any = Config  # pyinfra does not type what it takes
         self._inventory = _inventory(self.reached, self._route, self._through)
-        self._state = State(inventory=self._inventory, config=config())
+        self._state = State(inventory=self._inventory, config=Config())  # type: ignore[no-untyped-call]
         if self._route:
             _prepare_known_hosts(self._route.known_hosts)
         _SSH_ERRORS.lines.clear()
@@ -201,6 +202,7 @@ class Machine:
         try:
             done, output = self._shell(command, stdin, timeout_s, self._rights())
         except TimeoutError:
+            self._reconnect()
             return False, f"no end within {timeout_s} s"
         except (OSError, EOFError, SSHException) as error:
             return False, f"the connection broke ({error or 'it ended'}): run this again to go on"
@@ -212,8 +214,9 @@ class Machine:
         from pyinfra.api.command import StringCommand
 
         # What others are to read is made here, and root's or the user's own may be 077.
-        words = StringCommand("sh", "-c", _quoted(_for_any_shell(f"umask 022; {command}")))
-        return self._host.run_shell_command(words, _timeout=timeout_s, _stdin=stdin, **rights)
+        words = StringCommand("sh", "-c", quote(_for_any_shell(f"umask 022; {command}")))
+        with bounded(self._host.connector, timeout_s):
+            return self._host.run_shell_command(words, _timeout=timeout_s, _stdin=stdin, **rights)
 
     def apply(self, operations: Iterable[Operation], *, dry_run: bool = False) -> list[str]:
         """Makes each operation hold, in order; returns the names of those that did not hold before.
@@ -228,26 +231,30 @@ class Machine:
         self._reconnect()
         metas = {}
         try:
-            for operation in operations:
-                added = add_op(
-                    self._state, operation.operation, name=operation.name, _temp_dir=self._private,
-                    **operation.arguments, **self._rights(),
-                )  # fmt: skip
-                metas[operation.name] = added[self._host]
-            changed = [name for name, meta in metas.items() if meta.will_change]
-            if changed and not dry_run:
-                run_ops(self._state)
+            with bounded(self._host.connector, _CHANGE_S):
+                for operation in operations:
+                    added = add_op(
+                        self._state, operation.operation, name=operation.name,
+                        _temp_dir=self._private, **operation.arguments, **self._rights(),
+                    )  # fmt: skip
+                    metas[operation.name] = added[self._host]
+                changed = [name for name, meta in metas.items() if meta.will_change]
+                if changed and not dry_run:
+                    run_ops(self._state)
+        except TimeoutError as error:
+            raise MachineError(f"{self.name}: {error}: run this again to go on") from error
         except PyinfraError as error:
             raise MachineError(f"{self.name}: {_first_failure(metas) or error}") from error
         return changed
 
     def _reconnect(self) -> None:
         self._disconnect()
+        folder, self._private = self._private, ""  # which nobody clears away where this fails
         self._connect()
+        self._private = folder
 
     def _rights(self) -> dict[str, Any]:
-        is_local = self.reached.host == LOCAL
-        is_root = os.geteuid() == 0 if is_local else self.reached.user == "root"
+        is_root = os.geteuid() == 0 if self.reached.host == LOCAL else self.reached.user == "root"
         return {} if is_root else {"_sudo": True}
 
 
@@ -337,12 +344,6 @@ def _for_any_shell(command: str) -> str:
         return command
     code = base64.b64encode(command.encode()).decode()
     return f'eval "$(echo {code} | base64 -d)"'
-
-
-def _quoted(command: str) -> str:
-    import shlex
-
-    return shlex.quote(command)
 
 
 def _indented(text: str) -> str:

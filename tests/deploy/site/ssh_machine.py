@@ -4,10 +4,12 @@ Its /etc is a copy on write, /opt, /srv, /run and /tmp are its own, so that user
 keys which are put there go with it. It has no systemd: tests/site has machines that boot.
 """
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, Self
@@ -122,13 +124,29 @@ class SshMachine:
         key = self.folder / "id"
         return Reached(host=self.address, user=user, ssh_port=self.port, ssh_key=key)
 
-    def inside(self, *command: str, user: str = "root") -> list[str]:
-        """The words by which a command runs there, without ssh."""
+    @contextlib.contextmanager
+    def silent(self) -> Iterator[None]:
+        """As a machine that hangs: connections are neither served nor taken, and stay open."""
+        self.run("pkill", "-STOP", "sshd")
+        os.kill(self._first, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._first, signal.SIGCONT)
+            self.run("pkill", "-CONT", "sshd")
+
+    @property
+    def _first(self) -> int:
+        """Its first process, the sshd that listens."""
         assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
         (first,) = children.read_text().split()
+        return int(first)
+
+    def inside(self, *command: str, user: str = "root") -> list[str]:
+        """The words by which a command runs there, without ssh."""
         become = [] if user == "root" else ["runuser", "-u", user, "--"]
-        return ["nsenter", "--mount", "--pid", f"--target={first}", *become, *command]
+        return ["nsenter", "--mount", "--pid", f"--target={self._first}", *become, *command]
 
     def run(self, *command: str, user: str = "root") -> str:
         """What a command prints there; it must end well."""

@@ -3,6 +3,7 @@
 import os
 import shlex
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,21 @@ def test_a_connection_that_is_cut_is_told_in_one_line(there: SshMachine) -> None
         machine.attempt(cut)
         with pytest.raises(MachineError, match=r"the connection broke .*run this again"):
             machine.run("true")
+
+
+def test_a_command_without_an_end_is_given_up_and_the_next_one_runs(there: SshMachine) -> None:
+    with Machine(there.reached("pi")) as machine:
+        began = time.monotonic()
+        assert machine.attempt("echo begun; sleep 60", timeout_s=1) == (False, "no end within 1 s")
+        assert time.monotonic() - began < 30
+        assert machine.run("id -un") == "root"
+
+
+def test_a_machine_that_answers_no_more_is_told_as_such(there: SshMachine) -> None:
+    with pytest.raises(MachineError, match="cannot reach"):
+        _ask_one_that_has_fallen_silent(there)
+
+
+def _ask_one_that_has_fallen_silent(there: SshMachine) -> None:
+    with Machine(there.reached()) as machine, there.silent():
+        machine.attempt("true", timeout_s=1)
