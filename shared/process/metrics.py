@@ -192,15 +192,21 @@ class _Collector:
         self._samples = samples
 
     def collect(self) -> Iterator[Any]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from prometheus_client.core import Metric
 
         families: dict[str, Any] = {}
         for sample in self._samples:
-            kind = CounterMetricFamily if sample.name.endswith("_total") else GaugeMetricFamily
-            labels = sorted(sample.labels)
-            family = families.setdefault(sample.name, kind(sample.name, sample.help, labels=labels))
-            family.add_metric([sample.labels[name] for name in labels], sample.value)
+            name = sample.name.removesuffix("_total")
+            family = families.setdefault(sample.name, Metric(name, sample.help, _kind(sample)))
+            family.add_sample(sample.name, dict(sorted(sample.labels.items())), sample.value)
         yield from families.values()
+
+
+def _kind(sample: Sample) -> str:
+    """As Prometheus calls it."""
+    if sample.name.endswith("_total"):
+        return "counter"
+    return "summary" if "quantile" in sample.labels else "gauge"
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,7 +4,9 @@ import contextlib
 import json
 import re
 import select
+import shutil
 import socket
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -14,6 +16,7 @@ import pytest
 
 from roommood.shared.errors import ConfigError
 from roommood.shared.process.metrics import Health, Sample, render, serve
+from tests.needs import missing
 from tests.ports import free_port
 
 SAMPLES = [
@@ -137,6 +140,30 @@ def test_metrics_that_cannot_be_told_are_an_error_for_who_scrapes_and_a_line_in_
     finally:
         stop()
     assert "metrics failed" in caplog.text
+
+
+def test_counters_gauges_and_quantiles_are_told_as_promtool_wants_them() -> None:
+    samples = [
+        Sample("roommood_frames_total", "Frames.", 3, {"reason": "", "outcome": "analysed"}),
+        Sample("roommood_people", "Faces at once.", 1.5, {"room": "den"}),
+        Sample("roommood_age_seconds", "Age.", 0.25, {"quantile": "0.5"}),
+        Sample("roommood_age_seconds", "Age.", 0.5, {"quantile": "1"}),
+    ]
+    text = render(samples).decode()
+    assert re.findall(r"# TYPE (\S+) (\S+)", text) == [
+        ("roommood_frames_total", "counter"),
+        ("roommood_people", "gauge"),
+        ("roommood_age_seconds", "summary"),
+    ]
+    assert 'roommood_frames_total{outcome="analysed",reason=""} 3.0' in text
+    assert 'roommood_age_seconds{quantile="1"} 0.5' in text
+    if (tool := shutil.which("promtool")) is None:
+        missing("no promtool: install the package prometheus")
+    done = subprocess.run(
+        [tool, "check", "metrics"],
+        input=text, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 def test_nothing_is_text_too() -> None:
