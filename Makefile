@@ -73,7 +73,8 @@ check: $(VENV)/dev.stamp $(TYPING)
 	$(PYTEST) $(ARGS)
 
 # The live page and the aiming page in a real Chromium (Debian: apt install chromium) beside the real demo; axe-core
-# comes from npm into build/. Makes docs/screenshots anew.
+# comes from npm into build/. Makes docs/screenshots anew. Some of it in Firefox (apt install firefox-esr; geckodriver) and
+# in Safari's engine (apt install webkit2gtk-driver xvfb) too, where they are installed.
 browser: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 

@@ -1,8 +1,13 @@
 """Every figure has its line of explanation within reach, by keyboard too; an hour leads to its
 figures; what is printed holds what is shown."""
 
+from importlib import resources
+
 import pytest
 
+from roommood.aggregator import dashboard
+from roommood.aggregator.dashboard.explanations import explanations
+from roommood.aggregator.dashboard.html import render
 from tests.browser.chromium import DESKTOP, PHONE, Watched, until, violations
 from tests.browser.conftest import Demo, Open
 from tests.browser.test_dashboard import PAGES, has_figures
@@ -58,6 +63,17 @@ def test_an_explanation_is_opened_and_closed_with_the_keyboard(demo: Demo, open_
     assert violations(seen.page) == []
     seen.page.keyboard.press("Escape")
     assert seen.page.query_selector(":popover-open") is None
+
+
+def test_a_browser_in_which_nothing_pops_up_shows_no_explanation_unasked(open_page: Open) -> None:
+    """As Safari 16, to which `popover` is no word."""
+    page = open_page(DESKTOP).page
+    sheet = resources.files(dashboard).joinpath("assets", "dashboard.css").read_text("utf-8")
+    older = sheet.replace("selector(:popover-open)", "selector(:unheard-of)")
+    foot = render("explanations.html", explanations=list(explanations()))
+    page.set_content(f"<style>{older}</style>{foot.replace('<div popover', '<div')}")
+    assert page.locator(".rm-explained").count() > 10
+    assert page.locator(".rm-explained:visible").count() == 0
 
 
 def test_a_phone_has_all_explanations_at_the_foot(demo: Demo, open_page: Open) -> None:

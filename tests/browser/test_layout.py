@@ -1,9 +1,14 @@
 """What is drawn can be read whole, on a phone and on a laptop's 1,280 pixels."""
 
+from pathlib import Path
+
 import pytest
 
+from tests.aggregator.dashboard.served import serving
+from tests.aggregator.rooms import Rooms
 from tests.browser.chromium import DESKTOP, PHONE, Watched, until
 from tests.browser.conftest import Demo, Open
+from tests.redis_server import RedisServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -41,6 +46,21 @@ def test_a_rooms_charts_can_be_read_whole(demo: Demo, open_page: Open, width: in
     until(lambda: seen.page.evaluate(_UNREADABLE) == [], "no label lies on another")
     assert len(seen.page.evaluate(_ENDS)) == 1
     assert seen.page.evaluate(_BEYOND_THEIR_CARD) == []
+
+
+def test_an_iphone_has_no_reason_to_zoom_in_on_a_field(tmp_path: Path, open_page: Open) -> None:
+    """It does so, and stays there, where the text of one is smaller than 16 pixels."""
+    with RedisServer() as server, serving(tmp_path, server.url) as served:
+        rooms, seen = Rooms(server), open_page(PHONE)
+        rooms.show("studio", "happiness")
+        seen.open(f"{served.url}/room/studio")
+        seen.page.wait_for_selector("select >> nth=3")
+        sizes = (
+            "[...document.querySelectorAll('select, input')]"
+            ".map(one => parseFloat(getComputedStyle(one).fontSize))"
+        )
+        assert min(seen.page.evaluate(sizes)) >= 16
+        rooms.close()
 
 
 def test_what_is_told_of_cameras_and_workers_fits_a_laptop(demo: Demo, open_page: Open) -> None:

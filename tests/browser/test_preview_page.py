@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 
 from roommood.camera_node.preview.server import Access, serve
 from roommood.camera_node.preview.viewer import Preview
@@ -18,7 +18,7 @@ from tests.ports import free_port
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 DESKTOP = {"viewport": {"width": 1200, "height": 760}}
-PHONE = {"viewport": {"width": 390, "height": 800}}
+PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 # Of the picture as it is seen; a click is a pixel or two off.
 NEAR = 0.01
 
@@ -116,7 +116,7 @@ def test_a_camera_on_its_side_is_shown_upright_and_its_masks_lie_where_they_were
 
 def as_seen(x: float, y: float, rotation: int) -> tuple[float, float]:
     """A corner of the unturned picture where it is seen once that is turned clockwise."""
-    return {90: (1 - y, x), 180: (1 - x, 1 - y), 270: (y, 1 - x)}[rotation]
+    return {0: (x, y), 90: (1 - y, x), 180: (1 - x, 1 - y), 270: (y, 1 - x)}[rotation]
 
 
 def test_it_asks_no_other_host_and_works_on_a_telephone(browser: Browser, tmp_path: Path) -> None:
@@ -125,6 +125,30 @@ def test_it_asks_no_other_host_and_works_on_a_telephone(browser: Browser, tmp_pa
         page.until_it_says("found")
         assert page.seen.hosts
         page.seen.assert_clean(page.url)
+
+
+def test_a_finger_on_the_picture_draws_with_taps_and_scrolls_with_swipes(
+    browser: Browser, tmp_path: Path
+) -> None:
+    """On a phone that lies on its side the picture is all that is on the screen."""
+    with shown(browser, tmp_path, phone=True) as page:
+        seen = page.seen.page
+        seen.set_viewport_size({"width": 740, "height": 360})
+        swipe_up(seen, 300, range(300, 40, -10))
+        until(lambda: seen.evaluate("scrollY") > 100, "the page has scrolled")
+        assert seen.locator("#undo").is_disabled(), "the swipe has set a corner"
+        for x, y in ((100, 100), (200, 100), (200, 200), (100, 100)):
+            seen.touchscreen.tap(x, y)
+        until(lambda: page.preview.masks, "the mask is in place")
+
+
+def swipe_up(page: Page, x: int, heights: range) -> None:
+    finger = page.context.new_cdp_session(page)
+    begins = ("touchStart", *["touchMove"] * (len(heights) - 1))
+    for kind, y in zip(begins, heights, strict=True):
+        points = [{"x": x, "y": y}]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
 
 def test_a_preview_that_has_ended_says_so(browser: Browser, tmp_path: Path) -> None:

@@ -88,17 +88,23 @@ function turn() {
 
 // Drawing
 
+// Where the picture is pressed, as fractions of it as the source gives it. Its box is turned back
+// here: Safari's getScreenCTM() leaves out what CSS has turned.
+function pressed(event) {
+  const box = element("turned").getBoundingClientRect();
+  const x = (event.clientX - box.left) / box.width, y = (event.clientY - box.top) / box.height;
+  return { 0: [x, y], 90: [y, 1 - x], 180: [1 - x, 1 - y], 270: [1 - y, x] }[state.rotation];
+}
+
 function point(event) {
-  const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(element("drawing").getScreenCTM().inverse());
   const within = (value) => value < EDGE ? 0 : value > 1 - EDGE ? 1 : Math.round(value * 1000) / 1000;
-  return [within(at.x), within(at.y)];
+  return pressed(event).map(within);
 }
 
 function isFirst(event) {
   if (corners.length < 3) return false;
-  const matrix = element("drawing").getScreenCTM();
-  const first = new DOMPoint(...corners[0]).matrixTransform(matrix);
-  return Math.hypot(first.x - event.clientX, first.y - event.clientY) < CLOSE_PX;
+  const [x, y] = pressed(event), [[firstX, firstY]] = corners, turned = element("turned");
+  return Math.hypot((x - firstX) * turned.offsetWidth, (y - firstY) * turned.offsetHeight) < CLOSE_PX;
 }
 
 function shape(name, attributes) {
@@ -118,8 +124,7 @@ function draw() {
   element("undo").disabled = !corners.length;
 }
 
-element("drawing").addEventListener("pointerdown", (event) => {
-  event.preventDefault();
+element("drawing").addEventListener("click", (event) => {
   if (isFirst(event)) {
     const masks = [...state.masks, corners];
     corners = [];
