@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from roommood.aggregator.redis import keys as redis_keys
 from roommood.camera_node.preview.server import Access, serve
 from roommood.camera_node.preview.viewer import Preview
 from roommood.shared.process.settings import PreviewSettings
-from tests.aggregator.dashboard.served import serving
+from tests.aggregator.dashboard.served import operator_of, reader_of, serving
+from tests.aggregator.dashboard.test_guard import WORD, secret
 from tests.aggregator.rooms import Rooms
 from tests.browser.chromium import until
 from tests.browser.test_preview_page import NEAR, as_seen
@@ -25,12 +27,68 @@ def seen(request: pytest.FixtureRequest) -> Iterator[Window]:
         yield opened
 
 
+def test_a_change_shows_and_a_switch_pauses_the_room(tmp_path: Path, seen: Window) -> None:
+    with RedisServer() as server, server.client() as client:
+        options = (*reader_of(server, tmp_path), *operator_of(server, tmp_path))
+        with serving(tmp_path, *options) as served:
+            rooms = Rooms(server)
+            rooms.show("studio", "happiness")
+            seen.open(f"{served.url}/room/studio")
+            until(lambda: "mostly happiness" in seen.text("main"), "the room is shown")
+            until_shown(seen, rooms, "anger")
+            seen.click("//*[@aria-label='Whole room']/button[.='Paused']")
+            until(lambda: client.smembers(redis_keys.PAUSED) == {"studio"}, "the room is paused")
+            until(lambda: "Paused." in seen.text("main"), "it says so")
+            rooms.close()
+
+
 def until_shown(seen: Window, rooms: Rooms, expression: str) -> None:
     def is_shown() -> bool:
         rooms.show("studio", expression, people=3)
         return f"mostly {expression}" in seen.text("main")
 
     until(is_shown, f"{expression} is on the screen")
+
+
+def test_the_password_is_given_and_asked_for_again(tmp_path: Path, seen: Window) -> None:
+    """A server that starts anew knows nobody; its open page goes on once that was given again."""
+    options = ("--password-file", str(secret(tmp_path, WORD)))
+    with RedisServer() as server:
+        rooms = Rooms(server)
+        with serving(tmp_path, server.url, *options) as served:
+            seen.open(served.url)
+            give(seen, "not the password")
+            until(lambda: "That is not the password." in seen.text(), "it is said to be wrong")
+            give(seen, WORD)
+            until_shown(seen, rooms, "happiness")
+        with serving(tmp_path, server.url, *options, port=served.port):
+            give(seen, WORD)
+            until_shown(seen, rooms, "anger")
+        rooms.close()
+
+
+def give(seen: Window, password: str) -> None:
+    has_focus = "document.activeElement?.id === 'password'"
+    until(lambda: seen.evaluate(has_focus), "it is asked for, and the field has the focus")
+    seen.type(password)
+
+
+def test_a_page_is_live_again_after_its_server_was_away_and_after_going_back(
+    tmp_path: Path, seen: Window
+) -> None:
+    with RedisServer() as server:
+        rooms = Rooms(server)
+        with serving(tmp_path, server.url) as served:
+            seen.open(served.url)
+            until_shown(seen, rooms, "happiness")
+        until(lambda: "Connection lost" in seen.text(), "it says that the server is away")
+        with serving(tmp_path, server.url, port=served.port):
+            until_shown(seen, rooms, "anger")
+            seen.click("//nav/a[.='Cameras and workers']")
+            until(lambda: seen.text("h1") == "Cameras and workers", "the other page is there")
+            seen.back()
+            until_shown(seen, rooms, "sadness")
+        rooms.close()
 
 
 def test_figures_look_as_if_they_could_be_pressed_and_are_explained(
