@@ -99,11 +99,13 @@ soak: $(VENV)/dev.stamp
 # `roommood deploy` on a desktop and two Pis that boot as Debian machines (systemd-nspawn), reached
 # over ssh or from cards, an upgrade from a former version, and container images. Root is needed, and
 # Debian's debootstrap, systemd-container, openssh-client, mosquitto, mosquitto-clients, chromium,
-# buildah and docker-compose; twenty minutes on two cores. What is mounted goes with the processes, even
-# with those that are killed.
+# buildah and docker-compose; twenty minutes on two cores. SUITE=trixie boots Debian 13. What is mounted
+# goes with the processes, even with those that are killed.
+SUITE ?= bookworm
 APART := $(if $(filter 0,$(shell id -u)),unshare --mount)
 site: $(VENV)/dev.stamp
-	ROOMMOOD_TEST_SITE=1 $(APART) $(BIN)/python -m pytest tests/site --ignore tests/site/test_arm64.py $(ARGS)
+	ROOMMOOD_TEST_SITE=1 ROOMMOOD_TEST_SUITE=$(SUITE) \
+	    $(APART) $(BIN)/python -m pytest tests/site --ignore tests/site/test_arm64.py $(ARGS)
 
 # A camera on arm64, under emulation on other processors: debootstrap and qemu-user-static.
 site-arm64: $(VENV)/dev.stamp

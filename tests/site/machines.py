@@ -2,6 +2,7 @@
 
 `systemd-nspawn` boots an overlay over one root that debootstrap makes once (build/site/base). It
 stands in for a Raspberry Pi in everything but the board: there is no camera and no slow processor.
+ROOMMOOD_TEST_SUITE=trixie takes Debian 13 in place of 12: systemd 257, Python 3.13, Redis 8.
 """
 
 import contextlib
@@ -19,11 +20,17 @@ from tests.end_to_end.site import until
 
 BRIDGE: Final = "rm-site0"
 NETWORK: Final = "10.90.7"
+BOOKWORM: Final = "bookworm"
+SUITE: Final = os.environ.get("ROOMMOOD_TEST_SUITE", BOOKWORM)
+# The Python of its machines.
+PYTHON: Final = {BOOKWORM: "3.11", "trixie": "3.13"}[SUITE]
 PATIENCE_S: Final = 90.0
 _PACKAGES: Final = (
     "systemd", "systemd-sysv", "dbus", "udev", "openssh-server", "sudo", "iproute2", "procps",
     "python3", "python3-venv", "python3-pip", "ca-certificates", "redis-server",
 )  # fmt: skip
+# Where this machine has those of version 1, systemd 257 would not boot on them.
+_CONTROL_GROUPS: Final = {} if SUITE == BOOKWORM else {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"}
 _NEEDED: Final = ("debootstrap", "systemd-nspawn", "setpriv", "ip", "ssh", "ssh-keygen")
 # Also where this process is killed, and cannot end what it started.
 ENDS_WITH_US: Final = ("setpriv", "--pdeathsig", "TERM")
@@ -57,7 +64,8 @@ def base_root(folder: Path) -> Path:
     base = folder / "base"
     if not (base / "made").exists():
         shutil.rmtree(base, ignore_errors=True)
-        log_text = debootstrap(base, f"--include={','.join(_PACKAGES)}", timeout_s=900)
+        include = f"--include={','.join(_PACKAGES)}"
+        log_text = debootstrap(base, include, timeout_s=900, suite=SUITE)
         (base / "made").write_text(log_text[-200:])
         # Services of Debian's packages that would run beside ours.
         wants = base / "etc/systemd/system/multi-user.target.wants"
@@ -65,10 +73,10 @@ def base_root(folder: Path) -> Path:
     return base
 
 
-def debootstrap(root: Path, *options: str, timeout_s: float) -> str:
-    """A minimal Debian 12; what it mounts meanwhile goes with its process."""
+def debootstrap(root: Path, *options: str, timeout_s: float, suite: str = BOOKWORM) -> str:
+    """A minimal Debian; what it mounts meanwhile goes with its process."""
     return _tell(
-        "unshare", "--mount", "debootstrap", "--variant=minbase", *options, "bookworm", str(root),
+        "unshare", "--mount", "debootstrap", "--variant=minbase", *options, suite, str(root),
         "http://deb.debian.org/debian", timeout_s=timeout_s,
     )  # fmt: skip
 
@@ -159,9 +167,11 @@ class Booted:
                 *ENDS_WITH_US,
                 "systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--boot",
                 f"--network-bridge={BRIDGE}", f"--directory={self.root}", f"--machine={self.name}",
-                "--console=pipe",
+                # It may ask how the clock is kept, as a machine may; setting it wants a capability.
+                "--console=pipe", "--system-call-filter=@clock",
             ],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0,
+            env={**os.environ, **_CONTROL_GROUPS},
         )  # fmt: skip
         log.close()
         self.wait_for_ssh()

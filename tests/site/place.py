@@ -11,10 +11,10 @@ from typing import Final
 
 from tests.end_to_end.site import until as until_in
 from tests.inference_worker.pictures import astronaut, grace_hopper, jpeg
-from tests.site.machines import PATIENCE_S, Booted
+from tests.site.machines import BOOKWORM, PATIENCE_S, PYTHON, SUITE, Booted
 from tests.site.wheelhouse import ROOT, fill, make_wheel
 
-BUILD: Final = ROOT / "build" / "site"
+BUILD: Final = ROOT / "build" / ("site" if SUITE == BOOKWORM else f"site-{SUITE}")
 ROOMS: Final = ("kitchen", "den")
 TWO_PIS: Final = """
 [desktop]
@@ -119,7 +119,7 @@ class Place:
 
 def link_wheels(folder: Path) -> None:
     """The wheels of other packages, as a folder of a site's own."""
-    fill(BUILD / "wheels")
+    fill(BUILD / "wheels", PYTHON)
     wheels = folder / "wheels"
     wheels.mkdir()
     for wheel in (BUILD / "wheels").glob("*.whl"):

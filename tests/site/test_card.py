@@ -15,7 +15,16 @@ from roommood.deploy.site.deploy import Deployment
 from roommood.deploy.site.site_file import read_site
 from roommood.deploy.site.wheels import Python
 from tests.needs import missing
-from tests.site.machines import Booted, base_root, make_key, network, root_with, why_not_here, write
+from tests.site.machines import (
+    PYTHON,
+    Booted,
+    base_root,
+    make_key,
+    network,
+    root_with,
+    why_not_here,
+    write,
+)
 from tests.site.place import (
     BUILD,
     ROOMS,
@@ -37,7 +46,7 @@ WIFI = "not for neighbours"
 CLOUD = "datasource_list: [NoCloud, None]\n"
 SEED = "var/lib/cloud/seed/nocloud"
 # The machine's own interpreter stands for the Pi's.
-THIS = Python("3.11", platform.machine())
+THIS = Python(PYTHON, platform.machine())
 
 
 @dataclass

@@ -18,10 +18,11 @@ import pytest
 
 from roommood.aggregator.redis import keys as redis_keys
 from roommood.deploy.site.site_file import read_site
+from roommood.shared.clock_kept import is_clock_kept
 from tests.browser.chromium import chromium
 from tests.browser.switches import SWITCHES, choose
 from tests.needs import missing
-from tests.site.machines import Booted, base_root, make_key, network, why_not_here
+from tests.site.machines import Booted, base_root, make_key, network, why_not_here, write
 from tests.site.place import BUILD, hang_portraits, link_wheels, until
 from tests.site.wheelhouse import ROOT
 from tests.site.whole import ROOMS, SITE, Whole, broker
@@ -106,6 +107,27 @@ def test_systemd_finds_the_units_sound_and_little_exposed(place: Whole) -> None:
             judged = machine.run(f"systemd-analyze security --no-pager {unit}")
             level = float(re.findall(r"exposure level for \S+: ([\d.]+)", judged)[0])
             assert level < 3.0, (unit, level)
+
+
+def test_a_cameras_service_may_ask_whether_the_clock_is_set(place: Whole) -> None:
+    unit = place.den.run("cat /etc/systemd/system/camera-node@den-1.service")
+    assert asked_in(place.den, unit) == str(is_clock_kept())
+    assert asked_in(place.den, f"{unit}\n[Service]\nProtectClock=yes\n") == "None", "the control"
+
+
+def asked_in(machine: Booted, unit: str) -> str:
+    """What is_clock_kept says in a service that is confined as `unit` has it."""
+    program = "/opt/roommood/cameras/den-1/current/venv/bin/python"
+    code = "from roommood.shared import clock_kept as c; print(c.is_clock_kept())"
+    unit = re.sub(r"^(WatchdogSec|StartLimit\w+)=.*\n", "", unit, flags=re.MULTILINE)
+    unit = re.sub(r"^ExecStart=.*", f'ExecStart={program} -c "{code}"', unit, flags=re.MULTILINE)
+    unit = unit.replace("Type=notify", "Type=oneshot").replace("Restart=always", "Restart=no")
+    write(machine.root / "srv/asks@den-1.service", unit)
+    machine.run("sh -c 'mv /srv/asks@den-1.service /run/systemd/system; systemctl daemon-reload'")
+    machine.run("systemctl start asks@den-1.service")
+    machine.run("journalctl --sync")
+    said = machine.run("journalctl -u asks@den-1.service -o cat --no-pager")
+    return str(re.findall(r"^(?:True|False|None)$", said, re.MULTILINE)[-1])
 
 
 def units_of(machine: Booted) -> list[str]:

@@ -17,13 +17,15 @@ _OURS: Final = (
 _FOR_OLDER: Final = "async-timeout"
 
 
-def fill(folder: Path) -> None:
-    """Fetches the wheels of other packages, once."""
+def fill(folder: Path, python: str) -> None:
+    """Fetches the wheels of other packages for that version of Python, once."""
     made_for, needed = folder / "complete", LOCKED.read_text()
     if made_for.exists() and made_for.read_text() == needed:
         return
     folder.mkdir(parents=True, exist_ok=True)
-    download = ("download", "--only-binary", ":all:", "--dest", str(folder))
+    download = (
+        "download", "--only-binary", ":all:", "--python-version", python, "--dest", str(folder),
+    )  # fmt: skip
     pip(*download, "--require-hashes", "--requirement", str(LOCKED))
     pip(*download, "--no-deps", *locked_at(_FOR_OLDER))
     made_for.write_text(needed)
