@@ -78,16 +78,16 @@ def remove(machine: Machine, part: Part, *, purge: bool) -> list[str]:
     if removed:
         # It may be one of a time when a machine had one part.
         put_files(machine, [activate_script()])
-        machine.attempt(f"{ACTIVATE} {part.folder} --stop", timeout_s=300)
+        machine.attempt(f"{ACTIVATE} {part.folder} --stop", timeout_s=INSTALL_S)
         secrets = [str(path) for kept in part.secrets for path in (kept, aside(kept))]
-        machine.run(f"rm -rf {part.root} {' '.join(secrets)}")
+        machine.run(f"rm -rf {part.root} {' '.join(secrets)}", timeout_s=INSTALL_S)
         machine.attempt(f"rmdir {ALLOWED} {REDIS} {KEYS} {ETC}/cameras {ROOT}/cameras 2>/dev/null")
     if purge and part == DESKTOP_PART and machine.attempt(f"test -e {DATA}")[0]:
         removed.append(str(DATA))
     if not parts_of(machine):
         removed += _remove_what_was_shared(machine, purge=purge)
     if str(DATA) in removed:
-        machine.run(f"rm -rf {DATA}")
+        machine.run(f"rm -rf {DATA}", timeout_s=INSTALL_S)
     return removed
 
 
@@ -103,6 +103,6 @@ def _remove_what_was_shared(machine: Machine, *, purge: bool) -> list[str]:
             timeout_s=INSTALL_S,
         )
         removed.append(f"packages {names}")
-    machine.run(f"rm -rf {ROOT} {ETC} {SYSUSERS}")
+    machine.run(f"rm -rf {ROOT} {ETC} {SYSUSERS}", timeout_s=INSTALL_S)
     machine.attempt("userdel roommood; groupdel roommood; true")
     return removed

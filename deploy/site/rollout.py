@@ -18,6 +18,7 @@ from roommood.deploy.site.secrets import Secret, lying, put_secrets, without
 from roommood.deploy.site.wheels import Python, Wheels, choose_wheels
 
 _LOWEST = (3, 11)
+# Of what takes its time: wheels, many services one after the other, small files on a card.
 INSTALL_S = 1_800
 SYSUSERS = "/etc/sysusers.d/roommood.conf"
 
@@ -178,7 +179,7 @@ class Rollout:
         )
         done, output = machine.attempt(self._alone(f"sh -c {quote(install)}"), timeout_s=INSTALL_S)
         if not done:
-            machine.attempt(f"rm -rf {venv}")
+            machine.attempt(f"rm -rf {venv}", timeout_s=INSTALL_S)
             where = f"the wheels of {self._wheelhouse}" if wheels.all_of_it else "the package index"
             raise MachineError(
                 f"{machine.name}: {wheels.requirement} cannot be installed from {where}:\n{output}"
@@ -198,7 +199,7 @@ class Rollout:
         try:
             with without(self._machine, leaving):
                 done, output = self._machine.attempt(
-                    self._alone(f"{self._activate} {new}"), timeout_s=300
+                    self._alone(f"{self._activate} {new}"), timeout_s=INSTALL_S
                 )
                 if not done:
                     raise MachineError(
@@ -223,7 +224,7 @@ class Rollout:
             )
             return
         activate = self._alone(f"{self._activate} {before}")
-        done, output = self._machine.attempt(activate, timeout_s=300)
+        done, output = self._machine.attempt(activate, timeout_s=INSTALL_S)
         outcome.rolled_back_to = before if done else ""
         outcome.problem += "" if done else f"\nand going back to {before} failed:\n{output}"
 
@@ -235,7 +236,8 @@ class Rollout:
             f"find releases -mindepth 1 -maxdepth 1 {kept} -exec rm -rf {{}} + ; "
             'used=$(for r in releases/*/venv; do basename "$(readlink $r)"; done); '
             'for v in venvs/*; do case " $(echo $used) " in *" $(basename $v) "*) ;; '
-            "*) rm -rf $v ;; esac; done; rm -rf wheels"
+            "*) rm -rf $v ;; esac; done; rm -rf wheels",
+            timeout_s=INSTALL_S,
         )
 
     def _good(self, release: str) -> str:

@@ -126,8 +126,8 @@ def asked_in(machine: Booted, unit: str) -> str:
     machine.run("sh -c 'mv /srv/asks@den-1.service /run/systemd/system; systemctl daemon-reload'")
     machine.run("systemctl start asks@den-1.service")
     machine.run("journalctl --sync")
-    said = machine.run("journalctl -u asks@den-1.service -o cat --no-pager")
-    return str(re.findall(r"^(?:True|False|None)$", said, re.MULTILINE)[-1])
+    output = machine.run("journalctl -u asks@den-1.service -o cat --no-pager")
+    return str(re.findall(r"^(?:True|False|None)$", output, re.MULTILINE)[-1])
 
 
 def units_of(machine: Booted) -> list[str]:
