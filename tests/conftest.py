@@ -16,6 +16,7 @@ HERE = Path(__file__).parent
 # and elsewhere skips the few tests that do.
 PROCESSES = (
     "aggregator/dashboard", "aggregator/mqtt", "aggregator/notify/test_notifier.py",
+    "aggregator/notify/test_services.py",
     "aggregator/redis/test_cluster.py", "aggregator/redis/test_failover.py",
     "aggregator/stats/test_export.py",
     "aggregator/stats/test_python_page.py", "aggregator/terminal", "benchmarks", "browser",

@@ -44,6 +44,8 @@ OTHER_VARIABLES: Final[Mapping[str, str]] = {
     "ROOMMOOD_SECRETS": "of deploy/compose.yaml: folder with keys and passwords",
     "ROOMMOOD_WORKERS": "of deploy/compose.yaml: worker processes",
     "ROOMMOOD_PORTS": "of deploy/compose.yaml: ports of those",
+    "ROOMMOOD_PAGE": "of deploy/compose.yaml: the address at which the page is",
+    "ROOMMOOD_PAGE_URL": "of deploy/compose.yaml: where a server in front has the page",
 }
 _TESTS: Final = f"{PREFIX}TEST_"
 # What Kubernetes sets in every pod for a service called roommood or roommood-...
