@@ -18,7 +18,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import cv2
 import numpy as np
@@ -27,16 +27,11 @@ from numpy.typing import NDArray
 from benchmarks import peers
 from benchmarks.processes import ROOT
 from roommood import analyse_picture
-from roommood.inference_worker.evaluation.photographs import LABELS, read_labels
-from roommood.inference_worker.evaluation.pictures import read_picture
+from roommood.inference_worker.evaluation.photographs import LABELS, framed, read_labels
 from roommood.shared.protocol.emotions import EXPRESSIONS
 
 LEAST: Final = 20
 SEVEN: Final = EXPRESSIONS[:7]
-# Around each picture, in parts of its longer side: many are cut too tightly for any detector.
-_MARGIN: Final = 0.3
-_LONGER_PX: Final = 320
-_GREY: Final = (127, 127, 127)
 _PEER: Final = ROOT / "benchmarks" / "peer_fer_answers.py"
 _LIMIT_S: Final = 3_600
 
@@ -53,7 +48,9 @@ def main() -> None:
     for folder in folders:
         rows = [row for row in read_labels(folder / LABELS).rows if row[1] < len(SEVEN)]
         truth = np.array([label for _, label in rows], np.int64)
-        print(f"{folder.name}: {np.isin(truth, usable(truth)).sum()} pictures, {counted(truth)}")
+        if not usable(truth):
+            parser.error(f"{folder}: no expression has {LEAST} pictures, too few to tell")
+        print(f"{folder.name}: {np.isin(truth, usable(truth)).sum()} pictures, {numbers(truth)}")
         for name, answers in answered([folder / "images" / file for file, _ in rows]).items():
             print(f"  {name:<32} {judged(truth, answers)}", flush=True)
 
@@ -72,17 +69,6 @@ def answered(files: Sequence[Path]) -> dict[str, Answers]:
         (Path(folder) / "boxes.json").write_text(json.dumps(boxes))
         theirs = _of_fer(folder)
     return {"roommood": ours, "fer": theirs["own"], "fer, roommood's boxes": theirs["given"]}
-
-
-def framed(file: Path) -> NDArray[np.uint8]:
-    """The picture with a grey margin, 320 px on its longer side."""
-    picture = read_picture(file, cv2.IMREAD_COLOR)
-    margin = round(_MARGIN * max(picture.shape[:2]))
-    whole: Any = cv2.copyMakeBorder(picture, *(margin,) * 4, cv2.BORDER_CONSTANT, value=_GREY)
-    scale = _LONGER_PX / max(whole.shape[:2])
-    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-    scaled: Any = cv2.resize(whole, None, fx=scale, fy=scale, interpolation=how)
-    return np.asarray(scaled, np.uint8)
 
 
 def judged(truth: Labels, answers: Answers) -> str:
@@ -104,7 +90,7 @@ def usable(truth: Labels) -> list[int]:
     return [label for label in range(len(SEVEN)) if np.sum(truth == label) >= LEAST]
 
 
-def counted(truth: Labels) -> str:
+def numbers(truth: Labels) -> str:
     counts: Iterable[str] = (f"{SEVEN[label]} {np.sum(truth == label)}" for label in usable(truth))
     return ", ".join(counts)
 
@@ -112,7 +98,7 @@ def counted(truth: Labels) -> str:
 def _of_fer(folder: str) -> dict[str, Answers]:
     done = subprocess.run(
         [peers.PYTHON, _PEER, folder, *SEVEN],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=_LIMIT_S,
+        stdout=subprocess.PIPE, check=True, timeout=_LIMIT_S,
     )  # fmt: skip
     answers: dict[str, Answers] = json.loads(done.stdout.splitlines()[-1])
     return answers

@@ -111,7 +111,7 @@ def answers_on(
     crops: list[tuple[int, Picture, Detection]] = []
     for place, (name, label) in enumerate(rows):
         progress(place, len(rows))
-        picture = _read(data / "images" / name)
+        picture = framed(data / "images" / name)
         face = _largest(detector, picture)
         if face is not None:
             crops.append((label, picture, face))
@@ -178,11 +178,12 @@ def _check_present(folder: Path, rows: Sequence[tuple[str, int]]) -> None:
         )
 
 
-def _read(path: Path) -> Picture:
+def framed(path: Path) -> Picture:
+    """A picture with a grey margin, 320 px on its longer side. Raises PictureError."""
     picture = read_picture(path, cv2.IMREAD_COLOR)
     margin = round(_MARGIN * max(picture.shape[:2]))
-    framed: Any = cv2.copyMakeBorder(picture, *(margin,) * 4, cv2.BORDER_CONSTANT, value=_GREY)
-    return _scaled(framed, _DETECTED_PX / max(framed.shape[:2]))
+    wider: Any = cv2.copyMakeBorder(picture, *(margin,) * 4, cv2.BORDER_CONSTANT, value=_GREY)
+    return _scaled(wider, _DETECTED_PX / max(wider.shape[:2]))
 
 
 def _scaled(picture: Picture, scale: float) -> Picture:
